@@ -1,0 +1,31 @@
+# Nothing to install by hand: a target that needs the virtual environment makes it, and makes it again when the requirements change.
+# PYTHON=python3.12 picks another Python, VENV=folder another place for the environment.
+
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.installed
+
+.PHONY: help demo test lint
+
+help:
+	@echo 'make demo   draw animals, train both stages, test and re-rank: a table and a picture in a few minutes, no data needed'
+	@echo 'make test   run the tests'
+	@echo 'make lint   check the style'
+
+demo: $(READY)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(PY) tools/run_demo.py
+
+test: $(READY)
+	$(PY) -m pytest
+
+lint: $(READY)
+	$(PY) -m ruff check .
+
+# The stamp comes last: an installation that was broken off is taken up again by the next `make`.
+$(READY): requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
+	@echo 'installing into $(VENV): PyTorch for Linux comes with CUDA, about 3 GB to download and 6 GB on disk'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet -r requirements.txt -r requirements-dev.txt
+	@touch $@

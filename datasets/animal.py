@@ -1,0 +1,107 @@
+"""The animals: tiger, yak, elephant, and any species with lists of its own."""
+import logging
+import os
+from dataclasses import dataclass
+
+from datasets.protocols import PROTOCOLS, attach_atrw, read_atrw, resolve_protocol
+from datasets.records import check_contiguous, count, locate, read_list
+from utils.errors import InputError
+
+logger = logging.getLogger('transreid')
+
+# species -> train list, validation list; the test lists belong to the protocols
+TRAINING_LISTS = {
+    'tiger': ('mytrain.txt', 'myval.txt'),
+    'yak': ('yak_mytrain_aligned.txt', 'yak_myval_aligned.txt'),
+    'h_yak': ('yak_mytrain_aligned.txt', 'yak_myval_aligned.txt'),
+    's_yak': ('yak_mytrain_aligned.txt', 'yak_myval_aligned.txt'),
+    'elephant': ('ele_train.txt', 'ele_val.txt'),
+    'all': ('all_train_aligned.txt', 'all_val_aligned.txt'),
+}
+TEST_LISTS = {name: (protocol.query_list, protocol.gallery_list)
+              for name, protocol in PROTOCOLS.items() if protocol.query_list}
+
+
+@dataclass(frozen=True)
+class Animals:
+    """Photos of a training run: lists of located records.
+
+    train: the train list. query: the validation list ([] = no validation). gallery: the train list again.
+    num_classes: individuals of the train list, also those whose photos were skipped as missing.
+
+    There is one camera (camid 0). The listed side is kept as the view, which the original drops: with
+    MODEL.SIE_VIEW it is used, else nothing changes.
+    """
+    train: list
+    query: list
+    gallery: list
+    num_classes: int
+
+    @property
+    def counts(self):
+        """dict of split name to ``Counts`` (ids, images, cameras, views)."""
+        return {'train': count(self.train), 'query': count(self.query), 'gallery': count(self.gallery)}
+
+
+def load_animals(cfg):
+    """Read the training lists and find their photos in ROOT_DIR/DATA_DIR.
+
+    Lists: DATASETS.TRAIN_LIST and VAL_LIST, else those of DATASETS.SPECIES. A species of one's own without VAL_LIST has
+    no validation. Raises ``InputError``.
+    """
+    data = cfg.DATASETS
+    defaults = TRAINING_LISTS.get(data.SPECIES, ('', ''))
+    train_file = list_file(data.TRAIN_LIST or defaults[0], data.LIST_DIR)
+    val_file = list_file(data.VAL_LIST or defaults[1], data.LIST_DIR)
+    if not train_file:
+        raise InputError(_no_list(data.SPECIES, 'train', 'DATASETS.TRAIN_LIST (and VAL_LIST)', TRAINING_LISTS))
+    train = read_list(train_file)
+    check_contiguous(train, train_file)
+    query = read_list(val_file) if val_file else []
+    labels = {record.pid for record in train}
+    strangers = sorted({record.pid for record in query} - labels)
+    if strangers:
+        logger.warning('%s: %d individuals are not in the train list (%s): they can have no match in validation',
+                       val_file, len(strangers), ', '.join(map(str, strangers[:3])))
+    where = {'root': os.path.join(data.ROOT_DIR, data.DATA_DIR), 'skip_missing': data.SKIP_MISSING,
+             'key': 'DATASETS.ROOT_DIR/DATA_DIR'}
+    train = locate(train, what=train_file, **where)
+    query = locate(query, what=val_file, **where)
+    return Animals(train=train, query=query, gallery=train, num_classes=len(labels))
+
+
+def load_test(cfg):
+    """Read the test lists and find their photos in TEST_ROOT_DIR.
+
+    Lists: DATASETS.QUERY_LIST and GALLERY_LIST, else those of DATASETS.SPECIES; with QUERY_LIST alone the gallery is
+    the same file. Returns (query, gallery, protocol): located records, one and the same list where both are the same
+    file, and a ``Protocol``. Raises ``InputError``.
+    """
+    data = cfg.DATASETS
+    defaults = TEST_LISTS.get(data.SPECIES, ('', ''))
+    query_file = list_file(data.QUERY_LIST or defaults[0], data.LIST_DIR)
+    gallery_file = list_file(data.GALLERY_LIST or data.QUERY_LIST or defaults[1], data.LIST_DIR)
+    if not query_file:
+        raise InputError(_no_list(data.SPECIES, 'test', 'DATASETS.QUERY_LIST (and GALLERY_LIST)', TEST_LISTS))
+    files = dict.fromkeys((query_file, gallery_file))
+    splits = {file: read_list(file) for file in files}
+    protocol = resolve_protocol(data.PROTOCOL, data.SPECIES, splits[query_file], splits[gallery_file])
+    if protocol.ground_truth:
+        truth_file = list_file(data.GROUND_TRUTH or protocol.ground_truth, data.LIST_DIR)
+        truth = read_atrw(truth_file)
+        splits = {file: attach_atrw(records, truth, truth_file) for file, records in splits.items()}
+    splits = {file: locate(records, root=data.TEST_ROOT_DIR, skip_missing=data.SKIP_MISSING, what=file,
+                           key='DATASETS.TEST_ROOT_DIR') for file, records in splits.items()}
+    return splits[query_file], splits[gallery_file], protocol
+
+
+def list_file(name, list_dir):
+    """Where a list is: a path as it stands; a bare name in the working directory if it is there, else in LIST_DIR."""
+    if not name or os.path.dirname(name) or os.path.exists(name):
+        return name
+    return os.path.join(list_dir, name)
+
+
+def _no_list(species, what, keys, known):
+    return (f"DATASETS.SPECIES '{species}' has no {what} list; choose one of {', '.join(known)}, "
+            f'or set {keys} to lists of your own')

@@ -1,0 +1,156 @@
+"""Photos as records: what a list line becomes, how lists are read, and where their photos are."""
+import logging
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import islice
+from statistics import median
+from typing import NamedTuple
+
+from utils.errors import InputError
+
+logger = logging.getLogger('transreid')
+
+# The path ends with the last column that has a file extension (so it may hold blanks), else it is the first column.
+LINE = re.compile(r'(.*\.[A-Za-z]\w*|\S+)((?:\s+\S+)*)')
+INTEGER = re.compile(r'[+-]?[0-9]+')
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One photo.
+
+    path: as listed, or joined with its folder once it is located.
+    pid: the individual (>= 0; in a train list 0 … n-1).
+    camid, viewid: camera and side of the animal (0 = left or unknown, 1 = right), both from 0.
+    frame: (a, b, n) of ATRW: (a, b) is the camera sequence, n the frame in it. None elsewhere.
+    group: name of the group of queries that is averaged apart (ATRW: 'sing', 'multi'), '' = none.
+    """
+    path: str
+    pid: int
+    camid: int = 0
+    viewid: int = 0
+    frame: tuple | None = None
+    group: str = ''
+
+
+class Counts(NamedTuple):
+    """What a split holds. ``cameras``, ``views``: sizes that an embedding needs, largest number + 1, at least 1."""
+    ids: int
+    images: int
+    cameras: int
+    views: int
+
+
+def count(records):
+    """``Counts`` of a list of records."""
+    return Counts(ids=len({record.pid for record in records}), images=len(records),
+                  cameras=1 + max((record.camid for record in records), default=0),
+                  views=1 + max((record.viewid for record in records), default=0))
+
+
+def counts_table(splits):
+    """The table logged at the start of a run, one row a split.
+
+    splits: dict of name to list of records. Returns text of several lines, columns aligned.
+    """
+    rows = [('split', 'photos', 'individuals', 'photos per individual: min', 'median', 'max')]
+    for name, records in splits.items():
+        sizes = Counter(record.pid for record in records).values() or [0]
+        rows.append((name, str(len(records)), str(count(records).ids),
+                     str(min(sizes)), f'{median(sizes):g}', str(max(sizes))))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ['  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    return '\n'.join(lines)
+
+
+def read_list(path):
+    """Read a split: one photo a line, ``relative/path.jpg label [side]``.
+
+    Columns are separated by blanks of any kind, blank lines are skipped, the text is UTF-8 with or without BOM. A path
+    may hold blanks when its last part has a file extension. The label is an integer >= 0 (the original took floats:
+    ``3.0`` is refused here); the side is 0 (left) or 1 (right) and becomes the record's view.
+
+    Returns a list of ``Record`` with the paths as listed. Raises ``InputError`` (``file:line: …``).
+    """
+    records = []
+    for number, line in enumerate(_read_lines(path), start=1):
+        if line.strip():
+            records.append(_parse(line.strip(), where=f'{path}:{number}'))
+    if not records:
+        raise InputError(f"{path}: the list is empty; write one photo a line: 'path label [side]'")
+    return records
+
+
+def _read_lines(path):
+    try:
+        with open(path, 'rb') as file:
+            content = file.read()
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such list; check DATASETS.LIST_DIR and the DATASETS.*_LIST keys') from None
+    except OSError as error:
+        raise InputError(f'{path}: the list cannot be read ({error.strerror})') from None
+    try:
+        return re.split(r'\r\n|\r|\n', content.decode('utf-8-sig'))
+    except UnicodeDecodeError as error:
+        number = content.count(b'\n', 0, error.start) + 1
+        raise InputError(f'{path}:{number}: not UTF-8 text; save the list as UTF-8') from None
+
+
+def _parse(line, where):
+    match = LINE.fullmatch(line)
+    columns = match.group(2).split() if match else []
+    if len(columns) not in (1, 2):
+        raise InputError(f"{where}: expected 'path label [side]' separated by blanks, got '{line}'")
+    label, side = columns[0], columns[1] if len(columns) == 2 else '0'
+    if not INTEGER.fullmatch(label):
+        raise InputError(f"{where}: label '{label}' is no integer; labels are whole numbers from 0")
+    if int(label) < 0:
+        raise InputError(f"{where}: label '{label}' is negative; labels are whole numbers from 0")
+    if side not in ('0', '1'):
+        raise InputError(f"{where}: side '{side}' is neither 0 (left) nor 1 (right); leave it out where unknown")
+    return Record(path=match.group(1), pid=int(label), viewid=int(side))
+
+
+def check_contiguous(records, path):
+    """Training labels are rows of the classifier: 0 … n-1, each with a photo, n >= 2. Else ``InputError``."""
+    labels = {record.pid for record in records}
+    largest = max(labels)
+    gaps = largest + 1 - len(labels)
+    if gaps:
+        first = ', '.join(map(str, islice((label for label in range(largest) if label not in labels), 3)))
+        raise InputError(f'{path}: training labels must be 0 … n-1 without a gap, but of 0 … {largest} {gaps} do not '
+                         f'occur ({first}{" …" if gaps > 3 else ""}); renumber the individuals')
+    if len(labels) == 1:
+        raise InputError(f'{path}: a single individual; training tells individuals apart, so list at least two')
+
+
+def locate(records, root, skip_missing, what, key):
+    """Join the paths with their folder and see that the photos are there, before anything is computed.
+
+    root: folder of the photos; key: the config keys it comes from; what: the list's name, for messages.
+    skip_missing: go on without the photos that are missing, and log how many (DATASETS.SKIP_MISSING).
+
+    Returns the located records. Raises ``InputError`` where the folder or photos are missing, or none is left.
+    """
+    if not os.path.isdir(root):
+        raise InputError(f"{key}: there is no folder '{root}'; set it to where the photos of {what} are")
+    found, missing = [], []
+    for record in records:
+        path = os.path.join(root, record.path)
+        if os.path.isfile(path):
+            found.append(replace(record, path=path))
+        else:
+            missing.append(record)
+    if not missing:
+        return found
+    first = ', '.join(record.path for record in missing[:3]) + (' …' if len(missing) > 3 else '')
+    message = f"{what}: {len(missing)} of {len(records)} photos are missing in '{root}' ({first})"
+    if not skip_missing:
+        raise InputError(f'{message}; check {key}, or set DATASETS.SKIP_MISSING True to go on without them')
+    if not found:
+        raise InputError(f'{message}; nothing is left: check {key}')
+    gone = len({record.pid for record in records} - {record.pid for record in found})
+    logger.warning('%s; going on without them, %d individuals have no photo left', message, gone)
+    return found

@@ -1,0 +1,214 @@
+"""Where CLIP's weights come from, and which architecture they are."""
+import hashlib
+import os
+import urllib.error
+import urllib.request
+import warnings
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from model.clip.towers import ModifiedResNet, TextEncoder, VisionTransformer
+from utils.checkpoint import load_state
+from utils.errors import InputError
+from utils.files import atomic_write, sha256_file
+from utils.logger import progress
+
+KEY = 'MODEL.PRETRAIN_PATH'
+URL = 'https://openaipublic.azureedge.net/clip/models/{sha256}/{file}'
+NOT_WEIGHTS = ('input_resolution', 'context_length', 'vocab_size')  # numbers that OpenAI's archives carry along
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Shapes of a CLIP: ``layers`` is a number (ViT) or four (ResNet); ``grid`` is the side of the square map of
+    positions the weights were made for (0: unknown)."""
+
+    layers: int | tuple
+    width: int
+    patch: int  # pixels; ResNet: 16, its total stride
+    embed_dim: int  # of the space shared by photos and text
+    grid: int
+    text_width: int
+    text_layers: int
+    context_length: int = 77
+    vocab_size: int = 49408
+
+    @property
+    def family(self):
+        return 'ViT' if isinstance(self.layers, int) else 'RN'
+
+    @property
+    def feature_dim(self):
+        """Length of f, the feature before the projection."""
+        return self.width if self.family == 'ViT' else self.width * 32
+
+    def positions(self, size, stride):
+        """(rows, columns) of the map of positions for photos of ``size`` (height, width)."""
+        if self.family == 'RN':
+            return tuple(-(-s // 2) // 8 for s in size)
+        return tuple((s - self.patch) // t + 1 for s, t in zip(size, stride, strict=True))
+
+    def build(self, size, stride):
+        """Image and text tower with random weights, for photos of ``size``."""
+        grid = self.positions(size, stride)
+        if self.family == 'RN':
+            image = ModifiedResNet(self.layers, self.width, self.embed_dim, max(1, self.width * 32 // 64), grid)
+        else:
+            image = VisionTransformer(self.patch, tuple(stride), self.width, self.layers, max(1, self.width // 64),
+                                      self.embed_dim, grid)
+        text = TextEncoder(self.context_length, self.text_width, self.text_layers, max(1, self.text_width // 64),
+                           self.embed_dim)
+        return image, text
+
+
+def _resnet(layers, width, embed_dim, size, text_width):
+    return Architecture(layers, width, 16, embed_dim, size // 32, text_width, 12)
+
+
+def _vit(layers, width, patch, embed_dim, size, text_width):
+    return Architecture(layers, width, patch, embed_dim, size // patch, text_width, 12)
+
+
+ARCHITECTURES = {
+    'RN50': _resnet((3, 4, 6, 3), 64, 1024, 224, 512),
+    'RN101': _resnet((3, 4, 23, 3), 64, 512, 224, 512),
+    'RN50x4': _resnet((4, 6, 10, 6), 80, 640, 288, 640),
+    'RN50x16': _resnet((6, 8, 18, 8), 96, 768, 384, 768),
+    'RN50x64': _resnet((3, 15, 36, 10), 128, 1024, 448, 1024),
+    'ViT-B-32': _vit(12, 768, 32, 512, 224, 512),
+    'ViT-B-16': _vit(12, 768, 16, 512, 224, 512),
+    'ViT-L-14': _vit(24, 1024, 14, 768, 224, 768),
+    'ViT-L-14-336px': _vit(24, 1024, 14, 768, 336, 768),
+}
+
+# OpenAI's files: name in their address, SHA-256 (which is part of the address).
+OFFICIAL = {
+    'RN50': ('RN50.pt', 'afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762'),
+    'RN101': ('RN101.pt', '8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599'),
+    'RN50x4': ('RN50x4.pt', '7e526bd135e493cef0776de27d5f42653e6b4c8bf9e0f653bb11773263205fdd'),
+    'RN50x16': ('RN50x16.pt', '52378b407f34354e150460fe41077663dd5b39c54cd0bfd2b27167a4a06ec9aa'),
+    'RN50x64': ('RN50x64.pt', 'be1cfb55d75a9666199fb2206c106743da0f6468c9d327f3e0d0a543a9919d9c'),
+    'ViT-B-32': ('ViT-B-32.pt', '40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af'),
+    'ViT-B-16': ('ViT-B-16.pt', '5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f'),
+    'ViT-L-14': ('ViT-L-14.pt', 'b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836'),
+    'ViT-L-14-336px': ('ViT-L-14-336px.pt', '3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02'),
+}
+
+
+def known(name):
+    """The architecture of an OpenAI CLIP name (``ViT-B/16`` is ``ViT-B-16``), or InputError with the names."""
+    name = name.replace('/', '-').replace('@', '-')
+    if name not in ARCHITECTURES:
+        raise InputError(f'MODEL.NAME is {name!r}; choose from {", ".join(ARCHITECTURES)}')
+    return name, ARCHITECTURES[name]
+
+
+# ------------------------------------------------------------------------------------------------- files
+
+def clip_state(name, path=''):
+    """State dict (float32, OpenAI's names) of the CLIP ``name``.
+
+    From ``path`` if given; else from the cache (``$CLIP_CACHE``, default ~/.cache/clip), where OpenAI's file is
+    downloaded to first if it is not there. Both TorchScript archives and plain state dicts are read.
+    """
+    if not path:
+        path = cached_file(*OFFICIAL[name])
+    elif not Path(path).is_file():
+        raise InputError(f'{KEY}: there is no file {path}; leave it empty for OpenAI\'s own weights')
+    state = _archive_state(path) if _is_torchscript(path) else load_state(path, KEY)
+    return {n: t.float() if t.is_floating_point() else t for n, t in state.items() if n not in NOT_WEIGHTS}
+
+
+def cached_file(file, sha256):
+    """Path of OpenAI's ``file`` in the cache, downloaded and checked if it is not there yet."""
+    folder = Path(os.environ.get('CLIP_CACHE', '~/.cache/clip')).expanduser()
+    path, url = folder / file, URL.format(sha256=sha256, file=file)
+    if path.is_file():
+        if sha256_file(path) != sha256:
+            raise InputError(f'{path} is not OpenAI\'s file (its SHA-256 differs); delete it to have it downloaded again, '
+                             f'or name your own weights in {KEY}')
+        return path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f'the cache {folder} cannot be made ({error.strerror}); set CLIP_CACHE to a folder') from None
+    _download(url, path, sha256)
+    return path
+
+
+def _download(url, path, sha256):
+    digest = hashlib.sha256()
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer, atomic_write(path, 'wb') as file:
+            size = int(answer.headers.get('Content-Length') or 0)
+            with progress(None, f'downloading {path.name}', total=size or None) as bar:
+                while chunk := answer.read(1 << 20):
+                    file.write(chunk)
+                    digest.update(chunk)
+                    bar.update(len(chunk))
+            if digest.hexdigest() != sha256:  # raised before the file gets its name
+                raise InputError(f'{url}: the download is damaged or cut short (SHA-256 differs); try again, or download it '
+                                 f'elsewhere and put it at {path}')
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        raise InputError(f'cannot download {url} ({getattr(error, "reason", error)}); download it elsewhere and put it '
+                         f'at {path}, or name your own weights in {KEY}') from None
+
+
+def _is_torchscript(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith('/constants.pkl') for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
+def _archive_state(path):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # torch.jit is deprecated; OpenAI's files are what they are
+            return dict(torch.jit.load(path, map_location='cpu').state_dict())
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f'{KEY}: {path} is a damaged TorchScript archive ({str(error).splitlines()[0][:100]})') from None
+
+
+# ------------------------------------------------------------------------------------------------- architecture
+
+def architecture_of(state, path):
+    """Read the architecture off a state dict with OpenAI's names. The vocabulary may be missing (a trained model)."""
+    def shape(name):
+        if name not in state:
+            raise InputError(f'{KEY}: {path} has no tensor {name}; it holds no CLIP (neither OpenAI\'s nor a trained one)')
+        return tuple(state[name].shape)
+
+    def count(prefix):
+        return len({n.removeprefix(prefix).split('.')[0] for n in state if n.startswith(prefix)})
+
+    if 'visual.proj' in state:
+        width, _, patch, _ = shape('visual.conv1.weight')
+        layers = count('visual.transformer.resblocks.')
+        positions = shape('visual.positional_embedding')[0]
+    else:
+        width, patch = shape('visual.layer1.0.conv1.weight')[0], 16
+        layers = tuple(count(f'visual.layer{n}.') for n in (1, 2, 3, 4))
+        positions = shape('visual.attnpool.positional_embedding')[0]
+    context_length, text_width = shape('positional_embedding')
+    return Architecture(layers, width, patch, embed_dim=shape('text_projection')[1], grid=round((positions - 1) ** 0.5),
+                        text_width=text_width, text_layers=count('transformer.resblocks.'),
+                        context_length=context_length,
+                        vocab_size=len(state.get('token_embedding.weight', ())))
+
+
+def resize_positions(embedding, grid):
+    """Positional embedding (1 + n², C) -> (1 + rows·columns, C): the first row is kept, the square grid of the others
+    is interpolated bilinearly to ``grid`` (rows, columns)."""
+    first, square = embedding[:1], embedding[1:]
+    side = round(len(square) ** 0.5)
+    if (side, side) == tuple(grid):
+        return embedding
+    square = square.T.reshape(1, -1, side, side)
+    square = F.interpolate(square, size=tuple(grid), mode='bilinear', align_corners=False)
+    return torch.cat([first, square[0].flatten(1).T])

@@ -1,0 +1,42 @@
+"""Learned prompts: four word vectors for each individual inside one sentence (CoOp, Zhou et al. 2022)."""
+import torch
+from torch import nn
+
+from model.clip.tokenizer import encode, tokenize
+from utils.errors import InputError
+
+TOKENS = 4  # learned vectors of an individual
+SENTENCE = 'A photo of a X X X X {}.'
+_X = 343  # id of the word "x"
+
+
+def sentence_for(dataset, prompt=''):
+    """The sentence: ``prompt`` (MODEL.PROMPT) if given, else the published one of the data set."""
+    return prompt or SENTENCE.format('vehicle' if dataset in ('veri', 'VehicleID') else 'person')
+
+
+def find_slots(sentence):
+    """(tokens (1, 77), position of the first X). InputError unless the sentence has four X in a row."""
+    ids = encode(sentence)
+    starts = [i for i in range(len(ids)) if ids[i:i + TOKENS] == [_X] * TOKENS]
+    if len(starts) != 1 or ids.count(_X) != TOKENS:
+        raise InputError(f'MODEL.PROMPT {sentence!r} must hold four X in a row, as in "{SENTENCE.format("tiger")}"')
+    return tokenize(sentence), starts[0] + 1
+
+
+class PromptLearner(nn.Module):
+    """``forward(labels)`` (B,) -> embedded sentences (B, 77, width) of those individuals.
+
+    ``prefix`` (1, p, width) and ``suffix`` (1, 73 − p, width) are the fixed words around the four learned ones.
+    """
+
+    def __init__(self, num_class, prefix, suffix):
+        super().__init__()
+        self.cls_ctx = nn.Parameter(torch.empty(num_class, TOKENS, prefix.shape[2]).normal_(std=0.02))
+        self.register_buffer('token_prefix', prefix)
+        self.register_buffer('token_suffix', suffix)
+
+    def forward(self, labels):
+        n = len(labels)
+        return torch.cat([self.token_prefix.expand(n, -1, -1), self.cls_ctx[labels],
+                          self.token_suffix.expand(n, -1, -1)], dim=1)

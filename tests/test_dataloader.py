@@ -1,0 +1,293 @@
+"""From a config to loaders: lists by species, checks before anything runs, batches that workers do not change."""
+import json
+import logging
+import random
+from pathlib import Path
+from types import SimpleNamespace as Namespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datasets import make_dataloader_clipreid as doors
+from datasets.animal import load_animals, load_test
+from datasets.bases import ImageDataset, ImageLoader
+from datasets.records import Counts, Record
+from datasets.transforms import make_test_transform
+from utils.errors import InputError
+
+TRAIN = [('train/0/a b.jpg', 0, 0), ('train/0/1.jpg', 0, 1), ('train/1/2.jpg', 1, 0), ('train/1/3.jpg', 1, 0),
+         ('train/1/4.jpg', 1, 1), ('train/2/5.jpg', 2, 1), ('train/3/6.jpg', 3, 1)]
+VAL = [('val/0/7.jpg', 0, 0), ('val/2/8.jpg', 2, 1)]
+QUERY = [('000000.jpg', 5), ('000001.jpg', 5), ('000002.jpg', 9)]
+GALLERY = [('000002.jpg', 9), ('000003.jpg', 5)]
+TRUTH = [{'imgid': index, 'entityid': pid, 'query': 'sing', 'frame': [0, 0, index]}
+         for index, (_, pid) in enumerate(QUERY)]
+
+
+def write_list(path, rows):
+    path.write_text(''.join(' '.join(map(str, row)) + '\n' for row in rows))
+
+
+def make_photos(folder, rows):
+    rng = np.random.default_rng(len(rows))
+    for path, *_ in rows:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (12, 10, 3)).astype(np.uint8)).save(folder / path)
+
+
+@pytest.fixture
+def cfg(tmp_path):
+    """A species of one's own with all its photos."""
+    lists = tmp_path / 'lists'
+    lists.mkdir()
+    for name, rows in [('train', TRAIN), ('val', VAL), ('query', QUERY), ('gallery', GALLERY)]:
+        write_list(lists / f'{name}.txt', rows)
+    make_photos(tmp_path / 'photos/seg', TRAIN + VAL)
+    make_photos(tmp_path / 'test', QUERY + GALLERY)
+    return Namespace(
+        DATASETS=Namespace(NAMES='animals', SPECIES='nyala', ROOT_DIR=str(tmp_path / 'photos'), DATA_DIR='seg',
+                           TEST_ROOT_DIR=str(tmp_path / 'test'), LIST_DIR=str(lists), TRAIN_LIST='train.txt',
+                           VAL_LIST='val.txt', QUERY_LIST='query.txt', GALLERY_LIST='gallery.txt', PROTOCOL='',
+                           GROUND_TRUTH='', SKIP_MISSING=False),
+        INPUT=Namespace(SIZE_TRAIN=[16, 8], SIZE_TEST=[12, 6], PROB=0.5, RE_PROB=0.5, PADDING=2,
+                        PIXEL_MEAN=[0.5, 0.5, 0.5], PIXEL_STD=[0.5, 0.5, 0.5]),
+        DATALOADER=Namespace(SAMPLER='softmax_triplet', NUM_INSTANCE=2, NUM_WORKERS=0),
+        SOLVER=Namespace(SEED=11, STAGE1=Namespace(IMS_PER_BATCH=3), STAGE2=Namespace(IMS_PER_BATCH=4)),
+        TEST=Namespace(IMS_PER_BATCH=4))
+
+
+def by_species(cfg, species, lists):
+    """The same config with lists by species; ``lists``: rows of the published file names."""
+    data = cfg.DATASETS
+    data.SPECIES, data.TRAIN_LIST, data.VAL_LIST, data.QUERY_LIST, data.GALLERY_LIST = species, '', '', '', ''
+    for name, rows in lists.items():
+        write_list(Path(data.LIST_DIR) / name, rows)
+    return cfg
+
+
+def listed(records, folder):
+    return [(str(Path(record.path).relative_to(folder)), record.pid, record.viewid) for record in records]
+
+
+def test_animals(cfg, tmp_path):
+    animals = load_animals(cfg)
+    assert listed(animals.train, tmp_path / 'photos/seg') == TRAIN
+    assert listed(animals.query, tmp_path / 'photos/seg') == VAL
+    assert animals.gallery == animals.train
+    assert animals.num_classes == 4
+    assert animals.counts == {'train': Counts(4, 7, 1, 2), 'query': Counts(2, 2, 1, 2), 'gallery': Counts(4, 7, 1, 2)}
+
+
+def test_training_loaders(cfg, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger='transreid')
+    loaders = doors.make_dataloader(cfg)
+    assert loaders._fields == ('train_loader_stage2', 'train_loader_stage1', 'val_loader', 'num_query', 'num_classes',
+                               'camera_num', 'view_num')
+    assert loaders[3:] == (2, 4, 1, 2)
+    rows = [line.split() for line in caplog.text.splitlines()[1:]]
+    assert ['train', '7', '4', '1', '1.5', '3'] in rows
+    assert ['val', 'query', '2', '2', '1', '1', '1'] in rows
+
+    batches = list(loaders.train_loader_stage1)
+    assert [len(batch[0]) for batch in batches] == [3, 3, 1]
+    images, pids, camids, viewids, indices = (torch.cat(column) for column in zip(*batches, strict=True))
+    assert images.shape == (7, 3, 16, 8) and images.dtype == torch.float32
+    assert pids.tolist() == [pid for _, pid, _ in TRAIN]
+    assert camids.tolist() == [0] * 7
+    assert viewids.tolist() == [side for *_, side in TRAIN]
+    assert indices.tolist() == list(range(7))
+    plain = make_test_transform(size=(16, 8), mean=[0.5] * 3, std=[0.5] * 3)
+    with Image.open(tmp_path / 'photos/seg' / TRAIN[0][0]) as photo:
+        assert torch.equal(images[0], plain(photo))
+
+    for images, pids, *_, indices in loaders.train_loader_stage2:
+        assert images.shape == (4, 3, 16, 8)
+        assert pids[0] == pids[1] != pids[2] == pids[3]
+        assert [TRAIN[index][1] for index in indices] == pids.tolist()
+
+    batches = list(loaders.val_loader)
+    assert [len(batch[0]) for batch in batches] == [4, 4, 1]
+    assert batches[0][0].shape == (4, 3, 12, 6)
+    assert torch.cat([batch[1] for batch in batches]).tolist() == [pid for _, pid, _ in VAL + TRAIN]
+    assert [record.pid for record in loaders.val_loader.dataset.records] == [pid for _, pid, _ in VAL + TRAIN]
+
+
+def drawn(cfg, workers, epochs=(1, 2)):
+    cfg.DATALOADER.NUM_WORKERS = workers
+    loader, batches = doors.make_dataloader(cfg).train_loader_stage2, []
+    for epoch in epochs:
+        loader.batch_sampler.set_epoch(epoch)
+        batches += list(loader)
+    return batches
+
+
+@pytest.mark.parametrize('sampler', ['softmax', 'softmax_triplet'])
+def test_batches_depend_neither_on_workers_nor_on_global_generators(cfg, sampler):
+    cfg.DATALOADER.SAMPLER = sampler
+    torch.manual_seed(0)
+    expected = drawn(cfg, workers=0)
+    assert torch.equal(torch.get_rng_state(), torch.manual_seed(0).get_state())  # left as it was
+    random.seed(9)
+    torch.manual_seed(9)
+    repeated = drawn(cfg, workers=2)
+    assert len(expected) == len(repeated) >= 2
+    for batch, again in zip(expected, repeated, strict=True):
+        assert all(torch.equal(*pair) for pair in zip(batch, again, strict=True))
+    resumed = drawn(cfg, workers=0, epochs=(2,))
+    assert torch.equal(resumed[-1][0], expected[-1][0])
+    cfg.SOLVER.SEED = 12
+    assert not torch.equal(drawn(cfg, workers=0)[0][0], expected[0][0])
+
+
+def test_the_random_transform_varies(cfg):
+    images = {}
+    for batch in drawn(cfg, workers=0, epochs=range(4)):
+        for image, *_, index in zip(*batch, strict=True):
+            images.setdefault(index.item(), []).append(image)
+    several = max(images.values(), key=len)
+    assert len({image.numpy().tobytes() for image in several}) > 1
+
+
+def test_a_single_photo_is_read_by_its_index(cfg):
+    dataset = doors.make_dataloader(cfg).train_loader_stage2.dataset
+    image, pid, camid, viewid, index = dataset[4]
+    assert (pid, camid, viewid, index) == (1, 0, 1, 4)
+    assert torch.equal(image, dataset[4][0])
+    assert torch.equal(dataset[4, 77][0], dataset[4, 77][0])
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_broken_photo_ends_the_loop_with_one_line(tmp_path, workers):
+    make_photos(tmp_path, [('good.jpg',)])
+    (tmp_path / 'bad.jpg').write_text('no picture')
+    records = [Record(str(tmp_path / name), 0) for name in ('good.jpg', 'bad.jpg')]
+    dataset = ImageDataset(records, make_test_transform(size=(8, 8), mean=[0.5] * 3, std=[0.5] * 3))
+    with pytest.raises(InputError) as caught:
+        list(ImageLoader(dataset, batch_size=1, num_workers=workers))
+    assert str(caught.value).startswith(f'{tmp_path}/bad.jpg: not a picture')
+    assert '\n' not in str(caught.value)
+
+
+def test_no_validation_list(cfg, caplog):
+    cfg.DATASETS.VAL_LIST = ''
+    loaders = doors.make_dataloader(cfg)
+    assert loaders.val_loader is None
+    assert loaders.num_query == 0
+    assert 'no validation' in caplog.text
+
+
+def test_validation_of_strangers_warns(cfg, caplog):
+    write_list(Path(cfg.DATASETS.LIST_DIR) / 'val.txt', [('val/0/7.jpg', 0), ('val/2/8.jpg', 44)])
+    load_animals(cfg)
+    assert '1 individuals are not in the train list (44)' in caplog.text
+
+
+@pytest.mark.parametrize(('species', 'train', 'val'), [
+    ('tiger', 'mytrain.txt', 'myval.txt'), ('yak', 'yak_mytrain_aligned.txt', 'yak_myval_aligned.txt'),
+    ('h_yak', 'yak_mytrain_aligned.txt', 'yak_myval_aligned.txt'), ('elephant', 'ele_train.txt', 'ele_val.txt'),
+    ('s_yak', 'yak_mytrain_aligned.txt', 'yak_myval_aligned.txt'),
+    ('all', 'all_train_aligned.txt', 'all_val_aligned.txt')])
+def test_training_lists_by_species(cfg, species, train, val):
+    loaders = doors.make_dataloader(by_species(cfg, species, {train: TRAIN, val: VAL}))
+    assert (loaders.num_query, loaders.num_classes) == (2, 4)
+
+
+@pytest.mark.parametrize(('species', 'query', 'gallery'), [
+    ('yak', 'yak_probe_hard.txt', 'yak_gallery_hard.txt'), ('h_yak', 'yak_probe_hard.txt', 'yak_gallery_hard.txt'),
+    ('s_yak', 'yak_probe_simple.txt', 'yak_gallery_simple.txt'),
+    ('elephant', 'ele_new_test_probe.txt', 'ele_new_test_gallery.txt')])
+def test_test_lists_by_species(cfg, species, query, gallery):
+    test = doors.make_test_dataloader(by_species(cfg, species, {query: QUERY, gallery: GALLERY}))
+    assert test.protocol.name == species
+    assert not test.same
+    assert [record.pid for record in test.query] == [5, 5, 9]
+    assert [record.pid for record in test.gallery] == [9, 5]
+    assert torch.cat([batch[1] for batch in test.loader]).tolist() == [5, 5, 9, 9, 5]
+    assert next(iter(test.loader))[0].shape == (4, 3, 12, 6)
+
+
+@pytest.mark.parametrize(('species', 'name'), [('tiger', 'mytest.txt'), ('debug', 'debug_ele_train.txt')])
+def test_query_and_gallery_are_the_same_photos(cfg, species, name):
+    (Path(cfg.DATASETS.LIST_DIR) / 'gt_test_plain.json').write_text(json.dumps(TRUTH))
+    test = doors.make_test_dataloader(by_species(cfg, species, {name: QUERY}))
+    assert test.same
+    assert test.query == test.gallery == test.loader.dataset.records
+    assert [record.group for record in test.query] == ['sing' if species == 'tiger' else ''] * 3
+
+
+def test_own_test_lists(cfg, tmp_path, monkeypatch):
+    assert load_test(cfg)[2].name == 'query_in_gallery'  # 000002.jpg is in both
+    cfg.DATASETS.GALLERY_LIST = ''  # then the query list is the gallery too
+    query, gallery, _ = load_test(cfg)
+    assert query is gallery
+    cfg.DATASETS.QUERY_LIST = str(tmp_path / 'lists/gallery.txt')
+    assert len(load_test(cfg)[0]) == 2
+    monkeypatch.chdir(tmp_path)
+    write_list(tmp_path / 'query.txt', QUERY[:1])
+    cfg.DATASETS.QUERY_LIST = 'query.txt'  # here first, then in LIST_DIR
+    assert len(load_test(cfg)[0]) == 1
+
+
+def test_ground_truth_elsewhere(cfg, tmp_path):
+    cfg.DATASETS.PROTOCOL, cfg.DATASETS.GALLERY_LIST = 'tiger', ''
+    cfg.DATASETS.GROUND_TRUTH = str(tmp_path / 'truth.json')
+    (tmp_path / 'truth.json').write_text(json.dumps(TRUTH))
+    query, _, protocol = load_test(cfg)
+    assert protocol.name == 'tiger'
+    assert [record.frame for record in query] == [(0, 0, 0), (0, 0, 1), (0, 0, 2)]
+
+
+@pytest.mark.parametrize(('keys', 'complaint'), [
+    ({'NAMES': 'market1502'}, "DATASETS.NAMES 'market1502' is unknown; there is 'animals'"),
+    ({'TRAIN_LIST': ''}, "SPECIES 'nyala' has no train list; choose one of tiger, .* or set DATASETS.TRAIN_LIST"),
+    ({'TRAIN_LIST': '', 'SPECIES': 'debug'}, "SPECIES 'debug' has no train list"),
+    ({'TRAIN_LIST': 'gone.txt'}, 'lists/gone.txt: no such list'),
+    ({'ROOT_DIR': 'nowhere'}, "DATASETS.ROOT_DIR/DATA_DIR: there is no folder 'nowhere/seg'"),
+    ({'DATA_DIR': ''}, 'train.txt: 7 of 7 photos are missing .*SKIP_MISSING True'),
+    ({'TRAIN_LIST': 'val.txt'}, r'val.txt: training labels must be 0 … n-1'),
+    ({'SPECIES': 'tiger', 'TRAIN_LIST': '', 'VAL_LIST': ''}, 'lists/mytrain.txt: no such list'),
+])
+def test_bad_training_input(cfg, keys, complaint):
+    vars(cfg.DATASETS).update(keys)
+    with pytest.raises(InputError, match=complaint):
+        doors.make_dataloader(cfg)
+
+
+@pytest.mark.parametrize(('keys', 'complaint'), [
+    ({'NAMES': 'market1502'}, 'DATASETS.NAMES'),
+    ({'QUERY_LIST': '', 'GALLERY_LIST': ''}, "SPECIES 'nyala' has no test list; choose one of tiger, yak"),
+    ({'QUERY_LIST': '', 'GALLERY_LIST': '', 'SPECIES': 'all'}, "SPECIES 'all' has no test list"),
+    ({'QUERY_LIST': ''}, 'no test list; .* or set DATASETS.QUERY_LIST'),
+    ({'PROTOCOL': 'other'}, "DATASETS.PROTOCOL 'other' is unknown; choose one of"),
+    ({'TEST_ROOT_DIR': 'nowhere'}, "DATASETS.TEST_ROOT_DIR: there is no folder 'nowhere'"),
+    ({'PROTOCOL': 'tiger'}, 'gt_test_plain.json: no such file'),
+    ({'QUERY_LIST': 'train.txt'}, 'train.txt: 7 of 7 photos are missing'),
+])
+def test_bad_test_input(cfg, keys, complaint):
+    vars(cfg.DATASETS).update(keys)
+    with pytest.raises(InputError, match=complaint):
+        doors.make_test_dataloader(cfg)
+
+
+def test_bad_sampler(cfg):
+    cfg.DATALOADER.SAMPLER = 'triplet'
+    with pytest.raises(InputError, match="DATALOADER.SAMPLER 'triplet' is unknown; choose softmax_triplet or softmax"):
+        doors.make_dataloader(cfg)
+
+
+def test_skip_missing_keeps_the_classes(cfg, tmp_path, caplog):
+    (tmp_path / 'photos/seg' / TRAIN[-1][0]).unlink()  # the only photo of individual 3
+    cfg.DATASETS.SKIP_MISSING = True
+    loaders = doors.make_dataloader(cfg)
+    assert loaders.num_classes == 4
+    assert len(loaders.train_loader_stage1.dataset) == 6
+    assert '1 of 7 photos are missing' in caplog.text
+
+
+def test_lists_are_checked_before_photos(cfg):
+    cfg.DATASETS.ROOT_DIR = 'nowhere'
+    (Path(cfg.DATASETS.LIST_DIR) / 'val.txt').write_text('val/0/7.jpg x\n')
+    with pytest.raises(InputError, match="val.txt:1: label 'x'"):
+        doors.make_dataloader(cfg)

@@ -1,0 +1,243 @@
+"""Rankings and what is said of them: average precision, rank-k, by protocol.
+
+Everything goes through ``_judge``: for every query the positions of its positives in the ranking. Ranking is stable: of
+equal distances the lower gallery index comes first.
+"""
+import random
+from typing import NamedTuple
+
+import numpy as np
+
+from utils.errors import InputError
+
+BLOCK = 4_000_000  # entries of the distance matrix that are sorted at a time: 32 MB of indices
+PROTOCOL_CHOICES = {'ap': ('trapezoid', 'precision'), 'ignore': ('', 'camera', 'sequence'),
+                    'no_positive': ('zero', 'skip')}
+SEQUENCE_FRAMES = 3  # ATRW: photos so few frames apart in one camera sequence show the same moment
+
+
+class Ranking(NamedTuple):
+    """What each query's ranking came to, arrays (Q,).
+
+    ap: average precision, 0 … 1, 0 without positives.
+    first_hit: rank of the first positive, from 1; 0 without positives.
+    positives: number of positives.
+    counted: whether the query counts in the averages.
+    """
+    ap: np.ndarray
+    first_hit: np.ndarray
+    positives: np.ndarray
+    counted: np.ndarray
+
+
+def rank_metrics(distance, query, gallery, protocol):
+    """Judge the rankings of a test set.
+
+    distance: (Q, G) array, finite, smaller is nearer; query, gallery: lists of Q and G records (``pid``, ``camid``,
+    ``frame``, ``group``, ``path``); protocol: see ``rank_queries``.
+
+    Returns a dict of floats: mAP, rank1, rank5, rank10 as fractions; with groups the same of each (``sing/mAP`` …) and
+    ``mmAP``, the mean of the groups' mAPs. Raises as ``rank_queries`` and ``summarize`` do.
+    """
+    return summarize(rank_queries(distance, query, gallery, protocol), [record.group for record in query])
+
+
+def rank_queries(distance, query, gallery, protocol):
+    """Rank the gallery for every query and judge it by the protocol; arguments as in ``rank_metrics``.
+
+    protocol: ``ap`` 'trapezoid' or 'precision'; ``drop_nearest``: the first of every ranking is dropped, from the
+    positives too; ``ignore`` '', 'camera' (the query's identity and camera) or 'sequence' (the query's identity within
+    3 frames of the same camera sequence, and identity -1): neither ranked nor positive; ``no_positive`` 'zero' or
+    'skip': whether queries without a positive count.
+
+    Returns a ``Ranking``. Raises ``ValueError`` for a distance of another shape and for a protocol that asks for what
+    there is not, ``InputError`` for a distance that is not finite and for an empty query or gallery.
+    """
+    for field, choices in PROTOCOL_CHOICES.items():
+        if getattr(protocol, field) not in choices:
+            raise ValueError(f"protocol: {field} '{getattr(protocol, field)}' is none of {choices}")
+    distance = _check(distance, query, gallery)
+    return _judge(distance, _relevance(query, gallery, protocol.ignore), ap=protocol.ap,
+                  drop_nearest=protocol.drop_nearest, no_positive=protocol.no_positive)
+
+
+def ranked_gallery(distance, query, gallery, protocol, rows, top):
+    """The head of some rankings, for pictures; the other arguments as in ``rank_metrics``.
+
+    rows: indices of queries; top: length.
+
+    Returns (indices, right), both (len(rows), top): gallery indices by distance, without what the protocol drops and
+    ignores, -1 where the ranking is shorter; and whether each is a positive.
+    """
+    distance = _check(distance, query, gallery)
+    relevance = _relevance(query, gallery, protocol.ignore)
+    indices = np.full((len(rows), top), -1)
+    right = np.zeros((len(rows), top), dtype=bool)
+    for line, row in enumerate(rows):
+        order, hit, kept = _rank(distance[row:row + 1], *relevance(slice(row, row + 1)), protocol.drop_nearest)
+        length = min(top, kept[0])
+        indices[line, :length], right[line, :length] = order[0, :length], hit[0, :length]
+    return indices, right
+
+
+def summarize(ranking, groups, subset=None):
+    """Average a ``Ranking``.
+
+    groups: Q names, '' = none: queries of a name are averaged apart as well; subset: indices of the queries to take.
+
+    Returns the dict of ``rank_metrics``. Raises ``InputError`` where no query is left to average.
+    """
+    groups = np.asarray(groups)
+    if subset is not None:
+        ranking, groups = Ranking(*(array[subset] for array in ranking)), groups[subset]
+    metrics = _average(ranking, 'the test set')
+    names = [str(name) for name in dict.fromkeys(groups) if name]
+    for name in names:
+        apart = Ranking(*(array[groups == name] for array in ranking))
+        metrics |= {f'{name}/{key}': value for key, value in _average(apart, f"the group '{name}'").items()}
+    if names:
+        metrics['mmAP'] = sum(metrics[f'{name}/mAP'] for name in names) / len(names)
+    return metrics
+
+
+def atrw_public_split(groups, seed=114514):
+    """The queries of ATRW's public split.
+
+    The single-camera and then the cross-camera queries, each in the order of the ground truth, are shuffled by one
+    generator; the first half of the former stays, and half as many of the latter.
+
+    groups: 'sing' or 'multi' of every query. Returns an array of query indices.
+    """
+    generator = random.Random(seed)
+    single = [index for index, group in enumerate(groups) if group == 'sing']
+    cross = [index for index, group in enumerate(groups) if group == 'multi']
+    generator.shuffle(single)
+    generator.shuffle(cross)
+    single = single[:len(single) // 2]
+    return np.array(single + cross[:len(single) // 2], dtype=int)
+
+
+def eval_func(distmat, q_pids, g_pids, q_camids, g_camids, max_rank=50):
+    """The Market-1501 metric (Zheng et al., 2015): gallery photos of the query's identity and camera do not count.
+
+    distmat: (Q, G); pids and camids: sequences of Q or G integers; max_rank: length of the curve.
+
+    Returns (cmc, mAP): cmc (max_rank,) the share of queries with a positive among the first 1, 2, …; queries without a
+    positive count in neither. Where fewer than max_rank photos are left for a query, its curve goes on at 1. Raises
+    ``ValueError`` for shapes that do not fit, ``InputError`` where no query has a positive.
+    """
+    q_pids, g_pids, q_camids, g_camids = (np.asarray(array) for array in (q_pids, g_pids, q_camids, g_camids))
+    if q_camids.shape != q_pids.shape or g_camids.shape != g_pids.shape:
+        raise ValueError(f'one camera a photo is needed: query {q_pids.shape} and {q_camids.shape}, '
+                         f'gallery {g_pids.shape} and {g_camids.shape}')
+
+    def relevance(rows):
+        same = q_pids[rows, None] == g_pids
+        return same, same & (q_camids[rows, None] == g_camids)
+
+    distance = _check(distmat, q_pids, g_pids)
+    ranking = _judge(distance, relevance, ap='precision', drop_nearest=False, no_positive='skip')
+    if not ranking.counted.any():
+        raise InputError('no query has a positive in the gallery of another camera; where there is a single camera, '
+                         'validate without the camera filter')
+    first_hit = ranking.first_hit[ranking.counted]
+    cmc = np.array([(first_hit <= rank).mean() for rank in range(1, max_rank + 1)])
+    return cmc, float(ranking.ap[ranking.counted].mean())
+
+
+def _check(distance, query, gallery):
+    distance = np.asarray(distance)
+    if distance.shape != (len(query), len(gallery)):
+        raise ValueError(f'the distance is {distance.shape}, but query and gallery are {len(query)} and {len(gallery)}')
+    if not distance.size:
+        raise InputError(f'there are {len(query)} query and {len(gallery)} gallery photos: both lists need one')
+    bad = ~np.isfinite(distance).all(axis=1)
+    if bad.any():
+        first = int(bad.argmax())
+        raise InputError(f'the distances of {bad.sum()} of {len(query)} queries are not finite, first of query {first} '
+                         f'({getattr(query[first], "path", query[first])}): the features hold NaN or infinity, '
+                         'check the weights')
+    return distance
+
+
+def _relevance(query, gallery, ignore):
+    """Function of a slice of queries to two (rows, G) arrays of bool: same identity, and what is ignored."""
+    q_pid, g_pid = (np.array([record.pid for record in records]) for records in (query, gallery))
+    if ignore == 'camera':
+        q_cam, g_cam = (np.array([record.camid for record in records]) for records in (query, gallery))
+    if ignore == 'sequence':
+        q_frame, g_frame = _frames(query), _frames(gallery)
+
+    def relevance(rows):
+        same = q_pid[rows, None] == g_pid
+        ignored = np.zeros_like(same)
+        if ignore == 'camera':
+            ignored = same & (q_cam[rows, None] == g_cam)
+        if ignore == 'sequence':
+            i, j = np.nonzero(same)
+            apart = np.abs(q_frame[rows][i] - g_frame[j])
+            ignored[i, j] = (apart <= (0, 0, SEQUENCE_FRAMES)).all(axis=1)
+            ignored |= g_pid == -1
+        return same, ignored
+
+    return relevance
+
+
+def _frames(records):
+    """(N, 3); NaN, which is near nothing, for records without a frame."""
+    return np.array([record.frame or (np.nan,) * 3 for record in records], dtype=float)
+
+
+def _judge(distance, relevance, *, ap, drop_nearest, no_positive):
+    """The ``Ranking`` of all queries, a block of rows at a time."""
+    count, gallery = distance.shape
+    average_precision = np.zeros(count)
+    first_hit, positives = np.zeros(count, dtype=int), np.zeros(count, dtype=int)
+    step = max(1, BLOCK // gallery)
+    for start in range(0, count, step):
+        rows = slice(start, start + step)
+        _, hit, _ = _rank(distance[rows], *relevance(rows), drop_nearest)
+        positives[rows] = hit.sum(axis=1)
+        first_hit[rows] = np.where(hit.any(axis=1), hit.argmax(axis=1) + 1, 0)
+        average_precision[rows] = _average_precision(hit, ap)
+    counted = positives > 0 if no_positive == 'skip' else np.ones(count, dtype=bool)
+    return Ranking(average_precision, first_hit, positives, counted)
+
+
+def _rank(distance, same, ignored, drop_nearest):
+    """Sort rows of distances (q, G).
+
+    Returns order (q, G), gallery indices by distance with what is dropped or ignored at the end; hit (q, G), whether
+    the photo at that rank is a positive; kept (q,), how many are really ranked.
+    """
+    out = ignored.copy()
+    if drop_nearest:
+        out[np.arange(len(out)), distance.argmin(axis=1)] = True
+    order = np.where(out, np.inf, distance).argsort(axis=1, kind='stable')
+    hit = np.take_along_axis(same & ~out, order, axis=1)
+    return order, hit, (~out).sum(axis=1)
+
+
+def _average_precision(hit, kind):
+    """AP of rankings: hit (q, G) bool -> (q,), 0 without positives.
+
+    'precision': mean over the positives of the precision at their rank, what scikit-learn's average_precision_score
+    gives. 'trapezoid': of the mean of that and the precision just before (Philbin et al., 2007; Oxford buildings).
+    """
+    row, position = np.nonzero(hit)  # sorted by row, then by position
+    positives = hit.sum(axis=1)
+    before = np.arange(len(row)) - (np.cumsum(positives) - positives)[row]  # positives that come earlier in the row
+    precision = (before + 1) / (position + 1)
+    if kind == 'trapezoid':
+        earlier = np.where(position > 0, before / np.maximum(position, 1), 1.0)
+        precision = (earlier + precision) / 2
+    return np.bincount(row, weights=precision, minlength=len(hit)) / np.maximum(positives, 1)
+
+
+def _average(ranking, what):
+    if not ranking.counted.any():
+        raise InputError(f'no query of {what} has a positive in the gallery: there is nothing to average, '
+                         'check the labels of both lists')
+    ap, first_hit = ranking.ap[ranking.counted], ranking.first_hit[ranking.counted]
+    found = {f'rank{k}': float(((first_hit > 0) & (first_hit <= k)).mean()) for k in (1, 5, 10)}
+    return {'mAP': float(ap.mean()), **found}
