@@ -144,6 +144,7 @@ CHOICES = {
     'MODEL.METRIC_LOSS_TYPE': ['triplet', 'triplet_center', 'center'],
     'MODEL.IF_LABELSMOOTH': ['on', 'off'],
     'MODEL.COS_LAYER': [False],
+    'MODEL.DIST_TRAIN': [False],  # several processes are not built yet
     'DATALOADER.SAMPLER': ['softmax', 'softmax_triplet'],
     'SOLVER.AMP': ['auto', 'off', 'fp16', 'bf16'],
     'SOLVER.STAGE1.WARMUP_METHOD': ['linear', 'constant'],

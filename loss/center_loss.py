@@ -17,7 +17,8 @@ class CenterLoss(nn.Module):
         """
         x: (N, feat_dim) floats, half precision is computed in float32; labels: (N,) in 0 … num_classes - 1.
 
-        Returns a scalar >= 0; each squared distance is kept within 1e-12 … 1e12. Raises ``ValueError`` for an empty batch and for shapes that do not fit.
+        Returns a scalar >= 0; each squared distance is kept within 1e-12 … 1e12. Raises ``ValueError`` for an empty
+        batch and for shapes that do not fit.
         """
         if not len(x) or x.shape[1:] != self.centers.shape[1:] or labels.shape != x.shape[:1]:
             raise ValueError(f'features (N, {self.centers.shape[1]}) and labels (N,) with N > 0 are needed, '

@@ -28,7 +28,14 @@ def namespace(tree):
 
 
 def golden_config(name):
-    return namespace(CONFIGS['configs'][name]['merged'])
+    tree = {}
+    for key, value in CONFIGS['loads'][name].items():  # 'SOLVER.STAGE1.BASE_LR': 0.00035
+        *path, last = key.split('.')
+        node = tree
+        for part in path:
+            node = node.setdefault(part, {})
+        node[last] = value
+    return namespace(tree)
 
 
 def config(**stage):
@@ -148,8 +155,8 @@ def test_groups_by_hand():
 
 def test_large_fc_lr_doubles_the_classifiers():
     model = Toy()
-    rates = {name: lr for name, lr, _ in groups(make_optimizer_2stage(config(LARGE_FC_LR=True, BIAS_LR_FACTOR=3), model),
-                                                model)}
+    optimizer = make_optimizer_2stage(config(LARGE_FC_LR=True, BIAS_LR_FACTOR=3), model)
+    rates = {name: lr for name, lr, _ in groups(optimizer, model)}
     assert rates['classifier.weight'] == pytest.approx(0.2)
     assert rates['image_encoder.weight'] == pytest.approx(0.1)
     assert rates['image_encoder.bias'] == pytest.approx(0.3)

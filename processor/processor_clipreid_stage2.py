@@ -1,0 +1,104 @@
+"""Stage 2: the image encoder is fine-tuned against the frozen text features of all individuals."""
+import logging
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+
+from datasets.protocols import market_protocol
+from processor.inference import Stopwatch, validate
+from processor.processor_clipreid_stage1 import stop_if_not_finite
+from utils.checkpoint import save_state
+from utils.logger import progress
+from utils.meter import AverageMeter
+
+logger = logging.getLogger('transreid.train')
+
+
+def text_features(model, runtime, batch_size=64):
+    """Text features (classes, E) of all individuals, without gradient."""
+    everyone = torch.arange(model.num_class, device=runtime.device)
+    with torch.no_grad(), runtime.autocast():
+        return torch.cat([model(label=some, get_text=True) for some in everyone.split(batch_size)]).float()
+
+
+def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, scheduler, runtime, *, epochs, log_period,
+                    checkpoint_period, eval_period, output_dir, name, metrics_file, normalise=True, rerank=False):
+    """Fine-tune the image encoder for ``epochs`` epochs; return the best validation mAP (None without validation).
+
+    Parameters
+    ----------
+    loaders : datasets.make_dataloader_clipreid.Loaders
+    criterion : loss.make_loss.make_loss
+        ``center_optimizer`` trains its centers, or is None.
+    log_period, checkpoint_period, eval_period : int
+        Iterations, epochs, epochs. The last epoch is always saved and validated.
+    normalise, rerank : bool
+        Of the validation, see :func:`processor.inference.validate`.
+
+    Checkpoints are OUTPUT_DIR/{name}_{epoch}.pth, and {name}_best.pth by validation mAP.
+    """
+    watch = Stopwatch()
+    loader = loaders.train_loader_stage2
+    texts = text_features(model, runtime)
+    optimizers = [o for o in (optimizer, center_optimizer) if o is not None]
+    best = None
+
+    for epoch in range(1, epochs + 1):
+        epoch_watch = Stopwatch()
+        scheduler.step(epoch)
+        loader.batch_sampler.set_epoch(epoch)
+        model.train()
+        losses, accuracy, photos = AverageMeter(), AverageMeter(), 0
+        for iteration, batch in enumerate(progress(loader, f'stage 2, epoch {epoch}'), 1):
+            images, target, cameras, views = (runtime.move(t) for t in batch[:4])
+
+            with runtime.autocast():
+                score, feature, projected = model(images, cam_label=cameras, view_label=views)
+            logits = projected.to(texts.dtype) @ texts.T  # (B, classes)
+            terms = criterion(score, feature, target, logits)
+            loss = sum(terms.values())
+            stop_if_not_finite(loss, terms, 2, epoch, iteration, loader, batch[4])
+
+            for each in optimizers:
+                each.zero_grad(set_to_none=True)
+            runtime.scaler.scale(loss).backward()
+            for each in optimizers:
+                runtime.scaler.step(each)
+            runtime.scaler.update()
+
+            photos += len(target)
+            losses.update(loss.item(), len(target))
+            accuracy.update((logits.argmax(1) == target).float().mean().item(), len(target))
+            if iteration % log_period == 0:
+                rate = optimizer.param_groups[0]['lr']
+                logger.info('Epoch[%d] Iteration[%d/%d] Loss: %.3f, Acc: %.3f, Base Lr: %.2e', epoch, iteration,
+                            len(loader), losses.avg, accuracy.avg, rate)
+                metrics_file.write('stage2', epoch=epoch, iteration=iteration, loss=losses.avg, acc=accuracy.avg, lr=rate,
+                                   **{f'{term}_loss': value.item() for term, value in terms.items()})
+
+        seconds = epoch_watch.seconds
+        logger.info('Epoch %d done. Time per batch: %.3f[s] Speed: %.1f[samples/s]', epoch, seconds / max(iteration, 1),
+                    photos / seconds)
+        metrics_file.write('stage2_epoch', epoch=epoch, loss=losses.avg, acc=accuracy.avg, seconds=seconds,
+                           photos_per_second=photos / seconds, lr=optimizer.param_groups[0]['lr'])
+        if epoch % checkpoint_period == 0 or epoch == epochs:
+            save_state(model.state_dict(), Path(output_dir) / f'{name}_{epoch}.pth')
+        if loaders.val_loader is not None and (epoch % eval_period == 0 or epoch == epochs):
+            metrics = _validate(model, loaders, runtime, epoch, normalise, rerank)
+            metrics_file.write('validation', epoch=epoch, **metrics)
+            if best is None or metrics['mAP'] > best:
+                best = metrics['mAP']
+                save_state(model.state_dict(), Path(output_dir) / f'{name}_best.pth')
+    logger.info('Total running time: %s', timedelta(seconds=watch.seconds))
+    return best
+
+
+def _validate(model, loaders, runtime, epoch, normalise, rerank):
+    records = loaders.val_loader.dataset.records
+    metrics = validate(model, loaders.val_loader, loaders.num_query, market_protocol(records), runtime, normalise, rerank)
+    logger.info('Validation Results - Epoch: %d', epoch)
+    logger.info('mAP: %s', f'{metrics["mAP"]:.1%}')
+    for rank in (1, 5, 10):
+        logger.info('CMC curve, Rank-%-3d:%s', rank, f'{metrics[f"rank{rank}"]:.1%}')
+    return metrics

@@ -1,0 +1,81 @@
+"""Test: python test_clipreid.py --config_file configs/yak/cnn_clipreid.yml TEST.WEIGHT ./output/yak/cnn/RN50_80.pth"""
+import argparse
+import logging
+import sys
+
+from configs import ConfigError, flatten, load_cfg
+from datasets.make_dataloader_clipreid import make_test_dataloader
+from datasets.transforms import read_image
+from model.make_model_clipreid import make_test_model
+from processor.inference import do_inference, report
+from utils.errors import exit_code
+from utils.files import keep_earlier, make_output_dir, sha256_file, write_json
+from utils.logger import close_logger, setup_logger
+from utils.metrics import ranked_gallery
+from utils.plots import ranked_lists
+from utils.run import start_run
+from utils.runtime import make_runtime, seed_everything, wants_pinned_memory
+
+
+def main(argv=None):
+    """Metrics of the checkpoint TEST.WEIGHT as a dict of fractions."""
+    return run(argv, 'Test a trained model by the protocol of its species.', 'test')
+
+
+def run(argv, description, name, always_rerank=False):
+    """What both test scripts do; ``name`` is the stem of the log's name."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--config_file', default='', help='a yml of configs/, or your own')
+    parser.add_argument('opts', nargs=argparse.REMAINDER, help='KEY VALUE pairs, TEST.WEIGHT among them')
+    args = parser.parse_args(argv)
+
+    cfg = load_cfg(args.config_file, args.opts)
+    output_dir = make_output_dir(cfg.OUTPUT_DIR)
+    setup_logger(output_dir, f'{name}_log.txt')
+    logger = logging.getLogger('transreid.test')
+    try:
+        runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP)
+        seed_everything(cfg.SOLVER.SEED)
+        about = start_run(cfg, runtime, output_dir, logger, prefix=f'{name}_')
+        model = make_test_model(cfg).to(runtime.device)
+        test = make_test_dataloader(cfg, pin_memory=wants_pinned_memory(runtime.device))
+        logger.info('Protocol %s: %s', test.protocol.name, test.protocol.text)
+
+        rerank = None
+        if always_rerank or cfg.TEST.RE_RANKING:
+            rerank = {'k1': cfg.TEST.RERANK_K1, 'k2': cfg.TEST.RERANK_K2, 'lambda_value': cfg.TEST.RERANK_LAMBDA}
+            logger.info('k-reciprocal re-ranking: %s', rerank)
+        result = do_inference(model, test, runtime, rerank)
+        report(result.metrics, logger)
+
+        for earlier in ('results.json', 'ranked_lists.png'):
+            keep_earlier(output_dir / earlier)
+        write_json(output_dir / 'results.json', {
+            'metrics': result.metrics, 'protocol': test.protocol.name, 'protocol_text': test.protocol.text,
+            're_ranking': rerank, 'checkpoint': str(cfg.TEST.WEIGHT), 'checkpoint_sha256': sha256_file(cfg.TEST.WEIGHT),
+            'counts': _counts(test), **about, 'config_file': args.config_file, 'config': flatten(cfg)})
+        picture = output_dir / 'ranked_lists.png'
+        _draw(picture, test, result, f'{cfg.DATASETS.SPECIES}: first photos for a dozen queries, '
+                                     f'{"re-ranked, " if rerank else ""}green = right individual')
+        logger.info('Results: %s, picture: %s', output_dir / 'results.json', picture)
+        return result.metrics
+    finally:
+        close_logger()
+
+
+def _counts(test):
+    return {name: {'photos': len(records), 'individuals': len({r.pid for r in records})}
+            for name, records in (('query', test.query), ('gallery', test.gallery))}
+
+
+def _draw(path, test, result, title, rows=12, top=10):
+    """A dozen queries spread evenly over the list."""
+    count = min(rows, len(test.query))
+    chosen = [i * len(test.query) // count for i in range(count)]
+    indices, right = ranked_gallery(result.distance, test.query, test.gallery, test.protocol, chosen, top)
+    ranked_lists(path, [(test.query[q].path, [(test.gallery[g].path, ok) for g, ok in zip(row, good, strict=True) if g >= 0])
+                        for q, row, good in zip(chosen, indices, right, strict=True)], title, read_image)
+
+
+if __name__ == '__main__':
+    sys.exit(exit_code(main, ConfigError))

@@ -1,0 +1,149 @@
+"""The three scripts, in-process, on a toy world: files, log lines, numbers."""
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import test_clipreid
+import test_rerank_clipreid
+import train_clipreid
+from configs import flatten, load_cfg
+
+LOG_LINE = re.compile(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} transreid(\.train|\.test)? (INFO|WARNING): ')
+
+
+def read_lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize('name', ['RN50', 'ViT-B-16'])
+def test_train_then_test_then_rerank(world, name):
+    best = train_clipreid.main(world.args(name=name))
+    assert 0 < best <= 1
+
+    files = {p.name for p in world.output.iterdir()}
+    assert files == {'train_log.txt', 'metrics.jsonl', 'config.yml', 'run.json',
+                     f'{name}_stage1_2.pth', f'{name}_2.pth', f'{name}_best.pth'}
+    log = (world.output / 'train_log.txt').read_text()
+    for pattern in (r'Epoch\[1\] Iteration\[2/3\] Loss: \d+\.\d{3}, Base Lr: \d\.\d\de-\d\d$',
+                    r'Stage1 running time: \d:\d\d:\d\d\.\d+$',
+                    r'Epoch\[2\] Iteration\[1/3\] Loss: \d+\.\d{3}, Acc: \d\.\d{3}, Base Lr: \d\.\d\de-\d\d$',
+                    r'Epoch 2 done\. Time per batch: \d+\.\d{3}\[s\] Speed: \d+\.\d\[samples/s\]$',
+                    r'Validation Results - Epoch: 2$', r'mAP: \d+\.\d%$', r'CMC curve, Rank-1  :\d+\.\d%$',
+                    r'CMC curve, Rank-10 :\d+\.\d%$', r'Total running time: \d:\d\d:\d\d\.\d+$'):
+        assert re.search(pattern, log, re.MULTILINE), pattern
+    assert all(LOG_LINE.match(line) for line in log.splitlines() if ' transreid' in line[:40])
+
+    events = read_lines(world.output / 'metrics.jsonl')
+    validations = [e for e in events if e['event'] == 'validation']
+    assert [e['epoch'] for e in validations] == [1, 2]
+    assert max(e['mAP'] for e in validations) == best
+    steps = [e for e in events if e['event'] == 'stage2']
+    assert all(np.isfinite(e['loss']) for e in steps)
+    first = steps[0]
+    assert first['loss'] == pytest.approx(first['id_loss'] + first['triplet_loss'] + first['i2t_loss'], rel=1e-5)
+
+    assert flatten(load_cfg(world.output / 'config.yml')) == flatten(load_cfg(world.yml(name)))
+    run = json.loads((world.output / 'run.json').read_text())
+    assert run['seed'] == 1234 and run['device'].startswith('cpu') and run['version'] and run['git']
+
+    weight = world.output / f'{name}_2.pth'
+    plain = test_clipreid.main(world.args('TEST.WEIGHT', weight, name=name))
+    results = json.loads((world.output / 'results.json').read_text())
+    assert results['metrics'] == plain
+    assert set(plain) == {'mAP', 'rank1', 'rank5', 'rank10'}
+    assert results['protocol'] == 'query_apart' and results['re_ranking'] is None
+    assert results['counts'] == {'query': {'photos': 4, 'individuals': 4}, 'gallery': {'photos': 12, 'individuals': 4}}
+    assert len(results['checkpoint_sha256']) == 64
+    test_log = (world.output / 'test_log.txt').read_text()
+    assert f'mAP: {plain["mAP"]:.1%}' in test_log and f'CMC curve, Rank-5  :{plain["rank5"]:.1%}' in test_log
+    with Image.open(world.output / 'ranked_lists.png') as picture:
+        assert picture.width > 300 and picture.height > 300
+
+    reranked = test_rerank_clipreid.main(world.args('TEST.WEIGHT', weight, name=name))
+    assert reranked != plain or reranked['mAP'] == 1
+    assert json.loads((world.output / 'results.json').read_text())['re_ranking'] == {'k1': 5, 'k2': 2, 'lambda_value': 0.3}
+    assert json.loads((world.output / 'results.1.json').read_text())['metrics'] == plain
+    assert test_clipreid.main(world.args('TEST.WEIGHT', weight, 'TEST.RE_RANKING', 'True', name=name)) == reranked
+
+
+def test_same_seed_same_run(world):
+    for folder in 'ab':
+        train_clipreid.main(world.args('OUTPUT_DIR', world.folder / folder))
+    a, b = (torch.load(world.folder / f / 'RN50_2.pth') for f in 'ab')
+    assert all(torch.equal(a[n], b[n]) for n in a)
+    train_clipreid.main(world.args('OUTPUT_DIR', world.folder / 'c', 'SOLVER.SEED', 7))
+    c = torch.load(world.folder / 'c' / 'RN50_2.pth')
+    assert not torch.equal(a['classifier.weight'], c['classifier.weight'])
+
+
+def test_stages_train_what_they_should(world):
+    train_clipreid.main(world.args())
+    start = torch.load(world.weights['RN50'])
+    one = torch.load(world.output / 'RN50_stage1_2.pth')
+    two = torch.load(world.output / 'RN50_2.pth')
+    assert torch.equal(one['image_encoder.layer1.0.conv1.weight'], start['visual.layer1.0.conv1.weight'])
+    assert not torch.equal(two['image_encoder.layer1.0.conv1.weight'], start['visual.layer1.0.conv1.weight'])
+    assert torch.equal(two['text_encoder.ln_final.weight'], start['ln_final.weight'])
+    assert torch.equal(one['prompt_learner.cls_ctx'], two['prompt_learner.cls_ctx'])
+    assert not two['bottleneck.bias'].any()
+
+
+def test_second_run_keeps_the_earlier_log(world):
+    train_clipreid.main(world.args('SOLVER.STAGE2.MAX_EPOCHS', 0))
+    first = (world.output / 'train_log.txt').read_text()
+    train_clipreid.main(world.args('SOLVER.STAGE2.MAX_EPOCHS', 0))
+    assert (world.output / 'train_log.1.txt').read_text() == first
+    assert 'already holds a run' in (world.output / 'train_log.txt').read_text()
+    assert (world.output / 'metrics.1.jsonl').exists()
+
+
+@pytest.mark.parametrize('opts', [
+    ('DATALOADER.SAMPLER', 'softmax'), ('MODEL.METRIC_LOSS_TYPE', 'triplet_center'), ('MODEL.METRIC_LOSS_TYPE', 'center'),
+    ('MODEL.IF_WITH_CENTER', 'yes'), ('MODEL.NO_MARGIN', 'True'), ('MODEL.IF_LABELSMOOTH', 'off'),
+    ('SOLVER.STAGE2.OPTIMIZER_NAME', 'SGD'), ('SOLVER.STAGE2.OPTIMIZER_NAME', 'AdamW'), ('SOLVER.AMP', 'bf16'),
+    ('TEST.FEAT_NORM', 'no'), ('TEST.RE_RANKING', 'True'), ('SOLVER.STAGE2.LARGE_FC_LR', 'True'),
+    ('TEST.NECK_FEAT', 'after'), ('MODEL.PRETRAIN_CHOICE', 'imagenet'), ('DATALOADER.NUM_WORKERS', 2),
+    ('MODEL.PROMPT', 'A photo of a X X X X tiger.'), ('DATASETS.SKIP_MISSING', 'True'), ('MODEL.I2T_LOSS_WEIGHT', 0)])
+def test_every_option_trains(world, opts):
+    best = train_clipreid.main(world.args(*opts, 'SOLVER.STAGE1.MAX_EPOCHS', 1, 'SOLVER.STAGE2.MAX_EPOCHS', 1))
+    assert best > 0
+    assert test_clipreid.main(world.args(*opts, 'TEST.WEIGHT', world.output / 'RN50_1.pth'))['mAP'] > 0
+
+
+@pytest.mark.parametrize('opts', [('MODEL.SIE_VIEW', 'True'), ('MODEL.SIE_CAMERA', 'True'), ('MODEL.STRIDE_SIZE', '[8, 8]'),
+                                  ('MODEL.SIE_VIEW', 'True', 'MODEL.SIE_CAMERA', 'True')])
+def test_every_vit_option_trains(world, opts):
+    train_clipreid.main(world.args(*opts, 'SOLVER.STAGE1.MAX_EPOCHS', 1, 'SOLVER.STAGE2.MAX_EPOCHS', 1, name='ViT-B-16'))
+    weight = world.output / 'ViT-B-16_1.pth'
+    assert ('cv_embed' in torch.load(weight)) == ('SIE' in opts[0])
+    assert test_clipreid.main(world.args(*opts, 'TEST.WEIGHT', weight, name='ViT-B-16'))['mAP'] > 0
+
+
+def test_going_on_and_fine_tuning(world):
+    train_clipreid.main(world.args())
+    trained = world.output / 'RN50_2.pth'
+    before = torch.load(trained)
+    short = ('SOLVER.STAGE1.MAX_EPOCHS', 0, 'SOLVER.STAGE2.MAX_EPOCHS', 1, 'SOLVER.STAGE2.BASE_LR', 1e-12)
+    for choice in ('self', 'finetune'):
+        out = world.folder / choice
+        train_clipreid.main(world.args('MODEL.PRETRAIN_CHOICE', choice, 'MODEL.PRETRAIN_PATH', trained, 'OUTPUT_DIR', out,
+                                       *short))
+        after = torch.load(out / 'RN50_1.pth')
+        encoder, head = 'image_encoder.layer4.0.conv2.weight', 'classifier.weight'
+        assert torch.allclose(after[encoder], before[encoder], atol=1e-6)
+        assert torch.allclose(after[head], before[head], atol=1e-6) == (choice == 'self')
+
+
+def test_an_untrained_random_model(world):
+    """PRETRAIN_CHOICE random builds the published shapes without any file."""
+    lists = world.folder / 'lists'
+    (lists / 'train.txt').write_text(''.join(f'train/{i}/{n}.png {i}\n' for i in range(2) for n in range(2)))
+    (lists / 'val.txt').write_text('val/0/4.png 0\nval/1/4.png 1\n')
+    opts = ('MODEL.PRETRAIN_CHOICE', 'random', 'MODEL.PRETRAIN_PATH', '', 'SOLVER.STAGE1.MAX_EPOCHS', 1,
+            'SOLVER.STAGE2.MAX_EPOCHS', 1, 'SOLVER.STAGE2.IMS_PER_BATCH', 4)
+    train_clipreid.main(world.args(*opts))
+    assert torch.load(world.output / 'RN50_1.pth')['classifier.weight'].shape == (2, 2048)

@@ -1,0 +1,46 @@
+"""What a run was: written beside its results, so that a number can be traced to code, config, seed and machine."""
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import torch
+import torchvision
+
+from utils import __version__
+from utils.files import atomic_write, write_json
+from utils.runtime import device_text
+
+
+def describe_run(cfg, runtime):
+    """A dict for JSON: version, git state, libraries, device, precision, seed, command."""
+    return {
+        'version': __version__, 'git': _git_state(), 'command': sys.argv, 'seed': cfg.SOLVER.SEED,
+        'device': device_text(runtime.device), 'precision': runtime.precision, 'python': platform.python_version(),
+        'torch': torch.__version__, 'torchvision': torchvision.__version__, 'numpy': numpy.__version__,
+        'machine': platform.platform(),
+    }
+
+
+def start_run(cfg, runtime, folder, logger, prefix=''):
+    """Log the merged config and the machine; save both as ``{prefix}config.yml`` and ``{prefix}run.json``."""
+    run = describe_run(cfg, runtime)
+    logger.info('Running with config:\n%s', cfg)
+    logger.info('CLIP-ReID for animals %s, git %s, torch %s, device %s, precision %s, seed %d', run['version'], run['git'],
+                run['torch'], run['device'], run['precision'], run['seed'])
+    with atomic_write(Path(folder) / f'{prefix}config.yml') as file:
+        file.write(cfg.dump())
+    write_json(Path(folder) / f'{prefix}run.json', run)
+    return run
+
+
+def _git_state():
+    """Commit of this code, '+changes' behind it if files differ; 'unknown' outside a checkout."""
+    def git(*words):
+        return subprocess.run(['git', '-C', Path(__file__).parent, *words], capture_output=True, text=True,
+                              check=True, timeout=10).stdout.strip()
+    try:
+        return git('rev-parse', 'HEAD') + ('+changes' if git('status', '--porcelain') else '')
+    except (OSError, subprocess.SubprocessError):
+        return 'unknown'
