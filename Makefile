@@ -25,7 +25,7 @@ lint: $(READY)
 # The stamp comes last: an installation that was broken off is taken up again by the next `make`.
 $(READY): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
-	@echo 'installing into $(VENV): PyTorch for Linux comes with CUDA, about 3 GB to download and 6 GB on disk'
+	@echo 'installing into $(VENV): this takes minutes; PyTorch for Linux brings CUDA along, 6 GB on disk'
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet -r requirements.txt -r requirements-dev.txt
 	@touch $@

@@ -1,6 +1,6 @@
 """Records as samples of a DataLoader."""
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from datasets.transforms import read_image
 from utils.errors import InputError
@@ -32,13 +32,30 @@ class ImageDataset(Dataset):
             image = self.transform(image)
         return image, record.pid, record.camid, record.viewid, index
 
+    def __getitems__(self, indices):
+        """The samples of a batch, for ``ImageLoader``, or the ``InputError`` of one of them: see there."""
+        try:
+            return [self[index] for index in indices]
+        except InputError as error:
+            return error
+
 
 class ImageLoader(DataLoader):
-    """A DataLoader whose workers hand on an ``InputError`` as it is: torch would wrap it in a traceback's text."""
+    """A DataLoader over an ``ImageDataset``; an ``InputError`` of a worker reaches the loop as it is.
+
+    Raised in a worker, torch would put a traceback into its message, and hold the workers for seconds at the end. So it
+    is handed on in the batch's place and raised here.
+    """
+
+    def __init__(self, dataset, **options):
+        super().__init__(dataset, collate_fn=_collate, **options)
 
     def __iter__(self):
-        try:
-            yield from super().__iter__()
-        except InputError as error:
-            last_line = str(error).strip().splitlines()[-1]
-            raise InputError(last_line.removeprefix(f'{InputError.__module__}.{InputError.__name__}: ')) from None
+        for batch in super().__iter__():
+            if isinstance(batch, InputError):
+                raise batch
+            yield batch
+
+
+def _collate(samples):
+    return samples if isinstance(samples, InputError) else default_collate(samples)

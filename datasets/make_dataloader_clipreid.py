@@ -6,7 +6,7 @@ import torch
 
 from datasets.animal import load_animals, load_test
 from datasets.bases import ImageDataset, ImageLoader
-from datasets.protocols import Protocol
+from datasets.protocols import Protocol, market_protocol
 from datasets.records import counts_table
 from datasets.sampler import EpochBatches, RandomIdentitySampler, ShuffleSampler
 from datasets.transforms import make_test_transform, make_train_transform
@@ -32,6 +32,11 @@ class Loaders(NamedTuple):
     num_classes: int
     camera_num: int
     view_num: int
+
+    @property
+    def val_protocol(self):
+        """How validation is judged: Market-style, without the camera filter where there is a single camera."""
+        return market_protocol(self.val_loader.dataset.records)
 
 
 class TestSet(NamedTuple):

@@ -77,4 +77,9 @@ class Stage2Loss(nn.Module):
 
 def _cross_entropy(score, target, smoothing):
     score = score.to(torch.promote_types(score.dtype, torch.float32))
-    return F.cross_entropy(score, target, label_smoothing=smoothing)
+    if not smoothing:
+        return F.cross_entropy(score, target)
+    # smoothed in float32 whatever the score's type, as the original does: golden's float64 steps show the difference
+    classes = score.shape[1]
+    share = F.one_hot(target, classes).float() * (1 - smoothing) + smoothing / classes
+    return F.cross_entropy(score, share.to(score.dtype))

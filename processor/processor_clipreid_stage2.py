@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-from datasets.protocols import market_protocol
 from processor.inference import Stopwatch, validate
 from processor.processor_clipreid_stage1 import stop_if_not_finite
 from utils.checkpoint import save_state
@@ -95,8 +94,7 @@ def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, sche
 
 
 def _validate(model, loaders, runtime, epoch, normalise, rerank):
-    records = loaders.val_loader.dataset.records
-    metrics = validate(model, loaders.val_loader, loaders.num_query, market_protocol(records), runtime, normalise, rerank)
+    metrics = validate(model, loaders.val_loader, loaders.num_query, loaders.val_protocol, runtime, normalise, rerank)
     logger.info('Validation Results - Epoch: %d', epoch)
     logger.info('mAP: %s', f'{metrics["mAP"]:.1%}')
     for rank in (1, 5, 10):

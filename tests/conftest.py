@@ -10,18 +10,18 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).parent / 'golden'
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(GOLDEN)]
 
 torch.set_num_threads(1)  # on toy tensors two threads are slower than one
 
 from model.clip.weights import Architecture  # noqa: E402
 from utils.logger import close_logger  # noqa: E402
 
-TOY = {'RN50': Architecture((1, 1, 1, 1), 64, 16, 64, 2, 64, 2), 'ViT-B-16': Architecture(2, 64, 16, 64, 2, 64, 2)}
+TOY = {'RN50': Architecture((1, 1, 1, 1), 16, 16, 64, 2, 64, 2), 'ViT-B-16': Architecture(2, 64, 16, 64, 2, 64, 2)}
 
 
 def toy_clip_state(name, seed=0):
-    """A CLIP state dict with OpenAI's names, random weights, width 64, made for 32 × 32 pixels."""
+    """A CLIP state dict with OpenAI's names, random weights, narrow, made for 32 × 32 pixels."""
     torch.manual_seed(seed)
     arch = TOY[name]
     image, text = arch.build((32, 32), (16, 16))

@@ -11,6 +11,7 @@ import test_clipreid
 import test_rerank_clipreid
 import train_clipreid
 from configs import flatten, load_cfg
+from utils.checkpoint import load_state
 
 LOG_LINE = re.compile(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} transreid(\.train|\.test)? (INFO|WARNING): ')
 
@@ -73,18 +74,18 @@ def test_train_then_test_then_rerank(world, name):
 def test_same_seed_same_run(world):
     for folder in 'ab':
         train_clipreid.main(world.args('OUTPUT_DIR', world.folder / folder))
-    a, b = (torch.load(world.folder / f / 'RN50_2.pth') for f in 'ab')
+    a, b = (load_state(world.folder / f / 'RN50_2.pth') for f in 'ab')
     assert all(torch.equal(a[n], b[n]) for n in a)
     train_clipreid.main(world.args('OUTPUT_DIR', world.folder / 'c', 'SOLVER.SEED', 7))
-    c = torch.load(world.folder / 'c' / 'RN50_2.pth')
+    c = load_state(world.folder / 'c' / 'RN50_2.pth')
     assert not torch.equal(a['classifier.weight'], c['classifier.weight'])
 
 
 def test_stages_train_what_they_should(world):
     train_clipreid.main(world.args())
-    start = torch.load(world.weights['RN50'])
-    one = torch.load(world.output / 'RN50_stage1_2.pth')
-    two = torch.load(world.output / 'RN50_2.pth')
+    start = load_state(world.weights['RN50'])
+    one = load_state(world.output / 'RN50_stage1_2.pth')
+    two = load_state(world.output / 'RN50_2.pth')
     assert torch.equal(one['image_encoder.layer1.0.conv1.weight'], start['visual.layer1.0.conv1.weight'])
     assert not torch.equal(two['image_encoder.layer1.0.conv1.weight'], start['visual.layer1.0.conv1.weight'])
     assert torch.equal(two['text_encoder.ln_final.weight'], start['ln_final.weight'])
@@ -119,20 +120,20 @@ def test_every_option_trains(world, opts):
 def test_every_vit_option_trains(world, opts):
     train_clipreid.main(world.args(*opts, 'SOLVER.STAGE1.MAX_EPOCHS', 1, 'SOLVER.STAGE2.MAX_EPOCHS', 1, name='ViT-B-16'))
     weight = world.output / 'ViT-B-16_1.pth'
-    assert ('cv_embed' in torch.load(weight)) == ('SIE' in opts[0])
+    assert ('cv_embed' in load_state(weight)) == ('SIE' in opts[0])
     assert test_clipreid.main(world.args(*opts, 'TEST.WEIGHT', weight, name='ViT-B-16'))['mAP'] > 0
 
 
 def test_going_on_and_fine_tuning(world):
     train_clipreid.main(world.args())
     trained = world.output / 'RN50_2.pth'
-    before = torch.load(trained)
+    before = load_state(trained)
     short = ('SOLVER.STAGE1.MAX_EPOCHS', 0, 'SOLVER.STAGE2.MAX_EPOCHS', 1, 'SOLVER.STAGE2.BASE_LR', 1e-12)
     for choice in ('self', 'finetune'):
         out = world.folder / choice
         train_clipreid.main(world.args('MODEL.PRETRAIN_CHOICE', choice, 'MODEL.PRETRAIN_PATH', trained, 'OUTPUT_DIR', out,
                                        *short))
-        after = torch.load(out / 'RN50_1.pth')
+        after = load_state(out / 'RN50_1.pth')
         encoder, head = 'image_encoder.layer4.0.conv2.weight', 'classifier.weight'
         assert torch.allclose(after[encoder], before[encoder], atol=1e-6)
         assert torch.allclose(after[head], before[head], atol=1e-6) == (choice == 'self')
@@ -146,4 +147,4 @@ def test_an_untrained_random_model(world):
     opts = ('MODEL.PRETRAIN_CHOICE', 'random', 'MODEL.PRETRAIN_PATH', '', 'SOLVER.STAGE1.MAX_EPOCHS', 1,
             'SOLVER.STAGE2.MAX_EPOCHS', 1, 'SOLVER.STAGE2.IMS_PER_BATCH', 4)
     train_clipreid.main(world.args(*opts))
-    assert torch.load(world.output / 'RN50_1.pth')['classifier.weight'].shape == (2, 2048)
+    assert load_state(world.output / 'RN50_1.pth')['classifier.weight'].shape == (2, 2048)

@@ -52,10 +52,10 @@ _JOINTS = {'torso': (90, 75), 'neck': (136, 66), 'front_leg': (142, 82), 'hind_l
 
 @dataclass(frozen=True)
 class Individual:
-    """One animal: the kind of its markings and its parts, RGBA pictures of the standing animal on one sheet each."""
+    """One animal: the kind of its markings, and its parts: RGBA pictures with the place (x, y) of their corner on the sheet."""
 
     kind: str
-    parts: dict[str, Image.Image]
+    parts: dict[str, tuple[Image.Image, tuple[int, int]]]
 
 
 def make_individual(rng: np.random.Generator) -> Individual:
@@ -74,11 +74,10 @@ def make_individual(rng: np.random.Generator) -> Individual:
 
     parts = {}
     for name, outline in _masks().items():
-        alpha = outline.astype(float)
         shade = 0.78 + 0.22 * _edge_light(name)[..., None]
-        parts[name] = _to_image(np.dstack([coat * shade, alpha]))
+        parts[name] = _cut_out(coat * shade, outline)
         if name.endswith('leg'):  # the legs of the other side stand in the animal's shade
-            parts[f'far_{name}'] = _to_image(np.dstack([coat * 0.6, alpha]))
+            parts[f'far_{name}'] = _cut_out(coat * 0.6, outline)
     return Individual(kind=kind, parts=parts)
 
 
@@ -106,9 +105,7 @@ def take_photo(individual: Individual, rng: np.random.Generator, size: tuple[int
         ('front_leg', -stride),
     ]
     for name, angle in swings:
-        sprite = individual.parts[name]
-        layer = sprite.transform(size, Image.Transform.AFFINE, _inverse(whole @ _about(_JOINTS[name.removeprefix('far_')], angle)), Image.Resampling.BILINEAR)
-        photo.paste(layer, (0, 0), layer)
+        _paste(photo, *individual.parts[name], whole @ _about(_JOINTS[name.removeprefix('far_')], angle))
     _grass_in_front(photo, rng, feet)
     return _develop(photo, rng)
 
@@ -154,7 +151,7 @@ def _scattered(rng: np.random.Generator, spacing: float) -> np.ndarray:
 
 def _smooth_noise(x: np.ndarray, y: np.ndarray, rng: np.random.Generator, length: float) -> np.ndarray:
     """Noise of mean about 0 and deviation about 1 that changes over `length` units: a sum of twelve waves in random directions."""
-    noise = np.zeros(np.broadcast(x, y).shape)
+    noise = np.zeros(np.broadcast_shapes(x.shape, y.shape))
     for _ in range(12):
         angle, phase = rng.uniform(0, 2 * np.pi, 2)
         step = 2 * np.pi / (length * rng.uniform(1.2, 2.6))
@@ -239,9 +236,26 @@ def _place(scale: float, middle: float, feet: float, turn: float, flip: bool) ->
     return size @ _about((0, -60), turn) @ centre
 
 
-def _inverse(matrix: np.ndarray) -> tuple[float, ...]:
-    """What Pillow's affine transform takes: the way back from the photo to the sheet."""
-    return tuple(np.linalg.inv(matrix)[:2].ravel())
+def _cut_out(coat: np.ndarray, outline: np.ndarray) -> tuple[Image.Image, tuple[int, int]]:
+    """The part of a coat (height, width, 3) within an outline (height, width), and its corner (x, y) on the sheet."""
+    sheet = _to_image(np.dstack([coat, outline]))
+    left, top, right, bottom = sheet.getchannel('A').getbbox()
+    box = (left - 2, top - 2, right + 2, bottom + 2)  # a clear rim, for smooth edges
+    return sheet.crop(box), box[:2]
+
+
+def _paste(photo: Image.Image, part: Image.Image, corner: tuple[int, int], matrix: np.ndarray) -> None:
+    """Put a part into the photo, moved from the sheet by `matrix`."""
+    x, y = corner
+    corners = [(x, x + part.width, x, x + part.width), (y, y, y + part.height, y + part.height), (1, 1, 1, 1)]
+    reach = (matrix @ np.array(corners))[:2]
+    left, top = np.floor(reach.min(axis=1)).astype(int)
+    right, bottom = np.ceil(reach.max(axis=1)).astype(int)
+    shift = np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]])
+    back = shift @ np.linalg.inv(matrix) @ np.array([[1, 0, left], [0, 1, top], [0, 0, 1]])
+    size = (int(right - left), int(bottom - top))
+    layer = part.transform(size, Image.Transform.AFFINE, tuple(back[:2].ravel()), Image.Resampling.BILINEAR)
+    photo.paste(layer, (int(left), int(top)), layer)
 
 
 # Scene and light.
@@ -259,19 +273,17 @@ def _scene(rng: np.random.Generator, size: tuple[int, int], horizon: float) -> I
     upper = sky + (1 - sky) * (np.clip(rows / horizon, 0, 1) * 0.5)[:, None]
     lower = ground * (1.15 - 0.4 * np.clip((rows - horizon) / (height - horizon), 0, 1))[:, None]
     column = np.where((rows < horizon)[:, None], upper, lower)
-    scene = _to_image(np.broadcast_to(column[:, None], (height, width, 3)))
+    scene = _to_image(column[:, None]).resize((width, height))
     draw = ImageDraw.Draw(scene)
 
     hill = ground * 0.5 + sky * 0.35
     xs = np.arange(0, width + 8, 8)
     ridge = horizon - height * 0.06 * (1 + _smooth_noise(xs, np.zeros(1), rng, length=width / 4))
-    draw.polygon([(0, horizon), *zip(xs, np.minimum(ridge, horizon), strict=True), (width, horizon)], fill=_colour(hill))
+    draw.polygon([(0, horizon), *zip(xs.tolist(), np.minimum(ridge, horizon).tolist()), (width, horizon)], fill=_colour(hill))
     for _ in range(rng.integers(0, 6)):
         _bush(draw, rng, x=rng.uniform(0, width), y=horizon + rng.uniform(-4, 30), radius=rng.uniform(10, 34), colour=ground)
-    for _ in range(90):
-        x, y = rng.uniform(0, width), horizon + (height - horizon) * np.sqrt(rng.random())
-        tint = ground * rng.uniform(0.65, 1.3)
-        draw.line([x, y, x + rng.uniform(-4, 4), y - rng.uniform(3, 12)], fill=_colour(tint), width=2)
+    feet = horizon + (height - horizon) * np.sqrt(rng.random(90))
+    _blades(draw, rng, rng.uniform(0, width, 90), feet, length=(3, 12), colour=ground, width=2)
     return scene.reduce(2)
 
 
@@ -292,12 +304,26 @@ def _drop_shadow(photo: Image.Image, rng: np.random.Generator, middle: float, fe
 
 def _grass_in_front(photo: Image.Image, rng: np.random.Generator, feet: float) -> None:
     """Blades before the hooves, few or many, in the colour of the ground."""
-    draw = ImageDraw.Draw(photo)
-    tint = np.array(photo.getpixel((2, photo.height - 3))) / 255
-    for _ in range(rng.integers(0, 60)):
-        x = rng.uniform(0, photo.width)
-        blade = [x, feet + rng.uniform(0, 8), x + rng.uniform(-5, 5), feet - rng.uniform(2, 14)]
-        draw.line(blade, fill=_colour(tint * rng.uniform(0.7, 1.5)), width=1)
+    colour = np.array(photo.getpixel((2, photo.height - 3))) / 255
+    count = rng.integers(0, 60)
+    x = rng.uniform(0, photo.width, count)
+    _blades(ImageDraw.Draw(photo), rng, x, feet + rng.uniform(0, 8, count), length=(4, 18), colour=colour, width=1)
+
+
+def _blades(
+    draw: ImageDraw.ImageDraw,
+    rng: np.random.Generator,
+    x: np.ndarray,
+    y: np.ndarray,
+    length: tuple[float, float],
+    colour: np.ndarray,
+    width: int,
+) -> None:
+    """Blades of grass that grow from the places x, y (n,) in shades of the colour."""
+    tips = np.stack([x + rng.uniform(-4, 4, len(x)), y - rng.uniform(*length, len(x))], axis=1).tolist()
+    shades = np.clip(colour * rng.uniform(0.65, 1.4, (len(x), 1)), 0, 1) * 255
+    for foot, tip, shade in zip(zip(x.tolist(), y.tolist()), tips, shades.astype(int).tolist()):
+        draw.line([*foot, *tip], fill=tuple(shade), width=width)
 
 
 def _develop(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -313,7 +339,7 @@ def _develop(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def _to_image(values: np.ndarray) -> Image.Image:
     """Floats in 0..1 (height, width, 3 or 4) to a picture; what lies outside is cut off."""
-    return Image.fromarray((np.clip(values, 0, 1) * 255).round().astype(np.uint8))
+    return Image.fromarray((np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
 def _colour(values: np.ndarray) -> tuple[int, ...]:

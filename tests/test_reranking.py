@@ -1,0 +1,208 @@
+"""Re-ranking against the golden matrices and a loop written from the paper's definitions, with Python sets."""
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_metrics import ATRW_NAMES, subset_of, tiger_set
+
+from datasets.protocols import PROTOCOLS
+from datasets.records import Record
+from utils.errors import InputError
+from utils.metrics import atrw_public_split, eval_func, rank_metrics, rank_queries, summarize
+from utils.reranking import re_ranking, re_ranking_euclidean
+
+GOLDEN = Path(__file__).parent / 'golden'
+FACTS = json.loads((GOLDEN / 'rerank.json').read_text())
+ARRAYS = np.load(GOLDEN / 'rerank.npz')
+CASES = [name for name in ARRAYS.files if '/k1' in name]
+
+
+def similarities(query, gallery):
+    return query @ gallery.T, query @ query.T, gallery @ gallery.T
+
+
+def squared_distances(query, gallery):
+    return [((a[:, None] - b[None]) ** 2).sum(2) for a, b in ((query, gallery), (query, query), (gallery, gallery))]
+
+
+def features(name):
+    return ARRAYS[f'{name}/query'], ARRAYS[f'{name}/gallery']
+
+
+def settings(name):
+    """'set/k1_20_k2_6_lambda_0.3' as keyword arguments."""
+    words = name.split('/')[1].removeprefix('market_').split('_')
+    return {'k1': int(words[1]), 'k2': int(words[3]), 'lambda_value': float(words[5])}
+
+
+def records(pids):
+    return [Record('', int(pid)) for pid in pids]
+
+
+# Golden numbers
+
+@pytest.mark.parametrize('name', CASES)
+def test_golden_cosine(name):
+    subset = name.split('/')[0]
+    result = re_ranking(*similarities(*features(subset)), **settings(name))
+    assert result.dtype == np.float32
+    copies = subset.endswith('copies')
+    if not copies:  # copies tie, and rounding decides between them
+        np.testing.assert_allclose(result, ARRAYS[name], atol=1e-5, rtol=0)
+    query, gallery = records(ARRAYS[f'{subset}/q_pid']), records(ARRAYS[f'{subset}/g_pid'])
+    for drop, protocol in ((False, 'query_apart'), (True, 'query_in_gallery')):
+        metrics = rank_metrics(result, query, gallery, PROTOCOLS[protocol])
+        expected = FACTS['small'][name][f'animal_remove_closest_{drop}']
+        assert metrics == pytest.approx(expected, abs=5e-3 if copies else 1e-5)
+
+
+@pytest.mark.parametrize('name', ['n40_g120/market_k1_50_k2_15_lambda_0.3', 'n40_g120/market_k1_20_k2_6_lambda_0.3'])
+def test_golden_euclidean(name):
+    result = re_ranking_euclidean(*squared_distances(*features('n40_g120')), **settings(name))
+    np.testing.assert_allclose(result, ARRAYS[f'{name}_float32'], atol=1e-5, rtol=0)
+    q_pid, g_pid = ARRAYS['n40_g120/q_pid'], ARRAYS['n40_g120/g_pid']
+    animal = rank_metrics(result, records(q_pid), records(g_pid), PROTOCOLS['query_apart'])
+    assert animal == pytest.approx(FACTS['small'][name]['animal_remove_closest_False_float32'], abs=1e-5)
+    generator = np.random.default_rng(FACTS['n40_g120']['camera_seed'])
+    cameras = generator.integers(0, 4, len(q_pid)), generator.integers(0, 4, len(g_pid))
+    cmc, mean = eval_func(result, q_pid, g_pid, *cameras)
+    market = {'mAP': mean, 'rank1': cmc[0], 'rank5': cmc[4], 'rank10': cmc[9]}
+    assert market == pytest.approx(FACTS['small'][name]['market_float32'], abs=1e-5)
+
+
+def test_golden_tiger():
+    x, photos = tiger_set()
+    result = re_ranking(*similarities(x, x))
+    ranking, groups = rank_queries(result, photos, photos, PROTOCOLS['tiger']), [photo.group for photo in photos]
+    facts = json.loads((GOLDEN / 'rerank_tiger.json').read_text())['A']['results']
+    for split, subset in (('private_split', None), ('public_split', atrw_public_split(groups))):
+        metrics = summarize(ranking, groups, subset)
+        expected = {new: facts['reference'][split][old] for old, new in ATRW_NAMES.items()}
+        assert subset_of(metrics, expected) == pytest.approx(expected, abs=2e-3)
+        # Ties here go to the lower index, the query's copy: measured for the original too.
+        stable = {new: facts['float64_stable_query_copy_first'][split][old] for old, new in ATRW_NAMES.items()}
+        assert subset_of(metrics, stable) == pytest.approx(stable, abs=1e-5)
+    stored, single = np.load(GOLDEN / 'tiger_ap.npz'), np.array(groups) == 'sing'
+    assert ranking.ap[single].mean() == pytest.approx(stored['A_reranked/ap_sing'].mean(), abs=2e-3)
+    assert ranking.ap[~single].mean() == pytest.approx(stored['A_reranked/ap_multi'].mean(), abs=2e-3)
+    np.testing.assert_allclose(result[::84, ::84], stored['A_reranked/matrix_every_84th'], atol=0.05, rtol=0)
+    animal = rank_metrics(result, photos, photos, PROTOCOLS['query_in_gallery'])
+    expected = facts['reference']['animal_protocol_remove_closest']
+    assert subset_of(animal, expected) == pytest.approx(expected, abs=2e-3)
+
+
+# A loop from the paper
+
+def re_ranking_by_hand(original, num_query, k1, k2, lambda_value):
+    """original: (N, N) distances, query first, entry (i, j) divided by the largest of column j, then transposed."""
+    count = len(original)
+    largest = [max(original[i][j] for i in range(count)) for j in range(count)]
+    distance = [[original[j][i] / largest[i] for j in range(count)] for i in range(count)]
+    order = [sorted(range(count), key=lambda j, row=row: (row[j], j)) for row in distance]
+
+    def reciprocal(i, k):
+        return {j for j in order[i][:k + 1] if i in order[j][:k + 1]}
+
+    encoding = []
+    for i in range(count):
+        own = reciprocal(i, k1)
+        grown = set(own)
+        for j in own:
+            other = reciprocal(j, round(k1 / 2))
+            if len(own & other) > 2 / 3 * len(other):
+                grown |= other
+        total = sum(math.exp(-distance[i][j]) for j in grown)
+        encoding.append([math.exp(-distance[i][j]) / total if j in grown else 0.0 for j in range(count)])
+    expanded = [[sum(encoding[j][m] for j in order[i][:k2]) / k2 for m in range(count)] for i in range(count)]
+
+    result = np.zeros((num_query, count - num_query))
+    for i in range(num_query):
+        for j in range(num_query, count):
+            low = sum(map(min, expanded[i], expanded[j]))
+            high = sum(map(max, expanded[i], expanded[j]))
+            result[i, j - num_query] = (1 - lambda_value) * (1 - low / high) + lambda_value * distance[i][j]
+    return result
+
+
+@pytest.mark.parametrize('k1, k2, lambda_value', [(5, 3, 0.3), (7, 1, 0.0), (1, 2, 1.0), (3, 12, 0.5), (29, 30, 0.2)])
+def test_re_ranking_is_the_loop(k1, k2, lambda_value):
+    """The distances are multiples of 1/8: many tie exactly, and the lower index must come first."""
+    generator = np.random.default_rng(k1)
+    half = generator.integers(-6, 7, (30, 30)) / 8
+    similarity = np.triu(half, 1) + np.triu(half, 1).T
+    similarity[:9, :9] = half[:9, :9]  # not symmetric, as rounding leaves it in practice: rows must not pass for columns
+    np.fill_diagonal(similarity, 1)
+    similarity = similarity.astype(np.float32)
+    blocks = similarity[:9, 9:], similarity[:9, :9], similarity[9:, 9:]
+    original = ((2 - 2 * similarity.astype(float)) ** 2).tolist()
+    expected = re_ranking_by_hand(original, 9, k1, k2, lambda_value)
+    np.testing.assert_allclose(re_ranking(*blocks, k1, k2, lambda_value), expected, atol=2e-6, rtol=0)
+    euclidean = re_ranking_euclidean(*((2 - 2 * block) ** 2 for block in blocks), k1, k2, lambda_value)
+    np.testing.assert_allclose(euclidean, expected, atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_re_ranking_of_features_is_the_loop(seed):
+    generator = np.random.default_rng(seed)
+    centre = generator.standard_normal((4, 16))
+    x = centre[generator.integers(0, 4, 40)] + 0.8 * generator.standard_normal((40, 16))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    original = ((2 - 2 * x @ x.T) ** 2).tolist()
+    expected = re_ranking_by_hand(original, 15, 8, 3, 0.3)
+    np.testing.assert_allclose(re_ranking(*similarities(x[:15], x[15:]), 8, 3), expected, atol=2e-6, rtol=0)
+
+
+# Edges
+
+def test_lambda_one_is_the_original_ranking():
+    query, gallery = features('n40_g120')
+    result = re_ranking(*similarities(query, gallery), lambda_value=1.0)
+    assert (result.argsort(axis=1) == (-(query @ gallery.T)).argsort(axis=1)).mean() > 0.99
+
+
+def test_inputs_are_left_alone_and_the_result_repeats():
+    blocks = [block.copy() for block in similarities(*features('n40_g120'))]
+    first = re_ranking(*blocks)
+    assert np.array_equal(first, re_ranking(*blocks))
+    for block, fresh in zip(blocks, similarities(*features('n40_g120'))):
+        assert np.array_equal(block, fresh)
+
+
+@pytest.mark.parametrize('photos', [4, 60])
+def test_photos_that_are_all_alike_give_numbers(photos):
+    """Of so many equal photos some are not among their own nearest k1, and have no reciprocal neighbours at all."""
+    ones = np.ones((photos // 2, photos // 2), dtype=np.float32)
+    result = re_ranking(ones, ones, ones, k1=3, k2=2)
+    assert np.isfinite(result).all()
+    assert ((result >= 0) & (result <= 1)).all()
+
+
+def test_too_few_photos_are_refused_and_just_enough_are_not():
+    query, gallery = (block[:10] for block in features('n40_g120'))
+    blocks = similarities(query, gallery)
+    assert re_ranking(*blocks, k1=19, k2=20).shape == (10, 10)
+    with pytest.raises(InputError, match='k1 = 20 and k2 = 6 need 21 photos in query and gallery together.* are 20'):
+        re_ranking(*blocks)
+    with pytest.raises(InputError, match='need 21 photos'):
+        re_ranking(*blocks, k1=3, k2=21)
+
+
+@pytest.mark.parametrize('arguments, message', [
+    ({'k1': 0}, 'k1 >= 1'), ({'k2': 0}, 'k2 >= 1'), ({'lambda_value': 1.5}, 'lambda within 0 … 1, got 1.5'),
+    ({'lambda_value': float('nan')}, 'lambda within')])
+def test_arguments_are_checked(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        re_ranking(*similarities(*features('n40_g120')), **arguments)
+
+
+def test_blocks_are_checked():
+    q_g, q_q, g_g = similarities(*features('n40_g120'))
+    with pytest.raises(ValueError, match=r'got \(120, 40\), \(40, 40\), \(120, 120\)'):
+        re_ranking(q_g.T, q_q, g_g)
+    with pytest.raises(ValueError, match='none empty'):
+        re_ranking(q_g[:0], q_q[:0, :0], g_g)
+    q_g[3, 4] = np.nan
+    with pytest.raises(InputError, match='not finite'):
+        re_ranking(q_g, q_q, g_g)
