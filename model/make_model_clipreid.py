@@ -36,7 +36,7 @@ class ReIDModel(nn.Module):
         self.bottleneck_proj = _neck(dim_proj)
         self.image_encoder = image_encoder
         self.prompt_learner = PromptLearner(num_class, prefix, suffix)
-        self.text_encoder = text_encoder
+        self.text_encoder = text_encoder.requires_grad_(False)  # CLIP's own in both stages
         self.tokenized_prompts = tokens  # (1, context length) ids
         self.end = int(tokens.argmax())  # CLIP reads a sentence at the first position of the largest id
 

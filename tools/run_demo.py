@@ -1,4 +1,4 @@
-"""The demo: python tools/run_demo.py [--config configs/demo/vit_clipreid.yml] [--data demo_data] [--seed 1]
+"""The demo: python tools/run_demo.py [--config configs/demo/vit_clipreid.yml] [--data demo_data] [--seed 1] [KEY VALUE …]
 
 Draws the data (tools/make_demo.py), then runs the project's own scripts on it as anybody would: both stages of training, a test
 of the untrained and of the trained image encoder, and a test with re-ranking, all on individuals never seen in training.
@@ -11,6 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the project, when run as a program
+
+import torch  # noqa: E402
 
 import test_clipreid  # noqa: E402
 import test_rerank_clipreid  # noqa: E402
@@ -28,13 +30,15 @@ def main(argv=None):
     parser.add_argument('--config', default=str(ROOT / 'configs/demo/cnn_clipreid.yml'), help='a yml of configs/demo')
     parser.add_argument('--data', default='demo_data', help='folder for the drawn photos, lists and weights')
     parser.add_argument('--seed', type=int, default=1, help='of the drawing: other animals for another number')
+    parser.add_argument('opts', nargs=argparse.REMAINDER, help='KEY VALUE pairs that override the yml')
     args = parser.parse_args(argv)
 
     start = time.perf_counter()
-    cfg = load_cfg(args.config)
+    cfg = load_cfg(args.config, args.opts)
+    torch.set_num_threads(1)  # tensors this small: two threads gain little, and lose tenfold on a busy machine
     make_demo(args.data, args.seed)
     data, output = Path(args.data), Path(cfg.OUTPUT_DIR)
-    common = ['--config_file', args.config, 'DATASETS.LIST_DIR', str(data), 'DATASETS.ROOT_DIR', str(data),
+    common = ['--config_file', args.config, *args.opts, 'DATASETS.LIST_DIR', str(data), 'DATASETS.ROOT_DIR', str(data),
               'DATASETS.TEST_ROOT_DIR', str(data / 'test'),
               'MODEL.PRETRAIN_PATH', str(data / Path(cfg.MODEL.PRETRAIN_PATH).name)]
     first = output / f'{cfg.MODEL.NAME}_stage1_{cfg.SOLVER.STAGE1.MAX_EPOCHS}.pth'  # its image encoder is the initial one
