@@ -197,5 +197,7 @@ def _check_range(key, value):
         raise ConfigError(f'{key} must be greater than 0, got {value}')
     if any(word in last for word in _NOT_NEGATIVE) and any(x < 0 for x in numbers):
         raise ConfigError(f'{key} must not be negative, got {value}')
+    if last == 'SEED' and value >= 2 ** 32:
+        raise ConfigError(f'{key} must be below 2**32, got {value}')
     if key in _SHARE and not 0 <= value <= 1:
         raise ConfigError(f'{key} must lie between 0 and 1, got {value}')
