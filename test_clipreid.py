@@ -8,12 +8,12 @@ from datasets.make_dataloader_clipreid import make_test_dataloader
 from datasets.transforms import read_image
 from model.make_model_clipreid import make_test_model
 from processor.inference import do_inference, report
-from utils.errors import exit_code
+from utils.errors import InputError, exit_code
 from utils.files import keep_earlier, make_output_dir, sha256_file, write_json
-from utils.logger import close_logger, setup_logger
+from utils.logger import close_logger, log_to_file, setup_logger
 from utils.metrics import ranked_gallery
 from utils.plots import ranked_lists
-from utils.run import start_run
+from utils.run import log_run
 from utils.runtime import make_runtime, seed_everything, wants_pinned_memory
 
 
@@ -30,15 +30,17 @@ def run(argv, description, name, always_rerank=False):
     args = parser.parse_args(argv)
 
     cfg = load_cfg(args.config_file, args.opts)
-    output_dir = make_output_dir(cfg.OUTPUT_DIR)
-    setup_logger(output_dir, f'{name}_log.txt')
+    setup_logger()
     logger = logging.getLogger('transreid.test')
     try:
+        output_dir = make_output_dir(cfg.OUTPUT_DIR)
         runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP)
         seed_everything(cfg.SOLVER.SEED)
-        about = start_run(cfg, runtime, output_dir, logger, prefix=f'{name}_')
+        about = log_run(cfg, runtime, logger)
         model = make_test_model(cfg).to(runtime.device)
         test = make_test_dataloader(cfg, pin_memory=wants_pinned_memory(runtime.device))
+        _check_side(model, test)
+        log_to_file(output_dir, f'{name}_log.txt')
         logger.info('Protocol %s: %s', test.protocol.name, test.protocol.text)
 
         rerank = None
@@ -59,8 +61,20 @@ def run(argv, description, name, always_rerank=False):
                                      f'{"re-ranked, " if rerank else ""}green = right individual')
         logger.info('Results: %s, picture: %s', output_dir / 'results.json', picture)
         return result.metrics
+    except InputError as error:
+        logger.error('%s', error)
+        raise
     finally:
         close_logger()
+
+
+def _check_side(model, test):
+    """Side information needs an embedding for every camera and view of the test."""
+    for what, known, numbers in (('cameras', model.side[0], {r.camid for r in test.query + test.gallery}),
+                                 ('views', model.side[1], {r.viewid for r in test.query + test.gallery})):
+        if known and max(numbers) >= known:
+            raise InputError(f'the model knows {known} {what}, the test lists have number {max(numbers)}; train with MODEL.SIE_'
+                             f'CAMERA / SIE_VIEW on lists that hold all of them, or set them to False')
 
 
 def _counts(test):

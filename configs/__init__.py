@@ -66,14 +66,14 @@ def _base_chain(path, seen=()):
         raise ConfigError(f'config file {path} does not exist')
     try:
         tree = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f'{path}: not a readable YAML file: {error}') from None
+    except (yaml.YAMLError, ValueError, OSError) as error:
+        raise ConfigError(f'{path}: not a readable YAML file: {" ".join(str(error).split())}') from None
     if tree is None:
         tree = {}
     if not isinstance(tree, dict):
         raise ConfigError(f'{path}: expected sections of KEY: VALUE, got {type(tree).__name__}')
-    base = tree.pop(BASE_KEY, None)
-    if base is not None and not isinstance(base, str):
+    base = tree.pop(BASE_KEY, '')
+    if not isinstance(base, str):
         raise ConfigError(f'{path}: {BASE_KEY} must be the path of a yml, got {base!r}')
     below = _base_chain(path.parent / base, (*seen, path.resolve())) if base else []
     return [*below, (path, tree)]
@@ -83,6 +83,9 @@ def _merge(cfg, tree, prefix, where):
     for key, value in tree.items():
         name = f'{prefix}{key}'
         if key not in cfg:
+            while isinstance(value, dict) and value:  # to the end of the first path below it
+                part, value = next(iter(value.items()))
+                name += f'.{part}'
             raise ConfigError(f'{where}: unknown key {name}{_nearest(name)}')
         if isinstance(cfg[key], CfgNode):
             if not isinstance(value, dict):
@@ -97,9 +100,11 @@ def _merge(cfg, tree, prefix, where):
 
 def _nearest(name):
     known = list(flatten(get_defaults()))
+    name = name.upper()  # as all keys are
     tail = name.rsplit('.', 1)[-1]
     # an old flat key (SOLVER.BASE_LR) or a forgotten section: the same last part wins over spelling
-    close = [k for k in known if k.rsplit('.', 1)[-1] == tail] or difflib.get_close_matches(name, known, 3, 0.6)
+    close = (difflib.get_close_matches(name, known, 1, 0.9) or [k for k in known if k.rsplit('.', 1)[-1] == tail]
+             or difflib.get_close_matches(name, known, 3, 0.6))
     if not close:
         tails = {k.rsplit('.', 1)[-1]: k for k in known}
         close = [tails[t] for t in difflib.get_close_matches(tail, tails, 1, 0.6)]
@@ -179,7 +184,7 @@ def check_cfg(cfg):
 _POSITIVE = ('IMS_PER_BATCH', 'NUM_INSTANCE', 'CHECKPOINT_PERIOD', 'LOG_PERIOD', 'EVAL_PERIOD', 'RERANK_K1', 'RERANK_K2',
              'SIZE_TRAIN', 'SIZE_TEST', 'STRIDE_SIZE', 'BASE_LR', 'PIXEL_STD')
 _NOT_NEGATIVE = ('NUM_WORKERS', 'MAX_EPOCHS', 'WEIGHT', 'DECAY', 'MARGIN', 'PADDING', 'LR_MIN', 'WARMUP', 'SEED',
-                 'LARGE_FC_LR', 'BIAS_LR_FACTOR', 'MOMENTUM', 'GAMMA')
+                 'CENTER_LR', 'BIAS_LR_FACTOR', 'MOMENTUM', 'GAMMA')
 _SHARE = ('INPUT.PROB', 'INPUT.RE_PROB', 'TEST.RERANK_LAMBDA')
 _LENGTH = {'INPUT.SIZE_TRAIN': 2, 'INPUT.SIZE_TEST': 2, 'MODEL.STRIDE_SIZE': 2, 'INPUT.PIXEL_MEAN': 3,
            'INPUT.PIXEL_STD': 3}

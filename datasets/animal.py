@@ -67,20 +67,26 @@ def load_animals(cfg):
              'key': 'DATASETS.ROOT_DIR/DATA_DIR'}
     train = locate(train, what=train_file, **where)
     query = locate(query, what=val_file, **where)
+    if len({record.pid for record in train}) < 2:
+        raise InputError(f'{train_file}: photos of one individual only; telling individuals apart needs at least two')
+    if query and not {record.pid for record in query} & {record.pid for record in train}:
+        raise InputError(f'{val_file}: no validation photo shows an individual of {train_file}, so none could be found; '
+                         f"choose another DATASETS.VAL_LIST, or '' for none")
     return Animals(train=train, query=query, gallery=train, num_classes=len(labels))
 
 
 def load_test(cfg):
     """Read the test lists and find their photos in TEST_ROOT_DIR.
 
-    Lists: DATASETS.QUERY_LIST and GALLERY_LIST, else those of DATASETS.SPECIES; with QUERY_LIST alone the gallery is
-    the same file. Returns (query, gallery, protocol): located records, one and the same list where both are the same
+    Lists: DATASETS.QUERY_LIST and GALLERY_LIST, else those of DATASETS.SPECIES; without a gallery list
+    anywhere it is the query's file. Returns (query, gallery, protocol): located records, one and the same list where
+    both are the same
     file, and a ``Protocol``. Raises ``InputError``.
     """
     data = cfg.DATASETS
     defaults = TEST_LISTS.get(data.SPECIES, ('', ''))
     query_file = list_file(data.QUERY_LIST or defaults[0], data.LIST_DIR)
-    gallery_file = list_file(data.GALLERY_LIST or data.QUERY_LIST or defaults[1], data.LIST_DIR)
+    gallery_file = list_file(data.GALLERY_LIST or defaults[1] or data.QUERY_LIST, data.LIST_DIR)
     if not query_file:
         raise InputError(_no_list(data.SPECIES, 'test', 'DATASETS.QUERY_LIST (and GALLERY_LIST)', TEST_LISTS))
     files = dict.fromkeys((query_file, gallery_file))
@@ -96,10 +102,11 @@ def load_test(cfg):
 
 
 def list_file(name, list_dir):
-    """Where a list is: a path as it stands; a bare name in the working directory if it is there, else in LIST_DIR."""
-    if not name or os.path.dirname(name) or os.path.exists(name):
+    """Where a list is: a path as it stands; a bare name in LIST_DIR, or in the working directory if only there."""
+    inside = os.path.join(list_dir, name)
+    if not name or os.path.dirname(name) or (os.path.isfile(name) and not os.path.isfile(inside)):
         return name
-    return os.path.join(list_dir, name)
+    return inside
 
 
 def _no_list(species, what, keys, known):

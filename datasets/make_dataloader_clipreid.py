@@ -6,7 +6,7 @@ import torch
 
 from datasets.animal import load_animals, load_test
 from datasets.bases import ImageDataset, ImageLoader
-from datasets.protocols import Protocol, market_protocol
+from datasets.protocols import Protocol, check_protocol, market_protocol
 from datasets.records import counts_table
 from datasets.sampler import EpochBatches, RandomIdentitySampler, ShuffleSampler
 from datasets.transforms import make_test_transform, make_train_transform
@@ -58,6 +58,8 @@ def make_dataloader(cfg, pin_memory=False, rank=0, world_size=1):
     pin_memory: page-locked batches, for training on an accelerator. rank, world_size: of multi-process training.
     """
     check_name(cfg)
+    if cfg.DATASETS.PROTOCOL:  # found here rather than after days of training
+        check_protocol(cfg.DATASETS.PROTOCOL)
     animals = load_animals(cfg)
     splits = {'train': animals.train, 'val query': animals.query, 'val gallery': animals.gallery}
     if not animals.query:
@@ -71,7 +73,8 @@ def make_dataloader(cfg, pin_memory=False, rank=0, world_size=1):
                                   erase=cfg.INPUT.RE_PROB, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD)
     plain = make_test_transform(size=cfg.INPUT.SIZE_TRAIN, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD)
     stage2 = ImageLoader(ImageDataset(animals.train, random), batch_sampler=batches, **options)
-    stage1 = ImageLoader(ImageDataset(animals.train, plain), batch_size=cfg.SOLVER.STAGE1.IMS_PER_BATCH, **options)
+    stage1 = ImageLoader(ImageDataset(animals.train, plain), batch_size=cfg.SOLVER.STAGE1.IMS_PER_BATCH,
+                         **options | {'persistent_workers': False})  # gone over once
     val = make_test_loader(cfg, animals.query + animals.gallery, options) if animals.query else None
     counts = animals.counts.values()
     return Loaders(train_loader_stage2=stage2, train_loader_stage1=stage1, val_loader=val,

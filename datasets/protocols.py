@@ -61,6 +61,13 @@ PROTOCOLS = {protocol.name: protocol for protocol in (
 )}
 
 
+def check_protocol(name):
+    """InputError, with the choices, unless there is such a protocol."""
+    if name not in PROTOCOLS:
+        raise InputError(f"DATASETS.PROTOCOL '{name}' is unknown; choose one of {', '.join(PROTOCOLS)}, "
+                         "or '' for the one of DATASETS.SPECIES")
+
+
 def resolve_protocol(name, species, query, gallery):
     """The protocol of a test: ``name`` (DATASETS.PROTOCOL) if set, else the species' own, else by the lists.
 
@@ -70,9 +77,7 @@ def resolve_protocol(name, species, query, gallery):
     paths = {record.path for record in gallery}
     inside = sum(record.path in paths for record in query)
     name = name or (species if species in PROTOCOLS else 'query_in_gallery' if inside else 'query_apart')
-    if name not in PROTOCOLS:
-        raise InputError(f"DATASETS.PROTOCOL '{name}' is unknown; choose one of {', '.join(PROTOCOLS)}, "
-                         "or '' for the one of DATASETS.SPECIES")
+    check_protocol(name)
     if name == 'market':
         name = market_protocol(query + gallery).name
     protocol = PROTOCOLS[name]

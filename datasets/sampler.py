@@ -39,6 +39,9 @@ class RandomIdentitySampler(Sampler):
                              'a batch is P individuals with NUM_INSTANCE photos each')
         if ids < 2:
             raise InputError(f'the train list has {ids} individuals; the triplet loss needs at least two')
+        if self.ids_per_batch < 2:
+            raise InputError(f'SOLVER.STAGE2.IMS_PER_BATCH {batch_size} holds one individual; the triplet loss compares at '
+                             f'least two: {2 * k} or more')
         if ids < self.ids_per_batch:
             raise InputError(f'the train list has {ids} individuals, a batch needs {self.ids_per_batch} '
                              f'(SOLVER.STAGE2.IMS_PER_BATCH {batch_size} / DATALOADER.NUM_INSTANCE {k}); '

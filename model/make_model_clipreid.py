@@ -4,11 +4,12 @@ Li, Sun, Li, "CLIP-ReID: Exploiting Vision-Language Model for Image Re-Identific
 AAAI 2023. State-dict names and shapes are those of the original implementation.
 """
 import logging
+from dataclasses import replace
 
 import torch
 from torch import nn
 
-from model.clip.weights import architecture_of, clip_state, known, resize_positions
+from model.clip.weights import ARCHITECTURES, architecture_of, clip_state, known, resize_positions
 from model.prompt import PromptLearner, find_slots, sentence_for
 from utils.checkpoint import check_state, load_state
 from utils.errors import InputError
@@ -165,16 +166,26 @@ def _assemble(cfg, arch, num_class, side_counts, words, fixed=None):
     sentence = sentence_for(cfg.DATASETS.NAMES, cfg.MODEL.PROMPT)
     tokens, start = find_slots(sentence)
     if fixed is None:
+        if len(words) <= int(tokens.max()):
+            raise InputError(f'MODEL.PRETRAIN_PATH: token_embedding.weight has {len(words)} words, '
+                             f'CLIP\'s tokenizer {tokens.max() + 1}')
         embedded = words[tokens]  # (1, 77, width)
         fixed = embedded[:, :start].clone(), embedded[:, start + 4:].clone()
-    elif fixed[0].shape[1] != start:
-        raise InputError(f'MODEL.PROMPT {sentence!r} has its X at another place than the checkpoint\'s sentence')
+    elif fixed[0].shape[1] != start or _trained_end(fixed[1]) not in (None, int(tokens.argmax()) - start - 4):
+        raise InputError(f'MODEL.PROMPT {sentence!r} is not the sentence that the checkpoint was trained '
+                         f'with; set MODEL.PROMPT to that one')
     image, text = arch.build(size, stride)
     side = (side_counts[0] if cfg.MODEL.SIE_CAMERA else 0, side_counts[1] if cfg.MODEL.SIE_VIEW else 0)
     if any(side) and arch.family != 'ViT':
         raise InputError('MODEL.SIE_CAMERA and SIE_VIEW need a ViT; set them to False or choose MODEL.NAME ViT-B-16')
     return ReIDModel(image, text, (arch.feature_dim, arch.embed_dim), num_class, *fixed, tokens,
                      neck_feat=cfg.TEST.NECK_FEAT, side=side, side_factor=cfg.MODEL.SIE_COE)
+
+
+def _trained_end(suffix):
+    """Position of the end token within a trained model's suffix: what follows is one repeated padding vector."""
+    words = (suffix[0] != suffix[0, -1]).any(dim=1).nonzero()
+    return int(words[-1]) if len(words) < suffix.shape[1] - 1 else None  # fabricated weights have no padding
 
 
 def _check_sizes(cfg, arch):
@@ -192,11 +203,15 @@ def _check_sizes(cfg, arch):
 
 
 def _check_family(arch, published, name, path):
-    if arch.family != published.family or arch.patch != published.patch:
+    def shapes(a):
+        return replace(a, grid=0, vocab_size=0)
+
+    official = [n for n, a in ARCHITECTURES.items() if shapes(a) == shapes(arch)]
+    if arch.family != published.family or (official and name not in official):
         def text(a):
             return 'a ResNet' if a.family == 'RN' else f'a ViT with patches of {a.patch} pixels'
-        raise InputError(f'MODEL.NAME is {name}, {text(published)}, but {path} holds {text(arch)}; change MODEL.NAME or '
-                         f'the weights')
+        raise InputError(f'MODEL.NAME is {name}, {text(published)}, but {path} holds '
+                         f'{official[0] if official else text(arch)}; change MODEL.NAME or the weights')
 
 
 def _side_of(cfg, state, path):

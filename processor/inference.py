@@ -22,16 +22,14 @@ class Result(NamedTuple):
 def extract_features(model, loader, runtime):
     """Test features of every photo of ``loader``, in its order: (N, D) float32 on the CPU.
 
-    Camera and view labels are passed on: a model without side information ignores them. InputError with the photo's
-    path when a feature is not finite.
+    Always in full precision: mixed precision moves rankings. Camera and view labels are passed on: a model without side
+    information ignores them. InputError with the photo's path when a feature is not finite.
     """
     model.eval()
     features = []
     with torch.inference_mode():
         for images, _, cameras, views, index in progress(loader, 'features'):
-            with runtime.autocast():
-                batch = model(runtime.move(images), cam_label=runtime.move(cameras), view_label=runtime.move(views))
-            batch = batch.float().cpu()
+            batch = model(runtime.move(images), cam_label=runtime.move(cameras), view_label=runtime.move(views)).float().cpu()
             finite = batch.isfinite().all(dim=1)
             if not finite.all():
                 path = loader.dataset.records[int(index[~finite][0])].path

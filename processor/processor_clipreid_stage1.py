@@ -38,6 +38,8 @@ def do_train_stage1(model, loader, optimizer, scheduler, runtime, *, epochs, bat
     ``batch_size``, the last one may be smaller. Loss: supervised contrast image -> text plus text -> image. Checkpoints
     are OUTPUT_DIR/{name}_stage1_{epoch}.pth, every ``checkpoint_period`` epochs and after the last.
     """
+    if epochs == 0:
+        return
     watch = Stopwatch()
     model.eval()  # the image encoder stays as CLIP is; the text encoder has no training mode
     contrast = SupConLoss()
@@ -84,7 +86,7 @@ def stop_if_not_finite(loss, terms, stage, epoch, iteration, loader, index):
     """A NaN or infinite loss ends the run before it spoils the weights, with all that helps to find the reason."""
     if torch.isfinite(loss):
         return
-    values = ', '.join(f'{name} {float(value):.4g}' for name, value in terms.items())
+    values = ', '.join(f'{name} {value.item():.4g}' for name, value in terms.items())
     paths = ', '.join(loader.dataset.records[int(i)].path for i in index)
     raise InputError(f'stage {stage}, epoch {epoch}, iteration {iteration}: the loss is not finite ({values}); lower '
                      f'SOLVER.STAGE{stage}.BASE_LR, set SOLVER.AMP off, or look at the photos of this batch: {paths}')

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from processor.inference import Stopwatch, validate
+from processor.inference import Stopwatch, report, validate
 from processor.processor_clipreid_stage1 import stop_if_not_finite
 from utils.checkpoint import save_state
 from utils.logger import progress
@@ -96,7 +96,5 @@ def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, sche
 def _validate(model, loaders, runtime, epoch, normalise, rerank):
     metrics = validate(model, loaders.val_loader, loaders.num_query, loaders.val_protocol, runtime, normalise, rerank)
     logger.info('Validation Results - Epoch: %d', epoch)
-    logger.info('mAP: %s', f'{metrics["mAP"]:.1%}')
-    for rank in (1, 5, 10):
-        logger.info('CMC curve, Rank-%-3d:%s', rank, f'{metrics[f"rank{rank}"]:.1%}')
+    report(metrics, logger)
     return metrics

@@ -235,7 +235,7 @@ def test_own_test_lists(cfg, tmp_path, monkeypatch):
     assert len(load_test(cfg)[0]) == 2
     monkeypatch.chdir(tmp_path)
     write_list(tmp_path / 'query.txt', QUERY[:1])
-    cfg.DATASETS.QUERY_LIST = 'query.txt'  # here first, then in LIST_DIR
+    cfg.DATASETS.QUERY_LIST, cfg.DATASETS.LIST_DIR = 'query.txt', 'elsewhere'  # in LIST_DIR first, then here
     assert len(load_test(cfg)[0]) == 1
 
 

@@ -1,6 +1,6 @@
 """Checkpoints: plain state dicts, written whole or not at all, read without running anything in them."""
 import pickle
-import zipfile
+import warnings
 from pathlib import Path
 
 import torch
@@ -13,7 +13,10 @@ def save_state(state, path):
     """Write a state dict (moved to the CPU) under a temporary name, then rename."""
     state = {name: tensor.detach().cpu() for name, tensor in state.items()}
     with atomic_write(path, 'wb') as file:
-        torch.save(state, file)
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch's own word for a write that failed
+            raise OSError(_first_line(error)) from error
 
 
 def load_state(path, key='TEST.WEIGHT'):
@@ -27,16 +30,19 @@ def load_state(path, key='TEST.WEIGHT'):
     if not Path(path).is_file():
         raise InputError(f'{key}: there is no file {path}')
     try:
-        state = torch.load(path, map_location='cpu', weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # torch's guesses about a damaged file
+            state = torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
-        if 'weights_only' in str(error) or 'Weights only' in str(error):
+        if 'GLOBAL' in str(error) or 'REDUCE' in str(error):
             raise InputError(f'{key}: {path} holds more than weights (Python code or objects); it was refused and not run. '
                              f'Save the plain state dict: torch.save(model.state_dict(), path)') from None
         raise InputError(f'{key}: {path} is no checkpoint or is damaged') from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # on damaged bytes torch raises anything: RuntimeError, EOFError, IndexError, struct.error …
         raise InputError(f'{key}: {path} is no checkpoint, or it is cut short ({_first_line(error)}); '
                          f'copy or write it again') from None
-    if not isinstance(state, dict) or not state or not all(isinstance(t, torch.Tensor) for t in state.values()):
+    if not isinstance(state, dict) or not state or not all(
+            isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()):
         raise InputError(f'{key}: {path} is no plain state dict (names and tensors)')
     return {name.removeprefix('module.'): tensor for name, tensor in state.items()}
 

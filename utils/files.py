@@ -65,8 +65,20 @@ def make_output_dir(folder):
     except OSError as error:
         raise InputError(f'OUTPUT_DIR {folder} cannot be written: {error.strerror}; choose another folder') from None
     for leftover in folder.glob(f'{TEMPORARY}*'):
-        leftover.unlink(missing_ok=True)
+        pid = leftover.name.removeprefix(TEMPORARY).split('-')[0]
+        if not (pid.isdigit() and _alive(int(pid))):  # a training may be writing there while its checkpoint is tested
+            leftover.unlink(missing_ok=True)
     return folder
+
+
+def _alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        pass
+    return True
 
 
 def sha256_file(path):

@@ -9,7 +9,7 @@ import torch
 import torchvision
 
 from utils import __version__
-from utils.files import atomic_write, write_json
+from utils.files import atomic_write, keep_earlier, write_json
 from utils.runtime import device_text
 
 
@@ -23,16 +23,23 @@ def describe_run(cfg, runtime):
     }
 
 
-def start_run(cfg, runtime, folder, logger, prefix=''):
-    """Log the merged config and the machine; save both as ``{prefix}config.yml`` and ``{prefix}run.json``."""
+def log_run(cfg, runtime, logger):
+    """Log the merged config and the machine; return :func:`describe_run`."""
     run = describe_run(cfg, runtime)
     logger.info('Running with config:\n%s', cfg)
-    logger.info('CLIP-ReID for animals %s, git %s, torch %s, device %s, precision %s, seed %d', run['version'], run['git'],
-                run['torch'], run['device'], run['precision'], run['seed'])
-    with atomic_write(Path(folder) / f'{prefix}config.yml') as file:
-        file.write(cfg.dump())
-    write_json(Path(folder) / f'{prefix}run.json', run)
+    logger.info('CLIP-ReID for animals %s, git %s, torch %s, device %s, precision %s, seed %d', run['version'],
+                run['git'], run['torch'], run['device'], run['precision'], run['seed'])
     return run
+
+
+def save_run(cfg, run, folder):
+    """``config.yml`` and ``run.json``; those of an earlier run are kept, and so is its best checkpoint."""
+    folder = Path(folder)
+    for earlier in (folder / 'config.yml', folder / 'run.json', *folder.glob('*_best.pth')):
+        keep_earlier(earlier)
+    with atomic_write(folder / 'config.yml') as file:
+        file.write(cfg.dump())
+    write_json(folder / 'run.json', run)
 
 
 def _git_state():

@@ -1,7 +1,7 @@
 """Where CLIP's weights come from, and which architecture they are."""
 import hashlib
+import http.client
 import os
-import urllib.error
 import urllib.request
 import warnings
 import zipfile
@@ -100,7 +100,7 @@ OFFICIAL = {
 
 
 def known(name):
-    """The architecture of an OpenAI CLIP name (``ViT-B/16`` is ``ViT-B-16``), or InputError with the names."""
+    """(name, architecture) of an OpenAI CLIP name (``ViT-B/16`` is ``ViT-B-16``), or InputError with the names."""
     name = name.replace('/', '-').replace('@', '-')
     if name not in ARCHITECTURES:
         raise InputError(f'MODEL.NAME is {name!r}; choose from {", ".join(ARCHITECTURES)}')
@@ -146,16 +146,29 @@ def _download(url, path, sha256):
         with urllib.request.urlopen(url, timeout=30) as answer, atomic_write(path, 'wb') as file:
             size = int(answer.headers.get('Content-Length') or 0)
             with progress(None, f'downloading {path.name}', total=size or None) as bar:
-                while chunk := answer.read(1 << 20):
+                for chunk in _chunks(answer, url, path):
                     file.write(chunk)
                     digest.update(chunk)
                     bar.update(len(chunk))
             if digest.hexdigest() != sha256:  # raised before the file gets its name
                 raise InputError(f'{url}: the download is damaged or cut short (SHA-256 differs); try again, or download it '
                                  f'elsewhere and put it at {path}')
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        raise InputError(f'cannot download {url} ({getattr(error, "reason", error)}); download it elsewhere and put it '
-                         f'at {path}, or name your own weights in {KEY}') from None
+    except (OSError, http.client.HTTPException) as error:
+        raise _no_download(url, path, error) from None
+
+
+def _chunks(answer, url, path):
+    try:
+        while chunk := answer.read(1 << 20):
+            yield chunk
+    except (OSError, http.client.HTTPException) as error:  # else the writer would take it for a full disk
+        raise _no_download(url, path, error) from None
+
+
+def _no_download(url, path, error):
+    reason = ' '.join(str(getattr(error, 'reason', error)).split())
+    return InputError(f'cannot download {url} ({reason}); download it elsewhere and put it '
+                      f'at {path}, or name your own weights in {KEY}')
 
 
 def _is_torchscript(path):
@@ -179,24 +192,33 @@ def _archive_state(path):
 
 def architecture_of(state, path):
     """Read the architecture off a state dict with OpenAI's names. The vocabulary may be missing (a trained model)."""
-    def shape(name):
-        if name not in state:
-            raise InputError(f'{KEY}: {path} has no tensor {name}; it holds no CLIP (neither OpenAI\'s nor a trained one)')
+    def shape(name, dimensions):
+        if name not in state or state[name].dim() != dimensions:
+            raise InputError(f'{KEY}: {path} has no tensor {name} of {dimensions} dimensions; it holds no CLIP (neither '
+                             f'OpenAI\'s nor a trained one)')
         return tuple(state[name].shape)
 
     def count(prefix):
-        return len({n.removeprefix(prefix).split('.')[0] for n in state if n.startswith(prefix)})
+        blocks = {n.removeprefix(prefix).split('.')[0] for n in state if n.startswith(prefix)}
+        if not blocks:
+            raise InputError(f'{KEY}: {path} has no tensor {prefix}…: a part of the CLIP is missing')
+        return len(blocks)
 
     if 'visual.proj' in state:
-        width, _, patch, _ = shape('visual.conv1.weight')
+        width, _, patch, _ = shape('visual.conv1.weight', 4)
         layers = count('visual.transformer.resblocks.')
-        positions = shape('visual.positional_embedding')[0]
+        positions = shape('visual.positional_embedding', 2)[0]
     else:
-        width, patch = shape('visual.layer1.0.conv1.weight')[0], 16
+        width, patch = shape('visual.layer1.0.conv1.weight', 4)[0], 16
         layers = tuple(count(f'visual.layer{n}.') for n in (1, 2, 3, 4))
-        positions = shape('visual.attnpool.positional_embedding')[0]
-    context_length, text_width = shape('positional_embedding')
-    return Architecture(layers, width, patch, embed_dim=shape('text_projection')[1], grid=round((positions - 1) ** 0.5),
+        positions = shape('visual.attnpool.positional_embedding', 2)[0]
+    context_length, text_width = shape('positional_embedding', 2)
+    if context_length != CONTEXT_LENGTH:
+        raise InputError(f'{KEY}: {path}: positional_embedding has {context_length} rows; CLIP\'s sentences have '
+                         f'{CONTEXT_LENGTH} tokens')
+    if 'token_embedding.weight' in state and shape('token_embedding.weight', 2)[1] != text_width:
+        raise InputError(f'{KEY}: {path}: token_embedding.weight and positional_embedding differ in width')
+    return Architecture(layers, width, patch, embed_dim=shape('text_projection', 2)[1], grid=round((positions - 1) ** 0.5),
                         text_width=text_width, text_layers=count('transformer.resblocks.'),
                         context_length=context_length,
                         vocab_size=len(state.get('token_embedding.weight', ())))
@@ -207,6 +229,8 @@ def resize_positions(embedding, grid):
     is interpolated bilinearly to ``grid`` (rows, columns)."""
     first, square = embedding[:1], embedding[1:]
     side = round(len(square) ** 0.5)
+    if side * side != len(square):
+        raise InputError(f'{KEY}: a positional embedding of {len(embedding)} rows is none of a square map of positions')
     if (side, side) == tuple(grid):
         return embedding
     square = square.T.reshape(1, -1, side, side)

@@ -1,0 +1,488 @@
+"""Bad input: one clear line, exit code 2, nothing half-written. Every item of the list, through the scripts."""
+import json
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+import zipfile
+
+import pytest
+import torch
+from conftest import ROOT, toy_config
+from PIL import Image
+from yacs.config import CfgNode
+
+import test_clipreid
+import test_rerank_clipreid
+import train_clipreid
+from configs import ConfigError, get_defaults
+from model.clip import weights
+from model.make_model_clipreid import make_model
+from utils.checkpoint import load_state, save_state
+from utils.errors import InputError
+
+NO_STAGE1 = ('SOLVER.STAGE1.MAX_EPOCHS', 0)
+ONE_EPOCH = (*NO_STAGE1, 'SOLVER.STAGE2.MAX_EPOCHS', 1)
+
+
+def refused(main, args, *words):
+    """Run a script that must refuse its input in one line holding ``words``; return the line."""
+    with pytest.raises((InputError, ConfigError)) as caught:
+        main(args)
+    line = str(caught.value)
+    assert '\n' not in line
+    for word in words:
+        assert str(word) in line, line
+    return line
+
+
+def nothing_written(world):
+    """No checkpoint, no result, no unfinished file."""
+    names = [p.name for p in world.folder.rglob('*') if p.suffix == '.pth' and p.parent == world.output]
+    names += [p.name for p in world.folder.rglob('.tmp-*')]
+    names += [p.name for p in world.output.glob('results*.json')] + [p.name for p in world.output.glob('*.png')]
+    assert names == []
+
+
+@pytest.fixture(scope='session')
+def trained(toy_weights, tmp_path_factory):
+    """{name: checkpoint of a model of 6 individuals}, as training would save it, untrained."""
+    folder = tmp_path_factory.mktemp('trained')
+    for name, path in toy_weights.items():
+        cfg = get_defaults()
+        cfg.merge_from_other_cfg(CfgNode(toy_config(folder, name, path)))
+        save_state(make_model(cfg, 6).state_dict(), folder / f'{name}.pth')
+    return {name: str(folder / f'{name}.pth') for name in toy_weights}
+
+
+# ------------------------------------------------------------------------------------------------- config
+
+@pytest.mark.parametrize('main', [train_clipreid.main, test_clipreid.main, test_rerank_clipreid.main])
+def test_config_file_missing(main, tmp_path):
+    refused(main, ['--config_file', str(tmp_path / 'nowhere.yml')], 'config file', 'nowhere.yml', 'does not exist')
+
+
+@pytest.mark.parametrize('opts, words', [
+    (('MODEL.NANE', 'RN50'), ('MODEL.NANE', 'did you mean MODEL.NAME')),
+    (('SOLVER.STAGE1.BASE_LRR', 1), ('SOLVER.STAGE1.BASE_LRR', 'SOLVER.STAGE1.BASE_LR')),
+    (('SOLVER.STAGE1.BASE_LR', 'fast'), ('SOLVER.STAGE1.BASE_LR', 'a number', 'fast')),
+    (('TEST.RE_RANKING', 'yes'), ('TEST.RE_RANKING', 'True or False', 'yes')),
+    (('MODEL.NAME',), ('KEY VALUE', '1 words', 'MODEL.NAME')),
+    (('MODEL.NAME', 'RN50', 'OUTPUT_DIR'), ('KEY VALUE', '3 words')),
+    (('DATALOADER.SAMPLER', 'triplet'), ('DATALOADER.SAMPLER', "'triplet'", 'softmax_triplet')),
+    (('MODEL.METRIC_LOSS_TYPE', 'quadruplet'), ('MODEL.METRIC_LOSS_TYPE', 'quadruplet', 'triplet_center')),
+    (('SOLVER.AMP', 'int8'), ('SOLVER.AMP', 'int8', 'auto', 'bf16')),
+    (('MODEL.DEVICE', 'gpu'), ('MODEL.DEVICE', 'gpu', 'cuda', 'cpu')),
+    (('MODEL.NAME', 'resnet50'), ('MODEL.NAME', 'resnet50', 'RN50', 'ViT-B-16')),
+    (('SOLVER.STAGE1.OPTIMIZER_NAME', 'Adamm'), ('SOLVER.STAGE1.OPTIMIZER_NAME', 'Adamm', 'AdamW', 'SGD')),
+    (('SOLVER.STAGE2.OPTIMIZER_NAME', 'LBFGS'), ('SOLVER.STAGE2.OPTIMIZER_NAME', 'LBFGS', 'AdamW', 'SGD')),
+    (('SOLVER.STAGE2.IMS_PER_BATCH', 9), ('SOLVER.STAGE2.IMS_PER_BATCH 9', 'DATALOADER.NUM_INSTANCE 2', 'multiple')),
+    (('MODEL.PRETRAIN_CHOICE', 'self', 'MODEL.PRETRAIN_PATH', ''), ('MODEL.PRETRAIN_CHOICE', 'MODEL.PRETRAIN_PATH')),
+])
+def test_config_is_refused_before_anything_is_made(world, opts, words):
+    refused(train_clipreid.main, world.args(*opts), *words)
+    assert not world.output.exists()
+
+
+# ------------------------------------------------------------------------------------------------- data sets
+
+@pytest.mark.parametrize('opts, words', [
+    (('DATASETS.SPECIES', 'lion', 'DATASETS.TRAIN_LIST', ''), ('DATASETS.SPECIES', 'lion', 'tiger', 'DATASETS.TRAIN_LIST')),
+    (('DATASETS.NAMES', 'plants'), ('DATASETS.NAMES', 'plants', "'animals'")),
+    (('DATASETS.ROOT_DIR', 'nowhere'), ('DATASETS.ROOT_DIR', 'nowhere/photos', 'no folder')),
+    (('DATASETS.TRAIN_LIST', 'gone.txt'), ('gone.txt', 'no such list', 'DATASETS.LIST_DIR')),
+    (('DATASETS.VAL_LIST', 'gone.txt'), ('gone.txt', 'no such list', 'DATASETS.LIST_DIR')),
+    (('SOLVER.STAGE2.IMS_PER_BATCH', 14), ('6 individuals', 'needs 7', 'SOLVER.STAGE2.IMS_PER_BATCH', '12 or less')),
+    (('SOLVER.AMP', 'fp16'), ('SOLVER.AMP fp16', 'CUDA', 'auto')),
+    (('MODEL.SIE_CAMERA', 'True'), ('MODEL.SIE_CAMERA', 'ViT', 'False')),
+    (('MODEL.PROMPT', 'A photo of a tiger.'), ('MODEL.PROMPT', 'A photo of a tiger.', 'X')),
+    (('INPUT.SIZE_TEST', '[64, 32]'), ('INPUT.SIZE_TEST', '[64, 32]', 'INPUT.SIZE_TRAIN')),
+    (('INPUT.SIZE_TRAIN', '[8, 8]', 'INPUT.SIZE_TEST', '[8, 8]'), ('INPUT.SIZE_TRAIN', '[8, 8]')),
+])
+def test_training_data_and_model_choices(world, opts, words):
+    refused(train_clipreid.main, world.args(*opts), *words)
+    nothing_written(world)
+
+
+@pytest.mark.parametrize('opts, words', [
+    (('DATASETS.SPECIES', 'lion', 'DATASETS.QUERY_LIST', ''), ('DATASETS.SPECIES', 'lion', 'tiger', 'DATASETS.QUERY_LIST')),
+    (('DATASETS.NAMES', 'plants'), ('DATASETS.NAMES', 'plants', "'animals'")),
+    (('DATASETS.PROTOCOL', 'bingo'), ('DATASETS.PROTOCOL', 'bingo', 'query_in_gallery', 'query_apart')),
+    (('DATASETS.TEST_ROOT_DIR', 'nowhere'), ('DATASETS.TEST_ROOT_DIR', 'nowhere', 'no folder')),
+    (('DATASETS.QUERY_LIST', 'gone.txt'), ('gone.txt', 'no such list')),
+    (('DATASETS.GALLERY_LIST', 'gone.txt'), ('gone.txt', 'no such list')),
+    (('TEST.RERANK_K1', 50, 'TEST.RE_RANKING', 'True'), ('k1 = 50', '16', 'TEST.RERANK_K1')),
+])
+def test_test_data(world, trained, opts, words):
+    refused(test_clipreid.main, world.args('TEST.WEIGHT', trained['RN50'], *opts), *words)
+    nothing_written(world)
+
+
+BAD_LINES = [
+    ('', ('the list is empty',)),
+    ('\n \n', ('the list is empty',)),
+    ('a/0.png 0\na/1.png\n', (':2: ', 'path label [side]')),
+    ('a/0.png 0\n\na/1.png 1 0 7\n', (':3: ', 'path label [side]')),
+    ('a/0.png zebra\n', (':1: ', "'zebra'", 'no integer')),
+    ('a/0.png 1.5\n', (':1: ', "'1.5'", 'no integer')),
+    ('a/0.png 0\na/1.png -1\n', (':2: ', "'-1'", 'negative')),
+]
+
+
+@pytest.mark.parametrize('key', ['TRAIN_LIST', 'VAL_LIST', 'QUERY_LIST', 'GALLERY_LIST'])
+@pytest.mark.parametrize('text, words', BAD_LINES)
+def test_malformed_lists(world, trained, key, text, words):
+    path = world.folder / 'lists' / 'bad.txt'
+    path.write_text(text)
+    main = train_clipreid.main if key in ('TRAIN_LIST', 'VAL_LIST') else test_clipreid.main
+    line = refused(main, world.args('TEST.WEIGHT', trained['RN50'], f'DATASETS.{key}', 'bad.txt'), *words)
+    assert line.startswith(f'{path}:')
+    nothing_written(world)
+
+
+@pytest.mark.parametrize('labels, words', [
+    ((0, 1, 3), ('0 … n-1', '(2)', 'renumber')), ((1, 2, 3), ('0 … n-1', '(0)')), ((0, 0, 0), ('a single individual', 'two'))])
+def test_training_labels(world, labels, words):
+    path = world.folder / 'lists' / 'train.txt'
+    path.write_text(''.join(f'train/{i}/0.png {label}\n' for i, label in enumerate(labels)))
+    refused(train_clipreid.main, world.args(), path, *words)
+    nothing_written(world)
+
+
+def test_missing_training_photos(world):
+    gone = ['train/0/0.png', 'train/2/1.png', 'train/2/2.png', 'train/3/3.png']
+    for name in gone:
+        (world.folder / 'photos' / name).unlink()
+    line = refused(train_clipreid.main, world.args(), '4 of 24 photos are missing', world.folder / 'photos',
+                   ', '.join(gone[:3]), 'DATASETS.SKIP_MISSING True')
+    assert gone[3] not in line
+    nothing_written(world)
+    train_clipreid.main(world.args('DATASETS.SKIP_MISSING', 'True', 'SOLVER.STAGE2.MAX_EPOCHS', 0, *NO_STAGE1))
+    log = (world.output / 'train_log.txt').read_text()
+    assert '4 of 24 photos are missing' in log and 'going on without them' in log
+
+
+def test_missing_test_photos(world, trained):
+    (world.folder / 'test' / '6' / '1.png').unlink()
+    args = world.args('TEST.WEIGHT', trained['RN50'])
+    refused(test_clipreid.main, args, '1 of 12 photos are missing', world.folder / 'test', '6/1.png', 'DATASETS.SKIP_MISSING')
+    nothing_written(world)
+    test_clipreid.main([*args, 'DATASETS.SKIP_MISSING', 'True'])
+    counts = json.loads((world.output / 'results.json').read_text())['counts']
+    assert counts['gallery']['photos'] == 11
+    assert '1 of 12 photos are missing' in (world.output / 'test_log.txt').read_text()
+
+
+def break_photo(path, how):
+    data = path.read_bytes()
+    path.write_bytes({'truncated': data[:len(data) // 2], 'empty': b'', 'no picture': b'a letter, no picture' * 50}[how])
+
+
+@pytest.mark.parametrize('how', ['truncated', 'empty', 'no picture'])
+def test_broken_photos(world, trained, how):
+    photo = world.folder / 'photos' / 'train' / '2' / '1.png'
+    break_photo(photo, how)
+    refused(train_clipreid.main, world.args(), photo, 'take it out of the list')
+    photo = world.folder / 'test' / '7' / '2.png'
+    break_photo(photo, how)
+    refused(test_clipreid.main, world.args('TEST.WEIGHT', trained['RN50']), photo, 'take it out of the list')
+    nothing_written(world)
+
+
+def test_broken_photo_in_a_worker(world):
+    photo = world.folder / 'photos' / 'train' / '2' / '1.png'
+    break_photo(photo, 'truncated')
+    line = refused(train_clipreid.main, world.args('DATALOADER.NUM_WORKERS', 1), photo)
+    assert 'Traceback' not in line
+    nothing_written(world)
+
+
+def test_odd_images_simply_work(world):
+    photos = sorted((world.folder / 'photos').rglob('*.png'))
+    modes = ['L', 'P', 'CMYK', 'RGBA', 'I;16', 'LA', '1', 'I']
+    for photo, mode in zip(photos, modes * len(photos)):
+        with Image.open(photo) as image:
+            grey = image.convert('L')
+            if mode == 'I;16':
+                odd = Image.fromarray((torch.tensor(list(grey.tobytes())).reshape(30, 40) * 257).numpy().astype('uint16'))
+            elif mode == 'I':
+                odd = grey.convert('I').point(lambda value: value * 256)
+            else:
+                odd = image.convert(mode)
+        odd.save(photo, format='TIFF' if mode == 'CMYK' else 'PNG')
+        with Image.open(photo) as image:
+            assert image.mode == mode or (mode == 'I' and image.mode.startswith('I'))
+    assert train_clipreid.main(world.args(*ONE_EPOCH)) > 0
+    assert (world.output / 'RN50_1.pth').exists()
+
+
+# ------------------------------------------------------------------------------------------------- ATRW
+
+def tiger_world(world, entries):
+    """The toy test photos under ATRW's names: 12 photos of 3 tigers; returns the overrides."""
+    lines = []
+    for number in range(12):
+        source = world.folder / 'test' / str(6 + number // 4) / f'{number % 4}.png'
+        os.rename(source, world.folder / 'test' / f'{number:06d}.png')
+        lines.append(f'{number:06d}.png {number // 4}\n')
+    lists = world.folder / 'lists'
+    (lists / 'mytest.txt').write_text(''.join(lines))
+    if entries is not None:
+        (lists / 'gt_test_plain.json').write_text(json.dumps(entries))
+    return 'DATASETS.SPECIES', 'tiger', 'DATASETS.QUERY_LIST', '', 'DATASETS.GALLERY_LIST', ''
+
+
+def atrw_entry(number, entity=None):
+    return {'imgid': number, 'entityid': number // 4 if entity is None else entity, 'query': 'multi' if number % 2 else 'sing',
+            'frame': [1 + number % 2, 1, 100 * number]}
+
+
+def test_atrw_complete(world, trained):
+    opts = tiger_world(world, [atrw_entry(n) for n in range(12)])
+    metrics = test_clipreid.main(world.args('TEST.WEIGHT', trained['RN50'], *opts))
+    assert {'mmAP', 'sing/mAP', 'multi/mAP'} <= set(metrics)
+
+
+@pytest.mark.parametrize('entries, words', [
+    ([atrw_entry(n) for n in range(9)], ('3 of 12 photos', '000009.png, 000010.png, 000011.png', 'not in the ground truth')),
+    ([atrw_entry(n, 1 if n == 2 else None) for n in range(12)], ('000002.png', 'entity 1', '0')),
+    ([], ('should be a list of photos',)),
+    ([{'imgid': 1}], ('entry 1', 'imgid', 'entityid')),
+    (None, ('no such file', 'DATASETS.GROUND_TRUTH', 'DATASETS.PROTOCOL')),
+])
+def test_atrw_ground_truth_that_does_not_fit(world, trained, entries, words):
+    opts = tiger_world(world, entries)
+    refused(test_clipreid.main, world.args('TEST.WEIGHT', trained['RN50'], *opts), 'gt_test_plain.json', *words)
+    nothing_written(world)
+
+
+# ------------------------------------------------------------------------------------------------- weights
+
+class Evil:
+    """Unpickling it makes a file."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, 'w')
+
+
+def write_evil(path, how, victim):
+    if how == 'pickle':
+        path.write_bytes(pickle.dumps(Evil(victim)))
+    else:
+        torch.save({'visual.proj': torch.zeros(2), 'evil': Evil(victim)}, path, pickle_protocol=2,
+                   _use_new_zipfile_serialization=how != 'legacy')
+    if how == 'torchscript':  # what marks a TorchScript archive
+        with zipfile.ZipFile(path, 'a') as archive:
+            folder = archive.namelist()[0].split('/')[0]
+            archive.writestr(f'{folder}/constants.pkl', pickle.dumps((), protocol=2))
+
+
+@pytest.mark.parametrize('how', ['pickle', 'zip', 'legacy', 'torchscript'])
+def test_a_pickle_that_holds_code_is_refused_and_not_run(world, how):
+    weight, victim = world.folder / 'evil.pth', world.folder / 'victim'
+    write_evil(weight, how, victim)
+    told = ('evil.pth',) if how == 'torchscript' else ('evil.pth', 'refused and not run')
+    refused(test_clipreid.main, world.args('TEST.WEIGHT', weight), 'TEST.WEIGHT', 'evil.pth')
+    for choice in ('clip', 'self', 'finetune'):
+        words = told if choice == 'clip' else ('evil.pth',)
+        refused(train_clipreid.main, world.args('MODEL.PRETRAIN_CHOICE', choice, 'MODEL.PRETRAIN_PATH', weight),
+                'MODEL.PRETRAIN_PATH', *words)
+    assert not victim.exists()
+    nothing_written(world)
+
+
+def test_the_evil_pickle_is_evil(tmp_path):
+    pickle.loads(pickle.dumps(Evil(tmp_path / 'victim'))).close()
+    assert (tmp_path / 'victim').exists()
+
+
+def test_test_weight_empty_or_missing(world):
+    refused(test_clipreid.main, world.args(), 'TEST.WEIGHT is empty', 'RN50_80.pth')
+    refused(test_clipreid.main, world.args('TEST.WEIGHT', 'gone.pth'), 'TEST.WEIGHT', 'no file gone.pth')
+    refused(train_clipreid.main, world.args('MODEL.PRETRAIN_PATH', 'gone.pth'), 'MODEL.PRETRAIN_PATH', 'gone.pth')
+    nothing_written(world)
+
+
+@pytest.mark.parametrize('share', [0, 0.3, 0.999])
+def test_truncated_weights(world, trained, toy_weights, share):
+    weight = world.folder / 'cut.pth'
+    for script, key, source in ((test_clipreid, 'TEST.WEIGHT', trained), (train_clipreid, 'MODEL.PRETRAIN_PATH', toy_weights)):
+        with open(source['RN50'], 'rb') as file:
+            data = file.read()
+        weight.write_bytes(data[:int(len(data) * share)])
+        refused(script.main, world.args(key, weight), key, weight, 'cut short', 'copy or write it again')
+    nothing_written(world)
+
+
+def test_weights_of_another_architecture(world, trained, toy_weights):
+    refused(train_clipreid.main, world.args('MODEL.PRETRAIN_PATH', toy_weights['ViT-B-16']), 'MODEL.NAME is RN50', 'ResNet',
+            'ViT with patches of 16 pixels', toy_weights['ViT-B-16'])
+    refused(test_clipreid.main, world.args('TEST.WEIGHT', trained['RN50'], name='ViT-B-16'), 'MODEL.NAME is ViT-B-16',
+            'ResNet', trained['RN50'])
+    refused(test_clipreid.main, world.args('TEST.WEIGHT', toy_weights['RN50']), 'TEST.WEIGHT', 'MODEL.PRETRAIN_PATH')
+    refused(train_clipreid.main, world.args('MODEL.PRETRAIN_PATH', trained['RN50']), 'MODEL.PRETRAIN_PATH', 'finetune')
+    nothing_written(world)
+
+
+def test_weights_with_missing_keys_and_other_shapes(world, trained):
+    state = load_state(trained['RN50'])
+    del state['bottleneck.weight']
+    state['image_encoder.layer1.0.conv2.weight'] = torch.zeros(4, 4, 3, 3)
+    state['surplus'] = torch.zeros(1)
+    weight = world.folder / 'odd.pth'
+    torch.save(state, weight)
+    refused(test_clipreid.main, world.args('TEST.WEIGHT', weight), 'TEST.WEIGHT', weight, '1 missing (bottleneck.weight)',
+            '1 unknown (surplus)', 'image_encoder.layer1.0.conv2.weight (4, 4, 3, 3) instead of (16, 16, 3, 3)')
+    nothing_written(world)
+
+
+def test_going_on_with_other_individuals(world, trained):
+    (world.folder / 'lists' / 'train.txt').write_text(''.join(f'train/{i}/{n}.png {i}\n' for i in range(4) for n in range(4)))
+    refused(train_clipreid.main, world.args('MODEL.PRETRAIN_CHOICE', 'self', 'MODEL.PRETRAIN_PATH', trained['RN50']),
+            'knows 6 individuals', 'has 4', 'finetune')
+    nothing_written(world)
+
+
+def test_cached_weights_with_another_sha(world, monkeypatch):
+    cache = world.folder / 'cache'
+    cache.mkdir()
+    (cache / 'RN50.pt').write_bytes(b'not the file of OpenAI')
+    monkeypatch.setenv('CLIP_CACHE', str(cache))
+    refused(train_clipreid.main, world.args('MODEL.PRETRAIN_PATH', ''), cache / 'RN50.pt', 'SHA-256', 'delete it')
+    nothing_written(world)
+
+
+def test_no_network(world, monkeypatch):
+    cache = world.folder / 'cache'
+    monkeypatch.setenv('CLIP_CACHE', str(cache))
+    monkeypatch.setenv('no_proxy', '*')
+    monkeypatch.setattr(weights, 'URL', 'http://127.0.0.1:9/{sha256}/{file}')  # the discard port: nobody listens
+    refused(train_clipreid.main, world.args('MODEL.PRETRAIN_PATH', ''), 'RN50.pt', f'put it at {cache / "RN50.pt"}')
+    assert list(cache.iterdir()) == []
+    nothing_written(world)
+
+
+# ------------------------------------------------------------------------------------------------- output, device, numbers
+
+@pytest.mark.parametrize('main', [train_clipreid.main, test_clipreid.main, test_rerank_clipreid.main])
+def test_output_dir_cannot_be_written(world, main):
+    (world.folder / 'file').write_text('')
+    for folder in (world.folder / 'file' / 'output', world.folder / 'file'):
+        refused(main, world.args('OUTPUT_DIR', folder), f'OUTPUT_DIR {folder}', 'choose another folder')
+    refused(main, world.args('OUTPUT_DIR', ''), 'OUTPUT_DIR is empty', 'OUTPUT_DIR ./output/mine')
+
+
+def test_cuda_without_one_is_a_warning_and_the_cpu(world, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    train_clipreid.main(world.args('MODEL.DEVICE', 'cuda', *ONE_EPOCH))
+    assert "WARNING: MODEL.DEVICE is 'cuda'" in (world.output / 'train_log.txt').read_text()
+    assert json.loads((world.output / 'run.json').read_text())['device'].startswith('cpu')
+    assert (world.output / 'RN50_1.pth').exists()
+
+
+def test_nan_features(world, trained, toy_weights):
+    weight = world.folder / 'nan.pth'
+    state = load_state(trained['RN50'])
+    state['image_encoder.layer1.0.conv1.weight'][0, 0] = float('nan')
+    torch.save(state, weight)
+    for script in (test_clipreid, test_rerank_clipreid):
+        refused(script.main, world.args('TEST.WEIGHT', weight), world.folder / 'test' / '6' / '0.png', 'NaN', 'checkpoint')
+    state = load_state(toy_weights['RN50'])
+    state['visual.conv1.weight'][0, 0] = float('inf')
+    torch.save(state, weight)
+    refused(train_clipreid.main, world.args('MODEL.PRETRAIN_PATH', weight), world.folder / 'photos' / 'train' / '0' / '0.png',
+            'NaN', 'weights')
+    nothing_written(world)
+
+
+def test_nan_loss_in_stage_1(world):
+    line = refused(train_clipreid.main, world.args('SOLVER.STAGE1.BASE_LR', 1e30, 'SOLVER.STAGE1.WARMUP_EPOCHS', 0),
+                   'stage 1, epoch 1, iteration 2', 'not finite', 'i2t nan', 't2i nan', 'SOLVER.STAGE1.BASE_LR')
+    assert line.count(str(world.folder / 'photos' / 'train')) == 8  # the photos of the batch
+    nothing_written(world)
+
+
+def test_nan_loss_in_stage_2(world):
+    line = refused(train_clipreid.main, world.args(*NO_STAGE1, 'SOLVER.STAGE2.BASE_LR', 1e30),
+                   'stage 2, epoch 1, iteration 2', 'not finite', 'id ', 'triplet ', 'i2t ', 'nan', 'SOLVER.STAGE2.BASE_LR')
+    assert line.count(str(world.folder / 'photos' / 'train')) == 8
+    assert [p.name for p in world.output.glob('*.pth')] == []
+
+
+# ------------------------------------------------------------------------------------------------- as commands
+
+def command(script, args):
+    env = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    return subprocess.run([sys.executable, script, *args], cwd=ROOT, capture_output=True, text=True, env=env, timeout=120)
+
+
+def test_command_with_an_unknown_key(world):
+    done = command('train_clipreid.py', world.args('MODEL.NANE', 'RN50'))
+    assert done.returncode == 2 and done.stdout == ''
+    assert done.stderr == 'error: command line: unknown key MODEL.NANE; did you mean MODEL.NAME?\n'
+
+
+def test_command_with_a_broken_photo(world):
+    photo = world.folder / 'photos' / 'train' / '2' / '1.png'
+    break_photo(photo, 'truncated')
+    done = command('train_clipreid.py', world.args('DATALOADER.NUM_WORKERS', 1))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f'error: {photo}: ') and done.stderr.count('\n') == 1
+    assert 'Traceback' not in done.stdout
+    nothing_written(world)
+
+
+def test_command_with_an_evil_pickle(world):
+    weight, victim = world.folder / 'evil.pth', world.folder / 'victim'
+    write_evil(weight, 'pickle', victim)
+    done = command('test_clipreid.py', world.args('TEST.WEIGHT', weight))
+    assert done.returncode == 2
+    assert done.stderr.startswith('error: TEST.WEIGHT: ') and done.stderr.count('\n') == 1
+    assert not victim.exists()
+    nothing_written(world)
+
+
+KILL = textwrap.dedent('''
+    """Save over a checkpoint in a child, kill the child at a random moment, read the checkpoint; many times."""
+    import os, random, signal, sys, time
+    import torch
+    from utils.checkpoint import load_state, save_state
+    path, tries, hang = sys.argv[1], int(sys.argv[2]), sys.argv[3] == 'hang'
+    torch.set_num_threads(1)
+    def state(number):
+        return {f'layer{i}.weight': torch.full((200_000,), float(number)) for i in range(4)}
+    save_state(state(0), path)
+    unfinished = 0
+    for attempt in range(tries):
+        child = os.fork()
+        if child == 0:
+            if hang:
+                os.fsync = lambda handle: time.sleep(60)  # all is written, nothing is on the disk yet
+            number = int(load_state(path)['layer0.weight'][0])
+            while True:
+                number += 1
+                save_state(state(number), path)
+        time.sleep(0.2 if hang else random.uniform(0.005, 0.06))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        loaded = load_state(path)  # whole, and of one moment
+        values = {float(value) for tensor in loaded.values() for value in tensor.unique()}
+        assert len(loaded) == 4 and len(values) == 1, values
+        assert not hang or values == {0.0}, values
+        unfinished += sum(name.startswith('.tmp-') for name in os.listdir(os.path.dirname(path)))
+    print(unfinished)
+''')
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='kills a forked process')
+@pytest.mark.parametrize('tries, hang', [(25, 'run'), (2, 'hang')])
+def test_kill_9_during_a_checkpoint_write_leaves_the_previous_one_readable(tmp_path, tries, hang):
+    path = tmp_path / 'RN50_10.pth'
+    done = command('-c', [KILL, str(path), str(tries), hang])
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0  # some of them were killed while a file was being written
+    assert len(load_state(path)) == 4
