@@ -236,9 +236,11 @@ def _our_name(name):
 
 
 def _openai_names(state, path, key):
-    if 'classifier.weight' not in state or 'prompt_learner.token_prefix' not in state:
+    needed = {'classifier.weight': 2, 'prompt_learner.token_prefix': 3, 'prompt_learner.token_suffix': 3}  # dimensions
+    if any(name not in state or state[name].dim() != dimensions for name, dimensions in needed.items()):
         raise InputError(f'{key}: {path} is no trained re-identification model (classifier.weight or prompt_learner.* '
-                         f'missing); CLIP\'s own weights go into MODEL.PRETRAIN_PATH with PRETRAIN_CHOICE clip')
+                         f'missing or of another shape); CLIP\'s own weights go into MODEL.PRETRAIN_PATH with '
+                         f'PRETRAIN_CHOICE clip')
     return {n.replace('image_encoder.', 'visual.', 1).removeprefix('text_encoder.'): t for n, t in state.items()
             if n.startswith(('image_encoder.', 'text_encoder.'))}
 

@@ -97,7 +97,7 @@ def test_config_is_refused_before_anything_is_made(world, opts, words):
     (('SOLVER.AMP', 'fp16'), ('SOLVER.AMP fp16', 'CUDA', 'auto')),
     (('MODEL.SIE_CAMERA', 'True'), ('MODEL.SIE_CAMERA', 'ViT', 'False')),
     (('MODEL.PROMPT', 'A photo of a tiger.'), ('MODEL.PROMPT', 'A photo of a tiger.', 'X')),
-    (('INPUT.SIZE_TEST', '[64, 32]'), ('INPUT.SIZE_TEST', '[64, 32]', 'INPUT.SIZE_TRAIN')),
+    (('INPUT.SIZE_TEST', '[64, 32]'), ('INPUT.SIZE_TRAIN', 'SIZE_TEST', '[64, 32]')),
     (('INPUT.SIZE_TRAIN', '[8, 8]', 'INPUT.SIZE_TEST', '[8, 8]'), ('INPUT.SIZE_TRAIN', '[8, 8]')),
 ])
 def test_training_data_and_model_choices(world, opts, words):
@@ -210,9 +210,9 @@ def test_odd_images_simply_work(world):
                 odd = grey.convert('I').point(lambda value: value * 256)
             else:
                 odd = image.convert(mode)
-        odd.save(photo, format='TIFF' if mode == 'CMYK' else 'PNG')
+        odd.save(photo, format='TIFF' if mode in ('CMYK', 'I') else 'PNG')
         with Image.open(photo) as image:
-            assert image.mode == mode or (mode == 'I' and image.mode.startswith('I'))
+            assert image.mode == mode
     assert train_clipreid.main(world.args(*ONE_EPOCH)) > 0
     assert (world.output / 'RN50_1.pth').exists()
 
@@ -451,13 +451,14 @@ KILL = textwrap.dedent('''
     import os, random, signal, sys, time
     import torch
     from utils.checkpoint import load_state, save_state
-    path, tries, hang = sys.argv[1], int(sys.argv[2]), sys.argv[3] == 'hang'
+    path, tries = sys.argv[1], int(sys.argv[2])
     torch.set_num_threads(1)
     def state(number):
         return {f'layer{i}.weight': torch.full((200_000,), float(number)) for i in range(4)}
     save_state(state(0), path)
     unfinished = 0
     for attempt in range(tries):
+        hang = attempt < 2  # these two are surely killed within a write
         child = os.fork()
         if child == 0:
             if hang:
@@ -479,10 +480,9 @@ KILL = textwrap.dedent('''
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='kills a forked process')
-@pytest.mark.parametrize('tries, hang', [(25, 'run'), (2, 'hang')])
-def test_kill_9_during_a_checkpoint_write_leaves_the_previous_one_readable(tmp_path, tries, hang):
+def test_kill_9_during_a_checkpoint_write_leaves_the_previous_one_readable(tmp_path):
     path = tmp_path / 'RN50_10.pth'
-    done = command('-c', [KILL, str(path), str(tries), hang])
+    done = command('-c', [KILL, str(path), '25'])
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 0  # some of them were killed while a file was being written
+    assert int(done.stdout) >= 2  # unfinished files that the killed ones left
     assert len(load_state(path)) == 4

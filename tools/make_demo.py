@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, 
 from model.clip.weights import Architecture  # noqa: E402
 from tools.demo_animals import make_individual, take_photo  # noqa: E402
 
-TRAIN_INDIVIDUALS, TRAIN_PHOTOS, VAL_PHOTOS = 80, 8, 1
+TRAIN_INDIVIDUALS, TRAIN_PHOTOS, VAL_PHOTOS = 100, 8, 1
 TEST_INDIVIDUALS, QUERY_PHOTOS, GALLERY_PHOTOS = 20, 3, 5
 
 _TEXT = {'embed_dim': 128, 'text_width': 64, 'text_layers': 2}
@@ -82,6 +82,7 @@ def random_clip(architecture, seed):
         for module in image.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
+        nn.init.normal_(text.text_projection, std=0.3 * architecture.text_width ** -0.5)  # texts about as long as in CLIP
         vocabulary = torch.randn(architecture.vocab_size, architecture.text_width) * 0.02
     state = {f'visual.{name}': tensor for name, tensor in image.state_dict().items()} | text.state_dict()
     state |= {'token_embedding.weight': vocabulary, 'logit_scale': torch.tensor(1 / 0.07).log()}

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+from model.clip.tokenizer import CONTEXT_LENGTH
 from model.clip.towers import ModifiedResNet, TextEncoder, VisionTransformer
 from utils.checkpoint import load_state
 from utils.errors import InputError
