@@ -34,7 +34,8 @@ def load_state(path, key='TEST.WEIGHT'):
             warnings.simplefilter('ignore')  # torch's guesses about a damaged file
             state = torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
-        if 'GLOBAL' in str(error) or 'REDUCE' in str(error):
+        # GLOBAL and REDUCE name and call what is in Python; 149 is how pickles of Python's own, not torch's, begin
+        if any(sign in str(error) for sign in ('GLOBAL', 'REDUCE', 'operand 149')):
             raise InputError(f'{key}: {path} holds more than weights (Python code or objects); it was refused and not run. '
                              f'Save the plain state dict: torch.save(model.state_dict(), path)') from None
         raise InputError(f'{key}: {path} is no checkpoint or is damaged') from None
