@@ -40,7 +40,8 @@ def test_lists(demo):
 
 def test_mean_colour_does_not_solve_it(demo):
     query, gallery = (read_list(demo / f'{name}.txt') for name in ('query', 'gallery'))
-    colour = [np.array([np.asarray(Image.open(demo / 'test' / r.path)).mean((0, 1)) for r in part]) for part in (query, gallery)]
+    colour = [np.array([np.asarray(Image.open(demo / 'test' / r.path)).mean((0, 1)) for r in part])
+              for part in (query, gallery)]
     nearest = np.linalg.norm(colour[0][:, None] - colour[1][None], axis=2).argmin(1)
     assert np.mean([query[i].pid == gallery[n].pid for i, n in enumerate(nearest)]) < 0.6  # chance: 0.2
 
