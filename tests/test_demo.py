@@ -7,6 +7,7 @@ from PIL import Image
 from configs import load_cfg
 from datasets.records import read_list
 from model.make_model_clipreid import make_model
+from tools import run_demo
 from tools.make_demo import draw, make_demo
 
 
@@ -52,3 +53,27 @@ def test_weights_fit_the_yml(demo, kind):
     path = demo / cfg.MODEL.PRETRAIN_PATH.rsplit('/', 1)[-1]
     cfg = load_cfg(ROOT / f'configs/demo/{kind}_clipreid.yml', ['MODEL.PRETRAIN_PATH', str(path)])
     assert make_model(cfg, 4).num_class == 4
+
+
+@pytest.mark.parametrize(('after', 'code'), [(0.35, None), (0.29, 1)])
+def test_too_small_a_gain_fails(monkeypatch, tmp_path, capsys, after, code):
+    """The driver alone: its scripts are replaced, the untrained encoder scores 0.10."""
+    tested = []
+
+    def test(argv):
+        opts = dict(zip(argv[2::2], argv[3::2]))
+        tested.append((opts['TEST.WEIGHT'], opts['OUTPUT_DIR']) if 'OUTPUT_DIR' in opts else (opts['TEST.WEIGHT'], ''))
+        return {'mAP': 0.10 if '_stage1_' in opts['TEST.WEIGHT'] else after, 'rank1': 0.5}
+
+    monkeypatch.setattr(run_demo, 'make_demo', lambda folder, seed: None)
+    monkeypatch.setattr(run_demo.train_clipreid, 'main', lambda argv: None)
+    monkeypatch.setattr(run_demo.test_clipreid, 'main', test)
+    monkeypatch.setattr(run_demo.test_rerank_clipreid, 'main', test)
+    if code:
+        with pytest.raises(SystemExit) as stopped:
+            run_demo.main(['--data', str(tmp_path)])
+        assert stopped.value.code == code
+    else:
+        assert run_demo.main(['--data', str(tmp_path)])['after']['mAP'] == after
+    assert len(set(tested)) == 3  # nothing is overwritten
+    assert 'ranked_lists.png' in capsys.readouterr().out
