@@ -35,6 +35,7 @@ _C.MODEL.STRIDE_SIZE = [16, 16]  # pixels (y, x) from patch to patch (ViT); smal
 _C.MODEL.SIE_COE = 3.0  # factor of the side-information embedding (ViT)
 _C.MODEL.SIE_CAMERA = False  # True = an embedding for each camera is added to the class token
 _C.MODEL.SIE_VIEW = False  # True = an embedding for each view; with SIE_CAMERA for each pair
+_C.MODEL.COMPILE = False  # True = torch.compile for the image encoder: minutes at the start, then faster steps on a GPU
 
 # ---------------------------------------------------------------- photos
 _C.INPUT = CN()
@@ -66,6 +67,7 @@ _C.DATALOADER = CN()
 _C.DATALOADER.NUM_WORKERS = 8  # processes that decode photos
 _C.DATALOADER.SAMPLER = 'softmax'  # 'softmax' = shuffled photos; 'softmax_triplet' = P individuals × NUM_INSTANCE photos
 _C.DATALOADER.NUM_INSTANCE = 16  # photos of an individual in a batch (K)
+_C.DATALOADER.CACHE_GB = 8.0  # 10⁹ bytes of disk in OUTPUT_DIR for decoded, resized photos during a training run; 0 = none
 
 # ---------------------------------------------------------------- training
 _C.SOLVER = CN()
@@ -113,6 +115,7 @@ _C.TEST.RE_RANKING = False  # True = k-reciprocal re-ranking in test_clipreid.py
 _C.TEST.RERANK_K1 = 20  # neighbours
 _C.TEST.RERANK_K2 = 6  # neighbours averaged in the query expansion
 _C.TEST.RERANK_LAMBDA = 0.3  # share of the original distance, 0…1
+_C.TEST.RERANK_TIES = 'index'  # of equal distances the lower index first, or the order of the original's partial sort: 'reference'
 _C.TEST.WEIGHT = ''  # checkpoint to test
 _C.TEST.NECK_FEAT = 'after'  # test features 'before' or 'after' the batch norm neck
 _C.TEST.FEAT_NORM = 'yes'  # 'no' = validation on features as they are; the animal tests always normalise
@@ -150,6 +153,7 @@ CHOICES = {
     'SOLVER.STAGE1.WARMUP_METHOD': ['linear', 'constant'],
     'SOLVER.STAGE2.WARMUP_METHOD': ['linear', 'constant'],
     'TEST.NECK_FEAT': ['before', 'after'],
+    'TEST.RERANK_TIES': ['index', 'reference'],
     'TEST.FEAT_NORM': ['yes', 'no'],
 }
 
