@@ -115,7 +115,7 @@ _C.TEST.RE_RANKING = False  # True = k-reciprocal re-ranking in test_clipreid.py
 _C.TEST.RERANK_K1 = 20  # neighbours
 _C.TEST.RERANK_K2 = 6  # neighbours averaged in the query expansion
 _C.TEST.RERANK_LAMBDA = 0.3  # share of the original distance, 0…1
-_C.TEST.RERANK_TIES = 'index'  # of equal distances the lower index first, or the order of the original's partial sort: 'reference'
+_C.TEST.RERANK_TIES = 'index'  # of equal distances the lower index first; 'reference' = as the original's partial sort
 _C.TEST.WEIGHT = ''  # checkpoint to test
 _C.TEST.NECK_FEAT = 'after'  # test features 'before' or 'after' the batch norm neck
 _C.TEST.FEAT_NORM = 'yes'  # 'no' = validation on features as they are; the animal tests always normalise

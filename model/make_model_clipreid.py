@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from model.clip.linear import Linear
 from model.clip.weights import ARCHITECTURES, architecture_of, clip_state, known, resize_positions
 from model.prompt import PromptLearner, find_slots, sentence_for
 from utils.checkpoint import check_state, load_state
@@ -59,7 +60,7 @@ class ReIDModel(nn.Module):
         - evaluation: the test feature f ‖ f_proj (B, D + E), before or after the necks.
         """
         if get_text:
-            return self.text_encoder(self.prompt_learner(label), self.end)
+            return self.sentence_encoder()(label)
         if get_image:
             return self.image_encoder(x)[2]
         f_last, f, f_proj = self.image_encoder(x, self._side_information(cam_label, view_label))
@@ -69,6 +70,15 @@ class ReIDModel(nn.Module):
         if self.neck_feat == 'after':
             f, f_proj = self.bottleneck(f), self.bottleneck_proj(f_proj)
         return torch.cat([f, f_proj], dim=1)
+
+    def sentence_encoder(self):
+        """A function of individuals (B,) to their text features (B, E), for many calls with the weights as they are now.
+
+        The words before the learned ones are computed here, once. Gradients reach the learned words.
+        """
+        with torch.no_grad():
+            start = self.text_encoder.start(self.prompt_learner.token_prefix)
+        return lambda labels: self.text_encoder(self.prompt_learner(labels, self.end), start)
 
     def _side_information(self, cam_label, view_label):
         cameras, views = self.side
@@ -90,7 +100,7 @@ class ReIDModel(nn.Module):
 
 
 def _classifier(dim, num_class):
-    layer = nn.Linear(dim, num_class, bias=False)
+    layer = Linear(dim, num_class, bias=False)
     nn.init.normal_(layer.weight, std=0.001)
     return layer
 

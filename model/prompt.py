@@ -25,7 +25,8 @@ def find_slots(sentence):
 
 
 class PromptLearner(nn.Module):
-    """``forward(labels)`` (B,) -> embedded sentences (B, 77, width) of those individuals.
+    """``forward(labels, end)`` -> (B, end + 1 - p, width): the learned words of those individuals (B,) and what follows them
+    up to the position ``end`` of the sentence.
 
     ``prefix`` (1, p, width) and ``suffix`` (1, 73 − p, width) are the fixed words around the four learned ones.
     """
@@ -36,7 +37,6 @@ class PromptLearner(nn.Module):
         self.register_buffer('token_prefix', prefix)
         self.register_buffer('token_suffix', suffix)
 
-    def forward(self, labels):
-        n = len(labels)
-        return torch.cat([self.token_prefix.expand(n, -1, -1), self.cls_ctx[labels],
-                          self.token_suffix.expand(n, -1, -1)], dim=1)
+    def forward(self, labels, end):
+        following = self.token_suffix[:, :end + 1 - self.token_prefix.shape[1] - TOKENS]
+        return torch.cat([self.cls_ctx[labels], following.expand(len(labels), -1, -1)], dim=1)

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from model.clip.linear import Linear, linear
+
 
 class QuickGELU(nn.Module):
     def forward(self, x):
@@ -46,22 +48,34 @@ class Bottleneck(nn.Module):
 
 
 class AttentionPool2d(nn.Module):
-    """One query, the mean of all positions, attends to the mean and all positions."""
+    """One query, the mean of all positions, attends to the mean and all positions.
+
+    So no key and no value is needed: in every head q · (W x + b) = (Wᵀ q) · x + q · b and Σ a (W x + b) = W (Σ a x) + b,
+    where a sums to 1, and the weights meet one vector a head instead of every position.
+    """
 
     def __init__(self, positions, width, heads, out_width):
         super().__init__()
         self.positional_embedding = nn.Parameter(torch.randn(positions + 1, width) * width ** -0.5)
         self.k_proj = nn.Linear(width, width)
-        self.q_proj = nn.Linear(width, width)
+        self.q_proj = Linear(width, width)
         self.v_proj = nn.Linear(width, width)
-        self.c_proj = nn.Linear(width, out_width)
+        self.c_proj = Linear(width, out_width)
         self.heads = heads
 
     def forward(self, x):  # (B, C, H, W) -> (B, out_width)
         x = x.flatten(2).transpose(1, 2)
         x = torch.cat([x.mean(1, keepdim=True), x], dim=1) + self.positional_embedding  # (B, 1 + HW, C)
-        q, k, v = (_heads(p, self.heads) for p in (self.q_proj(x[:, :1]), self.k_proj(x), self.v_proj(x)))
-        return self.c_proj(_join(F.scaled_dot_product_attention(q, k, v)))[:, 0]
+        q = self._split(self.q_proj(x[:, 0]), 1)  # (B, heads, C / heads)
+        key_weight, key_bias = self._split(self.k_proj.weight, 0), self._split(self.k_proj.bias, 0)
+        query = torch.einsum('bhd,hdc->bhc', q, key_weight)  # (B, heads, C)
+        score = query @ x.transpose(1, 2) + (q * key_bias).sum(2, keepdim=True)  # (B, heads, 1 + HW)
+        mixed = (score * q.shape[2] ** -0.5).softmax(2) @ x  # (B, heads, C)
+        value_weight, value_bias = self._split(self.v_proj.weight, 0), self._split(self.v_proj.bias, 0)
+        return self.c_proj((torch.einsum('bhc,hdc->bhd', mixed, value_weight) + value_bias).flatten(1))
+
+    def _split(self, x, dimension):
+        return x.unflatten(dimension, (self.heads, -1))
 
 
 class ModifiedResNet(nn.Module):
@@ -109,24 +123,35 @@ def _join(x):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention; optionally only one position asks."""
+    """Multi-head self-attention, keys and values of earlier positions may be given."""
 
     def __init__(self, width, heads):
         super().__init__()
         self.in_proj_weight = nn.Parameter(torch.randn(3 * width, width) * width ** -0.5)
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
-        self.out_proj = nn.Linear(width, width)
+        self.out_proj = Linear(width, width)
         self.heads = heads
 
-    def forward(self, x, causal=False, read=None):  # (B, L, C) -> (B, L, C), or (B, 1, C) for the position `read`
-        if read is None:
-            q, k, v = F.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=2)
+    def forward(self, x, asking=None, mask=None, past=None):
+        """x (B, L, C); ``asking`` (B, A, C): the positions that ask, None = all of x; ``mask`` (A, P + L) bool: who sees whom;
+        ``past``: keys and values (1, heads, P, C / heads) of positions before x. Returns (B, A, C)."""
+        if asking is None:
+            q, k, v = self._project(x, 0, 3)
         else:
-            width = x.shape[2]
-            k, v = F.linear(x, self.in_proj_weight[width:], self.in_proj_bias[width:]).chunk(2, dim=2)
-            q = F.linear(x[:, read:read + 1], self.in_proj_weight[:width], self.in_proj_bias[:width])
-        q, k, v = (_heads(t, self.heads) for t in (q, k, v))
-        return self.out_proj(_join(F.scaled_dot_product_attention(q, k, v, is_causal=causal and read is None)))
+            q, (k, v) = self._project(asking, 0, 1)[0], self._project(x, 1, 3)
+        if past is not None:
+            k, v = (torch.cat([p.expand(len(x), -1, -1, -1), t], dim=2) for p, t in zip(past, (k, v), strict=True))
+        return self.out_proj(_join(F.scaled_dot_product_attention(q, k, v, attn_mask=mask)))
+
+    def keys_values(self, x):
+        """What :meth:`forward` takes as ``past`` for these positions."""
+        return self._project(x, 1, 3)
+
+    def _project(self, x, first, last):
+        """Parts ``first`` … ``last`` - 1 of query, key, value: tensors (B, heads, L, C / heads)."""
+        rows = slice(first * x.shape[2], last * x.shape[2])
+        parts = linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows]).chunk(last - first, dim=2)
+        return [_heads(part, self.heads) for part in parts]
 
 
 class Block(nn.Module):
@@ -135,19 +160,26 @@ class Block(nn.Module):
         self.attn = Attention(width, heads)
         self.ln_1 = nn.LayerNorm(width)
         self.mlp = nn.Sequential()
-        self.mlp.add_module('c_fc', nn.Linear(width, width * 4))
+        self.mlp.add_module('c_fc', Linear(width, width * 4))
         self.mlp.add_module('gelu', QuickGELU())
-        self.mlp.add_module('c_proj', nn.Linear(width * 4, width))
+        self.mlp.add_module('c_proj', Linear(width * 4, width))
         self.ln_2 = nn.LayerNorm(width)
 
-    def forward(self, x, causal=False, read=None):
-        asking = x if read is None else x[:, read:read + 1]
-        x = asking + self.attn(self.ln_1(x), causal, read)
+    def forward(self, x, mask=None, past=None):
+        return self._rest(x, self.attn(self.ln_1(x), mask=mask, past=past))
+
+    def read(self, x, position, past=None):
+        """The block's output at one position that sees all of x and ``past``: (B, 1, C)."""
+        normed, here = self.ln_1(x), slice(position, position + 1)
+        return self._rest(x[:, here], self.attn(normed, asking=normed[:, here], past=past))
+
+    def _rest(self, x, attended):
+        x = x + attended
         return x + self.mlp(self.ln_2(x))
 
 
 class Transformer(nn.Module):
-    """Pre-norm blocks. Only the position ``read`` is looked at, so the last block is computed for it alone."""
+    """Pre-norm blocks. Only one position is read at the end, so the last block is computed for it alone."""
 
     def __init__(self, width, layers, heads):
         super().__init__()
@@ -158,14 +190,23 @@ class Transformer(nn.Module):
             nn.init.normal_(block.mlp.c_fc.weight, std=(2 * width) ** -0.5)
             nn.init.normal_(block.mlp.c_proj.weight, std=width ** -0.5 * (2 * layers) ** -0.5)
 
-    def forward(self, x, read, causal=False):
-        """(B, L, C) -> the position ``read`` (B, C) before and after the last block.
+    def forward(self, x, position, mask=None, past=None):
+        """(B, L, C) -> ``position`` (B, C) before and after the last block. It must be one that sees all others.
 
-        With ``causal``, ``read`` must be the last position: it may look at all others.
+        ``past``: for each block the keys and values of positions before x, from :meth:`keys_values`; ``mask`` (L, P + L).
         """
-        for block in self.resblocks[:-1]:
-            x = block(x, causal)
-        return x[:, read], self.resblocks[-1](x, causal, read)[:, 0]
+        past = past or [None] * len(self.resblocks)
+        for block, earlier in zip(self.resblocks[:-1], past):
+            x = block(x, mask, earlier)
+        return x[:, position], self.resblocks[-1].read(x, position, past[-1])[:, 0]
+
+    def keys_values(self, x, mask):
+        """Keys and values (B, heads, L, C / heads) of x (B, L, C) in every block."""
+        pairs = []
+        for block in self.resblocks:
+            pairs.append(block.attn.keys_values(block.ln_1(x)))
+            x = block(x, mask)
+        return pairs
 
 
 class VisionTransformer(nn.Module):
@@ -188,13 +229,17 @@ class VisionTransformer(nn.Module):
         if extra is not None:
             token = token + extra[:, None]
         x = torch.cat([token, patches], dim=1) + self.positional_embedding
-        last, x = self.transformer(self.ln_pre(x), read=0)
+        last, x = self.transformer(self.ln_pre(x), position=0)
         x = self.ln_post(x)
-        return last, x, x @ self.proj
+        return last, x, linear(x, self.proj.t())
 
 
 class TextEncoder(nn.Module):
-    """Embedded sentences (B, L, width) -> text features (B, output_dim), read at the position ``end``."""
+    """Embedded words -> text feature, read at the last word.
+
+    Attention is causal. So what stands behind the end token is left away, and the words that all sentences begin with have
+    the same keys and values in every sentence: :meth:`start` computes them once.
+    """
 
     def __init__(self, context_length, width, layers, heads, output_dim):
         super().__init__()
@@ -203,8 +248,19 @@ class TextEncoder(nn.Module):
         self.transformer = Transformer(width, layers, heads)
         self.ln_final = nn.LayerNorm(width)
 
-    def forward(self, sentences, end):
-        # attention is causal: what stands behind the end token cannot reach it
-        x = sentences[:, :end + 1] + self.positional_embedding[:end + 1]
-        _, x = self.transformer(x, read=end, causal=True)
-        return self.ln_final(x) @ self.text_projection
+    def start(self, words):
+        """The words (1, P, width) that sentences begin with, as :meth:`forward` takes them."""
+        count = words.shape[1]
+        return self.transformer.keys_values(words + self.positional_embedding[:count], _causal(count, 0, words.device))
+
+    def forward(self, words, start):
+        """words (B, L, width): the rest of each sentence up to its end token, after ``start``. Returns (B, output_dim)."""
+        count, before = words.shape[1], start[0][0].shape[2]
+        x = words + self.positional_embedding[before:before + count]
+        _, x = self.transformer(x, position=count - 1, mask=_causal(count, before, words.device), past=start)
+        return linear(self.ln_final(x), self.text_projection.t())
+
+
+def _causal(count, before, device):
+    """(count, before + count) bool: a position sees itself and all before it."""
+    return torch.ones(count, before + count, dtype=torch.bool, device=device).tril(before)

@@ -1,0 +1,64 @@
+"""Float32 products on the CPU through oneDNN.
+
+Torch hands them to MKL, which takes its AVX2 kernels on processors that are not Intel's; oneDNN, which torch already uses for
+convolutions, takes AVX-512 where there is any. Same product, other order of the sums. Anywhere else, for small products and for
+other types, this is ``torch.nn.functional.linear``.
+"""
+import functools
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+SMALL = 2 ** 20  # multiply-adds below which the call itself costs more than it gains
+
+
+class Linear(nn.Linear):
+    """``torch.nn.Linear``, see :func:`linear`."""
+
+    def forward(self, x):
+        return linear(x, self.weight, self.bias)
+
+
+def linear(x, weight, bias=None):
+    """x (…, K), weight (N, K), bias (N,) -> x · weightᵀ + bias (…, N). Can be differentiated once."""
+    if (x.device.type == 'cpu' and x.dtype == weight.dtype == torch.float32 and x.numel() * len(weight) >= SMALL
+            and torch.backends.mkldnn.enabled and not torch.is_autocast_enabled('cpu') and not torch.compiler.is_compiling()
+            and _usable()):
+        return _OneDNN.apply(x, weight, bias)
+    return F.linear(x, weight, bias)
+
+
+class _OneDNN(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, weight, bias):
+        x = x.contiguous()  # oneDNN has no fast way for rows with gaps between them
+        ctx.save_for_backward(x, weight)
+        return _product(x, weight, bias)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        x, weight = ctx.saved_tensors
+        for_x, for_weight, for_bias = ctx.needs_input_grad
+        gradient = gradient.contiguous()
+        rows = gradient.flatten(0, -2)
+        return (_product(gradient, weight.t()) if for_x else None,
+                _product(rows.t(), x.flatten(0, -2).t()) if for_weight else None,
+                rows.sum(0) if for_bias else None)
+
+
+def _product(x, weight, bias=None):
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, 'none', [], '')
+
+
+@functools.cache
+def _usable():
+    """Whether this torch has oneDNN's product (an operator of its compiler, so none to rely on) and it is one."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    x, weight = torch.arange(6.).reshape(2, 3), torch.arange(12.).reshape(3, 4).t()
+    try:
+        return torch.equal(_product(x, weight, torch.ones(4)), x @ weight.t() + 1)
+    except (AttributeError, RuntimeError, TypeError, NotImplementedError):
+        return False
