@@ -9,11 +9,11 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from model.clip.linear import Linear
 from model.clip.weights import ARCHITECTURES, architecture_of, clip_state, known, resize_positions
 from model.prompt import PromptLearner, find_slots, sentence_for
 from utils.checkpoint import check_state, load_state
 from utils.errors import InputError
+from utils.linear import Linear
 
 logger = logging.getLogger('transreid')
 
@@ -188,8 +188,22 @@ def _assemble(cfg, arch, num_class, side_counts, words, fixed=None):
     side = (side_counts[0] if cfg.MODEL.SIE_CAMERA else 0, side_counts[1] if cfg.MODEL.SIE_VIEW else 0)
     if any(side) and arch.family != 'ViT':
         raise InputError('MODEL.SIE_CAMERA and SIE_VIEW need a ViT; set them to False or choose MODEL.NAME ViT-B-16')
+    if arch.family == 'RN':
+        image = image.to(memory_format=torch.channels_last)  # what convolutions are fastest in
+    if cfg.MODEL.COMPILE:
+        _compile(image)
     return ReIDModel(image, text, (arch.feature_dim, arch.embed_dim), num_class, *fixed, tokens,
                      neck_feat=cfg.TEST.NECK_FEAT, side=side, side_factor=cfg.MODEL.SIE_COE)
+
+
+def _compile(encoder):
+    """torch.compile in place, so that the state dict keeps its names. Tried on a number first, as it fails hours later else."""
+    try:
+        torch.compile(lambda x: x + 1)(torch.zeros(1, device=torch.accelerator.current_accelerator(check_available=True)))
+    except Exception as error:  # of the compiler, the linker, the toolchain …
+        raise InputError(f'MODEL.COMPILE True: torch.compile does not work here ({str(error).strip().splitlines()[0][:100]}); '
+                         f'it needs a C++ compiler, on a GPU Triton; set MODEL.COMPILE False') from None
+    encoder.compile()
 
 
 def _trained_end(suffix):

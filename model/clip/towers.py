@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from model.clip.linear import Linear, linear
+from utils.linear import Linear, linear
 
 
 class QuickGELU(nn.Module):
