@@ -4,17 +4,7 @@ import logging
 import sys
 
 from configs import ConfigError, flatten, load_cfg
-from datasets.make_dataloader_clipreid import make_test_dataloader
-from datasets.transforms import read_image
-from model.make_model_clipreid import make_test_model
-from processor.inference import do_inference, report
 from utils.errors import InputError, exit_code
-from utils.files import keep_earlier, make_output_dir, sha256_file, write_json
-from utils.logger import close_logger, log_to_file, setup_logger
-from utils.metrics import ranked_gallery
-from utils.plots import ranked_lists
-from utils.run import log_run
-from utils.runtime import make_runtime, seed_everything, wants_pinned_memory
 
 
 def main(argv=None):
@@ -29,7 +19,20 @@ def run(argv, description, name, always_rerank=False):
     parser.add_argument('opts', nargs=argparse.REMAINDER, help='KEY VALUE pairs, TEST.WEIGHT among them')
     args = parser.parse_args(argv)
 
-    cfg = load_cfg(args.config_file, args.opts)
+    return judge(load_cfg(args.config_file, args.opts), args.config_file, name, always_rerank)
+
+
+def judge(cfg, config_file, name, always_rerank):
+    """Test TEST.WEIGHT as ``cfg`` says; the other arguments are those of :func:`run`."""
+    # here and not above: --help and a wrong key need no PyTorch, which takes seconds to load
+    from datasets.make_dataloader_clipreid import make_test_dataloader
+    from model.make_model_clipreid import make_test_model
+    from processor.inference import do_inference, report
+    from utils.files import keep_earlier, make_output_dir, sha256_file, write_json
+    from utils.logger import close_logger, log_to_file, setup_logger
+    from utils.run import log_run
+    from utils.runtime import make_runtime, seed_everything, wants_pinned_memory
+
     setup_logger()
     logger = logging.getLogger('transreid.test')
     try:
@@ -38,14 +41,15 @@ def run(argv, description, name, always_rerank=False):
         seed_everything(cfg.SOLVER.SEED)
         about = log_run(cfg, runtime, logger)
         model = make_test_model(cfg).to(runtime.device)
-        test = make_test_dataloader(cfg, pin_memory=wants_pinned_memory(runtime.device))
+        test = make_test_dataloader(cfg, pin_memory=wants_pinned_memory(runtime.device), device=runtime.device)
         _check_side(model, test)
         log_to_file(output_dir, f'{name}_log.txt')
         logger.info('Protocol %s: %s', test.protocol.name, test.protocol.text)
 
         rerank = None
         if always_rerank or cfg.TEST.RE_RANKING:
-            rerank = {'k1': cfg.TEST.RERANK_K1, 'k2': cfg.TEST.RERANK_K2, 'lambda_value': cfg.TEST.RERANK_LAMBDA}
+            rerank = {'k1': cfg.TEST.RERANK_K1, 'k2': cfg.TEST.RERANK_K2, 'lambda_value': cfg.TEST.RERANK_LAMBDA,
+                      'ties': cfg.TEST.RERANK_TIES}
             logger.info('k-reciprocal re-ranking: %s', rerank)
         result = do_inference(model, test, runtime, rerank)
         report(result.metrics, logger)
@@ -55,7 +59,7 @@ def run(argv, description, name, always_rerank=False):
         write_json(output_dir / 'results.json', {
             'metrics': result.metrics, 'protocol': test.protocol.name, 'protocol_text': test.protocol.text,
             're_ranking': rerank, 'checkpoint': str(cfg.TEST.WEIGHT), 'checkpoint_sha256': sha256_file(cfg.TEST.WEIGHT),
-            'counts': _counts(test), **about, 'config_file': args.config_file, 'config': flatten(cfg)})
+            'counts': _counts(test), **about, 'config_file': config_file, 'config': flatten(cfg)})
         picture = output_dir / 'ranked_lists.png'
         _draw(picture, test, result, f'{cfg.DATASETS.SPECIES}: first photos for a dozen queries, '
                                      f'{"re-ranked, " if rerank else ""}green = right individual')
@@ -84,6 +88,10 @@ def _counts(test):
 
 def _draw(path, test, result, title, rows=12, top=10):
     """A dozen queries spread evenly over the list."""
+    from datasets.transforms import read_image
+    from utils.metrics import ranked_gallery
+    from utils.plots import ranked_lists
+
     count = min(rows, len(test.query))
     chosen = [i * len(test.query) // count for i in range(count)]
     indices, right = ranked_gallery(result.distance, test.query, test.gallery, test.protocol, chosen, top)

@@ -1,13 +1,37 @@
-"""Records as samples of a DataLoader."""
-import torch
-from torch.utils.data import DataLoader, Dataset, default_collate
+"""Records as samples and batches of a DataLoader."""
+from typing import NamedTuple
 
-from datasets.transforms import read_image
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from datasets.buffers import Buffers
+from datasets.transforms import Draws
 from utils.errors import InputError
+
+PIXELS = Buffers()
+
+
+class RawBatch(NamedTuple):
+    """B photos on their way to the device, a quarter of their final size.
+
+    pixels: (B, H, W, 3) uint8. labels: (4, B) int64, rows pid, camid, viewid, index. draws: of a random transform.
+    """
+    pixels: torch.Tensor
+    labels: torch.Tensor
+    draws: Draws | None
+
+    def to(self, device):
+        """On the device, asynchronously where the memory is pinned; the boxes stay, as slicing needs them here."""
+        pinned = self.pixels.is_pinned()
+
+        def move(tensor):
+            return tensor.to(device, non_blocking=pinned)
+        draws = self.draws and self.draws._replace(window=move(self.draws.window), noise=move(self.draws.noise))
+        return RawBatch(move(self.pixels), move(self.labels), draws)
 
 
 class ImageDataset(Dataset):
-    """Photos, read and transformed when they are asked for.
+    """Photos, read when they are asked for, or taken from ``cache`` (``datasets.cache.PhotoCache``).
 
     ``dataset[index]`` or ``dataset[index, sample_seed]`` gives (image, pid, camid, viewid, index): the image is a
     float32 tensor (3, H, W), the rest are ints. The random steps of the transform depend on ``sample_seed`` alone
@@ -15,47 +39,79 @@ class ImageDataset(Dataset):
     process's own generator is left as it was.
     """
 
-    def __init__(self, records, transform, seed=0):
+    def __init__(self, records, transform, seed=0, cache=None):
         self.records = records
         self.transform = transform
         self.seed = seed
+        self.cache = cache
+        self._labels = torch.tensor([(record.pid, record.camid, record.viewid, index)
+                                     for index, record in enumerate(records)])
 
     def __len__(self):
         return len(self.records)
 
     def __getitem__(self, index):
-        index, sample_seed = index if isinstance(index, tuple) else (index, self.seed + index)
-        record = self.records[index]
-        image = read_image(record.path)
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(sample_seed)  # torch.manual_seed would seed the accelerator as well
-            image = self.transform(image)
-        return image, record.pid, record.camid, record.viewid, index
+        (image,), *labels = self.finish(self._read([index]))
+        return image, *(int(label) for label in labels)
 
     def __getitems__(self, indices):
-        """The samples of a batch, for ``ImageLoader``, or the ``InputError`` of one of them: see there."""
+        """The ``RawBatch`` of (index or (index, sample_seed)), or the ``InputError`` of a photo: see ``ImageLoader``."""
         try:
-            return [self[index] for index in indices]
+            return self._read(indices)
         except InputError as error:
             return error
 
+    def _read(self, indices):
+        pairs = [index if isinstance(index, tuple) else (index, self.seed + index) for index in indices]
+        indices, seeds = zip(*pairs, strict=True)
+        read = self.cache or self.transform.reading
+        pixels = PIXELS.empty((len(indices), *self.transform.reading.size, 3), torch.uint8)
+        for photo, index in zip(pixels.numpy(), indices, strict=True):
+            photo[:] = read(self.records[index].path)
+        return RawBatch(pixels, self._labels[list(indices)].T.contiguous(), self.transform.draw(seeds))
+
+    def finish(self, batch):
+        """RawBatch -> (images (B, 3, H, W) float32, pid, camid, viewid, index), on the batch's device."""
+        return self.transform(batch.pixels, batch.draws), *batch.labels
+
 
 class ImageLoader(DataLoader):
-    """A DataLoader over an ``ImageDataset``; an ``InputError`` of a worker reaches the loop as it is.
+    """A DataLoader over an ``ImageDataset``. Batches: (images (B, 3, H, W) float32, pid, camid, viewid, index (B,)).
 
-    Raised in a worker, torch would put a traceback into its message, and hold the workers for seconds at the end. So it
-    is handed on in the batch's place and raised here.
+    All on ``device`` (default: the CPU). Workers hand over bytes; they become floats there, where normalising, flipping
+    and so on cost next to nothing.
+
+    An ``InputError`` of a worker reaches the loop as it is: raised in a worker, torch would put a traceback into its
+    message, and hold the workers for seconds at the end. So it is handed on in the batch's place and raised here.
     """
 
-    def __init__(self, dataset, **options):
-        super().__init__(dataset, collate_fn=_collate, **options)
+    def __init__(self, dataset, device=None, **options):
+        self.device = torch.device(device or 'cpu')
+        super().__init__(dataset, collate_fn=_as_it_is, **options)
 
     def __iter__(self):
-        for batch in super().__iter__():
+        if self.dataset.cache:
+            self.dataset.cache.reserve()
+        # no name for what is gone over: an error would keep it, and with it the workers, alive
+        for batch in self._moved() if self.device.type == 'cpu' else ahead(self._moved()):
             if isinstance(batch, InputError):
                 raise batch
-            yield batch
+            yield self.dataset.finish(batch)
+
+    def _moved(self):
+        for batch in super().__iter__():
+            yield batch if isinstance(batch, InputError) else batch.to(self.device)
 
 
-def _collate(samples):
-    return samples if isinstance(samples, InputError) else default_collate(samples)
+def ahead(batches):
+    """The same, but each is handed out when the next one is there: that one's copy runs while this one is used."""
+    waiting = []
+    for batch in batches:
+        waiting.append(batch)
+        if len(waiting) == 2:
+            yield waiting.pop(0)
+    yield from waiting
+
+
+def _as_it_is(batch):
+    return batch

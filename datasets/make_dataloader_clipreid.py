@@ -6,6 +6,7 @@ import torch
 
 from datasets.animal import load_animals, load_test
 from datasets.bases import ImageDataset, ImageLoader
+from datasets.cache import make_caches
 from datasets.protocols import Protocol, check_protocol, market_protocol
 from datasets.records import counts_table
 from datasets.sampler import EpochBatches, RandomIdentitySampler, ShuffleSampler
@@ -15,13 +16,30 @@ from utils.errors import InputError
 logger = logging.getLogger('transreid')
 
 
+class TestSet(NamedTuple):
+    """What a test needs, and validation too.
+
+    loader: each photo once, also those in both lists. ``loader.dataset.records`` are its records.
+    query, gallery: lists of records. protocol: how rankings are judged.
+    query_index (Q,), gallery_index (G,): int64, where the loader has the photos of the two lists; with the features
+    (N, D) of all its photos, ``features[query_index]`` are those of the queries.
+    """
+    loader: ImageLoader
+    query: list
+    gallery: list
+    protocol: Protocol
+    query_index: torch.Tensor
+    gallery_index: torch.Tensor
+
+
 class Loaders(NamedTuple):
     """What training needs, in the original's order. Batches are (images (B, 3, H, W), pid, camid, viewid, index).
 
     train_loader_stage2: random transform and sampler; ``.batch_sampler.set_epoch(epoch)`` before each epoch.
     train_loader_stage1: every train photo once, in the list's order, test transform.
-    val_loader: ``num_query`` validation photos, then the gallery; None where there is no validation list.
+    val_loader, num_query: validation's loader and number of queries; None and 0 where there is no validation list.
     num_classes: individuals of the train list. camera_num, view_num: >= 1.
+    validation: its ``TestSet``, or None. Market-style, without the camera filter where there is a single camera.
 
     The records behind a loader are ``loader.dataset.records``.
     """
@@ -32,30 +50,20 @@ class Loaders(NamedTuple):
     num_classes: int
     camera_num: int
     view_num: int
+    validation: TestSet | None
 
     @property
     def val_protocol(self):
-        """How validation is judged: Market-style, without the camera filter where there is a single camera."""
-        return market_protocol(self.val_loader.dataset.records)
+        """How validation is judged."""
+        return self.validation.protocol
 
 
-class TestSet(NamedTuple):
-    """What a test needs.
-
-    loader: query photos, then gallery photos, in the lists' order; once over where both are the ``same``.
-    query, gallery: lists of records. protocol: how rankings are judged.
-    """
-    loader: ImageLoader
-    query: list
-    gallery: list
-    protocol: Protocol
-    same: bool
-
-
-def make_dataloader(cfg, pin_memory=False, rank=0, world_size=1):
+def make_dataloader(cfg, pin_memory=False, rank=0, world_size=1, device=None):
     """Read the training lists, check everything, and return ``Loaders``. Raises ``InputError``.
 
     pin_memory: page-locked batches, for training on an accelerator. rank, world_size: of multi-process training.
+    device: where the batches are wanted, default the CPU. Decoded photos are kept in OUTPUT_DIR as far as
+    DATALOADER.CACHE_GB goes; OUTPUT_DIR '' keeps none.
     """
     check_name(cfg)
     if cfg.DATASETS.PROTOCOL:  # found here rather than after days of training
@@ -67,35 +75,67 @@ def make_dataloader(cfg, pin_memory=False, rank=0, world_size=1):
         logger.warning('no validation list (DATASETS.VAL_LIST): no validation during training')
     logger.info('Photos in use:\n%s', counts_table(splits))
 
-    options = loader_options(cfg, pin_memory)
-    batches = make_batches(cfg, [record.pid for record in animals.train], rank, world_size)
+    mean_std = {'mean': cfg.INPUT.PIXEL_MEAN, 'std': cfg.INPUT.PIXEL_STD}
     random = make_train_transform(size=cfg.INPUT.SIZE_TRAIN, flip=cfg.INPUT.PROB, padding=cfg.INPUT.PADDING,
-                                  erase=cfg.INPUT.RE_PROB, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD)
-    plain = make_test_transform(size=cfg.INPUT.SIZE_TRAIN, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD)
-    stage2 = ImageLoader(ImageDataset(animals.train, random), batch_sampler=batches, **options)
-    stage1 = ImageLoader(ImageDataset(animals.train, plain), batch_size=cfg.SOLVER.STAGE1.IMS_PER_BATCH,
+                                  erase=cfg.INPUT.RE_PROB, **mean_std)
+    plain = make_test_transform(size=cfg.INPUT.SIZE_TRAIN, **mean_std)
+    test = make_test_transform(size=cfg.INPUT.SIZE_TEST, **mean_std)
+
+    wanted = [(random.reading, [record.path for record in animals.train])]
+    if animals.query:  # the train photos are in the gallery: stage 1 finds them here where both sizes are the same
+        wanted.append((test.reading, [record.path for record in animals.query + animals.gallery]))
+    caches = make_caches(cfg.OUTPUT_DIR, cfg.DATALOADER.CACHE_GB * 1e9, wanted)
+
+    def dataset(records, transform):
+        return ImageDataset(records, transform, cache=caches.get(transform.reading))
+
+    options = loader_options(cfg, pin_memory, device)
+    batches = make_batches(cfg, [record.pid for record in animals.train], rank, world_size)
+    stage2 = ImageLoader(dataset(animals.train, random), batch_sampler=batches, **options)
+    stage1 = ImageLoader(dataset(animals.train, plain), batch_size=cfg.SOLVER.STAGE1.IMS_PER_BATCH,
                          **options | {'persistent_workers': False})  # gone over once
-    val = make_test_loader(cfg, animals.query + animals.gallery, options) if animals.query else None
+    validation = None
+    if animals.query:
+        photos, query_index, gallery_index = each_once(animals.query, animals.gallery)
+        loader = ImageLoader(dataset(photos, test), batch_size=cfg.TEST.IMS_PER_BATCH, **options)
+        validation = TestSet(loader, animals.query, animals.gallery, market_protocol(photos), query_index, gallery_index)
     counts = animals.counts.values()
-    return Loaders(train_loader_stage2=stage2, train_loader_stage1=stage1, val_loader=val,
-                   num_query=len(animals.query), num_classes=animals.num_classes,
-                   camera_num=max(split.cameras for split in counts), view_num=max(split.views for split in counts))
+    return Loaders(train_loader_stage2=stage2, train_loader_stage1=stage1,
+                   val_loader=validation.loader if validation else None, num_query=len(animals.query),
+                   num_classes=animals.num_classes, camera_num=max(split.cameras for split in counts),
+                   view_num=max(split.views for split in counts), validation=validation)
 
 
-def make_test_dataloader(cfg, pin_memory=False):
-    """Read the test lists, check everything, and return a ``TestSet``. Raises ``InputError``."""
+def make_test_dataloader(cfg, pin_memory=False, device=None):
+    """Read the test lists, check everything, and return a ``TestSet``. Raises ``InputError``.
+
+    pin_memory, device: as in ``make_dataloader``. Photos are read once, so none is kept.
+    """
     check_name(cfg)
     query, gallery, protocol = load_test(cfg)
     logger.info('Photos in use:\n%s', counts_table({'query': query, 'gallery': gallery}))
-    same = query == gallery
-    loader = make_test_loader(cfg, query if same else query + gallery, loader_options(cfg, pin_memory))
-    return TestSet(loader=loader, query=query, gallery=gallery, protocol=protocol, same=same)
-
-
-def make_test_loader(cfg, records, options):
-    """A loader over records in their order, test transform at SIZE_TEST."""
     transform = make_test_transform(size=cfg.INPUT.SIZE_TEST, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD)
-    return ImageLoader(ImageDataset(records, transform), batch_size=cfg.TEST.IMS_PER_BATCH, **options)
+    photos, query_index, gallery_index = each_once(query, gallery)
+    loader = ImageLoader(ImageDataset(photos, transform), batch_size=cfg.TEST.IMS_PER_BATCH,
+                         **loader_options(cfg, pin_memory, device))
+    return TestSet(loader, query, gallery, protocol, query_index, gallery_index)
+
+
+def each_once(query, gallery):
+    """Two lists of records as one without repetition, in order, and where their rows are in it (two int64 tensors).
+
+    Records that a model cannot tell apart are the same: path, camera and view are all that it gets.
+    """
+    first, records = {}, []
+
+    def place(record):
+        key = record.path, record.camid, record.viewid
+        if key not in first:
+            first[key] = len(records)
+            records.append(record)
+        return first[key]
+    query_index, gallery_index = (torch.tensor([place(record) for record in split]) for split in (query, gallery))
+    return records, query_index, gallery_index
 
 
 def make_batches(cfg, labels, rank, world_size):
@@ -110,11 +150,11 @@ def make_batches(cfg, labels, rank, world_size):
     raise InputError(f"DATALOADER.SAMPLER '{cfg.DATALOADER.SAMPLER}' is unknown; choose softmax_triplet or softmax")
 
 
-def loader_options(cfg, pin_memory):
+def loader_options(cfg, pin_memory, device):
     """Keyword arguments that all loaders share; a generator of their own keeps them off the process's."""
     workers = cfg.DATALOADER.NUM_WORKERS
     return {'num_workers': workers, 'persistent_workers': workers > 0, 'pin_memory': pin_memory,
-            'generator': torch.Generator().manual_seed(cfg.SOLVER.SEED)}
+            'device': device, 'generator': torch.Generator().manual_seed(cfg.SOLVER.SEED)}
 
 
 def check_name(cfg):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from utils.errors import InputError
 from utils.logger import progress
 from utils.metrics import atrw_public_split, rank_metrics, rank_queries, summarize
-from utils.reranking import re_ranking, re_ranking_euclidean
+from utils.reranking import re_rank_features
 
 
 class Result(NamedTuple):
@@ -20,7 +20,7 @@ class Result(NamedTuple):
 
 
 def extract_features(model, loader, runtime):
-    """Test features of every photo of ``loader``, in its order: (N, D) float32 on the CPU.
+    """Test features of every photo of ``loader``, in its order: (N, D) float32, on the device.
 
     Always in full precision: mixed precision moves rankings. Camera and view labels are passed on: a model without side
     information ignores them. InputError with the photo's path when a feature is not finite.
@@ -28,15 +28,15 @@ def extract_features(model, loader, runtime):
     model.eval()
     features = []
     with torch.inference_mode():
-        for images, _, cameras, views, index in progress(loader, 'features'):
-            batch = model(runtime.move(images), cam_label=runtime.move(cameras), view_label=runtime.move(views)).float().cpu()
-            finite = batch.isfinite().all(dim=1)
-            if not finite.all():
-                path = loader.dataset.records[int(index[~finite][0])].path
-                raise InputError(f'the feature of {path} holds NaN or infinity: the weights are damaged or the training '
-                                 f'has diverged; test an earlier checkpoint, or train with a lower BASE_LR or SOLVER.AMP off')
-            features.append(batch)
-    return torch.cat(features)
+        for images, _, cameras, views, _ in progress(loader, 'features'):
+            features.append(model(images, cam_label=cameras, view_label=views).float())
+        features = torch.cat(features)
+        finite = features.isfinite().all(dim=1)
+    if not finite.all():
+        path = loader.dataset.records[int(finite.logical_not().nonzero()[0])].path
+        raise InputError(f'the feature of {path} holds NaN or infinity: the weights are damaged or the training '
+                         f'has diverged; test an earlier checkpoint, or train with a lower BASE_LR or SOLVER.AMP off')
+    return features
 
 
 def do_inference(model, test, runtime, rerank=None):
@@ -45,7 +45,7 @@ def do_inference(model, test, runtime, rerank=None):
     Parameters
     ----------
     rerank : dict, optional
-        k1, k2, lambda_value of k-reciprocal re-ranking; None = cosine distances as they are.
+        k1, k2, lambda_value and ties of k-reciprocal re-ranking; None = cosine distances as they are.
 
     Returns
     -------
@@ -53,13 +53,10 @@ def do_inference(model, test, runtime, rerank=None):
         With ATRW's protocol its metrics are also given for the public split, as ``public/…``.
     """
     features = F.normalize(extract_features(model, test.loader, runtime))
-    query = features[:len(test.query)]
-    gallery = features if test.same else features[len(test.query):]
-    similarity = (query @ gallery.T).numpy()
     if rerank is None:
-        distance = 1 - similarity
+        distance = (features[test.query_index] @ features[test.gallery_index].T).neg_().add_(1).cpu().numpy()
     else:
-        distance = re_ranking(similarity, (query @ query.T).numpy(), (gallery @ gallery.T).numpy(), **rerank)
+        distance = re_rank_features(features, test.query_index, test.gallery_index, **rerank)
     ranking = rank_queries(distance, test.query, test.gallery, test.protocol)
     groups = [record.group for record in test.query]
     metrics = summarize(ranking, groups)
@@ -70,27 +67,26 @@ def do_inference(model, test, runtime, rerank=None):
     return Result(metrics, distance)
 
 
-def validate(model, loader, num_query, protocol, runtime, normalise=True, rerank=False):
-    """Market-style validation: mAP and rank-1, 5, 10 as fractions, by Euclidean distance.
+def validate(model, test, runtime, normalise=True, rerank=False):
+    """Market-style validation on a test set: mAP and rank-1, 5, 10 as fractions, by squared Euclidean distance.
 
-    The first ``num_query`` photos of ``loader`` are the queries, the others the gallery. ``rerank``: with the published
-    k1 = 50, k2 = 15, λ = 0.3, as far as there are so many photos.
+    ``rerank``: with the published k1 = 50, k2 = 15, λ = 0.3, as far as there are so many photos.
     """
-    features = extract_features(model, loader, runtime)
+    features = extract_features(model, test.loader, runtime)
     if normalise:
         features = F.normalize(features)
-    query, gallery = features[:num_query], features[num_query:]
-    distance = _squared_euclidean(query, gallery)
     if rerank:
-        distance = re_ranking_euclidean(distance, _squared_euclidean(query, query), _squared_euclidean(gallery, gallery),
-                                        k1=min(50, len(features) - 1), k2=min(15, len(features) - 1))
-    records = loader.dataset.records
-    return rank_metrics(distance, records[:num_query], records[num_query:], protocol)
+        others = len(test.query) + len(test.gallery) - 1
+        distance = re_rank_features(features, test.query_index, test.gallery_index, k1=min(50, others), k2=min(15, others),
+                                    lambda_value=0.3, metric='euclidean')
+    else:
+        distance = _squared_euclidean(features[test.query_index], features[test.gallery_index]).cpu().numpy()
+    return rank_metrics(distance, test.query, test.gallery, test.protocol)
 
 
 def _squared_euclidean(a, b):
     squares = a.square().sum(1)[:, None] + b.square().sum(1)[None]
-    return (squares - 2 * a @ b.T).clamp(min=0).numpy()
+    return (squares - 2 * a @ b.T).clamp_(min=0)
 
 
 def report(metrics, logger):

@@ -1,5 +1,6 @@
 """Stage 1: the prompts of all individuals learn to describe their photos; CLIP itself is frozen."""
 import logging
+import math
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,24 +11,23 @@ from processor.inference import Stopwatch
 from utils.checkpoint import save_state
 from utils.errors import InputError
 from utils.logger import progress
-from utils.meter import AverageMeter
+from utils.meter import Tally
 
 logger = logging.getLogger('transreid.train')
 
 
 def photo_features(model, loader, runtime):
-    """Projected features (N, E) and individuals (N,) of the train photos, on the device, in the list's order."""
-    features, labels = [], []
+    """Projected features (N, E) of the train photos, on the device, in the list's order."""
+    features = []
     with torch.inference_mode():
-        for images, pids, _, _, _ in progress(loader, 'photo features'):
+        for images, *_ in progress(loader, 'photo features'):
             with runtime.autocast():
-                features.append(model(runtime.move(images), get_image=True).float())
-            labels.append(runtime.move(pids))
+                features.append(model(images, get_image=True).float())
     features = torch.cat(features)
     if not features.isfinite().all():
         bad = loader.dataset.records[int((~features.isfinite().all(dim=1)).nonzero()[0])].path
         raise InputError(f'the CLIP feature of {bad} holds NaN or infinity: the weights are damaged')
-    return features.clone(), torch.cat(labels).clone()  # out of inference mode
+    return features.clone()  # out of inference mode
 
 
 def do_train_stage1(model, loader, optimizer, scheduler, runtime, *, epochs, batch_size, seed, log_period,
@@ -43,50 +43,60 @@ def do_train_stage1(model, loader, optimizer, scheduler, runtime, *, epochs, bat
     watch = Stopwatch()
     model.eval()  # the image encoder stays as CLIP is; the text encoder has no training mode
     contrast = SupConLoss()
-    features, labels = photo_features(model, loader, runtime)
-    batches = -(-len(labels) // batch_size)
+    records = loader.dataset.records
+    features = photo_features(model, loader, runtime)
+    labels = torch.tensor([record.pid for record in records])
+    batches, look = -(-len(labels) // batch_size), runtime.look_period(log_period)
+    with runtime.autocast():
+        encode = model.sentence_encoder()
 
     for epoch in range(1, epochs + 1):
         scheduler.step(epoch)
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed + epoch))
-        losses = AverageMeter()
+        tally = Tally()
         for iteration, chosen in enumerate(progress(order.split(batch_size), f'stage 1, epoch {epoch}'), 1):
-            image, target = features[chosen], labels[chosen]
-
             # each individual's sentence is encoded once, however many of its photos are in the batch
-            individuals, which = target.unique(return_inverse=True)
+            individuals, which = labels[chosen].unique(return_inverse=True)
+            individuals, which, target = (runtime.move(t) for t in (individuals, which, labels[chosen]))
+            image = features[runtime.move(chosen)]
             with runtime.autocast():
-                text = model(label=individuals, get_text=True)[which]
+                text = encode(individuals)[which]
             text = text.to(image.dtype)
             i2t, t2i = contrast(image, text, target, target), contrast(text, image, target, target)
             loss = i2t + t2i
-            stop_if_not_finite(loss, {'i2t': i2t, 't2i': t2i}, 1, epoch, iteration, loader, chosen)
+            tally.add(len(chosen), (iteration, chosen), loss=loss, i2t=i2t, t2i=t2i)
+            if iteration % look == 0:
+                stop_if_not_finite(tally.settle(), 1, epoch, records)
 
             optimizer.zero_grad(set_to_none=True)
             runtime.scaler.scale(loss).backward()
             runtime.scaler.step(optimizer)
             runtime.scaler.update()
 
-            losses.update(loss.item(), len(chosen))
             if iteration % log_period == 0:
                 rate = optimizer.param_groups[0]['lr']
                 logger.info('Epoch[%d] Iteration[%d/%d] Loss: %.3f, Base Lr: %.2e', epoch, iteration, batches,
-                            losses.avg, rate)
-                metrics_file.write('stage1', epoch=epoch, iteration=iteration, loss=losses.avg, i2t=i2t.item(),
-                                   t2i=t2i.item(), lr=rate)
+                            tally.mean('loss'), rate)
+                metrics_file.write('stage1', epoch=epoch, iteration=iteration, lr=rate,
+                                   **tally.last | {'loss': tally.mean('loss')})
 
-        metrics_file.write('stage1_epoch', epoch=epoch, loss=losses.avg, lr=optimizer.param_groups[0]['lr'],
+        stop_if_not_finite(tally.settle(), 1, epoch, records)
+        metrics_file.write('stage1_epoch', epoch=epoch, loss=tally.mean('loss'), lr=optimizer.param_groups[0]['lr'],
                            seconds=watch.seconds)
         if epoch % checkpoint_period == 0 or epoch == epochs:
             save_state(model.state_dict(), Path(output_dir) / f'{name}_stage1_{epoch}.pth')
     logger.info('Stage1 running time: %s', timedelta(seconds=watch.seconds))
 
 
-def stop_if_not_finite(loss, terms, stage, epoch, iteration, loader, index):
-    """A NaN or infinite loss ends the run before it spoils the weights, with all that helps to find the reason."""
-    if torch.isfinite(loss):
-        return
-    values = ', '.join(f'{name} {value.item():.4g}' for name, value in terms.items())
-    paths = ', '.join(loader.dataset.records[int(i)].path for i in index)
-    raise InputError(f'stage {stage}, epoch {epoch}, iteration {iteration}: the loss is not finite ({values}); lower '
-                     f'SOLVER.STAGE{stage}.BASE_LR, set SOLVER.AMP off, or look at the photos of this batch: {paths}')
+def stop_if_not_finite(settled, stage, epoch, records):
+    """A NaN or infinite loss ends the run before anything is saved, with all that helps to find the reason.
+
+    settled: what :meth:`utils.meter.Tally.settle` returned, with (iteration, photos' indices) as notes; records: the photos.
+    """
+    for (iteration, index), numbers in settled:
+        if math.isfinite(numbers['loss']):
+            continue
+        values = ', '.join(f'{name} {value:.4g}' for name, value in numbers.items() if name not in ('loss', 'acc'))
+        paths = ', '.join(records[int(i)].path for i in index)
+        raise InputError(f'stage {stage}, epoch {epoch}, iteration {iteration}: the loss is not finite ({values}); lower '
+                         f'SOLVER.STAGE{stage}.BASE_LR, set SOLVER.AMP off, or look at the photos of this batch: {paths}')

@@ -21,6 +21,7 @@ from model.clip import weights
 from model.make_model_clipreid import make_model
 from utils.checkpoint import load_state, save_state
 from utils.errors import InputError
+from utils.runtime import Runtime
 
 NO_STAGE1 = ('SOLVER.STAGE1.MAX_EPOCHS', 0)
 ONE_EPOCH = (*NO_STAGE1, 'SOLVER.STAGE2.MAX_EPOCHS', 1)
@@ -399,15 +400,24 @@ def test_nan_features(world, trained, toy_weights):
     nothing_written(world)
 
 
-def test_nan_loss_in_stage_1(world):
+@pytest.fixture(params=['each iteration', 'log period'])
+def looks(request, monkeypatch):
+    """When the loops look at the loss: at once, as on the CPU, or every LOG_PERIOD, as on an accelerator."""
+    if request.param == 'log period':
+        monkeypatch.setattr(Runtime, 'look_period', lambda self, period: period)
+
+
+def test_nan_loss_in_stage_1(world, looks):
     line = refused(train_clipreid.main, world.args('SOLVER.STAGE1.BASE_LR', 1e30, 'SOLVER.STAGE1.WARMUP_EPOCHS', 0),
                    'stage 1, epoch 1, iteration 2', 'not finite', 'i2t nan', 't2i nan', 'SOLVER.STAGE1.BASE_LR')
     assert line.count(str(world.folder / 'photos' / 'train')) == 8  # the photos of the batch
     nothing_written(world)
 
 
-def test_nan_loss_in_stage_2(world):
-    line = refused(train_clipreid.main, world.args(*NO_STAGE1, 'SOLVER.STAGE2.BASE_LR', 1e30),
+@pytest.mark.parametrize('log_period', [1, 2, 50])
+def test_nan_loss_in_stage_2(world, looks, log_period):
+    line = refused(train_clipreid.main,
+                   world.args(*NO_STAGE1, 'SOLVER.STAGE2.BASE_LR', 1e30, 'SOLVER.STAGE2.LOG_PERIOD', log_period),
                    'stage 2, epoch 1, iteration 2', 'not finite', 'id ', 'triplet ', 'i2t ', 'nan', 'SOLVER.STAGE2.BASE_LR')
     assert line.count(str(world.folder / 'photos' / 'train')) == 8
     assert [p.name for p in world.output.glob('*.pth')] == []

@@ -4,19 +4,22 @@ import json
 import logging
 import random
 import time
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace as Namespace
 
 import numpy as np
 import pytest
 import torch
+from oracle_loader import plain_loader, plain_test_transform, plain_train_transform
 from PIL import Image
 
 from datasets import make_dataloader_clipreid as doors
+from datasets import transforms
 from datasets.animal import load_animals, load_test
-from datasets.bases import ImageDataset, ImageLoader
+from datasets.bases import ImageDataset, ImageLoader, ahead
 from datasets.records import Counts, Record
-from datasets.transforms import make_test_transform
+from datasets.transforms import make_test_transform, read_image
 from utils.errors import InputError
 
 TRAIN = [('train/0/a b.jpg', 0, 0), ('train/0/1.jpg', 0, 1), ('train/1/2.jpg', 1, 0), ('train/1/3.jpg', 1, 0),
@@ -55,9 +58,9 @@ def cfg(tmp_path):
                            GROUND_TRUTH='', SKIP_MISSING=False),
         INPUT=Namespace(SIZE_TRAIN=[16, 8], SIZE_TEST=[12, 6], PROB=0.5, RE_PROB=0.5, PADDING=2,
                         PIXEL_MEAN=[0.5, 0.5, 0.5], PIXEL_STD=[0.5, 0.5, 0.5]),
-        DATALOADER=Namespace(SAMPLER='softmax_triplet', NUM_INSTANCE=2, NUM_WORKERS=0),
+        DATALOADER=Namespace(SAMPLER='softmax_triplet', NUM_INSTANCE=2, NUM_WORKERS=0, CACHE_GB=1.0),
         SOLVER=Namespace(SEED=11, STAGE1=Namespace(IMS_PER_BATCH=3), STAGE2=Namespace(IMS_PER_BATCH=4)),
-        TEST=Namespace(IMS_PER_BATCH=4))
+        TEST=Namespace(IMS_PER_BATCH=4), OUTPUT_DIR=str(tmp_path))
 
 
 def by_species(cfg, species, lists):
@@ -86,8 +89,8 @@ def test_training_loaders(cfg, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger='transreid')
     loaders = doors.make_dataloader(cfg)
     assert loaders._fields == ('train_loader_stage2', 'train_loader_stage1', 'val_loader', 'num_query', 'num_classes',
-                               'camera_num', 'view_num')
-    assert loaders[3:] == (2, 4, 1, 2)
+                               'camera_num', 'view_num', 'validation')
+    assert loaders[3:7] == (2, 4, 1, 2)
     rows = [line.split() for line in caplog.text.splitlines()[1:]]
     assert ['train', '7', '4', '1', '1.5', '3'] in rows
     assert ['val', 'query', '2', '2', '1', '1', '1'] in rows
@@ -100,10 +103,6 @@ def test_training_loaders(cfg, tmp_path, caplog):
     assert camids.tolist() == [0] * 7
     assert viewids.tolist() == [side for *_, side in TRAIN]
     assert indices.tolist() == list(range(7))
-    plain = make_test_transform(size=(16, 8), mean=[0.5] * 3, std=[0.5] * 3)
-    with Image.open(tmp_path / 'photos/seg' / TRAIN[0][0]) as photo:
-        assert torch.equal(images[0], plain(photo))
-
     for images, pids, *_, indices in loaders.train_loader_stage2:
         assert images.shape == (4, 3, 16, 8)
         assert pids[0] == pids[1] != pids[2] == pids[3]
@@ -115,6 +114,84 @@ def test_training_loaders(cfg, tmp_path, caplog):
     assert batches[0][0].shape == (4, 3, 12, 6)
     assert torch.cat([batch[1] for batch in batches]).tolist() == [pid for _, pid, _ in VAL + TRAIN]
     assert [record.pid for record in loaders.val_loader.dataset.records] == [pid for _, pid, _ in VAL + TRAIN]
+    validation = loaders.validation
+    assert validation.loader is loaders.val_loader and validation.protocol == loaders.val_protocol
+    assert listed(validation.query, tmp_path / 'photos/seg') == VAL
+    assert listed(validation.gallery, tmp_path / 'photos/seg') == TRAIN
+    assert (validation.query_index.tolist(), validation.gallery_index.tolist()) == ([0, 1], list(range(2, 9)))
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize('cached', [False, True])
+def test_all_batches_are_the_plain_loaders(cfg, workers, cached):
+    """Over three epochs, with photos kept in the file and without, by this process or by workers."""
+    cfg.DATALOADER.NUM_WORKERS, cfg.OUTPUT_DIR = workers, cfg.OUTPUT_DIR if cached else ''
+    cfg.INPUT.SIZE_TEST = cfg.INPUT.SIZE_TRAIN
+    loaders = doors.make_dataloader(cfg)
+    settings = {'size': cfg.INPUT.SIZE_TRAIN, 'mean': cfg.INPUT.PIXEL_MEAN, 'std': cfg.INPUT.PIXEL_STD}
+    random = plain_train_transform(flip=0.5, padding=2, erase=0.5, **settings)
+    for loader, transform in [(loaders.train_loader_stage1, plain_test_transform(**settings)),
+                              (loaders.train_loader_stage2, random),
+                              (loaders.val_loader, plain_test_transform(**settings))]:
+        plain = plain_loader(loader.dataset.records, transform, batch_sampler=loader.batch_sampler)
+        for epoch in (1, 2, 3):
+            if hasattr(loader.batch_sampler, 'set_epoch'):
+                loader.batch_sampler.set_epoch(epoch)
+            expected, batches = list(plain), list(loader)
+            assert len(batches) == len(expected) > 1
+            for batch, other in zip(batches, expected, strict=True):
+                assert len(batch) == len(other) == 5
+                torch.testing.assert_close(batch[0], other[0], rtol=0, atol=2e-6)  # 1/5000 of a grey level
+                assert all(torch.equal(*pair) for pair in zip(batch[1:], other[1:], strict=True))
+
+
+@pytest.mark.parametrize(('size_test', 'times'), [([16, 8], 2), ([12, 6], 3)])
+def test_training_decodes_no_photo_twice(cfg, tmp_path, monkeypatch, size_test, times):
+    """Once for each of the two filters: stage 1 and validation share. With another SIZE_TEST they cannot."""
+    read = Counter()
+    monkeypatch.setattr(transforms, 'read_image', lambda path: read.update([path]) or read_image(path))
+    cfg.DATALOADER.SAMPLER, cfg.INPUT.SIZE_TEST = 'softmax', size_test
+    loaders = doors.make_dataloader(cfg)
+    assert loaders.val_loader.dataset.cache._handle is None  # a refused run has taken no space
+    for loader in (loaders.train_loader_stage1, *[loaders.train_loader_stage2, loaders.val_loader] * 3):
+        assert sum(len(batch[1]) for batch in loader) == len(loader.dataset)
+    folder = tmp_path / 'photos/seg'
+    assert read == {str(folder / path): times for path, *_ in TRAIN} | {str(folder / path): 1 for path, *_ in VAL}
+
+
+def test_a_full_cache_goes_to_stage_2_first(cfg, caplog):
+    slot = 16 + 16 * 8 * 3
+    cfg.INPUT.SIZE_TEST, cfg.DATALOADER.CACHE_GB = [16, 8], 9.5 * slot / 1e9
+    loaders = doors.make_dataloader(cfg)
+    assert loaders.train_loader_stage2.dataset.cache.nbytes == 7 * slot
+    assert loaders.train_loader_stage1.dataset.cache.nbytes == 2 * slot
+    assert '7 of 9 photos are decoded each time' in caplog.text
+    cfg.DATALOADER.CACHE_GB = 0.0
+    assert all(loader.dataset.cache is None for loader in doors.make_dataloader(cfg)[:3])
+
+
+@pytest.mark.parametrize('inputs', [[], [1], [1, 2], [1, 2, 3, 4]])
+def test_looking_ahead_keeps_the_order_and_is_one_step_ahead(inputs):
+    taken = []
+    given = ahead(taken.append(number) or number for number in inputs)
+    for place, number in enumerate(given):
+        assert number == inputs[place]
+        assert len(taken) == min(place + 2, len(inputs))
+    assert taken == inputs
+
+
+@pytest.mark.skipif(not torch.accelerator.is_available(), reason='needs an accelerator')
+@pytest.mark.parametrize('workers', [0, 2])
+def test_batches_are_the_same_on_an_accelerator(cfg, workers):
+    """The same draws, and the same photos to rounding."""
+    cfg.DATALOADER.NUM_WORKERS = workers
+    device = torch.accelerator.current_accelerator()
+    here, there = doors.make_dataloader(cfg), doors.make_dataloader(cfg, pin_memory=True, device=device)
+    for mine, other in zip(here[:3], there[:3], strict=True):
+        for batch, moved in zip(mine, other, strict=True):
+            assert all(column.device.type == device.type for column in moved)
+            torch.testing.assert_close(moved[0].cpu(), batch[0], rtol=0, atol=2e-6)
+            assert all(torch.equal(column, again.cpu()) for column, again in zip(batch[1:], moved[1:], strict=True))
 
 
 def drawn(cfg, workers, epochs=(1, 2)):
@@ -162,14 +239,15 @@ def test_a_single_photo_is_read_by_its_index(cfg):
 
 
 @pytest.mark.parametrize('workers', [0, 2])
-def test_a_broken_photo_ends_the_loop_with_one_line_and_at_once(tmp_path, workers):
+@pytest.mark.parametrize('device', ['cpu', 'meta'])  # meta: as on an accelerator, one batch ahead
+def test_a_broken_photo_ends_the_loop_with_one_line_and_at_once(tmp_path, workers, device):
     make_photos(tmp_path, [('good.jpg',)])
     (tmp_path / 'bad.jpg').write_text('no picture')
     records = [Record(str(tmp_path / name), 0) for name in ('good.jpg', 'bad.jpg')]
     dataset = ImageDataset(records, make_test_transform(size=(8, 8), mean=[0.5] * 3, std=[0.5] * 3))
     start, batches = time.monotonic(), []
     with pytest.raises(InputError) as caught:
-        for batch in ImageLoader(dataset, batch_size=1, num_workers=workers):
+        for batch in ImageLoader(dataset, device=device, batch_size=1, num_workers=workers):
             batches.append(batch)
     assert len(batches) == 1
     assert str(caught.value).startswith(f'{tmp_path}/bad.jpg: not a picture')
@@ -210,10 +288,11 @@ def test_training_lists_by_species(cfg, species, train, val):
 def test_test_lists_by_species(cfg, species, query, gallery):
     test = doors.make_test_dataloader(by_species(cfg, species, {query: QUERY, gallery: GALLERY}))
     assert test.protocol.name == species
-    assert not test.same
     assert [record.pid for record in test.query] == [5, 5, 9]
     assert [record.pid for record in test.gallery] == [9, 5]
-    assert torch.cat([batch[1] for batch in test.loader]).tolist() == [5, 5, 9, 9, 5]
+    assert torch.cat([batch[1] for batch in test.loader]).tolist() == [5, 5, 9, 5]  # 000002.jpg is in both
+    assert (test.query_index.tolist(), test.gallery_index.tolist()) == ([0, 1, 2], [2, 3])
+    assert test.loader.dataset.cache is None
     assert next(iter(test.loader))[0].shape == (4, 3, 12, 6)
 
 
@@ -221,9 +300,20 @@ def test_test_lists_by_species(cfg, species, query, gallery):
 def test_query_and_gallery_are_the_same_photos(cfg, species, name):
     (Path(cfg.DATASETS.LIST_DIR) / 'gt_test_plain.json').write_text(json.dumps(TRUTH))
     test = doors.make_test_dataloader(by_species(cfg, species, {name: QUERY}))
-    assert test.same
     assert test.query == test.gallery == test.loader.dataset.records
+    assert test.query_index.tolist() == test.gallery_index.tolist() == [0, 1, 2]
     assert [record.group for record in test.query] == ['sing' if species == 'tiger' else ''] * 3
+
+
+def test_photos_are_the_same_where_a_model_gets_the_same():
+    """Path, camera and view; the individual is what a list says."""
+    a, b = Record('a', 0), Record('b', 1)
+    other_side, other_camera, renamed = Record('a', 0, viewid=1), Record('a', 0, camid=1), Record('a', 7)
+    query, gallery = [a, b, a, other_side], [b, other_camera, renamed, Record('c', 2)]
+    records, query_index, gallery_index = doors.each_once(query, gallery)
+    assert records == [a, b, other_side, other_camera, gallery[3]]
+    assert (query_index.tolist(), gallery_index.tolist()) == ([0, 1, 0, 2], [1, 3, 0, 4])
+    assert query_index.dtype == gallery_index.dtype == torch.int64
 
 
 def test_own_test_lists(cfg, tmp_path, monkeypatch):

@@ -1,9 +1,11 @@
-"""Metrics against the golden numbers, loops over one ranking, scikit-learn, and matrices typed by hand."""
+"""Metrics against the golden numbers, the plain way, loops over one ranking, scikit-learn, and matrices typed by hand."""
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+from oracle_metrics import animal_plain, atrw_plain, market_plain
 from sklearn.metrics import average_precision_score
 
 import utils.metrics
@@ -252,6 +254,63 @@ def test_eval_func_is_the_loop(seed):
             aps.append(ap_by_hand(right, 'precision'))
     assert cmc.tolist() == pytest.approx(np.mean(curves, axis=0).tolist(), abs=1e-12)
     assert mean == pytest.approx(np.mean(aps), abs=1e-12)
+
+
+# The plain way
+
+def crowd(seed, levels, queries=25, gallery=90):
+    """Distances of so many different values (few: most are tied), and photos of 7 individuals, -1 and one alone among them."""
+    generator = np.random.default_rng(seed)
+
+    def photos(count):
+        return [Record(f'{index}.jpg', int(pid), camid=int(generator.integers(2)), group=generator.choice(['sing', 'multi']),
+                       frame=tuple(map(int, generator.integers(0, (2, 2, 9)))))
+                for index, pid in enumerate([*generator.integers(-1, 6, count - 1), 7])]
+
+    return generator.integers(0, levels, (queries, gallery)).astype(np.float32), photos(queries), photos(gallery)
+
+
+@pytest.mark.parametrize('levels', [1, 4, 30, 10 ** 6])
+@pytest.mark.parametrize('seed', range(5))
+def test_the_plain_way(seed, levels, monkeypatch):
+    monkeypatch.setattr(utils.metrics, 'BLOCK', 400)  # four queries at a time
+    distance, query, gallery = crowd(seed, levels)
+    q_pid, g_pid = (np.array([photo.pid for photo in photos]) for photos in (query, gallery))
+    q_cam, g_cam = (np.array([photo.camid for photo in photos]) for photos in (query, gallery))
+    for max_rank in (10, 100):
+        cmc, mean = eval_func(distance, q_pid, g_pid, q_cam, g_cam, max_rank)
+        expected = market_plain(distance, q_pid, g_pid, q_cam, g_cam, max_rank, kind='stable')
+        assert cmc.tolist() == expected[0].tolist()
+        assert mean == pytest.approx(expected[1], abs=1e-14)
+    for drop, protocol in ((False, 'query_apart'), (True, 'query_in_gallery')):
+        expected = animal_plain(distance, q_pid, g_pid, drop)
+        metrics = rank_metrics(distance, query, gallery, PROTOCOLS[protocol])
+        assert subset_of(metrics, expected) == pytest.approx(expected, abs=1e-14)
+    distance = distance[:, :25]  # ATRW: the gallery is the query
+    expected = atrw_plain(distance, query)
+    assert subset_of(rank_metrics(distance, query, query, PROTOCOLS['tiger']), expected) == pytest.approx(expected, abs=1e-14)
+
+
+def test_the_plain_way_on_tigers():
+    features, photos = tiger_set()
+    distance, photos = 1 - features[:300] @ features[:300].T, photos[:300]
+    expected = atrw_plain(distance, photos)
+    assert subset_of(rank_metrics(distance, photos, photos, PROTOCOLS['tiger']), expected) == pytest.approx(expected, abs=1e-12)
+
+
+def test_memory_is_that_of_a_block(monkeypatch):
+    monkeypatch.setattr(utils.metrics, 'BLOCK', 20_000)
+    generator = np.random.default_rng(0)
+    distance = generator.random((500, 2000), dtype=np.float32)
+    pids = generator.integers(0, 100, 500), generator.integers(0, 100, 2000)
+    cameras = generator.integers(0, 3, 500), generator.integers(0, 3, 2000)
+    tracemalloc.start()
+    try:
+        eval_func(distance, *pids, *cameras)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 500 * 2000 / 2  # bytes: half of what a single (Q, G) array of bool would take
 
 
 # Typed by hand

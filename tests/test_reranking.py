@@ -1,17 +1,21 @@
-"""Re-ranking against the golden matrices and a loop written from the paper's definitions, with Python sets."""
+"""Re-ranking against the golden matrices, the plain way on dense matrices, and a loop from the paper with Python sets."""
 import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from oracle_reranking import re_ranking_euclidean_plain, re_ranking_plain
 from test_metrics import ATRW_NAMES, subset_of, tiger_set
+from torch.utils._python_dispatch import TorchDispatchMode
 
+import utils.reranking
 from datasets.protocols import PROTOCOLS
 from datasets.records import Record
 from utils.errors import InputError
 from utils.metrics import atrw_public_split, eval_func, rank_metrics, rank_queries, summarize
-from utils.reranking import re_ranking, re_ranking_euclidean
+from utils.reranking import re_rank_features, re_ranking, re_ranking_euclidean
 
 GOLDEN = Path(__file__).parent / 'golden'
 FACTS = json.loads((GOLDEN / 'rerank.json').read_text())
@@ -72,9 +76,11 @@ def test_golden_euclidean(name):
     assert market == pytest.approx(FACTS['small'][name]['market_float32'], abs=1e-5)
 
 
-def test_golden_tiger():
+@pytest.mark.parametrize('way', ['matrices', 'features'])
+def test_golden_tiger(way):
     x, photos = tiger_set()
-    result = re_ranking(*similarities(x, x))
+    all_photos = np.arange(len(x))
+    result = re_ranking(*similarities(x, x)) if way == 'matrices' else re_rank_features(x, all_photos, all_photos)
     ranking, groups = rank_queries(result, photos, photos, PROTOCOLS['tiger']), [photo.group for photo in photos]
     facts = json.loads((GOLDEN / 'rerank_tiger.json').read_text())['A']['results']
     for split, subset in (('private_split', None), ('public_split', atrw_public_split(groups))):
@@ -91,6 +97,16 @@ def test_golden_tiger():
     animal = rank_metrics(result, photos, photos, PROTOCOLS['query_in_gallery'])
     expected = facts['reference']['animal_protocol_remove_closest']
     assert subset_of(animal, expected) == pytest.approx(expected, abs=2e-3)
+
+
+def test_golden_tiger_as_the_reference_breaks_ties():
+    """From three separate products, as the original computes them, whose rounding breaks most ties already."""
+    x, photos = tiger_set()
+    result = re_ranking(*similarities(x, x.copy()), ties='reference')
+    metrics = rank_metrics(result, photos, photos, PROTOCOLS['tiger'])
+    facts = json.loads((GOLDEN / 'rerank_tiger.json').read_text())['A']['results']['reference']['private_split']
+    expected = {new: facts[old] for old, new in ATRW_NAMES.items()}
+    assert subset_of(metrics, expected) == pytest.approx(expected, abs=2e-4)
 
 
 # A loop from the paper
@@ -154,6 +170,128 @@ def test_re_ranking_of_features_is_the_loop(seed):
     np.testing.assert_allclose(re_ranking(*similarities(x[:15], x[15:]), 8, 3), expected, atol=2e-6, rtol=0)
 
 
+# The plain way
+
+SETTINGS = [(20, 6, 0.3), (9, 1, 0.0), (6, 15, 1.0), (50, 15, 0.3), (1, 1, 0.5)]
+
+
+def photos_with_copies(seed, count=150, dim=24):
+    """Features of photos of 12 individuals, normalised; every fifth is a copy of the one before."""
+    generator = np.random.default_rng(seed)
+    x = generator.standard_normal((12, dim))[generator.integers(0, 12, count)] + generator.standard_normal((count, dim))
+    x[4::5] = x[3::5]
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize('ties', ['index', 'reference'])
+@pytest.mark.parametrize('k1, k2, lambda_value', SETTINGS)
+def test_matrices_are_ranked_as_the_plain_way_does(k1, k2, lambda_value, ties):
+    """With copies in the gallery, and matrices that are not symmetric in the last bit."""
+    x = photos_with_copies(k1)
+    generator = np.random.default_rng(k1)
+    blocks = [block * (1 + 1e-7 * generator.integers(-1, 2, block.shape)).astype(np.float32)
+              for block in similarities(x[:37], x[37:])]
+    assert (blocks[2] != blocks[2].T).any()
+    expected = re_ranking_plain(*blocks, k1, k2, lambda_value, ties)
+    np.testing.assert_allclose(re_ranking(*blocks, k1, k2, lambda_value, ties), expected, atol=2e-6, rtol=0)
+    on_tensors = re_ranking(*map(torch.from_numpy, blocks), k1, k2, lambda_value, ties)
+    np.testing.assert_allclose(on_tensors, expected, atol=2e-6, rtol=0)
+    blocks = [2 - 2 * block for block in blocks]
+    expected = re_ranking_euclidean_plain(*blocks, k1, k2, lambda_value, ties)
+    np.testing.assert_allclose(re_ranking_euclidean(*blocks, k1, k2, lambda_value, ties), expected, atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize('k1, k2, lambda_value', SETTINGS)
+def test_features_are_ranked_as_their_matrices(k1, k2, lambda_value):
+    x = photos_with_copies(1)
+    x = x[np.arange(len(x)) % 5 < 4]  # without copies: they tie in theory and by rounding only in the matrices
+    query, gallery = np.arange(30), np.arange(30, len(x))
+    expected = re_ranking_plain(*similarities(x[:30], x[30:]), k1, k2, lambda_value, 'index')
+    result = re_rank_features(x, query, gallery, k1, k2, lambda_value)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, expected, atol=1e-5, rtol=0)
+    x = x * np.linspace(0.5, 2, len(x), dtype=np.float32)[:, None]  # not normalised
+    expected = re_ranking_euclidean_plain(*squared_distances(x[:30], x[30:]), k1, k2, lambda_value, 'index')
+    result = re_rank_features(torch.from_numpy(x), query.tolist(), torch.from_numpy(gallery), k1, k2, lambda_value,
+                              metric='euclidean')
+    np.testing.assert_allclose(result, expected, atol=1e-5, rtol=0)
+
+
+def exact_features(seed, count=120):
+    """Four of 10 numbers are ± 1/2: of length 1, products without rounding, and hardly a distance that is not tied."""
+    generator = np.random.default_rng(seed)
+    x = np.zeros((count, 10), dtype=np.float32)
+    for row in x:
+        row[generator.choice(10, 4, replace=False)] = generator.choice([-0.5, 0.5], 4)
+    return x
+
+
+@pytest.mark.parametrize('ties', ['index', 'reference'])
+@pytest.mark.parametrize('k1, k2, lambda_value', SETTINGS)
+@pytest.mark.parametrize('case', ['query is gallery', 'overlap', 'repeated in the gallery'])
+def test_photos_that_are_query_and_gallery_tie(case, k1, k2, lambda_value, ties):
+    x = exact_features(k1)
+    generator = np.random.default_rng(2)
+    query, gallery = {'query is gallery': (np.arange(120), np.arange(120)),
+                      'overlap': (generator.permutation(120)[:40], generator.permutation(120)[:70]),  # and photos in neither
+                      'repeated in the gallery': (np.arange(20), generator.integers(0, 120, 90))}[case]
+    product = x @ x.T
+    blocks = [product[np.ix_(a, b)] for a, b in ((query, gallery), (query, query), (gallery, gallery))]
+    expected = re_ranking_plain(*blocks, k1, k2, lambda_value, ties)
+    result = re_rank_features(x, query, gallery, k1, k2, lambda_value, ties)
+    np.testing.assert_allclose(result, expected, atol=2e-6, rtol=0)
+    blocks = [2 - 2 * block for block in blocks]
+    expected = re_ranking_euclidean_plain(*blocks, k1, k2, lambda_value, ties)
+    result = re_rank_features(x, query, gallery, k1, k2, lambda_value, ties, metric='euclidean')
+    np.testing.assert_allclose(result, expected, atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize('block, pairs, tile', [(1, 1, 1), (1000, 100, 7)])
+def test_blocks_change_nothing(monkeypatch, block, pairs, tile):
+    x = exact_features(0)
+    query, gallery = np.arange(50), np.arange(20, 120)
+    blocks = similarities(x[query], x[gallery])
+    whole = re_ranking(*blocks), re_rank_features(x, query, gallery)
+    for name, value in (('BLOCK', block), ('PAIRS', pairs), ('TILE', tile)):
+        monkeypatch.setattr(utils.reranking, name, value)
+    np.testing.assert_allclose(re_ranking(*blocks), whole[0], atol=1e-6, rtol=0)
+    np.testing.assert_allclose(re_rank_features(x, query, gallery), whole[1], atol=1e-6, rtol=0)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Context that notes how many entries the largest tensor had that was made in it."""
+    entries = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (tuple, list)) else [result]:
+            if isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided:
+                self.entries = max(self.entries, tensor.numel())
+        return result
+
+
+def test_features_need_no_matrix_of_all_photos(monkeypatch):
+    for name in ('BLOCK', 'PAIRS'):
+        monkeypatch.setattr(utils.reranking, name, 2 ** 14)
+    generator = np.random.default_rng(0)
+    x = generator.standard_normal((40, 16))[generator.integers(0, 40, 1500)] + generator.standard_normal((1500, 16))
+    x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    with LargestTensor() as largest:
+        re_rank_features(x, np.arange(50), np.arange(50, 1500), k1=10, k2=3)
+    assert 50 * 1450 <= largest.entries < 1500 ** 2 / 8
+
+
+@pytest.mark.skipif(not torch.accelerator.is_available(), reason='no accelerator here')
+def test_an_accelerator_gives_the_same():
+    device = torch.accelerator.current_accelerator()
+    x = torch.from_numpy(exact_features(3))
+    query, gallery = np.arange(50), np.arange(20, 120)
+    expected = re_rank_features(x, query, gallery)
+    np.testing.assert_allclose(re_rank_features(x.to(device), query, gallery), expected, atol=1e-5, rtol=0)
+    blocks = [block.to(device) for block in similarities(x[query], x[gallery])]
+    np.testing.assert_allclose(re_ranking(*blocks), expected, atol=1e-5, rtol=0)
+
+
 # Edges
 
 def test_lambda_one_is_the_original_ranking():
@@ -174,9 +312,10 @@ def test_inputs_are_left_alone_and_the_result_repeats():
 def test_photos_that_are_all_alike_give_numbers(photos):
     """Of so many equal photos some are not among their own nearest k1, and have no reciprocal neighbours at all."""
     ones = np.ones((photos // 2, photos // 2), dtype=np.float32)
-    result = re_ranking(ones, ones, ones, k1=3, k2=2)
-    assert np.isfinite(result).all()
-    assert ((result >= 0) & (result <= 1)).all()
+    for value in (1, 0.5):  # with all distances 0, and not
+        result = re_ranking(*3 * [ones * value], k1=3, k2=2)
+        assert ((result >= 0) & (result <= 1)).all()
+        np.testing.assert_allclose(result, re_ranking_plain(*3 * [ones * value], 3, 2, ties='index'), atol=1e-6, rtol=0)
 
 
 def test_too_few_photos_are_refused_and_just_enough_are_not():
@@ -191,7 +330,8 @@ def test_too_few_photos_are_refused_and_just_enough_are_not():
 
 @pytest.mark.parametrize('arguments, message', [
     ({'k1': 0}, 'k1 >= 1'), ({'k2': 0}, 'k2 >= 1'), ({'lambda_value': 1.5}, 'lambda within 0 … 1, got 1.5'),
-    ({'lambda_value': float('nan')}, 'lambda within')])
+    ({'lambda_value': float('nan')}, 'lambda within'),
+    ({'ties': 'chance'}, r"ties 'chance' is none of \('index', 'reference'\)")])
 def test_arguments_are_checked(arguments, message):
     with pytest.raises(ValueError, match=message):
         re_ranking(*similarities(*features('n40_g120')), **arguments)
@@ -206,3 +346,27 @@ def test_blocks_are_checked():
     q_g[3, 4] = np.nan
     with pytest.raises(InputError, match='not finite'):
         re_ranking(q_g, q_q, g_g)
+    q_g[3, 4] = -np.inf
+    with pytest.raises(InputError, match='not finite'):
+        re_ranking_euclidean(q_g, q_q, g_g, k1=20, k2=6)
+
+
+@pytest.mark.parametrize('features, query, gallery, message', [
+    (np.ones(3), [0], [1], r'got \(3,\), \(1,\), \(1,\)'), (np.ones((3, 2)), [], [1], 'none empty'),
+    (np.ones((3, 2)), [0], [[1]], r'\(1, 1\)'), (np.ones((3, 2)), [0, 3], [1], 'integers of 0 … 2'),
+    (np.ones((3, 2)), [-1], [1], 'integers of 0 … 2'), (np.ones((3, 2)), [0.5], [1], 'integers of 0 … 2')])
+def test_features_are_checked(features, query, gallery, message):
+    with pytest.raises(ValueError, match=message):
+        re_rank_features(features, query, gallery, k1=1, k2=1)
+
+
+def test_features_are_checked_further():
+    x = np.eye(5, dtype=np.float32)
+    with pytest.raises(ValueError, match="metric 'manhattan' is neither"):
+        re_rank_features(x, [0], [1, 2], metric='manhattan')
+    with pytest.raises(InputError, match='need 21 photos in query and gallery together, there are 4'):
+        re_rank_features(x, [0, 1], [1, 2])
+    x[1, 1] = np.nan
+    with pytest.raises(InputError, match='not finite'):
+        re_rank_features(x, [0, 1], [1, 2], k1=2, k2=1)
+    assert np.isfinite(re_rank_features(x, [0, 2], [3, 4], k1=2, k2=1)).all()  # of photos that are asked for

@@ -66,7 +66,8 @@ def test_train_then_test_then_rerank(world, name):
 
     reranked = test_rerank_clipreid.main(world.args('TEST.WEIGHT', weight, name=name))
     assert reranked != plain or reranked['mAP'] == 1
-    assert json.loads((world.output / 'results.json').read_text())['re_ranking'] == {'k1': 5, 'k2': 2, 'lambda_value': 0.3}
+    assert json.loads((world.output / 'results.json').read_text())['re_ranking'] == {'k1': 5, 'k2': 2, 'lambda_value': 0.3,
+                                                                                     'ties': 'index'}
     assert json.loads((world.output / 'results.1.json').read_text())['metrics'] == plain
     assert test_clipreid.main(world.args('TEST.WEIGHT', weight, 'TEST.RE_RANKING', 'True', name=name)) == reranked
 

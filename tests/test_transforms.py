@@ -1,4 +1,4 @@
-"""Reading photos, and the two transforms against the original's numbers."""
+"""Reading photos, and the two transforms: against the original's numbers, and against torchvision's."""
 import json
 import math
 from pathlib import Path
@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from oracle_loader import PlainDataset, plain_test_transform, plain_train_transform
 from PIL import Image
-from torchvision import transforms as T
-from torchvision.transforms import functional as F
 
 from datasets import transforms
-from datasets.transforms import read_image
+from datasets.bases import ImageDataset
+from datasets.records import Record
+from datasets.transforms import Draws, make_test_transform, make_train_transform, read_image
 from utils.errors import InputError
 
 GOLDEN_DIR = Path(__file__).resolve().parent / 'golden'
@@ -21,14 +22,23 @@ SIZE = (256, 128)
 MEAN_STD = {'cnn': ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]), 'vit': ([0.5] * 3, [0.5] * 3)}
 
 
-def train_transform(kind='cnn', flip=0.5, padding=10, erase=0.5):
-    mean, std = MEAN_STD[kind]
-    return transforms.make_train_transform(size=SIZE, flip=flip, padding=padding, erase=erase, mean=mean, std=std)
+def settings(kind='cnn', size=SIZE):
+    return {'size': size} | dict(zip(('mean', 'std'), MEAN_STD[kind], strict=True))
+
+
+def train_transform(kind='cnn', flip=0.5, padding=10, erase=0.5, size=SIZE):
+    return make_train_transform(flip=flip, padding=padding, erase=erase, **settings(kind, size))
 
 
 def photo(number, tmp_path):
     Image.fromarray(ARRAYS[f'photo{number}/uint8']).save(tmp_path / 'photo.png')
-    return read_image(tmp_path / 'photo.png')
+    return tmp_path / 'photo.png'
+
+
+def apply(transform, path, flip=0, top=0, left=0):
+    """The float image for a choice made by hand."""
+    pixels = torch.tensor(transform.reading(path))[None]
+    return transform(pixels, Draws(torch.tensor([[flip, top, left]]), torch.zeros(1, 4, dtype=int), torch.empty(0)))[0]
 
 
 def assert_golden(name, image):
@@ -43,34 +53,123 @@ def assert_golden(name, image):
 
 @pytest.mark.parametrize('kind', ['cnn', 'vit'])
 @pytest.mark.parametrize('number', [0, 1, 2])
-def test_golden_transforms(number, kind, tmp_path, monkeypatch):
-    image, (mean, std) = photo(number, tmp_path), MEAN_STD[kind]
-    assert_golden(f'photo{number}/{kind}/test', transforms.make_test_transform(size=SIZE, mean=mean, std=std)(image))
-    plain = train_transform(kind, flip=0, padding=0, erase=0)
-    assert_golden(f'photo{number}/{kind}/train_resize_tensor_normalise', plain(image))
-    monkeypatch.setattr(T.RandomCrop, 'get_params', staticmethod(lambda image, size: (3, 17, *size)))
-    flipped = train_transform(kind, flip=1, padding=10, erase=0)
-    assert_golden(f'photo{number}/{kind}/train_flip_pad10_crop_top3_left17', flipped(image))
+def test_golden_transforms(number, kind, tmp_path):
+    path = photo(number, tmp_path)
+    assert_golden(f'photo{number}/{kind}/test', apply(make_test_transform(**settings(kind)), path))
+    assert_golden(f'photo{number}/{kind}/train_resize_tensor_normalise', apply(train_transform(kind, padding=0), path))
+    flipped = apply(train_transform(kind, padding=10), path, flip=1, top=3, left=17)
+    assert_golden(f'photo{number}/{kind}/train_flip_pad10_crop_top3_left17', flipped)
 
 
 @pytest.mark.parametrize('number', [0, 1, 2])
 def test_golden_resizing(number, tmp_path):
-    image, (mean, std) = photo(number, tmp_path), MEAN_STD['cnn']
-    test = transforms.make_test_transform(size=SIZE, mean=mean, std=std).transforms[0](image)
+    path = photo(number, tmp_path)
+    test = make_test_transform(**settings()).reading(path)
     np.testing.assert_array_equal(test, ARRAYS[f'photo{number}/test_resized_uint8'])
-    np.testing.assert_array_equal(train_transform().transforms[0](image), ARRAYS[f'photo{number}/train_resized_uint8'])
+    np.testing.assert_array_equal(train_transform().reading(path), ARRAYS[f'photo{number}/train_resized_uint8'])
 
 
-def test_steps_are_the_originals():
-    mean, std = MEAN_STD['cnn']
-    steps = [str(step) for step in transforms.make_test_transform(size=SIZE, mean=mean, std=std).transforms]
-    assert steps == GOLDEN['test_steps']
-    assert [str(step) for step in train_transform().transforms[:-1]] == GOLDEN['train_steps'][:-1]
-    erasing, expected = train_transform().transforms[-1], GOLDEN['random_erasing']
+def test_the_plain_steps_are_the_originals():
+    """So that equality with the plain transforms is equality with the original."""
+    assert [str(step) for step in plain_test_transform(**settings()).transforms] == GOLDEN['test_steps']
+    plain = plain_train_transform(flip=0.5, padding=10, erase=0.5, **settings()).transforms
+    assert [str(step) for step in plain[:-1]] == GOLDEN['train_steps'][:-1]
+    erasing, expected = plain[-1], GOLDEN['random_erasing']
     assert erasing.p == expected['probability']
     assert erasing.scale == (expected['min_area'], expected['max_area'])
     assert [math.log(ratio) for ratio in erasing.ratio] == pytest.approx(expected['log_aspect_ratio'])
     assert erasing.value == 'random'
+
+
+@pytest.fixture(scope='module')
+def records(tmp_path_factory):
+    """Photos of odd sizes and modes, smaller and larger than what they become."""
+    folder, rng, made = tmp_path_factory.mktemp('photos'), np.random.default_rng(3), []
+    sizes = [(33, 47), (200, 91), (1, 1), (5, 300), (64, 32), (127, 255), (21, 9)]
+    for number, (size, mode) in enumerate(zip(sizes, ('RGB', 'RGB', 'RGB', 'L', 'RGB', 'RGBA', 'P'), strict=True)):
+        path = folder / f'{number}.{"jpg" if number < 4 else "png"}'
+        Image.fromarray(rng.integers(0, 256, (*size, 3)).astype(np.uint8)).convert(mode).save(path, quality=60)
+        made.append(Record(str(path), pid=number + 3, camid=number % 2, viewid=number % 3))
+    return made
+
+
+def equal(mine, plain):
+    """To rounding, 1/5000 of a grey level; samples or batches."""
+    torch.testing.assert_close(mine[0], plain[0], rtol=0, atol=2e-6)
+    return mine[1:] == plain[1:]
+
+
+@pytest.mark.parametrize('size', [(256, 128), (31, 17), (12, 40), (2, 2), (1, 5)])
+@pytest.mark.parametrize('kind', ['cnn', 'vit'])
+def test_the_test_transform_is_torchvisions(records, kind, size):
+    mine = ImageDataset(records, make_test_transform(**settings(kind, size)))
+    plain = PlainDataset(records, plain_test_transform(**settings(kind, size)))
+    for index in range(len(records)):
+        assert equal(mine[index], plain[index])
+
+
+@pytest.mark.parametrize(('flip', 'padding', 'erase'), [
+    (0.5, 10, 0.5), (0, 10, 0.5), (1, 10, 0.5), (0.5, 0, 0.5), (0.5, 3, 0), (0.5, 3, 1), (1, 0, 1), (0, 0, 0), (0.1, 1, 0.3)])
+@pytest.mark.parametrize('size', [(64, 32), (31, 17), (3, 40), (2, 2), (1, 1)])  # in the small ones hardly a box fits
+def test_the_train_transform_is_torchvisions(records, size, flip, padding, erase):
+    """Same draws, same floats, for a batch and for its photos one by one."""
+    chosen = {'flip': flip, 'padding': padding, 'erase': erase}
+    mine = ImageDataset(records, train_transform(size=size, **chosen))
+    plain = PlainDataset(records, plain_train_transform(**chosen, **settings(size=size)))
+    pairs = [(seed % len(records), seed * 104729 % 2**32) for seed in range(100)]
+    batch = mine.finish(mine.__getitems__(pairs))
+    for row, pair in enumerate(pairs):
+        expected = plain[pair]
+        assert equal((batch[0][row], *(column[row].item() for column in batch[1:])), expected)
+        if row < 10:
+            assert equal(mine[pair], expected)
+
+
+def test_every_random_step_happens():
+    """Else the test above would compare little."""
+    draws = train_transform(padding=3).draw(range(300))
+    assert draws.window.amin(0).tolist() == [0, 0, 0] and draws.window.amax(0).tolist() == [1, 6, 6]
+    assert 100 < (draws.box[:, 2] > 0).sum() < 200
+    assert len(draws.noise) == 3 * draws.box[:, 2:].prod(1).sum()
+    cramped = train_transform(size=(2, 2), erase=1).draw(range(300)).box[:, 2]
+    assert (cramped == 0).any() and (cramped > 0).any()  # ten boxes did not fit, or one did
+
+
+@pytest.mark.parametrize('chunk', [1, 3, 1000])
+def test_the_images_do_not_depend_on_how_many_are_worked_on_at_once(records, monkeypatch, chunk):
+    """An accelerator takes all of them."""
+    dataset = ImageDataset(records, train_transform(size=(20, 10), padding=4))
+    batch = dataset.__getitems__([(number % 7, number) for number in range(20)])
+    expected = dataset.finish(batch)[0]
+    monkeypatch.setattr(transforms, 'CHUNK', chunk)
+    assert torch.equal(dataset.finish(batch)[0], expected)
+
+
+@pytest.mark.parametrize('transform', [make_test_transform(**settings()), train_transform()])
+def test_another_device_gets_all(records, transform):
+    dataset = ImageDataset(records, transform)
+    columns = dataset.finish(dataset.__getitems__(range(7)).to('meta'))
+    assert [column.device.type for column in columns] == ['meta'] * 5
+    assert [column.shape for column in columns] == [(7, 3, *SIZE), (7,), (7,), (7,), (7,)]
+
+
+@pytest.mark.parametrize('transform', [make_test_transform(**settings()), train_transform()])
+def test_batches_lie_with_channels_last(records, transform):
+    """As they fall out: bytes are read that way."""
+    dataset = ImageDataset(records, transform)
+    images = dataset.finish(dataset.__getitems__([0, 1, 2]))[0]
+    assert images.shape == (3, 3, *SIZE)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_images_of_inference_mode_do_not_spoil_training(records):
+    """The transform keeps constants; made in inference mode they must not hinder autograd later."""
+    dataset = ImageDataset(records, make_test_transform(**settings(size=(9, 5))))
+    with torch.inference_mode():
+        dataset[0]
+    weight = torch.ones(4, 3, 3, 3, requires_grad=True)
+    torch.conv2d(dataset[0][0][None], weight).sum().backward()
+    assert weight.grad is not None
 
 
 def boxes_by_hand(times, height, width):
@@ -88,22 +187,12 @@ def boxes_by_hand(times, height, width):
 
 def test_random_erasing_has_timms_distribution():
     """One box of pixel noise in about half of the images, its size distributed as in timm (max_count=1, 'pixel')."""
-    torch.manual_seed(0)
-    erasing, times, blank = train_transform().transforms[-1], 3000, torch.full((3, 64, 32), 9.0)
-    sizes, tops, noise = [], [], []
-    for _ in range(times):
-        erased = (erasing(blank) != 9.0).all(dim=0)
-        if erased.any():
-            rows, columns = erased.any(dim=1).nonzero().ravel(), erased.any(dim=0).nonzero().ravel()
-            sizes.append((len(rows), len(columns)))
-            assert erased[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1].all()  # one full box
-            assert erased.sum() == len(rows) * len(columns)
-            tops.append(rows[0].item() / (64 - len(rows)))
-    for _ in range(20):
-        image = erasing(blank)
-        noise.append(image[image != 9.0])
+    times = 3000
+    draws = train_transform(size=(64, 32)).draw(range(times))
+    boxes = draws.box[draws.box[:, 2] > 0].numpy()
+    tops, sizes = boxes[:, 0] / (64 - boxes[:, 2]), boxes[:, 2:]
     assert len(sizes) / times == pytest.approx(0.5, abs=0.04)
-    sizes, expected = np.array(sizes), boxes_by_hand(4000, 64, 32)
+    expected = boxes_by_hand(4000, 64, 32)
     quantiles = np.linspace(0.1, 0.9, 9)
     for measure in (lambda box: box.prod(1) / (64 * 32), lambda box: np.log(box[:, 0] / box[:, 1])):
         mine, timms = measure(sizes), measure(expected)
@@ -112,17 +201,19 @@ def test_random_erasing_has_timms_distribution():
     area = sizes.prod(1) / (64 * 32)
     assert area.min() > 0.015 and area.max() < 0.345
     assert np.mean(tops) == pytest.approx(0.5, abs=0.04)
-    noise = torch.cat(noise)
-    assert abs(noise.mean().item()) < 0.05 and abs(noise.std().item() - 1) < 0.05
+    assert abs(draws.noise.mean().item()) < 0.05 and abs(draws.noise.std().item() - 1) < 0.05
 
 
-def test_randomness_comes_from_torchs_generator_alone(tmp_path):
-    image, transform, results = photo(0, tmp_path), train_transform(), []
-    for _ in range(2):
-        torch.manual_seed(5)
-        np.random.random(3)
-        results.append(transform(image))
+def test_randomness_comes_from_the_sample_seed_alone(records):
+    dataset, results = ImageDataset(records, train_transform()), []
+    for number in range(2):
+        torch.manual_seed(number)
+        np.random.seed(number)
+        before = torch.get_rng_state()
+        results.append(dataset[1, 5][0])
+        assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(*results)
+    assert not torch.equal(dataset[1, 6][0], results[0])
 
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
@@ -196,8 +287,7 @@ def test_broken_photos_are_named(tmp_path):
 
 
 def test_sizes_are_height_and_width(tmp_path):
-    mean, std = MEAN_STD['vit']
-    image = transforms.make_test_transform(size=(40, 20), mean=mean, std=std)(Image.fromarray(COLOUR))
-    assert image.shape == (3, 40, 20)
-    expected = F.to_tensor(Image.fromarray(COLOUR).resize((20, 40), Image.Resampling.BILINEAR)) * 2 - 1
-    torch.testing.assert_close(image, expected)
+    path = saved(tmp_path, Image.fromarray(COLOUR), 'a.png')
+    pixels = make_test_transform(**settings(size=(40, 20))).reading(path)
+    assert (pixels.shape, pixels.dtype) == ((40, 20, 3), np.uint8)
+    np.testing.assert_array_equal(pixels, Image.fromarray(COLOUR).resize((20, 40), Image.Resampling.BILINEAR))

@@ -10,8 +10,8 @@ from utils.files import atomic_write
 
 
 def save_state(state, path):
-    """Write a state dict (moved to the CPU) under a temporary name, then rename."""
-    state = {name: tensor.detach().cpu() for name, tensor in state.items()}
+    """Write a state dict (moved to the CPU, in the usual memory format) under a temporary name, then rename."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with atomic_write(path, 'wb') as file:
         try:
             torch.save(state, file)

@@ -1,16 +1,17 @@
 """Rankings and what is said of them: average precision, rank-k, by protocol.
 
-Everything goes through ``_judge``: for every query the positions of its positives in the ranking. Ranking is stable: of
-equal distances the lower gallery index comes first.
+Everything goes through ``_judge``: for every query the positions of its positives in the ranking. They are counted in the
+sorted distances, so nobody's whole ranking is made. Ranking is stable: of equal distances the lower gallery index comes first.
 """
 import random
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from utils.errors import InputError
 
-BLOCK = 4_000_000  # entries of the distance matrix that are sorted at a time: 32 MB of indices
+BLOCK = 2 ** 20  # entries of the distance matrix that are handled at a time: 4 MB of float32
 PROTOCOL_CHOICES = {'ap': ('trapezoid', 'precision'), 'ignore': ('', 'camera', 'sequence'),
                     'no_positive': ('zero', 'skip')}
 SEQUENCE_FRAMES = 3  # ATRW: photos so few frames apart in one camera sequence show the same moment
@@ -74,9 +75,10 @@ def ranked_gallery(distance, query, gallery, protocol, rows, top):
     indices = np.full((len(rows), top), -1)
     right = np.zeros((len(rows), top), dtype=bool)
     for line, row in enumerate(rows):
-        order, hit, kept = _rank(distance[row:row + 1], *relevance(slice(row, row + 1)), protocol.drop_nearest)
-        length = min(top, kept[0])
-        indices[line, :length], right[line, :length] = order[0, :length], hit[0, :length]
+        ranked, (_, positive) = _mask(distance[row:row + 1], relevance, slice(row, row + 1), protocol.drop_nearest)
+        order = ranked[0].argsort(kind='stable')
+        order = order[:min(top, np.isfinite(ranked[0]).sum())]
+        indices[line, :len(order)], right[line, :len(order)] = order, np.isin(order, positive)
     return indices, right
 
 
@@ -131,11 +133,8 @@ def eval_func(distmat, q_pids, g_pids, q_camids, g_camids, max_rank=50):
         raise ValueError(f'one camera a photo is needed: query {q_pids.shape} and {q_camids.shape}, '
                          f'gallery {g_pids.shape} and {g_camids.shape}')
 
-    def relevance(rows):
-        same = q_pids[rows, None] == g_pids
-        return same, same & (q_camids[rows, None] == g_camids)
-
     distance = _check(distmat, q_pids, g_pids)
+    relevance = _Relevance(q_pids, g_pids, lambda row, column: q_camids[row] == g_camids[column])
     ranking = _judge(distance, relevance, ap='precision', drop_nearest=False, no_positive='skip')
     if not ranking.counted.any():
         raise InputError('no query has a positive in the gallery of another camera; where there is a single camera, '
@@ -151,7 +150,8 @@ def _check(distance, query, gallery):
         raise ValueError(f'the distance is {distance.shape}, but query and gallery are {len(query)} and {len(gallery)}')
     if not distance.size:
         raise InputError(f'there are {len(query)} query and {len(gallery)} gallery photos: both lists need one')
-    bad = ~np.isfinite(distance).all(axis=1)
+    step = max(1, BLOCK // distance.shape[1])
+    bad = np.concatenate([~np.isfinite(distance[start:start + step]).all(axis=1) for start in range(0, len(distance), step)])
     if bad.any():
         first = int(bad.argmax())
         raise InputError(f'the distances of {bad.sum()} of {len(query)} queries are not finite, first of query {first} '
@@ -160,27 +160,43 @@ def _check(distance, query, gallery):
     return distance
 
 
+class _Relevance:
+    """Who is a positive and what is ignored, by index lists of the identities instead of (Q, G) comparisons.
+
+    q_pid (Q,), g_pid (G,): identities; ignored: function of indices of queries (M,) and of as many gallery photos of the
+    same identity to bool (M,), None = nothing; unknown: gallery indices that are ignored whatever the query.
+    """
+
+    def __init__(self, q_pid, g_pid, ignored=None, unknown=()):
+        self.ignored, self.unknown = ignored, np.array(unknown, dtype=int)
+        self.by_pid = g_pid.argsort(kind='stable')
+        ordered = g_pid[self.by_pid]
+        self.first = ordered.searchsorted(q_pid)
+        self.size = ordered.searchsorted(q_pid, 'right') - self.first
+
+    def pairs(self, rows):
+        """All (query, gallery) of the same identity of a slice of queries, sorted, and which are ignored: three (M,)."""
+        size = self.size[rows]
+        before = size.cumsum() - size
+        row = np.arange(rows.start, rows.start + len(size)).repeat(size)
+        column = self.by_pid[np.arange(len(row)) + (self.first[rows] - before).repeat(size)]
+        ignored = np.zeros(len(row), dtype=bool) if self.ignored is None else self.ignored(row, column)
+        return row, column, ignored
+
+
 def _relevance(query, gallery, ignore):
-    """Function of a slice of queries to two (rows, G) arrays of bool: same identity, and what is ignored."""
     q_pid, g_pid = (np.array([record.pid for record in records]) for records in (query, gallery))
     if ignore == 'camera':
         q_cam, g_cam = (np.array([record.camid for record in records]) for records in (query, gallery))
+        return _Relevance(q_pid, g_pid, lambda row, column: q_cam[row] == g_cam[column])
     if ignore == 'sequence':
         q_frame, g_frame = _frames(query), _frames(gallery)
 
-    def relevance(rows):
-        same = q_pid[rows, None] == g_pid
-        ignored = np.zeros_like(same)
-        if ignore == 'camera':
-            ignored = same & (q_cam[rows, None] == g_cam)
-        if ignore == 'sequence':
-            i, j = np.nonzero(same)
-            apart = np.abs(q_frame[rows][i] - g_frame[j])
-            ignored[i, j] = (apart <= (0, 0, SEQUENCE_FRAMES)).all(axis=1)
-            ignored |= g_pid == -1
-        return same, ignored
+        def ignored(row, column):
+            return (np.abs(q_frame[row] - g_frame[column]) <= (0, 0, SEQUENCE_FRAMES)).all(axis=1)
 
-    return relevance
+        return _Relevance(q_pid, g_pid, ignored, unknown=np.flatnonzero(g_pid == -1))
+    return _Relevance(q_pid, g_pid)
 
 
 def _frames(records):
@@ -195,43 +211,58 @@ def _judge(distance, relevance, *, ap, drop_nearest, no_positive):
     first_hit, positives = np.zeros(count, dtype=int), np.zeros(count, dtype=int)
     step = max(1, BLOCK // gallery)
     for start in range(0, count, step):
-        rows = slice(start, start + step)
-        _, hit, _ = _rank(distance[rows], *relevance(rows), drop_nearest)
-        positives[rows] = hit.sum(axis=1)
-        first_hit[rows] = np.where(hit.any(axis=1), hit.argmax(axis=1) + 1, 0)
-        average_precision[rows] = _average_precision(hit, ap)
+        rows = slice(start, min(start + step, count))
+        ranked, (row, column) = _mask(distance[rows], relevance, rows, drop_nearest)
+        position = _positions(ranked, row, column)
+        row, position = np.divmod(np.sort(row * gallery + position), gallery)
+        first = np.flatnonzero(np.diff(row, prepend=-1))  # every query's best
+        first_hit[rows][row[first]] = position[first] + 1
+        positives[rows] = np.bincount(row, minlength=len(ranked))
+        average_precision[rows] = _average_precision(row, position, positives[rows], ap)
     counted = positives > 0 if no_positive == 'skip' else np.ones(count, dtype=bool)
     return Ranking(average_precision, first_hit, positives, counted)
 
 
-def _rank(distance, same, ignored, drop_nearest):
-    """Sort rows of distances (q, G).
-
-    Returns order (q, G), gallery indices by distance with what is dropped or ignored at the end; hit (q, G), whether
-    the photo at that rank is a positive; kept (q,), how many are really ranked.
-    """
-    out = ignored.copy()
+def _mask(distance, relevance, rows, drop_nearest):
+    """Rows of distances (q, G), copied, with infinity for what is dropped or ignored, and the positives (row, column)."""
+    row, column, ignored = relevance.pairs(rows)
+    row = row - rows.start
+    ranked = distance.astype(np.result_type(distance, np.float32))
+    ranked[:, relevance.unknown] = np.inf
+    ranked[row[ignored], column[ignored]] = np.inf
     if drop_nearest:
-        out[np.arange(len(out)), distance.argmin(axis=1)] = True
-    order = np.where(out, np.inf, distance).argsort(axis=1, kind='stable')
-    hit = np.take_along_axis(same & ~out, order, axis=1)
-    return order, hit, (~out).sum(axis=1)
+        ranked[np.arange(len(ranked)), distance.argmin(axis=1)] = np.inf
+    positive = ranked[row, column] < np.inf
+    return ranked, (row[positive], column[positive])
 
 
-def _average_precision(hit, kind):
-    """AP of rankings: hit (q, G) bool -> (q,), 0 without positives.
+def _positions(ranked, row, column):
+    """Positions (M,) from 0 of the finite entries (row, column) in the stable order of their rows (q, G); row is sorted."""
+    value = ranked[row, column]
+    nearer, reached = np.empty(len(row), dtype=int), np.empty(len(row), dtype=int)
+    for line, (start, stop) in zip(ranked, pairwise(row.searchsorted(np.arange(len(ranked) + 1)))):
+        if start == stop:
+            continue
+        line = np.sort(np.compress(line <= value[start:stop].max(), line))  # none is asked for beyond the farthest positive
+        nearer[start:stop] = line.searchsorted(value[start:stop])
+        reached[start:stop] = line.searchsorted(value[start:stop], 'right')
+    for tied in np.flatnonzero(reached - nearer > 1):
+        nearer[tied] += np.count_nonzero(ranked[row[tied], :column[tied]] == value[tied])
+    return nearer
+
+
+def _average_precision(row, position, positives, kind):
+    """AP of rankings: positives at (row, position) (M,), sorted; positives (q,) how many in each -> (q,), 0 without.
 
     'precision': mean over the positives of the precision at their rank, what scikit-learn's average_precision_score
     gives. 'trapezoid': of the mean of that and the precision just before (Philbin et al., 2007; Oxford buildings).
     """
-    row, position = np.nonzero(hit)  # sorted by row, then by position
-    positives = hit.sum(axis=1)
     before = np.arange(len(row)) - (np.cumsum(positives) - positives)[row]  # positives that come earlier in the row
     precision = (before + 1) / (position + 1)
     if kind == 'trapezoid':
         earlier = np.where(position > 0, before / np.maximum(position, 1), 1.0)
         precision = (earlier + precision) / 2
-    return np.bincount(row, weights=precision, minlength=len(hit)) / np.maximum(positives, 1)
+    return np.bincount(row, weights=precision, minlength=len(positives)) / np.maximum(positives, 1)
 
 
 def _average(ranking, what):

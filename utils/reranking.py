@@ -1,147 +1,307 @@
 """k-reciprocal re-ranking (Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017).
 
 All photos of query and gallery stand in one list of N = Q + G, the query first. The steps are those of the paper:
-distance -> nearest neighbours -> k-reciprocal sets -> Gaussian encoding V -> query expansion -> Jaccard distance. Sets
-are rows of sparse N x N matrices, so that unions and intersections are sums and products.
+distance -> nearest neighbours -> k-reciprocal sets -> Gaussian encoding V -> query expansion -> Jaccard distance. Distances
+are made and used up a block of rows at a time, so that no N x N matrix is ever held; sets are lists of pairs (i, j), their
+encodings sparse. Everything is computed where the tensors are.
+
+Ties: of equal distances the lower index is the nearer ('index'), or the order is what the original's partial sort leaves
+('reference': np.argpartition on the CPU, whose order of ties depends on the version of NumPy and on the processor).
 """
+import warnings
+
 import numpy as np
-from scipy import sparse
+import torch
 
 from utils.errors import InputError
 
-BLOCK = 4_000_000  # entries of the distance matrix that are handled at a time
+BLOCK = 2 ** 21  # distances that are handled at a time
+PAIRS = 2 ** 19  # pairs of entries of the encodings that are compared at a time
+TILE = 256  # rows of a matrix that are transposed at a time: what the nearest cache holds
+TIES = ('index', 'reference')
 
 
-def re_ranking(q_g, q_q, g_g, k1=20, k2=6, lambda_value=0.3):
+def re_ranking(q_g, q_q, g_g, k1=20, k2=6, lambda_value=0.3, ties='index'):
     """Re-ranked distances from cosine similarities.
 
-    q_g (Q, G), q_q (Q, Q), g_g (G, G): similarities of normalised features, -1 … 1. The original distance is
-    (2 - 2 * similarity)², the square of the squared Euclidean distance, as in the published numbers.
+    q_g (Q, G), q_q (Q, Q), g_g (G, G): similarities of normalised features, -1 … 1, arrays or tensors. The original
+    distance is (2 - 2 * similarity)², the square of the squared Euclidean distance, as in the published numbers.
     k1: size of the neighbourhoods, 1 … N - 1; k2: neighbours averaged in query expansion, 1 … N (1: none);
-    lambda_value: weight of the original distance in the result, 0 … 1.
+    lambda_value: weight of the original distance in the result, 0 … 1; ties: 'index' or 'reference', see above.
 
-    Returns (Q, G) float32. Of equal distances the lower index is the nearer. Raises ``ValueError`` for shapes and
-    arguments that cannot be, ``InputError`` for too few photos and for similarities that are not finite.
+    Returns (Q, G) float32 array. Raises ``ValueError`` for shapes and arguments that cannot be, ``InputError`` for too few
+    photos and for similarities that are not finite.
     """
-    distance = _assemble(q_g, q_q, g_g)
-    np.square(2 - 2 * distance, out=distance)
-    return _re_rank(distance, len(q_q), k1, k2, lambda_value)
+    return _re_rank(_Matrices(q_g, q_q, g_g, _squared_cosine), k1, k2, lambda_value, ties)
 
 
-def re_ranking_euclidean(q_g, q_q, g_g, k1=50, k2=15, lambda_value=0.3):
+def re_ranking_euclidean(q_g, q_q, g_g, k1=50, k2=15, lambda_value=0.3, ties='index'):
     """The same from squared Euclidean distances, which are not squared again: for person and vehicle sets.
 
     q_g (Q, G), q_q (Q, Q), g_g (G, G): squared distances. The rest as in ``re_ranking``; the original rounds V and the
     Jaccard distance to float16, here they are float32.
     """
-    return _re_rank(_assemble(q_g, q_q, g_g), len(q_q), k1, k2, lambda_value)
+    return _re_rank(_Matrices(q_g, q_q, g_g, lambda distance: distance), k1, k2, lambda_value, ties)
 
 
-def _assemble(q_g, q_q, g_g):
-    """The (N, N) float32 matrix of the three blocks, transposed: entry (i, j) is taken from row j."""
-    q_g, q_q, g_g = (np.asarray(block) for block in (q_g, q_q, g_g))
-    q, g = len(q_q), len(g_g)
-    if (q_g.shape, q_q.shape, g_g.shape) != ((q, g), (q, q), (g, g)) or not q or not g:
-        raise ValueError('q_g (Q, G), q_q (Q, Q) and g_g (G, G) are needed, none empty; '
-                         f'got {q_g.shape}, {q_q.shape}, {g_g.shape}')
-    matrix = np.empty((q + g, q + g), dtype=np.float32)
-    matrix[:q, :q], matrix[:q, q:] = q_q.T, q_g
-    matrix[q:, :q], matrix[q:, q:] = q_g.T, g_g.T
-    if not np.isfinite(matrix).all():
-        raise InputError('re-ranking: similarities or distances are not finite: the features hold NaN or infinity, '
-                         'check the weights')
-    return matrix
+def re_rank_features(features, query_index, gallery_index, k1=20, k2=6, lambda_value=0.3, ties='index', metric='cosine'):
+    """The same from features, without any N x N matrix.
+
+    features (U, D): of unique photos, array or tensor on any device; query_index (Q,), gallery_index (G,): integers
+    0 … U - 1 into them. A photo may be both query and gallery: then it stands in the list twice, its copies tie exactly, and
+    the query's comes first. metric: 'cosine', L2-normalised features as in ``re_ranking``, or 'euclidean', any features as
+    in ``re_ranking_euclidean``. The rest, and what is returned and raised, as in ``re_ranking``.
+    """
+    return _re_rank(_Features(features, query_index, gallery_index, metric), k1, k2, lambda_value, ties)
 
 
-def _re_rank(distance, num_query, k1, k2, lambda_value):
-    _check(len(distance), k1, k2, lambda_value)
-    distance /= np.maximum(distance.max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    neighbours = _nearest(distance, max(k1 + 1, k2))
-    encoding = _encode(_reciprocal_sets(neighbours, k1), distance)
+def _squared_cosine(similarity):
+    """In place."""
+    return torch.sub(2, similarity, alpha=2, out=similarity).square_()
+
+
+class _Matrices:
+    """Distances of the photos of the list to each other, from three matrices.
+
+    ``rows`` gives them by blocks, (rows, N), ``pairs`` for a list of pairs. photo (N,): the row of a photo of the list.
+    The published code transposes its matrix: the distance of i to j is taken from row j.
+    """
+
+    def __init__(self, q_g, q_q, g_g, distance):
+        self.q_g, self.q_q, self.g_g = blocks = [torch.as_tensor(block) for block in (q_g, q_q, g_g)]
+        self.distance = distance
+        q, g = len(self.q_q), len(self.g_g)
+        if [block.shape for block in blocks] != [(q, g), (q, q), (g, g)] or not q or not g:
+            raise ValueError('q_g (Q, G), q_q (Q, Q) and g_g (G, G) are needed, none empty; '
+                             f'got {", ".join(str(tuple(block.shape)) for block in blocks)}')
+        self.num_query, self.count = q, q + g
+        self.photo = torch.arange(q + g, device=self.q_g.device)
+
+    def rows(self, start, stop, out):
+        q = self.num_query
+        query, gallery = slice(min(start, q), min(stop, q)), slice(max(start - q, 0), max(stop - q, 0))
+        split = query.stop - query.start
+        out[:split, q:] = self.q_g[query]
+        for part, matrix, columns in ((out[:split, :q], self.q_q, query), (out[split:, :q], self.q_g, gallery),
+                                      (out[split:, q:], self.g_g, gallery)):
+            for first in range(0, len(matrix), TILE):
+                part[:, first:first + TILE] = matrix[first:first + TILE, columns].T
+        return self.distance(out)
+
+    def pairs(self, i, j):
+        q = self.num_query
+        low, high = torch.minimum(i, j), torch.maximum(i, j)
+        both_query, both_gallery = high < q, low >= q
+        apart = ~(both_query | both_gallery)
+        value = torch.empty(len(i), device=i.device)
+        value[both_query] = self.q_q[j[both_query], i[both_query]].float()
+        value[both_gallery] = self.g_g[j[both_gallery] - q, i[both_gallery] - q].float()
+        value[apart] = self.q_g[low[apart], high[apart] - q].float()
+        return self.distance(value)
+
+
+class _Features:
+    """The same from features: rows are those of the unique photos, columns still all N of the list."""
+
+    def __init__(self, features, query_index, gallery_index, metric):
+        if metric not in ('cosine', 'euclidean'):
+            raise ValueError(f"metric '{metric}' is neither 'cosine' nor 'euclidean'")
+        features = torch.as_tensor(features).float()
+        query, gallery = (torch.as_tensor(index, device=features.device) for index in (query_index, gallery_index))
+        if features.ndim != 2 or query.ndim != 1 or gallery.ndim != 1 or not len(query) or not len(gallery):
+            raise ValueError('features (U, D), query_index (Q,) and gallery_index (G,) are needed, none empty; '
+                             f'got {tuple(features.shape)}, {tuple(query.shape)}, {tuple(gallery.shape)}')
+        index = torch.cat([query, gallery])
+        if index.is_floating_point() or index.min() < 0 or index.max() >= len(features):
+            raise ValueError(f'query_index and gallery_index must be integers of 0 … {len(features) - 1}')
+        used, self.photo = index.unique(return_inverse=True)
+        self.features = features if len(used) == len(features) else features[used]
+        self.squares = self.features.square().sum(1) if metric == 'euclidean' else None
+        self.num_query, self.count = len(query), len(index)
+        self.block = None
+
+    def rows(self, start, stop, out):
+        if self.block is None:  # as many rows as are ever asked for at once
+            self.block = out.new_empty(len(out), len(self.features))
+        block = torch.mm(self.features[start:stop], self.features.T, out=self.block[:stop - start])
+        return torch.index_select(self._distance(block, slice(start, stop), slice(None)), 1, self.photo, out=out)
+
+    def pairs(self, i, j):
+        value = torch.empty(len(i), device=i.device)
+        step = max(1, BLOCK // self.features.shape[1])
+        for start in range(0, len(i), step):
+            a, b = self.photo[i[start:start + step]], self.photo[j[start:start + step]]
+            value[start:start + step] = self._distance((self.features[a] * self.features[b]).sum(1), a, b)
+        return value
+
+    def _distance(self, product, a, b):
+        """In place, of inner products: (rows, U) of the slices a and b, or of pairs a and b."""
+        if self.squares is None:
+            return _squared_cosine(product)
+        of_a = self.squares[a]
+        return product.mul_(-2).add_(of_a[:, None] if product.ndim == 2 else of_a).add_(self.squares[b]).clamp_(min=0)
+
+
+@torch.no_grad()
+def _re_rank(photos, k1, k2, lambda_value, ties):
+    _check(photos.count, k1, k2, lambda_value, ties)
+    result, neighbours, largest = _scan(photos, k1, max(k1 + 1, k2), ties)
+    encoding = _encode(*_reciprocal_sets(neighbours, k1), photos, largest)
     if k2 > 1:
-        encoding = _neighbour_matrix(neighbours[:, :k2], len(distance)) @ encoding / np.float32(k2)
-    jaccard = _jaccard_distance(encoding[:num_query], encoding[num_query:])
-    return jaccard * np.float32(1 - lambda_value) + distance[:num_query, num_query:] * np.float32(lambda_value)
+        encoding = _expand(encoding, neighbours[:, :k2])
+    _blend_jaccard(result, encoding, lambda_value)
+    return result.cpu().numpy()
 
 
-def _check(photos, k1, k2, lambda_value):
+def _check(photos, k1, k2, lambda_value, ties):
     if k1 < 1 or k2 < 1:
         raise ValueError(f're-ranking needs k1 >= 1 and k2 >= 1, got {k1} and {k2}')
     if not 0 <= lambda_value <= 1:
         raise ValueError(f're-ranking needs lambda within 0 … 1, got {lambda_value}')
+    if ties not in TIES:
+        raise ValueError(f"re-ranking: ties '{ties}' is none of {TIES}")
     if max(k1 + 1, k2) > photos:
         raise InputError(f're-ranking: k1 = {k1} and k2 = {k2} need {max(k1 + 1, k2)} photos in query and gallery '
                          f'together, there are {photos}; lower TEST.RERANK_K1 or TEST.RERANK_K2')
 
 
+def _scan(photos, k1, k, ties):
+    """What is taken from the distances, in one pass: query to gallery (Q, G), the k nearest (N, k) in order, and the
+    largest distance of every photo (N,), by which its distances are divided."""
+    q, photo = photos.num_query, photos.photo
+    total = int(photo.max()) + 1
+    result = torch.empty(q, photos.count - q, device=photo.device)
+    neighbours = torch.empty(photos.count, k, dtype=torch.long, device=photo.device)
+    largest = torch.empty(photos.count, device=photo.device)
+    step = min(total, max(1, BLOCK // photos.count))
+    buffer = torch.empty(step, photos.count, device=photo.device)
+    for start in range(0, total, step):
+        stop = min(start + step, total)
+        distance = photos.rows(start, stop, buffer[:stop - start])
+        top = distance.amax(1)
+        if not (top.isfinite() & distance.amin(1).isfinite()).all():
+            raise InputError('re-ranking: similarities or distances are not finite: the features hold NaN or infinity, '
+                             'check the weights')
+        top.clamp_(min=torch.finfo(top.dtype).tiny)
+        distance /= top[:, None]
+        nearest = _nearest(distance, k) if ties == 'index' else _partial_sort(distance, k1, k)
+        here = ((photo >= start) & (photo < stop)).nonzero().squeeze(1)  # in the list: once, or as query and gallery
+        row = photo[here] - start
+        neighbours[here], largest[here] = nearest[row], top[row]
+        query = here < q
+        result.index_copy_(0, here[query], distance[:, q:].index_select(0, row[query]))
+    return result, neighbours, largest
+
+
 def _nearest(distance, k):
-    """Indices (N, k) of the k smallest of every row, in order; of equal ones the lower index first."""
-    count = len(distance)
-    nearest = np.empty((count, k), dtype=np.int64)
-    step = max(1, BLOCK // count)
-    for start in range(0, count, step):
-        block = distance[start:start + step]
-        # All that are not farther than the k-th: k a row, or a few more where the k-th is tied.
-        row, column = np.nonzero(block <= np.partition(block, k - 1, axis=1)[:, k - 1:k])
-        by_distance = np.lexsort((block[row, column], row))  # stable, so ties stay in the order of their columns
-        first = np.searchsorted(row, np.arange(len(block)))
-        nearest[start:start + step] = column[by_distance][first[:, None] + np.arange(k)]
-    return nearest
+    """Indices (n, k) of the k smallest of rows (n, N), in order; of equal ones the lower index first."""
+    count = distance.shape[1]
+    # The k-th of the minima of disjoint groups of columns is no less than the k-th of all, and hardly more: at least 4 k
+    # groups, each of every width-th column, which is fast where the width is a multiple of a vector register.
+    width = min(count, 32 * -(-4 * k // 32))
+    parts = count // width
+    bound = distance[:, :parts * width].unflatten(1, (parts, width)).amin(1).kthvalue(k).values
+    place = (distance <= bound[:, None]).flatten().nonzero().squeeze(1)
+    row = place // count
+    found = torch.bincount(row, minlength=len(distance))
+    first, most = found.cumsum(0) - found, int(found.max())
+    slot = torch.arange(len(row), device=row.device) - first.take(row)
+    near = distance.new_full((len(distance), most), torch.inf)
+    near.put_(row * most + slot, distance.take(place))
+    order = near.sort(dim=1, stable=True).indices[:, :k]
+    return place.take(first[:, None] + order) % count
 
 
-def _neighbour_matrix(neighbours, count):
-    """Sparse (N, N), row i with a one for each of i's neighbours."""
-    k = neighbours.shape[1]
-    indptr = np.arange(0, neighbours.size + 1, k)
-    return sparse.csr_array((np.ones(neighbours.size, np.float32), neighbours.ravel(), indptr), shape=(count, count))
+def _partial_sort(distance, k1, k):
+    order = np.argpartition(distance.cpu().numpy(), range(1, k1 + 1), axis=1)[:, :k]
+    return torch.as_tensor(order, device=distance.device)
 
 
 def _reciprocal_sets(neighbours, k1):
-    """R* of the paper, equations 2 to 4: sparse (N, N), non-zero where j is in the set of i.
+    """R* of the paper, equations 2 to 4: (i, j), long (M,) each, sorted, every photo j in the set of i once.
 
     R(i, k): those j among i's first k + 1 (itself included) whose own first k + 1 contain i. R*(i) is R(i, k1) and
     every R(j, k1 / 2) of its members j that lies in R(i, k1) by more than two thirds.
     """
-    half = round(k1 / 2)  # half to even, as NumPy rounds
-    own = _reciprocal(neighbours[:, :k1 + 1])
-    other = _reciprocal(neighbours[:, :half + 1])
-    overlap = ((own @ other.T) * own).tocoo()  # (i, j): size of R(j, half) and R(i, k1) in common, for j in R(i, k1)
-    i, j = overlap.row, overlap.col
-    joins = 3 * overlap.data > 2 * other.sum(axis=1)[j]
-    joining = sparse.csr_array((np.ones(joins.sum(), np.float32), (i[joins], j[joins])), shape=own.shape)
-    return own + joining @ other
+    count, device = len(neighbours), neighbours.device
+    near, half = neighbours[:, :k1 + 1], neighbours[:, :round(k1 / 2) + 1]  # half to even, as NumPy rounds
+    own, other = _mutual(near), _mutual(half)
+    size = other.sum(1)
+    sets = []
+    for rows in torch.arange(count, device=device).split(max(1, BLOCK // (count + near.shape[1] * half.shape[1]))):
+        n, j = len(rows), near[rows]
+        member = half.index_select(0, j.flatten()).view(n, -1)  # for every j those of its half neighbourhood
+        real = other.index_select(0, j.flatten()).view(*j.shape, -1)
+        inside = torch.zeros(n, count, dtype=torch.bool, device=device).scatter_(1, j, own[rows])
+        common = (inside.gather(1, member).view_as(real) & real).sum(2)
+        joins = own[rows] & (3 * common > 2 * size[j])
+        key = rows[:, None] * count
+        key = torch.cat([(key + j)[own[rows]], (key + member)[(real & joins[:, :, None]).flatten(1)]])
+        sets.append(key.sort().values.unique_consecutive())
+    sets = torch.cat(sets)
+    return sets // count, sets % count
 
 
-def _reciprocal(neighbours):
-    near = _neighbour_matrix(neighbours, len(neighbours))
-    return (near * near.T.tocsr()).tocsr()
+def _mutual(neighbours):
+    """(N, k) bool: whether i is among the neighbours of its neighbours (N, k)."""
+    k = neighbours.shape[1]
+    mutual = torch.empty_like(neighbours, dtype=torch.bool)
+    neighbours = neighbours.int()  # half the memory to read
+    for rows in torch.arange(len(neighbours), device=neighbours.device).split(max(1, BLOCK // k ** 2)):
+        theirs = neighbours.index_select(0, neighbours[rows].flatten()).view(len(rows), k, k)
+        mutual[rows] = (theirs == rows[:, None, None]).any(2)
+    return mutual
 
 
-def _encode(sets, distance):
-    """V of the paper, equation 7: sparse (N, N), exp(-distance) over each set, the rows summing to 1."""
-    sets = sets.tocoo()
-    i, j = sets.row, sets.col
-    weight = np.exp(-distance[i, j])
-    total = np.bincount(i, weights=weight, minlength=len(distance))
-    return sparse.csr_array(((weight / total[i]).astype(np.float32), (i, j)), shape=distance.shape)
+def _encode(i, j, photos, largest):
+    """V of the paper, equation 7: sparse (N, N), exp(-distance) over the sets (i, j), the rows summing to 1."""
+    weight = torch.exp(-photos.pairs(i, j) / largest[i])
+    total = torch.zeros_like(largest).index_add_(0, i, weight)
+    return _matrix(i, j, weight / total[i], len(largest))
 
 
-def _jaccard_distance(query, gallery):
-    """1 - Σ min / Σ max of encodings, equation 10: sparse (Q, N) and (G, N) -> (Q, G) float32.
+def _expand(encoding, neighbours):
+    """The mean of V over each photo's neighbours (N, k2)."""
+    count, k2 = neighbours.shape
+    row = torch.arange(count, device=neighbours.device).repeat_interleave(k2)
+    mean = _matrix(row, neighbours.flatten(), encoding.values().new_full(row.shape, 1 / k2), count)
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message='Sparse CSR tensor support is in beta')  # what the CPU uses inside
+        return torch.sparse.mm(mean, encoding)
 
-    The rows sum to 1, so Σ max = 2 - Σ min. Σ min goes through the gallery's columns: for each entry of a query only
-    the gallery photos that have the same entry are visited.
+
+def _matrix(row, column, value, count):
+    """Sparse (count, count)."""
+    return torch.sparse_coo_tensor(torch.stack([row, column]), value, (count, count), check_invariants=False).coalesce()
+
+
+def _blend_jaccard(result, encoding, lambda_value):
+    """result (Q, G), the original distances, becomes λ of them and 1 - λ of the Jaccard distances, in place.
+
+    1 - Σ min / Σ max of encodings, equation 10. Their rows sum to 1, so Σ max = 2 - Σ min. Σ min goes through the gallery's
+    columns: for each entry of a query only the gallery photos that have the same entry are visited.
     """
-    query, columns = query.tocsr(), gallery.tocsc()
-    distance = np.empty((query.shape[0], gallery.shape[0]), dtype=np.float32)
-    for row in range(query.shape[0]):
-        entries = slice(query.indptr[row], query.indptr[row + 1])
-        shared, weight = query.indices[entries], query.data[entries]
-        first = columns.indptr[shared]
-        length = columns.indptr[shared + 1] - first
-        # The places of all the shared columns' entries, one column after the other.
-        place = np.arange(length.sum()) + np.repeat(first - (np.cumsum(length) - length), length)
-        smaller = np.minimum(np.repeat(weight, length), columns.data[place])
-        common = np.bincount(columns.indices[place], weights=smaller, minlength=gallery.shape[0])
-        distance[row] = 1 - common / (2 - common)
-    return distance
+    q, g = result.shape
+    row, column, weight = *encoding.indices(), encoding.values()
+    split = int((row < q).sum())  # the queries' entries come first
+    order = column[split:].argsort(stable=True)  # the gallery's by columns: of whom, how much
+    holder, held = row[split:][order] - q, weight[split:][order]
+    size = torch.bincount(column[split:], minlength=encoding.shape[1])
+    first = size.cumsum(0) - size
+
+    row, column, weight = row[:split], column[:split], weight[:split]
+    first, size = first[column], size[column]
+    end = torch.bincount(row, minlength=q).cumsum(0)
+    cost = torch.zeros_like(end).index_add_(0, row, size) + g
+    start = entry = 0
+    for rows in (cost.cumsum(0) // PAIRS).unique_consecutive(return_counts=True)[1].tolist():
+        stop, last = start + rows, int(end[start + rows - 1])
+        part = slice(entry, last)
+        pair = torch.repeat_interleave(size[part])  # for every pair its entry of the query, and the place of the gallery's
+        before = size[part].cumsum(0) - size[part]
+        place = torch.arange(len(pair), device=pair.device) + (first[part] - before).index_select(0, pair)
+        smaller = torch.minimum(weight[part].index_select(0, pair), held.index_select(0, place))
+        target = ((row[part] - start) * g).index_select(0, pair) + holder.index_select(0, place)
+        common = result.new_zeros(rows * g).scatter_add_(0, target, smaller).view(rows, g)
+        result[start:stop].mul_(lambda_value).add_(1 - common / (2 - common), alpha=1 - lambda_value)
+        start, entry = stop, last

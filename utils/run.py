@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy
 import torch
-import torchvision
 
 from utils import __version__
 from utils.files import atomic_write, keep_earlier, write_json
@@ -16,10 +15,9 @@ from utils.runtime import device_text
 def describe_run(cfg, runtime):
     """A dict for JSON: version, git state, libraries, device, precision, seed, command."""
     return {
-        'version': __version__, 'git': _git_state(), 'command': sys.argv, 'seed': cfg.SOLVER.SEED,
+        'version': __version__, 'git': git_state(), 'command': sys.argv, 'seed': cfg.SOLVER.SEED,
         'device': device_text(runtime.device), 'precision': runtime.precision, 'python': platform.python_version(),
-        'torch': torch.__version__, 'torchvision': torchvision.__version__, 'numpy': numpy.__version__,
-        'machine': platform.platform(),
+        'torch': torch.__version__, 'numpy': numpy.__version__, 'machine': platform.platform(),
     }
 
 
@@ -42,7 +40,7 @@ def save_run(cfg, run, folder):
     write_json(folder / 'run.json', run)
 
 
-def _git_state():
+def git_state():
     """Commit of this code, '+changes' behind it if files differ; 'unknown' outside a checkout."""
     def git(*words):
         return subprocess.run(['git', '-C', Path(__file__).parent, *words], capture_output=True, text=True,

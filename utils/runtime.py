@@ -24,6 +24,10 @@ class Runtime(NamedTuple):
         """To the device; asynchronously where the tensor's memory is pinned."""
         return tensor.to(self.device, non_blocking=True)
 
+    def look_period(self, period):
+        """Iterations between looks at the loss: ``period`` on an accelerator, which a look waits for; 1 on the CPU."""
+        return 1 if self.device.type == 'cpu' else period
+
 
 def make_runtime(device='cuda', amp='auto'):
     """Settle device and precision.

@@ -1,0 +1,128 @@
+"""Photos that were read once in this run, kept as pixels in a file of OUTPUT_DIR."""
+import logging
+import mmap
+import os
+import shutil
+import tempfile
+import weakref
+from multiprocessing import reduction
+from multiprocessing.context import get_spawning_popen
+
+import numpy as np
+
+from utils.files import TEMPORARY
+
+logger = logging.getLogger('transreid')
+
+STAMP_BYTES = 16  # two int64
+
+
+def make_caches(folder, limit, wanted):
+    """Caches for a run, as a dict of ``transforms.Reading`` to ``PhotoCache``.
+
+    folder: OUTPUT_DIR; '' = no cache. limit: bytes on the disk of all caches together; half of what is free there is
+    never exceeded. wanted: (reading, paths) pairs, the most important first; where not all fits, the first photos are
+    kept, and that is logged. No file is made before ``PhotoCache.reserve``.
+    """
+    if not folder or limit <= 0:
+        return {}
+    try:
+        left = min(int(limit), shutil.disk_usage(folder).free // 2)
+    except OSError as error:
+        logger.warning('OUTPUT_DIR %s: %s; photos are decoded each time', folder, error.strerror)
+        return {}
+    caches = {}
+    for reading, paths in wanted:
+        caches[reading] = PhotoCache(folder, reading, paths, left)
+        left -= caches[reading].nbytes
+    return caches
+
+
+class PhotoCache:
+    """What ``reading`` makes of the files ``paths``, as far as ``limit`` bytes go; the rest is read each time.
+
+    ``cache(path)`` gives uint8 (H, W, 3), to be copied and not to be written to. A photo counts as unchanged while its
+    modification time and size are what they were before it was read; else it is read again. So errors, of a file that
+    vanished too, are those of ``reading``.
+
+    The file is mapped into memory and shared with worker processes, forked or spawned: who reads a photo puts its pixels
+    there, then its stamp, and two who do so at once write the same. It is as large as it will ever be before the first
+    photo (a full disk found later would kill the process), and has no name, so nothing is left of it however a run ends.
+    """
+
+    def __init__(self, folder, reading, paths, limit):
+        paths = list(dict.fromkeys(paths))
+        self.folder = folder
+        self.reading = reading
+        self._handle = self._stamps = self._pixels = None
+        self._slot_bytes = STAMP_BYTES + 3 * reading.size[0] * reading.size[1]
+        self._slots = {path: slot for slot, path in enumerate(paths[:limit // self._slot_bytes])}
+        if len(self._slots) < len(paths):
+            logger.warning('%d of %d photos are decoded each time: DATALOADER.CACHE_GB, or half of the free disk at %s, '
+                           'is used up', len(paths) - len(self._slots), len(paths), folder)
+
+    @property
+    def nbytes(self):
+        """Bytes on the disk once reserved."""
+        return len(self._slots) * self._slot_bytes
+
+    def reserve(self):
+        """Make the file, once, before other processes get a copy of this object. Without it nothing is kept."""
+        if self._handle is not None or not self._slots:
+            return
+        try:
+            prefix = f'{TEMPORARY}{os.getpid()}-photos-'
+            with tempfile.TemporaryFile(dir=self.folder, prefix=prefix, suffix='.u8') as file:
+                _allocate(file.fileno(), self.nbytes)
+                self._map(os.dup(file.fileno()))
+        except (OSError, ValueError) as error:  # ValueError: no memory map of such a file
+            logger.warning('no room for decoded photos at %s (%.1f GB, DATALOADER.CACHE_GB): %s; they are decoded each '
+                           'time', self.folder, self.nbytes / 1e9, getattr(error, 'strerror', None) or error)
+            self._handle, self._slots = None, {}
+
+    def _map(self, handle):
+        self._handle = handle
+        weakref.finalize(self, os.close, handle)
+        memory, count = mmap.mmap(handle, self.nbytes), len(self._slots)
+        self._stamps = np.ndarray((count, 2), np.int64, buffer=memory)
+        self._pixels = np.ndarray((count, *self.reading.size, 3), np.uint8, buffer=memory, offset=count * STAMP_BYTES)
+
+    def __call__(self, path):
+        slot = self._slots.get(path) if self._handle is not None else None
+        stamp = None if slot is None else _stamp(path)
+        if stamp is None:
+            return self.reading(path)
+        if tuple(self._stamps[slot].tolist()) != stamp:
+            photo = self.reading(path)
+            self._stamps[slot] = 0  # killed from here on, no mixture of two photos is left
+            self._pixels[slot] = photo
+            self._stamps[slot] = stamp
+        return self._pixels[slot]
+
+    def __getstate__(self):
+        """For a spawned worker the open file goes along; other copies read each time."""
+        spawning = self._handle is not None and get_spawning_popen()
+        handle = reduction.DupFd(self._handle) if spawning else None
+        return self.__dict__ | {'_handle': handle, '_stamps': None, '_pixels': None}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        if self._handle is not None:
+            self._map(self._handle.detach())
+
+
+def _stamp(path):
+    """(modification time in ns, bytes) of a file, None where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def _allocate(handle, size):
+    """Take the disk space now. OSError where it is not there."""
+    if hasattr(os, 'posix_fallocate'):
+        os.posix_fallocate(handle, 0, size)
+    else:
+        os.truncate(handle, size)  # make_caches has seen to the space

@@ -1,0 +1,28 @@
+"""Numbers of an epoch, fetched now and then."""
+import pytest
+import torch
+
+from utils.meter import Tally
+
+
+def test_means_by_photos():
+    tally = Tally()
+    assert tally.mean('loss') == 0 and tally.settle() == []
+    tally.add(4, 'a', loss=torch.tensor(1.0, requires_grad=True) * 2, acc=torch.tensor(0.5))
+    tally.add(1, 'b', loss=torch.tensor(7.0, dtype=torch.float64), acc=torch.tensor(1.0))
+    assert tally.mean('loss') == 0 and tally.last == {}  # nothing was looked at
+    assert tally.settle() == [('a', {'loss': 2.0, 'acc': 0.5}), ('b', {'loss': 7.0, 'acc': 1.0})]
+    assert tally.mean('loss') == pytest.approx((4 * 2 + 7) / 5)
+    assert tally.mean('acc') == pytest.approx((4 * 0.5 + 1) / 5)
+    assert tally.last == {'loss': 7.0, 'acc': 1.0}
+    assert tally.settle() == []
+    tally.add(5, 'c', loss=torch.tensor(float('nan')), acc=torch.tensor(0.0))
+    (note, numbers), = tally.settle()
+    assert note == 'c' and numbers['loss'] != numbers['loss']
+    assert tally.mean('acc') == pytest.approx((4 * 0.5 + 1) / 10)
+
+
+def test_no_graph_is_kept():
+    tally, x = Tally(), torch.ones(3, requires_grad=True)
+    tally.add(1, None, loss=x.sum())
+    assert not tally._pending[0][2]['loss'].requires_grad
