@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from utils.errors import InputError
 from utils.logger import progress
 from utils.metrics import atrw_public_split, rank_metrics, rank_queries, summarize
-from utils.reranking import re_rank_features
+from utils.reranking import re_rank_features, re_ranking
 
 
 class Result(NamedTuple):
@@ -53,8 +53,11 @@ def do_inference(model, test, runtime, rerank=None):
         With ATRW's protocol its metrics are also given for the public split, as ``public/…``.
     """
     features = F.normalize(extract_features(model, test.loader, runtime))
+    query, gallery = features[test.query_index], features[test.gallery_index]  # two tensors also where the photos are the same
     if rerank is None:
-        distance = (features[test.query_index] @ features[test.gallery_index].T).neg_().add_(1).cpu().numpy()
+        distance = (query @ gallery.T).neg_().add_(1).cpu().numpy()
+    elif rerank['ties'] == 'reference':  # products of their own: how each is rounded decides between copies
+        distance = re_ranking(query @ gallery.T, query @ query.T, gallery @ gallery.T, **rerank)
     else:
         distance = re_rank_features(features, test.query_index, test.gallery_index, **rerank)
     ranking = rank_queries(distance, test.query, test.gallery, test.protocol)

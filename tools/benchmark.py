@@ -1,7 +1,7 @@
-"""The benchmark: python tools/benchmark.py [--quick] [--only NAME …] [--threads 1 2] [--device cpu] [--rounds N] [--growth]
+"""The benchmark: python tools/benchmark.py [--quick] [--only NAME …] [--threads 1 2] [--photos N] [--rounds N] [--growth]
 
 Times the product's path against the plain formulation of the specification (tests/oracle_*.py): in one process, in turns,
-warm, the median of 5 rounds unless the row says otherwise, and compares their results (--quick: smaller inputs, 3 rounds).
+warm, the median of 5 rounds unless the row says otherwise, and compares their results (--quick: smaller inputs, 2 rounds).
 Prints a table and writes benchmarks/<device>.json with the machine and every single time. A row that misses its goal is
 followed by the profile that says why. --growth instead measures how cost grows and writes benchmarks/growth.json, which
 tools/plot_benchmarks.py draws.

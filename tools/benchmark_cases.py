@@ -98,19 +98,19 @@ def write_photos(folder, individuals, photos, seed):
 # Re-ranking
 
 def rerank_cases(settings):
-    """From features, as a test does it, and from the three matrices of similarities: what is left beside their products."""
+    """From the three matrices of similarities, and from features as a test does it: both ways need the products of those."""
     if settings.quick:
         return [Case('rerank-1000', 're-ranking, 500 queries in 500 photos', functools.partial(rerank, settings, 500, 500))]
-    goals = {'memory': True, 'memory_goal': 1 / 3}
-    tiger, large = (TIGER, TIGER), (2000, 8000)
+    tiger, large, memory = (TIGER, TIGER), (2000, 8000), {'memory': True, 'memory_goal': 1 / 3}
     return [
-        Case('rerank-3528', 're-ranking, N = 3,528 (ATRW)', functools.partial(rerank, settings, *tiger), goal=15, **goals),
-        Case('rerank-10000', 're-ranking, N = 10,000', functools.partial(rerank, settings, *large), goal=12, **goals,
-             rounds=3, threaded=False),
-        Case('rerank-given-3528', 're-ranking, N = 3,528, similarities given',
-             functools.partial(rerank_given, settings, *tiger), goal=15, threaded=False),
-        Case('rerank-given-10000', 're-ranking, N = 10,000, similarities given',
-             functools.partial(rerank_given, settings, *large), goal=12, rounds=3, threaded=False),
+        Case('rerank-3528', 're-ranking, N = 3,528 (ATRW)', functools.partial(rerank_given, settings, *tiger), goal=15,
+             **memory),
+        Case('rerank-10000', 're-ranking, N = 10,000', functools.partial(rerank_given, settings, *large), goal=12,
+             threaded=False, **memory),
+        Case('rerank-features-3528', 'the same with the products of the features', functools.partial(rerank, settings, *tiger),
+             threaded=False, **memory),
+        Case('rerank-features-10000', 'the same with the products of the features', functools.partial(rerank, settings, *large),
+             threaded=False, rounds=3, **memory),
     ]
 
 

@@ -30,13 +30,13 @@ STEPS = 50  # of the comparison of losses on an accelerator
 def cases(settings):
     """The rows for these settings."""
     photos = settings.photos or (8 if settings.quick else 16 if settings.device.type == 'cpu' else BATCH)
-    prompts = 16 if settings.quick else BATCH
+    prompts, individuals = (16, 32) if settings.quick else (BATCH, INDIVIDUALS)
     loose = settings.device.type != 'cpu'  # half precision there
     rows = [  # the optimizer first: what temporaries cost depends on the memory that earlier rows have touched
         Case('optimizer', 'Adam step, ViT-B-16, all groups', functools.partial(_optimizer, settings), goal=4.5),
         Case('stage1-step', f'stage-1 step, {prompts} prompts, ViT text tower',
              functools.partial(_stage1_step, settings, prompts), goal=20, tolerance=5e-2 if loose else 1e-4),
-        Case('texts', f"all {INDIVIDUALS} individuals' text features", functools.partial(_texts, settings),
+        Case('texts', f"all {individuals} individuals' text features", functools.partial(_texts, settings, individuals),
              goal=15, tolerance=5e-2 if loose else 1e-4),
         # RN50 in training: batch norm on few photos amplifies rounding, see the golden README
         Case('rn50-step', f'RN50 stage-2 step, {photos} photos', functools.partial(_stage2_step, settings, 'RN50', photos),
@@ -93,9 +93,9 @@ def _stage1_step(settings, prompts):
 
 
 @contextlib.contextmanager
-def _texts(settings):
-    runtime, model, _ = _model(settings, 'ViT')
-    everyone = torch.arange(INDIVIDUALS, device=settings.device)
+def _texts(settings, individuals):
+    runtime, model, _ = _model(settings, 'ViT', individuals)
+    everyone = torch.arange(individuals, device=settings.device)
 
     def ours():
         with torch.no_grad(), runtime.autocast():

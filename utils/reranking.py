@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from utils.errors import InputError
+from utils.linear import linear
 
 BLOCK = 2 ** 21  # distances that are handled at a time
 PAIRS = 2 ** 19  # pairs of entries of the encodings that are compared at a time
@@ -118,21 +119,23 @@ class _Features:
         self.features = features if len(used) == len(features) else features[used]
         self.squares = self.features.square().sum(1) if metric == 'euclidean' else None
         self.num_query, self.count = len(query), len(index)
-        self.block = None
 
     def rows(self, start, stop, out):
-        if self.block is None:  # as many rows as are ever asked for at once
-            self.block = out.new_empty(len(out), len(self.features))
-        block = torch.mm(self.features[start:stop], self.features.T, out=self.block[:stop - start])
+        block = linear(self.features[start:stop], self.features)
         return torch.index_select(self._distance(block, slice(start, stop), slice(None)), 1, self.photo, out=out)
 
     def pairs(self, i, j):
-        value = torch.empty(len(i), device=i.device)
+        i, j = self.photo[i], self.photo[j]
+        key = torch.minimum(i, j) * len(self.features) + torch.maximum(i, j)  # each two photos once
+        key, which = key.unique(return_inverse=True)
+        value = torch.empty(len(key), device=key.device)
         step = max(1, BLOCK // self.features.shape[1])
-        for start in range(0, len(i), step):
-            a, b = self.photo[i[start:start + step]], self.photo[j[start:start + step]]
-            value[start:start + step] = self._distance((self.features[a] * self.features[b]).sum(1), a, b)
-        return value
+        for start in range(0, len(key), step):
+            part = key[start:start + step]
+            a, b = part // len(self.features), part % len(self.features)
+            product = torch.einsum('ij,ij->i', self.features.index_select(0, a), self.features.index_select(0, b))
+            value[start:start + step] = self._distance(product, a, b)
+        return value[which]
 
     def _distance(self, product, a, b):
         """In place, of inner products: (rows, U) of the slices a and b, or of pairs a and b."""
