@@ -93,24 +93,10 @@ class ImageLoader(DataLoader):
         if self.dataset.cache:
             self.dataset.cache.reserve()
         # no name for what is gone over: an error would keep it, and with it the workers, alive
-        for batch in self._moved() if self.device.type == 'cpu' else ahead(self._moved()):
+        for batch in super().__iter__():
             if isinstance(batch, InputError):
                 raise batch
-            yield self.dataset.finish(batch)
-
-    def _moved(self):
-        for batch in super().__iter__():
-            yield batch if isinstance(batch, InputError) else batch.to(self.device)
-
-
-def ahead(batches):
-    """The same, but each is handed out when the next one is there: that one's copy runs while this one is used."""
-    waiting = []
-    for batch in batches:
-        waiting.append(batch)
-        if len(waiting) == 2:
-            yield waiting.pop(0)
-    yield from waiting
+            yield self.dataset.finish(batch.to(self.device))
 
 
 def _as_it_is(batch):

@@ -19,8 +19,10 @@ class Buffers:
 
     def empty(self, shape, dtype):
         size = math.prod(shape) * dtype.itemsize
-        fitting = [place for place, buffer in enumerate(self._free) if len(buffer) >= size]
-        buffer = self._free.pop(fitting[-1]) if fitting else np.empty(size, np.uint8)
+        free, self._free = self._free, []  # taken at once: the collector may give one back at any moment
+        fitting = [place for place, buffer in enumerate(free) if len(buffer) >= size]
+        buffer = free.pop(fitting[-1]) if fitting else np.empty(size, np.uint8)
+        self._free = [*free, *self._free][-self._keep:]
         lent = buffer[:size]  # a view of our own, which the tensor's storage holds: it dies when the last tensor does
         weakref.finalize(lent, self._give_back, buffer).atexit = False
         return torch.from_numpy(lent).view(dtype).view(shape)

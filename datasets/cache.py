@@ -70,19 +70,20 @@ class PhotoCache:
         """Make the file, once, before other processes get a copy of this object. Without it nothing is kept."""
         if self._handle is not None or not self._slots:
             return
+        logger.info('Decoded photos are kept at %s: %.1f GB (DATALOADER.CACHE_GB)', self.folder, self.nbytes / 1e9)
         try:
             prefix = f'{TEMPORARY}{os.getpid()}-photos-'
             with tempfile.TemporaryFile(dir=self.folder, prefix=prefix, suffix='.u8') as file:
                 _allocate(file.fileno(), self.nbytes)
-                self._map(os.dup(file.fileno()))
+                self._map(file.fileno())
+                self._handle = os.dup(file.fileno())
+                weakref.finalize(self, os.close, self._handle)
         except (OSError, ValueError) as error:  # ValueError: no memory map of such a file
             logger.warning('no room for decoded photos at %s (%.1f GB, DATALOADER.CACHE_GB): %s; they are decoded each '
                            'time', self.folder, self.nbytes / 1e9, getattr(error, 'strerror', None) or error)
-            self._handle, self._slots = None, {}
+            self._slots = {}
 
     def _map(self, handle):
-        self._handle = handle
-        weakref.finalize(self, os.close, handle)
         memory, count = mmap.mmap(handle, self.nbytes), len(self._slots)
         self._stamps = np.ndarray((count, 2), np.int64, buffer=memory)
         self._pixels = np.ndarray((count, *self.reading.size, 3), np.uint8, buffer=memory, offset=count * STAMP_BYTES)
@@ -101,23 +102,25 @@ class PhotoCache:
 
     def __getstate__(self):
         """For a spawned worker the open file goes along; other copies read each time."""
-        spawning = self._handle is not None and get_spawning_popen()
+        spawning = self._handle is not None and get_spawning_popen() and hasattr(reduction, 'DupFd')  # not on Windows
         handle = reduction.DupFd(self._handle) if spawning else None
         return self.__dict__ | {'_handle': handle, '_stamps': None, '_pixels': None}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
         if self._handle is not None:
-            self._map(self._handle.detach())
+            self._handle = self._handle.detach()
+            weakref.finalize(self, os.close, self._handle)
+            self._map(self._handle)
 
 
 def _stamp(path):
-    """(modification time in ns, bytes) of a file, None where there is none."""
+    """(modification time in ns, bytes + 1) of a file, None where there is none; never (0, 0), which stands for no photo."""
     try:
         status = os.stat(path)
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size
+    return status.st_mtime_ns, status.st_size + 1
 
 
 def _allocate(handle, size):

@@ -52,11 +52,6 @@ class Loaders(NamedTuple):
     view_num: int
     validation: TestSet | None
 
-    @property
-    def val_protocol(self):
-        """How validation is judged."""
-        return self.validation.protocol
-
 
 def make_dataloader(cfg, pin_memory=False, rank=0, world_size=1, device=None):
     """Read the training lists, check everything, and return ``Loaders``. Raises ``InputError``.

@@ -199,10 +199,11 @@ def _assemble(cfg, arch, num_class, side_counts, words, fixed=None):
 def _compile(encoder):
     """torch.compile in place, so that the state dict keeps its names. Tried on a number first, as it fails hours later else."""
     try:
-        torch.compile(lambda x: x + 1)(torch.zeros(1, device=torch.accelerator.current_accelerator(check_available=True)))
+        torch.compile(lambda x: x + 1)(torch.zeros(1))
     except Exception as error:  # of the compiler, the linker, the toolchain …
-        raise InputError(f'MODEL.COMPILE True: torch.compile does not work here ({str(error).strip().splitlines()[0][:100]}); '
-                         f'it needs a C++ compiler, on a GPU Triton; set MODEL.COMPILE False') from None
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
+        raise InputError(f'MODEL.COMPILE True: torch.compile does not work here ({reason}); it needs a C++ compiler, on a '
+                         f'GPU Triton too; set MODEL.COMPILE False') from None
     encoder.compile()
 
 

@@ -20,7 +20,8 @@ class Result(NamedTuple):
 
 
 def extract_features(model, loader, runtime):
-    """Test features of every photo of ``loader``, in its order: (N, D) float32, on the device.
+    """Test features of every photo of ``loader``, in its order: (N, D) float32, on the device or where
+    ``runtime.comparing`` says.
 
     Always in full precision: mixed precision moves rankings. Camera and view labels are passed on: a model without side
     information ignores them. InputError with the photo's path when a feature is not finite.
@@ -29,8 +30,9 @@ def extract_features(model, loader, runtime):
     features = []
     with torch.inference_mode():
         for images, _, cameras, views, _ in progress(loader, 'features'):
+            images, cameras, views = (runtime.move(t) for t in (images, cameras, views))
             features.append(model(images, cam_label=cameras, view_label=views).float())
-        features = torch.cat(features)
+        features = torch.cat(features).to(runtime.comparing)
         finite = features.isfinite().all(dim=1)
     if not finite.all():
         path = loader.dataset.records[int(finite.logical_not().nonzero()[0])].path

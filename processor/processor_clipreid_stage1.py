@@ -22,7 +22,7 @@ def photo_features(model, loader, runtime):
     with torch.inference_mode():
         for images, *_ in progress(loader, 'photo features'):
             with runtime.autocast():
-                features.append(model(images, get_image=True).float())
+                features.append(model(runtime.move(images), get_image=True).float())
     features = torch.cat(features)
     if not features.isfinite().all():
         bad = loader.dataset.records[int((~features.isfinite().all(dim=1)).nonzero()[0])].path

@@ -51,7 +51,8 @@ def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, sche
         loader.batch_sampler.set_epoch(epoch)
         model.train()
         tally, photos = Tally(), 0
-        for iteration, (images, target, cameras, views, index) in enumerate(progress(loader, f'stage 2, epoch {epoch}'), 1):
+        for iteration, (*batch, index) in enumerate(progress(loader, f'stage 2, epoch {epoch}'), 1):
+            images, target, cameras, views = (runtime.move(t) for t in batch)
             with runtime.autocast():
                 score, feature, projected = model(images, cam_label=cameras, view_label=views)
             logits = projected.to(texts.dtype) @ texts.T  # (B, classes)

@@ -108,7 +108,7 @@ def test_profile_names_the_kernel_and_the_arithmetic(monkeypatch):
     a = torch.ones(200, 200)
     flops = benchmark_core.count_flops(lambda: a @ a)
     assert flops == 2 * 200 ** 3
-    facts = benchmark_core.profile(Ways(lambda: [a @ a for _ in range(50)], flops=flops), 0.1, 1, torch.device('cpu'))
+    facts = benchmark_core.profile(Ways(lambda: [a @ a for _ in range(50)], flops=lambda: flops), 0.1, 1, torch.device('cpu'))
     assert facts['share_of_limit'] == pytest.approx(2 * 200 ** 3 / 0.1 / 1e9)
     assert facts['kernels'][0][0] == 'aten::mm' and 0 < facts['kernels'][0][1] <= 1
     assert facts['functions'] and all(share >= 0.01 for _, share in facts['functions'])
@@ -158,7 +158,8 @@ def test_table_and_json(toys, tmp_path, capsys):
 def test_quick_is_one_thread_and_a_file_of_its_own(toys, tmp_path):
     benchmark.main(['--out', str(tmp_path), '--quick'])
     rows = json.loads((tmp_path / 'cpu-quick.json').read_text())['rows']
-    assert [(row['name'], row['threads'], row['rounds']) for row in rows] == [('one-plus', 1, 3), ('two', 1, 3)]
+    rounds = benchmark_core.QUICK_ROUNDS
+    assert [(row['name'], row['threads'], row['rounds']) for row in rows] == [('one-plus', 1, rounds), ('two', 1, rounds)]
 
 
 def test_only_some_rows(toys, tmp_path):

@@ -17,7 +17,7 @@ from PIL import Image
 from datasets import make_dataloader_clipreid as doors
 from datasets import transforms
 from datasets.animal import load_animals, load_test
-from datasets.bases import ImageDataset, ImageLoader, ahead
+from datasets.bases import ImageDataset, ImageLoader
 from datasets.records import Counts, Record
 from datasets.transforms import make_test_transform, read_image
 from utils.errors import InputError
@@ -108,14 +108,14 @@ def test_training_loaders(cfg, tmp_path, caplog):
         assert pids[0] == pids[1] != pids[2] == pids[3]
         assert [TRAIN[index][1] for index in indices] == pids.tolist()
 
-    assert loaders.val_protocol.name == 'market_one_camera'
+    assert loaders.validation.protocol.name == 'market_one_camera'
     batches = list(loaders.val_loader)
     assert [len(batch[0]) for batch in batches] == [4, 4, 1]
     assert batches[0][0].shape == (4, 3, 12, 6)
     assert torch.cat([batch[1] for batch in batches]).tolist() == [pid for _, pid, _ in VAL + TRAIN]
     assert [record.pid for record in loaders.val_loader.dataset.records] == [pid for _, pid, _ in VAL + TRAIN]
     validation = loaders.validation
-    assert validation.loader is loaders.val_loader and validation.protocol == loaders.val_protocol
+    assert validation.loader is loaders.val_loader
     assert listed(validation.query, tmp_path / 'photos/seg') == VAL
     assert listed(validation.gallery, tmp_path / 'photos/seg') == TRAIN
     assert (validation.query_index.tolist(), validation.gallery_index.tolist()) == ([0, 1], list(range(2, 9)))
@@ -168,16 +168,6 @@ def test_a_full_cache_goes_to_stage_2_first(cfg, caplog):
     assert '7 of 9 photos are decoded each time' in caplog.text
     cfg.DATALOADER.CACHE_GB = 0.0
     assert all(loader.dataset.cache is None for loader in doors.make_dataloader(cfg)[:3])
-
-
-@pytest.mark.parametrize('inputs', [[], [1], [1, 2], [1, 2, 3, 4]])
-def test_looking_ahead_keeps_the_order_and_is_one_step_ahead(inputs):
-    taken = []
-    given = ahead(taken.append(number) or number for number in inputs)
-    for place, number in enumerate(given):
-        assert number == inputs[place]
-        assert len(taken) == min(place + 2, len(inputs))
-    assert taken == inputs
 
 
 @pytest.mark.skipif(not torch.accelerator.is_available(), reason='needs an accelerator')
@@ -239,7 +229,7 @@ def test_a_single_photo_is_read_by_its_index(cfg):
 
 
 @pytest.mark.parametrize('workers', [0, 2])
-@pytest.mark.parametrize('device', ['cpu', 'meta'])  # meta: as on an accelerator, one batch ahead
+@pytest.mark.parametrize('device', ['cpu', 'meta'])  # meta: as on an accelerator
 def test_a_broken_photo_ends_the_loop_with_one_line_and_at_once(tmp_path, workers, device):
     make_photos(tmp_path, [('good.jpg',)])
     (tmp_path / 'bad.jpg').write_text('no picture')

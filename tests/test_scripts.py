@@ -12,6 +12,7 @@ import test_rerank_clipreid
 import train_clipreid
 from configs import flatten, load_cfg
 from utils.checkpoint import load_state
+from utils.runtime import Runtime
 
 LOG_LINE = re.compile(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} transreid(\.train|\.test)? (INFO|WARNING): ')
 
@@ -149,3 +150,27 @@ def test_an_untrained_random_model(world):
             'SOLVER.STAGE2.MAX_EPOCHS', 1, 'SOLVER.STAGE2.IMS_PER_BATCH', 4)
     train_clipreid.main(world.args(*opts))
     assert load_state(world.output / 'RN50_1.pth')['classifier.weight'].shape == (2, 2048)
+
+
+def test_the_log_does_not_depend_on_when_the_loss_is_looked_at(world, monkeypatch):
+    """On an accelerator the loops look every LOG_PERIOD: the same means, the same weights."""
+    found = []
+    for number, period in enumerate((1, 3)):
+        monkeypatch.setattr(Runtime, 'look_period', lambda self, _, period=period: period)
+        out = world.folder / f'out{number}'
+        train_clipreid.main(world.args('OUTPUT_DIR', out, 'SOLVER.STAGE2.LOG_PERIOD', 3, 'SOLVER.STAGE1.LOG_PERIOD', 3))
+        lines = [json.loads(line) for line in (out / 'metrics.jsonl').read_text().splitlines()]
+        timeless = [{k: v for k, v in line.items() if k not in ('time', 'seconds', 'photos_per_second')} for line in lines]
+        found.append((timeless, load_state(out / 'RN50_2.pth')))
+    (one, state), (three, other) = found
+    assert one == three and any(line['event'] == 'stage1' for line in one)
+    assert all(torch.equal(state[name], other[name]) for name in state)
+
+
+def test_checkpoints_are_in_the_usual_memory_format(world):
+    """Convolutions work in channels_last; what is saved is as the original saves it."""
+    train_clipreid.main(world.args('SOLVER.STAGE1.MAX_EPOCHS', 1, 'SOLVER.STAGE2.MAX_EPOCHS', 1))
+    for name in ('RN50_stage1_1.pth', 'RN50_1.pth'):
+        state = torch.load(world.output / name, weights_only=True)
+        assert all(tensor.is_contiguous() for tensor in state.values())
+        assert state['image_encoder.layer1.0.conv2.weight'].dim() == 4

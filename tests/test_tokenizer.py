@@ -53,9 +53,9 @@ def test_sentences():
             find_slots(bad)
 
 
-def test_prompts_are_prefix_learned_suffix():
+def test_prompts_are_learned_words_and_what_follows():
     learner = PromptLearner(3, torch.full((1, 5, 2), 1.0), torch.full((1, 68, 2), 2.0))
-    out = learner(torch.tensor([2, 0]))
-    assert out.shape == (2, 77, 2)
-    assert (out[:, :5] == 1).all() and (out[:, 9:] == 2).all()
-    assert torch.equal(out[0, 5:9], learner.cls_ctx[2]) and torch.equal(out[1, 5:9], learner.cls_ctx[0])
+    out = learner(torch.tensor([2, 0]), end=11)
+    assert out.shape == (2, 7, 2)  # what follows the prefix, up to the end token
+    assert (out[:, 4:] == 2).all()
+    assert torch.equal(out[0, :4], learner.cls_ctx[2]) and torch.equal(out[1, :4], learner.cls_ctx[0])

@@ -14,6 +14,7 @@ import os
 import platform
 import sys
 import time
+import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,7 +40,7 @@ HEADER = (f'{"row":22}{"threads":>8}{"rounds":>7}{"plain s":>11}{"ours s":>11}{"
 def main(argv=None):
     """Run what is asked; returns what was written. SystemExit(1) if a row fails or its results differ too much."""
     args = parse(argv)
-    settings = Settings(args.quick, torch.device(args.device), args.seed, args.photos)
+    settings = Settings(args.quick, torch.device(args.device), args.seed, args.photos, args.profile)
     cases = choose(all_cases(settings), args.only)
     if args.list:
         print('\n'.join(f'{case.name:22} {case.title}' for case in cases))
@@ -49,7 +50,7 @@ def main(argv=None):
     result = {'machine': machine(settings), 'settings': vars(args)}
     if args.growth:
         result['growth'] = benchmark_growth.measure(settings)
-        path = out / f'{"-".join(["growth", *["quick"] * args.quick])}.json'
+        path = out / f'{"-".join(["growth", *[args.device] * (args.device != "cpu"), *["quick"] * args.quick])}.json'
     else:
         result['rows'] = run(cases, settings, args.threads, args.rounds)
         result['peak_flops'] = {str(row['threads']): sgemm_peak(row['threads'], settings.device) for row in result['rows']}
@@ -72,6 +73,7 @@ def parse(argv):
     parser.add_argument('--device', choices=['cpu', *accelerator], default='cpu', help='those of this machine')
     parser.add_argument('--rounds', type=int, help=f'timed calls of each way, default {ROUNDS}, quick {QUICK_ROUNDS}')
     parser.add_argument('--photos', type=int, help='in a batch of a training step; 64 on an accelerator, 16 on the CPU')
+    parser.add_argument('--profile', action='store_true', help='say of every row where the time goes, not only of slow ones')
     parser.add_argument('--seed', type=int, default=1, help='of the invented inputs')
     parser.add_argument('--growth', action='store_true', help='how cost grows, instead of the rows')
     parser.add_argument('--out', default=str(ROOT / 'benchmarks'), help='folder for the JSON')
@@ -106,7 +108,8 @@ def run(cases, settings, threads, rounds=None):
         try:
             row = run_case(case, settings, count, rounds or case.rounds or (QUICK_ROUNDS if settings.quick else ROUNDS))
         except Exception as error:  # noqa: BLE001 minutes of other rows are not lost to it; the exit code tells
-            row = {'name': case.name, 'title': case.title, 'threads': count, 'failed': f'{type(error).__name__}: {error}'}
+            row = {'name': case.name, 'title': case.title, 'threads': count, 'failed': f'{type(error).__name__}: {error}',
+                   'traceback': traceback.format_exc()}
         tqdm.write(line(row))
         rows.append(row)
     for row in rows:
@@ -157,12 +160,16 @@ def machine(settings):
     """What the numbers were measured on, and with what."""
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return {
-        'cpu': _cpu(), 'cores': os.cpu_count(), 'memory_bytes': os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'),
+        'cpu': _cpu(), 'cores': os.cpu_count(), 'memory_bytes': _memory(),
         'os': platform.platform(), 'python': platform.python_version(), 'torch': torch.__version__, 'numpy': np.__version__,
         'device': settings.device.type, 'accelerator': accelerator and torch.get_device_module().get_device_name(),
         'threads': torch.get_num_threads(), 'git': git_state(),
         'date': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'), 'command': sys.argv,
     }
+
+
+def _memory():
+    return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') if hasattr(os, 'sysconf') else None  # not on Windows
 
 
 def _cpu():

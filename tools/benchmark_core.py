@@ -32,6 +32,7 @@ class Settings:
     device: torch.device = torch.device('cpu')
     seed: int = 1
     photos: int | None = None
+    profile: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,13 @@ class Ways:
 
     plain: the specification's formulation; None: there is none to compare with.
     reset: called before every warm-up, not timed: puts back what earlier calls have changed (a trained model).
-    flops: floating-point operations of one call of ours, a multiply-add counted as two; see ``count_flops``.
+    flops: () -> floating-point operations of one call of ours, a multiply-add counted as two; see ``count_flops``.
     """
 
     ours: Callable
     plain: Callable | None = None
     reset: Callable | None = None
-    flops: float | None = None
+    flops: Callable | None = None
 
 
 def relative_difference(plain, ours):
@@ -78,7 +79,7 @@ class Case:
     ``memory`` is asked it must be picklable: functools.partial of a function of a module.
     goal: plain seconds / ours, on the CPU at one thread; limit: seconds that ours may take; None: no goal.
     tolerance: what ``difference(plain result, ours result)`` may be.
-    threaded: whether the number of threads can matter; else the row runs once.
+    threaded: False: the row runs once, at one thread, as more do not matter or would take too long.
     rounds: fewer or more than usual.
     memory: measure the peak of each way in a process of its own; memory_goal: ours / plain.
     """
@@ -97,8 +98,8 @@ class Case:
 
 
 def run_case(case, settings, threads, rounds):
-    """Measure a case at a number of threads; returns its row as a dict for JSON."""
-    judged = settings.device.type == 'cpu' and (threads == 1 or not case.threaded)
+    """Measure a case at a number of threads; returns its row as a dict for JSON. Goals are for full size on one CPU thread."""
+    judged = settings.device.type == 'cpu' and not settings.quick and (threads == 1 or not case.threaded)
     row = {'name': case.name, 'title': case.title, 'threads': threads, 'goal': case.goal if judged else None,
            'limit_s': case.limit if judged else None, 'tolerance': case.tolerance, 'difference': None}
     with use_threads(threads), case.ways() as ways:
@@ -106,7 +107,7 @@ def run_case(case, settings, threads, rounds):
         if row['difference'] is not None and not row['difference'] <= case.tolerance:
             row['failed'] = f'the results differ by {row["difference"]:.1e}, {case.tolerance:.1e} is allowed'
         row['reached'] = _reached(row)
-        if row['reached'] is False or settings.device.type != 'cpu':
+        if row['reached'] is False or settings.profile or settings.device.type != 'cpu':
             row['profile'] = profile(ways, row['ours']['median_s'], threads, settings.device)
         if settings.device.type != 'cpu':
             row['memory'] = _device_memory(ways)
@@ -239,8 +240,12 @@ def sgemm_peak(threads, device=torch.device('cpu'), size=SGEMM):  # noqa: B008 a
 def count_flops(function):
     """Floating-point operations of one call: products, convolutions and attention, forward and backward."""
     from torch.utils.flop_counter import FlopCounterMode
-    with FlopCounterMode(display=False) as counter:
-        function()
+    torch.backends.mkldnn.set_flags(False)  # oneDNN's products are not counted: take torch's own
+    try:
+        with FlopCounterMode(display=False) as counter:
+            function()
+    finally:
+        torch.backends.mkldnn.set_flags(True)
     return float(counter.get_total_flops())
 
 
@@ -254,15 +259,16 @@ def profile(ways, median, threads, device):
     events = profiler.key_averages()
     facts = {'kernels': _top({event.key: event.self_cpu_time_total / 1e6 for event in events}, wall)}
     if device.type != 'cpu':
-        busy = {event.key: event.self_device_time_total / 1e6 for event in events}
+        busy = {event.key: event.self_device_time_total / 1e6 for event in events  # kernels, not what launched or spans them
+                if event.device_type != torch.autograd.DeviceType.CPU and not event.is_user_annotation}
         facts |= {'device_kernels': _top(busy, wall), 'device_idle': max(0.0, 1 - sum(busy.values()) / median)}
     python = cProfile.Profile()
     wall = seconds_of(lambda: python.runcall(ways.ours))
     facts['functions'] = _top({f'{Path(file).name}:{line} {name}': own for (file, line, name), (_, _, own, _, _)
                                in pstats.Stats(python).stats.items()}, wall)
     if ways.flops:
-        peak = sgemm_peak(threads, device)
-        facts |= {'flops': ways.flops, 'peak_flops': peak, 'share_of_limit': ways.flops / median / peak}
+        peak, flops = sgemm_peak(threads, device), ways.flops()
+        facts |= {'flops': flops, 'peak_flops': peak, 'share_of_limit': flops / median / peak}
     return facts
 
 

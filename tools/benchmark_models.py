@@ -18,7 +18,7 @@ from loss.make_loss import make_loss
 from loss.supcontrast import SupConLoss
 from model.make_model_clipreid import make_model
 from solver.make_optimizer_prompt import make_optimizer_1stage, make_optimizer_2stage
-from tools.benchmark_core import Case, Ways, seconds_of
+from tools.benchmark_core import Case, Ways, count_flops, seconds_of
 from utils.runtime import make_runtime
 
 INDIVIDUALS, BATCH = 107, 64  # ATRW's train list; IMS_PER_BATCH of both stages
@@ -89,7 +89,7 @@ def _stage1_step(settings, prompts):
 
     optimizer = make_optimizer_1stage(cfg, model)
     plain_optimizer = torch.optim.Adam(oracle_towers.groups_one_each(make_optimizer_1stage(cfg, plain_model)))
-    yield Ways(ours=ours, plain=plain)
+    yield Ways(ours=ours, plain=plain, flops=lambda: count_flops(ours))
 
 
 @contextlib.contextmanager
@@ -105,7 +105,7 @@ def _texts(settings, individuals):
     def plain():
         with torch.no_grad(), runtime.autocast():
             return torch.cat([oracle_towers.text_features(model, some) for some in everyone.split(BATCH)])
-    yield Ways(ours=ours, plain=plain)
+    yield Ways(ours=ours, plain=plain, flops=lambda: count_flops(ours))
 
 
 def growth_stage1(individuals, settings):
@@ -113,12 +113,14 @@ def growth_stage1(individuals, settings):
     torch.manual_seed(settings.seed)
     runtime, model, cfg = _model(settings, 'ViT', individuals)
     optimizer, contrast, encode = make_optimizer_1stage(cfg, model), SupConLoss(), model.sentence_encoder()
-    images, labels = torch.randn(BATCH, model.classifier_proj.in_features), torch.randint(individuals, (BATCH,))
+    images = torch.randn(BATCH, model.classifier_proj.in_features, device=settings.device)
+    labels = torch.randint(individuals, (BATCH,))
+    target = labels.to(settings.device)
 
     def step():
-        chosen, which = labels.unique(return_inverse=True)
+        chosen, which = (t.to(settings.device) for t in labels.unique(return_inverse=True))
         text = encode(chosen)[which]
-        loss = contrast(images, text, labels, labels) + contrast(text, images, labels, labels)
+        loss = contrast(images, text, target, target) + contrast(text, images, target, target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -136,7 +138,7 @@ def growth_stage1(individuals, settings):
 @contextlib.contextmanager
 def _stage2_step(settings, name, photos):
     steps, reset = _two_ways(settings, name, photos, make_runtime(settings.device.type).autocast)
-    yield Ways(**steps, reset=reset)
+    yield Ways(**steps, reset=reset, flops=lambda: count_flops(steps['ours']))
 
 
 @contextlib.contextmanager
@@ -198,7 +200,7 @@ def _features(settings, name, photos):
     def ours():
         with torch.inference_mode():
             return model(ordered)
-    yield Ways(ours=ours, plain=plain)
+    yield Ways(ours=ours, plain=plain, flops=lambda: count_flops(ours))
 
 
 @contextlib.contextmanager

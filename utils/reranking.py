@@ -270,7 +270,7 @@ def _expand(encoding, neighbours):
     mean = _matrix(row, neighbours.flatten(), encoding.values().new_full(row.shape, 1 / k2), count)
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', message='Sparse CSR tensor support is in beta')  # what the CPU uses inside
-        return torch.sparse.mm(mean, encoding)
+        return torch.sparse.mm(mean, encoding).coalesce()
 
 
 def _matrix(row, column, value, count):

@@ -24,6 +24,11 @@ class Runtime(NamedTuple):
         """To the device; asynchronously where the tensor's memory is pinned."""
         return tensor.to(self.device, non_blocking=True)
 
+    @property
+    def comparing(self):
+        """Where features are compared and ranked: where they are, if that device has the sparse products of re-ranking."""
+        return torch.device('cpu') if self.device.type == 'mps' else self.device
+
     def look_period(self, period):
         """Iterations between looks at the loss: ``period`` on an accelerator, which a look waits for; 1 on the CPU."""
         return 1 if self.device.type == 'cpu' else period
@@ -40,6 +45,8 @@ def make_runtime(device='cuda', amp='auto'):
         'auto' = bf16 on a GPU that has it, else fp16 with gradient scaling; off elsewhere.
     """
     device = _device(device)
+    if device.type == 'cuda':
+        torch.backends.cudnn.allow_tf32 = False  # else convolutions in float32 would keep 10 bits of it: tests, validation
     precision = {'auto': _best_precision(device), 'off': 'fp32'}.get(amp, amp)
     if precision == 'fp16' and device.type != 'cuda':
         raise InputError(f'SOLVER.AMP fp16 needs a CUDA GPU, the device is {device.type}; choose auto, off or bf16')

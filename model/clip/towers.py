@@ -51,7 +51,8 @@ class AttentionPool2d(nn.Module):
     """One query, the mean of all positions, attends to the mean and all positions.
 
     So no key and no value is needed: in every head q · (W x + b) = (Wᵀ q) · x + q · b and Σ a (W x + b) = W (Σ a x) + b,
-    where a sums to 1, and the weights meet one vector a head instead of every position.
+    where a sums to 1, and the weights meet one vector a head instead of every position. The softmax cancels q · b; it stays so
+    that k_proj.bias has a gradient, of 0, and decays like every other weight.
     """
 
     def __init__(self, positions, width, heads, out_width):

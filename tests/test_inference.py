@@ -1,0 +1,106 @@
+"""From photos to distances: each photo once, whatever lists it stands in, and the same distances as list by list."""
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import World
+
+from configs import load_cfg
+from configs.defaults import CHOICES
+from datasets.make_dataloader_clipreid import make_dataloader, make_test_dataloader
+from processor.inference import do_inference, extract_features, validate
+from utils.metrics import rank_metrics
+from utils.reranking import TIES, re_ranking, re_ranking_euclidean
+from utils.runtime import make_runtime
+
+RUNTIME = make_runtime('cpu')
+
+
+class Pixels(torch.nn.Module):
+    """Features that are some of the pixels; counts the photos it sees."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = 0
+
+    def forward(self, images, cam_label=None, view_label=None):
+        self.seen += len(images)
+        return images[:, :, ::4, ::4].flatten(1)
+
+
+@pytest.fixture
+def overlapping(tmp_path, toy_weights):
+    """A config whose gallery holds two thirds of its queries, not in their order, and photos of its own."""
+    world = World(tmp_path, toy_weights)
+    lists = world.folder / 'lists'
+    query, gallery = ((lists / f'{name}.txt').read_text().splitlines() for name in ('query', 'gallery'))
+    (lists / 'query.txt').write_text('\n'.join(query + gallery[:5]))
+    (lists / 'gallery.txt').write_text('\n'.join(gallery[4::-1] + gallery[5:]))
+    return load_cfg(world.yml())
+
+
+def separate_features(test):
+    """Rows of the query list and of the gallery list, each photo read where it is listed."""
+    dataset = test.loader.dataset
+    place = {record.path: index for index, record in enumerate(dataset.records)}
+    with torch.inference_mode():
+        return [Pixels()(torch.stack([dataset[place[record.path]][0] for record in records]))
+                for records in (test.query, test.gallery)]
+
+
+def test_a_test_looks_at_each_photo_once(overlapping):
+    model, test = Pixels(), make_test_dataloader(overlapping)
+    result = do_inference(model, test, RUNTIME)
+    assert model.seen == len({record.path for record in test.query + test.gallery}) < len(test.query) + len(test.gallery)
+    query, gallery = map(F.normalize, separate_features(test))
+    np.testing.assert_allclose(result.distance, 1 - query @ gallery.T, atol=1e-6)
+    assert result.metrics == rank_metrics(result.distance, test.query, test.gallery, test.protocol)
+
+
+@pytest.mark.parametrize('ties', TIES)
+def test_a_re_ranked_test(overlapping, ties):
+    """Copies of a photo tie. By 'index' exactly; by 'reference' as three products are rounded, which is the original's way."""
+    test = make_test_dataloader(overlapping)
+    rerank = {'k1': 5, 'k2': 3, 'lambda_value': 0.3, 'ties': ties}
+    result = do_inference(Pixels(), test, RUNTIME, rerank)
+    query, gallery = map(F.normalize, separate_features(test))
+    q_g, q_q, g_g = query @ gallery.T, query @ query.T, gallery @ gallery.T
+    if ties == 'index':  # one number for all copies of two photos
+        numbers, first = {}, {}
+        places = [first.setdefault(record.path, len(first)) for record in test.query + test.gallery]
+        q, g = places[:len(query)], places[len(query):]
+        for block, rows, columns in ((q_g, q, g), (q_q, q, q), (g_g, g, g)):
+            for i, row in enumerate(rows):
+                for j, column in enumerate(columns):
+                    block[i, j] = numbers.setdefault(frozenset((row, column)), block[i, j].item())
+    expected = re_ranking(q_g, q_q, g_g, **rerank)
+    np.testing.assert_allclose(result.distance, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('normalise', [True, False])
+@pytest.mark.parametrize('rerank', [True, False])
+def test_validation(overlapping, normalise, rerank):
+    test = make_dataloader(overlapping).validation
+    metrics = validate(Pixels(), test, RUNTIME, normalise, rerank)
+    query, gallery = separate_features(test)
+    if normalise:
+        query, gallery = F.normalize(query), F.normalize(gallery)
+    q_g, q_q, g_g = (torch.cdist(a.double(), b.double()).square().float()
+                     for a, b in ((query, gallery), (query, query), (gallery, gallery)))
+    others = len(query) + len(gallery) - 1
+    distance = re_ranking_euclidean(q_g, q_q, g_g, min(50, others), min(15, others)) if rerank else q_g.numpy()
+    assert metrics == pytest.approx(rank_metrics(distance, test.query, test.gallery, test.protocol), abs=1e-6)
+
+
+def test_a_feature_that_is_not_finite_names_its_photo(overlapping):
+    class Damaged(Pixels):
+        def forward(self, images, **_):
+            features = super().forward(images)
+            return features.index_fill(0, torch.tensor(1), float('nan'))
+    loader = make_test_dataloader(overlapping).loader
+    with pytest.raises(Exception, match=loader.dataset.records[1].path):
+        extract_features(Damaged(), loader, RUNTIME)
+
+
+def test_the_config_offers_the_ties_there_are():
+    assert CHOICES['TEST.RERANK_TIES'] == list(TIES)
