@@ -16,8 +16,9 @@ import torch
 from utils.errors import InputError
 from utils.linear import linear
 
-BLOCK = 2 ** 21  # distances that are handled at a time
-PAIRS = 2 ** 19  # pairs of entries of the encodings that are compared at a time
+BLOCK = 2 ** 21  # distances that are handled at a time on the CPU
+PAIRS = 2 ** 19  # pairs of entries of the encodings that are compared at a time on the CPU
+ACCELERATOR = 64  # times that elsewhere: small blocks suit the CPU's cache, an accelerator would wait between them
 TILE = 256  # rows of a matrix that are transposed at a time: what the nearest cache holds
 TIES = ('index', 'reference')
 
@@ -129,7 +130,7 @@ class _Features:
         key = torch.minimum(i, j) * len(self.features) + torch.maximum(i, j)  # each two photos once
         key, which = key.unique(return_inverse=True)
         value = torch.empty(len(key), device=key.device)
-        step = max(1, BLOCK // self.features.shape[1])
+        step = max(1, _room(BLOCK, i) // self.features.shape[1])
         for start in range(0, len(key), step):
             part = key[start:start + step]
             a, b = part // len(self.features), part % len(self.features)
@@ -156,6 +157,10 @@ def _re_rank(photos, k1, k2, lambda_value, ties):
     return result.cpu().numpy()
 
 
+def _room(entries, tensor):
+    return entries if tensor.device.type == 'cpu' else ACCELERATOR * entries
+
+
 def _check(photos, k1, k2, lambda_value, ties):
     if k1 < 1 or k2 < 1:
         raise ValueError(f're-ranking needs k1 >= 1 and k2 >= 1, got {k1} and {k2}')
@@ -176,7 +181,7 @@ def _scan(photos, k1, k, ties):
     result = torch.empty(q, photos.count - q, device=photo.device)
     neighbours = torch.empty(photos.count, k, dtype=torch.long, device=photo.device)
     largest = torch.empty(photos.count, device=photo.device)
-    step = min(total, max(1, BLOCK // photos.count))
+    step = min(total, max(1, _room(BLOCK, photo) // photos.count))
     buffer = torch.empty(step, photos.count, device=photo.device)
     for start in range(0, total, step):
         stop = min(start + step, total)
@@ -231,7 +236,7 @@ def _reciprocal_sets(neighbours, k1):
     own, other = _mutual(near), _mutual(half)
     size = other.sum(1)
     sets = []
-    for rows in torch.arange(count, device=device).split(max(1, BLOCK // (count + near.shape[1] * half.shape[1]))):
+    for rows in torch.arange(count, device=device).split(max(1, _room(BLOCK, near) // (count + near.shape[1] * half.shape[1]))):
         n, j = len(rows), near[rows]
         member = half.index_select(0, j.flatten()).view(n, -1)  # for every j those of its half neighbourhood
         real = other.index_select(0, j.flatten()).view(*j.shape, -1)
@@ -250,7 +255,7 @@ def _mutual(neighbours):
     k = neighbours.shape[1]
     mutual = torch.empty_like(neighbours, dtype=torch.bool)
     neighbours = neighbours.int()  # half the memory to read
-    for rows in torch.arange(len(neighbours), device=neighbours.device).split(max(1, BLOCK // k ** 2)):
+    for rows in torch.arange(len(neighbours), device=neighbours.device).split(max(1, _room(BLOCK, neighbours) // k ** 2)):
         theirs = neighbours.index_select(0, neighbours[rows].flatten()).view(len(rows), k, k)
         mutual[rows] = (theirs == rows[:, None, None]).any(2)
     return mutual
@@ -297,7 +302,7 @@ def _blend_jaccard(result, encoding, lambda_value):
     end = torch.bincount(row, minlength=q).cumsum(0)
     cost = torch.zeros_like(end).index_add_(0, row, size) + g
     start = entry = 0
-    for rows in (cost.cumsum(0) // PAIRS).unique_consecutive(return_counts=True)[1].tolist():
+    for rows in (cost.cumsum(0) // _room(PAIRS, cost)).unique_consecutive(return_counts=True)[1].tolist():
         stop, last = start + rows, int(end[start + rows - 1])
         part = slice(entry, last)
         pair = torch.repeat_interleave(size[part])  # for every pair its entry of the query, and the place of the gallery's
