@@ -14,7 +14,7 @@ from utils.files import TEMPORARY
 
 logger = logging.getLogger('transreid')
 
-STAMP_BYTES = 16  # two int64
+STAMP_BYTES = 24  # three int64
 
 
 def make_caches(folder, limit, wanted):
@@ -42,7 +42,7 @@ class PhotoCache:
     """What ``reading`` makes of the files ``paths``, as far as ``limit`` bytes go; the rest is read each time.
 
     ``cache(path)`` gives uint8 (H, W, 3), to be copied and not to be written to. A photo counts as unchanged while its
-    modification time and size are what they were before it was read; else it is read again. So errors, of a file that
+    times and size are what they were before it was read; else it is read again. So errors, of a file that
     vanished too, are those of ``reading``.
 
     The file is mapped into memory and shared with worker processes, forked or spawned: who reads a photo puts its pixels
@@ -85,7 +85,7 @@ class PhotoCache:
 
     def _map(self, handle):
         memory, count = mmap.mmap(handle, self.nbytes), len(self._slots)
-        self._stamps = np.ndarray((count, 2), np.int64, buffer=memory)
+        self._stamps = np.ndarray((count, 3), np.int64, buffer=memory)
         self._pixels = np.ndarray((count, *self.reading.size, 3), np.uint8, buffer=memory, offset=count * STAMP_BYTES)
 
     def __call__(self, path):
@@ -115,12 +115,15 @@ class PhotoCache:
 
 
 def _stamp(path):
-    """(modification time in ns, bytes + 1) of a file, None where there is none; never (0, 0), which stands for no photo."""
+    """(times of modification and of change in ns, bytes + 1) of a file, None where there is none.
+
+    The time of change cannot be set back, as the other is by `cp -p`. Never all 0, which stands for no photo.
+    """
     try:
         status = os.stat(path)
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size + 1
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size + 1
 
 
 def _allocate(handle, size):

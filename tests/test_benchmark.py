@@ -174,10 +174,15 @@ def test_unknown_row_is_refused(toys, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize('argument', ['--threads', '--rounds', '--photos'])
-def test_nothing_below_one(argument):
-    with pytest.raises(InputError, match='at least 1'):
-        benchmark.main([argument, '0'])
+@pytest.mark.parametrize(('argument', 'least'), [('--threads', 1), ('--rounds', 1), ('--photos', 8), ('--seed', 0)])
+def test_numbers_that_are_too_small(argument, least):
+    with pytest.raises(InputError, match=f'{argument} {least - 1} is not possible; give at least {least}'):
+        benchmark.main([argument, str(least - 1)])
+
+
+def test_an_empty_word_is_refused():
+    with pytest.raises(InputError, match='names no row'):
+        benchmark.main(['--only', ''])
 
 
 def test_too_large_a_difference_fails(toys, tmp_path, capsys):

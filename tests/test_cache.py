@@ -252,3 +252,17 @@ def test_memory_is_used_again_only_when_nobody_holds_it():
     assert len({tensor.data_ptr() for tensor in many}) == 5
     del many
     assert len(buffers._free) == 2
+
+
+def test_a_photo_replaced_with_the_same_size_and_time_is_noticed(folder):
+    """As `cp -p` does: uncompressed, so that the size is the same."""
+    path = str(folder / 'photo.bmp')
+    Image.fromarray(np.full((16, 20, 3), 1, np.uint8)).save(path)
+    cache = make_caches(folder, 1e6, [(TRANSFORM.reading, [path])])[TRANSFORM.reading]
+    cache.reserve()
+    assert (cache(path) == 1).all() and (cache(path) == 1).all()
+    before = os.stat(path)
+    Image.fromarray(np.full((16, 20, 3), 200, np.uint8)).save(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert os.stat(path).st_size == before.st_size
+    assert (cache(path) == 200).all()

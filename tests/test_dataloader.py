@@ -18,6 +18,7 @@ from datasets import make_dataloader_clipreid as doors
 from datasets import transforms
 from datasets.animal import load_animals, load_test
 from datasets.bases import ImageDataset, ImageLoader
+from datasets.cache import STAMP_BYTES
 from datasets.records import Counts, Record
 from datasets.transforms import make_test_transform, read_image
 from utils.errors import InputError
@@ -160,7 +161,7 @@ def test_training_decodes_no_photo_twice(cfg, tmp_path, monkeypatch, size_test, 
 
 
 def test_a_full_cache_goes_to_stage_2_first(cfg, caplog):
-    slot = 16 + 16 * 8 * 3
+    slot = STAMP_BYTES + 16 * 8 * 3
     cfg.INPUT.SIZE_TEST, cfg.DATALOADER.CACHE_GB = [16, 8], 9.5 * slot / 1e9
     loaders = doors.make_dataloader(cfg)
     assert loaders.train_loader_stage2.dataset.cache.nbytes == 7 * slot

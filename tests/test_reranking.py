@@ -357,7 +357,8 @@ def test_blocks_are_checked():
 @pytest.mark.parametrize('features, query, gallery, message', [
     (np.ones(3), [0], [1], r'got \(3,\), \(1,\), \(1,\)'), (np.ones((3, 2)), [], [1], 'none empty'),
     (np.ones((3, 2)), [0], [[1]], r'\(1, 1\)'), (np.ones((3, 2)), [0, 3], [1], 'integers of 0 … 2'),
-    (np.ones((3, 2)), [-1], [1], 'integers of 0 … 2'), (np.ones((3, 2)), [0.5], [1], 'integers of 0 … 2')])
+    (np.ones((3, 2)), [-1], [1], 'integers of 0 … 2'), (np.ones((3, 2)), [0.5], [1], 'must be integers, got'),
+    (np.ones((3, 2)), [True], [1], 'must be integers, got'), (np.ones((3, 0)), [0], [1], 'none empty')])
 def test_features_are_checked(features, query, gallery, message):
     with pytest.raises(ValueError, match=message):
         re_rank_features(features, query, gallery, k1=1, k2=1)

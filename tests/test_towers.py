@@ -185,6 +185,14 @@ def test_linear_takes_tensors_with_gaps():
     torch.testing.assert_close(weight.grad, x.detach().sum(0).expand(64, -1), rtol=1e-4, atol=1e-4)
 
 
+def test_linear_of_a_single_vector_and_of_what_does_not_fit():
+    x, weight = torch.randn(2048, requires_grad=True), torch.randn(1024, 2048)
+    linear(x, weight).sum().backward()
+    torch.testing.assert_close(x.grad, weight.sum(0), rtol=1e-4, atol=1e-4)
+    with pytest.raises(RuntimeError, match='cannot be multiplied'):
+        linear(torch.randn(64, 2047), weight)
+
+
 def test_linear_has_a_way_for_everything_else(monkeypatch):
     x, weight = torch.randn(300, 128), torch.randn(64, 128)
     expected = F.linear(x, weight)

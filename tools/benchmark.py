@@ -79,9 +79,12 @@ def parse(argv):
     parser.add_argument('--out', default=str(ROOT / 'benchmarks'), help='folder for the JSON')
     args = parser.parse_args(argv)
     args.threads = args.threads or ([1] if args.quick else [1, 2])
-    for name, number in (('threads', min(args.threads)), ('rounds', args.rounds), ('photos', args.photos)):
-        if number is not None and number < 1:
-            raise InputError(f'--{name} {number} is not possible; give at least 1')
+    least = {'threads': (min(args.threads), 1), 'rounds': (args.rounds, 1), 'photos': (args.photos, 8), 'seed': (args.seed, 0)}
+    for name, (number, smallest) in least.items():
+        if number is not None and number < smallest:
+            raise InputError(f'--{name} {number} is not possible; give at least {smallest}')
+    if '' in args.only:
+        raise InputError('--only: an empty word names no row; --list names them')
     return args
 
 

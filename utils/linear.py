@@ -22,9 +22,9 @@ class Linear(nn.Linear):
 
 def linear(x, weight, bias=None):
     """x (…, K), weight (N, K), bias (N,) -> x · weightᵀ + bias (…, N). Can be differentiated once."""
-    if (x.device.type == 'cpu' and x.dtype == weight.dtype == torch.float32 and x.numel() * len(weight) >= SMALL
-            and torch.backends.mkldnn.enabled and not torch.is_autocast_enabled('cpu') and not torch.compiler.is_compiling()
-            and _usable()):
+    here = x.device.type == 'cpu' and x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled('cpu')
+    fits = x.ndim > 1 and x.shape[-1] == weight.shape[1] and x.numel() * len(weight) >= SMALL
+    if here and fits and torch.backends.mkldnn.enabled and not torch.compiler.is_compiling() and _usable():
         return _OneDNN.apply(x, weight, bias)
     return F.linear(x, weight, bias)
 

@@ -110,11 +110,13 @@ class _Features:
             raise ValueError(f"metric '{metric}' is neither 'cosine' nor 'euclidean'")
         features = torch.as_tensor(features).float()
         query, gallery = (torch.as_tensor(index, device=features.device) for index in (query_index, gallery_index))
-        if features.ndim != 2 or query.ndim != 1 or gallery.ndim != 1 or not len(query) or not len(gallery):
+        if features.ndim != 2 or query.ndim != 1 or gallery.ndim != 1 or not all(map(torch.numel, (features, query, gallery))):
             raise ValueError('features (U, D), query_index (Q,) and gallery_index (G,) are needed, none empty; '
                              f'got {tuple(features.shape)}, {tuple(query.shape)}, {tuple(gallery.shape)}')
-        index = torch.cat([query, gallery])
-        if index.is_floating_point() or index.min() < 0 or index.max() >= len(features):
+        if query.is_floating_point() or gallery.is_floating_point() or torch.bool in (query.dtype, gallery.dtype):
+            raise ValueError(f'query_index and gallery_index must be integers, got {query.dtype} and {gallery.dtype}')
+        index = torch.cat([query.long(), gallery.long()])
+        if index.min() < 0 or index.max() >= len(features):
             raise ValueError(f'query_index and gallery_index must be integers of 0 … {len(features) - 1}')
         used, self.photo = index.unique(return_inverse=True)
         self.features = features if len(used) == len(features) else features[used]
