@@ -14,7 +14,7 @@ from datasets.buffers import Buffers
 from utils.errors import InputError
 
 AREA = (0.02, 1 / 3)  # of the photo, that an erased box may cover
-CHUNK = 8  # photos that the CPU works on at once: as much as its cache holds
+CHUNK = 4  # photos that the CPU works on at once: as much as its cache holds
 LOG_ASPECT = torch.log(torch.tensor((0.3, 1 / 0.3))).tolist()  # of the box, height / width
 IMAGES, WORK = Buffers(), Buffers()
 

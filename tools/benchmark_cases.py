@@ -108,9 +108,7 @@ def rerank_cases(settings):
         Case('rerank-10000', 're-ranking, N = 10,000', functools.partial(rerank_given, settings, *large), goal=12,
              threaded=False, **memory),
         Case('rerank-features-3528', 'the same with the products of the features', functools.partial(rerank, settings, *tiger),
-             threaded=False),
-        Case('rerank-features-10000', 'the same with the products of the features', functools.partial(rerank, settings, *large),
-             threaded=False, rounds=3),
+             threaded=False),  # larger ones: --growth
     ]
 
 
