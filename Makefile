@@ -9,7 +9,7 @@ READY := $(VENV)/.installed
 .PHONY: help demo test lint benchmark
 
 help:
-	@echo 'make demo   draw animals, train both stages, test and re-rank: a table and a picture in a few minutes, no data needed'
+	@echo 'make demo   draw animals, train both stages, test and re-rank: a table and a picture in half a minute, no data needed'
 	@echo 'make test   run the tests'
 	@echo 'make lint   check the style'
 	@echo 'make benchmark   time every shortcut against its plain formulation: a table in a quarter of an hour; ARGS=--quick in two minutes'
