@@ -47,7 +47,7 @@ def main(argv=None):
         return None
     out = Path(make_output_dir(args.out))
     start = time.perf_counter()
-    result = {'machine': machine(settings), 'settings': vars(args)}
+    result = {'machine': machine(settings), 'settings': {name: value for name, value in vars(args).items() if name != 'out'}}
     if args.growth:
         result['growth'] = benchmark_growth.measure(settings)
         path = out / f'{"-".join(["growth", *[args.device] * (args.device != "cpu"), *["quick"] * args.quick])}.json'
