@@ -23,7 +23,8 @@ _C.MODEL.ID_LOSS_WEIGHT = 1.0  # weight of the ID loss, summed over two classifi
 _C.MODEL.TRIPLET_LOSS_WEIGHT = 1.0  # weight of the triplet loss, summed over three features
 _C.MODEL.I2T_LOSS_WEIGHT = 1.0  # weight of the image-to-text cross entropy
 _C.MODEL.METRIC_LOSS_TYPE = 'triplet'  # 'triplet', 'triplet_center' or 'center'
-_C.MODEL.DIST_TRAIN = False  # several processes (torchrun)
+_C.MODEL.DIST_TRAIN = False  # True = several processes: torchrun --nproc_per_node N train_clipreid.py …
+_C.MODEL.SYNC_BN = False  # True = a ResNet's batch norms see the photos of all processes, not only their own
 _C.MODEL.NO_MARGIN = False  # True = soft-margin triplet, SOLVER.MARGIN is then not used
 _C.MODEL.IF_LABELSMOOTH = 'on'  # 'on' = label smoothing of 0.1 in ID and image-to-text losses
 _C.MODEL.COS_LAYER = False  # (only False)
@@ -62,6 +63,7 @@ _C.DATASETS.GALLERY_LIST = ''
 _C.DATASETS.PROTOCOL = ''  # how a test is judged, see datasets/protocols.py; '' = by SPECIES
 _C.DATASETS.GROUND_TRUTH = ''  # ATRW's json (tiger); '' = gt_test_plain.json in LIST_DIR
 _C.DATASETS.SKIP_MISSING = False  # True = go on without listed photos that are not there
+_C.DATASETS.ALLOW_OUTSIDE = False  # True = lists may name photos outside their folder: absolute paths, '..', links
 
 _C.DATALOADER = CN()
 _C.DATALOADER.NUM_WORKERS = 8  # processes that decode photos
@@ -74,6 +76,11 @@ _C.SOLVER = CN()
 _C.SOLVER.SEED = 1234
 _C.SOLVER.MARGIN = 0.3  # of the triplet loss, in units of distance
 _C.SOLVER.AMP = 'auto'  # mixed precision: 'auto' (bf16 or fp16 as the GPU has it, off on the CPU), 'off', 'fp16', 'bf16'
+_C.SOLVER.DETERMINISTIC = False  # True = torch's deterministic kernels only: the same weights each time on a GPU too, slower
+_C.SOLVER.RESUME = ''  # 'auto' (as --resume) = go on where OUTPUT_DIR's run ended, or start it; a path = go on from that state
+_C.SOLVER.RESUME_PERIOD = 1  # epochs from one resumable state to the next; only the newest is kept
+_C.SOLVER.CHECKPOINT_MINUTES = 0.0  # minutes between resumable states within an epoch; 0 = none
+_C.SOLVER.CHECKPOINT_FORMAT = 'pth'  # of checkpoints: 'pth' or 'safetensors'
 
 
 def _stage():
@@ -147,9 +154,9 @@ CHOICES = {
     'MODEL.METRIC_LOSS_TYPE': ['triplet', 'triplet_center', 'center'],
     'MODEL.IF_LABELSMOOTH': ['on', 'off'],
     'MODEL.COS_LAYER': [False],
-    'MODEL.DIST_TRAIN': [False],  # several processes are not built yet
     'DATALOADER.SAMPLER': ['softmax', 'softmax_triplet'],
     'SOLVER.AMP': ['auto', 'off', 'fp16', 'bf16'],
+    'SOLVER.CHECKPOINT_FORMAT': ['pth', 'safetensors'],
     'SOLVER.STAGE1.WARMUP_METHOD': ['linear', 'constant'],
     'SOLVER.STAGE2.WARMUP_METHOD': ['linear', 'constant'],
     'TEST.NECK_FEAT': ['before', 'after'],
