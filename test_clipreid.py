@@ -1,5 +1,6 @@
 """Test: python test_clipreid.py --config_file configs/yak/cnn_clipreid.yml TEST.WEIGHT ./output/yak/cnn/RN50_80.pth"""
 import argparse
+import contextlib
 import logging
 import sys
 
@@ -25,25 +26,46 @@ def run(argv, description, name, always_rerank=False):
 def judge(cfg, config_file, name, always_rerank):
     """Test TEST.WEIGHT as ``cfg`` says; the other arguments are those of :func:`run`."""
     # here and not above: --help and a wrong key need no PyTorch, which takes seconds to load
-    from datasets.make_dataloader_clipreid import make_test_dataloader
-    from model.make_model_clipreid import make_test_model
-    from processor.inference import do_inference, report
-    from utils.files import keep_earlier, make_output_dir, sha256_file, write_json
-    from utils.logger import close_logger, log_to_file, setup_logger
-    from utils.run import log_run
-    from utils.runtime import make_runtime, seed_everything, wants_pinned_memory
+    from utils.logger import close_logger, setup_logger
+    from utils.processes import several_processes
+    from utils.runtime import explained, process_backend
 
     setup_logger()
     logger = logging.getLogger('transreid.test')
     try:
-        output_dir = make_output_dir(cfg.OUTPUT_DIR)
-        runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP)
+        with several_processes(cfg.MODEL.DIST_TRAIN, process_backend(cfg.MODEL.DEVICE)) as processes, \
+                explained('TEST.IMS_PER_BATCH'):
+            if not processes.main:
+                setup_logger(quiet=True)
+            return _judge(cfg, config_file, name, always_rerank, processes, logger)
+    except InputError as error:
+        logger.error('%s', error)
+        raise
+    finally:
+        close_logger()
+
+
+def _judge(cfg, config_file, name, always_rerank, processes, logger):
+    from datasets.make_dataloader_clipreid import make_test_dataloader
+    from model.make_model_clipreid import make_test_model
+    from processor.inference import do_inference, report
+    from utils.files import keep_earlier, make_output_dir, sha256_file, write_json
+    from utils.lock import output_lock
+    from utils.logger import log_to_file
+    from utils.run import log_run
+    from utils.runtime import make_runtime, seed_everything, wants_pinned_memory
+
+    output_dir = make_output_dir(cfg.OUTPUT_DIR)
+    # a training may be at work here, another test may not: it would write the same files
+    with output_lock(output_dir, 'test') if processes.main else contextlib.nullcontext():
+        runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP, cfg.SOLVER.DETERMINISTIC, processes)
         seed_everything(cfg.SOLVER.SEED)
         about = log_run(cfg, runtime, logger)
         model = make_test_model(cfg).to(runtime.device)
-        test = make_test_dataloader(cfg, pin_memory=wants_pinned_memory(runtime.device), device=runtime.device)
+        test = make_test_dataloader(cfg, wants_pinned_memory(runtime.device), processes, runtime.device)
         _check_side(model, test)
-        log_to_file(output_dir, f'{name}_log.txt')
+        if processes.main:
+            log_to_file(output_dir, f'{name}_log.txt')
         logger.info('Protocol %s: %s', test.protocol.name, test.protocol.text)
 
         rerank = None
@@ -53,23 +75,20 @@ def judge(cfg, config_file, name, always_rerank):
             logger.info('k-reciprocal re-ranking: %s', rerank)
         result = do_inference(model, test, runtime, rerank)
         report(result.metrics, logger)
+        if not processes.main:
+            return result.metrics
 
         for earlier in ('results.json', 'ranked_lists.png'):
             keep_earlier(output_dir / earlier)
         write_json(output_dir / 'results.json', {
             'metrics': result.metrics, 'protocol': test.protocol.name, 'protocol_text': test.protocol.text,
             're_ranking': rerank, 'checkpoint': str(cfg.TEST.WEIGHT), 'checkpoint_sha256': sha256_file(cfg.TEST.WEIGHT),
-            'counts': _counts(test), **about, 'config_file': config_file, 'config': flatten(cfg)})
+            'counts': _counts(test), 'data': test.fingerprints, **about, 'config_file': config_file, 'config': flatten(cfg)})
         picture = output_dir / 'ranked_lists.png'
         _draw(picture, test, result, f'{cfg.DATASETS.SPECIES}: first photos for a dozen queries, '
                                      f'{"re-ranked, " if rerank else ""}green = right individual')
         logger.info('Results: %s, picture: %s', output_dir / 'results.json', picture)
         return result.metrics
-    except InputError as error:
-        logger.error('%s', error)
-        raise
-    finally:
-        close_logger()
 
 
 def _check_side(model, test):

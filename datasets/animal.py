@@ -55,16 +55,16 @@ def load_animals(cfg):
     val_file = list_file(data.VAL_LIST or defaults[1], data.LIST_DIR)
     if not train_file:
         raise InputError(_no_list(data.SPECIES, 'train', 'DATASETS.TRAIN_LIST (and VAL_LIST)', TRAINING_LISTS))
-    train = read_list(train_file)
+    train = read_list(train_file, data.ALLOW_OUTSIDE)
     check_contiguous(train, train_file)
-    query = read_list(val_file) if val_file else []
+    query = read_list(val_file, data.ALLOW_OUTSIDE) if val_file else []
     labels = {record.pid for record in train}
     strangers = sorted({record.pid for record in query} - labels)
     if strangers:
         logger.warning('%s: %d individuals are not in the train list (%s): they can have no match in validation',
                        val_file, len(strangers), ', '.join(map(str, strangers[:3])))
-    where = {'root': os.path.join(data.ROOT_DIR, data.DATA_DIR), 'skip_missing': data.SKIP_MISSING,
-             'key': 'DATASETS.ROOT_DIR/DATA_DIR'}
+    where = {'root': train_root(cfg), 'skip_missing': data.SKIP_MISSING,
+             'key': 'DATASETS.ROOT_DIR/DATA_DIR', 'allow_outside': data.ALLOW_OUTSIDE}
     train = locate(train, what=train_file, **where)
     query = locate(query, what=val_file, **where)
     if len({record.pid for record in train}) < 2:
@@ -90,15 +90,21 @@ def load_test(cfg):
     if not query_file:
         raise InputError(_no_list(data.SPECIES, 'test', 'DATASETS.QUERY_LIST (and GALLERY_LIST)', TEST_LISTS))
     files = dict.fromkeys((query_file, gallery_file))
-    splits = {file: read_list(file) for file in files}
+    splits = {file: read_list(file, data.ALLOW_OUTSIDE) for file in files}
     protocol = resolve_protocol(data.PROTOCOL, data.SPECIES, splits[query_file], splits[gallery_file])
     if protocol.ground_truth:
         truth_file = list_file(data.GROUND_TRUTH or protocol.ground_truth, data.LIST_DIR)
         truth = read_atrw(truth_file)
         splits = {file: attach_atrw(records, truth, truth_file) for file, records in splits.items()}
     splits = {file: locate(records, root=data.TEST_ROOT_DIR, skip_missing=data.SKIP_MISSING, what=file,
-                           key='DATASETS.TEST_ROOT_DIR') for file, records in splits.items()}
+                           key='DATASETS.TEST_ROOT_DIR', allow_outside=data.ALLOW_OUTSIDE)
+              for file, records in splits.items()}
     return splits[query_file], splits[gallery_file], protocol
+
+
+def train_root(cfg):
+    """Folder of the train and validation photos."""
+    return os.path.join(cfg.DATASETS.ROOT_DIR, cfg.DATASETS.DATA_DIR)
 
 
 def list_file(name, list_dir):

@@ -1,4 +1,6 @@
 """Records as samples and batches of a DataLoader."""
+import signal
+import threading
 from typing import NamedTuple
 
 import torch
@@ -9,6 +11,7 @@ from datasets.transforms import Draws
 from utils.errors import InputError
 
 PIXELS = Buffers()
+GRACE = 10  # seconds
 
 
 class RawBatch(NamedTuple):
@@ -87,7 +90,7 @@ class ImageLoader(DataLoader):
 
     def __init__(self, dataset, device=None, **options):
         self.device = torch.device(device or 'cpu')
-        super().__init__(dataset, collate_fn=_as_it_is, **options)
+        super().__init__(dataset, collate_fn=_as_it_is, worker_init_fn=_outlive_the_signal, **options)
 
     def __iter__(self):
         if self.dataset.cache:
@@ -101,3 +104,12 @@ class ImageLoader(DataLoader):
 
 def _as_it_is(batch):
     return batch
+
+
+def _outlive_the_signal(worker):
+    """SIGTERM is often sent to all processes at once. A worker then serves for some seconds more, so that the training can
+    finish its iteration; Ctrl-C is left to the training alone."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if hasattr(signal, 'alarm'):
+            signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))  # SIGALRM ends it

@@ -10,7 +10,7 @@ from multiprocessing.context import get_spawning_popen
 
 import numpy as np
 
-from utils.files import TEMPORARY
+from utils.files import temporary_name
 
 logger = logging.getLogger('transreid')
 
@@ -72,8 +72,7 @@ class PhotoCache:
             return
         logger.info('Decoded photos are kept at %s: %.1f GB (DATALOADER.CACHE_GB)', self.folder, self.nbytes / 1e9)
         try:
-            prefix = f'{TEMPORARY}{os.getpid()}-photos-'
-            with tempfile.TemporaryFile(dir=self.folder, prefix=prefix, suffix='.u8') as file:
+            with tempfile.TemporaryFile(dir=self.folder, prefix=temporary_name('photos')) as file:
                 _allocate(file.fileno(), self.nbytes)
                 self._map(file.fileno())
                 self._handle = os.dup(file.fileno())

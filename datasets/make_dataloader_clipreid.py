@@ -4,14 +4,15 @@ from typing import NamedTuple
 
 import torch
 
-from datasets.animal import load_animals, load_test
+from datasets.animal import load_animals, load_test, train_root
 from datasets.bases import ImageDataset, ImageLoader
 from datasets.cache import make_caches
 from datasets.protocols import Protocol, check_protocol, market_protocol
-from datasets.records import counts_table
+from datasets.records import counts_table, fingerprint
 from datasets.sampler import EpochBatches, RandomIdentitySampler, ShuffleSampler
 from datasets.transforms import make_test_transform, make_train_transform
 from utils.errors import InputError
+from utils.processes import SINGLE
 
 logger = logging.getLogger('transreid')
 
@@ -23,6 +24,7 @@ class TestSet(NamedTuple):
     query, gallery: lists of records. protocol: how rankings are judged.
     query_index (Q,), gallery_index (G,): int64, where the loader has the photos of the two lists; with the features
     (N, D) of all its photos, ``features[query_index]`` are those of the queries.
+    fingerprints: of the splits, see ``datasets.records.fingerprint``.
     """
     loader: ImageLoader
     query: list
@@ -30,6 +32,7 @@ class TestSet(NamedTuple):
     protocol: Protocol
     query_index: torch.Tensor
     gallery_index: torch.Tensor
+    fingerprints: dict
 
 
 class Loaders(NamedTuple):
@@ -41,7 +44,10 @@ class Loaders(NamedTuple):
     num_classes: individuals of the train list. camera_num, view_num: >= 1.
     validation: its ``TestSet``, or None. Market-style, without the camera filter where there is a single camera.
 
-    The records behind a loader are ``loader.dataset.records``.
+    fingerprints: of the splits 'train' and 'val', see ``datasets.records.fingerprint``.
+
+    The records behind a loader are ``loader.dataset.records``. Of several processes each has its part of every batch of
+    stage 2, and its shard of the photos of the other loaders.
     """
     train_loader_stage2: ImageLoader
     train_loader_stage1: ImageLoader
@@ -51,12 +57,13 @@ class Loaders(NamedTuple):
     camera_num: int
     view_num: int
     validation: TestSet | None
+    fingerprints: dict
 
 
-def make_dataloader(cfg, pin_memory=False, rank=0, world_size=1, device=None):
+def make_dataloader(cfg, pin_memory=False, processes=SINGLE, device=None):
     """Read the training lists, check everything, and return ``Loaders``. Raises ``InputError``.
 
-    pin_memory: page-locked batches, for training on an accelerator. rank, world_size: of multi-process training.
+    pin_memory: page-locked batches, for training on an accelerator. processes: that share the work.
     device: where the batches are wanted, default the CPU. Decoded photos are kept in OUTPUT_DIR as far as
     DATALOADER.CACHE_GB goes; OUTPUT_DIR '' keeps none.
     """
@@ -79,32 +86,38 @@ def make_dataloader(cfg, pin_memory=False, rank=0, world_size=1, device=None):
     wanted = [(random.reading, [record.path for record in animals.train])]
     if animals.query:  # the train photos are in the gallery: stage 1 finds them here where both sizes are the same
         wanted.append((test.reading, [record.path for record in animals.query + animals.gallery]))
-    caches = make_caches(cfg.OUTPUT_DIR, cfg.DATALOADER.CACHE_GB * 1e9, wanted)
+    caches = make_caches(cfg.OUTPUT_DIR, cfg.DATALOADER.CACHE_GB * 1e9 / processes.local_world_size, wanted)
 
     def dataset(records, transform):
         return ImageDataset(records, transform, cache=caches.get(transform.reading))
 
+    fingerprints = {name: fingerprint(split, train_root(cfg))
+                    for name, split in (('train', animals.train), ('val', animals.query)) if split}
     options = loader_options(cfg, pin_memory, device)
-    batches = make_batches(cfg, [record.pid for record in animals.train], rank, world_size)
+    batches = make_batches(cfg, [record.pid for record in animals.train], processes)
     stage2 = ImageLoader(dataset(animals.train, random), batch_sampler=batches, **options)
     stage1 = ImageLoader(dataset(animals.train, plain), batch_size=cfg.SOLVER.STAGE1.IMS_PER_BATCH,
+                         sampler=processes.shard(len(animals.train), cfg.SOLVER.STAGE1.IMS_PER_BATCH),
                          **options | {'persistent_workers': False})  # gone over once
     validation = None
     if animals.query:
         photos, query_index, gallery_index = each_once(animals.query, animals.gallery)
-        loader = ImageLoader(dataset(photos, test), batch_size=cfg.TEST.IMS_PER_BATCH, **options)
-        validation = TestSet(loader, animals.query, animals.gallery, market_protocol(photos), query_index, gallery_index)
+        loader = ImageLoader(dataset(photos, test), batch_size=cfg.TEST.IMS_PER_BATCH,
+                             sampler=processes.shard(len(photos), cfg.TEST.IMS_PER_BATCH), **options)
+        validation = TestSet(loader, animals.query, animals.gallery, market_protocol(photos), query_index, gallery_index,
+                             fingerprints)
     counts = animals.counts.values()
     return Loaders(train_loader_stage2=stage2, train_loader_stage1=stage1,
                    val_loader=validation.loader if validation else None, num_query=len(animals.query),
                    num_classes=animals.num_classes, camera_num=max(split.cameras for split in counts),
-                   view_num=max(split.views for split in counts), validation=validation)
+                   view_num=max(split.views for split in counts), validation=validation,
+                   fingerprints=fingerprints)
 
 
-def make_test_dataloader(cfg, pin_memory=False, device=None):
+def make_test_dataloader(cfg, pin_memory=False, processes=SINGLE, device=None):
     """Read the test lists, check everything, and return a ``TestSet``. Raises ``InputError``.
 
-    pin_memory, device: as in ``make_dataloader``. Photos are read once, so none is kept.
+    pin_memory, processes, device: as in ``make_dataloader``. Photos are read once, so none is kept.
     """
     check_name(cfg)
     query, gallery, protocol = load_test(cfg)
@@ -112,8 +125,11 @@ def make_test_dataloader(cfg, pin_memory=False, device=None):
     transform = make_test_transform(size=cfg.INPUT.SIZE_TEST, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD)
     photos, query_index, gallery_index = each_once(query, gallery)
     loader = ImageLoader(ImageDataset(photos, transform), batch_size=cfg.TEST.IMS_PER_BATCH,
+                         sampler=processes.shard(len(photos), cfg.TEST.IMS_PER_BATCH),
                          **loader_options(cfg, pin_memory, device))
-    return TestSet(loader, query, gallery, protocol, query_index, gallery_index)
+    fingerprints = {name: fingerprint(split, cfg.DATASETS.TEST_ROOT_DIR)
+                    for name, split in (('query', query), ('gallery', gallery))}
+    return TestSet(loader, query, gallery, protocol, query_index, gallery_index, fingerprints)
 
 
 def each_once(query, gallery):
@@ -133,10 +149,10 @@ def each_once(query, gallery):
     return records, query_index, gallery_index
 
 
-def make_batches(cfg, labels, rank, world_size):
+def make_batches(cfg, labels, processes):
     """Stage 2's batch sampler by DATALOADER.SAMPLER: 'softmax_triplet' (P x K) or 'softmax' (shuffled)."""
     batch_size, seed, instances = cfg.SOLVER.STAGE2.IMS_PER_BATCH, cfg.SOLVER.SEED, cfg.DATALOADER.NUM_INSTANCE
-    share = {'batch_size': batch_size, 'seed': seed, 'rank': rank, 'world_size': world_size}
+    share = {'batch_size': batch_size, 'seed': seed, 'rank': processes.rank, 'world_size': processes.world_size}
     if cfg.DATALOADER.SAMPLER == 'softmax_triplet':
         sampler = RandomIdentitySampler(labels, batch_size=batch_size, num_instances=instances, seed=seed)
         return EpochBatches(sampler, group=instances, **share)

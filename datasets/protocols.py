@@ -2,8 +2,10 @@
 import json
 import logging
 import os
+import reprlib
 from dataclasses import dataclass, replace
 
+from datasets.records import read_file
 from utils.errors import InputError
 
 logger = logging.getLogger('transreid')
@@ -101,15 +103,11 @@ def read_atrw(path):
 
     Returns a dict of imgid to (entityid, group, frame). Raises ``InputError``.
     """
+    content = read_file(path, 'ground truth', f"{path}: no such file; the tiger test needs ATRW's ground truth: put it there, "
+                        "set DATASETS.GROUND_TRUTH, or DATASETS.PROTOCOL 'query_in_gallery' to do without")
     try:
-        with open(path, encoding='utf-8') as file:
-            entries = json.load(file)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; the tiger test needs ATRW's ground truth: put it there, set "
-                         "DATASETS.GROUND_TRUTH, or DATASETS.PROTOCOL 'query_in_gallery' to do without") from None
-    except OSError as error:
-        raise InputError(f'{path}: the ground truth cannot be read ({error.strerror})') from None
-    except ValueError as error:
+        entries = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: the ground truth is not JSON ({error}); it should be ATRW's gt_test_plain.json") \
             from None
     if not isinstance(entries, list) or not entries:
@@ -126,10 +124,11 @@ def read_atrw(path):
 def _parse_atrw(entry, where):
     fields = ('imgid', 'entityid', 'query', 'frame')
     imgid, entity, group, frame = (entry.get(field) for field in fields) if isinstance(entry, dict) else [None] * 4
-    whole = isinstance(frame, list) and len(frame) == 3 and all(type(number) is int for number in frame)
-    if type(imgid) is not int or type(entity) is not int or group not in ('sing', 'multi') or not whole:
+    numbers = [imgid, entity, *(frame if isinstance(frame, list) else [])]
+    whole = len(numbers) == 5 and all(type(number) is int and abs(number) < 2 ** 63 for number in numbers)
+    if not whole or group not in ('sing', 'multi'):
         raise InputError(f"{where}: expected {{imgid: integer, entityid: integer, query: 'sing' or 'multi', frame: "
-                         f'[a, b, n]}}, got {str(entry)[:100]}')
+                         f'[a, b, n]}}, got {reprlib.repr(entry)[:100]}')
     return imgid, entity, group, tuple(frame)
 
 

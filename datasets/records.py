@@ -1,4 +1,6 @@
 """Photos as records: what a list line becomes, how lists are read, and where their photos are."""
+import hashlib
+import json
 import logging
 import os
 import re
@@ -14,7 +16,11 @@ logger = logging.getLogger('transreid')
 
 # The path ends with the last column that has a file extension (so it may hold blanks), else it is the first column.
 LINE = re.compile(r'(.*\.[A-Za-z]\w*|\S+)((?:\s+\S+)*)')
-INTEGER = re.compile(r'[+-]?[0-9]+')
+INTEGER = re.compile(r'[+-]?[0-9]{1,18}')  # fits int64
+CONTROL = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029]')
+MAX_BYTES = 10 ** 8  # of a list: a million photos and more
+MAX_LINE = 1000  # characters
+OUTSIDE = 'keep photos below the folder, or set DATASETS.ALLOW_OUTSIDE True if you trust the list'
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,52 +71,79 @@ def counts_table(splits):
     return '\n'.join(lines)
 
 
-def read_list(path):
+def read_list(path, allow_outside=False):
     """Read a split: one photo a line, ``relative/path.jpg label [side]``.
 
     Columns are separated by blanks of any kind, blank lines are skipped, the text is UTF-8 with or without BOM. A path
-    may hold blanks when its last part has a file extension. The label is an integer >= 0 (the original took floats:
-    ``3.0`` is refused here); the side is 0 (left) or 1 (right) and becomes the record's view.
+    may hold blanks when its last part has a file extension, its folders are separated by '/', and it stays below
+    the folder that it is relative to unless ``allow_outside`` (then it may be absolute too). The label is an integer >= 0 (the
+    original took floats: ``3.0`` is refused here); the side is 0 (left) or 1 (right) and becomes the record's view.
 
     Returns a list of ``Record`` with the paths as listed. Raises ``InputError`` (``file:line: …``).
     """
+    content = read_file(path, 'list', f'{path}: no such list; check DATASETS.LIST_DIR and the DATASETS.*_LIST keys')
+    try:
+        lines = re.split(r'\r\n|\r|\n', content.decode('utf-8-sig'))
+    except UnicodeDecodeError as error:
+        number = content.count(b'\n', 0, error.start) + 1
+        raise InputError(f'{path}:{number}: not UTF-8 text; save the list as UTF-8') from None
     records = []
-    for number, line in enumerate(_read_lines(path), start=1):
+    for number, line in enumerate(lines, start=1):
         if line.strip():
-            records.append(_parse(line.strip(), where=f'{path}:{number}'))
+            records.append(_parse(line.strip(), f'{path}:{number}', allow_outside))
     if not records:
         raise InputError(f"{path}: the list is empty; write one photo a line: 'path label [side]'")
     return records
 
 
-def _read_lines(path):
+def read_file(path, what, missing):
+    """The bytes of a file that the user names. ``InputError``: ``missing`` where there is none; a folder, pipe or device (which
+    could be waited for without end); more than 100 MB. what: its kind, for messages."""
     try:
+        if not os.path.isfile(path):
+            os.stat(path)  # says why not
+            raise InputError(f'{path}: the {what} cannot be read (a folder, pipe or device); give the path of a file')
         with open(path, 'rb') as file:
-            content = file.read()
+            content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise InputError(f'{path}: no such list; check DATASETS.LIST_DIR and the DATASETS.*_LIST keys') from None
-    except OSError as error:
-        raise InputError(f'{path}: the list cannot be read ({error.strerror})') from None
-    try:
-        return re.split(r'\r\n|\r|\n', content.decode('utf-8-sig'))
-    except UnicodeDecodeError as error:
-        number = content.count(b'\n', 0, error.start) + 1
-        raise InputError(f'{path}:{number}: not UTF-8 text; save the list as UTF-8') from None
+        raise InputError(missing) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise InputError(f'{path}: the {what} cannot be read ({getattr(error, "strerror", None) or error})') from None
+    if len(content) > MAX_BYTES:
+        raise InputError(f'{path}: the {what} is larger than {MAX_BYTES // 10 ** 6} MB; is it the right file?')
+    return content
 
 
-def _parse(line, where):
+def _parse(line, where, allow_outside):
+    if len(line) > MAX_LINE:
+        raise InputError(f"{where}: a line of {len(line)} characters; write one photo a line: 'path label [side]'")
     match = LINE.fullmatch(line)
     columns = match.group(2).split() if match else []
     if len(columns) not in (1, 2):
-        raise InputError(f"{where}: expected 'path label [side]' separated by blanks, got '{line}'")
-    label, side = columns[0], columns[1] if len(columns) == 2 else '0'
+        raise InputError(f"{where}: expected 'path label [side]' separated by blanks, got {_shown(line)}")
+    path, label, side = match.group(1), columns[0], columns[1] if len(columns) == 2 else '0'
     if not INTEGER.fullmatch(label):
-        raise InputError(f"{where}: label '{label}' is no integer; labels are whole numbers from 0")
+        raise InputError(f'{where}: label {_shown(label)} is no integer; labels are whole numbers from 0, of up to 18 digits')
     if int(label) < 0:
         raise InputError(f"{where}: label '{label}' is negative; labels are whole numbers from 0")
     if side not in ('0', '1'):
-        raise InputError(f"{where}: side '{side}' is neither 0 (left) nor 1 (right); leave it out where unknown")
-    return Record(path=match.group(1), pid=int(label), viewid=int(side))
+        raise InputError(f'{where}: side {_shown(side)} is neither 0 (left) nor 1 (right); leave it out where unknown')
+    if CONTROL.search(path):
+        raise InputError(f'{where}: path {_shown(path)} holds a control character; rename the photo')
+    if '\\' in path:
+        raise InputError(f"{where}: path '{_clipped(path)}' has a backslash; write folders with '/'")
+    if not allow_outside and (os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir):
+        raise InputError(f"{where}: path {_shown(path)} leads out of the photos' folder; {OUTSIDE}")
+    return Record(path=path, pid=int(label), viewid=int(side))
+
+
+def _shown(text):
+    """In quotes, on one line, not too long."""
+    return repr(_clipped(text))
+
+
+def _clipped(text):
+    return text if len(text) <= 100 else f'{text[:100]}…'
 
 
 def check_contiguous(records, path):
@@ -126,26 +159,30 @@ def check_contiguous(records, path):
         raise InputError(f'{path}: a single individual; training tells individuals apart, so list at least two')
 
 
-def locate(records, root, skip_missing, what, key):
+def locate(records, root, skip_missing, what, key, allow_outside=False):
     """Join the paths with their folder and see that the photos are there, before anything is computed.
 
     root: folder of the photos; key: the config keys it comes from; what: the list's name, for messages.
     skip_missing: go on without the photos that are missing, and log how many (DATASETS.SKIP_MISSING).
+    allow_outside: whether a photo may really be elsewhere, by links too (DATASETS.ALLOW_OUTSIDE). root itself may be a link.
 
-    Returns the located records. Raises ``InputError`` where the folder or photos are missing, or none is left.
+    Returns the located records. Raises ``InputError`` where the folder or photos are missing or elsewhere, or none is left.
     """
     if not os.path.isdir(root):
         raise InputError(f"{key}: there is no folder '{root}'; set it to where the photos of {what} are")
+    is_inside = _inside(root)
     found, missing = [], []
     for record in records:
         path = os.path.join(root, record.path)
-        if os.path.isfile(path):
+        if not os.path.isfile(path):
+            missing.append(record)
+        elif allow_outside or is_inside(path):
             found.append(replace(record, path=path))
         else:
-            missing.append(record)
+            raise InputError(f"{what}: {path} really is {os.path.realpath(path)}, outside '{root}'; {OUTSIDE}")
     if not missing:
         return found
-    first = ', '.join(record.path for record in missing[:3]) + (' …' if len(missing) > 3 else '')
+    first = ', '.join(_clipped(record.path) for record in missing[:3]) + (' …' if len(missing) > 3 else '')
     message = f"{what}: {len(missing)} of {len(records)} photos are missing in '{root}' ({first})"
     if not skip_missing:
         raise InputError(f'{message}; check {key}, or set DATASETS.SKIP_MISSING True to go on without them')
@@ -154,3 +191,37 @@ def locate(records, root, skip_missing, what, key):
     gone = len({record.pid for record in records} - {record.pid for record in found})
     logger.warning('%s; going on without them, %d individuals have no photo left', message, gone)
     return found
+
+
+def _inside(root):
+    """A function of a file's path: whether the file really is below ``root``, links followed. Each folder is looked up once."""
+    root, folders = os.path.realpath(root), {}
+
+    def below(path):
+        return os.path.join(os.path.realpath(path), '').startswith(os.path.join(root, ''))
+
+    def is_inside(path):
+        folder = os.path.dirname(path)
+        if folder not in folders:
+            folders[folder] = below(folder)
+        return below(path) if os.path.islink(path) else folders[folder]
+    return is_inside
+
+
+def fingerprint(records, root):
+    """What a split was, for a later run or another machine to compare.
+
+    records: located; root: the folder that they were located in. Returns {'photos': count, 'sha256': hex} over (path
+    below the root with '/', bytes, pid, camid, viewid) in the list's order: the same wherever the data lie.
+    Raises ``InputError`` where a photo has gone.
+    """
+    digest = hashlib.sha256()
+    for record in records:
+        try:
+            size = os.stat(record.path).st_size
+        except OSError as error:
+            raise InputError(f'{record.path}: the photo was there a moment ago and cannot be read now ({error.strerror}); '
+                             f'is its disk still there?') from None
+        path = os.path.relpath(record.path, root).replace(os.sep, '/')
+        digest.update(json.dumps([path, size, record.pid, record.camid, record.viewid]).encode())
+    return {'photos': len(records), 'sha256': digest.hexdigest()}

@@ -109,17 +109,18 @@ class EpochBatches(Sampler):
     def __init__(self, sampler, batch_size, seed=0, group=1, rank=0, world_size=1):
         if batch_size % (group * world_size) or batch_size // world_size < 2:
             raise InputError(f'SOLVER.STAGE2.IMS_PER_BATCH {batch_size} cannot be shared by {world_size} processes: '
-                             f'each needs two photos or more, and a multiple of {group}')
+                             f'each needs two photos or more, and a multiple of {group}; choose a multiple of '
+                             f'{group * world_size}, or another number of processes')
         self.sampler = sampler
         self.batch_size = batch_size
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self.epoch = 0
+        self.epoch = self.skip = 0
 
-    def set_epoch(self, epoch):
-        """Choose the epoch (integer >= 0) that the next iteration draws."""
-        self.epoch = epoch
+    def set_epoch(self, epoch, skip=0):
+        """Choose the epoch (integer >= 0) that the next iteration draws, and how many of its batches are left out."""
+        self.epoch, self.skip = epoch, skip
         self.sampler.set_epoch(epoch)
 
     def __len__(self):
@@ -132,7 +133,7 @@ class EpochBatches(Sampler):
         # A word of its own behind seed and epoch, so that these draws and the order's are not the same
         seeds = np.random.default_rng([self.seed, self.epoch, 1]).integers(2 ** 32, size=len(indices)).tolist()
         samples = list(zip(indices, seeds, strict=True))
-        for start in range(0, len(samples), self.batch_size):
+        for start in range(self.skip * self.batch_size, len(samples), self.batch_size):
             batch = samples[start:start + self.batch_size]
             share = len(batch) // self.world_size
             if share >= 2:

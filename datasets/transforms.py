@@ -1,6 +1,7 @@
 """From a file to the images of a batch: reading a photo, and the two transforms."""
 import math
 import os
+import stat
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -17,6 +18,13 @@ AREA = (0.02, 1 / 3)  # of the photo, that an erased box may cover
 CHUNK = 4  # photos that the CPU works on at once: as much as its cache holds
 LOG_ASPECT = torch.log(torch.tensor((0.3, 1 / 0.3))).tolist()  # of the box, height / width
 IMAGES, WORK = Buffers(), Buffers()
+
+# Of photos, which may come from strangers. Pillow has decoders beyond these, some of which start other programs (EPS).
+FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'PPM', 'TIFF', 'WEBP', 'JPEG2000', 'AVIF', 'DIB', 'TGA')
+MAX_PIXELS = 178_956_970  # where Pillow's own limit is too: half a gigabyte as RGB
+MAX_RATIO = 100  # longer side / shorter side
+TOO_LARGE = f'the photo has more than {MAX_PIXELS} pixels'
+REMEDY = 'replace it or take it out of the list'
 
 
 @dataclass(frozen=True)
@@ -169,23 +177,61 @@ def read_image(path):
     """Read a photo of any mode as an RGB PIL image of 8 bits.
 
     16-bit grey values keep their high byte, as Pillow does for 16-bit colour; transparency is dropped. EXIF rotation is
-    not applied, as in the published pipeline. Raises ``InputError`` where the file is no readable picture.
+    not applied, as in the published pipeline. Of an animation the first picture. Raises ``InputError`` where the file is no
+    readable picture in one of ``FORMATS``, has no pixels or more than ``MAX_PIXELS``, is longer than ``MAX_RATIO`` times its
+    width, or has gone.
     """
     try:
-        if os.path.getsize(path) == 0:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # reading could wait without end
+            raise InputError(f'{path}: no photo but a folder, pipe or device; {REMEDY}')
+        if status.st_size == 0:
             raise InputError(f'{path}: the photo is an empty file; {REMEDY}')
-        with Image.open(path) as image:
+        with Image.open(path, formats=_formats()) as image:
+            _check_size(path, *image.size)
             return _to_rgb(image)
     except InputError:
         raise
     except UnidentifiedImageError:
-        raise InputError(f'{path}: not a picture in any format that Pillow reads; {REMEDY}') from None
+        raise InputError(f'{path}: not a picture in a format that is read here ({", ".join(FORMATS)}); {REMEDY}') from None
+    except Image.DecompressionBombError:
+        raise InputError(f'{path}: {TOO_LARGE}; {REMEDY}') from None
     except Exception as error:  # decoders raise anything on broken files: OSError, SyntaxError, struct.error …
-        reason = ' '.join(str(error).split()) or type(error).__name__
+        if getattr(error, 'errno', None):  # the system's word, not a decoder's
+            raise InputError(_unreachable(path, error)) from None
+        reason = ' '.join(str(error).split())[:200] or type(error).__name__
         raise InputError(f'{path}: the photo cannot be decoded ({reason}); {REMEDY}') from None
 
 
-REMEDY = 'replace it or take it out of the list'
+@lru_cache
+def _formats():
+    """Those of ``FORMATS`` that this Pillow has."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _check_size(path, width, height):
+    if not width or not height:
+        raise InputError(f'{path}: the photo has no pixels ({width} x {height}); {REMEDY}')
+    if width * height > MAX_PIXELS:
+        raise InputError(f'{path}: {TOO_LARGE} ({width} x {height}); {REMEDY}')
+    if max(width, height) > MAX_RATIO * min(width, height):
+        raise InputError(f'{path}: {width} x {height} pixels, one side more than {MAX_RATIO} times the other; {REMEDY}')
+
+
+def _unreachable(path, error):
+    """All photos were looked for at the start, so the disk or a folder is what has gone, mostly."""
+    gone = path = os.fspath(path)
+    while (above := os.path.dirname(gone)) and not os.path.exists(above):
+        gone = above
+    if gone != path:
+        what = f"its folder '{gone}' has gone"
+    elif os.path.lexists(path):
+        what = f'it cannot be read now ({error.strerror})'
+    else:
+        what = 'it has gone'
+    return (f'{path}: the photo was there at the start, but {what}; bring it back (is the disk still mounted?), then training '
+            f'goes on with --resume')
 
 
 def _to_rgb(image):

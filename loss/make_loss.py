@@ -57,6 +57,11 @@ class Stage2Loss(nn.Module):
             # The weight is for the features: the centres follow at CENTER_LR alone, as in the original's training loop.
             center.centers.register_hook(lambda gradient: gradient / center_weight)
 
+    @property
+    def unused(self):
+        """Names of the terms whose weight is 0."""
+        return [name for name, weight in self.weights.items() if not weight]
+
     def forward(self, score, feat, target, i2tscore=None):
         """
         score: two tensors (N, classes), logits of the classifiers; feat: three tensors (N, *): f_last, f, f_proj.

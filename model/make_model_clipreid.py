@@ -41,6 +41,7 @@ class ReIDModel(nn.Module):
         self.text_encoder = text_encoder.requires_grad_(False)  # CLIP's own in both stages
         self.tokenized_prompts = tokens  # (1, context length) ids
         self.end = int(tokens.argmax())  # CLIP reads a sentence at the first position of the largest id
+        self.gather = None  # of several processes: (B, D) of each -> (world · B, D), before what looks at the whole batch
 
     @property
     def num_class(self):
@@ -56,7 +57,7 @@ class ReIDModel(nn.Module):
 
         - ``get_text``: text features (B, E) of the individuals ``label``.
         - ``get_image``: projected image features (B, E), without side information.
-        - training: ([score, score_proj] (B, classes), [f_last, f, f_proj], f_proj).
+        - training: ([score, score_proj] (B, classes), [f_last, f, f_proj], f_proj); of several processes, of all their photos.
         - evaluation: the test feature f ‖ f_proj (B, D + E), before or after the necks.
         """
         if get_text:
@@ -64,6 +65,9 @@ class ReIDModel(nn.Module):
         if get_image:
             return self.image_encoder(x)[2]
         f_last, f, f_proj = self.image_encoder(x, self._side_information(cam_label, view_label))
+        if self.training and self.gather:  # one message for the three
+            f_last, f, f_proj = self.gather(torch.cat([f_last, f, f_proj], dim=1)).split(
+                [f_last.shape[1], f.shape[1], f_proj.shape[1]], dim=1)
         if self.training:
             scores = [self.classifier(self.bottleneck(f)), self.classifier_proj(self.bottleneck_proj(f_proj))]
             return scores, [f_last, f, f_proj], f_proj
@@ -91,6 +95,12 @@ class ReIDModel(nn.Module):
         elif views:
             index = view_label
         return None if index is None else self.side_factor * self.cv_embed[index]
+
+    def changed_names(self, stage):
+        """Names of the state dict's tensors that training has changed by the end of ``stage`` (1 or 2)."""
+        frozen = ('text_encoder.', 'prompt_learner.token_')
+        return [name for name in self.state_dict()
+                if (name == 'prompt_learner.cls_ctx' if stage == 1 else not name.startswith(frozen))]
 
     def load_param(self, path):
         """Load a trained model of the same shapes, from here or from the original. Checked whole first."""

@@ -1,5 +1,4 @@
 """The one evaluation path: photos -> features -> distances [-> re-ranked] -> metrics."""
-import time
 from typing import NamedTuple
 
 import numpy as np
@@ -27,18 +26,29 @@ def extract_features(model, loader, runtime):
     information ignores them. InputError with the photo's path when a feature is not finite.
     """
     model.eval()
-    features = []
     with torch.inference_mode():
-        for images, _, cameras, views, _ in progress(loader, 'features'):
-            images, cameras, views = (runtime.move(t) for t in (images, cameras, views))
-            features.append(model(images, cam_label=cameras, view_label=views).float())
-        features = torch.cat(features).to(runtime.comparing)
+        features = encode_photos(lambda images, cameras, views: model(images, cam_label=cameras, view_label=views), loader,
+                                 runtime, 'features').to(runtime.comparing)
         finite = features.isfinite().all(dim=1)
     if not finite.all():
         path = loader.dataset.records[int(finite.logical_not().nonzero()[0])].path
         raise InputError(f'the feature of {path} holds NaN or infinity: the weights are damaged or the training '
                          f'has diverged; test an earlier checkpoint, or train with a lower BASE_LR or SOLVER.AMP off')
     return features
+
+
+def encode_photos(encode, loader, runtime, text):
+    """``encode(images, cameras, views)`` (B, D) of every photo of ``loader``: (N, D) float32 on the device, in its order.
+
+    Of several processes each encodes its shard, and all get the whole.
+    """
+    features = []
+    for images, _, cameras, views, _ in progress(loader, text):
+        features.append(encode(*(runtime.move(t) for t in (images, cameras, views))).float())
+        if runtime.processes.world_size == 1:  # several must end at one place: the training loop's
+            runtime.stop.check()
+    features = torch.cat(features) if features else torch.empty(0, device=runtime.device)
+    return runtime.processes.gather_rows(features, len(loader.dataset))
 
 
 def do_inference(model, test, runtime, rerank=None):
@@ -52,9 +62,15 @@ def do_inference(model, test, runtime, rerank=None):
     Returns
     -------
     Result
-        With ATRW's protocol its metrics are also given for the public split, as ``public/…``.
+        With ATRW's protocol its metrics are also given for the public split, as ``public/…``. Of several processes the first
+        alone ranks, and the others get ``distance`` None.
     """
     features = F.normalize(extract_features(model, test.loader, runtime))
+    result = _judge(features, test, rerank) if runtime.processes.main else Result(None, None)
+    return result._replace(metrics=runtime.processes.broadcast(result.metrics))
+
+
+def _judge(features, test, rerank):
     query, gallery = features[test.query_index], features[test.gallery_index]  # two tensors also where the photos are the same
     if rerank is None:
         distance = (query @ gallery.T).neg_().add_(1).cpu().numpy()
@@ -78,6 +94,11 @@ def validate(model, test, runtime, normalise=True, rerank=False):
     ``rerank``: with the published k1 = 50, k2 = 15, λ = 0.3, as far as there are so many photos.
     """
     features = extract_features(model, test.loader, runtime)
+    metrics = _judge_market(features, test, normalise, rerank) if runtime.processes.main else None
+    return runtime.processes.broadcast(metrics)
+
+
+def _judge_market(features, test, normalise, rerank):
     if normalise:
         features = F.normalize(features)
     if rerank:
@@ -112,14 +133,3 @@ def _atrw_line(metrics, prefix):
     return (f'mmAP: {share("mmAP")}, mAP(single_cam): {share("sing/mAP")}, top-1(single_cam): {share("sing/rank1")}, '
             f'top-5(single_cam): {share("sing/rank5")}, mAP(cross_cam): {share("multi/mAP")},'
             f'top-1(cross_cam): {share("multi/rank1")},top-5(cross_cam): {share("multi/rank5")}')
-
-
-class Stopwatch:
-    """Seconds since the start."""
-
-    def __init__(self):
-        self.start = time.monotonic()
-
-    @property
-    def seconds(self):
-        return time.monotonic() - self.start

@@ -2,65 +2,65 @@
 import logging
 import math
 from datetime import timedelta
-from pathlib import Path
 
 import torch
 
 from loss.supcontrast import SupConLoss
-from processor.inference import Stopwatch
-from utils.checkpoint import save_state
+from processor.heartbeat import Heartbeat
+from processor.inference import encode_photos
 from utils.errors import InputError
 from utils.logger import progress
-from utils.meter import Tally
+from utils.meter import Stopwatch
 
 logger = logging.getLogger('transreid.train')
 
 
 def photo_features(model, loader, runtime):
     """Projected features (N, E) of the train photos, on the device, in the list's order."""
-    features = []
+    def encode(images, *_):
+        with runtime.autocast():
+            return model(images, get_image=True)
     with torch.inference_mode():
-        for images, *_ in progress(loader, 'photo features'):
-            with runtime.autocast():
-                features.append(model(runtime.move(images), get_image=True).float())
-    features = torch.cat(features)
-    if not features.isfinite().all():
-        bad = loader.dataset.records[int((~features.isfinite().all(dim=1)).nonzero()[0])].path
-        raise InputError(f'the CLIP feature of {bad} holds NaN or infinity: the weights are damaged')
+        features = encode_photos(encode, loader, runtime, 'photo features')
+    bad = features.isfinite().all(dim=1).logical_not().nonzero()
+    if len(bad):
+        raise InputError(f'the CLIP feature of {loader.dataset.records[int(bad[0])].path} holds NaN or infinity: the weights '
+                         f'are damaged')
     return features.clone()  # out of inference mode
 
 
-def do_train_stage1(model, loader, optimizer, scheduler, runtime, *, epochs, batch_size, seed, log_period,
-                    checkpoint_period, output_dir, name, metrics_file):
-    """Learn the prompts for ``epochs`` epochs.
+def do_train_stage1(model, loader, optimizer, scheduler, runtime, journal, *, epochs, batch_size, seed, log_period,
+                    checkpoint_period):
+    """Learn the prompts for ``epochs`` epochs, as many of them as ``journal`` (utils.journal.Journal) has left.
 
     Every photo of ``loader`` is encoded once; an epoch is a fresh permutation of those features in batches of
     ``batch_size``, the last one may be smaller. Loss: supervised contrast image -> text plus text -> image. Checkpoints
-    are OUTPUT_DIR/{name}_stage1_{epoch}.pth, every ``checkpoint_period`` epochs and after the last.
+    are OUTPUT_DIR/{NAME}_stage1_{epoch}.pth, every ``checkpoint_period`` epochs and after the last.
     """
-    if epochs == 0:
+    if epochs == 0 or journal.is_done(1, epochs):
         return
-    watch = Stopwatch()
+    watch, heartbeat = Stopwatch(), Heartbeat(1, epochs, runtime, journal)
     model.eval()  # the image encoder stays as CLIP is; the text encoder has no training mode
     contrast = SupConLoss()
-    records = loader.dataset.records
+    records, processes = loader.dataset.records, runtime.processes
     features = photo_features(model, loader, runtime)
+    journal.compare_features(features)
     labels = torch.tensor([record.pid for record in records])
     batches, look = -(-len(labels) // batch_size), runtime.look_period(log_period)
     with runtime.autocast():
         encode = model.sentence_encoder()
 
-    for epoch in range(1, epochs + 1):
+    for epoch in journal.epochs(1, epochs):
         scheduler.step(epoch)
-        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed + epoch))
-        tally = Tally()
-        for iteration, chosen in enumerate(progress(order.split(batch_size), f'stage 1, epoch {epoch}'), 1):
+        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed + epoch)).split(batch_size)
+        tally, done = journal.tally, journal.iteration
+        for iteration, chosen in enumerate(progress(order[done:], heartbeat.text(epoch)), done + 1):
             # each individual's sentence is encoded once, however many of its photos are in the batch
             individuals, which = labels[chosen].unique(return_inverse=True)
             individuals, which, target = (runtime.move(t) for t in (individuals, which, labels[chosen]))
             image = features[runtime.move(chosen)]
             with runtime.autocast():
-                text = encode(individuals)[which]
+                text = _shared(encode, individuals, processes)[which]
             text = text.to(image.dtype)
             i2t, t2i = contrast(image, text, target, target), contrast(text, image, target, target)
             loss = i2t + t2i
@@ -70,22 +70,35 @@ def do_train_stage1(model, loader, optimizer, scheduler, runtime, *, epochs, bat
 
             optimizer.zero_grad(set_to_none=True)
             runtime.scaler.scale(loss).backward()
+            processes.average_gradients(model.prompt_learner.parameters())
             runtime.scaler.step(optimizer)
             runtime.scaler.update()
 
+            rate = optimizer.param_groups[0]['lr']
             if iteration % log_period == 0:
-                rate = optimizer.param_groups[0]['lr']
                 logger.info('Epoch[%d] Iteration[%d/%d] Loss: %.3f, Base Lr: %.2e', epoch, iteration, batches,
                             tally.mean('loss'), rate)
-                metrics_file.write('stage1', epoch=epoch, iteration=iteration, lr=rate,
-                                   **tally.last | {'loss': tally.mean('loss')})
+                journal.write('stage1', epoch=epoch, iteration=iteration, lr=rate,
+                              **tally.last | {'loss': tally.mean('loss')})
+            if journal.wants_state(iteration):
+                stop_if_not_finite(tally.settle(), 1, epoch, records)
+                journal.save()
 
         stop_if_not_finite(tally.settle(), 1, epoch, records)
-        metrics_file.write('stage1_epoch', epoch=epoch, loss=tally.mean('loss'), lr=optimizer.param_groups[0]['lr'],
-                           seconds=watch.seconds)
+        journal.end_epoch(epochs)
+        heartbeat.beat(epoch, tally, optimizer.param_groups[0]['lr'], waited=0.0)
         if epoch % checkpoint_period == 0 or epoch == epochs:
-            save_state(model.state_dict(), Path(output_dir) / f'{name}_stage1_{epoch}.pth')
+            journal.save_checkpoint(f'stage1_{epoch}')
     logger.info('Stage1 running time: %s', timedelta(seconds=watch.seconds))
+
+
+def _shared(encode, individuals, processes):
+    """Text features of the individuals (B,), each process having encoded its share of them."""
+    if processes.world_size == 1:
+        return encode(individuals)
+    share = -(-len(individuals) // processes.world_size)
+    padded = torch.cat([individuals, individuals[-1:].expand(share * processes.world_size - len(individuals))])
+    return processes.gather(encode(padded[processes.rank * share:][:share]))[:len(individuals)]
 
 
 def stop_if_not_finite(settled, stage, epoch, records):

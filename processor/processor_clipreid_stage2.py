@@ -1,15 +1,14 @@
 """Stage 2: the image encoder is fine-tuned against the frozen text features of all individuals."""
 import logging
 from datetime import timedelta
-from pathlib import Path
 
 import torch
 
-from processor.inference import Stopwatch, report, validate
+from processor.heartbeat import Heartbeat
+from processor.inference import report, validate
 from processor.processor_clipreid_stage1 import stop_if_not_finite
-from utils.checkpoint import save_state
 from utils.logger import progress
-from utils.meter import Tally
+from utils.meter import Stopwatch, Waiting
 
 logger = logging.getLogger('transreid.train')
 
@@ -22,9 +21,10 @@ def text_features(model, runtime, batch_size=64):
         return torch.cat([encode(some) for some in everyone.split(batch_size)]).float()
 
 
-def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, scheduler, runtime, *, epochs, log_period,
-                    checkpoint_period, eval_period, output_dir, name, metrics_file, normalise=True, rerank=False):
-    """Fine-tune the image encoder for ``epochs`` epochs; return the best validation mAP (None without validation).
+def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, scheduler, runtime, journal, *, epochs, log_period,
+                    checkpoint_period, eval_period, normalise=True, rerank=False):
+    """Fine-tune the image encoder for ``epochs`` epochs, as many of them as ``journal`` (utils.journal.Journal) has left;
+    return the best validation mAP (None without validation).
 
     Parameters
     ----------
@@ -36,25 +36,32 @@ def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, sche
     normalise, rerank : bool
         Of the validation, see :func:`processor.inference.validate`.
 
-    Checkpoints are OUTPUT_DIR/{name}_{epoch}.pth, and {name}_best.pth by validation mAP.
+    Checkpoints are OUTPUT_DIR/{NAME}_{epoch}.pth, and {NAME}_best.pth by validation mAP.
+
+    Of several processes each has a part of the batch; what looks at the whole batch (losses, necks) gets the features of
+    all, and so their losses and accuracy are the same everywhere.
     """
-    watch = Stopwatch()
+    watch, processes = Stopwatch(), runtime.processes
+    heartbeat = Heartbeat(2, epochs, runtime, journal, unused=criterion.unused)
     loader = loaders.train_loader_stage2
     records, look = loader.dataset.records, runtime.look_period(log_period)
     texts = text_features(model, runtime)
     optimizers = [o for o in (optimizer, center_optimizer) if o is not None]
-    best = None
+    model.prompt_learner.requires_grad_(False)  # done with
+    model.gather = processes.gather
+    wrapped = processes.wrap(model, runtime.device)
 
-    for epoch in range(1, epochs + 1):
-        epoch_watch = Stopwatch()
+    for epoch in journal.epochs(2, epochs):
         scheduler.step(epoch)
-        loader.batch_sampler.set_epoch(epoch)
+        tally, done = journal.tally, journal.iteration
+        loader.batch_sampler.set_epoch(epoch, skip=done)
         model.train()
-        tally, photos = Tally(), 0
-        for iteration, (*batch, index) in enumerate(progress(loader, f'stage 2, epoch {epoch}'), 1):
+        waiting = Waiting(loader)
+        for iteration, (*batch, index) in enumerate(progress(waiting, heartbeat.text(epoch)), done + 1):
             images, target, cameras, views = (runtime.move(t) for t in batch)
             with runtime.autocast():
-                score, feature, projected = model(images, cam_label=cameras, view_label=views)
+                score, feature, projected = wrapped(images, cam_label=cameras, view_label=views)
+            target = processes.gather(target)
             logits = projected.to(texts.dtype) @ texts.T  # (B, classes)
             terms = criterion(score, feature, target, logits)
             loss = sum(terms.values())
@@ -70,30 +77,33 @@ def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, sche
                 runtime.scaler.step(each)
             runtime.scaler.update()
 
-            photos += len(target)
             if iteration % log_period == 0:
                 rate = optimizer.param_groups[0]['lr']
                 logger.info('Epoch[%d] Iteration[%d/%d] Loss: %.3f, Acc: %.3f, Base Lr: %.2e', epoch, iteration,
                             len(loader), tally.mean('loss'), tally.mean('acc'), rate)
-                metrics_file.write('stage2', epoch=epoch, iteration=iteration, loss=tally.mean('loss'),
-                                   acc=tally.mean('acc'), lr=rate, **{f'{term}_loss': tally.last[term] for term in terms})
+                journal.write('stage2', epoch=epoch, iteration=iteration, loss=tally.mean('loss'),
+                              acc=tally.mean('acc'), lr=rate, **{f'{term}_loss': tally.last[term] for term in terms})
+            if journal.wants_state(iteration):
+                stop_if_not_finite(tally.settle(), 2, epoch, records)
+                journal.save()
 
         stop_if_not_finite(tally.settle(), 2, epoch, records)
-        seconds = epoch_watch.seconds
-        logger.info('Epoch %d done. Time per batch: %.3f[s] Speed: %.1f[samples/s]', epoch, seconds / max(iteration, 1),
-                    photos / seconds)
-        metrics_file.write('stage2_epoch', epoch=epoch, loss=tally.mean('loss'), acc=tally.mean('acc'), seconds=seconds,
-                           photos_per_second=photos / seconds, lr=optimizer.param_groups[0]['lr'])
+        journal.end_epoch(epochs)
+        logger.info('Epoch %d done. Time per batch: %.3f[s] Speed: %.1f[samples/s]', epoch,
+                    journal.epoch_seconds / max(journal.iteration, 1), tally.photos / journal.epoch_seconds)
+        heartbeat.beat(epoch, tally, optimizer.param_groups[0]['lr'], waiting.seconds)
+        processes.broadcast_buffers(model)
         if epoch % checkpoint_period == 0 or epoch == epochs:
-            save_state(model.state_dict(), Path(output_dir) / f'{name}_{epoch}.pth')
+            journal.save_checkpoint(epoch)
         if loaders.validation is not None and (epoch % eval_period == 0 or epoch == epochs):
             metrics = _validate(model, loaders.validation, runtime, epoch, normalise, rerank)
-            metrics_file.write('validation', epoch=epoch, **metrics)
-            if best is None or metrics['mAP'] > best:
-                best = metrics['mAP']
-                save_state(model.state_dict(), Path(output_dir) / f'{name}_best.pth')
+            journal.write('validation', epoch=epoch, **metrics)
+            if journal.best is None or metrics['mAP'] > journal.best:
+                journal.best = metrics['mAP']
+                journal.save_checkpoint('best')
+    journal.finish()
     logger.info('Total running time: %s', timedelta(seconds=watch.seconds))
-    return best
+    return journal.best
 
 
 def _validate(model, test, runtime, epoch, normalise, rerank):

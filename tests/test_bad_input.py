@@ -16,7 +16,7 @@ from yacs.config import CfgNode
 import test_clipreid
 import test_rerank_clipreid
 import train_clipreid
-from configs import ConfigError, get_defaults
+from configs import ConfigError, get_defaults, load_cfg
 from model.clip import weights
 from model.make_model_clipreid import make_model
 from utils.checkpoint import load_state, save_state
@@ -86,6 +86,86 @@ def test_config_is_refused_before_anything_is_made(world, opts, words):
     assert not world.output.exists()
 
 
+@pytest.mark.parametrize('text, words', [
+    ('MODEL: {NAME: RN50}\nTEST: {}\nMODEL: {NECK: bnneck}', ('MODEL is given twice', 'line 3')),
+    ('MODEL:\n  NAME: RN50\n  NECK: bnneck\n  NAME: RN101', ('NAME is given twice', 'line 4')),
+    ('MODEL: {NAME: !!python/object/apply:os.system [touch victim]}', ('python/object', 'line 1')),
+    ('MODEL: {NAME: !!python/name:os.system }', ('python/name', 'line 1')),
+    ('a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]', ('alias *a is not allowed', 'line 2')),
+    ('MODEL: &m {NAME: &m2 [*m2]}', ('alias *m2', 'line 1')),
+    ('[' * 50_000, ('nested too deep',)),
+    ('{a: ' * 20_000, ('nested too deep',)),
+    ('OUTPUT_DIR: ' + 'x' * 100_000, ('larger than 100000 bytes',)),
+    ('OUTPUT_DIR: "a\\0b"', ('OUTPUT_DIR', 'without NUL', r"'a\x00b'")),
+    ('OUTPUT_DIR: "\\ud800"', ('OUTPUT_DIR', 'UTF-8')),
+    ('OUTPUT_DIR: a\0b', ('not a readable YAML file', 'x0000')),
+    (b'OUTPUT_DIR: caf\xe9', ('not a readable YAML file', 'utf-8')),
+    ('OUTPUT_DIR: !!binary aGVsbG8=', ('OUTPUT_DIR must be a text',)),
+    ('OUTPUT_DIR: [[[[a]]]]', ('OUTPUT_DIR must be a text',)),
+    ('SOLVER: {SEED: 0x' + 'f' * 5000 + '}', ('SOLVER.SEED must be a whole number', 'a huge int')),
+    ('SOLVER: {MARGIN: ' + '9' * 400 + '}', ('SOLVER.MARGIN must be a number',)),
+    ('SOLVER: {SEED: 1' + ':1' * 200 + '}', ('SOLVER.SEED must be a whole number',)),
+    ('SOLVER: {SEED: 2001-13-45}', ('not a readable YAML file', 'month')),
+    ('OUTPUT_DIR: !!int ', ('not a readable YAML file',)),
+    ('OUTPUT_DIR: !!timestamp now', ('not a readable YAML file',)),
+    ('? [a]\n: 1', ('not a readable YAML file', 'unhashable')),
+    ('a: 1\n---\nb: 1', ('not a readable YAML file', 'single document')),
+    ('- a', ('expected sections', 'list')),
+    ('_BASE_: bad.yml', ('goes round in a circle',)),
+    ('_BASE_: /dev/zero', ('/dev/zero is a folder, pipe or device',)),
+    ('_BASE_: pipe.yml', ('pipe.yml is a folder, pipe or device',)),
+    ('_BASE_: .', ('is a folder',)),
+    ('_BASE_: gone.yml', ('gone.yml does not exist',)),
+    ('_BASE_: ' + 'x' * 5000, ('does not exist',)),
+    ('_BASE_: "a\\0b"', ('_BASE_ must be the path of a yml',)),
+    ('_BASE_: [a.yml]', ('_BASE_ must be the path of a yml',)),
+])
+def test_config_files_made_to_hurt(tmp_path, monkeypatch, text, words):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo('pipe.yml')  # nobody writes to it
+    (tmp_path / 'bad.yml').write_bytes(text if isinstance(text, bytes) else text.encode())
+    line = refused(train_clipreid.main, ['--config_file', 'bad.yml'], *words)
+    assert line.isprintable() and len(line) < 500
+    assert sorted(os.listdir()) == ['bad.yml', 'pipe.yml']
+
+
+def test_a_chain_of_bases_ends(tmp_path):
+    for number in range(20):
+        (tmp_path / f'{number}.yml').write_text(f'_BASE_: {number + 1}.yml')
+    refused(train_clipreid.main, ['--config_file', str(tmp_path / '0.yml')], '11.yml', 'more than 10 ymls')
+
+
+@pytest.mark.parametrize('opts, words', [
+    (('SOLVER.SEED', '0x' + 'f' * 5000), ('SOLVER.SEED', 'a whole number')),
+    (('SOLVER.SEED', '9' * 5000), ('SOLVER.SEED', 'a whole number')),
+    (('SOLVER.SEED', '(' * 5000), ('SOLVER.SEED', 'a whole number')),
+    (('SOLVER.SEED', '-' * 5000 + '1'), ('SOLVER.SEED', 'a whole number')),
+    (('SOLVER.SEED', '1+' * 5000 + '1'), ('SOLVER.SEED', 'a whole number')),
+    (('INPUT.SIZE_TRAIN', '[' * 90 + ']' * 90), ('INPUT.SIZE_TRAIN', 'whole numbers')),
+    (('INPUT.SIZE_TRAIN', '[1' + '0' * 400 + ', 1]'), ('INPUT.SIZE_TRAIN', 'whole numbers')),
+    (('INPUT.PIXEL_STD', '[1e999, 1, 1]'), ('INPUT.PIXEL_STD', 'finite')),
+    (('MODEL.' * 1000 + 'X', '1'), ('unknown key MODEL.MODEL',)),
+    (('X' * 100_000, '1'), ('unknown key XXX',)),
+    (('MODEL.NAME\n', '1'), (r'unknown key MODEL.NAME\n',)),
+    (('', '1'), ('unknown key',)),
+    (('OUTPUT_DIR', '\udce9'), ('OUTPUT_DIR', 'UTF-8')),
+    (('MODEL.DEVICE', 'x' * 100_000), ('MODEL.DEVICE', "'cpu'")),
+])
+def test_overrides_made_to_hurt(tmp_path, monkeypatch, opts, words):
+    monkeypatch.chdir(tmp_path)
+    assert len(refused(train_clipreid.main, opts, *words)) < 1000
+    assert os.listdir() == []
+
+
+def test_a_text_is_not_a_program_to_anyone(tmp_path):
+    """Values are read as literals at most."""
+    victim = tmp_path / 'victim'
+    for text in (f'__import__("pathlib").Path("{victim}").touch()', f'$(touch {victim})', f'; touch {victim}'):
+        assert load_cfg('', ['OUTPUT_DIR', text])['OUTPUT_DIR'] == text
+        refused(train_clipreid.main, ['SOLVER.SEED', text], 'SOLVER.SEED', 'a whole number')
+    assert not victim.exists()
+
+
 # ------------------------------------------------------------------------------------------------- data sets
 
 @pytest.mark.parametrize('opts, words', [
@@ -128,6 +208,10 @@ BAD_LINES = [
     ('a/0.png zebra\n', (':1: ', "'zebra'", 'no integer')),
     ('a/0.png 1.5\n', (':1: ', "'1.5'", 'no integer')),
     ('a/0.png 0\na/1.png -1\n', (':2: ', "'-1'", 'negative')),
+    ('a/0.png 0\n../secret/1.png 1\n', (':2: ', "'../secret/1.png'", 'DATASETS.ALLOW_OUTSIDE True')),
+    ('/etc/passwd.png 0\n', (':1: ', "'/etc/passwd.png'", 'DATASETS.ALLOW_OUTSIDE True')),
+    ('a\\0.png 0\n', (':1: ', "write folders with '/'")),
+    ('a\0/0.png 0\n', (':1: ', 'control character')),
 ]
 
 
@@ -175,12 +259,31 @@ def test_missing_test_photos(world, trained):
     assert '1 of 12 photos are missing' in (world.output / 'test_log.txt').read_text()
 
 
+def test_photos_elsewhere(world, trained):
+    """A link out of the folder is refused, unless the config allows it."""
+    photo = world.folder / 'test' / '7' / '2.png'
+    photo.rename(world.folder / 'elsewhere.png')
+    photo.symlink_to(world.folder / 'elsewhere.png')
+    args = world.args('TEST.WEIGHT', trained['RN50'])
+    refused(test_clipreid.main, args, photo, f'really is {world.folder / "elsewhere.png"}', 'DATASETS.ALLOW_OUTSIDE True')
+    nothing_written(world)
+    test_clipreid.main([*args, 'DATASETS.ALLOW_OUTSIDE', 'True'])
+
+
+def test_the_data_folder_may_be_a_link(world, trained):
+    (world.folder / 'test').rename(world.folder / 'disk')
+    (world.folder / 'test').symlink_to('disk')
+    test_clipreid.main(world.args('TEST.WEIGHT', trained['RN50']))
+
+
 def break_photo(path, how):
     data = path.read_bytes()
+    if how == 'long':
+        return Image.new('L', (1, 1000)).save(path)
     path.write_bytes({'truncated': data[:len(data) // 2], 'empty': b'', 'no picture': b'a letter, no picture' * 50}[how])
 
 
-@pytest.mark.parametrize('how', ['truncated', 'empty', 'no picture'])
+@pytest.mark.parametrize('how', ['truncated', 'empty', 'no picture', 'long'])
 def test_broken_photos(world, trained, how):
     photo = world.folder / 'photos' / 'train' / '2' / '1.png'
     break_photo(photo, how)

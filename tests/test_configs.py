@@ -10,9 +10,9 @@ from configs import ConfigError, flatten, get_defaults, load_cfg
 PUBLISHED = json.loads((GOLDEN / 'configs.json').read_text())
 NEW = {'DATASETS.LIST_DIR': 'datalist', 'DATASETS.TRAIN_LIST': '', 'DATASETS.VAL_LIST': '', 'DATASETS.QUERY_LIST': '',
        'DATASETS.GALLERY_LIST': '', 'DATASETS.PROTOCOL': '', 'DATASETS.GROUND_TRUTH': '', 'DATASETS.SKIP_MISSING': False,
-       'MODEL.PROMPT': '', 'SOLVER.AMP': 'auto', 'MODEL.COMPILE': False, 'MODEL.SYNC_BN': False, 'DATASETS.ALLOW_OUTSIDE': False,
-       'SOLVER.DETERMINISTIC': False, 'SOLVER.RESUME': '', 'SOLVER.RESUME_PERIOD': 1, 'SOLVER.CHECKPOINT_MINUTES': 0.0,
-       'SOLVER.CHECKPOINT_FORMAT': 'pth',
+       'MODEL.PROMPT': '', 'SOLVER.AMP': 'auto', 'MODEL.COMPILE': False, 'MODEL.SYNC_BN': False,
+       'DATASETS.ALLOW_OUTSIDE': False, 'SOLVER.DETERMINISTIC': False, 'SOLVER.RESUME': '',
+       'SOLVER.RESUME_PERIOD': 1, 'SOLVER.CHECKPOINT_MINUTES': 0.0, 'SOLVER.CHECKPOINT_FORMAT': 'pth',
        'DATALOADER.CACHE_GB': 8.0, 'TEST.RERANK_TIES': 'index', 'TEST.RERANK_K1': 20,
        'TEST.RERANK_K2': 6, 'TEST.RERANK_LAMBDA': 0.3}
 
@@ -132,7 +132,7 @@ def test_broken_files(tmp_path, text, words):
 
 
 def test_file_that_is_none(tmp_path):
-    refused('does not exist', file=tmp_path)
+    refused('is a folder', file=tmp_path)
     (tmp_path / 'binary.yml').write_bytes(b'\xff\xfe\x00\x81')
     refused('binary.yml', 'not a readable YAML file', file=tmp_path / 'binary.yml')
     assert plain(load_cfg(write(tmp_path, '# nothing\n'))) == plain(get_defaults())

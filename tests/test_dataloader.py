@@ -56,7 +56,7 @@ def cfg(tmp_path):
         DATASETS=Namespace(NAMES='animals', SPECIES='nyala', ROOT_DIR=str(tmp_path / 'photos'), DATA_DIR='seg',
                            TEST_ROOT_DIR=str(tmp_path / 'test'), LIST_DIR=str(lists), TRAIN_LIST='train.txt',
                            VAL_LIST='val.txt', QUERY_LIST='query.txt', GALLERY_LIST='gallery.txt', PROTOCOL='',
-                           GROUND_TRUTH='', SKIP_MISSING=False),
+                           GROUND_TRUTH='', SKIP_MISSING=False, ALLOW_OUTSIDE=False),
         INPUT=Namespace(SIZE_TRAIN=[16, 8], SIZE_TEST=[12, 6], PROB=0.5, RE_PROB=0.5, PADDING=2,
                         PIXEL_MEAN=[0.5, 0.5, 0.5], PIXEL_STD=[0.5, 0.5, 0.5]),
         DATALOADER=Namespace(SAMPLER='softmax_triplet', NUM_INSTANCE=2, NUM_WORKERS=0, CACHE_GB=1.0),
@@ -90,7 +90,7 @@ def test_training_loaders(cfg, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger='transreid')
     loaders = doors.make_dataloader(cfg)
     assert loaders._fields == ('train_loader_stage2', 'train_loader_stage1', 'val_loader', 'num_query', 'num_classes',
-                               'camera_num', 'view_num', 'validation')
+                               'camera_num', 'view_num', 'validation', 'fingerprints')
     assert loaders[3:7] == (2, 4, 1, 2)
     rows = [line.split() for line in caplog.text.splitlines()[1:]]
     assert ['train', '7', '4', '1', '1.5', '3'] in rows

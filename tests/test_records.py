@@ -1,11 +1,13 @@
 """Lists, records, their counts, and the search for the photos."""
 import hashlib
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from datasets.records import Counts, Record, check_contiguous, count, counts_table, locate, read_list
+from datasets.records import Counts, Record, check_contiguous, count, counts_table, fingerprint, locate, read_list
 from utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,25 +73,62 @@ def test_paths(tmp_path, line, expected):
     ('a.jpg -1', "label '-1' is negative"),
     ('a.jpg 1 2', "side '2'"),
     ('a.jpg 1 left', "side 'left'"),
+    ('a.jpg ' + '9' * 5000, 'a line of 5006 characters'),
+    ('a.jpg ' + '9' * 19, 'up to 18 digits'),  # more than 64 bits
+    ('a.jpg \N{ARABIC-INDIC DIGIT THREE}', 'no integer'),
+    ('a/b\0.jpg 1', r"path 'a/b\x00.jpg' holds a control character"),
+    ('a/\x1b[31m.jpg 1', r"path 'a/\x1b[31m.jpg' holds a control character"),
+    ('a\tb.jpg 1', 'control character'),
+    ('a\u2028b.jpg 1', 'control character'),
+    (r'train\0\a.jpg 1', "write folders with '/'"),
+    ('../a.jpg 1', "path '../a.jpg' leads out of the photos' folder"),
+    ('..', 'expected'),
+    ('.. 1', 'leads out'),
+    ('train/../../photos/a.jpg 1', 'leads out'),
+    ('/etc/shadow.jpg 1', 'DATASETS.ALLOW_OUTSIDE True'),
 ])
 def test_malformed_line_is_named(tmp_path, line, complaint):
     path = write(tmp_path, f'ok.jpg 0\n\n{line}\n')
     with pytest.raises(InputError, match='list.txt:3: ') as caught:
         read_list(path)
     assert complaint in str(caught.value)
-    assert '\n' not in str(caught.value)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 500
+
+
+def test_paths_outside_where_they_are_allowed(tmp_path):
+    path = write(tmp_path, '/abs/a.jpg 0\n../b.jpg 1\nin/../c.jpg 1\n')
+    assert fields(read_list(path, allow_outside=True)) == [('/abs/a.jpg', 0, 0), ('../b.jpg', 1, 0), ('in/../c.jpg', 1, 0)]
+    path = write(tmp_path, 'in/../c.jpg 1\n..hidden/d.jpg 0')
+    assert fields(read_list(path)) == [('in/../c.jpg', 1, 0), ('..hidden/d.jpg', 0, 0)]
 
 
 def test_bad_list_files(tmp_path):
     with pytest.raises(InputError, match='nowhere.txt: no such list; check DATASETS.LIST_DIR'):
         read_list(str(tmp_path / 'nowhere.txt'))
-    with pytest.raises(InputError, match='cannot be read'):
-        read_list(str(tmp_path))
+    os.mkfifo(tmp_path / 'pipe.txt')  # nobody writes to it
+    for path in (tmp_path, tmp_path / 'pipe.txt', '/dev/zero', tmp_path / 'list.txt' / 'in a file'):
+        write(tmp_path, 'a.jpg 0')
+        with pytest.raises(InputError, match='cannot be read'):
+            read_list(str(path))
     for content in ('', ' \n\n'):
         with pytest.raises(InputError, match='list.txt: the list is empty'):
             read_list(write(tmp_path, content))
     with pytest.raises(InputError, match='list.txt:2: not UTF-8'):
         read_list(write(tmp_path, b'a.jpg 0\nb\xe9.jpg 1\n'))
+    with pytest.raises(InputError, match='list.txt:1: a line of 10000007 characters; write one photo a line'):
+        read_list(write(tmp_path, b'a.jpg 0 ' * 1_250_001))
+    with pytest.raises(InputError, match='list.txt:2: not UTF-8'):
+        read_list(write(tmp_path, bytes(range(256)) * 40_000))
+    with pytest.raises(InputError, match='list.txt:1: expected .path label'):
+        read_list(write(tmp_path, bytes(1000)))
+
+
+def test_a_list_of_gigabytes_is_not_read(tmp_path):
+    path = tmp_path / 'list.txt'
+    path.touch()
+    os.truncate(path, 10 ** 9)
+    with pytest.raises(InputError, match='larger than 100 MB'):
+        read_list(path)
 
 
 def records_of(*pids):
@@ -133,6 +172,80 @@ def test_locate_without_the_folder(tmp_path):
     with pytest.raises(InputError, match="DATASETS.TEST_ROOT_DIR: there is no folder '.*gone'"):
         locate(records_of(0), root=str(tmp_path / 'gone'), skip_missing=True, what='my.txt',
                key='DATASETS.TEST_ROOT_DIR')
+
+
+@pytest.fixture
+def linked(tmp_path):
+    """photos -> disk/photos, with a.jpg in it, links of all kinds, and a secret beside it."""
+    photos = tmp_path / 'disk' / 'photos'
+    (photos / 'in').mkdir(parents=True)
+    (tmp_path / 'secret').mkdir()
+    for path in (photos / 'a.jpg', photos / 'in' / 'b.jpg', tmp_path / 'secret' / 's.jpg', tmp_path / 'disk' / 'photos2.jpg'):
+        path.touch()
+    os.symlink('disk/photos', tmp_path / 'photos')
+    os.symlink('../a.jpg', photos / 'in' / 'to_a.jpg')
+    os.symlink('in', photos / 'to_in')
+    os.symlink(tmp_path / 'secret' / 's.jpg', photos / 'in' / 'file.jpg')
+    os.symlink(tmp_path / 'secret', photos / 'in' / 'folder')
+    os.symlink('../photos2.jpg', photos / 'beside.jpg')
+    os.symlink('loop.jpg', photos / 'loop.jpg')
+    return tmp_path / 'photos'
+
+
+def find(path, root, **options):
+    (record,) = locate([Record(path, 0)], str(root), skip_missing=False, what='my.txt', key='KEY', **options)
+    return record.path
+
+
+@pytest.mark.parametrize('path', ['a.jpg', 'in/b.jpg', 'in/to_a.jpg', 'to_in/b.jpg', 'to_in/../a.jpg'])
+def test_links_within_the_root_are_fine(linked, path):
+    assert find(path, linked) == f'{linked}/{path}'
+    assert find(path, os.path.relpath(linked)) == f'{os.path.relpath(linked)}/{path}'
+
+
+@pytest.mark.parametrize(('path', 'real'), [('in/file.jpg', 'secret/s.jpg'), ('in/folder/s.jpg', 'secret/s.jpg'),
+                                            ('beside.jpg', 'disk/photos2.jpg'), ('in/folder/../secret/s.jpg', 'secret/s.jpg'),
+                                            ('../photos2.jpg', 'disk/photos2.jpg'), ('{}/secret/s.jpg', 'secret/s.jpg')])
+def test_photos_that_are_elsewhere(linked, path, real):
+    path, real = path.format(linked.parent), f'{linked.parent}/{real}'
+    with pytest.raises(InputError) as caught:
+        find(path, linked)
+    for word in ('my.txt', path, f'really is {real}', 'DATASETS.ALLOW_OUTSIDE True'):
+        assert word in str(caught.value)
+    assert os.path.samefile(find(path, linked, allow_outside=True), real)
+
+
+def test_a_link_to_itself_is_missing(linked):
+    with pytest.raises(InputError, match='1 of 1 photos are missing'):
+        find('loop.jpg', linked)
+
+
+def test_each_folder_is_looked_up_once(linked, monkeypatch):
+    asked = []
+    monkeypatch.setattr(os.path, 'realpath', lambda path, real=os.path.realpath: asked.append(path) or real(path))
+    locate([Record('in/b.jpg', 0), Record('a.jpg', 0)] * 100, str(linked), skip_missing=False, what='my.txt', key='KEY')
+    assert len(asked) == 3  # root, in, and the root as a folder
+
+
+def test_fingerprint(tmp_path):
+    def make(root, content=b'12345', **changes):
+        (root / 'in').mkdir(parents=True, exist_ok=True)
+        (root / 'in' / 'a.jpg').write_bytes(content)
+        (root / 'b.jpg').write_bytes(b'')
+        records = [Record('in/a.jpg', 3, camid=1, viewid=0), Record('b.jpg', 0)]
+        records[0] = replace(records[0], **changes)
+        return fingerprint(locate(records, str(root), skip_missing=False, what='my.txt', key='KEY'), str(root))
+    first = make(tmp_path / 'one')
+    assert first['photos'] == 2
+    assert first == make(tmp_path / 'two' / 'deep')  # wherever it lies
+    lines = b'["in/a.jpg", 5, 3, 1, 0]["b.jpg", 0, 0, 0, 0]'
+    assert first['sha256'] == hashlib.sha256(lines).hexdigest()
+    others = [make(tmp_path / 'one', content=b'1'), *(make(tmp_path / 'one', **change) for change in (
+        {'pid': 4}, {'camid': 0}, {'viewid': 1}, {'path': 'b.jpg'}))]
+    assert len({other['sha256'] for other in [first, *others]}) == 6
+    assert fingerprint([], str(tmp_path))['photos'] == 0
+    with pytest.raises(InputError, match='gone.jpg: the photo was there a moment ago'):
+        fingerprint([Record(str(tmp_path / 'gone.jpg'), 0)], str(tmp_path))
 
 
 def test_counts_and_table():

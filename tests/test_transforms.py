@@ -1,6 +1,10 @@
 """Reading photos, and the two transforms: against the original's numbers, and against torchvision's."""
+import errno
 import json
 import math
+import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +14,7 @@ from oracle_loader import PlainDataset, plain_test_transform, plain_train_transf
 from PIL import Image
 
 from datasets import transforms
-from datasets.bases import ImageDataset
+from datasets.bases import ImageDataset, ImageLoader
 from datasets.records import Record
 from datasets.transforms import Draws, make_test_transform, make_train_transform, read_image
 from utils.errors import InputError
@@ -277,13 +281,109 @@ def test_broken_photos_are_named(tmp_path):
         (tmp_path / name).write_bytes(whole[:len(whole) // 2])
     (tmp_path / 'empty.jpg').touch()
     (tmp_path / 'text.jpg').write_text('not a picture')
+    (tmp_path / 'folder.jpg').mkdir()
+    os.mkfifo(tmp_path / 'pipe.jpg')  # nobody writes to it
+    os.symlink('/dev/zero', tmp_path / 'device.jpg')
+    (tmp_path / 'letter.jpg').write_bytes(b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n')  # Ghostscript's
+    (tmp_path / 'bare.bmp').write_bytes(saved(tmp_path, Image.new('RGB', (4, 4)), 'a.bmp').read_bytes().replace(
+        struct.pack('<ii', 4, 4), struct.pack('<ii', 4, 0), 1))
     for name, complaint in [('cut.jpg', 'cannot be decoded'), ('cut.png', 'cannot be decoded'), ('cut.tif', ''),
                             ('empty.jpg', 'empty file'), ('text.jpg', 'not a picture'),
-                            ('gone.jpg', 'cannot be decoded')]:
+                            ('folder.jpg', 'pipe or device'), ('pipe.jpg', 'pipe or device'),
+                            ('device.jpg', 'pipe or device'), ('letter.jpg', 'not a picture in a format'), ('bare.bmp', '')]:
         with pytest.raises(InputError) as caught:
             read_image(tmp_path / name)
         message = str(caught.value)
         assert message.startswith(str(tmp_path / name)) and complaint in message and '\n' not in message
+        assert 'take it out of the list' in message
+
+
+def png(width, height, *chunks):
+    """A PNG that says it is so large, with other chunks, and one row of pixels, or whatever ``chunks`` hold."""
+    def chunk(kind, data):
+        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+    head = chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 0, 0, 0, 0))
+    body = [(b'IDAT', zlib.compress(b'\0' * (width + 1) * min(height, 64)))]
+    return b'\x89PNG\r\n\x1a\n' + head + b''.join(chunk(*part) for part in [*chunks, *body, (b'IEND', b'')])
+
+
+def tiff(width, height):
+    """A TIFF without a strip of pixels, which Pillow opens without a look at its size."""
+    tags = [(256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, height), (279, 1)]
+    return b'II*\0\x08\0\0\0' + struct.pack('<H', len(tags)) + b''.join(
+        struct.pack('<HHII', tag, 4, 1, value) for tag, value in tags) + b'\0\0\0\0'
+
+
+TEXT_BOMB = b'comment\0\0' + zlib.compress(bytes(10 ** 8))
+
+
+@pytest.mark.parametrize(('name', 'content', 'complaint'), [
+    ('bomb.png', png(60_000, 60_000), 'more than 178956970 pixels'),
+    ('nearly.png', png(13_378, 13_377), 'more than 178956970 pixels'),
+    ('bomb.tif', tiff(50_000, 50_000), 'more than 178956970 pixels'),
+    ('long.png', png(1, 100_000), '1 x 100000 pixels, one side more than 100 times the other'),
+    ('wide.png', png(1010, 10), '1010 x 10 pixels'),
+    ('text.png', png(8, 8, (b'zTXt', TEXT_BOMB)), 'cannot be decoded'),
+    ('profile.png', png(8, 8, (b'iCCP', TEXT_BOMB)), ''),
+])
+def test_pictures_made_to_hurt_are_refused(tmp_path, name, content, complaint):
+    (tmp_path / name).write_bytes(content)
+    try:
+        read_image(tmp_path / name)
+    except InputError as error:
+        assert str(error).startswith(f'{tmp_path / name}: ') and complaint in str(error) and '\n' not in str(error)
+    else:
+        assert not complaint  # harmless
+
+
+def test_just_within_the_limits(tmp_path, monkeypatch):
+    (tmp_path / 'a.png').write_bytes(png(1000, 10))
+    assert read_image(tmp_path / 'a.png').size == (1000, 10)
+    monkeypatch.setattr(transforms, 'MAX_PIXELS', 600)
+    assert read_image(saved(tmp_path, Image.fromarray(COLOUR), 'b.png')).size == (30, 20)
+    with pytest.raises(InputError, match=r'pixels \(31 x 20\)'):
+        read_image(saved(tmp_path, Image.new('L', (31, 20)), 'c.png'))
+
+
+def test_of_an_animation_the_first_picture(tmp_path):
+    frames = [Image.fromarray(np.full((8, 8), value % 256, np.uint8)) for value in range(3000)]
+    frames[0].save(tmp_path / 'a.gif', save_all=True, append_images=frames[1:])
+    assert np.asarray(read_image(tmp_path / 'a.gif')).max() == 0
+
+
+def test_the_contents_count_not_the_name(tmp_path):
+    saved(tmp_path, Image.fromarray(COLOUR), 'a.png').rename(tmp_path / 'a.jpg')
+    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / 'a.jpg')), COLOUR)
+
+
+@pytest.mark.parametrize(('gone', 'told'), [('season/tiger/39.png', 'it has gone'),
+                                            ('season/tiger', "its folder '{}' has gone"),
+                                            ('season', "its folder '{}' has gone")])
+@pytest.mark.parametrize('workers', [0, 2])
+def test_photos_that_vanish_during_an_epoch(tmp_path, gone, told, workers):
+    """As of a disk that is pulled out: told at once, and no worker hangs."""
+    folder = tmp_path / 'season' / 'tiger'
+    folder.mkdir(parents=True)
+    records = [Record(str(saved(folder, Image.fromarray(COLOUR), f'{number}.png')), 0) for number in range(40)]
+    loader = ImageLoader(ImageDataset(records, make_test_transform(**settings(size=(4, 4)))), batch_size=1, num_workers=workers)
+    batches = iter(loader)
+    next(batches)
+    (tmp_path / gone).rename(tmp_path / 'elsewhere')
+    with pytest.raises(InputError) as caught:
+        list(batches)
+    message = str(caught.value)
+    assert message.startswith(str(folder)) and 'was there at the start' in message and '\n' not in message
+    assert told.format(tmp_path / gone) in message and '--resume' in message
+
+
+def test_a_photo_that_the_disk_does_not_give(tmp_path, monkeypatch):
+    path = saved(tmp_path, Image.fromarray(COLOUR), 'a.png')
+
+    def fail(*args, **options):
+        raise OSError(errno.EIO, 'Input/output error')
+    monkeypatch.setattr(transforms.Image, 'open', fail)
+    with pytest.raises(InputError, match=r'a.png: the photo was there .* cannot be read now \(Input/output error\).*--resume'):
+        read_image(path)
 
 
 def test_sizes_are_height_and_width(tmp_path):

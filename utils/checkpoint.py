@@ -1,51 +1,48 @@
-"""Checkpoints: plain state dicts, written whole or not at all, read without running anything in them."""
+"""Checkpoints and states of runs: written whole or not at all, read without running anything in them."""
+import json
+import math
 import pickle
 import warnings
+import zipfile
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 
 from utils.errors import InputError
 from utils.files import atomic_write
 
+# What weights are made of, by safetensors' names for it.
+DTYPES = {torch.float64: 'F64', torch.float32: 'F32', torch.float16: 'F16', torch.bfloat16: 'BF16', torch.int64: 'I64',
+          torch.int32: 'I32', torch.int16: 'I16', torch.int8: 'I8', torch.uint8: 'U8', torch.bool: 'BOOL'}
+SLACK = 64 << 20  # bytes that tensors may take beyond four times their file: some repeat a value without storing it
+
+
+# ------------------------------------------------------------------------------------------------- state dicts
 
 def save_state(state, path):
-    """Write a state dict (moved to the CPU, in the usual memory format) under a temporary name, then rename."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    """Write a state dict (moved to the CPU, in the usual memory format) under a temporary name, then rename.
+
+    As safetensors where ``path`` ends so, else as torch's .pth.
+    """
+    state = {name: _own(tensor.detach().cpu().contiguous()) for name, tensor in state.items()}
+    write = _write_safetensors if Path(path).suffix == '.safetensors' else _write_torch
     with atomic_write(path, 'wb') as file:
-        try:
-            torch.save(state, file)
-        except RuntimeError as error:  # torch's own word for a write that failed
-            raise OSError(_first_line(error)) from error
+        write(state, file)
 
 
 def load_state(path, key='TEST.WEIGHT'):
-    """Read a state dict: {name: CPU tensor}, a ``module.`` prefix taken off.
+    """Read a state dict, .pth or safetensors (told by content): {name: CPU tensor}, a ``module.`` prefix taken off.
 
     ``key`` is the config key the path came from, for the error. InputError: empty or missing path, a file that is no
-    checkpoint or is cut short, one that holds more than weights (refused, never run).
+    checkpoint or is cut short, one that holds more than weights (refused, never run) or claims to be far larger than it is.
     """
-    if not path:
-        raise InputError(f'{key} is empty; give the checkpoint, as in {key} ./output/tiger/cnn/RN50_80.pth')
-    if not Path(path).is_file():
-        raise InputError(f'{key}: there is no file {path}')
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # torch's guesses about a damaged file
-            state = torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
-        # GLOBAL and REDUCE name and call what is in Python; 149 is how pickles of Python's own, not torch's, begin
-        if any(sign in str(error) for sign in ('GLOBAL', 'REDUCE', 'operand 149')):
-            raise InputError(f'{key}: {path} holds more than weights (Python code or objects); it was refused and not run. '
-                             f'Save the plain state dict: torch.save(model.state_dict(), path)') from None
-        raise InputError(f'{key}: {path} is no checkpoint or is damaged') from None
-    except Exception as error:  # on damaged bytes torch raises anything: RuntimeError, EOFError, IndexError, struct.error …
-        raise InputError(f'{key}: {path} is no checkpoint, or it is cut short ({_first_line(error)}); '
-                         f'copy or write it again') from None
+    state = _read(path, key)
     if not isinstance(state, dict) or not state or not all(
-            isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()):
+            _is_name(name) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()):
         raise InputError(f'{key}: {path} is no plain state dict (names and tensors)')
-    return {name.removeprefix('module.'): tensor for name, tensor in state.items()}
+    check_tensors(state.values(), path, key)
+    return {name.removeprefix('module.'): tensor.detach() for name, tensor in state.items()}
 
 
 def check_state(state, expected, path, key='TEST.WEIGHT'):
@@ -59,6 +56,172 @@ def check_state(state, expected, path, key='TEST.WEIGHT'):
     if problems:
         raise InputError(f'{key}: {path} does not fit this model: {"; ".join(problems)}; check MODEL.NAME, the sizes and '
                          f'the number of individuals')
+
+
+def check_tensors(tensors, path, key):
+    """InputError where a tensor is none that weights are made of, or where they take far more memory than their file."""
+    total = 0
+    for tensor in tensors:
+        if tensor.layout != torch.strided or tensor.is_nested or tensor.device.type != 'cpu' or tensor.dtype not in DTYPES:
+            raise InputError(f'{key}: {path} holds a tensor that is no plain weight ({tensor.layout}, {tensor.dtype}, on '
+                             f'{tensor.device}); floats, integers and truth values are allowed')
+        total += math.prod(tensor.shape) * tensor.element_size()  # nbytes may overflow
+    if total > 4 * Path(path).stat().st_size + SLACK:
+        raise InputError(f'{key}: {path} claims {total / 1e9:.1f} GB of weights in a file of '
+                         f'{Path(path).stat().st_size / 1e6:.1f} MB; it was refused')
+
+
+# ------------------------------------------------------------------------------------------------- trees
+
+def save_tree(tree, path):
+    """Write a tree of dict, list, tuple, str, int, float, bool, None and tensors, under a temporary name, then rename.
+
+    Tensors go to the CPU and keep their memory format. TypeError: anything else in it, or a key that is neither str nor int.
+    """
+    tree = _plain(tree)
+    with atomic_write(path, 'wb') as file:
+        _write_torch(tree, file)
+
+
+def load_tree(path, key):
+    """Read what :func:`save_tree` wrote; dicts come back as dict, tensors on the CPU. InputError as for :func:`load_state`."""
+    tree = _read(path, key)
+    try:
+        tensors = _tensors_of(tree)
+    except ValueError as error:
+        raise InputError(f'{key}: {path} is none of this program\'s states, or is damaged ({error})') from None
+    check_tensors(tensors, path, key)
+    return tree
+
+
+def _plain(node):
+    """``node`` built anew from dict, list and tuple, so that no container of it stands in two places."""
+    if isinstance(node, torch.Tensor):
+        return _own(node.detach().cpu())
+    if isinstance(node, dict):
+        if any(type(name) not in (str, int) for name in node):
+            raise TypeError(f'keys must be str or int: {list(node)[:5]}')
+        return {name: _plain(value) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    if isinstance(node, tuple):
+        return tuple(_plain(value) for value in node)
+    if node is None or type(node) in (str, int, float, bool):
+        return node
+    raise TypeError(f'{type(node).__name__} cannot be written and read back safely: {node!r:.80}')
+
+
+def _tensors_of(tree):
+    """All tensors of a tree that was read. ValueError: other things in it, or a container in two places, which might be a
+    loop, or few bytes that look like billions of values. Without recursion, as strangers' trees may be deep."""
+    todo, seen, tensors = [tree], set(), []
+    while todo:
+        node = todo.pop()
+        if isinstance(node, torch.Tensor):
+            tensors.append(node)
+        elif isinstance(node, (dict, list, tuple)):
+            if node and id(node) in seen:
+                raise ValueError(f'a {type(node).__name__} stands in two places')
+            seen.add(id(node))
+            if isinstance(node, dict) and any(type(name) not in (str, int) for name in node):
+                raise ValueError('a key that is neither text nor number')
+            todo.extend(node.values() if isinstance(node, dict) else node)
+        elif node is not None and type(node) not in (str, int, float, bool):
+            raise ValueError(f'a value of type {type(node).__name__}')
+    return tensors
+
+
+# ------------------------------------------------------------------------------------------------- files
+
+def is_torchscript(path):
+    """Whether the file is a TorchScript archive, that is weights with code."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _has_code(archive)
+    except Exception:  # zipfile raises anything on damaged bytes: no archive then
+        return False
+
+
+def _has_code(archive):
+    return any(name.endswith('/constants.pkl') for name in archive.namelist())
+
+
+def _write_torch(value, file):
+    try:
+        torch.save(value, file)
+    except RuntimeError as error:  # torch's own word for a write that failed
+        reason = error.__context__
+        raise (reason if isinstance(reason, OSError) else OSError(_first_line(error))) from error
+
+
+def _write_safetensors(state, file):
+    """The format of https://github.com/huggingface/safetensors. The library reads it, but does not write it here: it takes
+    twice the tensors' memory, or writes and renames files of its own, which it leaves behind when it is killed."""
+    state = dict(sorted(state.items(), key=lambda item: -item[1].element_size()))  # so that each begins at a multiple of it
+    header, end = {}, 0
+    for name, tensor in state.items():
+        start, end = end, end + tensor.nbytes
+        header[name] = {'dtype': DTYPES[tensor.dtype], 'shape': list(tensor.shape), 'data_offsets': [start, end]}
+    text = json.dumps(header).encode()
+    text += b' ' * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, 'little') + text)
+    for tensor in state.values():
+        file.write(tensor.reshape(-1).view(torch.uint8).numpy())
+
+
+def _read(path, key):
+    """What is in the file; tensors on the CPU. Nothing in it is run; nothing is known of its content afterwards."""
+    if not path:
+        raise InputError(f'{key} is empty; give the checkpoint, as in {key} ./output/tiger/cnn/RN50_80.pth')
+    if not Path(path).is_file():
+        raise InputError(f'{key}: there is no file {path}')
+    try:
+        with open(path, 'rb') as file:
+            head = file.read(9)
+    except OSError as error:
+        raise InputError(f'{key}: {path} cannot be read ({error.strerror})') from None
+    try:
+        if head[:4] == b'PK\x03\x04':
+            _check_zip(path, key)
+        if head[8:] == b'{':
+            with safe_open(path, 'pt') as file:  # a file's map in memory, hence the clones: it may change afterwards
+                return {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 it is no dict
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # torch's guesses about a damaged file
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except InputError:
+        raise
+    except pickle.UnpicklingError as error:
+        # GLOBAL and REDUCE name and call what is in Python; 149 is how pickles of Python's own, not torch's, begin
+        if any(sign in str(error) for sign in ('GLOBAL', 'REDUCE', 'operand 149')):
+            raise InputError(f'{key}: {path} holds more than weights (Python code or objects); it was refused and not run. '
+                             f'Save the plain state dict: torch.save(model.state_dict(), path)') from None
+        raise InputError(f'{key}: {path} is no checkpoint or is damaged') from None
+    except Exception as error:  # on damaged bytes torch raises anything: RuntimeError, EOFError, IndexError, struct.error …
+        raise InputError(f'{key}: {path} is no checkpoint, or it is cut short ({_first_line(error)}); '
+                         f'copy or write it again') from None
+
+
+def _check_zip(path, key):
+    """torch.save stores its members as they are, one after another. A zip that unpacks to more than it holds is none of its."""
+    with zipfile.ZipFile(path) as archive:
+        if _has_code(archive):
+            raise InputError(f'{key}: {path} is a TorchScript archive (weights with code, as OpenAI\'s CLIP is published); it '
+                             f'can only be where training starts: MODEL.PRETRAIN_PATH, with MODEL.PRETRAIN_CHOICE clip')
+        members = archive.infolist()
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members) or \
+            sum(member.file_size for member in members) > Path(path).stat().st_size:
+        raise InputError(f'{key}: {path} unpacks to more than it holds (members are compressed or overlap, as in a zip bomb); '
+                         f'it was refused. torch.save does neither: write it again with that')
+
+
+def _own(tensor):
+    """The tensor, without the rest of a larger memory that it is a part of: torch would write that too."""
+    return tensor.clone() if tensor.untyped_storage().nbytes() > tensor.nbytes else tensor
+
+
+def _is_name(name):
+    return isinstance(name, str) and len(name) <= 500 and name.isprintable()
 
 
 def _first_line(error):

@@ -1,4 +1,5 @@
-"""The one exception for what the user can mend: a file, a list, a key, a weight."""
+"""The one exception for what the user can mend: a file, a list, a key, a weight; and the one for a run that is asked to end."""
+import signal
 import sys
 
 
@@ -6,17 +7,31 @@ class InputError(Exception):
     """Bad input. The message is one line: what, where, what is allowed, what to do."""
 
 
+class Stopped(BaseException):
+    """A signal asked the run to end. Like KeyboardInterrupt it is no error, and passes by what catches errors.
+
+    code: what the program exits with, 128 + the signal's number: 130 after Ctrl-C, 143 after SIGTERM.
+    """
+
+    def __init__(self, number, note=''):
+        super().__init__(f'stopped by {signal.Signals(number).name}{note}')
+        self.code = 128 + number
+
+
 def exit_code(main, *errors):
     """Run ``main()`` as a command and return its exit code.
 
     0; 2 after bad input (``InputError`` or one of ``errors``, say ``configs.ConfigError``), told in one line on
-    stderr; 130 after Ctrl-C.
+    stderr; 130 after Ctrl-C; 143 after SIGTERM where ``main`` turns that into ``Stopped``.
     """
     try:
         main()
     except (InputError, *errors) as error:
         sys.stderr.write(f'error: {" ".join(str(error).split())}\n')
         return 2
+    except Stopped as stopped:
+        sys.stderr.write(f'{stopped}\n')
+        return stopped.code
     except KeyboardInterrupt:
         sys.stderr.write('interrupted\n')
         return 130

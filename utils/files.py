@@ -1,37 +1,81 @@
 """Writing files so that nothing is lost: under a temporary name, then renamed; earlier files are kept."""
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
+import shutil
+import socket
 import tempfile
+import time
 from pathlib import Path
 
 from utils.errors import InputError
 
 TEMPORARY = '.tmp-'  # prefix of files that are not finished
+STALE_SECONDS = 3600  # by then an unfinished file of another host is nobody's: a write takes minutes
+
+_REMEDIES = {
+    errno.ENOSPC: 'make space there', errno.EDQUOT: 'your quota is used up: make space there',
+    errno.EROFS: 'choose another folder', errno.EACCES: 'choose another folder',
+    errno.ENOENT: 'its folder is gone: was it moved or deleted?',
+}
+
+
+@contextlib.contextmanager
+def writing(path):
+    """The file system's errors about ``path`` within this block, as InputError: what it said, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno, 'is the disk full or the folder read-only?')
+        raise InputError(f'cannot write {path}: {error.strerror or error}; {remedy}') from error
 
 
 @contextlib.contextmanager
 def atomic_write(path, mode='w'):
     """Open a temporary file beside ``path`` and rename it to ``path`` once all is on the disk.
 
-    A process killed at any moment leaves either the old file or the new one. A failure leaves the old one and no
-    temporary file; an error of the file system is raised as InputError.
+    A process killed at any moment leaves either the old file or the new one, and so does a power failure. A failure
+    leaves the old one and no temporary file; an error of the file system is raised as InputError.
     """
     path = Path(path)
-    temporary = path.with_name(f'{TEMPORARY}{os.getpid()}-{path.name}')
+    temporary = path.with_name(temporary_name(path.name))
     try:
-        with open(temporary, mode, encoding=None if 'b' in mode else 'utf-8') as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f'cannot write {path}: {error.strerror or error}; is the disk full or the folder '
-                         f'read-only?') from error
+        with writing(path):
+            with open(temporary, mode, encoding=None if 'b' in mode else 'utf-8') as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def temporary_name(name):
+    """What this process calls ``name`` while it is not finished; the owner in it tells :func:`make_output_dir` what to drop."""
+    return f'{TEMPORARY}{os.getpid()}@{socket.gethostname()}@{name}'
+
+
+def _sync_folder(folder):
+    """Put the names in ``folder`` on the disk, where the system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def free_bytes(folder):
+    """Free bytes for this user on the disk of ``folder``, which need not be there yet. OSError where nobody knows."""
+    folder = Path(folder).resolve()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
 
 
 def write_json(path, value):
@@ -48,7 +92,8 @@ def keep_earlier(path):
     number = 1
     while (kept := path.with_name(f'{path.stem}.{number}{path.suffix}')).exists():
         number += 1
-    path.rename(kept)
+    with writing(kept):
+        path.rename(kept)
     return kept
 
 
@@ -60,21 +105,31 @@ def make_output_dir(folder):
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(4096))  # a full disk still makes files, empty ones
     except OSError as error:
-        raise InputError(f'OUTPUT_DIR {folder} cannot be written: {error.strerror}; choose another folder') from None
+        remedy = _REMEDIES.get(error.errno, 'choose another folder')
+        raise InputError(f'OUTPUT_DIR {folder} cannot be written: {error.strerror}; {remedy}') from None
     for leftover in folder.glob(f'{TEMPORARY}*'):
-        pid = leftover.name.removeprefix(TEMPORARY).split('-')[0]
-        if not (pid.isdigit() and _alive(int(pid))):  # a training may be writing there while its checkpoint is tested
-            leftover.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # another run may drop it at this moment
+            if _is_nobodys(leftover):
+                leftover.unlink()
     return folder
+
+
+def _is_nobodys(temporary):
+    """Whether the process that was writing this file is gone. On a shared disk it may be at work on another host."""
+    owner = re.fullmatch(rf'{re.escape(TEMPORARY)}(\d+)@(.+?)@.*', temporary.name)
+    if owner is None or owner[2] != socket.gethostname():
+        return time.time() - temporary.stat().st_mtime > STALE_SECONDS
+    pid = int(owner[1])
+    return pid == os.getpid() or not _alive(pid)  # in containers a run gets its predecessor's number
 
 
 def _alive(pid):
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:  # another user's
         pass

@@ -1,15 +1,16 @@
 """The log that people read and grep, the same facts as JSON lines, and progress bars."""
+import contextlib
 import json
 import logging
 import logging.handlers
+import os
 import sys
 import time
 from pathlib import Path
 
 from tqdm import tqdm
 
-from utils.errors import InputError
-from utils.files import keep_earlier
+from utils.files import keep_earlier, writing
 
 FORMAT = '%(asctime)s %(name)s %(levelname)s: %(message)s'
 
@@ -22,32 +23,44 @@ class _Screen(logging.Handler):
         sys.stdout.flush()
 
 
-def setup_logger():
-    """Logger 'transreid' (and its children .train, .test) to stdout; lines are remembered for :func:`log_to_file`."""
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written any more ends the run in one line; logging itself would print a traceback a line."""
+
+    def handleError(self, record):
+        logging.getLogger('transreid').removeHandler(self)  # what is said about this goes to the screen alone
+        with writing(self.baseFilename):
+            raise sys.exc_info()[1]
+
+
+def setup_logger(quiet=False):
+    """Logger 'transreid' (and its children .train, .test) to stdout; lines are remembered for :func:`log_to_file`.
+
+    quiet: no line and no progress bar, for all but the first of several processes.
+    """
     logger = logging.getLogger('transreid')
     close_logger()
+    logger.propagate = False
+    logger.setLevel(logging.CRITICAL + 1 if quiet else logging.INFO)
+    if quiet:
+        return logger
     screen = _Screen()
     screen.setFormatter(logging.Formatter(FORMAT))
     logger.addHandler(screen)
     logger.addHandler(logging.handlers.MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL + 1))
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
     return logger
 
 
-def log_to_file(folder, filename):
+def log_to_file(folder, filename, append=False):
     """From now on, and all lines since :func:`setup_logger`, to ``folder/filename`` as well.
 
     Called once everything is checked, so that a failed start leaves the files of an earlier run alone. A log of an
-    earlier run is kept beside it under a number.
+    earlier run is kept beside it under a number; ``append`` = it is this run's own, and goes on.
     """
     logger = logging.getLogger('transreid')
     path = Path(folder) / filename
-    kept = keep_earlier(path)
-    try:
-        file = logging.FileHandler(path, encoding='utf-8')
-    except OSError as error:
-        raise InputError(f'cannot write the log {path}: {error.strerror}') from None
+    kept = None if append else keep_earlier(path)
+    with writing(path):
+        file = _LogFile(path, encoding='utf-8')
     file.setFormatter(logging.Formatter(FORMAT))
     for memory in [h for h in logger.handlers if isinstance(h, logging.handlers.MemoryHandler)]:
         memory.setTarget(file)
@@ -64,30 +77,48 @@ def close_logger():
     logger = logging.getLogger('transreid')
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):  # what a full disk did not take
+            handler.close()
     logger.propagate = True
 
 
 class MetricsFile:
-    """``metrics.jsonl``: one JSON object a line, written at once, so that a killed run keeps what it had."""
+    """``metrics.jsonl``: one JSON object a line, written at once, so that a killed run keeps what it had.
 
-    def __init__(self, folder, filename='metrics.jsonl'):
-        path = Path(folder) / filename
-        keep_earlier(path)
-        self._file = open(path, 'a', encoding='utf-8')  # noqa: SIM115 closed by __exit__
+    length: of the file, in bytes, when the run that goes on here was at the same place; what follows is cut off, as it will be
+    written again. None: a new run, and the file of an earlier one is kept under a number.
+    """
+
+    def __init__(self, folder, length=None, filename='metrics.jsonl'):
+        self.path = Path(folder) / filename
+        if length is None:
+            keep_earlier(self.path)
+        with writing(self.path):
+            if length is not None and self.path.exists() and self.path.stat().st_size > length:
+                os.truncate(self.path, length)
+            self._file = open(self.path, 'ab')  # noqa: SIM115 closed by __exit__
+
+    @property
+    def length(self):
+        """Bytes written so far."""
+        return self._file.tell()
 
     def write(self, event, **facts):
         """``event`` names the kind of line: 'stage1', 'stage2', 'epoch', 'validation'…"""
-        self._file.write(json.dumps({'event': event, 'time': round(time.time(), 3), **facts}) + '\n')
-        self._file.flush()
+        line = json.dumps({'event': event, 'time': round(time.time(), 3), **facts}) + '\n'
+        with writing(self.path):
+            self._file.write(line.encode())
+            self._file.flush()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self._file.close()
+        with contextlib.suppress(OSError):  # what a full disk did not take
+            self._file.close()
 
 
 def progress(iterable, text, total=None):
     """A progress bar on a terminal, nothing elsewhere."""
-    return tqdm(iterable, desc=text, total=total, leave=False, disable=not sys.stderr.isatty(), dynamic_ncols=True)
+    quiet = logging.getLogger('transreid').level > logging.CRITICAL
+    return tqdm(iterable, desc=text, total=total, leave=False, disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True)

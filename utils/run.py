@@ -2,22 +2,23 @@
 import platform
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
-
-import numpy
-import torch
 
 from utils import __version__
 from utils.files import atomic_write, keep_earlier, write_json
 from utils.runtime import device_text
 
+LIBRARIES = ('torch', 'numpy', 'Pillow', 'safetensors', 'yacs', 'PyYAML', 'ftfy', 'regex')
+
 
 def describe_run(cfg, runtime):
-    """A dict for JSON: version, git state, libraries, device, precision, seed, command."""
+    """A dict for JSON: version, git state, libraries, device, precision, processes, seed, command."""
+    libraries = {name: metadata.version(name) for name in LIBRARIES}
     return {
         'version': __version__, 'git': git_state(), 'command': sys.argv, 'seed': cfg.SOLVER.SEED,
-        'device': device_text(runtime.device), 'precision': runtime.precision, 'python': platform.python_version(),
-        'torch': torch.__version__, 'numpy': numpy.__version__, 'machine': platform.platform(),
+        'device': device_text(runtime.device), 'precision': runtime.precision, 'processes': runtime.processes.world_size,
+        'python': platform.python_version(), **libraries, 'machine': platform.platform(),
     }
 
 
@@ -30,10 +31,11 @@ def log_run(cfg, runtime, logger):
     return run
 
 
-def save_run(cfg, run, folder):
-    """``config.yml`` and ``run.json``; those of an earlier run are kept, and so is its best checkpoint."""
+def save_run(cfg, run, folder, resumed=False):
+    """``config.yml`` and ``run.json``; earlier ones are kept, and so is the best checkpoint of another run."""
     folder = Path(folder)
-    for earlier in (folder / 'config.yml', folder / 'run.json', *folder.glob('*_best.pth')):
+    best = () if resumed else (path for path in folder.glob('*_best.*') if path.suffix in ('.pth', '.safetensors'))
+    for earlier in (folder / 'config.yml', folder / 'run.json', *best):
         keep_earlier(earlier)
     with atomic_write(folder / 'config.yml') as file:
         file.write(cfg.dump())

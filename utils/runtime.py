@@ -1,13 +1,22 @@
-"""Device, precision and randomness: settled once, above the loops. The only file that knows about CUDA."""
+"""Device, precision, randomness and processes: settled once, above the loops. The only file that knows about CUDA."""
 import contextlib
 import logging
+import os
 import random
+import sys
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from utils.errors import InputError
+from utils.processes import SINGLE, Processes
+from utils.stopping import StopRequest
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 logger = logging.getLogger('transreid')
 
@@ -19,6 +28,8 @@ class Runtime(NamedTuple):
     autocast: object  # () -> context of the forward pass; does nothing in full precision
     scaler: torch.amp.GradScaler  # passes everything through unless the precision is fp16
     precision: str  # 'fp32', 'bf16' or 'fp16'
+    processes: Processes = SINGLE  # that share the work, this one among them
+    stop: StopRequest = StopRequest()  # by a signal
 
     def move(self, tensor):
         """To the device; asynchronously where the tensor's memory is pinned."""
@@ -34,19 +45,25 @@ class Runtime(NamedTuple):
         return 1 if self.device.type == 'cpu' else period
 
 
-def make_runtime(device='cuda', amp='auto'):
+def make_runtime(device='cuda', amp='auto', deterministic=False, processes=SINGLE, stop=None):
     """Settle device and precision.
 
     Parameters
     ----------
     device : {'cuda', 'cpu', 'mps'}
-        The CPU is taken, with a warning, where there is no such device.
+        The CPU is taken, with a warning, where there is no such device. Of several processes each has a GPU of its own.
     amp : {'auto', 'off', 'bf16', 'fp16'}
         'auto' = bf16 on a GPU that has it, else fp16 with gradient scaling; off elsewhere.
+    deterministic : bool
+        Only kernels that add up in the same order each time; an operation without such a kernel raises RuntimeError.
     """
-    device = _device(device)
+    device = _device(device, processes)
     if device.type == 'cuda':
         torch.backends.cudnn.allow_tf32 = False  # else convolutions in float32 would keep 10 bits of it: tests, validation
+    if deterministic:
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # what cuBLAS asks for, read when it is first used
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.deterministic = deterministic
     precision = {'auto': _best_precision(device), 'off': 'fp32'}.get(amp, amp)
     if precision == 'fp16' and device.type != 'cuda':
         raise InputError(f'SOLVER.AMP fp16 needs a CUDA GPU, the device is {device.type}; choose auto, off or bf16')
@@ -58,14 +75,25 @@ def make_runtime(device='cuda', amp='auto'):
         def autocast():
             return torch.autocast(device.type, dtype=dtype)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == 'fp16')
-    return Runtime(device, autocast, scaler, precision)
+    return Runtime(device, autocast, scaler, precision, processes, stop or StopRequest())
 
 
-def _device(name):
+def process_backend(device):
+    """How several processes talk to each other, for ``utils.processes``: NCCL between GPUs, gloo between CPUs."""
+    return 'cpu:gloo,cuda:nccl' if device == 'cuda' and torch.cuda.is_available() else 'gloo'
+
+
+def _device(name, processes):
     there = {'cuda': torch.cuda.is_available, 'mps': torch.backends.mps.is_available, 'cpu': lambda: True}
     if not there[name]():
         logger.warning('MODEL.DEVICE is %r, but there is none here: the CPU is used', name)
         name = 'cpu'
+    if name == 'cuda' and processes.world_size > 1:
+        if processes.local_world_size > torch.cuda.device_count():
+            raise InputError(f'{processes.local_world_size} processes were started on this machine, it has '
+                             f'{torch.cuda.device_count()} GPUs: lower --nproc_per_node, or set MODEL.DEVICE cpu')
+        torch.cuda.set_device(processes.local_rank)
+        return torch.device(name, processes.local_rank)
     return torch.device(name)
 
 
@@ -85,6 +113,55 @@ def device_text(device):
 def wants_pinned_memory(device):
     """Whether batches should lie in pinned memory on their way to the device."""
     return device.type == 'cuda'
+
+
+def memory_in_use(device):
+    """Peak memory of this process in 10⁹ bytes: {'memory_gb': main memory, 'device_memory_gb': the GPU's}, as far as known."""
+    peak = {}
+    if resource:
+        unit = 1 if sys.platform == 'darwin' else 1024
+        peak['memory_gb'] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 3)
+    if device.type == 'cuda':
+        peak['device_memory_gb'] = round(torch.cuda.max_memory_allocated(device) / 1e9, 3)
+    return peak
+
+
+@contextlib.contextmanager
+def explained(batch_keys):
+    """Errors of torch that the user can mend, as InputError. batch_keys: what to lower when memory runs out."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise InputError(_out_of_memory(error, batch_keys)) from error
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error):  # what torch says on the CPU
+            raise InputError(_out_of_memory(error, batch_keys)) from error
+        if 'does not have a deterministic implementation' in str(error):
+            raise InputError(f'SOLVER.DETERMINISTIC True: {str(error).split(",")[0]}; set it to False') from error
+        raise
+
+
+def _out_of_memory(error, batch_keys):
+    reason = (str(error).strip().splitlines() or [''])[0][:200]
+    return f'out of memory ({reason or type(error).__name__}); lower {batch_keys}, or the sizes of the photos'
+
+
+def random_states():
+    """The states of Python's, NumPy's and torch's generators, of the GPU too, for :func:`set_random_states`."""
+    kind, words, *rest = np.random.get_state()
+    return {'python': random.getstate(), 'numpy': (kind, words.tolist(), *rest), 'torch': torch.get_rng_state(),
+            'cuda': torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+
+
+def set_random_states(states):
+    """Take the generators up where :func:`random_states` left them; the GPUs' only where there are as many."""
+    version, words, gauss = states['python']
+    random.setstate((version, tuple(words), gauss))
+    kind, words, *rest = states['numpy']
+    np.random.set_state((kind, np.array(words, np.uint32), *rest))
+    torch.set_rng_state(states['torch'])
+    if torch.cuda.is_available() and len(states['cuda']) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states['cuda'])
 
 
 def seed_everything(seed):

@@ -1,22 +1,18 @@
 """Where CLIP's weights come from, and which architecture they are."""
-import hashlib
-import http.client
 import os
-import urllib.request
-import warnings
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
+from model.clip.archive import archive_state
+from model.clip.download import download
 from model.clip.tokenizer import CONTEXT_LENGTH
 from model.clip.towers import ModifiedResNet, TextEncoder, VisionTransformer
-from utils.checkpoint import load_state
+from utils.checkpoint import is_torchscript, load_state
 from utils.errors import InputError
-from utils.files import atomic_write, sha256_file
-from utils.logger import progress
+from utils.files import sha256_file
 
 KEY = 'MODEL.PRETRAIN_PATH'
 URL = 'https://openaipublic.azureedge.net/clip/models/{sha256}/{file}'
@@ -114,13 +110,13 @@ def clip_state(name, path=''):
     """State dict (float32, OpenAI's names) of the CLIP ``name``.
 
     From ``path`` if given; else from the cache (``$CLIP_CACHE``, default ~/.cache/clip), where OpenAI's file is
-    downloaded to first if it is not there. Both TorchScript archives and plain state dicts are read.
+    downloaded to first if it is not there. TorchScript archives, whose code is not run, and plain state dicts are read.
     """
     if not path:
         path = cached_file(*OFFICIAL[name])
     elif not Path(path).is_file():
         raise InputError(f'{KEY}: there is no file {path}; leave it empty for OpenAI\'s own weights')
-    state = _archive_state(path) if _is_torchscript(path) else load_state(path, KEY)
+    state = archive_state(path, KEY) if is_torchscript(path) else load_state(path, KEY)
     return {n: t.float() if t.is_floating_point() else t for n, t in state.items() if n not in NOT_WEIGHTS}
 
 
@@ -137,56 +133,8 @@ def cached_file(file, sha256):
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f'the cache {folder} cannot be made ({error.strerror}); set CLIP_CACHE to a folder') from None
-    _download(url, path, sha256)
+    download(url, path, sha256, f'download it elsewhere and put it at {path}, or name your own weights in {KEY}')
     return path
-
-
-def _download(url, path, sha256):
-    digest = hashlib.sha256()
-    try:
-        with urllib.request.urlopen(url, timeout=30) as answer, atomic_write(path, 'wb') as file:
-            size = int(answer.headers.get('Content-Length') or 0)
-            with progress(None, f'downloading {path.name}', total=size or None) as bar:
-                for chunk in _chunks(answer, url, path):
-                    file.write(chunk)
-                    digest.update(chunk)
-                    bar.update(len(chunk))
-            if digest.hexdigest() != sha256:  # raised before the file gets its name
-                raise InputError(f'{url}: the download is damaged or cut short (SHA-256 differs); try again, or download it '
-                                 f'elsewhere and put it at {path}')
-    except (OSError, http.client.HTTPException) as error:
-        raise _no_download(url, path, error) from None
-
-
-def _chunks(answer, url, path):
-    try:
-        while chunk := answer.read(1 << 20):
-            yield chunk
-    except (OSError, http.client.HTTPException) as error:  # else the writer would take it for a full disk
-        raise _no_download(url, path, error) from None
-
-
-def _no_download(url, path, error):
-    reason = ' '.join(str(getattr(error, 'reason', error)).split())
-    return InputError(f'cannot download {url} ({reason}); download it elsewhere and put it '
-                      f'at {path}, or name your own weights in {KEY}')
-
-
-def _is_torchscript(path):
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith('/constants.pkl') for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError):
-        return False
-
-
-def _archive_state(path):
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # torch.jit is deprecated; OpenAI's files are what they are
-            return dict(torch.jit.load(path, map_location='cpu').state_dict())
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f'{KEY}: {path} is a damaged TorchScript archive ({str(error).splitlines()[0][:100]})') from None
 
 
 # ------------------------------------------------------------------------------------------------- architecture

@@ -1,0 +1,107 @@
+"""What looks wrong with the lists of a run although it can be trained: told at the start, as warnings."""
+import hashlib
+import os
+from collections import Counter, defaultdict
+
+SPLITS = {'train', 'val', 'test', 'query', 'gallery', 'probe'}  # folders of a data set, not data sets of their own
+HEAD = 16384  # bytes
+
+
+def data_warnings(train, query=(), test=()):
+    """Lines to warn of, [] where all is well.
+
+    train, query (validation), test (query and gallery of the test lists): located records. Photos are the same where their
+    bytes are; only files of equal size are opened. Individuals of train and test are compared by their folders, as labels
+    are numbered in each list anew, and only where folders and labels correspond one to one in both.
+    """
+    same = _same_photos({record.path for records in (train, query, test) for record in records})
+    return [*_single_photos(train), *_two_labels(train, same), *_in_train(train, query, same, 'validation'),
+            *_in_train(train, test, same, 'test'), *_individuals_in_both(train, test)]
+
+
+def _single_photos(train):
+    sizes = Counter(record.pid for record in train)
+    single = [f'label {record.pid}: {record.path}' for record in train if sizes[record.pid] == 1]
+    if single:
+        yield (f'{len(single)} of {len(sizes)} train individuals have a single photo ({_first(single)}): the losses '
+               f'compare it with itself; list more photos of them or leave them out')
+
+
+def _two_labels(train, same):
+    labels = defaultdict(dict)  # the first path under each label
+    for record in train:
+        labels[same[record.path]].setdefault(record.pid, record.path)
+    double = [' = '.join(f'{path} (label {label})' for label, path in places.items())
+              for places in labels.values() if len(places) > 1]
+    if double:
+        yield (f'{len(double)} photos are in the train list under two labels, byte for byte ({_first(double)}): one '
+               f'of the labels must be wrong')
+
+
+def _in_train(train, others, same, name):
+    known = {same[record.path]: record.path for record in reversed(train)}
+    others = dict.fromkeys(record.path for record in others)
+    shared = [path if known[same[path]] == path else f'{path} = {known[same[path]]}' for path in others if same[path] in known]
+    if shared:
+        yield (f'{len(shared)} of {len(others)} {name} photos are train photos too, byte for byte ({_first(shared)}): results '
+               f'on them look better than they are')
+
+
+def _individuals_in_both(train, test):
+    ours, theirs = _individuals(train), _individuals(test)
+    shared = [name for _, name in sorted(ours & theirs)]
+    if shared:
+        yield (f'{len(shared)} of {len(theirs)} test individuals are train individuals too, by the names of their folders '
+               f'({_first(shared)}): a test should show animals that were never trained on')
+
+
+def _individuals(records):
+    """{(data set, folder's name)} of the individuals, empty where folders are not individuals.
+
+    A number says who it is only within one data set; other names do so everywhere (data set '').
+    """
+    pairs = {(_identity(os.path.dirname(path)), pid) for path, pid in {(record.path, record.pid) for record in records}}
+    folders, labels = ({pair[column] for pair in pairs} for column in (0, 1))
+    return folders if len(pairs) == len(folders) == len(labels) > 1 else set()
+
+
+def _identity(folder):
+    parent, name = os.path.split(folder)
+    if not name.isdigit():
+        return '', name
+    return (os.path.dirname(parent) if os.path.basename(parent) in SPLITS else parent), name
+
+
+def _same_photos(paths):
+    """{path: the path that stands for all files with the same bytes}. Files that cannot be read stand for themselves."""
+    groups = [sorted(paths)]
+    for key in (os.path.getsize, _head, _digest):  # the cheap ones first
+        groups = [part for group in groups for part in _parts(group, key) if len(part) > 1]
+    return {path: path for path in paths} | {path: group[0] for group in groups for path in group}
+
+
+def _parts(paths, key):
+    parts = defaultdict(list)
+    for path in paths:
+        try:
+            parts[key(path)].append(path)
+        except OSError:  # the loader will tell
+            continue
+    return parts.values()
+
+
+def _head(path):
+    with open(path, 'rb') as file:
+        return file.read(HEAD)
+
+
+def _digest(path):
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(2 ** 20):
+            digest.update(block)
+    return digest.digest()
+
+
+def _first(texts):
+    return ', '.join(texts[:3]) + (' …' if len(texts) > 3 else '')

@@ -1,0 +1,243 @@
+"""The weights in a TorchScript archive, as OpenAI publishes CLIP, read without running the code that comes with them.
+
+Such an archive is a zip: data.pkl, a pickle of the tree of modules; data/*, the tensors' bytes; code/**.py, the modules'
+classes. ``torch.jit.load`` compiles that code. Here the pickle's instructions are read one by one, and those that call
+something only note what they would have called; of the code two lines a class are read, as text. Layout: torch 2.14,
+torch/csrc/jit/serialization (pickler.cpp, python_print.cpp).
+"""
+import math
+import pickletools
+import re
+import zipfile
+from dataclasses import dataclass, field
+
+import torch
+
+from utils.checkpoint import SLACK, check_tensors
+from utils.errors import InputError
+
+STORAGES = {'DoubleStorage': torch.float64, 'FloatStorage': torch.float32, 'HalfStorage': torch.float16,
+            'BFloat16Storage': torch.bfloat16, 'LongStorage': torch.int64, 'IntStorage': torch.int32,
+            'ShortStorage': torch.int16, 'CharStorage': torch.int8, 'ByteStorage': torch.uint8, 'BoolStorage': torch.bool}
+MAX_MODULES = 100_000  # the largest CLIP has about a thousand
+MAX_DEPTH = 100
+
+
+class _Damaged(Exception):
+    """The archive is not what torch writes."""
+
+
+@dataclass
+class _Global:
+    """A name that the pickle would have imported."""
+    name: str  # 'torch._utils _rebuild_tensor_v2'
+
+
+@dataclass
+class _Module:
+    """An object of a class of the archive; it has no methods."""
+    name: str  # '__torch__.torch.nn.modules.linear.Linear'
+    attributes: dict = field(default_factory=dict)
+
+
+@dataclass
+class _Call:
+    """A call that the pickle asks for and that was not made."""
+    name: str
+    arguments: tuple
+
+
+def archive_state(path, key):
+    """State dict of a TorchScript archive, as ``torch.jit.load(path).state_dict()`` gives it: {name: CPU tensor}.
+
+    ``key`` is the config key the path came from. InputError: a file that is no such archive, is damaged or cut short, or
+    claims to be larger than it is.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            state = _Reader(archive).state()
+    except Exception as error:  # zipfile and pickletools raise anything on damaged bytes
+        reason = ' '.join(str(error).split())[:120] or type(error).__name__
+        raise InputError(f'{key}: {path} is a damaged TorchScript archive, or none that torch writes ({reason}); it was not '
+                         f'run; copy or download it again') from None
+    check_tensors(state.values(), path, key)
+    return state
+
+
+class _Reader:
+    def __init__(self, archive):
+        self.archive, self.members = archive, {member.filename: member for member in archive.infolist()}
+        self.root = next((name.split('/')[0] for name in self.members if re.fullmatch(r'[^/]+/constants\.pkl', name)), '')
+        size = archive.fp.seek(0, 2)
+        if sum(member.file_size for member in self.members.values()) > 4 * size + SLACK:
+            raise _Damaged('it unpacks to far more than it holds')
+        self.storages, self.sources, self.modules = {}, {}, 0
+
+    def state(self):
+        tree = run_nothing(self.bytes('data.pkl'))
+        if not isinstance(tree, _Module):
+            raise _Damaged('data.pkl holds no module')
+        state = {}
+        self.collect(tree, '', state, 0)
+        return state
+
+    def bytes(self, name):
+        member = self.members.get(f'{self.root}/{name}')
+        if member is None:
+            raise _Damaged(f'{name} is missing')
+        buffer = bytearray(member.file_size)
+        with self.archive.open(member) as file:
+            if file.readinto(buffer) != len(buffer):
+                raise _Damaged(f'{name} is cut short')
+        return buffer
+
+    def collect(self, module, prefix, state, depth):
+        """Parameters, then buffers, then the modules within, in the order of nn.Module.state_dict."""
+        self.modules += 1
+        if depth > MAX_DEPTH or self.modules > MAX_MODULES:
+            raise _Damaged('its modules hold each other')
+        names = self.tensor_names(module.name)
+        if names is None:
+            return
+        for name in names:
+            value = module.attributes.get(name)
+            if value is not None:
+                state[prefix + name] = self.tensor(value, prefix + name)
+        for name, value in module.attributes.items():
+            if isinstance(value, _Module):
+                if not isinstance(name, str) or not name.isprintable() or len(name) > 100:
+                    raise _Damaged('a module has no name')
+                self.collect(value, f'{prefix}{name}.', state, depth + 1)
+
+    def tensor_names(self, class_name):
+        """Which attributes of a class are in a state dict, by its source; None: the class is no nn.Module."""
+        folder, _, name = class_name.rpartition('.')
+        if folder not in self.sources:
+            text = self.bytes(f'code/{folder.replace(".", "/")}.py').decode()
+            self.sources[folder] = dict(re.findall(r'^class (\w+)(.*\n(?:(?: .*)?\n)*)', text + '\n', re.M))
+        source = self.sources[folder].get(name)
+        if source is None:
+            raise _Damaged(f'class {class_name} is missing')
+        if not source.startswith('(Module)'):
+            return None
+        parameters, buffers = self.listed(source, 'parameters'), self.listed(source, 'buffers')
+        optional = re.findall(r'^  (\w+) : Optional\[Tensor\]$', source, re.M)  # torch takes no such buffer for one
+        return [*parameters, *(name for name in buffers if name not in optional)]
+
+    @staticmethod
+    def listed(source, kind):
+        line = re.search(rf'^  __{kind}__ = (.*)$', source, re.M)
+        if line and not re.fullmatch(r'\[("\w+", )*\]', line[1]):
+            raise _Damaged(f'__{kind}__ is no list of names')
+        return re.findall(r'\w+', line[1]) if line else []
+
+    def tensor(self, value, name):
+        """The tensor that ``_rebuild_tensor_v2(storage, offset, size, stride, …)`` would have made."""
+        if not isinstance(value, _Call) or value.name != 'torch._utils _rebuild_tensor_v2':
+            raise _Damaged(f'{name} is no dense tensor')
+        storage, offset, size, stride = value.arguments[:4]
+        if not isinstance(storage, _Call) or storage.name != 'storage':
+            raise _Damaged(f'{name} has no storage')
+        kind, number, _, count = storage.arguments
+        dtype = STORAGES.get(kind.name.removeprefix('torch ')) if isinstance(kind, _Global) else None
+        numbers = [offset, count, *size, *stride]
+        if dtype is None or len(size) != len(stride) or any(type(n) is not int or not 0 <= n < 2**48 for n in numbers):
+            raise _Damaged(f'{name} is of no kind that weights have')
+        end = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) + 1 if math.prod(size) else offset
+        memory = self.storage(number)
+        if end > count or count * dtype.itemsize != len(memory):
+            raise _Damaged(f'{name} reaches beyond its bytes')
+        flat = torch.frombuffer(memory, dtype=dtype) if memory else torch.empty(0, dtype=dtype)
+        return flat.as_strided(size, stride, offset)
+
+    def storage(self, number):
+        """Bytes data/<number>; tensors that share them here share them there."""
+        if number not in self.storages:
+            self.storages[number] = self.bytes(f'data/{number}')
+        return self.storages[number]
+
+
+def run_nothing(data):
+    """The value of a pickle as torch's own pickler writes it, with _Global, _Module and _Call where it asks for more than data.
+
+    ``data``: bytes. _Damaged or any error of pickletools: other instructions, or damaged bytes. Nothing is imported or called.
+    """
+    stack, marks, memo = [], [], {}
+
+    def above_mark():
+        place = marks.pop()
+        taken = stack[place:]
+        del stack[place:]
+        return taken
+
+    def fill(target, values):
+        if isinstance(target, list):
+            target.extend(values)
+        elif isinstance(target, dict):
+            target.update(zip(values[::2], values[1::2], strict=True))
+        else:
+            raise _Damaged(f'something is put into a {type(target).__name__}')
+
+    for instruction, argument, _ in pickletools.genops(bytes(data)):
+        match instruction.name:
+            case 'PROTO':
+                pass
+            case 'STOP':
+                return stack.pop()
+            case 'MARK':
+                marks.append(len(stack))
+            case 'NONE':
+                stack.append(None)
+            case 'NEWTRUE' | 'NEWFALSE':
+                stack.append(instruction.name == 'NEWTRUE')
+            case 'BININT' | 'BININT1' | 'BININT2' | 'LONG1' | 'BINFLOAT' | 'BINUNICODE':
+                stack.append(argument)
+            case 'EMPTY_LIST':
+                stack.append([])
+            case 'EMPTY_DICT':
+                stack.append({})
+            case 'EMPTY_TUPLE':
+                stack.append(())
+            case 'TUPLE1' | 'TUPLE2' | 'TUPLE3':
+                count = int(instruction.name[-1])
+                stack[-count:] = [tuple(stack[-count:])]
+            case 'TUPLE':
+                stack.append(tuple(above_mark()))
+            case 'APPEND':
+                value = stack.pop()
+                fill(stack[-1], [value])
+            case 'SETITEM':
+                value, name = stack.pop(), stack.pop()
+                fill(stack[-1], [name, value])
+            case 'APPENDS' | 'SETITEMS':
+                values = above_mark()
+                fill(stack[-1], values)
+            case 'BINPUT' | 'LONG_BINPUT':
+                memo[argument] = stack[-1]
+            case 'BINGET' | 'LONG_BINGET':
+                stack.append(memo[argument])
+            case 'GLOBAL':
+                stack.append(_Global(argument))
+            case 'BINPERSID':
+                what, *rest = stack.pop()
+                stack.append(_Call(what, tuple(rest)))
+            case 'REDUCE':
+                arguments, function = stack.pop(), stack.pop()
+                stack.append(_Call(_name(function), arguments))
+            case 'NEWOBJ':
+                stack.pop()
+                stack.append(_Module(_name(stack.pop()).replace(' ', '.')))
+            case 'BUILD':
+                attributes = stack.pop()
+                if not isinstance(stack[-1], _Module):
+                    raise _Damaged('attributes of something that is no module')
+                stack[-1].attributes = attributes if isinstance(attributes, dict) else {}
+            case name:
+                raise _Damaged(f'data.pkl has the instruction {name}, which torch does not write')
+    raise _Damaged('data.pkl has no end')
+
+
+def _name(value):
+    if not isinstance(value, _Global):
+        raise _Damaged('data.pkl calls something that has no name')
+    return value.name

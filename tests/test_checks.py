@@ -1,0 +1,136 @@
+"""Warnings at the start: each fault in lists that were right otherwise, and none for the published ones."""
+import os
+from pathlib import Path
+
+import pytest
+
+from datasets import checks
+from datasets.animal import TEST_LISTS, TRAINING_LISTS
+from datasets.checks import data_warnings
+from datasets.records import Record, read_list
+
+DATALIST = Path(__file__).resolve().parent.parent / '../shared/datalist'
+
+
+@pytest.fixture
+def lists(tmp_path):
+    """A function of {split: {path: label or (label, contents)}} to lists of records whose files differ unless told."""
+    def make(**splits):
+        made = []
+        for photos in splits.values():
+            made.append([])
+            for path, label in photos.items():
+                label, contents = label if isinstance(label, tuple) else (label, path)
+                file = tmp_path / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(contents)
+                made[-1].append(Record(str(file), label))
+        return made
+    return make
+
+
+GOOD = {'train': {'ann/1.jpg': 0, 'ann/2.jpg': 0, 'bob/1.jpg': 1, 'bob/2.jpg': 1},
+        'query': {'val/ann/3.jpg': 0}, 'test': {'t/cleo/1.jpg': 0, 't/dan/1.jpg': 1}}
+
+
+def warning(lists, tmp_path, **changes):
+    """The one warning that GOOD lists with these changes give, without the folder."""
+    (line,) = data_warnings(*lists(**{split: {**photos, **changes.get(split, {})} for split, photos in GOOD.items()}))
+    assert '\n' not in line
+    return line.replace(f'{tmp_path}/', '')
+
+
+def test_nothing_to_say(lists):
+    assert data_warnings(*lists(**GOOD)) == []
+    assert data_warnings(lists(**GOOD)[0]) == []
+
+
+def test_individuals_with_a_single_photo(lists, tmp_path):
+    line = warning(lists, tmp_path, train={'cy/1.jpg': 2})
+    assert line.startswith('1 of 3 train individuals have a single photo (label 2: cy/1.jpg)')
+    line = warning(lists, tmp_path, train={f'{label}.jpg': label for label in range(2, 7)})
+    assert line.startswith('5 of 7 train individuals') and '(label 2: 2.jpg, label 3: 3.jpg, label 4: 4.jpg …)' in line
+
+
+def test_the_same_photo_under_two_labels(lists, tmp_path):
+    line = warning(lists, tmp_path, train={'bob/3.jpg': (1, 'ann/1.jpg'), 'ann/4.jpg': (0, 'ann/1.jpg')})
+    assert line.startswith('1 photos are in the train list under two labels')
+    assert '(ann/1.jpg (label 0) = bob/3.jpg (label 1))' in line
+    train, *_ = lists(**GOOD)
+    (line,) = data_warnings([*train, Record(train[0].path, 1)])
+    assert f'{train[0].path} (label 0) = {train[0].path} (label 1)' in line
+
+
+def test_copies_within_an_individual_are_no_fault(lists):
+    assert data_warnings(*lists(train=GOOD['train'] | {'ann/4.jpg': (0, 'ann/1.jpg')})) == []
+
+
+def test_a_train_photo_in_validation(lists, tmp_path):
+    line = warning(lists, tmp_path, query={'val/bob/3.jpg': (1, 'bob/2.jpg')})
+    assert line.startswith('1 of 2 validation photos are train photos too') and '(val/bob/3.jpg = bob/2.jpg)' in line
+    line = warning(lists, tmp_path, query={'ann/1.jpg': 0})
+    assert line.startswith('1 of 2 validation photos') and '(ann/1.jpg)' in line
+
+
+def test_a_train_photo_in_the_test(lists, tmp_path):
+    line = warning(lists, tmp_path, test={'t/dan/2.jpg': (1, 'bob/2.jpg')})
+    assert line.startswith('1 of 3 test photos are train photos too') and '(t/dan/2.jpg = bob/2.jpg)' in line
+    train, query, test = lists(**GOOD)
+    assert '4 of 4 test' in data_warnings(train, test=train + train)[0]
+
+
+def test_individuals_in_train_and_test(lists, tmp_path):
+    line = warning(lists, tmp_path, test={'t/bob/9.jpg': 7})
+    assert line.startswith('1 of 3 test individuals are train individuals too') and '(bob)' in line
+
+
+@pytest.mark.parametrize(('train', 'test', 'found'), [
+    ('data/train/{}', 'data/test/{}', True), ('data/{}', 'data/{}', True), ('data/train/{}', 'data/query/{}', True),
+    ('data/train/{}', 'other/{}', False), ('tigers/train/{}', 'yaks/test/{}', False), ('data/seg/{}', 'data/test/{}', False)])
+def test_numbers_are_names_within_a_data_set(lists, train, test, found):
+    train, test = ({f'{folder.format(number)}/{photo}.jpg': number for number in numbers for photo in photos}
+                   for folder, numbers, photos in ((train, (1, 2), 'ab'), (test, (2, 3), 'cd')))
+    lines = data_warnings(*lists(train=train, query={}, test=test))
+    assert len(lines) == found
+    assert all('(2)' in line for line in lines)
+
+
+@pytest.mark.parametrize('test', [{'bob/8.jpg': 0, 'bob/9.jpg': 1}, {'bob/8.jpg': 0, 'dan/9.jpg': 0}, {'bob/8.jpg': 0}])
+def test_folders_that_are_not_individuals_say_nothing(lists, test):
+    assert data_warnings(*lists(train=GOOD['train'], query={}, test=test)) == []
+
+
+def test_only_photos_of_equal_size_are_opened_and_read_on(lists, monkeypatch):
+    opened = {'head': [], 'digest': []}
+    monkeypatch.setattr(checks, '_head', lambda path, head=checks._head: opened['head'].append(path) or head(path))
+    monkeypatch.setattr(checks, '_digest', lambda path, digest=checks._digest: opened['digest'].append(path) or digest(path))
+    long = 'x' * checks.HEAD
+    train, = lists(train={'a/1': (0, 'a'), 'a/2': (0, 'bb'), 'a/3': (0, 'cc'), 'b/1': (1, long + 'd'), 'b/2': (1, long + 'e')})
+    assert data_warnings(train) == []
+    assert [sorted(os.path.relpath(path, Path(train[0].path).parents[1]) for path in paths) for paths in opened.values()] == [
+        ['a/2', 'a/3', 'b/1', 'b/2'], ['b/1', 'b/2']]
+
+
+def test_a_photo_that_cannot_be_read_is_left_to_the_loader(lists):
+    train, *_ = lists(**GOOD)
+    assert data_warnings([*train, Record('/nowhere/1.jpg', 0), Record('/nowhere/2.jpg', 1)]) == []
+
+
+ROOTS = {'tiger': 'tiger/tiger_test_isnet_seg', 'yak': 'val', 's_yak': 'yak_test_seg_isnet_pp',
+         'elephant': 'ele_test_v3_seg'}  # of the published configs, beside Animal-Seg-V3
+
+
+@pytest.mark.skipif(not DATALIST.exists(), reason='the published lists are not here')
+@pytest.mark.parametrize('train', ['tiger', 'yak', 'elephant', 'all'])
+@pytest.mark.parametrize('test', sorted(ROOTS))
+def test_no_false_alarm_on_the_published_lists(monkeypatch, train, test):
+    """Where no two photos are the same; also of a model of one species, or of all, tested on another."""
+    sizes = {}
+    monkeypatch.setattr(os.path, 'getsize', lambda path: sizes.setdefault(path, len(sizes)))
+
+    def located(name, root):
+        return [Record(f'/data/{root}/{record.path}', record.pid) for record in read_list(DATALIST / name)]
+    train_list, val_list = TRAINING_LISTS[train]
+    lists = [located(name, 'Animal-Seg-V3') for name in (train_list, val_list)]
+    lists.append([record for name in dict.fromkeys(TEST_LISTS[test]) for record in located(name, ROOTS[test])])
+    assert data_warnings(*lists) == []

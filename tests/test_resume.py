@@ -1,0 +1,317 @@
+"""A run that was stopped goes on as if it had not been; what may change meanwhile and what may not."""
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import train_clipreid
+from configs import flatten, load_cfg
+from configs.defaults import get_defaults
+from utils.checkpoint import load_state, load_tree, save_tree
+from utils.errors import InputError, Stopped, exit_code
+from utils.journal import Journal
+from utils.resume import EPOCHS, HARMLESS, check_disk
+from utils.runtime import explained, random_states, set_random_states
+from utils.stopping import StopRequest
+
+TIMES = {'time', 'seconds', 'photos_per_second', 'data_wait_share', 'memory_gb'}
+CENTER = ('MODEL.IF_WITH_CENTER', 'yes')
+
+
+def events(folder):
+    lines = [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name not in TIMES} for line in lines]
+
+
+def assert_same_run(one, other, name='RN50'):
+    assert events(one) == events(other)
+    files = {path.name for path in one.glob('*.pth')} - {'resume.pth'}
+    assert files == {path.name for path in other.glob('*.pth')} - {'resume.pth'} and f'{name}_best.pth' in files
+    for file in files:
+        a, b = load_state(one / file), load_state(other / file)
+        assert a.keys() == b.keys() and all(torch.equal(a[n], b[n]) for n in a), file
+
+
+def stop_after(monkeypatch, count, number=signal.SIGTERM):
+    """The ``count``-th iteration of the run sends ``number`` to this process."""
+    wants_state, done = Journal.wants_state, [0]
+
+    def wants(self, iteration):
+        done[0] += 1
+        if done[0] == count:
+            os.kill(os.getpid(), number)
+        return wants_state(self, iteration)
+    monkeypatch.setattr(Journal, 'wants_state', wants)
+
+
+@pytest.mark.parametrize('name, opts', [('RN50', ()), ('ViT-B-16', CENTER), ('RN50', ('SOLVER.STAGE2.OPTIMIZER_NAME', 'SGD')),
+                                        ('RN50', ('SOLVER.AMP', 'bf16', 'DATALOADER.NUM_WORKERS', 2)),
+                                        ('RN50', ('DATALOADER.SAMPLER', 'softmax'))])
+def test_stopped_anywhere_it_goes_on_bit_for_bit(world, monkeypatch, name, opts):
+    whole = world.folder / 'whole'
+    best = train_clipreid.main(world.args(*opts, 'OUTPUT_DIR', whole, name=name))
+    for count in (1, 3, 4, 7, 9, 10):  # stage 1 has 2 × 3 iterations, stage 2 two or three in each epoch
+        out = world.folder / f'stopped{count}'
+        with monkeypatch.context() as patch:
+            stop_after(patch, count)
+            with pytest.raises(Stopped) as stopped:
+                train_clipreid.main(world.args(*opts, 'OUTPUT_DIR', out, name=name))
+            assert stopped.value.code == 143 and '--resume' in str(stopped.value)
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        assert not list(out.glob('.*')), 'the lock is left'
+        assert train_clipreid.main(world.args('--resume', *opts, 'OUTPUT_DIR', out, name=name)) == best
+        assert_same_run(whole, out, name)
+
+
+def test_killed_and_resumed_by_time_within_an_epoch(world, monkeypatch):
+    whole, out = world.folder / 'whole', world.folder / 'killed'
+    train_clipreid.main(world.args('OUTPUT_DIR', whole))
+    places, save = [], Journal.save
+
+    def dies(self):
+        save(self)
+        places.append((self.stage, self.epoch, self.iteration))
+        if len(places) == 13:
+            raise MemoryError  # as good as a kill: nothing of the run's own follows
+    monkeypatch.setattr(Journal, 'save', dies)
+    with pytest.raises(InputError):
+        train_clipreid.main(world.args('OUTPUT_DIR', out, 'SOLVER.CHECKPOINT_MINUTES', 1e-9))
+    assert (1, 1, 1) in places and (2, 1, 1) in places
+    assert load_tree(out / 'resume.pth', 'x')['iteration'] == places[-1][2] > 0
+    monkeypatch.undo()
+    train_clipreid.main(world.args('--resume', 'OUTPUT_DIR', out))
+    assert_same_run(whole, out)
+
+
+def test_ctrl_c(world, monkeypatch, capsys):
+    stop_after(monkeypatch, 5, signal.SIGINT)
+    monkeypatch.setattr(sys, 'argv', ['train_clipreid.py', *world.args()])
+    assert exit_code(train_clipreid.main) == 130
+    assert 'stopped by SIGINT; the same command with --resume' in capsys.readouterr().err
+    state = load_tree(world.output / 'resume.pth', 'x')
+    assert (state['stage'], state['epoch'], state['iteration']) == (1, 2, 2)
+
+
+def test_a_signal_is_patient_only_where_it_is_told_to_be():
+    stop = StopRequest()
+    with stop.listening():
+        with pytest.raises(Stopped) as stopped:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert stopped.value.code == 130
+        stop.asked = None
+        with stop.patiently():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.asked == signal.SIGTERM
+            os.kill(os.getpid(), signal.SIGINT)  # at once: the terminal's own second one
+            stop._since -= 1
+            with pytest.raises(Stopped):
+                os.kill(os.getpid(), signal.SIGINT)
+            stop.impatient = False
+            os.kill(os.getpid(), signal.SIGINT)
+            with pytest.raises(Stopped) as stopped:
+                stop.check('; text')
+            assert stopped.value.code == 143 and str(stopped.value) == 'stopped by SIGTERM; text'
+
+
+def test_a_finished_run_says_so_and_writes_nothing(world):
+    best = train_clipreid.main(world.args())
+    before = {path.name: path.read_bytes() for path in world.output.iterdir() if path.name != 'train_log.txt'}
+    assert train_clipreid.main(world.args('--resume')) == best
+    assert 'this run is finished' in (world.output / 'train_log.txt').read_text()
+    assert before == {path.name: path.read_bytes() for path in world.output.iterdir() if path.name != 'train_log.txt'}
+
+
+def test_more_epochs_for_a_finished_run(world):
+    train_clipreid.main(world.args('SOLVER.STAGE2.EVAL_PERIOD', 4))
+    train_clipreid.main(world.args('--resume', 'SOLVER.STAGE2.EVAL_PERIOD', 4, 'SOLVER.STAGE2.MAX_EPOCHS', 4))
+    other = world.folder / 'four'
+    train_clipreid.main(world.args('SOLVER.STAGE2.EVAL_PERIOD', 4, 'SOLVER.STAGE2.MAX_EPOCHS', 4, 'OUTPUT_DIR', other))
+    a, b = load_state(world.output / 'RN50_4.pth'), load_state(other / 'RN50_4.pth')
+    assert all(torch.equal(a[n], b[n]) for n in a)
+    with pytest.raises(InputError, match='MAX_EPOCHS 3'):
+        train_clipreid.main(world.args('--resume', 'SOLVER.STAGE2.MAX_EPOCHS', 3))
+
+
+def test_auto_without_a_run_starts_one(world):
+    train_clipreid.main(world.args('SOLVER.RESUME', 'auto'))
+    assert 'nothing to resume' in (world.output / 'train_log.txt').read_text()
+    assert (world.output / 'RN50_2.pth').exists()
+
+
+def test_a_new_run_keeps_the_state_of_an_unfinished_one(world, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 8)
+        with pytest.raises(Stopped):
+            train_clipreid.main(world.args())
+    state = (world.output / 'resume.pth').read_bytes()
+    train_clipreid.main(world.args())
+    assert (world.output / 'resume.1.pth').read_bytes() == state
+    assert '--resume would go on with it' in (world.output / 'train_log.txt').read_text()
+    train_clipreid.main(world.args())
+    assert not (world.output / 'resume.2.pth').exists()  # that one was finished
+    # a path instead of auto: the run goes on in a folder of its own
+    out = world.folder / 'elsewhere'
+    train_clipreid.main(world.args('SOLVER.RESUME', world.output / 'resume.1.pth', 'OUTPUT_DIR', out))
+    assert_state = load_state(out / 'RN50_2.pth')
+    assert all(torch.equal(assert_state[n], t) for n, t in load_state(world.output / 'RN50_2.pth').items())
+
+
+@pytest.fixture
+def stopped(world, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 8)
+        with pytest.raises(Stopped):
+            train_clipreid.main(world.args())
+    return world
+
+
+@pytest.mark.parametrize('opts, words', [
+    (('SOLVER.STAGE2.BASE_LR', 0.1, 'SOLVER.SEED', 5), ('SOLVER.SEED 5 (was 1234)', 'SOLVER.STAGE2.BASE_LR 0.1 (was 0.0003)')),
+    (('SOLVER.STAGE1.MAX_EPOCHS', 9), ('SOLVER.STAGE1.MAX_EPOCHS 9 (was 2)',)),
+    (('INPUT.RE_PROB', 0.1), ('INPUT.RE_PROB',))])
+def test_a_changed_config_is_refused(stopped, opts, words):
+    log = (stopped.output / 'train_log.txt').read_bytes()
+    with pytest.raises(InputError) as refused:
+        train_clipreid.main(stopped.args('--resume', *opts))
+    assert all(word in str(refused.value) for word in words)
+    assert (stopped.output / 'train_log.txt').read_bytes() == log
+
+
+def test_harmless_keys_may_change(stopped):
+    train_clipreid.main(stopped.args('--resume', 'SOLVER.STAGE2.LOG_PERIOD', 7, 'DATALOADER.NUM_WORKERS', 1, EPOCHS, 3))
+    assert (stopped.output / 'RN50_3.pth').exists()
+
+
+def test_harmless_keys_exist():
+    keys = set(flatten(get_defaults()))
+    assert keys > HARMLESS and EPOCHS in keys - HARMLESS
+
+
+def test_harmless_keys_are_documented():
+    text = (Path(__file__).parents[1] / 'docs/reliability.md').read_text(encoding='utf-8')
+    for key in HARMLESS:
+        assert key.split('.')[-1] in text, key
+
+
+def test_other_photos_are_refused(stopped):
+    photo = stopped.folder / 'photos' / 'train' / '0' / '0.png'
+    photo.write_bytes(photo.read_bytes() + b'\0')
+    with pytest.raises(InputError, match='photos of train are not those the run began with'):
+        train_clipreid.main(stopped.args('--resume'))
+
+
+def test_moved_photos_and_weights_are_welcome(stopped):
+    (stopped.folder / 'photos').rename(stopped.folder / 'moved')
+    weights = stopped.folder / 'w.pth'
+    weights.write_bytes(Path(stopped.weights['RN50']).read_bytes())
+    train_clipreid.main(stopped.args('--resume', 'DATASETS.DATA_DIR', 'moved', 'MODEL.PRETRAIN_PATH', weights))
+
+
+def test_other_weights_are_refused(world, monkeypatch):
+    """In stage 1 the state holds the prompts alone: the rest comes from PRETRAIN_PATH again."""
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        with pytest.raises(Stopped):
+            train_clipreid.main(world.args())
+    state = torch.load(world.weights['RN50'], weights_only=True)
+    state['visual.layer1.0.conv1.weight'] += 0.01
+    torch.save(state, world.folder / 'w.pth')
+    with pytest.raises(InputError, match='MODEL.PRETRAIN_PATH'):
+        train_clipreid.main(world.args('--resume', 'MODEL.PRETRAIN_PATH', world.folder / 'w.pth'))
+
+
+def test_features_of_another_machine_are_warned_of_and_other_ones_refused(world, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        with pytest.raises(Stopped):
+            train_clipreid.main(world.args())
+    path = world.output / 'resume.pth'
+    state = load_tree(path, 'x')
+    state['features']['sha256'] = 'other'
+    save_tree(state, path)
+    train_clipreid.main(world.args('--resume', 'SOLVER.STAGE2.MAX_EPOCHS', 1))
+    assert 'differ in their last digits' in (world.output / 'train_log.txt').read_text()
+    state['features']['lengths'][0] *= 2
+    save_tree(state, path)
+    with pytest.raises(InputError, match='photos or weights have changed'):
+        train_clipreid.main(world.args('--resume'))
+
+
+@pytest.mark.parametrize('spoil', [
+    lambda state: state.pop('tally'), lambda state: state['parts'].clear(), lambda state: state.update(format=99),
+    lambda state: state['tensors'].popitem(), lambda state: state.update(facts=None), lambda state: state.update(random={}),
+    lambda state: state.update(stage='two'), lambda state: state.clear(), lambda state: state.update(epoch=None),
+    lambda state: state.update(metrics_length='x'), lambda state: state.update(iteration=-1),
+    lambda state: state.update(stage=3), lambda state: state.update(best='x'), lambda state: state.update(seconds=None),
+    lambda state: state['parts'].update(optimizer={'state': {}, 'param_groups': []})])
+def test_a_spoilt_state_is_refused(stopped, spoil):
+    path = stopped.output / 'resume.pth'
+    state = load_tree(path, 'x')
+    spoil(state)
+    save_tree(state, path)
+    before = {p.name: p.read_bytes() for p in stopped.output.iterdir()}
+    with pytest.raises(InputError) as refused:
+        train_clipreid.main(stopped.args('--resume'))
+    assert '\n' not in str(refused.value) and 'SOLVER.RESUME' in str(refused.value)
+    assert before == {p.name: p.read_bytes() for p in stopped.output.iterdir()}
+
+
+def test_a_checkpoint_is_no_state(stopped):
+    with pytest.raises(InputError, match='no state that a run can go on from'):
+        train_clipreid.main(stopped.args('SOLVER.RESUME', stopped.weights['RN50']))
+    with pytest.raises(InputError, match='there is no file'):
+        train_clipreid.main(stopped.args('SOLVER.RESUME', stopped.folder / 'nowhere.pth'))
+
+
+def test_resume_may_stand_anywhere():
+    seed = ['SOLVER.SEED', '5']
+    for words in (['--resume', *seed], [*seed, '--resume'], [*seed, 'SOLVER.RESUME', 'auto']):
+        parsed = train_clipreid.parse(words)
+        cfg = load_cfg('', parsed.opts)
+        assert (cfg.SOLVER.RESUME, cfg.SOLVER.SEED) == ('auto', 5)
+
+
+def test_random_states_go_on():
+    states = random_states()
+    import random
+
+    import numpy as np
+    first = random.random(), np.random.rand(), torch.rand(1).item()
+    set_random_states(states)
+    assert first == (random.random(), np.random.rand(), torch.rand(1).item())
+
+
+def test_disk_is_looked_at_before(world, monkeypatch):
+    monkeypatch.setattr('utils.resume.free_bytes', lambda folder: 10 ** 7)
+    with pytest.raises(InputError, match=r'the run writes 4 files of up to 0.02 GB, 0.\d\d GB more than is there, 0.01 GB'):
+        train_clipreid.main(world.args())
+    assert not list(world.output.iterdir())
+
+
+def test_disk_need_by_hand(tmp_path, monkeypatch, caplog):
+    (tmp_path / 'a').write_bytes(b'x' * 30)
+    files = {'a': 100, 'b': 50}  # 70 more for a, 50 for b, and 100 while a is written beside itself
+    for free, enough in ((220, True), (219, False)):
+        monkeypatch.setattr('utils.resume.free_bytes', lambda folder, free=free: free)
+        if enough:
+            check_disk(tmp_path, files)
+        else:
+            with pytest.raises(InputError):
+                check_disk(tmp_path, files)
+
+
+@pytest.mark.parametrize('error', [torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB\nmore'), MemoryError(),
+                                   RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")])
+def test_out_of_memory_names_the_key(error):
+    with pytest.raises(InputError, match='out of memory .* lower TEST.IMS') as refused, explained('TEST.IMS_PER_BATCH'):
+        raise error
+    assert '\n' not in str(refused.value)
+
+
+def test_other_errors_pass():
+    with pytest.raises(RuntimeError, match='something else'), explained('X'):
+        raise RuntimeError('something else')
