@@ -6,12 +6,14 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.installed
 
-.PHONY: help demo test lint benchmark
+.PHONY: help demo test faults lint audit benchmark
 
 help:
 	@echo 'make demo   draw animals, train both stages, test and re-rank: a table and a picture in half a minute, no data needed'
 	@echo 'make test   run the tests'
+	@echo 'make faults kill, fill, cut and fuzz it on purpose: a quarter of an hour; the disk and network parts need root on Linux'
 	@echo 'make lint   check the style'
+	@echo 'make audit  ask PyPI for known holes in the installed libraries (network)'
 	@echo 'make benchmark   time every shortcut against its plain formulation: a table in a quarter of an hour; ARGS=--quick in two minutes'
 
 demo: $(READY)
@@ -19,6 +21,13 @@ demo: $(READY)
 
 test: $(READY)
 	$(PY) -m pytest
+
+faults: $(READY)
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests/faults
+
+audit: $(READY)
+	$(PY) -m pip install --quiet 'pip-audit>=2.7'
+	$(PY) -m pip_audit --requirement requirements.txt --progress-spinner off
 
 lint: $(READY)
 	$(PY) -m ruff check .

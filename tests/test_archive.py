@@ -211,6 +211,9 @@ def test_evil_code(code, whole, tmp_path):
 
 # ------------------------------------------------------------------------------------------------- absurd and damaged ones
 
+CLASS = 'class M(Module):\n  __parameters__ = ["w", ]\n  __buffers__ = []\n  w : Tensor\n'
+
+
 def one_tensor(path, storage=('storage', 'F', '0', 'cpu', 4), offset=0, size=(4,), stride=(1,), code=None, tree=None):
     """An archive by hand: a module with the parameter w, of the given numbers."""
     class Name:
@@ -233,7 +236,7 @@ def one_tensor(path, storage=('storage', 'F', '0', 'cpu', 4), offset=0, size=(4,
     with zipfile.ZipFile(path, 'w') as new:
         new.writestr('a/data.pkl', data)
         new.writestr('a/data/0', struct.pack('<4f', 1, 2, 3, 4))
-        new.writestr('a/code/__torch__.py', code or 'class M(Module):\n  __parameters__ = ["w", ]\n  __buffers__ = []\n')
+        new.writestr('a/code/__torch__.py', code or CLASS)
         new.writestr('a/constants.pkl', b'\x80\x02).')
         new.writestr('a/version', '3\n')
     return path

@@ -43,29 +43,48 @@ class BatchNorm2dOfAll(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         numbers = x.to(torch.promote_types(x.dtype, self.weight.dtype))  # half precision is too coarse for sums
-        mean = _Mean.apply(numbers.mean((0, 2, 3)), self.processes)
-        centred = numbers - mean[:, None, None]
-        variance = _Mean.apply(centred.square().mean((0, 2, 3)), self.processes)
-        self._keep(mean.detach(), variance.detach(), self.processes.world_size * x.numel() // x.shape[1])
-        scale = self.weight * (variance + self.eps).rsqrt()
-        return torch.addcmul(self.bias[:, None, None], centred, scale[:, None, None]).to(x.dtype)
-
-    def _keep(self, mean, variance, count):
-        """Running statistics, the variance without the bias of ``count`` numbers, as torch keeps them."""
+        out, mean, variance = _Normalize.apply(numbers, self.weight, self.bias, self.eps, self.processes.mean)
+        count = self.processes.world_size * x.numel() / x.shape[1]
         self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)  # without bias, as torch keeps it
+        return out.to(x.dtype)
 
 
-class _Mean(torch.autograd.Function):
-    """Mean over the processes; so is its gradient."""
+class _Normalize(torch.autograd.Function):
+    """(x (B, C, H, W), weight, bias, eps, average) -> (normalised x, mean, variance (C,)); average: of a tensor, over the processes.
+
+    By hand and not from differentiable pieces: that takes three times as long. The mean of all is taken off before the
+    squares, so that no digits are lost.
+    """
 
     @staticmethod
-    def forward(ctx, tensor, processes):
-        ctx.processes = processes
-        return processes.mean(tensor)
+    def forward(ctx, x, weight, bias, eps, average):
+        mean = average(x.mean(_ROWS))
+        normal = x - _over(mean)
+        variance = average(normal.square().mean(_ROWS))
+        slope = (variance + eps).rsqrt()
+        normal.mul_(_over(slope))
+        ctx.save_for_backward(normal, weight, slope)
+        ctx.average = average
+        ctx.mark_non_differentiable(mean, variance)
+        return torch.addcmul(_over(bias), normal, _over(weight)), mean, variance
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient):
-        return ctx.processes.mean(gradient), None
+    def backward(ctx, gradient, *_):
+        normal, weight, slope = ctx.saved_tensors
+        product = gradient * normal
+        of_bias, of_weight = gradient.sum(_ROWS), product.sum(_ROWS)
+        # What the mean and the variance of all photos pass on.
+        shift, tilt = ctx.average(torch.stack([of_bias, of_weight])) * (len(weight) / normal.numel())
+        of_x = torch.mul(normal, _over(tilt), out=product).add_(_over(shift)).neg_().add_(gradient).mul_(_over(weight * slope))
+        return of_x, of_weight, of_bias, None, None
+
+
+_ROWS = (0, 2, 3)  # all dimensions but the channels
+
+
+def _over(numbers):
+    """(C,) -> (C, 1, 1)"""
+    return numbers[:, None, None]

@@ -1,0 +1,407 @@
+"""Checkpoints and states: both formats, what is refused, and that nothing which is read is ever run."""
+import copy
+import hashlib
+import json
+import os
+import pickle
+import resource
+import struct
+import warnings
+import zipfile
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from conftest import toy_config
+from safetensors.torch import load_file, save_file
+from test_archive import Evil, evil_pickles
+from test_weights import refused, same
+from torch import nn
+from yacs.config import CfgNode
+
+from configs import get_defaults
+from model.clip import weights
+from model.make_model_clipreid import make_model, make_test_model
+from utils.checkpoint import DTYPES, load_state, load_tree, save_state, save_tree
+from utils.resume import read_state
+
+FORMATS = ['pth', 'safetensors']
+
+
+def one_of_each():
+    """A state with every kind of tensor that weights are."""
+    torch.manual_seed(0)
+    whole = torch.randn(1000)
+    state = {f'of.{str(dtype)[6:]}': (torch.randn(3, 5) * 50).to(dtype) for dtype in DTYPES}
+    return {**state, 'scalar': torch.tensor(2.5), 'counter': torch.tensor(7), 'empty': torch.empty(0, 4), 'view': whole[3:5],
+            'turned': torch.randn(4, 3).t(), 'last': torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last),
+            'tied': state['of.float32'], 'expanded': torch.ones(1).expand(7), 'grad': nn.Parameter(torch.ones(3))}
+
+
+# ------------------------------------------------------------------------------------------------- state dicts
+
+@pytest.mark.parametrize('suffix', FORMATS)
+def test_what_is_written_is_read(suffix, tmp_path):
+    state, path = one_of_each(), tmp_path / f'a.{suffix}'
+    save_state(state, path)
+    loaded = load_state(path)
+    assert same(loaded, state)
+    assert all(type(t) is torch.Tensor and t.is_contiguous() and not t.requires_grad for t in loaded.values())
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert path.stat().st_size < 8000  # not the whole memory that the view is a part of
+
+
+def test_the_library_reads_and_writes_the_same(tmp_path):
+    state = one_of_each()
+    save_state(state, tmp_path / 'ours.safetensors')
+    assert same(load_file(tmp_path / 'ours.safetensors'), state)
+    save_file({n: t.detach().clone().contiguous() for n, t in state.items()}, tmp_path / 'theirs.safetensors')
+    assert same(load_state(tmp_path / 'theirs.safetensors'), state)
+    data = (tmp_path / 'ours.safetensors').read_bytes()
+    length = int.from_bytes(data[:8], 'little')
+    assert length % 8 == 0
+    for entry in json.loads(data[8:8 + length]).values():
+        width = next(dtype.itemsize for dtype, name in DTYPES.items() if name == entry['dtype'])
+        assert entry['data_offsets'][0] % width == 0
+
+
+def test_the_content_tells_the_format(tmp_path):
+    state = {'a': torch.ones(3)}
+    for suffix, other in (FORMATS, FORMATS[::-1]):
+        save_state(state, tmp_path / f'a.{suffix}')
+        os.replace(tmp_path / f'a.{suffix}', tmp_path / f'b.{other}')
+        assert same(load_state(tmp_path / f'b.{other}'), state)
+
+
+def test_weights_stay_what_they_were_when_the_file_changes(tmp_path):
+    for suffix in FORMATS:
+        path = tmp_path / f'a.{suffix}'
+        save_state({'a': torch.ones(100_000)}, path)
+        loaded = load_state(path)
+        with open(path, 'r+b') as file:
+            file.write(bytes(path.stat().st_size))
+        assert bool((loaded['a'] == 1).all())
+
+
+def test_a_model_and_its_prefix(tmp_path):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(memory_format=torch.channels_last)
+    for suffix in FORMATS:
+        save_state({f'module.{n}': t for n, t in model.state_dict().items()}, tmp_path / f'a.{suffix}')
+        assert same(load_state(tmp_path / f'a.{suffix}'), dict(model.state_dict()))
+    torch.save(model.state_dict(), tmp_path / 'ordered.pth')  # an OrderedDict with notes of torch's
+    assert same(load_state(tmp_path / 'ordered.pth'), dict(model.state_dict()))
+
+
+# ------------------------------------------------------------------------------------------------- trees
+
+def test_trees(tmp_path):
+    inner = [1, 2.5, 'text', None, True, -2**70, float('inf'), (), [], {}]
+    tree = {'a': inner, 7: (inner, (1, (2,))), 'b': OrderedDict(x=inner), 't': torch.arange(3)}
+    save_tree(tree, tmp_path / 'a.pth')
+    loaded = load_tree(tmp_path / 'a.pth', 'KEY')
+    assert torch.equal(loaded.pop('t'), tree.pop('t'))
+    assert loaded == tree and type(loaded['b']) is dict and type(loaded[7]) is tuple
+    for value in (None, 3, 'x', [1], torch.ones(2)):
+        save_tree(value, tmp_path / 'b.pth')
+        assert bool((torch.as_tensor(load_tree(tmp_path / 'b.pth', 'KEY')) == value).all()) if torch.is_tensor(value) \
+            else load_tree(tmp_path / 'b.pth', 'KEY') == value
+
+
+@pytest.mark.parametrize('kind', [torch.optim.Adam, torch.optim.SGD, torch.optim.AdamW])
+def test_an_optimizer_goes_on_bit_for_bit(kind, tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)).to(memory_format=torch.channels_last)
+    settings = {'lr': 0.1, 'weight_decay': 0.01} | ({'momentum': 0.9} if kind is torch.optim.SGD else {})
+    optimizer, photos = kind(model.parameters(), **settings), torch.randn(4, 3, 8, 8)
+
+    def step(model, optimizer):
+        optimizer.zero_grad()
+        model(photos).square().mean().backward()
+        optimizer.step()
+
+    step(model, optimizer)
+    save_tree({'model': model.state_dict(), 'optimizer': optimizer.state_dict()}, tmp_path / 'a.pth')
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    fresh, state = kind(other.parameters(), **settings), load_tree(tmp_path / 'a.pth', 'KEY')
+    other.load_state_dict(state['model'])
+    fresh.load_state_dict(state['optimizer'])
+    for _ in range(3):
+        step(model, optimizer)
+        step(other, fresh)
+    assert same(dict(other.state_dict()), dict(model.state_dict()))
+    for ours, theirs in zip(fresh.state_dict()['state'].values(), optimizer.state_dict()['state'].values(), strict=True):
+        assert all(torch.equal(ours[n], theirs[n]) and ours[n].stride() == theirs[n].stride()
+                   for n in ours if torch.is_tensor(ours[n]))
+
+
+@pytest.mark.parametrize('value', [np.float64(1), np.ones(2), {1, 2}, b'bytes', object(), {(1, 2): 3}, {None: 1}, 1j,
+                                   torch.float32, {'a': [np.int64(3)]}])
+def test_what_could_not_be_read_back_is_not_written(value, tmp_path):
+    save_tree({'a': 1}, tmp_path / 'a.pth')
+    with pytest.raises(TypeError):
+        save_tree({'a': value}, tmp_path / 'a.pth')
+    assert load_tree(tmp_path / 'a.pth', 'KEY') == {'a': 1}
+
+
+def loop():
+    tree = []
+    tree.append(tree)
+    return tree
+
+
+def laughs(count=40):
+    tree = ['ha']
+    for _ in range(count):
+        tree = [tree, tree]
+    return tree
+
+
+@pytest.mark.parametrize('tree', [loop(), laughs(), {1.5: 2}, {'a': {1, 2}}, bytearray(3), [b'bytes'], torch.float32, 1j,
+                                  [torch.Size([2]), 1j]], ids=repr)
+def test_trees_that_are_none_of_ours(tree, tmp_path):
+    torch.save(tree, tmp_path / 'a.pth')
+    refused(lambda: load_tree(tmp_path / 'a.pth', 'KEY'), 'KEY', 'a.pth')
+
+
+def test_deep_trees_do_not_break_the_reader(tmp_path):
+    deep = b'\x80\x02' + b']' * 100_000 + b'a' * 99_999 + b'.'
+    torch.save(1, tmp_path / 'one.pth')
+    with zipfile.ZipFile(tmp_path / 'one.pth') as old, zipfile.ZipFile(tmp_path / 'deep.pth', 'w') as new:
+        for name in old.namelist():
+            new.writestr(name, deep if name.endswith('data.pkl') else old.read(name))
+    assert isinstance(load_tree(tmp_path / 'deep.pth', 'KEY'), list)
+    refused(lambda: load_state(tmp_path / 'deep.pth'), 'no plain state dict')
+
+
+@pytest.mark.parametrize('load', [load_state, load_tree])
+def test_missing_cut_and_damaged_files(load, tmp_path):
+    save_tree({'a': torch.ones(50)}, tmp_path / 'whole.pth')
+    data = (tmp_path / 'whole.pth').read_bytes()
+    refused(lambda: load('', 'KEY'), 'KEY is empty')
+    refused(lambda: load(tmp_path / 'gone.pth', 'KEY'), 'KEY: there is no file', 'gone.pth')
+    refused(lambda: load(tmp_path, 'KEY'), 'KEY: there is no file')
+    for size in range(0, len(data), 9):
+        (tmp_path / 'cut.pth').write_bytes(data[:size])
+        refused(lambda: load(tmp_path / 'cut.pth', 'KEY'), 'KEY', 'cut.pth')
+
+
+# ------------------------------------------------------------------------------------------------- absurd and odd files
+
+def test_a_bomb(tmp_path):
+    torch.save({'a': torch.zeros(5_000_000)}, tmp_path / 'a.pth')
+    with zipfile.ZipFile(tmp_path / 'a.pth') as old, zipfile.ZipFile(tmp_path / 'bomb.pth', 'w', zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    assert (tmp_path / 'bomb.pth').stat().st_size < 50_000
+    assert torch.load(tmp_path / 'bomb.pth', weights_only=True)['a'].numel() == 5_000_000  # torch takes it
+    for load in (load_state, load_tree):
+        refused(lambda load=load: load(tmp_path / 'bomb.pth', 'KEY'), 'KEY', 'unpacks to more than it holds', 'torch.save')
+
+
+def test_members_that_share_their_bytes(tmp_path):
+    """Twenty names for one place in the file: the table of contents is copied over."""
+    torch.save({str(n): torch.zeros(1000) + n for n in range(20)}, tmp_path / 'a.pth')
+    data = bytearray((tmp_path / 'a.pth').read_bytes())
+    with zipfile.ZipFile(tmp_path / 'a.pth') as old:
+        start, first = old.start_dir, next(m for m in old.infolist() if m.filename.endswith('data/0'))
+    removed, place = 0, start
+    while data[place:place + 4] == b'PK\1\2':  # each record of the table: 42 = where the member is
+        name, extra, comment = struct.unpack_from('<3H', data, place + 28)
+        if b'/data/' in data[place + 46:place + 46 + name]:
+            struct.pack_into('<I', data, place + 42, first.header_offset)
+        place += 46 + name + extra + comment
+    with zipfile.ZipFile(tmp_path / 'a.pth') as old:
+        last = max(m.header_offset for m in old.infolist() if '/data/' in m.filename)
+        first_end = sorted(m.header_offset for m in old.infolist() if m.header_offset > first.header_offset)[0]
+    removed = last - first_end
+    bomb = data[:first_end] + data[last:]
+    place = bomb.index(b'PK\1\2')
+    while bomb[place:place + 4] == b'PK\1\2':
+        name, extra, comment = struct.unpack_from('<3H', bomb, place + 28)
+        offset, = struct.unpack_from('<I', bomb, place + 42)
+        struct.pack_into('<I', bomb, place + 42, offset - removed * (offset >= last))
+        place += 46 + name + extra + comment
+    end = bomb.rindex(b'PK\5\6')
+    struct.pack_into('<I', bomb, end + 16, bomb.index(b'PK\1\2'))
+    if (wide := bomb.rfind(b'PK\6\6')) > 0:
+        struct.pack_into('<Q', bomb, wide + 48, bomb.index(b'PK\1\2'))
+        struct.pack_into('<Q', bomb, bomb.rindex(b'PK\6\7') + 8, wide)
+    (tmp_path / 'bomb.pth').write_bytes(bomb)
+    refused(lambda: load_state(tmp_path / 'bomb.pth'), 'unpacks to more than it holds')
+
+
+@pytest.mark.parametrize('state', [{'a': torch.ones(1).expand(10**12)}, {'a': torch.ones(1).expand(2**31, 2**31)},
+                                   {str(n): torch.ones(1).expand(10_000_000) for n in range(10)}], ids=['1e12', '2^62', 'ten'])
+def test_few_bytes_that_claim_to_be_many(state, tmp_path):
+    torch.save(state, tmp_path / 'a.pth')
+    refused(lambda: load_state(tmp_path / 'a.pth'), 'claims', 'GB', 'refused')
+    refused(lambda: load_tree(tmp_path / 'a.pth', 'KEY'), 'KEY', 'claims')
+
+
+def odd_tensors():
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        return {'sparse': torch.eye(3).to_sparse(), 'csr': torch.eye(3).to_sparse_csr(), 'meta': torch.ones(3, device='meta'),
+                'quantized': torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8), 'complex': torch.ones(3) * 1j,
+                'nested': torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), 'float8': torch.ones(3).to(torch.float8_e5m2)}
+
+
+@pytest.mark.parametrize('kind', odd_tensors())
+def test_tensors_that_are_no_weights(kind, tmp_path):
+    torch.save({'a': odd_tensors()[kind]}, tmp_path / 'a.pth')
+    refused(lambda: load_state(tmp_path / 'a.pth'), 'a.pth')
+    refused(lambda: load_tree(tmp_path / 'a.pth', 'KEY'), 'a.pth')
+
+
+@pytest.mark.parametrize('name', ['two\nlines', 'x' * 1000, '\x1b[31mred'], ids=['lines', 'long', 'red'])
+def test_names_that_would_spoil_a_message(name, tmp_path):
+    for suffix in FORMATS:
+        save_state({name: torch.ones(2)}, tmp_path / f'a.{suffix}')
+        refused(lambda path=tmp_path / f'a.{suffix}': load_state(path), 'no plain state dict')
+
+
+def safetensors(path, header, data=b'', length=None):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes((len(text) if length is None else length).to_bytes(8, 'little') + text + data)
+    return path
+
+
+def entry(shape=(4,), offsets=(0, 16), dtype='F32'):
+    return {'dtype': dtype, 'shape': list(shape), 'data_offsets': list(offsets)}
+
+
+def test_safetensors_by_hand(tmp_path):
+    path = safetensors(tmp_path / 'a.safetensors', {'__metadata__': {'format': 'pt'}, 'a': entry()}, struct.pack('<4f', 1, 2, 3, 4))
+    assert load_state(path)['a'].tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize('header, options', [
+    ({'a': entry(shape=(10**12,))}, {}), ({'a': entry(shape=(2**33, 2**33))}, {}), ({'a': entry((2**62,), (0, 2**64 - 1))}, {}),
+    ({'a': entry((10**12,), (0, 4 * 10**12))}, {}), ({'a': entry(offsets=(0, 15))}, {}), ({'a': entry(offsets=(8, 24))}, {}),
+    ({'a': entry(offsets=(16, 0))}, {}), ({'a': entry((-4,))}, {}), ({'a': entry(), 'b': entry()}, {}), ({'a': entry(dtype='X')}, {}),
+    ({'a': entry(dtype='C64', shape=(2,))}, {}), ({'a': entry(dtype='F8_E4M3', shape=(16,))}, {}), ({'a': 3}, {}), ({}, {}),
+    ({'a': entry()}, {'length': 2**63}), ({'a': entry()}, {'length': 2**31}), ({'a': entry()}, {'length': 5}), (b'{"a": ', {}),
+    (b'{' * 50_000, {}), ({'a': entry(), '__metadata__': {'a': 3}}, {}),
+])
+def test_safetensors_that_are_none(header, options, tmp_path):
+    path = safetensors(tmp_path / 'a.safetensors', header, bytes(16), **options)
+    refused(lambda: load_state(path), 'TEST.WEIGHT', path)
+
+
+def test_cut_safetensors(tmp_path):
+    save_state({'a': torch.ones(20), 'b': torch.ones(3)}, tmp_path / 'whole.safetensors')
+    data = (tmp_path / 'whole.safetensors').read_bytes()
+    for size in range(len(data)):
+        (tmp_path / 'cut.safetensors').write_bytes(data[:size])
+        refused(lambda: load_state(tmp_path / 'cut.safetensors'), 'TEST.WEIGHT', 'cut.safetensors')
+
+
+# ------------------------------------------------------------------------------------------------- writes that fail
+
+@pytest.mark.parametrize('save, suffix', [(save_state, 'pth'), (save_state, 'safetensors'), (save_tree, 'pth')])
+def test_a_write_that_fails_leaves_the_former_file(save, suffix, tmp_path):
+    path = tmp_path / f'a.{suffix}'
+    save({'a': torch.ones(3)}, path)
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        refused(lambda: save({'a': torch.ones(1_000_000)}, path), f'cannot write {path}', 'File too large')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+    refused(lambda: save({'a': torch.ones(3)}, tmp_path / 'gone' / path.name), 'cannot write', 'gone')
+
+
+# ------------------------------------------------------------------------------------------------- nothing is run
+
+def evil_files(victim):
+    """name -> function that writes a file to a path, which makes ``victim`` if it is read with trust."""
+    evil = Evil(os.system, f'touch {victim}')
+    state = {'visual.proj': torch.zeros(2), 'evil': evil}
+
+    def torchscript(path):
+        torch.save(state, path)
+        with zipfile.ZipFile(path, 'a') as archive:
+            archive.writestr(f'{archive.namelist()[0].split("/")[0]}/constants.pkl', pickle.dumps((), protocol=2))
+
+    def renamed(path):  # content that begins as safetensors do is not unpickled
+        path.write_bytes(bytes(8) + b'{' + pickle.dumps(evil))
+
+    pickles = {name: lambda path, data=data: path.write_bytes(data) for name, data in evil_pickles(victim).items()}
+    return pickles | {
+        'torch': lambda path: torch.save(state, path), 'torch, protocol 4': lambda path: torch.save(state, path, pickle_protocol=4),
+        'old torch': lambda path: torch.save(state, path, _use_new_zipfile_serialization=False), 'torchscript': torchscript,
+        'module': lambda path: torch.save(nn.Linear(2, 2), path), 'renamed': renamed}
+
+
+def read_by_every_entry(path, config, monkeypatch, cache):
+    """What reads weights or states, as functions."""
+    def model(choice):
+        cfg = config()
+        cfg.MODEL.PRETRAIN_CHOICE, cfg.MODEL.PRETRAIN_PATH = choice, str(path)
+        return lambda: make_model(cfg, 3)
+
+    def tested():
+        cfg = config()
+        cfg.TEST.WEIGHT = str(path)
+        return make_test_model(cfg)
+
+    def cached():  # the file would have to be OpenAI's: take this one for it
+        cache.mkdir(exist_ok=True)
+        (cache / 'RN50.pt').write_bytes(path.read_bytes())
+        monkeypatch.setitem(weights.OFFICIAL, 'RN50', ('RN50.pt', hashlib.sha256(path.read_bytes()).hexdigest()))
+        return weights.clip_state('RN50')
+
+    def of_another_in_the_cache():
+        cache.mkdir(exist_ok=True)
+        (cache / 'RN50.pt').write_bytes(path.read_bytes())
+        monkeypatch.setitem(weights.OFFICIAL, 'RN50', ('RN50.pt', '0' * 64))
+        return weights.clip_state('RN50')
+
+    trained = make_model(config(), 3)
+    return {'TEST.WEIGHT': tested, 'clip': model('clip'), 'self': model('self'), 'finetune': model('finetune'),
+            'load_param': lambda: trained.load_param(path), 'cache': cached, 'strange cache': of_another_in_the_cache,
+            'resume': lambda: read_state(str(path), path.parent), 'auto resume': lambda: read_state('auto', path.parent),
+            'load_state': lambda: load_state(path), 'load_tree': lambda: load_tree(path, 'KEY')}
+
+
+@pytest.mark.parametrize('name', evil_files('x'))
+def test_evil_files_are_refused_everywhere_and_not_run(name, tmp_path, toy_weights, monkeypatch):
+    def config():
+        cfg = get_defaults()
+        cfg.merge_from_other_cfg(CfgNode(toy_config(tmp_path, 'RN50', toy_weights['RN50'])))
+        return cfg
+
+    monkeypatch.setenv('CLIP_CACHE', str(tmp_path / 'cache'))
+    victim, path = tmp_path / 'victim', tmp_path / 'run' / 'resume.pth'
+    path.parent.mkdir()
+    evil_files(victim)[name](path)
+    for entrance, read in read_by_every_entry(path, config, monkeypatch, tmp_path / 'cache').items():
+        refused(read, 'resume.pth' if 'cache' not in entrance else 'RN50.pt')
+        assert not victim.exists(), entrance
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_evil_files_are_evil(tmp_path):
+    for name, write in evil_files(tmp_path / 'victim').items():
+        if name in ('module', 'renamed'):
+            continue
+        write(tmp_path / 'evil.pth')
+        if 'torch' in name:
+            with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+                warnings.simplefilter('ignore')
+                patch.setattr(torch.jit, 'load', lambda *_, **__: {})
+                if name != 'torchscript':
+                    torch.load(tmp_path / 'evil.pth', weights_only=False)
+                else:
+                    with zipfile.ZipFile(tmp_path / 'evil.pth') as archive:
+                        pickle.loads(archive.read('evil/data.pkl').replace(b'Q', b'0N'))
+        else:
+            pickle.loads((tmp_path / 'evil.pth').read_bytes())
+        assert (tmp_path / 'victim').exists(), name
+        (tmp_path / 'victim').unlink()
