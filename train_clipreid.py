@@ -112,7 +112,7 @@ def _train(cfg, processes, stop, logger):
             logger.info('Resumed: stage %d, epoch %d, %d iterations of it done', journal.stage, journal.epoch,
                         journal.iteration)
         length = state['metrics_length'] if state else None
-        with MetricsFile(output_dir, length) if processes.main else contextlib.nullcontext() as journal.metrics:
+        with MetricsFile(output_dir, length) if processes.main else contextlib.nullcontext() as journal.metrics, journal:
             if processes.main:
                 if not state:
                     set_aside(output_dir)

@@ -65,6 +65,8 @@ def check_tensors(tensors, path, key):
         if tensor.layout != torch.strided or tensor.is_nested or tensor.device.type != 'cpu' or tensor.dtype not in DTYPES:
             raise InputError(f'{key}: {path} holds a tensor that is no plain weight ({tensor.layout}, {tensor.dtype}, on '
                              f'{tensor.device}); floats, integers and truth values are allowed')
+        if any(size < 0 for size in tensor.shape):  # torch takes some, and breaks later
+            raise InputError(f'{key}: {path} is damaged: a tensor of shape {tuple(tensor.shape)}')
         total += math.prod(tensor.shape) * tensor.element_size()  # nbytes may overflow
     if total > 4 * Path(path).stat().st_size + SLACK:
         raise InputError(f'{key}: {path} claims {total / 1e9:.1f} GB of weights in a file of '
@@ -83,6 +85,11 @@ def save_tree(tree, path):
         _write_torch(tree, file)
 
 
+def copy_tree(tree):
+    """A copy, on the CPU, of what :func:`save_tree` takes: what happens to ``tree`` afterwards does not change it."""
+    return _plain(tree, torch.clone)
+
+
 def load_tree(path, key):
     """Read what :func:`save_tree` wrote; dicts come back as dict, tensors on the CPU. InputError as for :func:`load_state`."""
     tree = _read(path, key)
@@ -94,18 +101,18 @@ def load_tree(path, key):
     return tree
 
 
-def _plain(node):
+def _plain(node, tensor=None):
     """``node`` built anew from dict, list and tuple, so that no container of it stands in two places."""
     if isinstance(node, torch.Tensor):
-        return _own(node.detach().cpu())
+        return (tensor or _own)(node.detach().cpu())
     if isinstance(node, dict):
         if any(type(name) not in (str, int) for name in node):
             raise TypeError(f'keys must be str or int: {list(node)[:5]}')
-        return {name: _plain(value) for name, value in node.items()}
+        return {name: _plain(value, tensor) for name, value in node.items()}
     if isinstance(node, list):
-        return [_plain(value) for value in node]
+        return [_plain(value, tensor) for value in node]
     if isinstance(node, tuple):
-        return tuple(_plain(value) for value in node)
+        return tuple(_plain(value, tensor) for value in node)
     if node is None or type(node) in (str, int, float, bool):
         return node
     raise TypeError(f'{type(node).__name__} cannot be written and read back safely: {node!r:.80}')
@@ -151,7 +158,7 @@ def _write_torch(value, file):
         torch.save(value, file)
     except RuntimeError as error:  # torch's own word for a write that failed
         reason = error.__context__
-        raise (reason if isinstance(reason, OSError) else OSError(_first_line(error))) from error
+        raise (reason if isinstance(reason, OSError) else OSError(first_line(error))) from error
 
 
 def _write_safetensors(state, file):
@@ -186,9 +193,9 @@ def _read(path, key):
         if head[8:] == b'{':
             with safe_open(path, 'pt') as file:  # a file's map in memory, hence the clones: it may change afterwards
                 return {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 it is no dict
-        with warnings.catch_warnings():
+        with open(path, 'rb') as file, warnings.catch_warnings():  # the file: of a path torch believes the suffix
             warnings.simplefilter('ignore')  # torch's guesses about a damaged file
-            return torch.load(path, map_location='cpu', weights_only=True)
+            return torch.load(file, map_location='cpu', weights_only=True)
     except InputError:
         raise
     except pickle.UnpicklingError as error:
@@ -198,7 +205,7 @@ def _read(path, key):
                              f'Save the plain state dict: torch.save(model.state_dict(), path)') from None
         raise InputError(f'{key}: {path} is no checkpoint or is damaged') from None
     except Exception as error:  # on damaged bytes torch raises anything: RuntimeError, EOFError, IndexError, struct.error …
-        raise InputError(f'{key}: {path} is no checkpoint, or it is cut short ({_first_line(error)}); '
+        raise InputError(f'{key}: {path} is no checkpoint, or it is cut short ({first_line(error)}); '
                          f'copy or write it again') from None
 
 
@@ -224,5 +231,7 @@ def _is_name(name):
     return isinstance(name, str) and len(name) <= 500 and name.isprintable()
 
 
-def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+def first_line(error):
+    """What an error says, fit for a message of one line: damaged files and strange servers put anything into it."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+    return ''.join(letter if letter.isprintable() else '?' for letter in line)

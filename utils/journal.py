@@ -2,11 +2,12 @@
 import hashlib
 import logging
 import signal
+import threading
 from pathlib import Path
 
 import torch
 
-from utils.checkpoint import check_state, save_state, save_tree
+from utils.checkpoint import check_state, copy_tree, save_state, save_tree
 from utils.errors import InputError, Stopped
 from utils.meter import Stopwatch, Tally
 from utils.runtime import random_states, set_random_states
@@ -19,8 +20,35 @@ FORMAT = 1  # of the state
 FEATURE_TOLERANCE = 1e-2  # of a feature's length: another machine rounds otherwise, other photos are another matter
 
 
+class Writer:
+    """Writes one thing after another beside the work: a gigabyte takes seconds. An error is raised where it is next met."""
+
+    def __init__(self):
+        self._thread = self._error = None
+
+    def start(self, write, *arguments):
+        """Call ``write(*arguments)`` in a thread, once what was begun before is done."""
+        self.wait()
+        self._thread = threading.Thread(target=self._run, args=(write, arguments), name='writer')
+        self._thread.start()
+
+    def _run(self, write, arguments):
+        try:
+            write(*arguments)
+        except BaseException as error:
+            self._error = error
+
+    def wait(self, quiet=False):
+        """Until nothing is being written. Raises what went wrong, unless ``quiet``: another error is on its way."""
+        if self._thread:
+            self._thread.join()
+        error, self._thread, self._error = self._error, None, None
+        if error and not quiet:
+            raise error
+
+
 class Journal:
-    """Where a training is, and what it leaves behind. Of several processes the first alone writes.
+    """Where a training is, and what it leaves behind. Of several processes the first alone writes. To be used in ``with``.
 
     The state (OUTPUT_DIR/resume.pth; only the newest is kept) holds what training has changed so far, and fingerprints of what
     it has not: the frozen weights, the photos' features of stage 1. It is written when all iterations of an epoch are done and
@@ -42,6 +70,13 @@ class Journal:
         self.tally, self.best, self.finished = Tally(), None, False
         self._watch, self._since_state = Stopwatch(), Stopwatch()
         self._features, self._rest, self._asked = None, {}, False
+        self._writer = Writer()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._writer.wait(quiet=error[0] is not None)
 
     # --------------------------------------------------------------------------------------------- position
 
@@ -103,11 +138,12 @@ class Journal:
             self.save()
 
     def save(self):
-        """Write the state. Raises ``Stopped`` afterwards, where a signal has asked for that."""
+        """Write the state, while the training goes on. Raises ``Stopped`` afterwards, where a signal has asked for that."""
         if self.metrics:
-            save_tree(self._state(), self.folder / STATE)
+            self._writer.start(save_tree, copy_tree(self._state()), self.folder / STATE)
         self._since_state = Stopwatch()
         if self._asked:
+            self._writer.wait()
             raise Stopped(self.runtime.stop.asked or signal.SIGTERM, '; the same command with --resume goes on from there')
 
     def _state(self):

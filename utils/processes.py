@@ -20,7 +20,7 @@ from utils.errors import InputError
 MEETING = timedelta(minutes=5)  # for all processes to start
 PATIENCE = timedelta(minutes=60)  # within an operation: the first process may be ranking a large validation set
 LOOK = 0.5  # seconds between looks for another process's error
-GRACE = 2.0  # seconds for the main thread to notice by itself that another process is gone
+GRACE = 4.0  # seconds for the main thread to notice by itself that another process is gone
 
 COMMAND = 'torchrun --nproc_per_node 2 train_clipreid.py --config_file … MODEL.DIST_TRAIN True'
 VARIABLES = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'LOCAL_WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
@@ -225,7 +225,7 @@ def several_processes(wanted, backend, stop=None):
     """:func:`start_processes` for a block of code that all leave together: an error of one ends all within seconds.
 
     The one whose error it is raises it (an ``InputError`` with its rank in front), the others an ``InputError`` that
-    repeats it; those that hang in an operation are ended with that line on stderr and exit code 1. stop: the run's
+    repeats it; those that hang in an operation are ended with that line on stderr and exit code 2. stop: the run's
     ``utils.stopping.StopRequest``: who has been asked to end does not wonder that another one has.
     """
     processes = start_processes(wanted, backend)
@@ -235,22 +235,28 @@ def several_processes(wanted, backend, stop=None):
     try:
         yield processes
     except BaseException as error:
-        processes.stop(failed=True)
-        cause = processes.blame()
-        if cause:  # also where this one was asked to end: torchrun sends SIGTERM to the others when one has failed
-            raise InputError(f'ended because of {cause}') from None
-        if not isinstance(error, Exception):  # Stopped and its like: no error
-            raise
-        if _is_loss(error):
-            if stop:
-                stop.check()
-            raise InputError(f'rank {processes.rank}: another process is gone without a word; was it killed, perhaps for want '
-                             f'of memory?') from error
-        processes.fail(error if isinstance(error, InputError) else f'{type(error).__name__}: {error}')
-        if isinstance(error, InputError):
-            raise InputError(f'rank {processes.rank}: {error}') from error
+        with stop.patiently() if stop else contextlib.nullcontext():  # torchrun sends SIGTERM to the others when one has failed
+            _settle(error, processes, stop)
         raise
     processes.stop()
+
+
+def _settle(error, processes, stop):
+    """Tell the others of ``error``, or raise an InputError that says whose consequence it is."""
+    processes.stop(failed=True)
+    cause = processes.blame()
+    if cause:
+        raise InputError(f'ended because of {cause}') from None
+    if _is_loss(error):
+        if stop:
+            stop.check()
+        raise InputError(f'rank {processes.rank}: another process is gone without a word; was it killed, perhaps for want of '
+                         f'memory?') from error
+    if isinstance(error, InputError):
+        processes.fail(error)
+        raise InputError(f'rank {processes.rank}: {error}') from error
+    if isinstance(error, Exception):  # Stopped and its like are none
+        processes.fail(f'{type(error).__name__}: {error}')
 
 
 def _is_loss(error):
@@ -293,7 +299,7 @@ class _Watch(threading.Thread):
                 if not self._over.wait(GRACE):
                     sys.stderr.write(f'error: ended because of {self._found}\n')
                     sys.stderr.flush()
-                    os._exit(1)
+                    os._exit(2)  # as what the main thread would have raised
                 return
 
     def end(self):

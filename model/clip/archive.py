@@ -2,7 +2,7 @@
 
 Such an archive is a zip: data.pkl, a pickle of the tree of modules; data/*, the tensors' bytes; code/**.py, the modules'
 classes. ``torch.jit.load`` compiles that code. Here the pickle's instructions are read one by one, and those that call
-something only note what they would have called; of the code two lines a class are read, as text. Layout: torch 2.14,
+something only note what they would have called; of the code a few lines a class are read, as text. Layout: torch 2.14,
 torch/csrc/jit/serialization (pickler.cpp, python_print.cpp).
 """
 import math
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from utils.checkpoint import SLACK, check_tensors
+from utils.checkpoint import SLACK, check_tensors, first_line
 from utils.errors import InputError
 
 STORAGES = {'DoubleStorage': torch.float64, 'FloatStorage': torch.float32, 'HalfStorage': torch.float16,
@@ -57,9 +57,8 @@ def archive_state(path, key):
         with zipfile.ZipFile(path) as archive:
             state = _Reader(archive).state()
     except Exception as error:  # zipfile and pickletools raise anything on damaged bytes
-        reason = ' '.join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f'{key}: {path} is a damaged TorchScript archive, or none that torch writes ({reason}); it was not '
-                         f'run; copy or download it again') from None
+        raise InputError(f'{key}: {path} is a damaged TorchScript archive, or none that torch writes ({first_line(error)}); it '
+                         f'was not run; copy or download it again') from None
     check_tensors(state.values(), path, key)
     return state
 

@@ -9,6 +9,7 @@ import urllib.request
 
 from filelock import FileLock, Timeout
 
+from utils.checkpoint import first_line
 from utils.errors import InputError
 from utils.files import sha256_file, writing
 from utils.logger import progress
@@ -79,7 +80,7 @@ def _fetch(url, part, otherwise):
             _fetch_rest(url, part)
             return gone_on
         except urllib.error.HTTPError as error:  # for good
-            reason = f'HTTP {error.code} {error.reason}'
+            reason = f'HTTP {error.code} {first_line(error.reason)}'
             fruitless = TRIES
         except _Broken as error:
             reason = str(error)
@@ -103,7 +104,7 @@ def _fetch_rest(url, part):
             return
         if error.code in FOR_GOOD:
             raise
-        raise _Broken(f'HTTP {error.code} {error.reason}') from None
+        raise _Broken(f'HTTP {error.code} {first_line(error.reason)}') from None
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise _Broken(_reason(error)) from None
     with answer:
@@ -142,7 +143,7 @@ def _reason(error):
     error = getattr(error, 'reason', error)
     if isinstance(error, TimeoutError):
         return f'nothing came for {TIMEOUT:.0f} s'
-    return ' '.join(str(error).split())[:200] or type(error).__name__
+    return first_line(error)
 
 
 def _kept(part):

@@ -75,7 +75,7 @@ class Run:
         return code
 
     def wait_until_reached(self):
-        """Until the ``pause`` of its fault."""
+        """Until its fault strikes."""
         until = time.monotonic() + LIMIT
         while not (self.folder / 'reached').exists():
             assert self.poll() is None and time.monotonic() < until, f'not reached:\n{self.out[-2000:]}\n{self.err[-2000:]}'
@@ -133,7 +133,9 @@ class Run:
 
 
 PLACES = [      # the first that fits: words, functions on the stack
-    ('writing', r'atomic_write|_?save_\w+|_sync_folder|write_json'),
+    ('writing a state', r'save_tree'),
+    ('writing a checkpoint', r'save_checkpoint|save_state'),
+    ('writing another file', r'atomic_write|_sync_folder|write_json'),
     ('photo features', r'photo_features'),
     ('validation', r'_?validate|extract_features'),
     ('stage 1', r'do_train_stage1'),

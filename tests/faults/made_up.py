@@ -52,7 +52,7 @@ def _changed(content, kind, at, length, other, filling):
     if kind == 'flip':
         return before + bytes(byte ^ filling[0] for byte in after[:1]) + after[1:]
     if kind == 'splice':
-        start = length % len(other)
+        start = length % max(1, len(other))
         return before + other[start:start + length] + after
     return before + {'cut': b'', 'drop': after[length:], 'fill': filling + after[len(filling):],
                      'insert': filling + after}[kind]

@@ -220,8 +220,8 @@ def tensors_of(value):
 
 @pytest.mark.parametrize(('reader', 'kind', 'fewest'), [
     *itertools.product([load_state, load_tree], ['mutated', 'pickles'], [30]),
-    *itertools.product([load_state, load_tree], ['safetensors', 'bytes', 'archives'], [0]),
-    (archive_state, 'archives', 50)])
+    *itertools.product([load_state, load_tree], ['safetensors', 'bytes'], [0]),
+    (load_state, 'archives', 0), (archive_state, 'archives', 50)])
 def test_checkpoints(reader, kind, fewest, tmp_path, monkeypatch, try_all):
     monkeypatch.chdir(tmp_path)
     write = written(tmp_path)

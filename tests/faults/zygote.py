@@ -54,19 +54,18 @@ def install(fault, folder):
     """Let something happen at a call: ``call`` is its dotted name, ``number`` which one from 1 (of those whose arguments
     hold the text ``about``), ``after`` = once it has returned.
 
-    ``signal``: sent to this process; ``cut``: the file of the call's first argument is cut in half before. ``pause``: the
-    file folder/reached is made, and the run waits for a file folder/go.
+    What happens: the file folder/reached is made; ``cut``: the file of the call's first argument is cut in half; ``pause``: the
+    run waits for a file folder/go; ``signal``: is sent to this process.
     """
     parent, attribute = resolve(fault['call'])
     real, main, count = getattr(parent, attribute), os.getpid(), 0
 
     def strike(arguments):
+        (folder / 'reached').touch()
         if fault.get('cut'):
             os.ftruncate(arguments[0], os.fstat(arguments[0]).st_size // 2)
-        if fault.get('pause'):
-            (folder / 'reached').touch()
-            while not (folder / 'go').exists():
-                time.sleep(0.005)
+        while fault.get('pause') and not (folder / 'go').exists():
+            time.sleep(0.005)
         if fault.get('signal'):
             dump_stack(folder)
             os.kill(main, fault['signal'])

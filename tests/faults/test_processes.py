@@ -1,0 +1,297 @@
+"""Whole scripts in several processes under torchrun: the same results, the same end for all, and a state to go on from."""
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from functools import cache
+
+import pytest
+from conftest import ROOT
+
+from utils.lock import output_lock
+
+from .harness import LIMIT, differences, is_measured
+
+TORCHRUN = [sys.executable, '-m', 'torch.distributed.run']
+BATCH = 12  # photos: of 24, and to be shared by 2 and 3
+SETTINGS = {
+    'ViT-B-16': ['MODEL.METRIC_LOSS_TYPE', 'triplet_center'],
+    'RN50': ['MODEL.SYNC_BN', True],
+}
+
+
+class Group:
+    """A script under torchrun, in a session of its own; its output goes to a file."""
+
+    def __init__(self, folder, processes, *arguments, script='train_clipreid.py', start=(*TORCHRUN, '--standalone'), before=()):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self._log = folder, open(folder / 'log', 'wb')
+        command = [*before, *start, '--nproc_per_node', processes, script, *arguments, 'MODEL.DIST_TRAIN', True]
+        self.process = subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=self._log, stderr=subprocess.STDOUT,
+                                        start_new_session=True, env=os.environ | {'OMP_NUM_THREADS': '1'})
+
+    @property
+    def log(self):
+        """What all of them and torchrun have said."""
+        return (self.folder / 'log').read_text(errors='replace')
+
+    def members(self):
+        """Process ids of the session that are left, torchrun's own among them."""
+        found = []
+        for name in filter(str.isdigit, os.listdir('/proc')):
+            with contextlib.suppress(OSError):
+                if os.getsid(int(name)) == self.process.pid and 'State:\tZ' not in _read(f'/proc/{name}/status'):
+                    found.append(int(name))
+        return found
+
+    def pid_of(self, rank):
+        """The script's process of this rank; not its children, which have the same environment."""
+        ranks = [pid for pid in self.members() if f'RANK={rank}' in _read(f'/proc/{pid}/environ').split('\0')]
+        return min(ranks)
+
+    def wait(self, limit=LIMIT):
+        """torchrun's exit code, 0 if all have returned 0. Nothing of the group is left behind."""
+        try:
+            code = self.process.wait(limit)
+            until = time.monotonic() + 20  # loader processes look after their parent every few seconds
+            while (left := self.members()) and time.monotonic() < until:
+                time.sleep(0.1)
+            assert not left, f'left behind: {left}\n{self.log[-3000:]}'
+            return code
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self._log.close()
+
+    def wait_for(self, text):
+        """Until a line of metrics.jsonl or of the log holds this."""
+        until, metrics = time.monotonic() + LIMIT, self.folder / 'metrics.jsonl'
+        while text not in (metrics.read_text() if metrics.exists() else '') + self.log:
+            assert self.process.poll() is None and time.monotonic() < until, f'no {text}:\n{self.log[-3000:]}'
+            time.sleep(0.02)
+
+    @property
+    def errors(self):
+        """Lines 'error: …', in order of the ranks they name first."""
+        return sorted({line for line in self.log.splitlines() if line.startswith('error: ')})
+
+
+def _read(path):
+    with open(path, errors='replace') as file:
+        return file.read()
+
+
+def options(folder, *more):
+    return ['OUTPUT_DIR', folder, 'SOLVER.STAGE1.IMS_PER_BATCH', BATCH, 'SOLVER.STAGE2.IMS_PER_BATCH', BATCH,
+            'TEST.IMS_PER_BATCH', 4, *more]
+
+
+def alone(folder, *arguments, script='train_clipreid.py'):
+    """The script in one process: (exit code, output)."""
+    done = subprocess.run(list(map(str, [sys.executable, script, *arguments])), cwd=ROOT, text=True, timeout=LIMIT,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ | {'OMP_NUM_THREADS': '1'})
+    return done.returncode, done.stdout
+
+
+@pytest.fixture(scope='module')
+def trained(faults_world):
+    """(name, processes) -> OUTPUT_DIR of a whole run"""
+    @cache
+    def run(name, processes):
+        folder = faults_world.folder / f'{name}-{processes}'
+        arguments = faults_world.args(*options(folder), *SETTINGS[name], name=name)
+        if processes == 1:
+            code, log = alone(folder, *arguments)
+        else:
+            group = Group(folder, processes, *arguments)
+            code, log = group.wait(), group.log
+        assert code == 0, log[-3000:]
+        return folder
+    return run
+
+
+def lines_of(folder):
+    return [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()]
+
+
+def largest_difference(folder, other):
+    """Of the numbers in metrics.jsonl, relative; the lines must be the same but for that, and for what is measured."""
+    lines, others = lines_of(folder), lines_of(other)
+    assert [(line['event'], line.get('epoch')) for line in lines] == [(line['event'], line.get('epoch')) for line in others]
+    return max(abs(line[key] - another[key]) / max(abs(another[key]), 1e-3)
+               for line, another in zip(lines, others, strict=True) for key in another.keys() | line.keys()
+               if not is_measured(key) and isinstance(another[key], float))
+
+
+def names(folder):
+    """Files of OUTPUT_DIR, but for what this module puts there."""
+    return {path.name for path in folder.iterdir()} - {'log'}
+
+
+@pytest.mark.parametrize('name, processes', [('ViT-B-16', 2), ('ViT-B-16', 3), ('RN50', 2)])
+def test_several_processes_train_as_one(name, processes, trained):
+    """Whole trainings: losses, accuracies and validation within what the order of sums makes; the same files, written once."""
+    one, several = trained(name, 1), trained(name, processes)
+    assert largest_difference(several, one) < 1e-3
+    assert names(several) == names(one)
+    log = (several / 'log').read_text()
+    assert log.count('Validation Results - Epoch: 1') == 1
+    assert 'warning' not in log.lower().replace('userwarning', '') or 'destroy_process_group' not in log
+
+
+@pytest.mark.parametrize('processes', [2, 3])
+@pytest.mark.parametrize('script', ['test_clipreid.py', 'test_rerank_clipreid.py'])
+def test_several_processes_test_as_one(script, processes, trained, faults_world, tmp_path):
+    """The very same numbers: photos are in the same batches."""
+    weight = trained('ViT-B-16', 1) / 'ViT-B-16_2.pth'
+    metrics = {}
+    for count in (1, processes):
+        folder = tmp_path / str(count)
+        arguments = faults_world.args(*options(folder, 'TEST.WEIGHT', weight), name='ViT-B-16')
+        if count == 1:
+            code, log = alone(folder, *arguments, script=script)
+        else:
+            group = Group(folder, count, *arguments, script=script)
+            code, log = group.wait(), group.log
+        assert code == 0, log[-3000:]
+        metrics[count] = json.loads((folder / 'results.json').read_text())['metrics']
+    assert metrics[processes] == metrics[1]
+    assert names(folder) == names(tmp_path / '1')
+
+
+# ------------------------------------------------------------------------------------------------- stopped and gone on
+
+LONG = ['SOLVER.STAGE2.MAX_EPOCHS', 12, 'SOLVER.STAGE2.EVAL_PERIOD', 4, 'SOLVER.STAGE2.CHECKPOINT_PERIOD', 4]
+
+
+@pytest.fixture(scope='module')
+def long_run(faults_world):
+    """OUTPUT_DIR of an uninterrupted run of two processes with LONG."""
+    folder = faults_world.folder / 'long'
+    group = Group(folder, 2, *faults_world.args(*options(folder, *LONG), name='ViT-B-16'))
+    assert group.wait() == 0, group.log[-3000:]
+    return folder
+
+
+@pytest.mark.parametrize('how', [signal.SIGTERM, signal.SIGKILL])
+def test_stopped_or_killed_it_goes_on(how, long_run, faults_world, tmp_path):
+    """With two processes bit for bit; with three and with one as close as sums allow."""
+    folder = tmp_path / 'run'
+    arguments = faults_world.args(*options(folder, *LONG), name='ViT-B-16')
+    group = Group(folder, 2, *arguments)
+    group.wait_for('"event": "stage2_epoch"')
+    if how == signal.SIGTERM:  # to torchrun, which passes it on
+        group.process.send_signal(how)
+    else:
+        os.kill(group.pid_of(1), how)
+    started = time.monotonic()
+    assert group.wait() != 0
+    assert time.monotonic() - started < 60
+    if how == signal.SIGTERM:
+        assert 'stopped by SIGTERM; the same command with --resume' in group.log
+        assert not group.errors, group.log
+    else:
+        assert any('rank 0: another process is gone without a word' in line for line in group.errors) \
+            or 'stopped by SIGTERM' in group.log, group.log  # torchrun's own may come first
+    assert len(lines_of(folder)) < len(lines_of(long_run))
+    for name in ('three', 'one'):
+        shutil.copytree(folder, tmp_path / name)
+
+    group = Group(folder, 2, '--resume', *arguments)
+    assert group.wait() == 0, group.log[-3000:]
+    assert 'Resumed: stage 2' in group.log
+    assert differences(folder, long_run) == []
+
+    group = Group(tmp_path / 'three', 3, '--resume', *faults_world.args(*options(tmp_path / 'three', *LONG), name='ViT-B-16'))
+    assert group.wait() == 0, group.log[-3000:]
+    code, log = alone(tmp_path / 'one', '--resume', *faults_world.args(*options(tmp_path / 'one', *LONG), name='ViT-B-16'))
+    assert code == 0, log[-3000:]
+    for name in ('three', 'one'):
+        assert largest_difference(tmp_path / name, long_run) < 1e-2
+
+
+# ------------------------------------------------------------------------------------------------- one of them fails
+
+def test_a_photo_that_one_process_cannot_read_ends_all(faults_world, tmp_path):
+    photos = shutil.copytree(faults_world.folder / 'photos', tmp_path / 'photos')
+    last = (faults_world.folder / 'lists' / 'train.txt').read_text().splitlines()[-1].split()[0]  # in rank 1's shard
+    (photos / last).write_bytes((photos / last).read_bytes()[:200])
+    folder = tmp_path / 'run'
+    group = Group(folder, 2, *faults_world.args(*options(folder, 'DATASETS.ROOT_DIR', tmp_path), name='ViT-B-16'))
+    group.wait_for('error: ')
+    started = time.monotonic()
+    assert group.wait() == 1
+    assert time.monotonic() - started < 30
+    assert any(line.startswith('error: rank 1: ') and last in line for line in group.errors), group.log
+    assert all(last in line for line in group.errors)
+    assert 'rank0]: Traceback' not in group.log
+
+
+def test_a_folder_in_use_ends_all(faults_world, tmp_path):
+    """An error of the first process, before the others have done anything."""
+    with output_lock(tmp_path):
+        group = Group(tmp_path / 'log', 2, *faults_world.args(*options(tmp_path), name='ViT-B-16'))
+        assert group.wait() == 1
+    assert any(line.startswith(f'error: rank 0: OUTPUT_DIR {tmp_path} is in use by process {os.getpid()} ')
+               for line in group.errors), group.log
+    assert not (tmp_path / 'metrics.jsonl').exists()
+
+
+@pytest.mark.parametrize('several', [True, False])
+def test_torchrun_and_config_contradict_each_other(several, faults_world, tmp_path):
+    arguments = faults_world.args(*options(tmp_path / 'run'), name='ViT-B-16')
+    if several:
+        group = Group(tmp_path / 'log', 2, *arguments, 'MODEL.DIST_TRAIN', False)
+        assert group.wait() == 1
+        assert 'set MODEL.DIST_TRAIN True' in group.errors[0]
+    else:
+        code, log = alone(tmp_path, *arguments, 'MODEL.DIST_TRAIN', True)
+        assert code == 2 and 'torchrun --nproc_per_node 2' in log and log.count('error: ') == 1
+    assert not (tmp_path / 'run').exists()
+
+
+# ------------------------------------------------------------------------------------------------- two machines
+
+@pytest.fixture
+def two_hosts():
+    """Two network namespaces that see nothing but each other: [(name, address)]"""
+    hosts = [(f'reid-{os.getpid()}-{side}', f'10.99.7.{side}') for side in (1, 2)]
+
+    def ip(*words):
+        return subprocess.run(['ip', *words], capture_output=True, text=True)
+    if not shutil.which('ip') or ip('netns', 'add', hosts[0][0]).returncode:
+        pytest.skip('no network namespaces: they need root, Linux and the command ip')
+    try:
+        (first, _), (second, _) = hosts
+        assert not ip('netns', 'add', second).returncode
+        made = ip('link', 'add', 'wire', 'netns', first, 'type', 'veth', 'peer', 'name', 'wire', 'netns', second)
+        if made.returncode:
+            pytest.skip(f'no veth pair: {made.stderr.strip()}')
+        for name, address in hosts:
+            for words in (['addr', 'add', f'{address}/24', 'dev', 'wire'], ['link', 'set', 'wire', 'up'],
+                          ['link', 'set', 'lo', 'up']):
+                done = ip('-n', name, *words)
+                assert not done.returncode, done.stderr
+        yield hosts
+    finally:
+        for name, _ in hosts:
+            ip('netns', 'del', name)
+
+
+def test_two_machines(two_hosts, trained, faults_world, tmp_path, monkeypatch):
+    """Two torchruns in two network namespaces with a wire between them, one process each and a disk that both see."""
+    monkeypatch.setenv('GLOO_SOCKET_IFNAME', 'wire')  # the host's name leads nowhere here
+    folder = tmp_path / 'run'
+    arguments = faults_world.args(*options(folder), *SETTINGS['ViT-B-16'], name='ViT-B-16')
+    groups = []
+    for number, (name, _) in enumerate(two_hosts):
+        start = [*TORCHRUN, '--nnodes', 2, '--node_rank', number, '--master_addr', two_hosts[0][1], '--master_port', 29511]
+        groups.append(Group(tmp_path / f'log{number}', 1, *arguments, start=start, before=['ip', 'netns', 'exec', name]))
+    codes = [group.wait() for group in groups]
+    assert codes == [0, 0], [group.log[-2000:] for group in groups]
+    assert largest_difference(folder, trained('ViT-B-16', 1)) < 1e-3
+    assert 'Validation Results' in groups[0].log and 'Validation Results' not in groups[1].log
