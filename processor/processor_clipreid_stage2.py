@@ -48,7 +48,7 @@ def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, sche
     texts = text_features(model, runtime)
     optimizers = [o for o in (optimizer, center_optimizer) if o is not None]
     model.prompt_learner.requires_grad_(False)  # done with
-    model.gather = processes.gather
+    model.gather = processes.gather if processes.world_size > 1 else None  # alone the features stay as they lie
     wrapped = processes.wrap(model, runtime.device)
 
     for epoch in journal.epochs(2, epochs):

@@ -19,7 +19,7 @@ import train_clipreid
 from configs import ConfigError, get_defaults, load_cfg
 from model.clip import weights
 from model.make_model_clipreid import make_model
-from utils.checkpoint import load_state, save_state
+from utils.checkpoint import load_state, load_tree, save_state
 from utils.errors import InputError
 from utils.runtime import Runtime
 
@@ -466,7 +466,7 @@ def test_no_network(world, monkeypatch):
     monkeypatch.setenv('no_proxy', '*')
     monkeypatch.setattr(weights, 'URL', 'http://127.0.0.1:9/{sha256}/{file}')  # the discard port: nobody listens
     refused(train_clipreid.main, world.args('MODEL.PRETRAIN_PATH', ''), 'RN50.pt', f'put it at {cache / "RN50.pt"}')
-    assert list(cache.iterdir()) == []
+    assert [path.name for path in cache.iterdir()] == ['RN50.pt.lock']
     nothing_written(world)
 
 
@@ -523,7 +523,9 @@ def test_nan_loss_in_stage_2(world, looks, log_period):
                    world.args(*NO_STAGE1, 'SOLVER.STAGE2.BASE_LR', 1e30, 'SOLVER.STAGE2.LOG_PERIOD', log_period),
                    'stage 2, epoch 1, iteration 2', 'not finite', 'id ', 'triplet ', 'i2t ', 'nan', 'SOLVER.STAGE2.BASE_LR')
     assert line.count(str(world.folder / 'photos' / 'train')) == 8
-    assert [p.name for p in world.output.glob('*.pth')] == []
+    assert [p.name for p in world.output.glob('*.pth')] == ['resume.pth']  # of the moment before
+    tensors = load_tree(world.output / 'resume.pth', 'SOLVER.RESUME')['tensors']
+    assert tensors and all(tensor.isfinite().all() for tensor in tensors.values())
 
 
 # ------------------------------------------------------------------------------------------------- as commands

@@ -74,12 +74,18 @@ class Run:
             time.sleep(0.01)
         return code
 
-    def wait_until_reached(self):
-        """Until its fault strikes."""
+    def reaches(self):
+        """Wait until its fault strikes; False where the run ends without."""
         until = time.monotonic() + LIMIT
         while not (self.folder / 'reached').exists():
-            assert self.poll() is None and time.monotonic() < until, f'not reached:\n{self.out[-2000:]}\n{self.err[-2000:]}'
+            if self.poll() is not None:
+                return (self.folder / 'reached').exists()
+            assert time.monotonic() < until, f'the run hangs:\n{self.out[-2000:]}\n{self.err[-2000:]}'
             time.sleep(0.005)
+        return True
+
+    def wait_until_reached(self):
+        assert self.reaches(), f'not reached:\n{self.out[-2000:]}\n{self.err[-2000:]}'
 
     def go_on(self):
         (self.folder / 'go').touch()

@@ -82,18 +82,20 @@ def test_killed_at_any_moment(zygote, faults_world, uninterrupted, tmp_path, rec
     out, killed = tmp_path / '0', []
     for attempt in range(1, 30):
         run = zygote.start(tmp_path / 'run', *arguments(faults_world, name, out, *opts), fault=BEGIN)
-        run.wait_until_reached()
-        time.sleep(seconds * rng.random() / attempt)
+        if run.reaches():
+            time.sleep(seconds * rng.random() / attempt)
         if run.dump():
             run.kill()
             assert run.wait() == -signal.SIGKILL
             killed.append(run.where)
         else:
             assert run.wait() == 0, run.err
-            out, killed = tmp_path / str(attempt), []
+            if killed:  # at its very end, after the last state
+                break
+            out = tmp_path / str(attempt)
         if len(killed) == kills:
             break
-    assert len(killed) == kills, 'never caught'
+    assert killed, 'never caught'
     for where in killed:
         record_property('kill', where)
     see_that_it_ends_the_same(zygote, faults_world, name, tmp_path / 'last', out, opts, reference)
