@@ -1,4 +1,7 @@
 """Records as samples and batches of a DataLoader."""
+import atexit
+import multiprocessing
+import os
 import signal
 import threading
 from typing import NamedTuple
@@ -112,4 +115,13 @@ def _outlive_the_signal(worker):
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if hasattr(signal, 'alarm'):
-            signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))  # SIGALRM ends it
+            signal.signal(signal.SIGALRM, lambda *_: os._exit(0))  # any other code is an error to torch
+            signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
+
+
+@atexit.register  # runs before multiprocessing's own, which sends SIGTERM and waits
+def _end_workers():
+    """Those that an error has left over."""
+    if hasattr(signal, 'alarm'):
+        for worker in multiprocessing.active_children():
+            os.kill(worker.pid, signal.SIGALRM)
