@@ -26,3 +26,26 @@ def test_no_graph_is_kept():
     tally, x = Tally(), torch.ones(3, requires_grad=True)
     tally.add(1, None, loss=x.sum())
     assert not tally._pending[0][2]['loss'].requires_grad
+
+
+def test_constant_names():
+    tally = Tally()
+    for value in (1.0, 2.0):
+        tally.add(1, None, same=torch.tensor(3.0), other=torch.tensor(value))
+    tally.settle()
+    assert tally.constant == []
+    tally.add(1, None, same=torch.tensor(3.0), other=torch.tensor(1.0))
+    tally.settle()
+    assert tally.constant == ['same']
+
+
+def test_a_tally_goes_on():
+    whole, first, second = Tally(), Tally(), Tally()
+    for tally, numbers in ((whole, (1.0, 5.0, 2.0)), (first, (1.0, 5.0))):
+        for number in numbers:
+            tally.add(2, None, loss=torch.tensor(number))
+        tally.settle()
+    second.load_state_dict(first.state_dict())
+    second.add(2, None, loss=torch.tensor(2.0))
+    second.settle()
+    assert second.state_dict() == whole.state_dict() and second.means() == {'loss': pytest.approx(8 / 3)}

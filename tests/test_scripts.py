@@ -12,6 +12,8 @@ import test_rerank_clipreid
 import train_clipreid
 from configs import flatten, load_cfg
 from utils.checkpoint import load_state
+from utils.errors import InputError
+from utils.lock import output_lock
 from utils.runtime import Runtime
 
 TIMES = {'time', 'seconds', 'photos_per_second', 'data_wait_share', 'memory_gb'}
@@ -175,3 +177,76 @@ def test_checkpoints_are_in_the_usual_memory_format(world):
         state = torch.load(world.output / name, weights_only=True)
         assert all(tensor.is_contiguous() for tensor in state.values())
         assert state['image_encoder.layer1.0.conv2.weight'].dim() == 4
+
+
+def test_workers_change_nothing(world):
+    """0, 2 and 4: the same losses and the same weights, bit for bit."""
+    found = []
+    for workers in (0, 2, 4):
+        out = world.folder / f'workers{workers}'
+        train_clipreid.main(world.args('OUTPUT_DIR', out, 'DATALOADER.NUM_WORKERS', workers, 'DATALOADER.CACHE_GB', 0))
+        lines = [{k: v for k, v in line.items() if k not in TIMES} for line in read_lines(out / 'metrics.jsonl')]
+        found.append((lines, load_state(out / 'RN50_2.pth')))
+    (lines, state), *others = found
+    for other_lines, other in others:
+        assert other_lines == lines and all(torch.equal(state[name], other[name]) for name in state)
+
+
+def test_deterministic_kernels(world):
+    try:
+        train_clipreid.main(world.args('SOLVER.DETERMINISTIC', 'True', 'OUTPUT_DIR', world.folder / 'a'))
+        assert torch.are_deterministic_algorithms_enabled()
+        train_clipreid.main(world.args('OUTPUT_DIR', world.folder / 'b'))
+        assert not torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    a, b = (load_state(world.folder / folder / 'RN50_2.pth') for folder in 'ab')
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_safetensors_checkpoints(world):
+    train_clipreid.main(world.args('OUTPUT_DIR', world.folder / 'pth'))
+    train_clipreid.main(world.args('SOLVER.CHECKPOINT_FORMAT', 'safetensors'))
+    names = {'RN50_stage1_2.safetensors', 'RN50_2.safetensors', 'RN50_best.safetensors'}
+    assert {path.name for path in world.output.iterdir() if path.suffix == '.safetensors'} == names
+    assert [path.name for path in world.output.glob('*.pth')] == ['resume.pth']
+    for name in names:
+        a, b = load_state(world.output / name), load_state((world.folder / 'pth' / name).with_suffix('.pth'))
+        assert a.keys() == b.keys() and all(torch.equal(a[n], b[n]) for n in a)
+    weight = world.output / 'RN50_2.safetensors'
+    assert test_clipreid.main(world.args('TEST.WEIGHT', weight)) == test_clipreid.main(
+        world.args('TEST.WEIGHT', world.folder / 'pth' / 'RN50_2.pth'))
+    train_clipreid.main(world.args('MODEL.PRETRAIN_CHOICE', 'self', 'MODEL.PRETRAIN_PATH', weight,
+                                   'OUTPUT_DIR', world.folder / 'self'))
+
+
+def test_run_json_tells_what_the_run_was(world):
+    train_clipreid.main(world.args('SOLVER.STAGE1.MAX_EPOCHS', 0, 'SOLVER.STAGE2.MAX_EPOCHS', 1))
+    run = json.loads((world.output / 'run.json').read_text())
+    for library in ('torch', 'numpy', 'Pillow', 'safetensors'):
+        assert re.match(r'\d+\.\d+', run[library])
+    assert run['config']['SOLVER.STAGE2.MAX_EPOCHS'] == 1 and run['processes'] == 1 and run['python']
+    assert {split: data['photos'] for split, data in run['data'].items()} == {'train': 24, 'val': 6}
+    assert all(re.fullmatch('[0-9a-f]{64}', data['sha256']) for data in run['data'].values())
+
+
+def test_the_data_are_looked_at(world):
+    """Individuals of the test among the train list's, and one photo under two labels."""
+    lists, photos = world.folder / 'lists', world.folder / 'photos'
+    photo = (photos / 'train/0/0.png').read_bytes()
+    (photos / 'train/1/0.png').write_bytes(photo)
+    (world.folder / 'test/6/0.png').write_bytes(photo)
+    lines = (lists / 'train.txt').read_text().splitlines()
+    (lists / 'train.txt').write_text('\n'.join(line for line in lines if not line.startswith('train/5/') or '/0.png' in line))
+    train_clipreid.main(world.args('SOLVER.STAGE1.MAX_EPOCHS', 0, 'SOLVER.STAGE2.MAX_EPOCHS', 0))
+    log = (world.output / 'train_log.txt').read_text()
+    assert re.search('WARNING: 1 of 6 train individuals have a single photo', log)
+    assert re.search('WARNING: 1 photos are in the train list under two labels', log)
+    assert re.search('WARNING: 1 of 16 test photos are train photos too', log)
+
+
+def test_two_trainings_in_one_folder(world):
+    world.output.mkdir()
+    with output_lock(world.output), pytest.raises(InputError, match='is in use by process'):
+        train_clipreid.main(world.args())
+    assert not list(world.output.iterdir())

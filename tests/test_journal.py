@@ -1,0 +1,75 @@
+"""The writer beside the training, and the log and metrics on a disk that does not take them."""
+import logging
+import threading
+
+import pytest
+
+from utils.errors import InputError
+from utils.journal import Writer
+from utils.logger import MetricsFile, log_to_file, setup_logger
+
+
+def test_the_writer_writes_one_thing_after_another():
+    writer, gate, done = Writer(), threading.Event(), []
+
+    def slow(number):
+        gate.wait(10)
+        done.append(number)
+    writer.start(slow, 1)
+    assert not done  # the work goes on meanwhile
+    gate.set()
+    writer.start(slow, 2)
+    writer.wait()
+    assert done == [1, 2]
+
+
+def test_an_error_is_raised_where_it_is_next_met():
+    def fails():
+        raise InputError('disk full')
+    writer = Writer()
+    writer.start(fails)
+    with pytest.raises(InputError, match='disk full'):
+        writer.start(print)
+    writer.wait()  # told once
+    writer.start(fails)
+    writer.wait(quiet=True)
+    writer.wait()
+
+
+def test_metrics_are_cut_back_and_gone_on_with(tmp_path):
+    with MetricsFile(tmp_path) as metrics:
+        metrics.write('a', x=1)
+        length = metrics.length
+        metrics.write('b', x=2)
+    before = (tmp_path / 'metrics.jsonl').read_bytes()
+    with MetricsFile(tmp_path, length) as metrics:
+        assert metrics.length == length
+        metrics.write('c', x=3)
+    lines = (tmp_path / 'metrics.jsonl').read_text().splitlines()
+    assert [line[:14] for line in lines] == ['{"event": "a",', '{"event": "c",'] and before.startswith(lines[0].encode())
+    with MetricsFile(tmp_path, 10 ** 6) as metrics:  # a file that is too short is gone on with as it is
+        metrics.write('d')
+    assert len((tmp_path / 'metrics.jsonl').read_text().splitlines()) == 3
+    with MetricsFile(tmp_path):
+        pass
+    assert (tmp_path / 'metrics.1.jsonl').exists()
+
+
+def test_metrics_on_a_full_disk(tmp_path):
+    metrics = MetricsFile(tmp_path)
+    metrics._file = open('/dev/full', 'ab')  # noqa: SIM115
+    with pytest.raises(InputError, match='cannot write .*metrics.jsonl: No space left'):
+        metrics.write('a')
+    metrics.__exit__()
+
+
+def test_the_log_on_a_full_disk(tmp_path, capsys):
+    logger = setup_logger()
+    log_to_file(tmp_path, 'log.txt')
+    handler = next(h for h in logger.handlers if isinstance(h, logging.FileHandler))
+    handler.stream = open('/dev/full', 'w')  # noqa: SIM115
+    with pytest.raises(InputError, match='cannot write .*log.txt: No space left'):
+        logger.info('x')
+    logger.info('only the screen gets this')
+    out = capsys.readouterr()
+    assert 'only the screen' in out.out and 'Traceback' not in out.err
