@@ -95,10 +95,11 @@ class Run:
         (self.folder / 'stack').write_text('')
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGUSR1)
-        until = time.monotonic() + 2
-        while not self.stack.endswith('\n'):
+        until, before = time.monotonic() + 2, ''
+        while not before or self.stack != before:   # of one thread after the other
             if self.poll() is not None or time.monotonic() > until:
                 return False
+            before = self.stack
             time.sleep(0.001)
         return True
 
@@ -130,7 +131,7 @@ class Run:
 
     @property
     def where(self):
-        """What the run was at when ``stack`` was written, for people."""
+        """What the run was at when ``stack`` was written, for people; writing comes first, as it goes on beside the rest."""
         functions = re.findall(r'line \d+ in (\S+)', self.stack)
         for words, names in PLACES:
             if any(re.fullmatch(names, function) for function in functions):

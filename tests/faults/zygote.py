@@ -87,7 +87,7 @@ def install(fault, folder):
 
 def dump_stack(folder):
     with open(folder / 'stack', 'w', encoding='utf-8') as file:
-        faulthandler.dump_traceback(file, all_threads=False)
+        faulthandler.dump_traceback(file)
 
 
 def serve():
@@ -124,7 +124,7 @@ def become(request):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)   # when Python has ended already
     stack = open(folder / 'stack', 'w')     # noqa: SIM115 as long as the run
-    faulthandler.register(signal.SIGUSR1, stack, all_threads=False)
+    faulthandler.register(signal.SIGUSR1, stack)
     if request['fault']:
         install(request['fault'], folder)
     sys.argv = request['run']
