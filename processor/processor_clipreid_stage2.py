@@ -96,6 +96,7 @@ def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, sche
         if epoch % checkpoint_period == 0 or epoch == epochs:
             journal.save_checkpoint(epoch)
         if loaders.validation is not None and (epoch % eval_period == 0 or epoch == epochs):
+            journal.settle()
             metrics = _validate(model, loaders.validation, runtime, epoch, normalise, rerank)
             journal.write('validation', epoch=epoch, **metrics)
             if journal.best is None or metrics['mAP'] > journal.best:

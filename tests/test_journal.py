@@ -57,6 +57,7 @@ def test_metrics_are_cut_back_and_gone_on_with(tmp_path):
 
 def test_metrics_on_a_full_disk(tmp_path):
     metrics = MetricsFile(tmp_path)
+    metrics._file.close()
     metrics._file = open('/dev/full', 'ab')  # noqa: SIM115
     with pytest.raises(InputError, match='cannot write .*metrics.jsonl: No space left'):
         metrics.write('a')
@@ -67,6 +68,7 @@ def test_the_log_on_a_full_disk(tmp_path, capsys):
     logger = setup_logger()
     log_to_file(tmp_path, 'log.txt')
     handler = next(h for h in logger.handlers if isinstance(h, logging.FileHandler))
+    handler.stream.close()
     handler.stream = open('/dev/full', 'w')  # noqa: SIM115
     with pytest.raises(InputError, match='cannot write .*log.txt: No space left'):
         logger.info('x')

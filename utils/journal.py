@@ -87,6 +87,7 @@ class Journal:
         if self.stage < stage:
             self._go_to(stage, 1)
             self.save()
+            self.settle()
         elif self.finished:  # and MAX_EPOCHS was raised afterwards
             self.finished = False
             self._go_to(stage, self.epoch + 1)
@@ -145,6 +146,11 @@ class Journal:
         if self._asked:
             self._writer.wait()
             raise Stopped(self.runtime.stop.asked or signal.SIGTERM, '; the same command with --resume goes on from there')
+
+    def settle(self):
+        """Wait until the state is on the disk. To be called before loaders fork their workers: a fork copies the locks that
+        another thread holds, and nobody there gives them back."""
+        self._writer.wait()
 
     def _state(self):
         tensors = self.model.state_dict()

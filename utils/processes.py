@@ -13,6 +13,7 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # noqa: F401  now: its functions' defaults hold on to a group that is there when they are imported
 from torch.nn.parallel import DistributedDataParallel
 
 from utils.errors import InputError
@@ -155,7 +156,9 @@ class Processes:
         """Leave the others: with them at the regular end, without waiting for them after a failure."""
         if self.watch:
             self.watch.end()
-            if not failed:
+            if failed:
+                time.sleep(0.3)  # gloo's threads let go of the last tensors: at the interpreter's end they would abort it
+            else:
                 self.barrier()
                 dist.destroy_process_group()
 

@@ -61,9 +61,11 @@ class Disk:
 
     def leave(self, free):
         """Fill it up to ``free`` bytes."""
-        size = shutil.disk_usage(self.folder).free - free
         with open(self._filler, 'wb') as file:
-            os.posix_fallocate(file.fileno(), 0, size)
+            while (size := shutil.disk_usage(self.folder).free - free) > 0:
+                with contextlib.suppress(OSError):  # the run, too, takes space at this moment
+                    os.posix_fallocate(file.fileno(), 0, size)
+                    break
 
     def make_space(self):
         self._filler.unlink()
