@@ -39,11 +39,11 @@ def test_an_error_is_raised_where_it_is_next_met():
 def test_metrics_are_cut_back_and_gone_on_with(tmp_path):
     with MetricsFile(tmp_path) as metrics:
         metrics.write('a', x=1)
-        length = metrics.length
+        length = metrics.sync()
         metrics.write('b', x=2)
     before = (tmp_path / 'metrics.jsonl').read_bytes()
     with MetricsFile(tmp_path, length) as metrics:
-        assert metrics.length == length
+        assert metrics.sync() == length
         metrics.write('c', x=3)
     lines = (tmp_path / 'metrics.jsonl').read_text().splitlines()
     assert [line[:14] for line in lines] == ['{"event": "a",', '{"event": "c",'] and before.startswith(lines[0].encode())

@@ -157,7 +157,7 @@ class Journal:
         changed = self.model.changed_names(self.stage)
         return {'format': FORMAT, 'stage': self.stage, 'epoch': self.epoch, 'iteration': self.iteration,
                 'finished': self.finished, 'best': self.best, 'seconds': self.epoch_seconds, 'tally': self.tally.state_dict(),
-                'metrics_length': self.metrics.length, 'tensors': {name: tensors[name] for name in changed},
+                'metrics_length': self.metrics.sync(), 'tensors': {name: tensors[name] for name in changed},
                 'parts': {name: part.state_dict() for name, part in self.parts[self.stage].items()},
                 'scaler': self.runtime.scaler.state_dict(), 'random': random_states(), 'rest': self._fingerprint_of_rest(),
                 'features': self._features, 'facts': self.facts}

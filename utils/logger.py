@@ -98,9 +98,10 @@ class MetricsFile:
                 os.truncate(self.path, length)
             self._file = open(self.path, 'ab')  # noqa: SIM115 closed by __exit__
 
-    @property
-    def length(self):
-        """Bytes written so far."""
+    def sync(self):
+        """Put all on the disk, for a state that counts on it; returns the bytes so far."""
+        with writing(self.path):
+            os.fsync(self._file.fileno())
         return self._file.tell()
 
     def write(self, event, **facts):
