@@ -25,6 +25,7 @@ test: $(READY)
 faults: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests/faults
 
+# Strict: a library that PyPI does not answer for is not one without holes.
 audit: $(READY)
 	$(PY) -m pip install --quiet 'pip-audit>=2.7'
 	$(PY) -m pip_audit --local --strict --progress-spinner off
@@ -35,7 +36,6 @@ lint: $(READY)
 benchmark: $(READY)
 	$(PY) tools/benchmark.py $(ARGS)
 
-# Of audit: --strict, as a library that PyPI does not answer for is not one without holes.
 # The stamp comes last: an installation that was broken off is taken up again by the next `make`.
 $(READY): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'

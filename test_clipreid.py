@@ -34,7 +34,7 @@ def judge(cfg, config_file, name, always_rerank):
     logger = logging.getLogger('transreid.test')
     try:
         with several_processes(cfg.MODEL.DIST_TRAIN, process_backend(cfg.MODEL.DEVICE)) as processes, \
-                explained('TEST.IMS_PER_BATCH'):
+                explained('TEST.IMS_PER_BATCH (photos at once), or the lists (ranking holds queries x gallery)'):
             if not processes.main:
                 setup_logger(quiet=True)
             return _judge(cfg, config_file, name, always_rerank, processes, logger)
@@ -46,6 +46,7 @@ def judge(cfg, config_file, name, always_rerank):
 
 
 def _judge(cfg, config_file, name, always_rerank, processes, logger):
+    from datasets.checks import data_warnings
     from datasets.make_dataloader_clipreid import make_test_dataloader
     from model.make_model_clipreid import make_test_model
     from processor.inference import do_inference, report
@@ -57,15 +58,18 @@ def _judge(cfg, config_file, name, always_rerank, processes, logger):
 
     output_dir = make_output_dir(cfg.OUTPUT_DIR)
     # a training may be at work here, another test may not: it would write the same files
-    with output_lock(output_dir, 'test') if processes.main else contextlib.nullcontext():
+    with output_lock(output_dir, 'test') if processes.main else contextlib.nullcontext(), contextlib.ExitStack() as end:
         runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP, cfg.SOLVER.DETERMINISTIC, processes)
         seed_everything(cfg.SOLVER.SEED)
         about = log_run(cfg, runtime, logger)
         model = make_test_model(cfg).to(runtime.device)
         test = make_test_dataloader(cfg, wants_pinned_memory(runtime.device), processes, runtime.device)
+        end.callback(test.loader.close)
         _check_side(model, test)
         if processes.main:
             log_to_file(output_dir, f'{name}_log.txt')
+            for line in data_warnings((), test=[*test.query, *test.gallery]):
+                logger.warning('%s', line)
         logger.info('Protocol %s: %s', test.protocol.name, test.protocol.text)
 
         rerank = None

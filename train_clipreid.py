@@ -42,7 +42,7 @@ def train(cfg):
     try:
         with StopRequest().listening() as stop, \
                 several_processes(cfg.MODEL.DIST_TRAIN, process_backend(cfg.MODEL.DEVICE), stop) as processes, \
-                explained('SOLVER.STAGE2.IMS_PER_BATCH (training) or TEST.IMS_PER_BATCH (validation)'):
+                explained('the batches (IMS_PER_BATCH of SOLVER.STAGE1, SOLVER.STAGE2, TEST)'):
             stop.impatient = processes.world_size == 1
             if not processes.main:
                 setup_logger(quiet=True)
@@ -67,22 +67,23 @@ def _train(cfg, processes, stop, logger):
     from utils.journal import Journal
     from utils.lock import output_lock
     from utils.logger import MetricsFile, log_to_file
-    from utils.resume import check_disk, facts_of, go_on, planned_files, read_state, set_aside
+    from utils.resume import check_disk, facts_of, go_on, is_own, place, planned_files, read_state, set_aside
     from utils.run import log_run, save_run
-    from utils.runtime import make_runtime, seed_everything, wants_pinned_memory
+    from utils.runtime import explained, make_runtime, seed_everything, wants_pinned_memory
     from utils.sync_batchnorm import sync_batch_norms
 
     # everything that can be refused, before a file of this run is made
     output_dir = make_output_dir(cfg.OUTPUT_DIR)
-    with output_lock(output_dir) if processes.main else contextlib.nullcontext():
+    with output_lock(output_dir) if processes.main else contextlib.nullcontext(), contextlib.ExitStack() as end:
         runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP, cfg.SOLVER.DETERMINISTIC, processes, stop)
         seed_everything(cfg.SOLVER.SEED)
         about = log_run(cfg, runtime, logger)
         state = read_state(cfg.SOLVER.RESUME, output_dir)
-        if processes.broadcast(bool(state)) != bool(state):
+        if processes.broadcast(place(state)) != place(state):
             raise InputError(f'OUTPUT_DIR {output_dir} is not the same folder for all processes; put it on a disk that all '
                              f'share')
         loaders = make_dataloader(cfg, wants_pinned_memory(runtime.device), processes, runtime.device)
+        end.callback(loaders.close)
         if processes.main:
             warn_of_data(cfg, loaders, logger)
         model = make_model(cfg, loaders.num_classes, loaders.camera_num, loaders.view_num).to(runtime.device)
@@ -102,25 +103,30 @@ def _train(cfg, processes, stop, logger):
                           facts=facts_of(flatten(cfg), loaders.fingerprints, about))
         if state:
             go_on(journal, state)
+        goes_on = state is not None and is_own(solver.RESUME, output_dir)  # else it goes on in a folder that is new to it
+        done = goes_on and journal.is_done(2, two.MAX_EPOCHS)
         if processes.main:
-            check_disk(output_dir, planned_files(journal, one, two, loaders.validation is not None))
-            log_to_file(output_dir, 'train_log.txt', append=bool(state))
-        if journal.is_done(2, two.MAX_EPOCHS):
-            logger.info('this run is finished: %d epochs of stage 2, best validation mAP %s', journal.epoch, journal.best)
+            if not done:
+                check_disk(output_dir, planned_files(journal, one, two, loaders.validation is not None),
+                           loaders.cache_bytes * processes.local_world_size, new=not goes_on)
+            log_to_file(output_dir, 'train_log.txt', append=goes_on)
+        if done:
+            logger.info('this run is finished: %d epochs of stage 2, best validation mAP %s', two.MAX_EPOCHS, journal.best)
             return journal.best
+        if processes.main and not goes_on:
+            set_aside(output_dir)
         if state:
             logger.info('Resumed: stage %d, epoch %d, %d iterations of it done', journal.stage, journal.epoch,
                         journal.iteration)
-        length = state['metrics_length'] if state else None
+        length = state['metrics_length'] if goes_on else None
         with MetricsFile(output_dir, length) if processes.main else contextlib.nullcontext() as journal.metrics, journal:
             if processes.main:
-                if not state:
-                    set_aside(output_dir)
-                save_run(cfg, about | {'data': loaders.fingerprints, 'config': flatten(cfg)}, output_dir, resumed=bool(state))
-            with stop.patiently():
+                save_run(cfg, about | {'data': loaders.fingerprints, 'config': flatten(cfg)}, output_dir, goes_on)
+            with stop.patiently(), explained('SOLVER.STAGE1.IMS_PER_BATCH'):
                 do_train_stage1(model, loaders.train_loader_stage1, optimizer_1, scheduler_1, runtime, journal,
                                 epochs=one.MAX_EPOCHS, batch_size=one.IMS_PER_BATCH, seed=solver.SEED,
                                 log_period=one.LOG_PERIOD, checkpoint_period=one.CHECKPOINT_PERIOD)
+            with stop.patiently(), explained('SOLVER.STAGE2.IMS_PER_BATCH (training) or TEST.IMS_PER_BATCH (validation)'):
                 return do_train_stage2(model, loaders, criterion, optimizer_2, center_optimizer, scheduler_2, runtime, journal,
                                        epochs=two.MAX_EPOCHS, log_period=two.LOG_PERIOD,
                                        checkpoint_period=two.CHECKPOINT_PERIOD, eval_period=two.EVAL_PERIOD,

@@ -104,6 +104,12 @@ class ImageLoader(DataLoader):
                 raise batch
             yield self.dataset.finish(batch.to(self.device))
 
+    def close(self):
+        """End the workers. After an error the collector may find them first, and waits for each of them in vain."""
+        iterator, self._iterator = self._iterator, None  # where torch keeps it from epoch to epoch
+        if hasattr(iterator, '_shutdown_workers'):
+            iterator._shutdown_workers()
+
 
 def _as_it_is(batch):
     return batch

@@ -17,17 +17,17 @@ logger = logging.getLogger('transreid')
 STAMP_BYTES = 24  # three int64
 
 
-def make_caches(folder, limit, wanted):
+def make_caches(folder, limit, wanted, processes=1):
     """Caches for a run, as a dict of ``transforms.Reading`` to ``PhotoCache``.
 
-    folder: OUTPUT_DIR; '' = no cache. limit: bytes on the disk of all caches together; half of what is free there is
-    never exceeded. wanted: (reading, paths) pairs, the most important first; where not all fits, the first photos are
-    kept, and that is logged. No file is made before ``PhotoCache.reserve``.
+    folder: OUTPUT_DIR; '' = no cache. limit: bytes on the disk of all caches together, also of the other ``processes`` of
+    this machine; half of what is free there is never exceeded. wanted: (reading, paths) pairs, the most important first;
+    where not all fits, the first photos are kept, and that is logged. No file is made before ``PhotoCache.reserve``.
     """
     if not folder or limit <= 0:
         return {}
     try:
-        left = min(int(limit), shutil.disk_usage(folder).free // 2)
+        left = min(int(limit), shutil.disk_usage(folder).free // 2) // processes
     except OSError as error:
         logger.warning('OUTPUT_DIR %s: %s; photos are decoded each time', folder, error.strerror)
         return {}

@@ -15,7 +15,8 @@ def data_warnings(train, query=(), test=()):
     are numbered in each list anew, and only where folders and labels correspond one to one in both.
     """
     same = _same_photos({record.path for records in (train, query, test) for record in records})
-    return [*_single_photos(train), *_two_labels(train, same), *_in_train(train, query, same, 'validation'),
+    return [*_single_photos(train), *_two_labels([*train, *query], same, 'train and validation lists'),
+            *_two_labels(test, same, 'test lists'), *_in_train(train, query, same, 'validation'),
             *_in_train(train, test, same, 'test'), *_individuals_in_both(train, test)]
 
 
@@ -27,14 +28,14 @@ def _single_photos(train):
                f'compare it with itself; list more photos of them or leave them out')
 
 
-def _two_labels(train, same):
+def _two_labels(records, same, lists):
     labels = defaultdict(dict)  # the first path under each label
-    for record in train:
+    for record in records:
         labels[same[record.path]].setdefault(record.pid, record.path)
     double = [' = '.join(f'{path} (label {label})' for label, path in places.items())
               for places in labels.values() if len(places) > 1]
     if double:
-        yield (f'{len(double)} photos are in the train list under two labels, byte for byte ({_first(double)}): one '
+        yield (f'{len(double)} photos are in the {lists} under two labels, byte for byte ({_first(double)}): one '
                f'of the labels must be wrong')
 
 

@@ -44,6 +44,7 @@ class Loaders(NamedTuple):
     num_classes: individuals of the train list. camera_num, view_num: >= 1.
     validation: its ``TestSet``, or None. Market-style, without the camera filter where there is a single camera.
 
+    cache_bytes: that decoded photos will take on the disk of OUTPUT_DIR, of this process.
     fingerprints: of the splits 'train' and 'val', see ``datasets.records.fingerprint``.
 
     The records behind a loader are ``loader.dataset.records``. Of several processes each has its part of every batch of
@@ -58,6 +59,13 @@ class Loaders(NamedTuple):
     view_num: int
     validation: TestSet | None
     fingerprints: dict
+    cache_bytes: int
+
+    def close(self):
+        """End the workers of all loaders."""
+        for loader in (self.train_loader_stage2, self.train_loader_stage1, self.val_loader):
+            if loader is not None:
+                loader.close()
 
 
 def make_dataloader(cfg, pin_memory=False, processes=SINGLE, device=None):
@@ -86,7 +94,7 @@ def make_dataloader(cfg, pin_memory=False, processes=SINGLE, device=None):
     wanted = [(random.reading, [record.path for record in animals.train])]
     if animals.query:  # the train photos are in the gallery: stage 1 finds them here where both sizes are the same
         wanted.append((test.reading, [record.path for record in animals.query + animals.gallery]))
-    caches = make_caches(cfg.OUTPUT_DIR, cfg.DATALOADER.CACHE_GB * 1e9 / processes.local_world_size, wanted)
+    caches = make_caches(cfg.OUTPUT_DIR, cfg.DATALOADER.CACHE_GB * 1e9, wanted, processes.local_world_size)
 
     def dataset(records, transform):
         return ImageDataset(records, transform, cache=caches.get(transform.reading))
@@ -111,7 +119,7 @@ def make_dataloader(cfg, pin_memory=False, processes=SINGLE, device=None):
                    val_loader=validation.loader if validation else None, num_query=len(animals.query),
                    num_classes=animals.num_classes, camera_num=max(split.cameras for split in counts),
                    view_num=max(split.views for split in counts), validation=validation,
-                   fingerprints=fingerprints)
+                   fingerprints=fingerprints, cache_bytes=sum(cache.nbytes for cache in caches.values()))
 
 
 def make_test_dataloader(cfg, pin_memory=False, processes=SINGLE, device=None):

@@ -88,21 +88,22 @@ def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, sche
                 journal.save()
 
         stop_if_not_finite(tally.settle(), 2, epoch, records)
-        journal.end_epoch(epochs)
+        validates = loaders.validation is not None and (epoch % eval_period == 0 or epoch == epochs)
+        journal.end_epoch(epochs, validates)
         logger.info('Epoch %d done. Time per batch: %.3f[s] Speed: %.1f[samples/s]', epoch,
                     journal.epoch_seconds / max(journal.iteration, 1), tally.photos / journal.epoch_seconds)
         heartbeat.beat(epoch, tally, optimizer.param_groups[0]['lr'], waiting.seconds)
         processes.broadcast_buffers(model)
         if epoch % checkpoint_period == 0 or epoch == epochs:
             journal.save_checkpoint(epoch)
-        if loaders.validation is not None and (epoch % eval_period == 0 or epoch == epochs):
+        if validates:
             journal.settle()
             metrics = _validate(model, loaders.validation, runtime, epoch, normalise, rerank)
             journal.write('validation', epoch=epoch, **metrics)
             if journal.best is None or metrics['mAP'] > journal.best:
                 journal.best = metrics['mAP']
                 journal.save_checkpoint('best')
-    journal.finish()
+    journal.finish(epochs)
     logger.info('Total running time: %s', timedelta(seconds=watch.seconds))
     return journal.best
 

@@ -54,7 +54,7 @@ def test_individuals_with_a_single_photo(lists, tmp_path):
 
 def test_the_same_photo_under_two_labels(lists, tmp_path):
     line = warning(lists, tmp_path, train={'bob/3.jpg': (1, 'ann/1.jpg'), 'ann/4.jpg': (0, 'ann/1.jpg')})
-    assert line.startswith('1 photos are in the train list under two labels')
+    assert line.startswith('1 photos are in the train and validation lists under two labels')
     assert '(ann/1.jpg (label 0) = bob/3.jpg (label 1))' in line
     train, *_ = lists(**GOOD)
     (line,) = data_warnings([*train, Record(train[0].path, 1)])

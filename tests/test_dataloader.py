@@ -90,7 +90,7 @@ def test_training_loaders(cfg, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger='transreid')
     loaders = doors.make_dataloader(cfg)
     assert loaders._fields == ('train_loader_stage2', 'train_loader_stage1', 'val_loader', 'num_query', 'num_classes',
-                               'camera_num', 'view_num', 'validation', 'fingerprints')
+                               'camera_num', 'view_num', 'validation', 'fingerprints', 'cache_bytes')
     assert loaders[3:7] == (2, 4, 1, 2)
     rows = [line.split() for line in caplog.text.splitlines()[1:]]
     assert ['train', '7', '4', '1', '1.5', '3'] in rows

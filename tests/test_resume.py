@@ -1,6 +1,8 @@
 """A run that was stopped goes on as if it had not been; what may change meanwhile and what may not."""
 import json
+import multiprocessing
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import processor.processor_clipreid_stage2 as stage2
 import train_clipreid
 from configs import flatten, load_cfg
 from configs.defaults import get_defaults
@@ -62,6 +65,7 @@ def test_stopped_anywhere_it_goes_on_bit_for_bit(world, monkeypatch, name, opts,
             with pytest.raises(Stopped) as stopped:
                 train_clipreid.main(world.args(*opts, 'OUTPUT_DIR', out, name=name))
             assert stopped.value.code == 143 and '--resume' in str(stopped.value)
+        assert not multiprocessing.active_children(), 'workers are left'
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
         assert not list(out.glob('.*')), 'the lock is left'
         assert train_clipreid.main(world.args('--resume', *opts, 'OUTPUT_DIR', out, name=name)) == best
@@ -92,7 +96,7 @@ def test_ctrl_c(world, monkeypatch, capsys):
     stop_after(monkeypatch, 5, signal.SIGINT)
     monkeypatch.setattr(sys, 'argv', ['train_clipreid.py', *world.args()])
     assert exit_code(train_clipreid.main) == 130
-    assert 'stopped by SIGINT; the same command with --resume' in capsys.readouterr().err
+    assert 'stopped by SIGINT; a training goes on with the same command and --resume' in capsys.readouterr().err
     state = load_tree(world.output / 'resume.pth', 'x')
     assert (state['stage'], state['epoch'], state['iteration']) == (1, 2, 2)
 
@@ -114,8 +118,8 @@ def test_a_signal_is_patient_only_where_it_is_told_to_be():
             stop.impatient = False
             os.kill(os.getpid(), signal.SIGINT)
             with pytest.raises(Stopped) as stopped:
-                stop.check('; text')
-            assert stopped.value.code == 143 and str(stopped.value) == 'stopped by SIGTERM; text'
+                stop.check()
+            assert stopped.value.code == 143 and str(stopped.value).startswith('stopped by SIGTERM; ')
 
 
 def test_a_finished_run_says_so_and_writes_nothing(world):
@@ -135,6 +139,60 @@ def test_more_epochs_for_a_finished_run(world):
     assert all(torch.equal(a[n], b[n]) for n in a)
     with pytest.raises(InputError, match='MAX_EPOCHS 3'):
         train_clipreid.main(world.args('--resume', 'SOLVER.STAGE2.MAX_EPOCHS', 3))
+
+
+def test_a_run_of_stage_1_alone_goes_on_with_stage_2(world):
+    train_clipreid.main(world.args(EPOCHS, 0))
+    assert train_clipreid.main(world.args('--resume', EPOCHS, 0)) is None
+    assert 'this run is finished' in (world.output / 'train_log.txt').read_text()
+    train_clipreid.main(world.args('--resume'))
+    whole = world.folder / 'whole'
+    train_clipreid.main(world.args('OUTPUT_DIR', whole))
+    assert_same_run(whole, world.output)
+
+
+def test_a_signal_in_validation_keeps_the_epoch(world, monkeypatch):
+    """Also where it was not the epoch's turn to be kept."""
+    validate = stage2.validate
+
+    def stopped(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return validate(*arguments)
+    with monkeypatch.context() as patch:
+        patch.setattr(stage2, 'validate', stopped)
+        with pytest.raises(Stopped):
+            train_clipreid.main(world.args('SOLVER.RESUME_PERIOD', 10))
+    state = load_tree(world.output / 'resume.pth', 'x')
+    assert (state['stage'], state['epoch']) == (2, 1) and state['iteration'] > 0
+
+
+def test_out_of_memory_names_the_batch_of_its_stage(world, monkeypatch):
+    def full(*arguments, **options):
+        raise torch.OutOfMemoryError('CUDA out of memory')
+    for place, key in (('processor.processor_clipreid_stage1.photo_features', 'SOLVER.STAGE1.IMS_PER_BATCH'),
+                       ('processor.processor_clipreid_stage2.validate', 'SOLVER.STAGE2.IMS_PER_BATCH .* TEST.IMS_PER_BATCH')):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, full)
+            with pytest.raises(InputError, match=f'out of memory .CUDA out of memory.; lower {key}'):
+                train_clipreid.main(world.args())
+
+
+def test_a_state_of_another_folder_leaves_the_run_there_alone(world, monkeypatch):
+    train_clipreid.main(world.args())
+    one, other = world.output, world.folder / 'other'
+    with monkeypatch.context() as patch:
+        stop_after(patch, 8)
+        with pytest.raises(Stopped):
+            train_clipreid.main(world.args('OUTPUT_DIR', other))
+    before = {name: (other / name).read_bytes() for name in ('resume.pth', 'metrics.jsonl', 'train_log.txt')}
+    with monkeypatch.context() as patch:
+        stop_after(patch, 4)
+        with pytest.raises(Stopped):
+            train_clipreid.main(world.args())
+    train_clipreid.main(world.args('SOLVER.RESUME', one, 'OUTPUT_DIR', other))
+    for name, content in before.items():
+        stem, suffix = name.split('.')
+        assert (other / f'{stem}.1.{suffix}').read_bytes() == content
 
 
 def test_auto_without_a_run_starts_one(world):
@@ -194,8 +252,9 @@ def test_harmless_keys_exist():
 
 def test_harmless_keys_are_documented():
     text = (Path(__file__).parents[1] / 'docs/reliability.md').read_text(encoding='utf-8')
-    for key in HARMLESS:
-        assert key.split('.')[-1] in text, key
+    listed = text.split('These may change:')[1].split('Not `SOLVER.STAGE1')[0]
+    names = {name.split('.')[-1] for name in re.findall('`([A-Z0-9_.]+)`', listed)}
+    assert names - {'DATASETS', 'TEST'} == {key.split('.')[-1] for key in HARMLESS | {EPOCHS}}
 
 
 def test_other_photos_are_refused(stopped):
@@ -248,7 +307,9 @@ def test_features_of_another_machine_are_warned_of_and_other_ones_refused(world,
     lambda state: state.update(stage='two'), lambda state: state.clear(), lambda state: state.update(epoch=None),
     lambda state: state.update(metrics_length='x'), lambda state: state.update(iteration=-1),
     lambda state: state.update(stage=3), lambda state: state.update(best='x'), lambda state: state.update(seconds=None),
-    lambda state: state['parts'].update(optimizer={'state': {}, 'param_groups': []})])
+    lambda state: state['parts'].update(optimizer={'state': {}, 'param_groups': []}),
+    lambda state: state.update(features='x'), lambda state: state['tally'].update(photos='x'),
+    lambda state: state['tally'].update(sums={'loss': 1.0}), lambda state: state.update(epoch=10 ** 6)])
 def test_a_spoilt_state_is_refused(stopped, spoil):
     path = stopped.output / 'resume.pth'
     state = load_tree(path, 'x')
@@ -288,21 +349,25 @@ def test_random_states_go_on():
 
 def test_disk_is_looked_at_before(world, monkeypatch):
     monkeypatch.setattr('utils.resume.free_bytes', lambda folder: 10 ** 7)
-    with pytest.raises(InputError, match=r'the run writes 4 files of up to 0.02 GB, 0.\d\d GB more than is there, 0.01 GB'):
+    with pytest.raises(InputError, match=r'writes 4 files of up to 0.02 GB and .* 0.\d\d GB more than is there, 0.01 GB'):
         train_clipreid.main(world.args())
     assert not list(world.output.iterdir())
 
 
 def test_disk_need_by_hand(tmp_path, monkeypatch, caplog):
     (tmp_path / 'a').write_bytes(b'x' * 30)
-    files = {'a': 100, 'b': 50}  # 70 more for a, 50 for b, and 100 while a is written beside itself
-    for free, enough in ((220, True), (219, False)):
+    files = {'a': 100, 'b': 50}  # 70 more for a, 50 for b, and 100 while a is written beside itself; 10 of photos
+    for free, enough in ((230, True), (229, False)):
         monkeypatch.setattr('utils.resume.free_bytes', lambda folder, free=free: free)
         if enough:
-            check_disk(tmp_path, files)
+            check_disk(tmp_path, files, cache=10)
         else:
             with pytest.raises(InputError):
-                check_disk(tmp_path, files)
+                check_disk(tmp_path, files, cache=10)
+    (tmp_path / 'resume.pth').write_bytes(b'x' * 100)
+    check_disk(tmp_path, {'resume.pth': 100})  # replaced: beside itself for a moment
+    with pytest.raises(InputError):
+        check_disk(tmp_path, {'resume.pth': 120}, new=True)  # that of another run stays
 
 
 @pytest.mark.parametrize('error', [torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB\nmore'), MemoryError(),

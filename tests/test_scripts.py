@@ -241,7 +241,7 @@ def test_the_data_are_looked_at(world):
     train_clipreid.main(world.args('SOLVER.STAGE1.MAX_EPOCHS', 0, 'SOLVER.STAGE2.MAX_EPOCHS', 0))
     log = (world.output / 'train_log.txt').read_text()
     assert re.search('WARNING: 1 of 6 train individuals have a single photo', log)
-    assert re.search('WARNING: 1 photos are in the train list under two labels', log)
+    assert re.search('WARNING: 1 photos are in the train and validation lists under two labels', log)
     assert re.search('WARNING: 1 of 16 test photos are train photos too', log)
 
 

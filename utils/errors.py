@@ -13,8 +13,8 @@ class Stopped(BaseException):
     code: what the program exits with, 128 + the signal's number: 130 after Ctrl-C, 143 after SIGTERM.
     """
 
-    def __init__(self, number, note=''):
-        super().__init__(f'stopped by {signal.Signals(number).name}{note}')
+    def __init__(self, number):
+        super().__init__(f'stopped by {signal.Signals(number).name}; a training goes on with the same command and --resume')
         self.code = 128 + number
 
 

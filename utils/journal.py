@@ -107,7 +107,7 @@ class Journal:
 
     def is_done(self, stage, count):
         """Whether nothing is left of ``stage`` with its ``count`` epochs."""
-        return self.stage > stage or (self.stage == stage and self.finished and self.epoch >= count)
+        return self.stage > stage or (self.stage == stage and (self.finished or not count) and self.epoch >= count)
 
     # --------------------------------------------------------------------------------------------- output
 
@@ -127,14 +127,15 @@ class Journal:
         self._asked = self.runtime.processes.any(self.runtime.stop.asked is not None)
         return self._asked or bool(self.minutes and self._since_state.seconds >= 60 * self.minutes)
 
-    def end_epoch(self, count):
-        """All iterations of the epoch, of ``count`` epochs, are done: save, if it is this epoch's turn."""
-        if self.epoch % self.period == 0 or self.epoch == count:
+    def end_epoch(self, count, validates=False):
+        """All iterations of the epoch, of ``count`` epochs, are done: save, if it is this epoch's turn, or if a validation
+        follows, which a signal may end."""
+        if self.epoch % self.period == 0 or self.epoch == count or validates:
             self.save()
 
-    def finish(self):
-        """The last stage is done."""
-        if not self.finished:
+    def finish(self, count):
+        """The last stage, of ``count`` epochs, is done."""
+        if count and not self.finished:
             self.finished = True
             self.save()
 
@@ -145,7 +146,7 @@ class Journal:
         self._since_state = Stopwatch()
         if self._asked:
             self._writer.wait()
-            raise Stopped(self.runtime.stop.asked or signal.SIGTERM, '; the same command with --resume goes on from there')
+            raise Stopped(self.runtime.stop.asked or signal.SIGTERM)
 
     def settle(self):
         """Wait until the state is on the disk. To be called before loaders fork their workers: a fork copies the locks that

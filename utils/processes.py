@@ -155,11 +155,12 @@ class Processes:
     def stop(self, failed=False):
         """Leave the others: with them at the regular end, without waiting for them after a failure."""
         if self.watch:
+            if not failed:
+                self.barrier()  # still watched: the first process may fail at what it alone does
             self.watch.end()
             if failed:
                 time.sleep(0.3)  # gloo's threads let go of the last tensors: at the interpreter's end they would abort it
             else:
-                self.barrier()
                 dist.destroy_process_group()
 
 
@@ -237,11 +238,11 @@ def several_processes(wanted, backend, stop=None):
         return
     try:
         yield processes
+        processes.stop()
     except BaseException as error:
         with stop.patiently() if stop else contextlib.nullcontext():  # torchrun sends SIGTERM to the others when one has failed
             _settle(error, processes, stop)
         raise
-    processes.stop()
 
 
 def _settle(error, processes, stop):

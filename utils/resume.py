@@ -47,13 +47,33 @@ def read_state(resume, folder):
     return state
 
 
+def is_own(resume, folder):
+    """Whether the state that SOLVER.RESUME names is the one of OUTPUT_DIR ``folder``."""
+    return resume == 'auto' or (Path(resume) / STATE if Path(resume).is_dir() else Path(resume)).resolve() == \
+        (Path(folder) / STATE).resolve()
+
+
+def place(state):
+    """Where a state is, for several processes to compare; None without one."""
+    return state and [state[name] for name in ('stage', 'epoch', 'iteration')]
+
+
 def _check_state(state, path):
     def count(value, least):
         return type(value) is int and value >= least
     good = {'stage': lambda x: x in (1, 2), 'epoch': lambda x: count(x, 1), 'iteration': lambda x: count(x, 0),
             'metrics_length': lambda x: count(x, 0), 'finished': lambda x: isinstance(x, bool),
-            'best': lambda x: x is None or isinstance(x, float), 'seconds': lambda x: isinstance(x, float) and x >= 0}
-    wrong = [name for name, test in good.items() if name not in state or not test(state[name])]
+            'best': lambda x: x is None or isinstance(x, float), 'seconds': lambda x: isinstance(x, float) and x >= 0,
+            'features': lambda x: x is None or (isinstance(x['sha256'], str) and x['lengths'].ndim == 1),
+            'tally': lambda x: count(x['photos'], 0) and count(x['iterations'], 0) and x['sums'].keys() == x['range'].keys()
+            and all(isinstance(number, float) for number in [*x['sums'].values(), *x['last'].values()])}
+
+    def fits(name):
+        try:
+            return good[name](state[name])
+        except (KeyError, TypeError, AttributeError):
+            return False
+    wrong = [name for name in good if not fits(name)]
     if wrong:
         raise InputError(f'{KEY}: {path} is damaged: {", ".join(wrong)} cannot be; start anew without --resume')
 
@@ -81,6 +101,8 @@ def check_same_run(state, facts):
         listed = ', '.join(f'{key} {ours.get(key)!r} (was {theirs.get(key)!r})' for key in changed[:5])
         raise InputError(f'{KEY}: the config is not that of the run to go on with: {listed}{" …" if len(changed) > 5 else ""}; '
                          f'set the former values, or start anew without --resume')
+    if state['epoch'] > max(1, ours[f'SOLVER.STAGE{state["stage"]}.MAX_EPOCHS']):
+        raise InputError(f'{KEY}: the state is damaged: epoch {state["epoch"]} of stage {state["stage"]} cannot be')
     for split, theirs in state['facts']['data'].items():
         if theirs != facts['data'].get(split):
             raise InputError(f'{KEY}: the photos of {split} are not those the run began with ({_photos(theirs)} then, '
@@ -98,6 +120,7 @@ def _photos(fingerprint):
 def facts_of(config, data, about):
     """What makes a run the same run. config: flat dict; data: split -> fingerprint; about: of ``utils.run.describe_run``."""
     environment = {key: about[key] for key in ('device', 'precision', 'processes', 'torch')}
+    environment |= {key: config[key] for key in ('MODEL.COMPILE', 'SOLVER.DETERMINISTIC')}
     return {'config': config, 'data': data, 'environment': environment}
 
 
@@ -133,18 +156,25 @@ def set_aside(folder):
                        keep_earlier(path).name)
 
 
-def check_disk(folder, files):
+def check_disk(folder, files, cache=0, new=False):
     """Say how much disk the run needs, and refuse it where that is not free.
 
-    files: name -> bytes of what will be written to ``folder``; those that are there already need no more than they have.
+    files: name -> bytes of what will be written to ``folder``; what is there already will be replaced, but for the state and
+    the best checkpoint of another run where this is a ``new`` one. cache: bytes of decoded photos.
     """
     def there(name):
         path = Path(folder) / name
-        return path.stat().st_size if path.exists() else 0
-    need = sum(max(0, size - there(name)) for name, size in files.items()) + max(files.values())  # one is written beside itself
-    free = free_bytes(folder)
-    text = f'{len(files)} files of up to {max(files.values()) / 1e9:.2f} GB, {need / 1e9:.2f} GB more than is there'
+        kept = new and (name == STATE or '_best.' in name)
+        return path.stat().st_size if path.exists() and not kept else 0
+    need = sum(max(0, size - there(name)) for name, size in files.items()) + max(files.values()) + cache  # one beside itself
+    try:
+        free = free_bytes(folder)
+    except OSError as error:
+        logger.warning('OUTPUT_DIR %s: how much is free is not known (%s); %.2f GB are needed', folder, error, need / 1e9)
+        return
+    text = (f'{len(files)} files of up to {max(files.values()) / 1e9:.2f} GB and {cache / 1e9:.2f} GB of decoded photos, '
+            f'{need / 1e9:.2f} GB more than is there')
     if need > free:
         raise InputError(f'OUTPUT_DIR {folder}: the run writes {text}, {free / 1e9:.2f} GB are free; make space, raise '
-                         f'SOLVER.STAGE2.CHECKPOINT_PERIOD or choose another OUTPUT_DIR')
+                         f'SOLVER.STAGE2.CHECKPOINT_PERIOD, lower DATALOADER.CACHE_GB or choose another OUTPUT_DIR')
     logger.info('Disk: the run writes %s; %.2f GB are free', text, free / 1e9)

@@ -44,10 +44,10 @@ class StopRequest:
         finally:
             self._patient = False
 
-    def check(self, note=''):
+    def check(self):
         """Raise ``Stopped`` if a signal has come."""
         if self.asked:
-            raise Stopped(self.asked, note)
+            raise Stopped(self.asked)
 
     def _receive(self, number, frame):
         again = self.asked and time.monotonic() - self._since > AGAIN

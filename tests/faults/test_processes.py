@@ -216,6 +216,16 @@ def test_stopped_or_killed_it_goes_on(how, long_run, faults_world, tmp_path):
         assert largest_difference(tmp_path / name, long_run) < 1e-2
 
 
+def test_without_torchrun_they_end(faults_world, tmp_path):
+    """Killed, it takes the place where they have met with it."""
+    endless = options(tmp_path, *LONG, 'SOLVER.STAGE2.MAX_EPOCHS', 10000)
+    group = Group(tmp_path, 2, *faults_world.args(*endless, name='ViT-B-16'), *SEVERAL)
+    group.wait_for('"event": "stage2_epoch"')
+    group.process.kill()
+    assert group.wait() == -signal.SIGKILL  # and nobody is left
+    assert 'error: ended because of torchrun or rank 0: it is gone without a word' in group.errors
+
+
 # ------------------------------------------------------------------------------------------------- one of them fails
 
 def test_a_photo_that_one_process_cannot_read_ends_all(faults_world, tmp_path):
