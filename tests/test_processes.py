@@ -288,8 +288,12 @@ def fails(processes, how):
         os.kill(os.getpid(), 9)
     if last and how in ('input', 'hang'):
         raise InputError('a.png cannot be read')
-    if processes.main and how == 'first':
+    if processes.main and how in ('first', 'late'):
+        if how == 'late':
+            time.sleep(1)  # the others are done, and wait for the end
         raise InputError('a.png cannot be read')
+    if how == 'late':
+        return
     if how == 'hang':
         time.sleep(60)
     processes.gather(torch.ones(2))
@@ -374,7 +378,7 @@ def test_a_group_ends_without_a_word(world_size, checked):
 
 @pytest.mark.parametrize('world_size, how, guilty, message', [
     (3, 'input', 2, 'rank 2: a.png cannot be read'), (2, 'first', 0, 'rank 0: a.png cannot be read'),
-    (2, 'bug', 1, "rank 1: KeyError: 'a bug'")])
+    (3, 'late', 0, 'rank 0: a.png cannot be read'), (2, 'bug', 1, "rank 1: KeyError: 'a bug'")])
 def test_an_error_of_one_is_told_by_all(world_size, how, guilty, message, tmp_path):
     ended = start(world_size, how, tmp_path)
     code, _, stderr = ended.pop(guilty)
