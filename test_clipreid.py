@@ -2,6 +2,7 @@
 import argparse
 import contextlib
 import logging
+import os
 import sys
 
 from configs import ConfigError, flatten, load_cfg
@@ -50,7 +51,7 @@ def _judge(cfg, config_file, name, always_rerank, processes, logger):
     from datasets.make_dataloader_clipreid import make_test_dataloader
     from model.make_model_clipreid import make_test_model
     from processor.inference import do_inference, report
-    from utils.files import keep_earlier, make_output_dir, sha256_file, write_json
+    from utils.files import keep_earlier, make_output_dir, write_json
     from utils.lock import output_lock
     from utils.logger import log_to_file
     from utils.run import log_run
@@ -62,7 +63,8 @@ def _judge(cfg, config_file, name, always_rerank, processes, logger):
         runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP, cfg.SOLVER.DETERMINISTIC, processes)
         seed_everything(cfg.SOLVER.SEED)
         about = log_run(cfg, runtime, logger)
-        model = make_test_model(cfg).to(runtime.device)
+        model, sha256 = _load(cfg, make_test_model)
+        model.to(runtime.device)
         test = make_test_dataloader(cfg, wants_pinned_memory(runtime.device), processes, runtime.device)
         end.callback(test.loader.close)
         _check_side(model, test)
@@ -86,13 +88,30 @@ def _judge(cfg, config_file, name, always_rerank, processes, logger):
             keep_earlier(output_dir / earlier)
         write_json(output_dir / 'results.json', {
             'metrics': result.metrics, 'protocol': test.protocol.name, 'protocol_text': test.protocol.text,
-            're_ranking': rerank, 'checkpoint': str(cfg.TEST.WEIGHT), 'checkpoint_sha256': sha256_file(cfg.TEST.WEIGHT),
+            're_ranking': rerank, 'checkpoint': str(cfg.TEST.WEIGHT), 'checkpoint_sha256': sha256,
             'counts': _counts(test), 'data': test.fingerprints, **about, 'config_file': config_file, 'config': flatten(cfg)})
         picture = output_dir / 'ranked_lists.png'
         _draw(picture, test, result, f'{cfg.DATASETS.SPECIES}: first photos for a dozen queries, '
                                      f'{"re-ranked, " if rerank else ""}green = right individual')
         logger.info('Results: %s, picture: %s', output_dir / 'results.json', picture)
         return result.metrics
+
+
+def _load(cfg, make_test_model):
+    """The model of TEST.WEIGHT and the file's SHA-256. A training may replace the file at any moment."""
+    from utils.files import sha256_file
+
+    def stamp():
+        status = os.stat(cfg.TEST.WEIGHT)
+        return status.st_ino, status.st_mtime_ns, status.st_size
+    with contextlib.suppress(OSError):
+        before = stamp()
+        model = make_test_model(cfg)
+        sha256 = sha256_file(cfg.TEST.WEIGHT)
+        if stamp() == before:
+            return model, sha256
+    make_test_model(cfg)  # says what is wrong with the file, if it is
+    raise InputError(f'TEST.WEIGHT: {cfg.TEST.WEIGHT} was replaced while it was read; start the test again')
 
 
 def _check_side(model, test):

@@ -63,14 +63,22 @@ def _train(cfg, processes, stop, logger):
     from processor.processor_clipreid_stage2 import do_train_stage2
     from solver.lr_scheduler import make_scheduler_1stage, make_scheduler_2stage
     from solver.make_optimizer_prompt import make_optimizer_1stage, make_optimizer_2stage, make_optimizer_center
-    from utils.files import make_output_dir
-    from utils.journal import Journal
+    from utils.files import drop_leftovers, make_output_dir
+    from utils.journal import STATE, Journal
     from utils.lock import output_lock
     from utils.logger import MetricsFile, log_to_file
-    from utils.resume import check_disk, facts_of, go_on, is_own, place, planned_files, read_state, set_aside
+    from utils.resume import check_disk, facts_of, go_on, is_finished, is_own, place, planned_files, read_state, set_aside
     from utils.run import log_run, save_run
     from utils.runtime import explained, make_runtime, seed_everything, wants_pinned_memory
     from utils.sync_batchnorm import sync_batch_norms
+
+    state = read_state(cfg.SOLVER.RESUME, cfg.OUTPUT_DIR) if cfg.OUTPUT_DIR else None
+    own = state is not None and is_own(cfg.SOLVER.RESUME, cfg.OUTPUT_DIR)
+    finished, best = processes.broadcast([True, state['best']] if own and is_finished(state, flatten(cfg)) else [False, None])
+    if finished:  # whatever has become of its photos
+        logger.info('%s: this run is finished: %d epochs of stage 2, best validation mAP %s', cfg.OUTPUT_DIR,
+                    cfg.SOLVER.STAGE2.MAX_EPOCHS, best)
+        return best
 
     # everything that can be refused, before a file of this run is made
     output_dir = make_output_dir(cfg.OUTPUT_DIR)
@@ -78,10 +86,14 @@ def _train(cfg, processes, stop, logger):
         runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP, cfg.SOLVER.DETERMINISTIC, processes, stop)
         seed_everything(cfg.SOLVER.SEED)
         about = log_run(cfg, runtime, logger)
-        state = read_state(cfg.SOLVER.RESUME, output_dir)
+        if processes.main:
+            drop_leftovers(output_dir)
+        state = read_state(cfg.SOLVER.RESUME, output_dir)  # now that nobody else can write it
         if processes.broadcast(place(state)) != place(state):
             raise InputError(f'OUTPUT_DIR {output_dir} is not the same folder for all processes; put it on a disk that all '
                              f'share')
+        if state is None and cfg.SOLVER.RESUME:
+            logger.info('nothing to resume: there is no %s; a run starts', output_dir / STATE)
         loaders = make_dataloader(cfg, wants_pinned_memory(runtime.device), processes, runtime.device)
         end.callback(loaders.close)
         if processes.main:
@@ -104,17 +116,14 @@ def _train(cfg, processes, stop, logger):
         if state:
             go_on(journal, state)
         goes_on = state is not None and is_own(solver.RESUME, output_dir)  # else it goes on in a folder that is new to it
-        done = goes_on and journal.is_done(2, two.MAX_EPOCHS)
         if processes.main:
-            if not done:
-                check_disk(output_dir, planned_files(journal, one, two, loaders.validation is not None),
-                           loaders.cache_bytes * processes.local_world_size, new=not goes_on)
+            check_disk(output_dir, planned_files(journal, one, two, loaders.validation is not None),
+                       loaders.cache_bytes * processes.local_world_size, new=not goes_on)
             log_to_file(output_dir, 'train_log.txt', append=goes_on)
-        if done:
-            logger.info('this run is finished: %d epochs of stage 2, best validation mAP %s', two.MAX_EPOCHS, journal.best)
-            return journal.best
-        if processes.main and not goes_on:
-            set_aside(output_dir)
+        if not goes_on:
+            journal.best = None  # the best checkpoint of the other folder is not here
+            if processes.main:
+                set_aside(output_dir)
         if state:
             logger.info('Resumed: stage %d, epoch %d, %d iterations of it done', journal.stage, journal.epoch,
                         journal.iteration)

@@ -23,6 +23,7 @@ IMAGES, WORK = Buffers(), Buffers()
 FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'PPM', 'TIFF', 'WEBP', 'JPEG2000', 'AVIF', 'DIB', 'TGA')
 MAX_PIXELS = 178_956_970  # where Pillow's own limit is too: half a gigabyte as RGB
 MAX_RATIO = 100  # longer side / shorter side
+MAX_SCANS = 100  # of a JPEG, those of its thumbnails included
 TOO_LARGE = f'the photo has more than {MAX_PIXELS} pixels'
 REMEDY = 'replace it or take it out of the list'
 
@@ -189,6 +190,7 @@ def read_image(path):
             raise InputError(f'{path}: the photo is an empty file; {REMEDY}')
         with Image.open(path, formats=_formats()) as image:
             _check_size(path, *image.size)
+            _check_scans(path, image)
             return _to_rgb(image)
     except InputError:
         raise
@@ -217,6 +219,15 @@ def _check_size(path, width, height):
         raise InputError(f'{path}: {TOO_LARGE} ({width} x {height}); {REMEDY}')
     if max(width, height) > MAX_RATIO * min(width, height):
         raise InputError(f'{path}: {width} x {height} pixels, one side more than {MAX_RATIO} times the other; {REMEDY}')
+
+
+def _check_scans(path, image):
+    """A progressive JPEG is decoded once for each of its scans; honest ones have about ten."""
+    if image.format in ('JPEG', 'MPO'):
+        with open(path, 'rb') as file:
+            scans = file.read().count(b'\xff\xda')
+        if scans > MAX_SCANS:
+            raise InputError(f'{path}: a JPEG of {scans} scans, more than {MAX_SCANS}, takes minutes to decode; {REMEDY}')
 
 
 def _unreachable(path, error):

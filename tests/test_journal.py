@@ -1,6 +1,11 @@
 """The writer beside the training, and the log and metrics on a disk that does not take them."""
+import json
 import logging
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +55,12 @@ def test_metrics_are_cut_back_and_gone_on_with(tmp_path):
     with MetricsFile(tmp_path, 10 ** 6) as metrics:  # a file that is too short is gone on with as it is
         metrics.write('d')
     assert len((tmp_path / 'metrics.jsonl').read_text().splitlines()) == 3
+    with open(tmp_path / 'metrics.jsonl', 'a') as file:
+        file.write('{"event": "half')
+    with MetricsFile(tmp_path, 10 ** 6) as metrics:
+        metrics.write('e')
+    lines = [json.loads(line)['event'] for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
+    assert lines == ['a', 'c', 'd', 'e']
     with MetricsFile(tmp_path):
         pass
     assert (tmp_path / 'metrics.1.jsonl').exists()
@@ -75,3 +86,23 @@ def test_the_log_on_a_full_disk(tmp_path, capsys):
     logger.info('only the screen gets this')
     out = capsys.readouterr()
     assert 'only the screen' in out.out and 'Traceback' not in out.err
+
+
+@pytest.mark.parametrize('how', ['broken', 'full', 'closed', 'ascii'])
+def test_a_stdout_that_takes_no_lines_ends_no_run(tmp_path, how):
+    """`train … | tee log` and Ctrl-C: tee is gone first."""
+    program = (f'import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n'
+               'from utils.logger import log_to_file, setup_logger\n'
+               'logger = setup_logger()\nlog_to_file(sys.argv[1], "log.txt")\n'
+               'for _ in range(3): logger.info("a line … ☃")\n')
+    read, write = os.pipe()
+    os.close(read)
+    stdout = {'broken': write, 'full': os.open('/dev/full', os.O_WRONLY), 'closed': None, 'ascii': subprocess.PIPE}[how]
+    done = subprocess.run([sys.executable, '-c', program, tmp_path], stdout=stdout, stderr=subprocess.PIPE,
+                          env=os.environ | {'PYTHONIOENCODING': 'ascii'} if how == 'ascii' else None,
+                          preexec_fn=(lambda: os.close(1)) if how == 'closed' else None)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b'')
+    assert (tmp_path / 'log.txt').read_text(encoding='utf-8').count('a line … ☃') == 3
+    if how == 'ascii':
+        assert done.stdout.count(b'a line \\u2026 \\u2603') == 3

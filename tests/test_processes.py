@@ -465,6 +465,8 @@ def test_one_of_torchrun_is_alone(torchrun):
     (True, {}, r'RANK, .*MASTER_PORT not in the environment\): torchrun --nproc_per_node 2 train_clipreid.py'),
     (True, {**COMPLETE, 'MASTER_PORT': ''}, r'\(MASTER_PORT not in the environment\)'),
     (True, {**COMPLETE, 'RANK': 'one'}, 'must be numbers'),
+    (True, {**COMPLETE, 'RANK': '5'}, 'RANK 5, WORLD_SIZE 2, .* contradict each other'),
+    (True, {**COMPLETE, 'LOCAL_WORLD_SIZE': '0'}, 'LOCAL_WORLD_SIZE 0 .* contradict each other'),
     (False, COMPLETE, 'torchrun has started 2 processes, .* set MODEL.DIST_TRAIN True'),
 ])
 def test_environment_and_config_must_agree(wanted, variables, message, torchrun):

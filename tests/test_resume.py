@@ -122,12 +122,15 @@ def test_a_signal_is_patient_only_where_it_is_told_to_be():
             assert stopped.value.code == 143 and str(stopped.value).startswith('stopped by SIGTERM; ')
 
 
-def test_a_finished_run_says_so_and_writes_nothing(world):
+def test_a_finished_run_says_so_and_writes_nothing(world, capsys):
     best = train_clipreid.main(world.args())
-    before = {path.name: path.read_bytes() for path in world.output.iterdir() if path.name != 'train_log.txt'}
+    before = {path.name: path.read_bytes() for path in world.output.iterdir()}
+    (world.folder / 'photos').rename(world.folder / 'gone')  # it needs nothing any more
     assert train_clipreid.main(world.args('--resume')) == best
-    assert 'this run is finished' in (world.output / 'train_log.txt').read_text()
-    assert before == {path.name: path.read_bytes() for path in world.output.iterdir() if path.name != 'train_log.txt'}
+    assert 'this run is finished' in capsys.readouterr().out
+    assert before == {path.name: path.read_bytes() for path in world.output.iterdir()}
+    with pytest.raises(InputError, match='SOLVER.SEED'):
+        train_clipreid.main(world.args('--resume', 'SOLVER.SEED', 3))
 
 
 def test_more_epochs_for_a_finished_run(world):
@@ -144,7 +147,6 @@ def test_more_epochs_for_a_finished_run(world):
 def test_a_run_of_stage_1_alone_goes_on_with_stage_2(world):
     train_clipreid.main(world.args(EPOCHS, 0))
     assert train_clipreid.main(world.args('--resume', EPOCHS, 0)) is None
-    assert 'this run is finished' in (world.output / 'train_log.txt').read_text()
     train_clipreid.main(world.args('--resume'))
     whole = world.folder / 'whole'
     train_clipreid.main(world.args('OUTPUT_DIR', whole))
@@ -190,6 +192,7 @@ def test_a_state_of_another_folder_leaves_the_run_there_alone(world, monkeypatch
         with pytest.raises(Stopped):
             train_clipreid.main(world.args())
     train_clipreid.main(world.args('SOLVER.RESUME', one, 'OUTPUT_DIR', other))
+    assert (other / 'RN50_best.pth').exists()
     for name, content in before.items():
         stem, suffix = name.split('.')
         assert (other / f'{stem}.1.{suffix}').read_bytes() == content
@@ -307,7 +310,11 @@ def test_features_of_another_machine_are_warned_of_and_other_ones_refused(world,
     lambda state: state.update(stage='two'), lambda state: state.clear(), lambda state: state.update(epoch=None),
     lambda state: state.update(metrics_length='x'), lambda state: state.update(iteration=-1),
     lambda state: state.update(stage=3), lambda state: state.update(best='x'), lambda state: state.update(seconds=None),
-    lambda state: state['parts'].update(optimizer={'state': {}, 'param_groups': []}),
+    lambda state: state['parts'].update(optimizer={}),
+    lambda state: state['parts']['optimizer']['state'][0].update(exp_avg=torch.zeros(3)),
+    lambda state: state['parts']['optimizer']['state'][1].pop('exp_avg'),
+    lambda state: state['parts']['optimizer']['state'][0].update(step=torch.zeros(9)),
+    lambda state: state.update(best=float('nan')), lambda state: state.update(iteration=10 ** 30),
     lambda state: state.update(features='x'), lambda state: state['tally'].update(photos='x'),
     lambda state: state['tally'].update(sums={'loss': 1.0}), lambda state: state.update(epoch=10 ** 6)])
 def test_a_spoilt_state_is_refused(stopped, spoil):
@@ -376,6 +383,41 @@ def test_out_of_memory_names_the_key(error):
     with pytest.raises(InputError, match='out of memory .* lower TEST.IMS') as refused, explained('TEST.IMS_PER_BATCH'):
         raise error
     assert '\n' not in str(refused.value)
+
+
+def test_a_killed_worker_is_told_in_one_line():
+    with pytest.raises(InputError, match='a process that decodes photos was killed .*NUM_WORKERS'), explained('X'):
+        raise RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. \nmore')
+
+
+def test_settings_of_the_optimizer_do_not_come_from_the_file(stopped):
+    """`fused` among them, which decides what memory is written to."""
+    path = stopped.output / 'resume.pth'
+    state = load_tree(path, 'x')
+    for group in state['parts']['optimizer']['param_groups']:
+        group.update(lr='x', betas=(0.0, 0.0))
+    save_tree(state, path)
+    train_clipreid.main(stopped.args('--resume'))
+    whole = stopped.folder / 'whole'
+    train_clipreid.main(stopped.args('OUTPUT_DIR', whole))
+    assert_same_run(whole, stopped.output)
+
+
+def test_a_closed_terminal(world, monkeypatch):
+    stop_after(monkeypatch, 8, signal.SIGHUP)
+    with pytest.raises(Stopped) as stopped:
+        train_clipreid.main(world.args())
+    assert stopped.value.code == 129 and load_tree(world.output / 'resume.pth', 'x')['iteration'] == 2
+
+
+def test_nohup_is_respected():
+    earlier = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest().listening() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.asked is None
+    finally:
+        signal.signal(signal.SIGHUP, earlier)
 
 
 def test_other_errors_pass():

@@ -11,6 +11,7 @@ import test_clipreid
 import test_rerank_clipreid
 import train_clipreid
 from configs import flatten, load_cfg
+from model import make_model_clipreid
 from utils.checkpoint import load_state
 from utils.errors import InputError
 from utils.lock import output_lock
@@ -250,3 +251,20 @@ def test_two_trainings_in_one_folder(world):
     with output_lock(world.output), pytest.raises(InputError, match='is in use by process'):
         train_clipreid.main(world.args())
     assert not list(world.output.iterdir())
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_read(world, monkeypatch):
+    """results.json must not give the SHA-256 of other weights than were tested."""
+    train_clipreid.main(world.args('SOLVER.STAGE1.MAX_EPOCHS', 0, 'SOLVER.STAGE2.MAX_EPOCHS', 1))
+    weight = world.output / 'RN50_best.pth'
+    make = make_model_clipreid.make_test_model
+
+    def replaced(cfg):
+        model = make(cfg)
+        (world.output / 'new').write_bytes(weight.read_bytes())
+        (world.output / 'new').replace(weight)
+        return model
+    monkeypatch.setattr(make_model_clipreid, 'make_test_model', replaced)
+    with pytest.raises(InputError, match='was replaced while it was read'):
+        test_clipreid.main(world.args('TEST.WEIGHT', weight))
+    assert not (world.output / 'results.json').exists()

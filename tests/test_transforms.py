@@ -391,3 +391,15 @@ def test_sizes_are_height_and_width(tmp_path):
     pixels = make_test_transform(**settings(size=(40, 20))).reading(path)
     assert (pixels.shape, pixels.dtype) == ((40, 20, 3), np.uint8)
     np.testing.assert_array_equal(pixels, Image.fromarray(COLOUR).resize((20, 40), Image.Resampling.BILINEAR))
+
+
+def test_a_jpeg_of_too_many_scans(tmp_path):
+    """A progressive JPEG is decoded anew for each scan: 0.1 MB could take minutes."""
+    path = tmp_path / 'scans.jpg'
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(path, progressive=True)
+    assert read_image(path).size == (64, 64)
+    content = path.read_bytes()
+    last = content.rindex(b'\xff\xda')
+    path.write_bytes(content[:last] + content[last:-2] * 101 + content[-2:])
+    with pytest.raises(InputError, match=r'scans.jpg: a JPEG of \d+ scans, more than 100'):
+        read_image(path)

@@ -1,4 +1,5 @@
 """The one exception for what the user can mend: a file, a list, a key, a weight; and the one for a run that is asked to end."""
+import contextlib
 import signal
 import sys
 
@@ -10,7 +11,8 @@ class InputError(Exception):
 class Stopped(BaseException):
     """A signal asked the run to end. Like KeyboardInterrupt it is no error, and passes by what catches errors.
 
-    code: what the program exits with, 128 + the signal's number: 130 after Ctrl-C, 143 after SIGTERM.
+    code: what the program exits with, 128 + the signal's number: 130 after Ctrl-C, 143 after SIGTERM, 129 where the
+    terminal was closed.
     """
 
     def __init__(self, number):
@@ -30,7 +32,8 @@ def exit_code(main, *errors):
         sys.stderr.write(f'error: {" ".join(str(error).split())}\n')
         return 2
     except Stopped as stopped:
-        sys.stderr.write(f'{stopped}\n')
+        with contextlib.suppress(OSError, AttributeError):  # the terminal may be gone
+            sys.stderr.write(f'{stopped}\n')
         return stopped.code
     except KeyboardInterrupt:
         sys.stderr.write('interrupted\n')

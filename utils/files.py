@@ -56,7 +56,7 @@ def atomic_write(path, mode='w'):
 
 
 def temporary_name(name):
-    """What this process calls ``name`` while it is not finished; the owner in it tells :func:`make_output_dir` what to drop."""
+    """What this process calls ``name`` while it is not finished; the owner in it tells :func:`drop_leftovers` what to drop."""
     return f'{TEMPORARY}{os.getpid()}@{socket.gethostname()}@{name}'
 
 
@@ -98,7 +98,7 @@ def keep_earlier(path):
 
 
 def make_output_dir(folder):
-    """Make OUTPUT_DIR where missing, see that it can be written, drop what a killed run left unfinished."""
+    """Make OUTPUT_DIR where missing, see that it can be written."""
     if not folder:
         raise InputError('OUTPUT_DIR is empty; name the folder for logs, checkpoints and results, in the yml or as '
                          'OUTPUT_DIR ./output/mine')
@@ -110,11 +110,15 @@ def make_output_dir(folder):
     except OSError as error:
         remedy = _REMEDIES.get(error.errno, 'choose another folder')
         raise InputError(f'OUTPUT_DIR {folder} cannot be written: {error.strerror}; {remedy}') from None
-    for leftover in folder.glob(f'{TEMPORARY}*'):
+    return folder
+
+
+def drop_leftovers(folder):
+    """Drop what killed runs left unfinished in ``folder``. Only for who holds its lock: a pid says little across containers."""
+    for leftover in Path(folder).glob(f'{TEMPORARY}*'):
         with contextlib.suppress(OSError):  # another run may drop it at this moment
             if _is_nobodys(leftover):
                 leftover.unlink()
-    return folder
 
 
 def _is_nobodys(temporary):

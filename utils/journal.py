@@ -20,6 +20,26 @@ FORMAT = 1  # of the state
 FEATURE_TOLERANCE = 1e-2  # of a feature's length: another machine rounds otherwise, other photos are another matter
 
 
+def _load_part(part, theirs):
+    """``part.load_state_dict``, for optimizers without trust: torch's fused kernels write without a look at sizes.
+
+    Only their moments come from the file. The settings are our own; the rates are set at the start of each epoch.
+    """
+    if isinstance(part, torch.optim.Optimizer):
+        parameters = [parameter for group in part.param_groups for parameter in group['params']]
+        names = {tuple(moments) for moments in theirs['state'].values()}
+        for index, moments in theirs['state'].items():
+            if not 0 <= index < len(parameters) or len(names) > 1:
+                raise ValueError(f'the optimizer\'s state {index} has no parameter or other names')
+            for name, value in moments.items():
+                like = torch.tensor(0.0) if name == 'step' else parameters[index]
+                fits = isinstance(value, torch.Tensor) and value.shape == like.shape and value.dtype == like.dtype
+                if part.defaults.get('fused') and not fits:
+                    raise ValueError(f'{name} of the optimizer\'s state {index} does not have the shape of its parameter')
+        theirs = {'state': theirs['state'], 'param_groups': part.state_dict()['param_groups']}
+    part.load_state_dict(theirs)
+
+
 class Writer:
     """Writes one thing after another beside the work: a gigabyte takes seconds. An error is raised where it is next met."""
 
@@ -188,7 +208,7 @@ class Journal:
                              f'MODEL.PRETRAIN_PATH have changed, or this version of torch draws other random numbers; '
                              f'bring them back, or start anew without --resume')
         for name, part in self.parts[self.stage].items():
-            part.load_state_dict(state['parts'][name])
+            _load_part(part, state['parts'][name])
         if state['scaler'] and self.runtime.scaler.is_enabled():
             self.runtime.scaler.load_state_dict(state['scaler'])
         self.tally.load_state_dict(state['tally'])

@@ -16,11 +16,22 @@ FORMAT = '%(asctime)s %(name)s %(levelname)s: %(message)s'
 
 
 class _Screen(logging.Handler):
-    """Lines to stdout, above a progress bar if one is being drawn."""
+    """Lines to stdout, above a progress bar if one is being drawn. A stdout that is gone, as after `| tee`, ends no training:
+    the log goes on in its file."""
+
+    gone = False
 
     def emit(self, record):
-        tqdm.write(self.format(record), file=sys.stdout)
-        sys.stdout.flush()
+        if self.gone:
+            return
+        try:
+            encoding = sys.stdout.encoding or 'utf-8'
+            tqdm.write(self.format(record).encode(encoding, 'backslashreplace').decode(encoding), file=sys.stdout)
+            sys.stdout.flush()
+        except (OSError, ValueError, AttributeError):  # broken pipe, full disk; closed; there was none
+            self.gone = True
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # its buffer would fail again at the end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _LogFile(logging.FileHandler):
@@ -94,8 +105,9 @@ class MetricsFile:
         if length is None:
             keep_earlier(self.path)
         with writing(self.path):
-            if length is not None and self.path.exists() and self.path.stat().st_size > length:
-                os.truncate(self.path, length)
+            if length is not None and self.path.exists():
+                whole = self.path.read_bytes()[:length].rpartition(b'\n')  # cut by hand, a half line may be the last
+                os.truncate(self.path, len(whole[0] + whole[1]))
             self._file = open(self.path, 'ab')  # noqa: SIM115 closed by __exit__
 
     def sync(self):

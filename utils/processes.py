@@ -209,6 +209,9 @@ def start_processes(wanted, backend):
     except ValueError:
         raise InputError(f'{", ".join(VARIABLES)} in the environment must be numbers, but for the address: let torchrun set '
                          f'them: {COMMAND}') from None
+    if not (0 <= rank < world_size and 0 <= local_rank < local_world_size <= world_size):
+        raise InputError(f'RANK {rank}, WORLD_SIZE {world_size}, LOCAL_RANK {local_rank}, LOCAL_WORLD_SIZE '
+                         f'{local_world_size} of the environment contradict each other; let torchrun set them: {COMMAND}')
     if world_size == 1:
         return SINGLE
     try:

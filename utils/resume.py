@@ -35,7 +35,6 @@ def read_state(resume, folder):
     if path.is_dir():
         path = path / STATE
     if resume == 'auto' and not path.exists():
-        logger.info('nothing to resume: there is no %s; a run starts', path)
         return None
     state = load_tree(path, KEY)
     if isinstance(state, dict) and state.get('format') == FORMAT:
@@ -45,6 +44,17 @@ def read_state(resume, folder):
             else f'no state that a run can go on from; that is {STATE} in its OUTPUT_DIR, not a checkpoint'
         raise InputError(f'{KEY}: {path} is {what}')
     return state
+
+
+def is_finished(state, config):
+    """Whether the run of ``state`` has done all that ``config`` (flat) asks for. InputError where that is another run's."""
+    try:
+        if state['stage'] == 2 and state['finished'] and state['epoch'] >= config[EPOCHS]:
+            check_config(state, config)
+            return True
+    except (KeyError, TypeError, AttributeError):
+        pass  # damaged: told later
+    return False
 
 
 def is_own(resume, folder):
@@ -61,9 +71,10 @@ def place(state):
 def _check_state(state, path):
     def count(value, least):
         return type(value) is int and value >= least
-    good = {'stage': lambda x: x in (1, 2), 'epoch': lambda x: count(x, 1), 'iteration': lambda x: count(x, 0),
+    good = {'stage': lambda x: x in (1, 2), 'epoch': lambda x: count(x, 1), 'iteration': lambda x: count(x, 0) and x < 10 ** 9,
             'metrics_length': lambda x: count(x, 0), 'finished': lambda x: isinstance(x, bool),
-            'best': lambda x: x is None or isinstance(x, float), 'seconds': lambda x: isinstance(x, float) and x >= 0,
+            'best': lambda x: x is None or (isinstance(x, float) and 0 <= x <= 1),
+            'seconds': lambda x: isinstance(x, float) and 0 <= x < float('inf'),
             'features': lambda x: x is None or (isinstance(x['sha256'], str) and x['lengths'].ndim == 1),
             'tally': lambda x: count(x['photos'], 0) and count(x['iterations'], 0) and x['sums'].keys() == x['range'].keys()
             and all(isinstance(number, float) for number in [*x['sums'].values(), *x['last'].values()])}
@@ -93,14 +104,8 @@ def check_same_run(state, facts):
 
     facts: {'config': flat dict, 'data': split -> fingerprint, 'environment': what rounding depends on}.
     """
-    theirs, ours = state['facts']['config'], facts['config']
-    changed = [key for key in sorted(theirs.keys() | ours.keys()) if theirs.get(key) != ours.get(key) and key not in HARMLESS]
-    if EPOCHS in changed and ours[EPOCHS] >= (state['epoch'] if state['stage'] == 2 else 1):
-        changed.remove(EPOCHS)
-    if changed:
-        listed = ', '.join(f'{key} {ours.get(key)!r} (was {theirs.get(key)!r})' for key in changed[:5])
-        raise InputError(f'{KEY}: the config is not that of the run to go on with: {listed}{" …" if len(changed) > 5 else ""}; '
-                         f'set the former values, or start anew without --resume')
+    check_config(state, facts['config'])
+    ours = facts['config']
     if state['epoch'] > max(1, ours[f'SOLVER.STAGE{state["stage"]}.MAX_EPOCHS']):
         raise InputError(f'{KEY}: the state is damaged: epoch {state["epoch"]} of stage {state["stage"]} cannot be')
     for split, theirs in state['facts']['data'].items():
@@ -111,6 +116,18 @@ def check_same_run(state, facts):
     if state['facts']['environment'] != facts['environment']:
         logger.warning('goes on in another environment, so not bit for bit as it would have: %s, before %s',
                        facts['environment'], state['facts']['environment'])
+
+
+def check_config(state, ours):
+    """InputError with the keys that differ between the state's config and ``ours``, a flat dict, but for the harmless ones."""
+    theirs = state['facts']['config']
+    changed = [key for key in sorted(theirs.keys() | ours.keys()) if theirs.get(key) != ours.get(key) and key not in HARMLESS]
+    if EPOCHS in changed and ours[EPOCHS] >= (state['epoch'] if state['stage'] == 2 else 1):
+        changed.remove(EPOCHS)
+    if changed:
+        listed = ', '.join(f'{key} {ours.get(key)!r} (was {theirs.get(key)!r})' for key in changed[:5])
+        raise InputError(f'{KEY}: the config is not that of the run to go on with: {listed}{" …" if len(changed) > 5 else ""}; '
+                         f'set the former values, or start anew without --resume')
 
 
 def _photos(fingerprint):

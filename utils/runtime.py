@@ -136,6 +136,9 @@ def explained(batch_keys):
     except RuntimeError as error:
         if "can't allocate memory" in str(error):  # what torch says on the CPU
             raise InputError(_out_of_memory(error, batch_keys)) from error
+        if 'DataLoader worker' in str(error):
+            raise InputError(f'a process that decodes photos was killed ({str(error).splitlines()[0][:120]}); is memory or '
+                             f'/dev/shm full? Lower DATALOADER.NUM_WORKERS; a training goes on with --resume') from error
         if 'does not have a deterministic implementation' in str(error):
             raise InputError(f'SOLVER.DETERMINISTIC True: {str(error).split(",")[0]}; set it to False') from error
         raise

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: a run ends at once, or, where work would be lost, at the next good place."""
+"""SIGTERM, Ctrl-C and a closed terminal: a run ends at once, or, where work would be lost, at the next good place."""
 import contextlib
 import signal
 import time
@@ -11,9 +11,9 @@ AGAIN = 0.5  # seconds after which a second Ctrl-C is meant as one: a terminal m
 class StopRequest:
     """Which signal has asked the run to end, if any.
 
-    Within :meth:`listening` SIGTERM and SIGINT raise ``Stopped``; within :meth:`patiently` they are remembered, for the loop to
-    look at ``asked``. A second Ctrl-C is not patient any more, unless ``impatient`` is False (of several processes, one
-    that leaves alone makes the others fail).
+    Within :meth:`listening` SIGTERM, SIGINT and SIGHUP raise ``Stopped``; within :meth:`patiently` they are remembered, for
+    the loop to look at ``asked``. A second Ctrl-C is not patient any more, unless ``impatient`` is False (of several
+    processes, one that leaves alone makes the others fail).
     """
 
     def __init__(self):
@@ -24,12 +24,14 @@ class StopRequest:
 
     @contextlib.contextmanager
     def listening(self):
-        """Takes both signals over. Only the main thread can; elsewhere they stay as they are."""
+        """Takes the signals over, but for those that are ignored (nohup). Only the main thread can; elsewhere they stay."""
         earlier = {}
         try:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                with contextlib.suppress(ValueError):
-                    earlier[number] = signal.signal(number, self._receive)
+            for name in ('SIGTERM', 'SIGINT', 'SIGHUP'):
+                number = getattr(signal, name, None)  # Windows has no SIGHUP
+                if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                    with contextlib.suppress(ValueError):
+                        earlier[number] = signal.signal(number, self._receive)
             yield self
         finally:
             for number, handler in earlier.items():
