@@ -456,7 +456,7 @@ def test_not_wanted_and_not_there(torchrun):
 
 
 def test_one_of_torchrun_is_alone(torchrun):
-    torchrun(**COMPLETE | {'RANK': 0, 'WORLD_SIZE': 1})
+    torchrun(**COMPLETE | {'RANK': 0, 'WORLD_SIZE': 1, 'LOCAL_RANK': 0, 'LOCAL_WORLD_SIZE': 1})
     assert start_processes(True, 'gloo') is SINGLE
     assert start_processes(False, 'gloo') is SINGLE
 
@@ -465,6 +465,7 @@ def test_one_of_torchrun_is_alone(torchrun):
     (True, {}, r'RANK, .*MASTER_PORT not in the environment\): torchrun --nproc_per_node 2 train_clipreid.py'),
     (True, {**COMPLETE, 'MASTER_PORT': ''}, r'\(MASTER_PORT not in the environment\)'),
     (True, {**COMPLETE, 'RANK': 'one'}, 'must be numbers'),
+    (True, {**COMPLETE, 'RANK': 2}, 'RANK 2, WORLD_SIZE 2, .* contradict each other'),
     (True, {**COMPLETE, 'RANK': '5'}, 'RANK 5, WORLD_SIZE 2, .* contradict each other'),
     (True, {**COMPLETE, 'LOCAL_WORLD_SIZE': '0'}, 'LOCAL_WORLD_SIZE 0 .* contradict each other'),
     (False, COMPLETE, 'torchrun has started 2 processes, .* set MODEL.DIST_TRAIN True'),
