@@ -76,6 +76,9 @@ def _train(cfg, processes, stop, logger):
     own = state is not None and is_own(cfg.SOLVER.RESUME, cfg.OUTPUT_DIR)
     finished, best = processes.broadcast([True, state['best']] if own and is_finished(state, flatten(cfg)) else [False, None])
     if finished:  # whatever has become of its photos
+        if processes.main:
+            with contextlib.suppress(InputError), output_lock(cfg.OUTPUT_DIR):
+                pass  # takes away the lock file of a run that was killed at its very end
         logger.info('%s: this run is finished: %d epochs of stage 2, best validation mAP %s', cfg.OUTPUT_DIR,
                     cfg.SOLVER.STAGE2.MAX_EPOCHS, best)
         return best

@@ -18,6 +18,8 @@ from utils.lock import output_lock
 
 from .harness import LIMIT, differences, is_measured
 
+pytestmark = pytest.mark.slow
+
 TORCHRUN = [sys.executable, '-m', 'torch.distributed.run']
 SEVERAL = ['MODEL.DIST_TRAIN', True]
 BATCH = 12  # photos: of 24, and to be shared by 2 and 3

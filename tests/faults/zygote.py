@@ -124,7 +124,7 @@ def become(request):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)   # when Python has ended already
     stack = open(folder / 'stack', 'w')     # noqa: SIM115 as long as the run
-    faulthandler.register(signal.SIGUSR1, stack)
+    faulthandler.register(signal.SIGUSR1, stack, all_threads=False)  # a thread that runs meanwhile could crash it
     if request['fault']:
         install(request['fault'], folder)
     sys.argv = request['run']
