@@ -25,6 +25,16 @@ TIMES = {'time', 'seconds', 'photos_per_second', 'data_wait_share', 'memory_gb'}
 CENTER = ('MODEL.IF_WITH_CENTER', 'yes')
 
 
+@pytest.fixture(autouse=True)
+def _signals_arrive():
+    """Whoever started the tests, in the background or under nohup, may have had signals ignored."""
+    earlier = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
+    earlier[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in earlier.items():
+        signal.signal(number, handler)
+
+
 def events(folder):
     lines = [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()]
     return [{name: value for name, value in line.items() if name not in TIMES} for line in lines]
