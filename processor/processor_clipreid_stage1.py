@@ -37,7 +37,7 @@ def do_train_stage1(model, loader, optimizer, scheduler, runtime, journal, *, ep
     ``batch_size``, the last one may be smaller. Loss: supervised contrast image -> text plus text -> image. Checkpoints
     are OUTPUT_DIR/{NAME}_stage1_{epoch}.pth, every ``checkpoint_period`` epochs and after the last.
     """
-    if epochs == 0 or journal.is_done(1, epochs):
+    if epochs == 0 or journal.stage > 1:
         return
     watch, heartbeat = Stopwatch(), Heartbeat(1, epochs, runtime, journal)
     model.eval()  # the image encoder stays as CLIP is; the text encoder has no training mode

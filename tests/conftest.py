@@ -17,6 +17,7 @@ torch.set_num_threads(1)  # on toy tensors two threads are slower than one
 from model.clip.weights import Architecture  # noqa: E402
 from utils.logger import close_logger  # noqa: E402
 
+TIMES = {'time', 'seconds', 'photos_per_second', 'data_wait_share', 'memory_gb'}  # of metrics.jsonl: other each time
 TOY = {'RN50': Architecture((1, 1, 1, 1), 16, 16, 64, 2, 64, 2), 'ViT-B-16': Architecture(2, 64, 16, 64, 2, 64, 2)}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import TIMES
 
 import processor.processor_clipreid_stage2 as stage2
 import train_clipreid
@@ -21,7 +22,6 @@ from utils.resume import EPOCHS, HARMLESS, check_disk
 from utils.runtime import explained, random_states, set_random_states
 from utils.stopping import StopRequest
 
-TIMES = {'time', 'seconds', 'photos_per_second', 'data_wait_share', 'memory_gb'}
 CENTER = ('MODEL.IF_WITH_CENTER', 'yes')
 
 

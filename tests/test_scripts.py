@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from conftest import TIMES
 from PIL import Image
 
 import test_clipreid
@@ -17,7 +18,6 @@ from utils.errors import InputError
 from utils.lock import output_lock
 from utils.runtime import Runtime
 
-TIMES = {'time', 'seconds', 'photos_per_second', 'data_wait_share', 'memory_gb'}
 LOG_LINE = re.compile(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} transreid(\.train|\.test)? (INFO|WARNING): ')
 
 

@@ -27,7 +27,7 @@ def _load_part(part, theirs):
     """
     if isinstance(part, torch.optim.Optimizer):
         parameters = [parameter for group in part.param_groups for parameter in group['params']]
-        names = {tuple(moments) for moments in theirs['state'].values()}
+        names = {frozenset(moments) for moments in theirs['state'].values()}
         for index, moments in theirs['state'].items():
             if not 0 <= index < len(parameters) or len(names) > 1:
                 raise ValueError(f'the optimizer\'s state {index} has no parameter or other names')
@@ -125,10 +125,6 @@ class Journal:
         """Seconds that the epoch has taken so far, also before the run was stopped."""
         return self._watch.seconds
 
-    def is_done(self, stage, count):
-        """Whether nothing is left of ``stage`` with its ``count`` epochs."""
-        return self.stage > stage or (self.stage == stage and (self.finished or not count) and self.epoch >= count)
-
     # --------------------------------------------------------------------------------------------- output
 
     def write(self, event, **facts):
@@ -165,7 +161,7 @@ class Journal:
             self._writer.start(save_tree, copy_tree(self._state()), self.folder / STATE)
         self._since_state = Stopwatch()
         if self._asked:
-            self._writer.wait()
+            self.settle()
             raise Stopped(self.runtime.stop.asked or signal.SIGTERM)
 
     def settle(self):
