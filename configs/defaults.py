@@ -36,6 +36,7 @@ _C.MODEL.STRIDE_SIZE = [16, 16]  # pixels (y, x) from patch to patch (ViT); smal
 _C.MODEL.SIE_COE = 3.0  # factor of the side-information embedding (ViT)
 _C.MODEL.SIE_CAMERA = False  # True = an embedding for each camera is added to the class token
 _C.MODEL.SIE_VIEW = False  # True = an embedding for each view; with SIE_CAMERA for each pair
+_C.MODEL.ACTIVATION = 'auto'  # of CLIP's transformers: 'quickgelu' (OpenAI's), 'gelu' (open_clip's), 'auto' = by the file
 _C.MODEL.COMPILE = False  # True = torch.compile for the image encoder: minutes at the start, then faster steps on a GPU
 
 # ---------------------------------------------------------------- photos
@@ -62,6 +63,7 @@ _C.DATASETS.QUERY_LIST = ''
 _C.DATASETS.GALLERY_LIST = ''
 _C.DATASETS.PROTOCOL = ''  # how a test is judged, see datasets/protocols.py; '' = by SPECIES
 _C.DATASETS.GROUND_TRUTH = ''  # ATRW's json (tiger); '' = gt_test_plain.json in LIST_DIR
+_C.DATASETS.TEST_SIZE = 800  # VehicleID: vehicles of the test list, 800, 1600 or 2400
 _C.DATASETS.SKIP_MISSING = False  # True = go on without listed photos that are not there
 _C.DATASETS.ALLOW_OUTSIDE = False  # True = lists may name photos outside their folder: absolute paths, '..', links
 
@@ -148,12 +150,14 @@ KEPT = {
 CHOICES = {
     'MODEL.DEVICE': ['cuda', 'cpu', 'mps'],
     'MODEL.PRETRAIN_CHOICE': ['imagenet', 'clip', 'random', 'self', 'finetune'],
+    'MODEL.ACTIVATION': ['auto', 'quickgelu', 'gelu'],
     'MODEL.NECK': ['bnneck'],
     'MODEL.IF_WITH_CENTER': ['no', 'yes'],
     'MODEL.ID_LOSS_TYPE': ['softmax'],
     'MODEL.METRIC_LOSS_TYPE': ['triplet', 'triplet_center', 'center'],
     'MODEL.IF_LABELSMOOTH': ['on', 'off'],
     'MODEL.COS_LAYER': [False],
+    'DATASETS.TEST_SIZE': [800, 1600, 2400],
     'DATALOADER.SAMPLER': ['softmax', 'softmax_triplet'],
     'SOLVER.AMP': ['auto', 'off', 'fp16', 'bf16'],
     'SOLVER.CHECKPOINT_FORMAT': ['pth', 'safetensors'],

@@ -10,7 +10,8 @@ from configs import ConfigError, flatten, get_defaults, load_cfg
 PUBLISHED = json.loads((GOLDEN / 'configs.json').read_text())
 NEW = {'DATASETS.LIST_DIR': 'datalist', 'DATASETS.TRAIN_LIST': '', 'DATASETS.VAL_LIST': '', 'DATASETS.QUERY_LIST': '',
        'DATASETS.GALLERY_LIST': '', 'DATASETS.PROTOCOL': '', 'DATASETS.GROUND_TRUTH': '', 'DATASETS.SKIP_MISSING': False,
-       'MODEL.PROMPT': '', 'SOLVER.AMP': 'auto', 'MODEL.COMPILE': False, 'MODEL.SYNC_BN': False,
+       'MODEL.PROMPT': '', 'MODEL.ACTIVATION': 'auto', 'DATASETS.TEST_SIZE': 800,
+       'SOLVER.AMP': 'auto', 'MODEL.COMPILE': False, 'MODEL.SYNC_BN': False,
        'DATASETS.ALLOW_OUTSIDE': False, 'SOLVER.DETERMINISTIC': False, 'SOLVER.RESUME': '',
        'SOLVER.RESUME_PERIOD': 1, 'SOLVER.CHECKPOINT_MINUTES': 0.0, 'SOLVER.CHECKPOINT_FORMAT': 'pth',
        'DATALOADER.CACHE_GB': 8.0, 'TEST.RERANK_TIES': 'index', 'TEST.RERANK_K1': 20,
