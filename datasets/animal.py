@@ -1,10 +1,10 @@
 """The animals: tiger, yak, elephant, and any species with lists of its own."""
 import logging
 import os
-from dataclasses import dataclass
 
-from datasets.protocols import PROTOCOLS, attach_atrw, read_atrw, resolve_protocol
-from datasets.records import check_contiguous, count, locate, read_list
+from datasets.protocols import PROTOCOLS, attach_atrw, check_protocol, read_atrw, resolve_protocol
+from datasets.records import check_contiguous, locate, read_list
+from datasets.splits import TestPhotos, TrainPhotos
 from utils.errors import InputError
 
 logger = logging.getLogger('transreid')
@@ -22,34 +22,16 @@ TEST_LISTS = {name: (protocol.query_list, protocol.gallery_list)
               for name, protocol in PROTOCOLS.items() if protocol.query_list}
 
 
-@dataclass(frozen=True)
-class Animals:
-    """Photos of a training run: lists of located records.
-
-    train: the train list. query: the validation list ([] = no validation). gallery: the train list again.
-    num_classes: individuals of the train list, also those whose photos were skipped as missing.
-
-    There is one camera (camid 0). The listed side is kept as the view, which the original drops: with
-    MODEL.SIE_VIEW it is used, else nothing changes.
-    """
-    train: list
-    query: list
-    gallery: list
-    num_classes: int
-
-    @property
-    def counts(self):
-        """dict of split name to ``Counts`` (ids, images, cameras, views)."""
-        return {'train': count(self.train), 'query': count(self.query), 'gallery': count(self.gallery)}
-
-
-def load_animals(cfg):
-    """Read the training lists and find their photos in ROOT_DIR/DATA_DIR.
+def load_train(cfg):
+    """Read the training lists and find their photos in ROOT_DIR/DATA_DIR: ``TrainPhotos``. Raises ``InputError``.
 
     Lists: DATASETS.TRAIN_LIST and VAL_LIST, else those of DATASETS.SPECIES. A species of one's own without VAL_LIST has
-    no validation. Raises ``InputError``.
+    no validation. Its queries are the validation list, its gallery the train photos, by whatever cameras: an individual is
+    mostly seen by a single one. The listed side is the view, which the original drops: it is used with MODEL.SIE_VIEW only.
     """
     data = cfg.DATASETS
+    if data.PROTOCOL:  # found here rather than after days of training
+        check_protocol(data.PROTOCOL)
     defaults = TRAINING_LISTS.get(data.SPECIES, ('', ''))
     train_file = list_file(data.TRAIN_LIST or defaults[0], data.LIST_DIR)
     val_file = list_file(data.VAL_LIST or defaults[1], data.LIST_DIR)
@@ -72,16 +54,15 @@ def load_animals(cfg):
     if query and not {record.pid for record in query} & {record.pid for record in train}:
         raise InputError(f'{val_file}: no validation photo shows an individual of {train_file}, so none could be found; '
                          f"choose another DATASETS.VAL_LIST, or '' for none")
-    return Animals(train=train, query=query, gallery=train, num_classes=len(labels))
+    validation = TestPhotos([(query, train)], PROTOCOLS['market_one_camera'], train_root(cfg)) if query else None
+    return TrainPhotos(train, len(labels), train_root(cfg), validation)
 
 
 def load_test(cfg):
-    """Read the test lists and find their photos in TEST_ROOT_DIR.
+    """Read the test lists and find their photos in TEST_ROOT_DIR: ``TestPhotos``. Raises ``InputError``.
 
-    Lists: DATASETS.QUERY_LIST and GALLERY_LIST, else those of DATASETS.SPECIES; without a gallery list
-    anywhere it is the query's file. Returns (query, gallery, protocol): located records, one and the same list where
-    both are the same
-    file, and a ``Protocol``. Raises ``InputError``.
+    Lists: DATASETS.QUERY_LIST and GALLERY_LIST, else those of DATASETS.SPECIES; without a gallery list anywhere it is the
+    query's file, and then both are one and the same list of records.
     """
     data = cfg.DATASETS
     defaults = TEST_LISTS.get(data.SPECIES, ('', ''))
@@ -99,7 +80,7 @@ def load_test(cfg):
     splits = {file: locate(records, root=data.TEST_ROOT_DIR, skip_missing=data.SKIP_MISSING, what=file,
                            key='DATASETS.TEST_ROOT_DIR', allow_outside=data.ALLOW_OUTSIDE)
               for file, records in splits.items()}
-    return splits[query_file], splits[gallery_file], protocol
+    return TestPhotos([(splits[query_file], splits[gallery_file])], protocol, data.TEST_ROOT_DIR)
 
 
 def train_root(cfg):

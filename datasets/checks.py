@@ -7,17 +7,23 @@ SPLITS = {'train', 'val', 'test', 'query', 'gallery', 'probe'}  # folders of a d
 HEAD = 16384  # bytes
 
 
-def data_warnings(train, query=(), test=()):
+def data_warnings(train, validation=(), query=(), gallery=()):
     """Lines to warn of, [] where all is well.
 
-    train, query (validation), test (query and gallery of the test lists): located records. Photos are the same where their
-    bytes are; only files of equal size are opened. Individuals of train and test are compared by their folders, as labels
-    are numbered in each list anew, and only where folders and labels correspond one to one in both.
+    train, validation, query, gallery: located records of the lists of animals. Photos are the same where their bytes are; only
+    files of equal size are opened. Individuals of train and test are compared by their folders, as labels are numbered in
+    each list anew, and only where folders and labels correspond one to one in both. A gallery of nothing but train and
+    validation photos means a closed set, a test that asks for known individuals: then query photos alone must be new.
     """
-    same = _same_photos({record.path for records in (train, query, test) for record in records})
-    return [*_single_photos(train), *_two_labels([*train, *query], same, 'train and validation lists'),
-            *_two_labels(test, same, 'test lists'), *_in_train(train, query, same, 'validation'),
-            *_in_train(train, test, same, 'test'), *_individuals_in_both(train, test)]
+    same = _same_photos({record.path for records in (train, validation, query, gallery) for record in records})
+    known = {same[record.path] for record in [*train, *validation]}
+    closed = bool(gallery) and all(same[record.path] in known for record in gallery)
+    test = [*query, *gallery]
+    lines = [*_single_photos(train), *_two_labels([*train, *validation], same, 'train and validation lists'),
+             *_two_labels(test, same, 'test lists'), *_in_train(train, validation, same, 'validation'),
+             *_in_train(train, query if closed else test, same, 'query' if closed else 'test'),
+             *_encounters_in_both(train, query if closed else test)]
+    return lines if closed else [*lines, *_individuals_in_both(train, test)]
 
 
 def _single_photos(train):
@@ -48,16 +54,24 @@ def _in_train(train, others, same, name):
                f'on them look better than they are')
 
 
+def _encounters_in_both(train, test):
+    ours, theirs = ({record.encounter for record in records} - {None} for records in (train, test))
+    shared = sorted(ours & theirs)
+    if shared:
+        yield (f'{len(shared)} of {len(theirs)} encounters of the test are in the train list too '
+               f'({_first([str(number) for number in shared])}): results on them look better than they are')
+
+
 def _individuals_in_both(train, test):
-    ours, theirs = _individuals(train), _individuals(test)
+    ours, theirs = individuals_by_folder(train), individuals_by_folder(test)
     shared = [name for _, name in sorted(ours & theirs)]
     if shared:
         yield (f'{len(shared)} of {len(theirs)} test individuals are train individuals too, by the names of their folders '
                f'({_first(shared)}): a test should show animals that were never trained on')
 
 
-def _individuals(records):
-    """{(data set, folder's name)} of the individuals, empty where folders are not individuals.
+def individuals_by_folder(records):
+    """{(data set, folder's name)} of the individuals of located records, empty where folders are not individuals.
 
     A number says who it is only within one data set; other names do so everywhere (data set '').
     """

@@ -1,15 +1,16 @@
 """Loaders for training and for a test, from the config."""
 import logging
+from operator import attrgetter
 from typing import NamedTuple
 
 import torch
 
-from datasets.animal import load_animals, load_test, train_root
 from datasets.bases import ImageDataset, ImageLoader
 from datasets.cache import make_caches
-from datasets.protocols import Protocol, check_protocol, market_protocol
+from datasets.protocols import Protocol
 from datasets.records import counts_table, fingerprint
 from datasets.sampler import EpochBatches, RandomIdentitySampler, ShuffleSampler
+from datasets.sources import load_test, load_train
 from datasets.transforms import make_test_transform, make_train_transform
 from utils.errors import InputError
 from utils.processes import SINGLE
@@ -17,14 +18,25 @@ from utils.processes import SINGLE
 logger = logging.getLogger('transreid')
 
 
+class Trial(NamedTuple):
+    """A ranking of the gallery for every query.
+
+    query, gallery: lists of records. query_index (Q,), gallery_index (G,): int64, where the loader of the ``TestSet`` has
+    their photos; with the features (N, D) of all its photos, ``features[query_index]`` are those of the queries.
+    """
+    query: list
+    gallery: list
+    query_index: torch.Tensor
+    gallery_index: torch.Tensor
+
+
 class TestSet(NamedTuple):
     """What a test needs, and validation too.
 
     loader: each photo once, also those in both lists. ``loader.dataset.records`` are its records.
-    query, gallery: lists of records. protocol: how rankings are judged.
-    query_index (Q,), gallery_index (G,): int64, where the loader has the photos of the two lists; with the features
-    (N, D) of all its photos, ``features[query_index]`` are those of the queries.
-    fingerprints: of the splits, see ``datasets.records.fingerprint``.
+    protocol: how rankings are judged. fingerprints: of the splits, see ``datasets.records.fingerprint``.
+    trials: one ``Trial``, of VehicleID ten, whose mean is the result; query, gallery, query_index and gallery_index are those
+    of the first.
     """
     loader: ImageLoader
     query: list
@@ -33,6 +45,7 @@ class TestSet(NamedTuple):
     query_index: torch.Tensor
     gallery_index: torch.Tensor
     fingerprints: dict
+    trials: list
 
 
 class Loaders(NamedTuple):
@@ -41,8 +54,8 @@ class Loaders(NamedTuple):
     train_loader_stage2: random transform and sampler; ``.batch_sampler.set_epoch(epoch)`` before each epoch.
     train_loader_stage1: every train photo once, in the list's order, test transform.
     val_loader, num_query: validation's loader and number of queries; None and 0 where there is no validation list.
-    num_classes: individuals of the train list. camera_num, view_num: >= 1.
-    validation: its ``TestSet``, or None. Market-style, without the camera filter where there is a single camera.
+    num_classes: individuals of the train list. camera_num, view_num: >= 1, largest number of all splits + 1.
+    validation: its ``TestSet``, or None. Market-style, of animals without the camera filter.
 
     cache_bytes: that decoded photos will take on the disk of OUTPUT_DIR, of this process.
     fingerprints: of the splits 'train' and 'val', see ``datasets.records.fingerprint``.
@@ -75,13 +88,11 @@ def make_dataloader(cfg, pin_memory=False, processes=SINGLE, device=None):
     device: where the batches are wanted, default the CPU. Decoded photos are kept in OUTPUT_DIR as far as
     DATALOADER.CACHE_GB goes; OUTPUT_DIR '' keeps none.
     """
-    check_name(cfg)
-    if cfg.DATASETS.PROTOCOL:  # found here rather than after days of training
-        check_protocol(cfg.DATASETS.PROTOCOL)
-    animals = load_animals(cfg)
-    splits = {'train': animals.train, 'val query': animals.query, 'val gallery': animals.gallery}
-    if not animals.query:
-        splits = {'train': animals.train}
+    photos = load_train(cfg)
+    splits = {'train': photos.train}
+    if photos.validation:
+        splits |= {'val query': photos.query, 'val gallery': photos.gallery}
+    else:
         logger.warning('no validation list (DATASETS.VAL_LIST): no validation during training')
     logger.info('Photos in use:\n%s', counts_table(splits))
 
@@ -91,33 +102,31 @@ def make_dataloader(cfg, pin_memory=False, processes=SINGLE, device=None):
     plain = make_test_transform(size=cfg.INPUT.SIZE_TRAIN, **mean_std)
     test = make_test_transform(size=cfg.INPUT.SIZE_TEST, **mean_std)
 
-    wanted = [(random.reading, [record.path for record in animals.train])]
-    if animals.query:  # the train photos are in the gallery: stage 1 finds them here where both sizes are the same
-        wanted.append((test.reading, [record.path for record in animals.query + animals.gallery]))
+    wanted = [(random.reading, [record.path for record in photos.train])]
+    if photos.validation:  # animals' train photos are in the gallery: stage 1 finds them here where both sizes are the same
+        wanted.append((test.reading, [record.path for record in photos.query + photos.gallery]))
     caches = make_caches(cfg.OUTPUT_DIR, cfg.DATALOADER.CACHE_GB * 1e9, wanted, processes.local_world_size)
 
     def dataset(records, transform):
         return ImageDataset(records, transform, cache=caches.get(transform.reading))
 
-    fingerprints = {name: fingerprint(split, train_root(cfg))
-                    for name, split in (('train', animals.train), ('val', animals.query)) if split}
+    fingerprints = {'train': fingerprint(photos.train, photos.root)}
+    if photos.validation:
+        fingerprints['val'] = fingerprint(photos.query, photos.validation.root)
+        if photos.gallery is not photos.train:
+            fingerprints['val gallery'] = fingerprint(photos.gallery, photos.validation.root)
     options = loader_options(cfg, pin_memory, device)
-    batches = make_batches(cfg, [record.pid for record in animals.train], processes)
-    stage2 = ImageLoader(dataset(animals.train, random), batch_sampler=batches, **options)
-    stage1 = ImageLoader(dataset(animals.train, plain), batch_size=cfg.SOLVER.STAGE1.IMS_PER_BATCH,
-                         sampler=processes.shard(len(animals.train), cfg.SOLVER.STAGE1.IMS_PER_BATCH),
+    batches = make_batches(cfg, [record.pid for record in photos.train], processes)
+    stage2 = ImageLoader(dataset(photos.train, random), batch_sampler=batches, **options)
+    stage1 = ImageLoader(dataset(photos.train, plain), batch_size=cfg.SOLVER.STAGE1.IMS_PER_BATCH,
+                         sampler=processes.shard(len(photos.train), cfg.SOLVER.STAGE1.IMS_PER_BATCH),
                          **options | {'persistent_workers': False})  # gone over once
-    validation = None
-    if animals.query:
-        photos, query_index, gallery_index = each_once(animals.query, animals.gallery)
-        loader = ImageLoader(dataset(photos, test), batch_size=cfg.TEST.IMS_PER_BATCH,
-                             sampler=processes.shard(len(photos), cfg.TEST.IMS_PER_BATCH), **options)
-        validation = TestSet(loader, animals.query, animals.gallery, market_protocol(photos), query_index, gallery_index,
-                             fingerprints)
-    counts = animals.counts.values()
+    validation = photos.validation and make_test_set(
+        cfg, photos.validation, lambda records: dataset(records, test), options, processes, fingerprints)
+    counts = photos.counts.values()
     return Loaders(train_loader_stage2=stage2, train_loader_stage1=stage1,
-                   val_loader=validation.loader if validation else None, num_query=len(animals.query),
-                   num_classes=animals.num_classes, camera_num=max(split.cameras for split in counts),
+                   val_loader=validation.loader if validation else None, num_query=len(photos.query),
+                   num_classes=photos.num_classes, camera_num=max(split.cameras for split in counts),
                    view_num=max(split.views for split in counts), validation=validation,
                    fingerprints=fingerprints, cache_bytes=sum(cache.nbytes for cache in caches.values()))
 
@@ -127,34 +136,40 @@ def make_test_dataloader(cfg, pin_memory=False, processes=SINGLE, device=None):
 
     pin_memory, processes, device: as in ``make_dataloader``. Photos are read once, so none is kept.
     """
-    check_name(cfg)
-    query, gallery, protocol = load_test(cfg)
-    logger.info('Photos in use:\n%s', counts_table({'query': query, 'gallery': gallery}))
+    photos = load_test(cfg)
+    logger.info('Photos in use:\n%s', counts_table({'query': photos.query, 'gallery': photos.gallery}))
     transform = make_test_transform(size=cfg.INPUT.SIZE_TEST, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD)
-    photos, query_index, gallery_index = each_once(query, gallery)
-    loader = ImageLoader(ImageDataset(photos, transform), batch_size=cfg.TEST.IMS_PER_BATCH,
-                         sampler=processes.shard(len(photos), cfg.TEST.IMS_PER_BATCH),
-                         **loader_options(cfg, pin_memory, device))
-    fingerprints = {name: fingerprint(split, cfg.DATASETS.TEST_ROOT_DIR)
-                    for name, split in (('query', query), ('gallery', gallery))}
-    return TestSet(loader, query, gallery, protocol, query_index, gallery_index, fingerprints)
+    fingerprints = {name: fingerprint(split, photos.root)
+                    for name, split in (('query', photos.query), ('gallery', photos.gallery))}
+    return make_test_set(cfg, photos, lambda records: ImageDataset(records, transform),
+                         loader_options(cfg, pin_memory, device), processes, fingerprints)
 
 
-def each_once(query, gallery):
-    """Two lists of records as one without repetition, in order, and where their rows are in it (two int64 tensors).
+def make_test_set(cfg, photos, dataset, options, processes, fingerprints):
+    """The ``TestSet`` of ``datasets.splits.TestPhotos``; dataset: a function of records to the loader's data set."""
+    looks_at = attrgetter('path', *(['camid'] if cfg.MODEL.SIE_CAMERA else []), *(['viewid'] if cfg.MODEL.SIE_VIEW else []))
+    records, *places = each_once(*(split for trial in photos.trials for split in trial), looks_at=looks_at)
+    trials = [Trial(*trial, *places[2 * number:2 * number + 2]) for number, trial in enumerate(photos.trials)]
+    query, gallery, query_index, gallery_index = trials[0]
+    loader = ImageLoader(dataset(records), batch_size=cfg.TEST.IMS_PER_BATCH,
+                         sampler=processes.shard(len(records), cfg.TEST.IMS_PER_BATCH), **options)
+    return TestSet(loader, query, gallery, photos.protocol, query_index, gallery_index, fingerprints, trials)
 
-    Records that a model cannot tell apart are the same: path, camera and view are all that it gets.
+
+def each_once(*splits, looks_at=attrgetter('path', 'camid', 'viewid')):
+    """Lists of records as one without repetition, in order, and where the rows of each are in it (an int64 tensor each).
+
+    Records that a model cannot tell apart are the same. looks_at: what it gets of a record; at most path, camera and view.
     """
     first, records = {}, []
 
     def place(record):
-        key = record.path, record.camid, record.viewid
+        key = looks_at(record)
         if key not in first:
             first[key] = len(records)
             records.append(record)
         return first[key]
-    query_index, gallery_index = (torch.tensor([place(record) for record in split]) for split in (query, gallery))
-    return records, query_index, gallery_index
+    return records, *[torch.tensor([place(record) for record in split]) for split in splits]
 
 
 def make_batches(cfg, labels, processes):
@@ -174,9 +189,3 @@ def loader_options(cfg, pin_memory, device):
     workers = cfg.DATALOADER.NUM_WORKERS
     return {'num_workers': workers, 'persistent_workers': workers > 0, 'pin_memory': pin_memory,
             'device': device, 'generator': torch.Generator().manual_seed(cfg.SOLVER.SEED)}
-
-
-def check_name(cfg):
-    """Refuse a DATASETS.NAMES that no reader here knows."""
-    if cfg.DATASETS.NAMES != 'animals':
-        raise InputError(f"DATASETS.NAMES '{cfg.DATASETS.NAMES}' is unknown; there is 'animals'")

@@ -17,8 +17,9 @@ class Protocol:
 
     ap: 'trapezoid' (the animal tests) or 'precision' (mean over the positives of the precision at their rank).
     drop_nearest: the first of every ranking, taken to be the query itself, is dropped, from the positives too.
-    ignore: '' | 'camera' (gallery photos with the query's individual and camera are removed) | 'sequence' (ATRW: the
-        same individual within 3 frames of the same camera sequence, and individual -1, are never positive and last).
+    ignore: gallery photos of the query's individual that are removed from its ranking: '' none | 'self' its own file | 'camera'
+        those of its camera | 'encounter' its file and those of its encounter | 'side' those of its side, or where one of the
+        sides is unknown | 'sequence' (ATRW: those within 3 frames of its camera sequence; and all of individual -1).
     no_positive: a query without positives counts as 0 ('zero') or is left out of the averages ('skip').
     query_list, gallery_list, ground_truth: file names in DATASETS.LIST_DIR.
     text: the protocol in words, printed at the start of a test.
@@ -38,6 +39,9 @@ APART = 'query photos apart from the gallery: nothing is dropped; trapezoid AP; 
 INSIDE = ('query photos in the gallery: the first of every ranking (the query itself) is dropped; trapezoid AP; '
           'a query without positives counts as 0')
 
+NEVER_ITSELF = ('a photo is never compared with itself; average precision; queries without a positive are counted and left out '
+                'of the averages')
+
 PROTOCOLS = {protocol.name: protocol for protocol in (
     Protocol('tiger', ap='precision', drop_nearest=True, ignore='sequence',
              query_list='mytest.txt', gallery_list='mytest.txt', ground_truth='gt_test_plain.json',
@@ -54,6 +58,15 @@ PROTOCOLS = {protocol.name: protocol for protocol in (
              text=f'debug; {INSIDE}'),
     Protocol('query_in_gallery', drop_nearest=True, text=INSIDE),
     Protocol('query_apart', text=APART),
+    Protocol('all', ap='precision', ignore='self', no_positive='skip', text=f'every query against the gallery; {NEVER_ITSELF}'),
+    Protocol('cross-camera', ap='precision', ignore='camera', no_positive='skip',
+             text=f"gallery photos of the query's individual by the same camera are removed; {NEVER_ITSELF}"),
+    Protocol('cross-encounter', ap='precision', ignore='encounter', no_positive='skip',
+             text="gallery photos of the query's individual from the same encounter, which may be seconds apart, are removed; "
+                  f'{NEVER_ITSELF}'),
+    Protocol('cross-side', ap='precision', ignore='side', no_positive='skip',
+             text="gallery photos of the query's individual from the same side, or of unknown side, are removed; "
+                  f'{NEVER_ITSELF}'),
     Protocol('market', ap='precision', ignore='camera', no_positive='skip',
              text="Market-1501: gallery photos of the query's individual and camera are removed; queries without a "
                   'positive are left out'),
@@ -74,7 +87,8 @@ def resolve_protocol(name, species, query, gallery):
     """The protocol of a test: ``name`` (DATASETS.PROTOCOL) if set, else the species' own, else by the lists.
 
     A species of one's own is judged as 'query_in_gallery' when any query photo is in the gallery, else 'query_apart'.
-    A choice that does not fit the lists is logged as a warning. Raises ``InputError`` for an unknown name.
+    A choice that does not fit the lists is logged as a warning. Raises ``InputError`` for an unknown name, and where the lists
+    do not know what the protocol asks for (cameras, encounters, sides).
     """
     paths = {record.path for record in gallery}
     inside = sum(record.path in paths for record in query)
@@ -83,14 +97,32 @@ def resolve_protocol(name, species, query, gallery):
     if name == 'market':
         name = market_protocol(query + gallery).name
     protocol = PROTOCOLS[name]
+    _check_known(protocol, query + gallery)
     if protocol.drop_nearest and inside < len(query):
         logger.warning("protocol '%s' drops the first of every ranking as the query itself, but %d of %d query photos "
                        "are not in the gallery (DATASETS.PROTOCOL 'query_apart' drops nothing)",
                        name, len(query) - inside, len(query))
-    if not protocol.drop_nearest and inside:
+    if not protocol.drop_nearest and not protocol.ignore and inside:
         logger.warning("protocol '%s' drops nothing, but %d of %d query photos are in the gallery and will find "
                        "themselves (DATASETS.PROTOCOL 'query_in_gallery' drops them)", name, inside, len(query))
     return protocol
+
+
+def _check_known(protocol, records):
+    """Whether records know what ``protocol`` looks at: InputError where none does, a warning where some do not."""
+    column = {'cross-camera': 'camera', 'cross-encounter': 'encounter', 'cross-side': 'side'}.get(protocol.name)
+    if column == 'camera':
+        unknown = 0 if len({record.camid for record in records}) > 1 else len(records)  # one camera, or no camera known
+    else:
+        unknown = sum(getattr(record, column) is None for record in records) if column else 0
+    if records and unknown == len(records):
+        raise InputError(f"protocol '{protocol.name}' needs {column}s, but the lists tell no two {column}s apart; write "
+                         f"'path label side camera encounter' in the lists, '-' for what is unknown, or choose another "
+                         f'DATASETS.PROTOCOL')
+    if unknown:
+        consequence = 'they are compared with all' if column == 'encounter' else 'they are removed as if of the same side'
+        logger.warning("protocol '%s': %d of %d listed photos have no %s: %s", protocol.name, unknown, len(records), column,
+                       consequence)
 
 
 def market_protocol(records):

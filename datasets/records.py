@@ -20,6 +20,7 @@ INTEGER = re.compile(r'[+-]?[0-9]{1,18}')  # fits int64
 CONTROL = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029]')
 MAX_BYTES = 10 ** 8  # of a list: a million photos and more
 MAX_LINE = 1000  # characters
+COLUMNS = "'path label [side] [camera] [encounter]'"
 OUTSIDE = 'keep photos below the folder, or set DATASETS.ALLOW_OUTSIDE True if you trust the list'
 
 
@@ -29,9 +30,12 @@ class Record:
 
     path: as listed, or joined with its folder once it is located.
     pid: the individual (>= 0; in a train list 0 … n-1).
-    camid, viewid: camera and side of the animal (0 = left or unknown, 1 = right), both from 0.
+    camid, viewid: numbers of the camera and the view from 0, as an embedding needs them: 0 also where unknown. The view of
+        an animal is its side.
     frame: (a, b, n) of ATRW: (a, b) is the camera sequence, n the frame in it. None elsewhere.
     group: name of the group of queries that is averaged apart (ATRW: 'sing', 'multi'), '' = none.
+    side: of the animal, 0 = left, 1 = right, None = unknown.
+    encounter: number of the event at which the photo was taken (a burst, a sighting), None = unknown.
     """
     path: str
     pid: int
@@ -39,6 +43,8 @@ class Record:
     viewid: int = 0
     frame: tuple | None = None
     group: str = ''
+    side: int | None = None
+    encounter: int | None = None
 
 
 class Counts(NamedTuple):
@@ -72,12 +78,13 @@ def counts_table(splits):
 
 
 def read_list(path, allow_outside=False):
-    """Read a split: one photo a line, ``relative/path.jpg label [side]``.
+    """Read a split: one photo a line, ``relative/path.jpg label [side] [camera] [encounter]``.
 
     Columns are separated by blanks of any kind, blank lines are skipped, the text is UTF-8 with or without BOM. A path
     may hold blanks when its last part has a file extension, its folders are separated by '/', and it stays below
     the folder that it is relative to unless ``allow_outside`` (then it may be absolute too). The label is an integer >= 0 (the
-    original took floats: ``3.0`` is refused here); the side is 0 (left) or 1 (right) and becomes the record's view.
+    original took floats: ``3.0`` is refused here); the side is 0 (left) or 1 (right) and becomes the record's view, camera
+    and encounter are integers >= 0, and each of the three may be ``-``, unknown.
 
     Returns a list of ``Record`` with the paths as listed. Raises ``InputError`` (``file:line: …``).
     """
@@ -92,7 +99,7 @@ def read_list(path, allow_outside=False):
         if line.strip():
             records.append(_parse(line.strip(), f'{path}:{number}', allow_outside))
     if not records:
-        raise InputError(f"{path}: the list is empty; write one photo a line: 'path label [side]'")
+        raise InputError(f"{path}: the list is empty; write one photo a line: {COLUMNS}")
     return records
 
 
@@ -116,25 +123,31 @@ def read_file(path, what, missing):
 
 def _parse(line, where, allow_outside):
     if len(line) > MAX_LINE:
-        raise InputError(f"{where}: a line of {len(line)} characters; write one photo a line: 'path label [side]'")
+        raise InputError(f'{where}: a line of {len(line)} characters; write one photo a line: {COLUMNS}')
     match = LINE.fullmatch(line)
     columns = match.group(2).split() if match else []
-    if len(columns) not in (1, 2):
-        raise InputError(f"{where}: expected 'path label [side]' separated by blanks, got {_shown(line)}")
-    path, label, side = match.group(1), columns[0], columns[1] if len(columns) == 2 else '0'
+    if not 1 <= len(columns) <= 4:
+        raise InputError(f'{where}: expected {COLUMNS} separated by blanks, got {_shown(line)}')
+    path = match.group(1)
+    label, side, camera, encounter = columns + ['-'] * (4 - len(columns))
     if not INTEGER.fullmatch(label):
         raise InputError(f'{where}: label {_shown(label)} is no integer; labels are whole numbers from 0, of up to 18 digits')
     if int(label) < 0:
         raise InputError(f"{where}: label '{label}' is negative; labels are whole numbers from 0")
-    if side not in ('0', '1'):
-        raise InputError(f'{where}: side {_shown(side)} is neither 0 (left) nor 1 (right); leave it out where unknown')
+    if side not in ('0', '1', '-'):
+        raise InputError(f"{where}: side {_shown(side)} is neither 0 (left) nor 1 (right) nor '-'; leave it out where unknown")
+    for name, text, digits in (('camera', camera, 6), ('encounter', encounter, 15)):
+        if text != '-' and not (text.isascii() and text.isdigit() and len(text) <= digits):
+            raise InputError(f"{where}: {name} {_shown(text)} is no whole number from 0 of up to {digits} digits; write '-' "
+                             f'where it is unknown')
     if CONTROL.search(path):
         raise InputError(f'{where}: path {_shown(path)} holds a control character; rename the photo')
     if '\\' in path:
         raise InputError(f"{where}: path '{_clipped(path)}' has a backslash; write folders with '/'")
     if not allow_outside and (os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir):
         raise InputError(f"{where}: path {_shown(path)} leads out of the photos' folder; {OUTSIDE}")
-    return Record(path=path, pid=int(label), viewid=int(side))
+    side, camera, encounter = (None if text == '-' else int(text) for text in (side, camera, encounter))
+    return Record(path=path, pid=int(label), camid=camera or 0, viewid=side or 0, side=side, encounter=encounter)
 
 
 def _shown(text):
@@ -212,7 +225,8 @@ def fingerprint(records, root):
     """What a split was, for a later run or another machine to compare.
 
     records: located; root: the folder that they were located in. Returns {'photos': count, 'sha256': hex} over (path
-    below the root with '/', bytes, pid, camid, viewid) in the list's order: the same wherever the data lie.
+    below the root with '/', bytes, pid, camid, viewid, the encounter if known) in the list's order: the same wherever the data
+    lie.
     Raises ``InputError`` where a photo has gone.
     """
     digest = hashlib.sha256()
@@ -223,5 +237,6 @@ def fingerprint(records, root):
             raise InputError(f'{record.path}: the photo was there a moment ago and cannot be read now ({error.strerror}); '
                              f'is its disk still there?') from None
         path = os.path.relpath(record.path, root).replace(os.sep, '/')
-        digest.update(json.dumps([path, size, record.pid, record.camid, record.viewid]).encode())
+        encounter = [] if record.encounter is None else [record.encounter]
+        digest.update(json.dumps([path, size, record.pid, record.camid, record.viewid, *encounter]).encode())
     return {'photos': len(records), 'sha256': digest.hexdigest()}

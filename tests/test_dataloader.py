@@ -16,7 +16,7 @@ from PIL import Image
 
 from datasets import make_dataloader_clipreid as doors
 from datasets import transforms
-from datasets.animal import load_animals, load_test
+from datasets.animal import load_test, load_train
 from datasets.bases import ImageDataset, ImageLoader
 from datasets.cache import STAMP_BYTES
 from datasets.records import Counts, Record
@@ -53,6 +53,7 @@ def cfg(tmp_path):
     make_photos(tmp_path / 'photos/seg', TRAIN + VAL)
     make_photos(tmp_path / 'test', QUERY + GALLERY)
     return Namespace(
+        MODEL=Namespace(SIE_CAMERA=False, SIE_VIEW=False),
         DATASETS=Namespace(NAMES='animals', SPECIES='nyala', ROOT_DIR=str(tmp_path / 'photos'), DATA_DIR='seg',
                            TEST_ROOT_DIR=str(tmp_path / 'test'), LIST_DIR=str(lists), TRAIN_LIST='train.txt',
                            VAL_LIST='val.txt', QUERY_LIST='query.txt', GALLERY_LIST='gallery.txt', PROTOCOL='',
@@ -78,11 +79,12 @@ def listed(records, folder):
 
 
 def test_animals(cfg, tmp_path):
-    animals = load_animals(cfg)
+    animals = load_train(cfg)
     assert listed(animals.train, tmp_path / 'photos/seg') == TRAIN
     assert listed(animals.query, tmp_path / 'photos/seg') == VAL
-    assert animals.gallery == animals.train
+    assert animals.gallery is animals.train
     assert animals.num_classes == 4
+    assert animals.root == animals.validation.root == str(tmp_path / 'photos/seg')
     assert animals.counts == {'train': Counts(4, 7, 1, 2), 'query': Counts(2, 2, 1, 2), 'gallery': Counts(4, 7, 1, 2)}
 
 
@@ -258,7 +260,7 @@ def test_no_validation_list(cfg, caplog):
 
 def test_validation_of_strangers_warns(cfg, caplog):
     write_list(Path(cfg.DATASETS.LIST_DIR) / 'val.txt', [('val/0/7.jpg', 0), ('val/2/8.jpg', 44)])
-    load_animals(cfg)
+    load_train(cfg)
     assert '1 individuals are not in the train list (44)' in caplog.text
 
 
@@ -307,30 +309,41 @@ def test_photos_are_the_same_where_a_model_gets_the_same():
     assert query_index.dtype == gallery_index.dtype == torch.int64
 
 
+@pytest.mark.parametrize(('looks_at_camera', 'looks_at_side', 'rows'), [
+    (False, False, [2, 2]), (False, True, [3, 2]), (True, False, [2, 3]), (True, True, [3, 4])])
+def test_a_photo_is_encoded_again_only_for_a_model_that_sees_the_difference(cfg, looks_at_camera, looks_at_side, rows):
+    """000002.jpg of the query list is in the gallery with another side, and with another camera."""
+    write_list(Path(cfg.DATASETS.LIST_DIR) / 'gallery.txt', [('000002.jpg', 9, 1), ('000002.jpg', 9, 0, 3)])
+    cfg.MODEL.SIE_CAMERA, cfg.MODEL.SIE_VIEW = looks_at_camera, looks_at_side
+    test = doors.make_test_dataloader(cfg)
+    assert (test.query_index.tolist(), test.gallery_index.tolist()) == ([0, 1, 2], rows)
+    assert len(test.loader.dataset) == max(rows) + 1
+
+
 def test_own_test_lists(cfg, tmp_path, monkeypatch):
-    assert load_test(cfg)[2].name == 'query_in_gallery'  # 000002.jpg is in both
+    assert load_test(cfg).protocol.name == 'query_in_gallery'  # 000002.jpg is in both
     cfg.DATASETS.GALLERY_LIST = ''  # then the query list is the gallery too
-    query, gallery, _ = load_test(cfg)
-    assert query is gallery
+    photos = load_test(cfg)
+    assert photos.query is photos.gallery
     cfg.DATASETS.QUERY_LIST = str(tmp_path / 'lists/gallery.txt')
-    assert len(load_test(cfg)[0]) == 2
+    assert len(load_test(cfg).query) == 2
     monkeypatch.chdir(tmp_path)
     write_list(tmp_path / 'query.txt', QUERY[:1])
     cfg.DATASETS.QUERY_LIST, cfg.DATASETS.LIST_DIR = 'query.txt', 'elsewhere'  # in LIST_DIR first, then here
-    assert len(load_test(cfg)[0]) == 1
+    assert len(load_test(cfg).query) == 1
 
 
 def test_ground_truth_elsewhere(cfg, tmp_path):
     cfg.DATASETS.PROTOCOL, cfg.DATASETS.GALLERY_LIST = 'tiger', ''
     cfg.DATASETS.GROUND_TRUTH = str(tmp_path / 'truth.json')
     (tmp_path / 'truth.json').write_text(json.dumps(TRUTH))
-    query, _, protocol = load_test(cfg)
-    assert protocol.name == 'tiger'
-    assert [record.frame for record in query] == [(0, 0, 0), (0, 0, 1), (0, 0, 2)]
+    photos = load_test(cfg)
+    assert photos.protocol.name == 'tiger'
+    assert [record.frame for record in photos.query] == [(0, 0, 0), (0, 0, 1), (0, 0, 2)]
 
 
 @pytest.mark.parametrize(('keys', 'complaint'), [
-    ({'NAMES': 'market1502'}, "DATASETS.NAMES 'market1502' is unknown; there is 'animals'"),
+    ({'NAMES': 'market1502'}, "DATASETS.NAMES 'market1502' is unknown; choose one of 'animals', 'market1501', .*'VehicleID'"),
     ({'TRAIN_LIST': ''}, "SPECIES 'nyala' has no train list; choose one of tiger, .* or set DATASETS.TRAIN_LIST"),
     ({'TRAIN_LIST': '', 'SPECIES': 'debug'}, "SPECIES 'debug' has no train list"),
     ({'TRAIN_LIST': 'gone.txt'}, 'lists/gone.txt: no such list'),

@@ -13,7 +13,7 @@ SCRIPT = """
 import json, resource, sys
 sys.path.insert(0, sys.argv[1])
 import torch
-from datasets.make_dataloader_clipreid import TestSet, each_once
+from datasets.make_dataloader_clipreid import TestSet, Trial, each_once
 from datasets.protocols import PROTOCOLS
 from datasets.records import Record
 from processor import inference
@@ -30,8 +30,9 @@ features = torch.empty(len(photos), 3072)
 for row, record in zip(features, photos, strict=True):
     torch.add(centres[record.pid], torch.randn(3072, generator=generator), out=row)
 inference.extract_features = lambda *_: features
-result = inference.do_inference(None, TestSet(None, query, gallery, PROTOCOLS['yak'], query_index, gallery_index, {}),
-                                make_runtime('cpu'), rerank)
+trial = Trial(query, gallery, query_index, gallery_index)
+test = TestSet(None, query, gallery, PROTOCOLS['yak'], query_index, gallery_index, {}, [trial])
+result = inference.do_inference(None, test, make_runtime('cpu'), rerank)
 print(json.dumps({'gb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, **result.metrics}))
 """
 

@@ -1,0 +1,55 @@
+"""What the readers of all data sets return: the photos of a training and of a test."""
+from dataclasses import dataclass
+
+from datasets.protocols import Protocol
+from datasets.records import count
+
+
+@dataclass(frozen=True)
+class TestPhotos:
+    """Photos of a test, or of the validation during training.
+
+    trials: (query, gallery) pairs, lists of located records; one pair but for VehicleID, whose results are the mean of ten.
+    protocol: how rankings are judged. root: folder that the photos are in.
+    """
+    trials: list
+    protocol: Protocol
+    root: str
+
+    @property
+    def query(self):
+        """Of the first trial."""
+        return self.trials[0][0]
+
+    @property
+    def gallery(self):
+        """Of the first trial."""
+        return self.trials[0][1]
+
+
+@dataclass(frozen=True)
+class TrainPhotos:
+    """Photos of a training run.
+
+    train: located records. num_classes: individuals of the train list, also those whose photos were skipped as missing.
+    root: folder that the train photos are in. validation: ``TestPhotos``, or None where there is no validation list.
+    """
+    train: list
+    num_classes: int
+    root: str
+    validation: TestPhotos | None
+
+    @property
+    def query(self):
+        """The validation's, [] without one."""
+        return self.validation.query if self.validation else []
+
+    @property
+    def gallery(self):
+        """The validation's, [] without one."""
+        return self.validation.gallery if self.validation else []
+
+    @property
+    def counts(self):
+        """dict of split name to ``Counts`` (ids, images, cameras, views)."""
+        return {'train': count(self.train), 'query': count(self.query), 'gallery': count(self.gallery)}
