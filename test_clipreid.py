@@ -1,6 +1,7 @@
 """Test: python test_clipreid.py --config_file configs/yak/cnn_clipreid.yml TEST.WEIGHT ./output/yak/cnn/RN50_80.pth"""
 import argparse
 import contextlib
+import csv
 import logging
 import os
 import sys
@@ -68,9 +69,10 @@ def _judge(cfg, config_file, name, always_rerank, processes, logger):
         test = make_test_dataloader(cfg, wants_pinned_memory(runtime.device), processes, runtime.device)
         end.callback(test.loader.close)
         _check_side(model, test)
+        animals = cfg.DATASETS.NAMES == 'animals'
         if processes.main:
             log_to_file(output_dir, f'{name}_log.txt')
-            for line in data_warnings((), test=[*test.query, *test.gallery]):
+            for line in data_warnings((), query=test.query, gallery=test.gallery) if animals else ():
                 logger.warning('%s', line)
         logger.info('Protocol %s: %s', test.protocol.name, test.protocol.text)
 
@@ -79,21 +81,25 @@ def _judge(cfg, config_file, name, always_rerank, processes, logger):
             rerank = {'k1': cfg.TEST.RERANK_K1, 'k2': cfg.TEST.RERANK_K2, 'lambda_value': cfg.TEST.RERANK_LAMBDA,
                       'ties': cfg.TEST.RERANK_TIES}
             logger.info('k-reciprocal re-ranking: %s', rerank)
-        result = do_inference(model, test, runtime, rerank)
-        report(result.metrics, logger)
+        result = do_inference(model, test, runtime, rerank, normalise=animals or cfg.TEST.FEAT_NORM == 'yes',
+                              metric='cosine' if animals else 'euclidean')
+        report(result.metrics, logger, result.without_positive)
         if not processes.main:
             return result.metrics
 
-        for earlier in ('results.json', 'ranked_lists.png'):
+        for earlier in ('results.json', 'ranked_lists.png', 'ranked_lists.csv'):
             keep_earlier(output_dir / earlier)
         write_json(output_dir / 'results.json', {
-            'metrics': result.metrics, 'protocol': test.protocol.name, 'protocol_text': test.protocol.text,
+            'metrics': result.metrics, 'queries_without_positive': result.without_positive, 'trials': len(test.trials),
+            'protocol': test.protocol.name, 'protocol_text': test.protocol.text,
             're_ranking': rerank, 'checkpoint': str(cfg.TEST.WEIGHT), 'checkpoint_sha256': sha256,
             'counts': _counts(test), 'data': test.fingerprints, **about, 'config_file': config_file, 'config': flatten(cfg)})
         picture = output_dir / 'ranked_lists.png'
-        _draw(picture, test, result, f'{cfg.DATASETS.SPECIES}: first photos for a dozen queries, '
-                                     f'{"re-ranked, " if rerank else ""}green = right individual')
-        logger.info('Results: %s, picture: %s', output_dir / 'results.json', picture)
+        _draw(picture, test, result, f'{cfg.DATASETS.SPECIES if animals else cfg.DATASETS.NAMES}: first photos for a dozen '
+                                     f'queries, {"re-ranked, " if rerank else ""}green = right individual')
+        _write_ranked_lists(output_dir / 'ranked_lists.csv', test, result)
+        logger.info('Results: %s, picture: %s, of all queries: %s', output_dir / 'results.json', picture,
+                    picture.with_suffix('.csv'))
         return result.metrics
 
 
@@ -139,6 +145,22 @@ def _draw(path, test, result, title, rows=12, top=10):
     indices, right = ranked_gallery(result.distance, test.query, test.gallery, test.protocol, chosen, top)
     ranked_lists(path, [(test.query[q].path, [(test.gallery[g].path, ok) for g, ok in zip(row, good, strict=True) if g >= 0])
                         for q, row, good in zip(chosen, indices, right, strict=True)], title, read_image)
+
+
+def _write_ranked_lists(path, test, result, top=10):
+    """The first photos of every query's ranking, one a row."""
+    from utils.files import atomic_write
+    from utils.metrics import ranked_gallery
+
+    indices, right = ranked_gallery(result.distance, test.query, test.gallery, test.protocol, range(len(test.query)), top)
+    with atomic_write(path) as file:
+        table = csv.writer(file, lineterminator='\n')
+        table.writerow(['query', 'query_label', 'rank', 'photo', 'label', 'distance', 'right'])
+        for q, (row, good) in enumerate(zip(indices, right, strict=True)):
+            for rank, (g, ok) in enumerate(zip(row, good, strict=True), start=1):
+                if g >= 0:
+                    table.writerow([test.query[q].path, test.query[q].pid, rank, test.gallery[g].path, test.gallery[g].pid,
+                                    f'{result.distance[q, g]:.6g}', int(ok)])
 
 
 if __name__ == '__main__':

@@ -7,15 +7,17 @@ import torch.nn.functional as F
 
 from utils.errors import InputError
 from utils.logger import progress
-from utils.metrics import atrw_public_split, rank_metrics, rank_queries, summarize
+from utils.metrics import atrw_public_split, rank_queries, summarize, without_positive
 from utils.reranking import re_rank_features, re_ranking
 
 
 class Result(NamedTuple):
-    """metrics: name -> fraction. distance: (Q, G) float32, what the rankings were made from."""
+    """metrics: name -> fraction, of several trials their mean. distance: (Q, G) float32, what the rankings of the (first) trial
+    were made from. without_positive: queries with no right answer in the gallery, see ``utils.metrics.without_positive``."""
 
     metrics: dict
     distance: np.ndarray
+    without_positive: dict
 
 
 def extract_features(model, loader, runtime):
@@ -51,63 +53,71 @@ def encode_photos(encode, loader, runtime, text):
     return runtime.processes.gather_rows(features, len(loader.dataset))
 
 
-def do_inference(model, test, runtime, rerank=None):
+def do_inference(model, test, runtime, rerank=None, normalise=True, metric='cosine'):
     """Judge ``model`` on a test set (``datasets.make_dataloader_clipreid.TestSet``) by its protocol.
 
     Parameters
     ----------
     rerank : dict, optional
-        k1, k2, lambda_value and ties of k-reciprocal re-ranking; None = cosine distances as they are.
+        k1, k2, lambda_value and ties of k-reciprocal re-ranking; None = distances as they are.
+    normalise : bool
+        Whether features are L2-normalised.
+    metric : str
+        'cosine' (of normalised features) or 'euclidean' (squared).
 
     Returns
     -------
     Result
-        With ATRW's protocol its metrics are also given for the public split, as ``public/…``. Of several processes the first
-        alone ranks, and the others get ``distance`` None.
+        With ATRW's protocol its metrics are also given for the public split, as ``public/…``. Of several trials (VehicleID)
+        each is judged by itself, and metrics are the mean. Of several processes the first alone ranks, and the others get
+        ``distance`` None.
     """
-    features = F.normalize(extract_features(model, test.loader, runtime))
-    result = _judge(features, test, rerank) if runtime.processes.main else Result(None, None)
-    return result._replace(metrics=runtime.processes.broadcast(result.metrics))
-
-
-def _judge(features, test, rerank):
-    query, gallery = features[test.query_index], features[test.gallery_index]  # two tensors also where the photos are the same
-    if rerank is None:
-        distance = (query @ gallery.T).neg_().add_(1).cpu().numpy()
-    elif rerank['ties'] == 'reference':  # products of their own: how each is rounded decides between copies
-        distance = re_ranking(query @ gallery.T, query @ query.T, gallery @ gallery.T, **rerank)
-    else:
-        distance = re_rank_features(features, test.query_index, test.gallery_index, **rerank)
-    ranking = rank_queries(distance, test.query, test.gallery, test.protocol)
-    groups = [record.group for record in test.query]
-    metrics = summarize(ranking, groups)
-    if test.protocol.ignore == 'sequence':
-        public = atrw_public_split(groups)
-        if len({groups[i] for i in public}) == len(set(groups)):  # a handful of queries has no such split
-            metrics |= {f'public/{name}': value for name, value in summarize(ranking, groups, public).items()}
-    return Result(metrics, distance)
+    features = extract_features(model, test.loader, runtime)
+    result = Result(None, None, None)
+    if runtime.processes.main:
+        features = F.normalize(features) if normalise else features
+        results = [_judge(features, trial, test.protocol, rerank, metric) for trial in test.trials]
+        result = results[0]._replace(metrics=_mean([each.metrics for each in results]),
+                                     without_positive=_mean([each.without_positive for each in results]))
+    metrics, without = runtime.processes.broadcast([result.metrics, result.without_positive])
+    return result._replace(metrics=metrics, without_positive=without)
 
 
 def validate(model, test, runtime, normalise=True, rerank=False):
-    """Market-style validation on a test set: mAP and rank-1, 5, 10 as fractions, by squared Euclidean distance.
+    """Validation on a test set: mAP and rank-1, 5, 10 as fractions, by squared Euclidean distance.
 
     ``rerank``: with the published k1 = 50, k2 = 15, λ = 0.3, as far as there are so many photos.
     """
-    features = extract_features(model, test.loader, runtime)
-    metrics = _judge_market(features, test, normalise, rerank) if runtime.processes.main else None
-    return runtime.processes.broadcast(metrics)
+    others = len(test.query) + len(test.gallery) - 1
+    rerank = {'k1': min(50, others), 'k2': min(15, others), 'lambda_value': 0.3, 'ties': 'index'} if rerank else None
+    return do_inference(model, test, runtime, rerank, normalise, 'euclidean').metrics
 
 
-def _judge_market(features, test, normalise, rerank):
-    if normalise:
-        features = F.normalize(features)
-    if rerank:
-        others = len(test.query) + len(test.gallery) - 1
-        distance = re_rank_features(features, test.query_index, test.gallery_index, k1=min(50, others), k2=min(15, others),
-                                    lambda_value=0.3, metric='euclidean')
+def _judge(features, trial, protocol, rerank, metric):
+    query, gallery = features[trial.query_index], features[trial.gallery_index]  # two tensors even of the same photos
+    if rerank is None:
+        distance = (query @ gallery.T).neg_().add_(1) if metric == 'cosine' else _squared_euclidean(query, gallery)
+        distance = distance.cpu().numpy()
+    elif rerank['ties'] == 'reference' and metric == 'cosine':  # products of their own: their rounding decides between copies
+        distance = re_ranking(query @ gallery.T, query @ query.T, gallery @ gallery.T, **rerank)
     else:
-        distance = _squared_euclidean(features[test.query_index], features[test.gallery_index]).cpu().numpy()
-    return rank_metrics(distance, test.query, test.gallery, test.protocol)
+        distance = re_rank_features(features, trial.query_index, trial.gallery_index, metric=metric, **rerank)
+    ranking = rank_queries(distance, trial.query, trial.gallery, protocol)
+    groups = [record.group for record in trial.query]
+    metrics = summarize(ranking, groups)
+    if protocol.ignore == 'sequence':
+        public = atrw_public_split(groups)
+        if len({groups[i] for i in public}) == len(set(groups)):  # a handful of queries has no such split
+            metrics |= {f'public/{name}': value for name, value in summarize(ranking, groups, public).items()}
+    return Result(metrics, distance, without_positive(ranking))
+
+
+def _mean(numbers):
+    """Of dicts of numbers, or of such dicts, with the same keys: the dict of their means."""
+    first = numbers[0]
+    if not isinstance(first, dict):
+        return first if len(numbers) == 1 else sum(numbers) / len(numbers)
+    return {name: _mean([each[name] for each in numbers]) for name in first}
 
 
 def _squared_euclidean(a, b):
@@ -115,16 +125,24 @@ def _squared_euclidean(a, b):
     return (squares - 2 * a @ b.T).clamp_(min=0)
 
 
-def report(metrics, logger):
-    """Log the numbers in the published words."""
+def report(metrics, logger, without_positive=None):
+    """Log the numbers in the published words, and both conventions where queries have no positive."""
     if 'mmAP' in metrics:
         for split, prefix in (('public_split', 'public/'), ('private_split', '')):
             if f'{prefix}mmAP' in metrics:
                 logger.info('%s: %s', split, _atrw_line(metrics, prefix))
-        return
-    logger.info('mAP: %s', f'{metrics["mAP"]:.1%}')
-    for rank in (1, 5, 10):
-        logger.info('CMC curve, Rank-%-3d:%s', rank, f'{metrics[f"rank{rank}"]:.1%}')
+    else:
+        logger.info('mAP: %s', f'{metrics["mAP"]:.1%}')
+        for rank in (1, 5, 10):
+            logger.info('CMC curve, Rank-%-3d:%s', rank, f'{metrics[f"rank{rank}"]:.1%}')
+    if without_positive and without_positive['queries']:
+        logger.info('%g queries have no positive in the gallery. Counted as 0: %s; left out: %s', without_positive['queries'],
+                    _short_line(without_positive['as_zero']), _short_line(without_positive['left_out']))
+
+
+def _short_line(metrics):
+    return ', '.join([f'mAP {metrics["mAP"]:.1%}', *(f'Rank-{k} {metrics[f"rank{k}"]:.1%}' for k in (1, 5, 10))]) \
+        if metrics else 'none is left'
 
 
 def _atrw_line(metrics, prefix):

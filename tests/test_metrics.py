@@ -1,6 +1,7 @@
 """Metrics against the golden numbers, the plain way, loops over one ranking, scikit-learn, and matrices typed by hand."""
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,17 @@ import utils.metrics
 from datasets.protocols import PROTOCOLS, Protocol
 from datasets.records import Record
 from utils.errors import InputError
-from utils.metrics import atrw_public_split, eval_func, rank_metrics, rank_queries, ranked_gallery, summarize
+from utils.metrics import (
+    PROTOCOL_CHOICES,
+    atrw_public_split,
+    count_positives,
+    eval_func,
+    rank_metrics,
+    rank_queries,
+    ranked_gallery,
+    summarize,
+    without_positive,
+)
 
 GOLDEN = Path(__file__).parent / 'golden'
 DATALIST = Path(__file__).parents[1] / '../shared/datalist'
@@ -159,6 +170,12 @@ def ranking_by_hand(distance, query, gallery, protocol):
         same = photo.pid == query.pid
         if protocol.ignore == 'camera' and same and photo.camid == query.camid:
             continue
+        if protocol.ignore in ('self', 'encounter') and same and photo.path == query.path:
+            continue
+        if protocol.ignore == 'encounter' and same and photo.encounter is not None and photo.encounter == query.encounter:
+            continue
+        if protocol.ignore == 'side' and same and (None in (photo.side, query.side) or photo.side == query.side):
+            continue
         if protocol.ignore == 'sequence' and photo.pid == -1:
             continue
         if (protocol.ignore == 'sequence' and same and photo.frame and query.frame
@@ -192,22 +209,28 @@ def metrics_by_hand(distance, query, gallery, protocol):
 
 
 def fabricated(seed, ties):
-    """12 queries, 40 gallery photos of 5 individuals (-1 among them), cameras, frames close to each other."""
+    """12 queries, 40 gallery photos of 5 individuals (-1 among them), the first 6 photos the same; cameras, frames
+    close to each other, sides and encounters that may be unknown."""
     generator = np.random.default_rng(seed)
+
+    def maybe(count):
+        return int(generator.integers(count)) if generator.random() < 0.7 else None
 
     def photos(count):
         return [Record(f'{index}.jpg', int(generator.integers(-1, 5)), camid=int(generator.integers(3)),
-                       frame=tuple(map(int, generator.integers(0, (2, 2, 12)))) if generator.random() < 0.9 else None)
+                       frame=tuple(map(int, generator.integers(0, (2, 2, 12)))) if generator.random() < 0.9 else None,
+                       side=maybe(2), encounter=maybe(3))
                 for index in range(count)]
 
-    query, gallery = photos(12), photos(40)
+    query = photos(12)
+    gallery = query[:6] + photos(40)[6:]
     distance = generator.random((12, 40))
     return (np.round(distance, 1) if ties else distance), query, gallery
 
 
 ALL_PROTOCOLS = [Protocol('test', ap=ap, drop_nearest=drop, ignore=ignore, no_positive=none)
                  for ap in ('trapezoid', 'precision') for drop in (False, True)
-                 for ignore in ('', 'camera', 'sequence') for none in ('zero', 'skip')]
+                 for ignore in PROTOCOL_CHOICES['ignore'] for none in ('zero', 'skip')]
 
 
 @pytest.mark.parametrize('protocol', ALL_PROTOCOLS, ids=str)
@@ -224,6 +247,38 @@ def test_every_protocol_is_the_loop(protocol, monkeypatch):
                 padding = 50 - len(by_hand)
                 assert index.tolist() == [gallery.index(photo) for photo, _ in by_hand] + [-1] * padding
                 assert hit.tolist() == [same for _, same in by_hand] + [False] * padding
+
+
+@pytest.mark.parametrize('ignore', PROTOCOL_CHOICES['ignore'])
+def test_positives_and_queries_without_any(ignore):
+    without = 0
+    for seed in range(6):
+        distance, query, gallery = fabricated(seed, ties=False)
+        distance, gallery = distance[:, :12], gallery[:12]
+        protocol = Protocol('test', ignore=ignore)
+        right = [[hit for _, hit in ranking_by_hand(row, one, gallery, protocol)] for row, one in zip(distance, query)]
+        assert count_positives(query, gallery, protocol).tolist() == [sum(hits) for hits in right]
+        told = without_positive(rank_queries(distance, query, gallery, protocol))
+        assert told['queries'] == sum(not any(hits) for hits in right)
+        assert told['as_zero'] == pytest.approx(metrics_by_hand(distance, query, gallery, protocol))
+        left_out = metrics_by_hand(distance, query, gallery, replace(protocol, no_positive='skip'))
+        assert told['left_out'] == pytest.approx(left_out)
+        without += told['queries']
+    assert without
+
+
+def test_no_query_has_a_positive():
+    query, gallery, distance = records([0, 1]), records([2, 3]), np.ones((2, 2))
+    told = without_positive(rank_queries(distance, query, gallery, PROTOCOLS['all']))
+    assert told == {'queries': 2, 'as_zero': {'mAP': 0, 'rank1': 0, 'rank5': 0, 'rank10': 0}, 'left_out': {}}
+    assert count_positives(query, gallery, PROTOCOLS['all']).tolist() == [0, 0]
+
+
+def test_positives_where_the_nearest_is_dropped():
+    """It is the query itself: one positive less, but only where the gallery has it."""
+    query = [Record('a.jpg', 0), Record('b.jpg', 0), Record('z.jpg', 0)]
+    gallery = [Record('a.jpg', 0), Record('b.jpg', 0), Record('c.jpg', 1)]
+    assert count_positives(query, gallery, PROTOCOLS['query_in_gallery']).tolist() == [1, 1, 2]
 
 
 @pytest.mark.parametrize('seed', range(4))

@@ -72,6 +72,33 @@ def test_camera_filter_is_off_with_one_camera():
     assert market_protocol(one).no_positive == market_protocol(two).no_positive == 'skip'
 
 
+CROSS = {'cross-camera': [Record('a.jpg', 0), Record('b.jpg', 0, camid=1)],
+         'cross-encounter': [Record('a.jpg', 0, encounter=0), Record('b.jpg', 0, encounter=1)],
+         'cross-side': [Record('a.jpg', 0, side=0), Record('b.jpg', 0, side=1)],
+         'all': records_of('a.jpg', 'b.jpg')}
+
+
+@pytest.mark.parametrize('name', CROSS)
+def test_protocols_for_lists_of_ones_own(name, caplog):
+    photos = CROSS[name]
+    protocol = resolve_protocol(name, 'nyala', photos, photos)
+    assert protocol is PROTOCOLS[name]
+    assert (protocol.ap, protocol.no_positive, protocol.drop_nearest) == ('precision', 'skip', False)
+    assert 'a photo is never compared with itself' in protocol.text
+    assert not caplog.text  # a query in the gallery is no surprise
+
+
+@pytest.mark.parametrize('name', ['cross-camera', 'cross-encounter', 'cross-side'])
+def test_lists_that_do_not_know_what_the_protocol_looks_at(name, caplog):
+    what = name.removeprefix('cross-')
+    photos = records_of('a.jpg', 'b.jpg')
+    with pytest.raises(InputError, match=f"'{name}' needs {what}s, but .* 'path label side camera encounter'"):
+        resolve_protocol(name, 'nyala', photos, photos)
+    if name != 'cross-camera':
+        resolve_protocol(name, 'nyala', photos, CROSS[name])
+        assert f'2 of 4 listed photos have no {what}' in caplog.text
+
+
 def write_truth(tmp_path, content):
     path = tmp_path / 'truth.json'
     path.write_text(content if isinstance(content, str) else json.dumps(content))

@@ -64,7 +64,13 @@ def test_paths(tmp_path, line, expected):
 @pytest.mark.parametrize(('line', 'complaint'), [
     ('a.jpg', 'expected'),
     ('a.jpg,3', 'expected'),
-    ('a.jpg 1 0 4', 'expected'),
+    ('a.jpg 1 0 4 7 9', 'expected'),
+    ('a.jpg 1 0 a', "camera 'a' is no whole number"),
+    ('a.jpg 1 0 -1', "camera '-1' is no whole number"),
+    ('a.jpg 1 0 1000000', 'up to 6 digits'),
+    ('a.jpg 1 0 4 x', "encounter 'x' is no whole number"),
+    ('a.jpg 1 0 4 1000000000000000', 'up to 15 digits'),
+    ('a.jpg - 0 4', "label '-' is no integer"),
     ('a.jpg zebra', "label 'zebra' is no integer"),
     ('a.jpg zebra 1', "label 'zebra' is no integer"),
     ('a.jpg 3.0', "label '3.0' is no integer"),
@@ -93,6 +99,12 @@ def test_malformed_line_is_named(tmp_path, line, complaint):
         read_list(path)
     assert complaint in str(caught.value)
     assert str(caught.value).isprintable() and len(str(caught.value)) < 500
+
+
+def test_cameras_and_encounters(tmp_path):
+    records = read_list(write(tmp_path, 'a.jpg 1 1 4 7\nb.jpg 1 - - 7\nc d.jpg 2 0 3\ne.jpg 3 1\nf.jpg 4 - 0 -\n'))
+    assert records == [Record('a.jpg', 1, camid=4, viewid=1, side=1, encounter=7), Record('b.jpg', 1, encounter=7),
+                       Record('c d.jpg', 2, camid=3, side=0), Record('e.jpg', 3, viewid=1, side=1), Record('f.jpg', 4)]
 
 
 def test_paths_outside_where_they_are_allowed(tmp_path):

@@ -1,4 +1,5 @@
 """The three scripts, in-process, on a toy world: files, log lines, numbers."""
+import csv
 import json
 import re
 
@@ -66,6 +67,11 @@ def test_train_then_test_then_rerank(world, name):
     assert len(results['checkpoint_sha256']) == 64
     test_log = (world.output / 'test_log.txt').read_text()
     assert f'mAP: {plain["mAP"]:.1%}' in test_log and f'CMC curve, Rank-5  :{plain["rank5"]:.1%}' in test_log
+    rows = list(csv.DictReader((world.output / 'ranked_lists.csv').read_text().splitlines()))
+    assert {row['query'] for row in rows} == {str(world.folder / f'test/{n}/0.png') for n in range(6, 10)}
+    assert [row['rank'] for row in rows[:10]] == [str(rank) for rank in range(1, 11)]
+    assert all((row['right'] == '1') == (row['label'] == row['query_label']) for row in rows)
+    assert sum(row['right'] == '1' for row in rows if row['rank'] == '1') / 4 == pytest.approx(plain['rank1'])
     with Image.open(world.output / 'ranked_lists.png') as picture:
         assert picture.width > 300 and picture.height > 300
 

@@ -12,8 +12,8 @@ import numpy as np
 from utils.errors import InputError
 
 BLOCK = 2 ** 20  # entries of the distance matrix that are handled at a time: 4 MB of float32
-PROTOCOL_CHOICES = {'ap': ('trapezoid', 'precision'), 'ignore': ('', 'camera', 'sequence'),
-                    'no_positive': ('zero', 'skip')}
+PROTOCOL_CHOICES = {'ap': ('trapezoid', 'precision'), 'no_positive': ('zero', 'skip'),
+                    'ignore': ('', 'self', 'camera', 'encounter', 'side', 'sequence')}
 SEQUENCE_FRAMES = 3  # ATRW: photos so few frames apart in one camera sequence show the same moment
 
 
@@ -47,9 +47,10 @@ def rank_queries(distance, query, gallery, protocol):
     """Rank the gallery for every query and judge it by the protocol; arguments as in ``rank_metrics``.
 
     protocol: ``ap`` 'trapezoid' or 'precision'; ``drop_nearest``: the first of every ranking is dropped, from the
-    positives too; ``ignore`` '', 'camera' (the query's identity and camera) or 'sequence' (the query's identity within
-    3 frames of the same camera sequence, and identity -1): neither ranked nor positive; ``no_positive`` 'zero' or
-    'skip': whether queries without a positive count.
+    positives too; ``no_positive`` 'zero' or 'skip': whether queries without a positive count; ``ignore``: what is neither
+    ranked nor positive, '' = nothing, else photos of the query's identity: 'self' its file, 'camera' its camera, 'encounter'
+    its file and its encounter, 'side' its side and photos where one of the two sides is unknown, 'sequence' those within 3
+    frames of its camera sequence, and all of identity -1.
 
     Returns a ``Ranking``. Raises ``ValueError`` for a distance of another shape and for a protocol that asks for what
     there is not, ``InputError`` for a distance that is not finite and for an empty query or gallery.
@@ -62,8 +63,28 @@ def rank_queries(distance, query, gallery, protocol):
                   drop_nearest=protocol.drop_nearest, no_positive=protocol.no_positive)
 
 
+def count_positives(query, gallery, protocol):
+    """How many right answers the gallery has for each query: int64 (Q,). Arguments as in ``rank_queries``, without distances:
+    where the nearest is dropped it is taken to be the query itself, if the gallery has it."""
+    relevance, everyone = _relevance(query, gallery, protocol.ignore), slice(0, len(query))
+    row, column, ignored = relevance.pairs(everyone)
+    ignored |= np.isin(column, relevance.unknown)
+    if protocol.drop_nearest:
+        ignored |= _relevance(query, gallery, 'self').pairs(everyone)[2]
+    return np.bincount(row[~ignored], minlength=len(query))
+
+
+def without_positive(ranking):
+    """Of a ``Ranking``: {'queries': how many have no positive, 'as_zero': the averages over all queries, 'left_out': over the
+    others}. The two as in ``rank_metrics``, {} where there is nothing to average."""
+    found = ranking.positives > 0
+    return {'queries': int((~found).sum()),
+            **{name: _average(ranking._replace(counted=counted), 'the test set') if counted.any() else {}
+               for name, counted in (('as_zero', np.ones_like(found)), ('left_out', found))}}
+
+
 def ranked_gallery(distance, query, gallery, protocol, rows, top):
-    """The head of some rankings, for pictures; the other arguments as in ``rank_metrics``.
+    """The head of some rankings, for people; the other arguments as in ``rank_metrics``.
 
     rows: indices of queries; top: length.
 
@@ -76,8 +97,10 @@ def ranked_gallery(distance, query, gallery, protocol, rows, top):
     right = np.zeros((len(rows), top), dtype=bool)
     for line, row in enumerate(rows):
         ranked, (_, positive) = _mask(distance[row:row + 1], relevance, slice(row, row + 1), protocol.drop_nearest)
-        order = ranked[0].argsort(kind='stable')
-        order = order[:min(top, np.isfinite(ranked[0]).sum())]
+        last = min(top, len(gallery)) - 1
+        near = np.flatnonzero(ranked[0] <= np.partition(ranked[0], last)[last])
+        near = near[np.isfinite(ranked[0, near])]
+        order = near[ranked[0, near].argsort(kind='stable')][:top]
         indices[line, :len(order)], right[line, :len(order)] = order, np.isin(order, positive)
     return indices, right
 
@@ -185,10 +208,11 @@ class _Relevance:
 
 
 def _relevance(query, gallery, ignore):
+    def column(of):
+        """``of`` of all records: two arrays, NaN, which equals nothing, for None."""
+        return (np.array([np.nan if of(record) is None else of(record) for record in records]) for records in (query, gallery))
+
     q_pid, g_pid = (np.array([record.pid for record in records]) for records in (query, gallery))
-    if ignore == 'camera':
-        q_cam, g_cam = (np.array([record.camid for record in records]) for records in (query, gallery))
-        return _Relevance(q_pid, g_pid, lambda row, column: q_cam[row] == g_cam[column])
     if ignore == 'sequence':
         q_frame, g_frame = _frames(query), _frames(gallery)
 
@@ -196,6 +220,17 @@ def _relevance(query, gallery, ignore):
             return (np.abs(q_frame[row] - g_frame[column]) <= (0, 0, SEQUENCE_FRAMES)).all(axis=1)
 
         return _Relevance(q_pid, g_pid, ignored, unknown=np.flatnonzero(g_pid == -1))
+    if ignore == 'camera':
+        q_cam, g_cam = column(lambda record: record.camid)
+        return _Relevance(q_pid, g_pid, lambda row, column: q_cam[row] == g_cam[column])
+    if ignore == 'side':
+        q_side, g_side = column(lambda record: record.side)
+        return _Relevance(q_pid, g_pid, lambda row, column: ~(np.abs(q_side[row] - g_side[column]) > 0))
+    if ignore in ('self', 'encounter'):
+        number = {}
+        q_file, g_file = column(lambda record: number.setdefault(record.path, len(number)))
+        q_event, g_event = column(lambda record: record.encounter if ignore == 'encounter' else None)
+        return _Relevance(q_pid, g_pid, lambda row, column: (q_file[row] == g_file[column]) | (q_event[row] == g_event[column]))
     return _Relevance(q_pid, g_pid)
 
 
