@@ -1,0 +1,273 @@
+"""Archives and folders as they were released, read as one set of files.
+
+Nothing is unpacked under a name of its own: a program asks for files and says where each goes, so an archive's names lead
+nowhere, and links and devices in it are left out. The archives themselves are only read.
+"""
+import contextlib
+import lzma
+import os
+import re
+import stat
+import tarfile
+import tempfile
+import unicodedata
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from utils.errors import InputError
+from utils.files import drop_leftovers, free_bytes, temporary_name, writing
+from utils.logger import progress
+
+TAR = ('.tar', '.tar.gz', '.tgz', '.tar.bz2', '.tar.xz')
+ZIP = ('.zip',)
+PHOTO = ('.jpg', '.jpeg', '.png')
+LARGEST = 10 ** 8  # bytes of one file; a photo of more is none
+_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError,
+            NotImplementedError)  # a kind of compression that is not read here
+
+
+class File(NamedTuple):
+    """A file of a release. source: its archive, or the folder that ``name`` is relative to. name: with '/'. size: bytes."""
+    source: Path
+    name: str
+    size: int
+
+    @property
+    def base(self):
+        return PurePosixPath(self.name).name
+
+    @property
+    def folders(self):
+        """('IJCB 2021', 'train', '2') of 'IJCB 2021/train/2/00002_001.jpg'."""
+        return PurePosixPath(self.name).parts[:-1]
+
+
+class Release:
+    """The files of several archives and folders.
+
+    paths: archives (tar, plain or compressed; zip), folders, or single files. A folder's own name counts as part of its files'
+    names, as it may say what they are ('train'). inside: of a folder also the archives in it whose name matches this pattern
+    are read. Hidden files and what macOS adds to archives are left out.
+
+    Raises ``InputError``: not there, damaged, encrypted, or with a name that leads out.
+    """
+
+    def __init__(self, paths, inside):
+        self.files = []
+        for path in map(Path, paths):
+            if not path.exists():
+                raise InputError(f'{path}: no such archive or folder; give the download, or what it was unpacked to')
+            path = path.resolve()
+            if path.is_dir():
+                self.files += _list_folder(path)
+                for archive in sorted(path.iterdir()):
+                    if archive.is_file() and _is_archive(archive) and re.match(inside, archive.name, re.IGNORECASE):
+                        self.files += _list_archive(archive)
+            elif _is_archive(path):
+                self.files += _list_archive(path)
+            else:
+                self.files.append(File(path.parent, path.name, path.stat().st_size))
+
+    def photos(self, wanted=lambda file: True):
+        """Base name -> ``File`` of the photos for which ``wanted(file)`` holds.
+
+        A photo that is there twice, unpacked beside its archive for example, counts once. Raises ``InputError`` where
+        two of the same name differ in size.
+        """
+        found = {}
+        for file in self.files:
+            if file.base.lower().endswith(PHOTO) and wanted(file):
+                first = found.setdefault(file.base, file)
+                if first.size != file.size:
+                    raise InputError(f'{_where(first)} and {_where(file)} have the same name, but {first.size} and {file.size} '
+                                     f'bytes; give one release only')
+        return found
+
+    def find(self, base):
+        """The first file of this name, or None."""
+        return next((file for file in self.files if file.base == base), None)
+
+    def text(self, file):
+        """The text of a list, UTF-8 or, from an older Windows, cp1252."""
+        if file.size > LARGEST:
+            raise InputError(f'{_where(file)}: a list of more than {LARGEST // 10 ** 6} MB; is it the right file?')
+        content = next(_contents([file]))[1]
+        try:
+            text = content.decode('utf-8-sig')
+        except UnicodeDecodeError:
+            text = content.decode('cp1252', errors='replace')
+        return unicodedata.normalize('NFC', text)  # as the names are
+
+    @contextlib.contextmanager
+    def on_disk(self, file):
+        """A path at which ``file`` can be read, within this block."""
+        if file.source.is_dir():
+            yield file.source / file.name
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / file.base
+                path.write_bytes(next(_contents([file]))[1])
+                yield path
+
+
+def copy_files(targets, text='copying'):
+    """Copy files of a release.
+
+    targets: dict of ``File`` to the paths that it is copied to. A path where a file of the right size lies is left as it is,
+    so that a copy that was stopped goes on; others are written under a temporary name and renamed. An archive is read once.
+
+    Returns (written, kept): counts of paths. Raises ``InputError``: damaged archive, no space, a file of more than 100 MB.
+    """
+    missing = {file: [path for path in paths if not _is_there(path, file.size)] for file, paths in targets.items()}
+    missing = {file: paths for file, paths in missing.items() if paths}
+    total = sum(map(len, targets.values()))
+    for file in missing:
+        if file.size > LARGEST:
+            raise InputError(f'{_where(file)}: {file.size / 1e6:.0f} MB, more than a photo has; is it the right archive?')
+    _check_space(missing)
+    for folder in sorted({path.parent for paths in missing.values() for path in paths}):
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        drop_leftovers(folder)
+    written = 0
+    for file, content in progress(_contents(missing), text, total=len(missing)):
+        for path in missing[file]:
+            _write(path, content)
+            written += 1
+    return written, total - written
+
+
+def _is_there(path, size):
+    try:
+        return os.stat(path).st_size == size
+    except OSError:
+        return False
+
+
+def _check_space(missing):
+    needed = sum(file.size * len(paths) for file, paths in missing.items())
+    folder = next((path.parent for paths in missing.values() for path in paths), None)
+    with contextlib.suppress(OSError):  # where nobody knows, one tries
+        if folder and needed > (free := free_bytes(folder)):
+            raise InputError(f'{folder}: the photos need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; make space there')
+
+
+def _write(path, content):
+    temporary = path.with_name(temporary_name(path.name))
+    try:
+        with writing(path):
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _is_archive(path):
+    return path.name.lower().endswith(TAR + ZIP)
+
+
+def _where(file):
+    return f'{file.source}: {file.name}'
+
+
+def _list_folder(folder):
+    """The files below a folder, links to folders left out."""
+    found = []
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not _is_junk(name))
+        for name in sorted(names):
+            path = Path(root) / name
+            if not _is_junk(name) and not _is_archive(path) and path.is_file():
+                found.append(File(folder.parent, path.relative_to(folder.parent).as_posix(), path.stat().st_size))
+    return found
+
+
+def _is_junk(name):
+    return name.startswith(('.', '__MACOSX'))
+
+
+def _list_archive(path):
+    found = []
+    with _reading(path) as archive:
+        for _, name, size in _members(archive, path):
+            found.append(File(path, name, size))
+    if not found:
+        raise InputError(f'{path}: the archive is empty; download it again')
+    return found
+
+
+def _contents(files):
+    """(file, bytes) of files, archive by archive, in the order of each archive."""
+    wanted = {}
+    for file in files:
+        wanted.setdefault(file.source, {})[file.name] = file
+    for source, by_name in wanted.items():
+        if source.is_dir():
+            for name, file in by_name.items():
+                yield file, _whole((source / name).open, 'rb', file)
+            continue
+        with _reading(source) as archive:
+            for member, name, _ in _members(archive, source):
+                if name in by_name:
+                    opener = archive.open if isinstance(archive, zipfile.ZipFile) else archive.extractfile
+                    yield (file := by_name.pop(name)), _whole(opener, member, file)
+                if not by_name:
+                    break
+
+
+def _whole(opener, what, file):
+    try:
+        with opener(what) as stream:
+            content = stream.read(file.size + 1)
+    except OSError as error:
+        raise InputError(f'{_where(file)} cannot be read ({error.strerror or error}); download it again') from error
+    if len(content) != file.size:
+        raise InputError(f'{_where(file)}: {len(content)} bytes, not {file.size}: cut off or changed; download it again')
+    return content
+
+
+@contextlib.contextmanager
+def _reading(path):
+    """An open archive. Whatever the reader says of damage within this block becomes one line."""
+    try:
+        is_zip = path.name.lower().endswith(ZIP)
+        with zipfile.ZipFile(path) if is_zip else tarfile.open(path, 'r:*') as archive:
+            yield archive
+    except _DAMAGED as error:
+        if isinstance(error, OSError) and error.errno:
+            raise InputError(f'{path}: the archive cannot be read ({error.strerror})') from None
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        raise InputError(f'{path}: the archive is cut off or damaged ({reason}); download it again') from None
+
+
+def _members(archive, path):
+    """(member, name, bytes) of the plain files of an archive, in its order."""
+    if isinstance(archive, zipfile.ZipFile):
+        members = [(member, _zip_name(member)) for member in archive.infolist()
+                   if not member.is_dir() and not stat.S_ISLNK(member.external_attr >> 16)]
+    else:
+        members = ((member, member.name) for member in archive if member.isfile())
+    for member, name in members:
+        parts = PurePosixPath(name).parts
+        if '..' in parts or name.startswith('/') or '\\' in name or re.match('[A-Za-z]:', name):
+            raise InputError(f'{path}: the name {name!r} leads out of the archive, as in no release; get it from its makers')
+        if any(map(_is_junk, parts)):
+            continue
+        if isinstance(member, zipfile.ZipInfo) and member.flag_bits & 1:
+            raise InputError(f'{path}: the archive is encrypted; unpack it with its password and give the folder')
+        yield member, unicodedata.normalize('NFC', str(PurePosixPath(name))), _size(member)
+
+
+def _size(member):
+    return member.file_size if isinstance(member, zipfile.ZipInfo) else member.size
+
+
+def _zip_name(member):
+    """Names that are not marked as UTF-8 mostly are, from macOS; Python takes them for cp437."""
+    if not member.flag_bits & 0x800:
+        with contextlib.suppress(UnicodeError):
+            return member.filename.encode('cp437').decode('utf-8')
+    return member.filename

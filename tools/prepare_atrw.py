@@ -1,0 +1,124 @@
+"""Tigers, ATRW's re-identification photos as released, into the folders of configs/tiger/*_ori.yml:
+
+    python tools/prepare_atrw.py atrw_reid_train.tar.gz atrw_anno_reid_train.tar.gz atrw_reid_test.tar.gz gt_test_plain.json
+
+The archives come from LILA (CC BY-NC-SA 4.0), gt_test_plain.json from github.com/cvwc2019/ATRWEvalScript, annotations/. Folders
+do as well: those that the archives were unpacked to, or the one that they lie in. Written below --out, and into --lists:
+
+    Animal-2/{train,val}/<entity>/*.jpg   tiger/test_original/*.jpg
+    mytrain.txt myval.txt mytest.txt gt_test_plain.json
+
+An entity is one flank of one tiger: for all 107 of the published training lists its number % 3 is their side. mytest.txt is the
+published one, line by line. The published mytrain.txt and myval.txt hold 1825 of the release's 1887 photos; which are left out,
+and which photo is for validation, follows from nothing in the release. So without --like all photos are used and the validation
+photos are drawn; with --like FOLDER the lists in it are followed.
+"""
+import contextlib
+import csv
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
+
+from configs import ConfigError
+from datasets.animal import TRAINING_LISTS
+from datasets.protocols import PROTOCOLS, read_atrw
+from tools.archives import Release
+from tools.preparing import DATA_DIR, arguments, carry_out, check_present, follow, list_line, training, warn, warn_of_counts
+from utils.errors import InputError, exit_code
+
+TRAIN_LIST, VAL_LIST = TRAINING_LISTS['tiger']
+TEST_LIST, TRUTH = PROTOCOLS['tiger'].query_list, PROTOCOLS['tiger'].ground_truth
+TEST_ROOT = 'tiger/test_original'
+LILA = 'https://lila.science'
+EVALSCRIPT = 'https://github.com/cvwc2019/ATRWEvalScript, annotations/'
+
+
+def main(argv=None):
+    """Returns what ``tools.preparing.carry_out`` does."""
+    args = arguments(argv, 'Arrange the tiger photos of ATRW and make their lists.')
+    release = Release(args.release, inside='atrw_')
+    train, test = (release.photos(lambda file, name=name: name in file.folders[-1:]) for name in ('train', 'test'))
+    table, truth_file = release.find('reid_list_train.csv'), release.find(TRUTH) or _truth_beside(args)
+    _check_parts({f'atrw_reid_train.tar.gz (train/*.jpg) from {LILA}': train,
+                  f'atrw_anno_reid_train.tar.gz (reid_list_train.csv) from {LILA}': table,
+                  f'atrw_reid_test.tar.gz (test/*.jpg) from {LILA}': test,
+                  f'{TRUTH} from {EVALSCRIPT}': truth_file})
+    entities = read_entities(release.text(table), table.name)
+    check_present(sorted(entities.keys() - train.keys()), len(entities), table.name)
+    test_names, truth = test_entities(release, truth_file)
+    check_present([name for name in test_names if name not in test], len(test_names), TRUTH)
+    warn_of_counts('ATRW', {'training photos': (len(entities), 1887), 'entities': (len(set(entities.values())), 107),
+                            'test photos': (len(test_names), 1764)})
+    if extra := train.keys() - entities.keys():
+        warn(f'{len(extra)} photos in train/ are not in {table.name} ({min(extra)} …); they are left out')
+
+    make = follow_lists if args.like else make_lists
+    targets, lists = make(args, entities, train, test)
+    targets.append({test[name]: [args.out / TEST_ROOT / name] for name in test_names})
+    lists.setdefault(TEST_LIST, [list_line(name, entity) for name, entity in test_names.items()])
+    return carry_out(args, 'tiger', TEST_ROOT, targets, lists, {TRUTH: truth})
+
+
+def follow_lists(args, entities, train, test):
+    """The published lists: (targets, lists)."""
+    to_train, to_test = (train, args.out / DATA_DIR), (test, args.out / TEST_ROOT)
+    targets, lists = follow(args, {TRAIN_LIST: to_train, VAL_LIST: to_train, TEST_LIST: to_test}, optional=(TEST_LIST,))
+    for path in (line.split()[0] for line in [*lists[TRAIN_LIST], *lists[VAL_LIST]]):
+        *_, folder, name = '/', *path.split('/')
+        if folder != str(entities.get(name, folder)):
+            raise InputError(f'--like {args.like}: {path} is entity {entities[name]} in the release, other than in these lists')
+    return targets, lists
+
+
+def make_lists(args, entities, train, test):
+    """All photos, by the published rules: (targets, lists)."""
+    individuals = {}
+    for name, entity in entities.items():
+        individuals.setdefault(entity, []).append(name)
+    sides = {entity: entity % 3 for entity in individuals if entity % 3 < 2}
+    lines, validation, paths = training(individuals, args.seed, sides)
+    targets = [{train[name]: [args.out / DATA_DIR / path] for name, path in paths.items()}]
+    return targets, {TRAIN_LIST: lines, VAL_LIST: validation}
+
+
+def read_entities(text, what):
+    """``reid_list_train.csv``, rows ``entity,file name`` without a header -> {file name: entity}. Raises ``InputError``."""
+    entities = {}
+    for number, row in enumerate(csv.reader(text.splitlines()), start=1):
+        row = [cell.strip() for cell in row]
+        if not any(row):
+            continue
+        if len(row) != 2 or not re.fullmatch('[0-9]{1,9}', row[0]) or not row[1]:
+            raise InputError(f"{what}:{number}: expected 'entity,file name' with a whole number, got {','.join(row)[:100]!r}")
+        entity, name = int(row[0]), row[1].rpartition('/')[2]
+        if entities.setdefault(name, entity) != entity:
+            raise InputError(f'{what}:{number}: {name} is entity {entity} here, {entities[name]} before; unpack the file again')
+    if not entities:
+        raise InputError(f'{what}: the list is empty; unpack atrw_anno_reid_train.tar.gz again')
+    return entities
+
+
+def _truth_beside(args):
+    """The ground truth where it belongs in the end, or beside the published lists."""
+    paths = [folder / TRUTH for folder in (args.like, args.lists) if folder]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _check_parts(parts):
+    missing = [part for part, found in parts.items() if not found]
+    if missing:
+        raise InputError(f'of ATRW is missing: {"; ".join(missing)}')
+
+
+def test_entities(release, truth_file):
+    """({'000012.jpg': entity} in the order of the ground truth, the ground truth's text)."""
+    in_release = contextlib.nullcontext(truth_file) if isinstance(truth_file, Path) else release.on_disk(truth_file)
+    with in_release as path:
+        truth, text = read_atrw(path), path.read_text(encoding='utf-8-sig')
+    return {f'{image:06d}.jpg': entity for image, (entity, *_) in truth.items()}, text
+
+
+if __name__ == '__main__':
+    sys.exit(exit_code(main, ConfigError))

@@ -1,0 +1,130 @@
+"""Yaks, YakReID-103 as released, into the folders of configs/yak/*_ori.yml:
+
+    python tools/prepare_yak.py 'IJCB 2021' --like published_lists
+
+The release is not public: ask the authors (IJCB 2021, IEEE 9484341). Taken are the photos below a folder 'train', and those
+below 'val' or '…test…' ('IJCB 2021/train', 'IJCB 2021/hard-test/val'). Written below --out, and into --lists:
+
+    Animal-2/{train,val}/<yak + 300>/*.jpg   val/<yak>/*.jpg
+    yak_mytrain_aligned.txt yak_myval_aligned.txt yak_probe_simple.txt yak_gallery_simple.txt
+
+In the published lists the folder is the yak's number + 300, so that species do not meet (yak 90's photos are called 00183_*);
+the side is 1 up to number 103 but for three yaks, 0 above; test labels go on after the training ones, one number left out. That
+holds for all of them and is done so here. Unknown: which photo of a yak is for validation, which half of its test photos is the
+query (both were drawn: --seed here), and what makes a photo hard. So without --like there are no lists of the hard test, and
+configs/yak needs DATASETS.SPECIES s_yak.
+"""
+import re
+import sys
+from pathlib import Path, PurePosixPath
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
+
+from configs import ConfigError
+from datasets.animal import TRAINING_LISTS
+from datasets.protocols import PROTOCOLS
+from tools.archives import Release
+from tools.preparing import DATA_DIR, arguments, carry_out, draw, follow, list_line, training, warn, warn_of_counts
+from utils.errors import InputError, exit_code
+
+TRAIN_LIST, VAL_LIST = TRAINING_LISTS['yak']
+HARD = (PROTOCOLS['yak'].query_list, PROTOCOLS['yak'].gallery_list)
+SIMPLE = (PROTOCOLS['s_yak'].query_list, PROTOCOLS['s_yak'].gallery_list)
+TEST_ROOT = 'val'
+OFFSET = 300  # from the yak's number to its folder
+RENUMBERED = {183: 90}  # called 00183_*, in the published folder of yak 90
+LAST_RIGHT = 103  # numbers up to here show the right flank, those above the left one …
+LEFT = {85, 88, 96}  # … but for these
+ASK = "or ask the authors of YakReID-103 (IJCB 2021, IEEE 9484341)"
+
+
+def main(argv=None):
+    """Returns what ``tools.preparing.carry_out`` does."""
+    args = arguments(argv, 'Arrange the photos of YakReID-103 and make their lists.')
+    release = Release(args.release, inside='ijcb|yak')
+    train = release.photos(lambda file: _split(file) == 'train')
+    test = release.photos(lambda file: _split(file) == 'test')
+    if not train or not test:
+        missing = ' and '.join(name for name, photos in (('train', train), ('hard-test/val', test)) if not photos)
+        raise InputError(f"of YakReID-103 is missing: photos of {missing}; give the folder 'IJCB 2021' or its archive; {ASK}")
+    warn_of_counts('YakReID-103', {'training photos': (len(train), 1404), 'test photos': (len(test), 843)})
+
+    train_root, test_root = args.out / DATA_DIR, args.out / TEST_ROOT
+    targets, lists = [], {}
+    if args.like:
+        where = dict.fromkeys((TRAIN_LIST, VAL_LIST), (train, train_root)) | dict.fromkeys(HARD + SIMPLE, (test, test_root))
+        targets, lists = follow(args, where, optional=SIMPLE)
+    else:
+        individuals, sides = by_folder(train)
+        lists[TRAIN_LIST], lists[VAL_LIST], paths = training(individuals, args.seed, sides)
+        targets.append({train[name]: [train_root / path] for name, path in paths.items()})
+        paths, lists[SIMPLE[0]], lists[SIMPLE[1]] = halves(test, len(individuals) + 1, args.seed)
+        targets.append({test[name]: [test_root / path] for name, path in paths.items()})
+        warn(f'without --like there are no {HARD[0]} and {HARD[1]}: what makes a photo hard is not known; '
+             'test with DATASETS.SPECIES s_yak')
+    return carry_out(args, 'yak', TEST_ROOT, targets, lists)
+
+
+def by_folder(photos):
+    """Training photos by the number of their folder-to-be, and the sides: ({folder: [names]}, {folder: 0 or 1})."""
+    individuals, sides = {}, {}
+    taken = {yak_number(file) for file in photos.values()}
+    for name, file in photos.items():
+        number = yak_number(file)
+        if number in RENUMBERED and RENUMBERED[number] not in taken:
+            number = RENUMBERED[number]
+        individuals.setdefault(number + OFFSET, []).append(name)
+        sides[number + OFFSET] = _side(_number_in(name, number))
+    return individuals, sides
+
+
+def halves(photos, first_label, seed):
+    """The simple test: of each yak half of the photos, the smaller one, is query.
+
+    photos: base name -> ``File``. Returns ({name: path below the test root}, query lines, gallery lines).
+    """
+    yaks = {}
+    for name, file in photos.items():
+        yaks.setdefault(yak_number(file), []).append(name)
+    paths, query, gallery = {}, [], []
+    for label, number in enumerate(sorted(yaks), start=first_label):
+        drawn = draw(yaks[number], len(yaks[number]) // 2, f'{seed} {number} query')
+        for name in sorted(yaks[number]):
+            paths[name] = f'{number}/{name}'
+            (query if name in drawn else gallery).append(list_line(paths[name], label))
+    return paths, query, gallery
+
+
+def yak_number(file):
+    """The number of the folder that the photo is in, or the one that its name begins with. Raises ``InputError``."""
+    folder = file.folders[-1] if file.folders else ''
+    if folder.isascii() and folder.isdigit():
+        return int(folder)
+    number = _number_in(file.base, None)
+    if number is None:
+        raise InputError(f"{file.source}: {file.name} is in no numbered folder, and its name does not begin with a number "
+                         "('1/00001_012.jpg'); give the release as it is")
+    return number
+
+
+def _number_in(name, default):
+    found = re.match(r'([0-9]{1,9})_', PurePosixPath(name).name)
+    return int(found[1]) if found else default
+
+
+def _side(number):
+    return 1 if number <= LAST_RIGHT and number not in LEFT else 0
+
+
+def _split(file):
+    """'train', 'test' or None, by the innermost folder that says so."""
+    for folder in reversed(file.folders):
+        if folder.lower() == 'train':
+            return 'train'
+        if folder.lower() == 'val' or 'test' in folder.lower():
+            return 'test'
+    return None
+
+
+if __name__ == '__main__':
+    sys.exit(exit_code(main, ConfigError))
