@@ -1,5 +1,6 @@
 """Warnings at the start: each fault in lists that were right otherwise, and none for the published ones."""
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,12 @@ def lists(tmp_path):
 
 
 GOOD = {'train': {'ann/1.jpg': 0, 'ann/2.jpg': 0, 'bob/1.jpg': 1, 'bob/2.jpg': 1},
-        'query': {'val/ann/3.jpg': 0}, 'test': {'t/cleo/1.jpg': 0, 't/dan/1.jpg': 1}}
+        'validation': {'val/ann/3.jpg': 0}, 'query': {'t/cleo/1.jpg': 0}, 'gallery': {'t/dan/1.jpg': 1}}
 
 
 def warning(lists, tmp_path, **changes):
     """The one warning that GOOD lists with these changes give, without the folder."""
+    assert changes.keys() <= GOOD.keys()
     (line,) = data_warnings(*lists(**{split: {**photos, **changes.get(split, {})} for split, photos in GOOD.items()}))
     assert '\n' not in line
     return line.replace(f'{tmp_path}/', '')
@@ -66,21 +68,45 @@ def test_copies_within_an_individual_are_no_fault(lists):
 
 
 def test_a_train_photo_in_validation(lists, tmp_path):
-    line = warning(lists, tmp_path, query={'val/bob/3.jpg': (1, 'bob/2.jpg')})
+    line = warning(lists, tmp_path, validation={'val/bob/3.jpg': (1, 'bob/2.jpg')})
     assert line.startswith('1 of 2 validation photos are train photos too') and '(val/bob/3.jpg = bob/2.jpg)' in line
-    line = warning(lists, tmp_path, query={'ann/1.jpg': 0})
+    line = warning(lists, tmp_path, validation={'ann/1.jpg': 0})
     assert line.startswith('1 of 2 validation photos') and '(ann/1.jpg)' in line
 
 
-def test_a_train_photo_in_the_test(lists, tmp_path):
-    line = warning(lists, tmp_path, test={'t/dan/2.jpg': (1, 'bob/2.jpg')})
+@pytest.mark.parametrize('split', ['query', 'gallery'])
+def test_a_train_photo_in_the_test(lists, tmp_path, split):
+    line = warning(lists, tmp_path, **{split: {'t/dan/2.jpg': (1, 'bob/2.jpg')}})
     assert line.startswith('1 of 3 test photos are train photos too') and '(t/dan/2.jpg = bob/2.jpg)' in line
-    train, query, test = lists(**GOOD)
-    assert '4 of 4 test' in data_warnings(train, test=train + train)[0]
+    train, *_ = lists(**GOOD)
+    assert '4 of 4 test' in data_warnings(train, query=train + train)[0]
+
+
+def test_a_closed_set(lists):
+    """The gallery is the train list, with the validation list, a part, or copies: known individuals on purpose."""
+    train, validation, new, _ = lists(**GOOD | {'query': {'later/ann/1.jpg': 0, 'later/bob/1.jpg': 1}})
+    copies, = lists(gallery={'copy/ann/1.jpg': (0, 'ann/1.jpg')})
+    for gallery in (train, train[:1], copies):
+        assert data_warnings(train, query=new, gallery=gallery) == []
+        assert data_warnings(train, validation, new, [*gallery, *validation]) == []
+        (line,) = data_warnings(train, query=[*new, train[0]], gallery=gallery)
+        assert line.startswith('1 of 3 query photos are train photos too')
+    lines = data_warnings(train, query=new, gallery=[*train, new[0]])  # not closed: the gallery has others too
+    assert [line.partition(' are ')[0] for line in lines] == ['4 of 6 test photos', '2 of 2 test individuals']
+
+
+def test_an_encounter_in_train_and_the_test(lists):
+    train, _, query, gallery = lists(**GOOD)
+    seen = [replace(record, encounter=number) for number, record in enumerate(train)]
+    (line,) = data_warnings(seen, query=[replace(query[0], encounter=2)], gallery=[replace(gallery[0], encounter=7)])
+    assert line.startswith('1 of 2 encounters of the test are in the train list too (2)')
+    assert data_warnings(seen, query=[replace(query[0], encounter=2)], gallery=seen) == [
+        line.replace('1 of 2', '1 of 1')]  # a closed set: of the queries only
+    assert data_warnings(seen, query=query, gallery=seen) == []
 
 
 def test_individuals_in_train_and_test(lists, tmp_path):
-    line = warning(lists, tmp_path, test={'t/bob/9.jpg': 7})
+    line = warning(lists, tmp_path, gallery={'t/bob/9.jpg': 7})
     assert line.startswith('1 of 3 test individuals are train individuals too') and '(bob)' in line
 
 
@@ -90,14 +116,14 @@ def test_individuals_in_train_and_test(lists, tmp_path):
 def test_numbers_are_names_within_a_data_set(lists, train, test, found):
     train, test = ({f'{folder.format(number)}/{photo}.jpg': number for number in numbers for photo in photos}
                    for folder, numbers, photos in ((train, (1, 2), 'ab'), (test, (2, 3), 'cd')))
-    lines = data_warnings(*lists(train=train, query={}, test=test))
+    lines = data_warnings(*lists(train=train, validation={}, query=test))
     assert len(lines) == found
     assert all('(2)' in line for line in lines)
 
 
 @pytest.mark.parametrize('test', [{'bob/8.jpg': 0, 'bob/9.jpg': 1}, {'bob/8.jpg': 0, 'dan/9.jpg': 0}, {'bob/8.jpg': 0}])
 def test_folders_that_are_not_individuals_say_nothing(lists, test):
-    assert data_warnings(*lists(train=GOOD['train'], query={}, test=test)) == []
+    assert data_warnings(*lists(train=GOOD['train'], validation={}, query=test)) == []
 
 
 def test_only_photos_of_equal_size_are_opened_and_read_on(lists, monkeypatch):
