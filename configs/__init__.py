@@ -169,7 +169,12 @@ def _nearest(name):
     if not close:
         tails = {k.rsplit('.', 1)[-1]: k for k in known}
         close = [tails[t] for t in difflib.get_close_matches(tail, tails, 1, 0.6)]
-    return f'; did you mean {" or ".join(close[:3])}?' if close else ''
+    hint = f'; did you mean {" or ".join(close[:3])}?' if close else ''
+    stage2 = name.replace('SOLVER.', 'SOLVER.STAGE2.', 1)
+    if name.startswith('SOLVER.') and stage2 in known:
+        hint += f' A flat SOLVER is that of the original\'s base variants: here it is {stage2}, with ' \
+                f'SOLVER.STAGE1.MAX_EPOCHS 0 and MODEL.I2T_LOSS_WEIGHT 0'
+    return hint
 
 
 def _coerce(value, default, name, where):

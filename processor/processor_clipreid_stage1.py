@@ -35,7 +35,8 @@ def do_train_stage1(model, loader, optimizer, scheduler, runtime, journal, *, ep
 
     Every photo of ``loader`` is encoded once; an epoch is a fresh permutation of those features in batches of
     ``batch_size``, the last one may be smaller. Loss: supervised contrast image -> text plus text -> image. Checkpoints
-    are OUTPUT_DIR/{NAME}_stage1_{epoch}.pth, every ``checkpoint_period`` epochs and after the last.
+    are OUTPUT_DIR/{NAME}_stage1_{epoch}.pth, every ``checkpoint_period`` epochs and after the last. Without epochs, as of a
+    base variant, ``optimizer`` and ``scheduler`` may be None.
     """
     if epochs == 0 or journal.stage > 1:
         return

@@ -14,7 +14,9 @@ logger = logging.getLogger('transreid.train')
 
 
 def text_features(model, runtime, batch_size=64):
-    """Text features (classes, E) of all individuals, without gradient."""
+    """Text features (classes, E) of all individuals, without gradient; None of a base variant."""
+    if not model.has_prompts:
+        return None
     everyone = torch.arange(model.num_class, device=runtime.device)
     with torch.no_grad(), runtime.autocast():
         encode = model.sentence_encoder()
@@ -38,6 +40,8 @@ def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, sche
 
     Checkpoints are OUTPUT_DIR/{NAME}_{epoch}.pth, and {NAME}_best.pth by validation mAP.
 
+    The accuracy is that of the image-to-text logits; of a base variant that of the first classifier, as in the original.
+
     Of several processes each has a part of the batch; what looks at the whole batch (losses, necks) gets the features of
     all, and so their losses and accuracy are the same everywhere.
     """
@@ -47,7 +51,8 @@ def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, sche
     records, look = loader.dataset.records, runtime.look_period(log_period)
     texts = text_features(model, runtime)
     optimizers = [o for o in (optimizer, center_optimizer) if o is not None]
-    model.prompt_learner.requires_grad_(False)  # done with
+    if model.has_prompts:
+        model.prompt_learner.requires_grad_(False)  # done with
     model.gather = processes.gather if processes.world_size > 1 else None  # alone the features stay as they lie
     wrapped = processes.wrap(model, runtime.device)
 
@@ -62,10 +67,10 @@ def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, sche
             with runtime.autocast():
                 score, feature, projected = wrapped(images, cam_label=cameras, view_label=views)
             target = processes.gather(target)
-            logits = projected.to(texts.dtype) @ texts.T  # (B, classes)
+            logits = None if texts is None else projected.to(texts.dtype) @ texts.T  # (B, classes)
             terms = criterion(score, feature, target, logits)
             loss = sum(terms.values())
-            accuracy = (logits.argmax(1) == target).float().mean()
+            accuracy = ((score[0] if logits is None else logits).argmax(1) == target).float().mean()
             tally.add(len(target), (iteration, index), loss=loss, acc=accuracy, **terms)
             if iteration % look == 0:
                 stop_if_not_finite(tally.settle(), 2, epoch, records)

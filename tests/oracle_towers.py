@@ -13,7 +13,7 @@ def text_features(model, labels):
     x = torch.cat([prefix, learner.cls_ctx[labels], suffix], dim=1) + encoder.positional_embedding  # (B, 77, width)
     mask = torch.full((x.shape[1],) * 2, -torch.inf, dtype=x.dtype, device=x.device).triu(1)
     for block in encoder.transformer.resblocks:
-        x = _block(block, x, mask)
+        x = _block(block, x, model.activation, mask)
     return encoder.ln_final(x)[:, model.end] @ encoder.text_projection
 
 
@@ -21,7 +21,7 @@ def image_features(model, images, cam_label=None, view_label=None):
     """(f_last, f, f_proj) of ReIDModel.image_encoder."""
     if hasattr(model.image_encoder, 'attnpool'):
         return _resnet(model.image_encoder, images)
-    return _vit(model.image_encoder, images, model._side_information(cam_label, view_label))
+    return _vit(model.image_encoder, images, model._side_information(cam_label, view_label), model.activation)
 
 
 def forward(model, images, cam_label=None, view_label=None):
@@ -72,24 +72,25 @@ def _attention_pool(pool, x):
     return F.linear(_attend(*projected, pool.heads), pool.c_proj.weight, pool.c_proj.bias)[:, 0]
 
 
-def _vit(encoder, images, extra):
+def _vit(encoder, images, extra, activation):
     patches = encoder.conv1(images).flatten(2).transpose(1, 2)
     token = encoder.class_embedding.expand(len(images), 1, -1)
     if extra is not None:
         token = token + extra[:, None]
     x = encoder.ln_pre(torch.cat([token, patches], dim=1) + encoder.positional_embedding)
     for block in encoder.transformer.resblocks:
-        last, x = x, _block(block, x)
+        last, x = x, _block(block, x, activation)
     x = encoder.ln_post(x)
     return last[:, 0], x[:, 0], (x @ encoder.proj)[:, 0]
 
 
-def _block(block, x, mask=None):
+def _block(block, x, activation, mask=None):
     attention, mlp = block.attn, block.mlp
     q, k, v = F.linear(block.ln_1(x), attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=2)
     x = x + F.linear(_attend(q, k, v, attention.heads, mask), attention.out_proj.weight, attention.out_proj.bias)
     hidden = F.linear(block.ln_2(x), mlp.c_fc.weight, mlp.c_fc.bias)
-    return x + F.linear(hidden * torch.sigmoid(1.702 * hidden), mlp.c_proj.weight, mlp.c_proj.bias)
+    share = torch.sigmoid(1.702 * hidden) if activation == 'quickgelu' else (1 + torch.erf(hidden / 2 ** 0.5)) / 2
+    return x + F.linear(hidden * share, mlp.c_proj.weight, mlp.c_proj.bias)
 
 
 def _attend(q, k, v, heads, mask=None):

@@ -23,7 +23,7 @@ from yacs.config import CfgNode
 from configs import get_defaults
 from model.clip import weights
 from model.make_model_clipreid import make_model, make_test_model
-from utils.checkpoint import DTYPES, load_state, load_tree, save_state, save_tree
+from utils.checkpoint import DTYPES, load_checkpoint, load_state, load_tree, save_state, save_tree
 from utils.resume import read_state
 
 FORMATS = ['pth', 'safetensors']
@@ -91,6 +91,73 @@ def test_a_model_and_its_prefix(tmp_path):
         assert same(load_state(tmp_path / f'a.{suffix}'), dict(model.state_dict()))
     torch.save(model.state_dict(), tmp_path / 'ordered.pth')  # an OrderedDict with notes of torch's
     assert same(load_state(tmp_path / 'ordered.pth'), dict(model.state_dict()))
+
+
+# ------------------------------------------------------------------------------------------------- what is noted
+
+ABOUT = {'activation': 'gelu', 'side': '6,8'}
+
+
+@pytest.mark.parametrize('suffix', FORMATS)
+def test_what_is_noted_about_a_state(suffix, tmp_path):
+    state, path = one_of_each(), tmp_path / f'a.{suffix}'
+    for about in (ABOUT, {}, None):
+        save_state(state, path, about)
+        loaded = load_checkpoint(path)
+        assert loaded.about == (about or {}) and same(loaded.state, state) and not loaded.nested
+    save_state(state, path, ABOUT)
+    if suffix == 'safetensors':
+        assert same(load_file(path), state)  # by its own library
+    else:
+        assert same(dict(torch.load(path, weights_only=True)), state)
+
+
+def test_notes_are_no_hindrance_to_who_loads_as_usual(tmp_path):
+    """PyTorch's way, strict, and the original's: copying by name."""
+    model, other = (nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)) for _ in range(2))
+    save_state(model.state_dict(), tmp_path / 'a.pth', ABOUT)
+    state = torch.load(tmp_path / 'a.pth', weights_only=True)
+    other.load_state_dict(state)
+    assert same(dict(other.state_dict()), dict(model.state_dict()))
+    for name in state:
+        other.state_dict()[name.replace('module.', '')].copy_(state[name])
+
+
+def test_a_state_of_torch_has_nothing_noted(tmp_path):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    torch.save(model.state_dict(), tmp_path / 'a.pth')
+    assert load_checkpoint(tmp_path / 'a.pth').about == {}
+
+
+class Made:
+    """Pickled as an OrderedDict with attributes of its own."""
+
+    def __init__(self, content, /, **attributes):
+        self.content, self.attributes = content, attributes
+
+    def __reduce__(self):
+        return OrderedDict, (), self.attributes, None, iter(self.content.items())
+
+
+@pytest.mark.parametrize('notes', [
+    3, 'text', [], {}, {'': 3}, {'': []}, {'': {1: 2}}, {'': {'activation': 3, 'side': None, 'a': {}, 'b': torch.ones(2)}},
+    OrderedDict(a=1), Made({}, get=3), Made({'': {'activation': 'gelu'}}, get=3), {'': Made({'activation': 'gelu'}, items=3)},
+    torch.ones(3), {3: {}}], ids=str)
+def test_made_up_notes_are_nothing(notes, tmp_path):
+    torch.save(Made({'a': torch.ones(2)}, _metadata=notes), tmp_path / 'a.pth')
+    loaded = load_checkpoint(tmp_path / 'a.pth')
+    assert loaded.state['a'].tolist() == [1, 1] and loaded.about == {}
+
+
+def test_dicts_with_attributes_in_place_of_methods(tmp_path):
+    for name in ('items', 'values', 'get', 'keys'):
+        torch.save(Made({'a': torch.ones(2)}, **{name: 3}), tmp_path / 'a.pth')
+        assert name in torch.load(tmp_path / 'a.pth', weights_only=True).__dict__  # torch takes it
+        refused(lambda: load_state(tmp_path / 'a.pth'), 'TEST.WEIGHT', 'a.pth', 'no plain state dict')
+        refused(lambda: load_tree(tmp_path / 'a.pth', 'KEY'), 'KEY', 'a.pth', 'a dict with attributes')
+        refused(lambda: read_state(str(tmp_path / 'a.pth'), tmp_path), 'SOLVER.RESUME', 'a.pth')
+        torch.save({'state_dict': Made({'a': torch.ones(2)}, **{name: 3})}, tmp_path / 'a.pth')
+        refused(lambda: load_checkpoint(tmp_path / 'a.pth', nested=True), 'a.pth', 'no plain state dict')
 
 
 # ------------------------------------------------------------------------------------------------- trees
@@ -366,13 +433,13 @@ def read_by_every_entry(path, config, monkeypatch, cache):
         cache.mkdir(exist_ok=True)
         (cache / 'RN50.pt').write_bytes(path.read_bytes())
         monkeypatch.setitem(weights.OFFICIAL, 'RN50', ('RN50.pt', hashlib.sha256(path.read_bytes()).hexdigest()))
-        return weights.clip_state('RN50')
+        return weights.load_clip('RN50').state
 
     def of_another_in_the_cache():
         cache.mkdir(exist_ok=True)
         (cache / 'RN50.pt').write_bytes(path.read_bytes())
         monkeypatch.setitem(weights.OFFICIAL, 'RN50', ('RN50.pt', '0' * 64))
-        return weights.clip_state('RN50')
+        return weights.load_clip('RN50').state
 
     trained = make_model(config(), 3)
     return {'TEST.WEIGHT': tested, 'clip': model('clip'), 'self': model('self'), 'finetune': model('finetune'),

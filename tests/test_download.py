@@ -18,7 +18,7 @@ from conftest import ROOT, toy_clip_state
 from test_weights import refused, same
 
 from model.clip import download, weights
-from model.clip.weights import clip_state
+from model.clip.weights import load_clip
 from utils.checkpoint import load_state
 
 PIECE = 300_000  # bytes that come before a connection breaks
@@ -109,39 +109,39 @@ def ranges(*starts):
 # ------------------------------------------------------------------------------------------------- the cache
 
 def test_download_then_cache(server):
-    assert same(clip_state('RN50'), server.state)
+    assert same(load_clip('RN50').state, server.state)
     assert names(server.cache) == ['RN50.pt']
     assert server.file.read_bytes() == server.body
     assert server.paths == [f'/{server.sha256}/RN50.pt'] and server.asked == [None]
-    assert same(clip_state('RN50'), server.state)
+    assert same(load_clip('RN50').state, server.state)
     assert len(server.asked) == 1  # from the cache
 
 
 def test_the_cache_is_in_the_home_folder_by_default(server, tmp_path, monkeypatch):
     monkeypatch.delenv('CLIP_CACHE')
     monkeypatch.setenv('HOME', str(tmp_path / 'home'))
-    clip_state('RN50')
+    load_clip('RN50')
     assert (tmp_path / 'home' / '.cache' / 'clip' / 'RN50.pt').read_bytes() == server.body
 
 
 def test_another_file_under_the_name_of_the_cache(server):
     server.cache.mkdir(parents=True)
     server.file.write_bytes(b'another')
-    refused(lambda: clip_state('RN50'), server.file, 'SHA-256', 'delete it', 'MODEL.PRETRAIN_PATH')
+    refused(lambda: load_clip('RN50'), server.file, 'SHA-256', 'delete it', 'MODEL.PRETRAIN_PATH')
     assert server.asked == [] and server.file.read_bytes() == b'another'
 
 
 def test_a_cache_that_cannot_be_made_or_written(server, tmp_path, monkeypatch):
     (server.cache / 'RN50.pt.lock').mkdir(parents=True)
-    refused(lambda: clip_state('RN50'), server.cache, 'cannot be written', 'CLIP_CACHE')
+    refused(lambda: load_clip('RN50'), server.cache, 'cannot be written', 'CLIP_CACHE')
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('CLIP_CACHE', str(tmp_path / 'file' / 'cache'))
-    refused(lambda: clip_state('RN50'), tmp_path / 'file' / 'cache', 'CLIP_CACHE')
+    refused(lambda: load_clip('RN50'), tmp_path / 'file' / 'cache', 'CLIP_CACHE')
     assert server.asked == []
 
 
 def test_own_weights_need_no_network(server, toy_weights):
-    assert same(clip_state('RN50', toy_weights['RN50']), toy_clip_state('RN50'))
+    assert same(load_clip('RN50', toy_weights['RN50']).state, toy_clip_state('RN50'))
     assert server.asked == []
 
 
@@ -151,7 +151,7 @@ def test_each_connection_that_breaks_is_gone_on_with(server, monkeypatch, caplog
     monkeypatch.setattr(download, 'TIMEOUT', 0.3)
     caplog.set_level(logging.INFO, 'transreid')
     server.script = ['cut', '503', 'silence', 'garbage']
-    assert same(clip_state('RN50'), server.state)
+    assert same(load_clip('RN50').state, server.state)
     assert server.asked == ranges(0, PIECE, PIECE, 2 * PIECE, 2 * PIECE)
     assert server.file.read_bytes() == server.body and names(server.cache) == ['RN50.pt']
     for words in ('cut short at 0.3 of 1.0 MB', 'HTTP 503 Service Unavailable', 'nothing came for', 'no HTTP'):
@@ -160,7 +160,7 @@ def test_each_connection_that_breaks_is_gone_on_with(server, monkeypatch, caplog
 
 def test_a_line_that_is_reset(server):
     server.script = ['reset', 'reset']  # what had come by then may be lost with it
-    assert same(clip_state('RN50'), server.state)
+    assert same(load_clip('RN50').state, server.state)
     assert server.file.read_bytes() == server.body and len(server.asked) == 3
 
 
@@ -173,7 +173,7 @@ def test_a_line_that_is_reset(server):
 def test_what_a_killed_process_has_left_is_used(server, left, script, asked):
     keep(server, server.body[:left])
     server.script = script
-    assert same(clip_state('RN50'), server.state)
+    assert same(load_clip('RN50').state, server.state)
     assert server.asked == ranges(*(len(server.body) if start is None else start for start in asked))
     assert server.file.read_bytes() == server.body and names(server.cache) == ['RN50.pt']
 
@@ -181,7 +181,7 @@ def test_what_a_killed_process_has_left_is_used(server, left, script, asked):
 @pytest.mark.parametrize('left', [b'another file', b'y' * 5_000_000])  # 5 MB: 416, more than there is
 def test_rest_of_another_file_is_thrown_away(server, left):
     keep(server, left)
-    assert same(clip_state('RN50'), server.state)
+    assert same(load_clip('RN50').state, server.state)
     assert server.asked == ranges(len(left), 0)
     assert names(server.cache) == ['RN50.pt']
 
@@ -189,7 +189,7 @@ def test_rest_of_another_file_is_thrown_away(server, left):
 def test_it_is_fetched_anew_only_once(server):
     keep(server, b'another file')
     server.script = ['right', 'wrong', 'right']
-    refused(lambda: clip_state('RN50'), 'SHA-256 differs')
+    refused(lambda: load_clip('RN50'), 'SHA-256 differs')
     assert len(server.asked) == 2 and names(server.cache) == []
 
 
@@ -202,22 +202,22 @@ def test_it_is_fetched_anew_only_once(server):
 ])
 def test_download_that_fails_leaves_nothing(server, script, requests, words):
     server.script = script
-    line = refused(lambda: clip_state('RN50'), f'127.0.0.1:{server.server_port}', f'put it at {server.file}',
+    line = refused(lambda: load_clip('RN50'), f'127.0.0.1:{server.server_port}', f'put it at {server.file}',
                    'MODEL.PRETRAIN_PATH', *words)
     assert len(server.asked) == requests
     assert 'disk' not in line and 'kept' not in line
     assert names(server.cache) == []
     server.script = []
-    assert same(clip_state('RN50'), server.state)  # the next try is a fresh one
+    assert same(load_clip('RN50').state, server.state)  # the next try is a fresh one
 
 
 def test_download_that_is_given_up_keeps_what_it_has(server):
     server.script = ['cut', *['500'] * 9]
-    refused(lambda: clip_state('RN50'), f'0.3 MB are kept in {server.part}', 'the same command goes on from there')
+    refused(lambda: load_clip('RN50'), f'0.3 MB are kept in {server.part}', 'the same command goes on from there')
     assert len(server.asked) == download.TRIES  # the cut one and three that brought nothing
     assert server.part.read_bytes() == server.body[:PIECE] and names(server.cache) == ['RN50.pt.part']
     server.script, server.asked = [], []
-    assert same(clip_state('RN50'), server.state)
+    assert same(load_clip('RN50').state, server.state)
     assert server.asked == ranges(PIECE)
 
 
@@ -226,13 +226,13 @@ def test_no_server(server, monkeypatch):
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
     monkeypatch.setattr(weights, 'URL', f'http://127.0.0.1:{port}/{{sha256}}/{{file}}')
-    refused(lambda: clip_state('RN50'), 'RN50.pt', f'put it at {server.file}', 'MODEL.PRETRAIN_PATH')
+    refused(lambda: load_clip('RN50'), 'RN50.pt', f'put it at {server.file}', 'MODEL.PRETRAIN_PATH')
     assert names(server.cache) == []
 
 
 def test_server_that_does_not_stop(server, monkeypatch):
     monkeypatch.setattr(download, 'MAX_BYTES', 500_000)
-    refused(lambda: clip_state('RN50'), 'does not end')
+    refused(lambda: load_clip('RN50'), 'does not end')
     assert names(server.cache) == []
 
 
@@ -240,7 +240,7 @@ def test_server_that_does_not_stop(server, monkeypatch):
 def test_full_disk(server):
     server.cache.mkdir(parents=True)
     server.part.symlink_to('/dev/full')
-    refused(lambda: clip_state('RN50'), f'cannot write {server.part}', 'No space left on device', 'make space')
+    refused(lambda: load_clip('RN50'), f'cannot write {server.part}', 'No space left on device', 'make space')
     assert not server.file.exists() and len(server.asked) == 1
 
 
@@ -301,5 +301,5 @@ def test_lock_and_bytes_of_a_killed_process(server, fetch):
     one.wait()
     kept = server.part.stat().st_size
     assert not server.file.exists() and kept <= PIECE
-    assert same(clip_state('RN50'), load_state(server.cache.parents[1] / 'origin.pt'))
+    assert same(load_clip('RN50').state, load_state(server.cache.parents[1] / 'origin.pt'))
     assert server.asked == ranges(0, kept) and names(server.cache) == ['RN50.pt']

@@ -12,12 +12,15 @@ from conftest import GOLDEN, ROOT
 from configs import load_cfg
 from loss.make_loss import make_loss
 from loss.supcontrast import SupConLoss
+from model.clip.open_clip import Activation
+from model.clip.weights import Clip
 from model.make_model_clipreid import make_model
 from solver.lr_scheduler import make_scheduler_1stage, make_scheduler_2stage
 from solver.make_optimizer_prompt import make_optimizer_1stage, make_optimizer_2stage
 
 YML = {'rn50': 'cnn', 'vit': 'vit', 'vit_sie': 'vit'}
 CLASSES = 5
+OPENAI = Activation('quickgelu', 'a test', True)
 
 
 def as_tensors(state):
@@ -35,7 +38,7 @@ def case(request):
     kind = request.param
     sie = ['MODEL.SIE_CAMERA', 'True'] if kind == 'vit_sie' else []
     cfg = load_cfg(ROOT / f'configs/tiger/{YML[kind]}_clipreid.yml', sie)
-    with mock.patch('model.make_model_clipreid.clip_state', lambda *_: clip_weights(kind.split('_')[0])):
+    with mock.patch('model.make_model_clipreid.load_clip', lambda *_: Clip(clip_weights(kind.split('_')[0]), OPENAI)):
         model = make_model(cfg, CLASSES, camera_num=3 if sie else 0)
     built = {n: t.clone() for n, t in model.state_dict().items()}
     yield kind, cfg, model, as_tensors(fab.state(str(GOLDEN / f'state_dict_{kind}.json'))), built

@@ -10,16 +10,19 @@ from conftest import toy_clip_state
 
 from configs import load_cfg
 from loss.supcontrast import SupConLoss
+from model.clip.open_clip import Activation
+from model.clip.weights import Clip
 from model.make_model_clipreid import make_model
 from utils import linear as linear_module
 from utils.linear import Linear, linear
 
 CLASSES = 6
+OPENAI = Activation('quickgelu', 'a test', True)
 
 
 def toy_model(monkeypatch, name, *opts):
     state = toy_clip_state(name)
-    monkeypatch.setattr('model.make_model_clipreid.clip_state', lambda *_: state)
+    monkeypatch.setattr('model.make_model_clipreid.load_clip', lambda *_: Clip(state, OPENAI))
     cfg = load_cfg('', ['MODEL.NAME', name, 'INPUT.SIZE_TRAIN', '[64, 32]', 'INPUT.SIZE_TEST', '[64, 32]', *opts])
     model = make_model(cfg, CLASSES, camera_num=3, view_num=2)
     for parameter in model.parameters():  # biases and norms away from 0 and 1

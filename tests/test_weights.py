@@ -10,7 +10,7 @@ from yacs.config import CfgNode
 
 from configs import get_defaults
 from model.clip import weights
-from model.clip.weights import architecture_of, clip_state, known, resize_positions
+from model.clip.weights import architecture_of, known, load_clip, resize_positions
 from model.make_model_clipreid import make_model, make_test_model
 from utils.checkpoint import load_state, save_state
 from utils.errors import InputError
@@ -78,9 +78,9 @@ def half(state):
 def test_archives_and_state_dicts_in_both_precisions(name, save, tmp_path):
     state = toy_clip_state(name)
     save(state, tmp_path / 'a.pt')
-    assert same(clip_state(name, tmp_path / 'a.pt'), state)
+    assert same(load_clip(name, tmp_path / 'a.pt').state, state)
     save(half(state), tmp_path / 'b.pt')
-    loaded = clip_state(name, tmp_path / 'b.pt')
+    loaded = load_clip(name, tmp_path / 'b.pt').state
     assert same(loaded, {n: t.float() if t.is_floating_point() else t for n, t in half(state).items()})
     assert architecture_of(loaded, 'b.pt') == TOY[name]
 
@@ -126,7 +126,7 @@ def test_truncated_archive_and_state_dict(tmp_path):
         data = (tmp_path / 'whole.pt').read_bytes()
         for size in (0, 10, len(data) // 2, len(data) - 5):
             (tmp_path / 'cut.pt').write_bytes(data[:size])
-            refused(lambda: clip_state('RN50', tmp_path / 'cut.pt'), 'MODEL.PRETRAIN_PATH', 'cut.pt')
+            refused(lambda: load_clip('RN50', tmp_path / 'cut.pt'), 'MODEL.PRETRAIN_PATH', 'cut.pt')
 
 
 @pytest.mark.parametrize('data', [b'', b'a letter', b'[1, 2]', b'PK\x03\x04 and no more', b'\x80\x02', bytes(100), b'a\n' * 50,

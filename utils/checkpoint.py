@@ -4,7 +4,9 @@ import math
 import pickle
 import warnings
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import safe_open
@@ -20,29 +22,48 @@ SLACK = 64 << 20  # bytes that tensors may take beyond four times their file: so
 
 # ------------------------------------------------------------------------------------------------- state dicts
 
-def save_state(state, path):
+class Checkpoint(NamedTuple):
+    """What is in a file of weights."""
+
+    state: dict  # {name: CPU tensor}, a ``module.`` prefix taken off
+    about: dict  # what was noted about them, {text: text}: nothing to rely on
+    nested: bool  # whether the weights stood beside other things
+
+
+def save_state(state, path, about=None):
     """Write a state dict (moved to the CPU, in the usual memory format) under a temporary name, then rename.
 
-    As safetensors where ``path`` ends so, else as torch's .pth.
+    As safetensors where ``path`` ends so, else as torch's .pth. ``about`` {text: text} goes where PyTorch keeps the versions
+    of modules (the state dict's ``_metadata``) or into safetensors' header: who reads names and tensors only does not see it.
     """
-    state = {name: _own(tensor.detach().cpu().contiguous()) for name, tensor in state.items()}
+    state = OrderedDict((name, _own(tensor.detach().cpu().contiguous())) for name, tensor in state.items())
+    state._metadata = OrderedDict({'': dict(about or {})})
     write = _write_safetensors if Path(path).suffix == '.safetensors' else _write_torch
     with atomic_write(path, 'wb') as file:
         write(state, file)
 
 
 def load_state(path, key='TEST.WEIGHT'):
-    """Read a state dict, .pth or safetensors (told by content): {name: CPU tensor}, a ``module.`` prefix taken off.
+    """The state of :func:`load_checkpoint` alone."""
+    return load_checkpoint(path, key).state
 
-    ``key`` is the config key the path came from, for the error. InputError: empty or missing path, a file that is no
-    checkpoint or is cut short, one that holds more than weights (refused, never run) or claims to be far larger than it is.
+
+def load_checkpoint(path, key='TEST.WEIGHT', nested=False):
+    """Read a state dict, .pth or safetensors (told by content), as a :class:`Checkpoint`.
+
+    ``key`` is the config key the path came from, for the error; ``nested``: one under the name 'state_dict' is taken too.
+    InputError: empty or missing path, a file that is no checkpoint or is cut short, one that holds more than weights
+    (refused, never run) or claims to be far larger than it is.
     """
     state = _read(path, key)
-    if not isinstance(state, dict) or not state or not all(
+    nested = nested and _is_dict(state) and isinstance(state.get('state_dict'), dict)
+    if nested:
+        state = state['state_dict']
+    if not _is_dict(state) or not state or not all(
             _is_name(name) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()):
         raise InputError(f'{key}: {path} is no plain state dict (names and tensors)')
     check_tensors(state.values(), path, key)
-    return {name.removeprefix('module.'): tensor.detach() for name, tensor in state.items()}
+    return Checkpoint({name.removeprefix('module.'): tensor.detach() for name, tensor in state.items()}, _about(state), nested)
 
 
 def check_state(state, expected, path, key='TEST.WEIGHT'):
@@ -101,6 +122,18 @@ def load_tree(path, key):
     return tree
 
 
+def _is_dict(node):
+    """Whether it is a dict whose methods are a dict's: a stranger's OrderedDict may have attributes in their place."""
+    return isinstance(node, dict) and not getattr(node, '__dict__', {}).keys() - {'_metadata'}
+
+
+def _about(state):
+    """The texts of what :func:`save_state` noted; strangers' notes may be anything."""
+    notes = getattr(state, '_metadata', None)
+    notes = notes.get('') if _is_dict(notes) else None
+    return {name: text for name, text in notes.items() if type(name) is type(text) is str} if _is_dict(notes) else {}
+
+
 def _plain(node, tensor=None):
     """``node`` built anew from dict, list and tuple, so that no container of it stands in two places."""
     if isinstance(node, torch.Tensor):
@@ -130,6 +163,8 @@ def _tensors_of(tree):
             if node and id(node) in seen:
                 raise ValueError(f'a {type(node).__name__} stands in two places')
             seen.add(id(node))
+            if isinstance(node, dict) and not _is_dict(node):
+                raise ValueError('a dict with attributes')
             if isinstance(node, dict) and any(type(name) not in (str, int) for name in node):
                 raise ValueError('a key that is neither text nor number')
             todo.extend(node.values() if isinstance(node, dict) else node)
@@ -164,8 +199,9 @@ def _write_torch(value, file):
 def _write_safetensors(state, file):
     """The format of https://github.com/huggingface/safetensors. The library reads it, but does not write it here: it takes
     twice the tensors' memory, or writes and renames files of its own, which it leaves behind when it is killed."""
+    about = state._metadata['']
     state = dict(sorted(state.items(), key=lambda item: -item[1].element_size()))  # so that each begins at a multiple of it
-    header, end = {}, 0
+    header, end = {'__metadata__': about} if about else {}, 0
     for name, tensor in state.items():
         start, end = end, end + tensor.nbytes
         header[name] = {'dtype': DTYPES[tensor.dtype], 'shape': list(tensor.shape), 'data_offsets': [start, end]}
@@ -192,7 +228,9 @@ def _read(path, key):
             _check_zip(path, key)
         if head[8:] == b'{':
             with safe_open(path, 'pt') as file:  # a file's map in memory, hence the clones: it may change afterwards
-                return {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 it is no dict
+                state = OrderedDict((name, file.get_tensor(name).clone()) for name in file.keys())  # noqa: SIM118 it is no dict
+                state._metadata = {'': file.metadata() or {}}
+                return state
         with open(path, 'rb') as file, warnings.catch_warnings():  # the file: of a path torch believes the suffix
             warnings.simplefilter('ignore')  # torch's guesses about a damaged file
             return torch.load(file, map_location='cpu', weights_only=True)

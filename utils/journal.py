@@ -78,14 +78,16 @@ class Journal:
     model: with ``changed_names(stage)``. parts: stage -> {name: what has state_dict and load_state_dict}: optimizers,
     criterion. name: stem of checkpoints; suffix: 'pth' or 'safetensors'. metrics: utils.logger.MetricsFile, None for those
     that do not write. minutes: between states within an epoch, 0 = none; period: epochs between states. facts: of the run,
-    kept in the state for ``utils.resume.check_same_run``.
+    kept in the state for ``utils.resume.check_same_run``. about: of the model, noted in its checkpoints.
 
     stage, epoch (from 1), iteration (how many of the epoch are done), tally, best (validation mAP or None): the position.
     """
 
-    def __init__(self, folder, model, parts, runtime, *, name, suffix='pth', metrics=None, minutes=0.0, period=1, facts=None):
+    def __init__(self, folder, model, parts, runtime, *, name, suffix='pth', metrics=None, minutes=0.0, period=1, facts=None,
+                 about=None):
         self.folder, self.model, self.parts, self.runtime, self.metrics = Path(folder), model, parts, runtime, metrics
         self.name, self.suffix, self.minutes, self.period, self.facts = name, suffix, minutes, period, facts or {}
+        self.about = about
         self.stage, self.epoch, self.iteration = 1, 1, 0
         self.tally, self.best, self.finished = Tally(), None, False
         self._watch, self._since_state = Stopwatch(), Stopwatch()
@@ -135,7 +137,7 @@ class Journal:
     def save_checkpoint(self, stem):
         """The model's plain state dict as {name}_{stem}.{suffix}."""
         if self.metrics:
-            save_state(self.model.state_dict(), self.folder / f'{self.name}_{stem}.{self.suffix}')
+            save_state(self.model.state_dict(), self.folder / f'{self.name}_{stem}.{self.suffix}', self.about)
 
     def wants_state(self, iteration):
         """Note that ``iteration`` is done; whether it is time for :meth:`save`, or a signal has asked the run to end."""

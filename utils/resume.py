@@ -102,7 +102,7 @@ def go_on(journal, state):
 def check_same_run(state, facts):
     """InputError unless the run of ``state`` is the one that ``facts`` describe.
 
-    facts: {'config': flat dict, 'data': split -> fingerprint, 'environment': what rounding depends on}.
+    facts: {'config': flat dict, 'data': split -> fingerprint, 'environment': what rounding depends on, 'model': its own words}.
     """
     check_config(state, facts['config'])
     ours = facts['config']
@@ -113,6 +113,9 @@ def check_same_run(state, facts):
             raise InputError(f'{KEY}: the photos of {split} are not those the run began with ({_photos(theirs)} then, '
                              f'{_photos(facts["data"].get(split))} now, or other names, sizes or labels); bring them back, or '
                              f'start anew without --resume')
+    if state['facts']['model'] != facts['model']:
+        raise InputError(f'{KEY}: the model is not that of the run to go on with: {facts["model"]} (was '
+                         f'{state["facts"]["model"]}); set MODEL.ACTIVATION, or bring the weights and lists back')
     if state['facts']['environment'] != facts['environment']:
         logger.warning('goes on in another environment, so not bit for bit as it would have: %s, before %s',
                        facts['environment'], state['facts']['environment'])
@@ -134,11 +137,12 @@ def _photos(fingerprint):
     return f'{fingerprint["photos"]} photos' if fingerprint else 'none'
 
 
-def facts_of(config, data, about):
-    """What makes a run the same run. config: flat dict; data: split -> fingerprint; about: of ``utils.run.describe_run``."""
+def facts_of(config, data, about, model):
+    """What makes a run the same run. config: flat dict; data: split -> fingerprint; about: of ``utils.run.describe_run``;
+    model: ``about`` of the model."""
     environment = {key: about[key] for key in ('device', 'precision', 'processes', 'torch')}
     environment |= {key: config[key] for key in ('MODEL.COMPILE', 'SOLVER.DETERMINISTIC')}
-    return {'config': config, 'data': data, 'environment': environment}
+    return {'config': config, 'data': data, 'environment': environment, 'model': model}
 
 
 def planned_files(journal, one, two, validated):

@@ -15,6 +15,9 @@ class QuickGELU(nn.Module):
         return x * torch.sigmoid(1.702 * x)
 
 
+ACTIVATIONS = {'quickgelu': QuickGELU, 'gelu': nn.GELU}  # of OpenAI's transformers; of most of open_clip's
+
+
 # ------------------------------------------------------------------------------------------------- ResNet
 
 class Bottleneck(nn.Module):
@@ -156,13 +159,13 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, width, heads):
+    def __init__(self, width, heads, activation):
         super().__init__()
         self.attn = Attention(width, heads)
         self.ln_1 = nn.LayerNorm(width)
         self.mlp = nn.Sequential()
         self.mlp.add_module('c_fc', Linear(width, width * 4))
-        self.mlp.add_module('gelu', QuickGELU())
+        self.mlp.add_module('gelu', ACTIVATIONS[activation]())
         self.mlp.add_module('c_proj', Linear(width * 4, width))
         self.ln_2 = nn.LayerNorm(width)
 
@@ -180,11 +183,14 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Pre-norm blocks. Only one position is read at the end, so the last block is computed for it alone."""
+    """Pre-norm blocks. Only one position is read at the end, so the last block is computed for it alone.
 
-    def __init__(self, width, layers, heads):
+    ``activation``: one of ACTIVATIONS. It has no weights: a state dict does not tell it.
+    """
+
+    def __init__(self, width, layers, heads, activation):
         super().__init__()
-        self.resblocks = nn.Sequential(*(Block(width, heads) for _ in range(layers)))
+        self.resblocks = nn.Sequential(*(Block(width, heads, activation) for _ in range(layers)))
         for block in self.resblocks:  # CLIP's own initialisation
             nn.init.normal_(block.attn.out_proj.weight, std=width ** -0.5 * (2 * layers) ** -0.5)
             nn.init.zeros_(block.attn.out_proj.bias)
@@ -213,14 +219,14 @@ class Transformer(nn.Module):
 class VisionTransformer(nn.Module):
     """(B, 3, H, W) -> f_last (B, width), f (B, width), f_proj (B, output_dim), all of the class token."""
 
-    def __init__(self, patch, stride, width, layers, heads, output_dim, grid):
+    def __init__(self, patch, stride, width, layers, heads, output_dim, grid, activation='quickgelu'):
         super().__init__()
         self.class_embedding = nn.Parameter(torch.randn(width) * width ** -0.5)
         self.positional_embedding = nn.Parameter(torch.randn(grid[0] * grid[1] + 1, width) * width ** -0.5)
         self.proj = nn.Parameter(torch.randn(width, output_dim) * width ** -0.5)
         self.conv1 = nn.Conv2d(3, width, patch, stride=stride, bias=False)
         self.ln_pre = nn.LayerNorm(width)
-        self.transformer = Transformer(width, layers, heads)
+        self.transformer = Transformer(width, layers, heads, activation)
         self.ln_post = nn.LayerNorm(width)
 
     def forward(self, x, extra=None):
@@ -242,11 +248,11 @@ class TextEncoder(nn.Module):
     the same keys and values in every sentence: :meth:`start` computes them once.
     """
 
-    def __init__(self, context_length, width, layers, heads, output_dim):
+    def __init__(self, context_length, width, layers, heads, output_dim, activation='quickgelu'):
         super().__init__()
         self.positional_embedding = nn.Parameter(torch.randn(context_length, width) * 0.01)
         self.text_projection = nn.Parameter(torch.randn(width, output_dim) * width ** -0.5)
-        self.transformer = Transformer(width, layers, heads)
+        self.transformer = Transformer(width, layers, heads, activation)
         self.ln_final = nn.LayerNorm(width)
 
     def start(self, words):

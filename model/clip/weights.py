@@ -1,28 +1,31 @@
 """Where CLIP's weights come from, and which architecture they are."""
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 
 from model.clip.archive import archive_state
 from model.clip.download import download
+from model.clip.open_clip import Activation, activation_of, find_weights
 from model.clip.tokenizer import CONTEXT_LENGTH
 from model.clip.towers import ModifiedResNet, TextEncoder, VisionTransformer
-from utils.checkpoint import is_torchscript, load_state
+from utils.checkpoint import is_torchscript, load_checkpoint
 from utils.errors import InputError
 from utils.files import sha256_file
 
 KEY = 'MODEL.PRETRAIN_PATH'
 URL = 'https://openaipublic.azureedge.net/clip/models/{sha256}/{file}'
 NOT_WEIGHTS = ('input_resolution', 'context_length', 'vocab_size')  # numbers that OpenAI's archives carry along
+OTHER_HEADS = {1280: 'H', 1408: 'g', 1664: 'bigG', 1792: 'e'}  # widths of ViTs whose heads are not 64 wide: no shape tells
 
 
 @dataclass(frozen=True)
 class Architecture:
     """Shapes of a CLIP: ``layers`` is a number (ViT) or four (ResNet); ``grid`` is the side of the square map of
-    positions the weights were made for (0: unknown)."""
+    positions the weights were made for (0: unknown). Without a text tower ``text_layers`` is 0."""
 
     layers: int | tuple
     width: int
@@ -43,22 +46,27 @@ class Architecture:
         """Length of f, the feature before the projection."""
         return self.width if self.family == 'ViT' else self.width * 32
 
+    def without_text(self):
+        return replace(self, text_width=0, text_layers=0)
+
     def positions(self, size, stride):
         """(rows, columns) of the map of positions for photos of ``size`` (height, width)."""
         if self.family == 'RN':
             return tuple(-(-s // 2) // 8 for s in size)
         return tuple((s - self.patch) // t + 1 for s, t in zip(size, stride, strict=True))
 
-    def build(self, size, stride):
-        """Image and text tower with random weights, for photos of ``size``."""
+    def build(self, size, stride, activation='quickgelu'):
+        """Image and text tower (None: without) with random weights, for photos of ``size``."""
         grid = self.positions(size, stride)
         if self.family == 'RN':
             image = ModifiedResNet(self.layers, self.width, self.embed_dim, max(1, self.width * 32 // 64), grid)
         else:
             image = VisionTransformer(self.patch, tuple(stride), self.width, self.layers, max(1, self.width // 64),
-                                      self.embed_dim, grid)
+                                      self.embed_dim, grid, activation)
+        if not self.text_layers:
+            return image, None
         text = TextEncoder(self.context_length, self.text_width, self.text_layers, max(1, self.text_width // 64),
-                           self.embed_dim)
+                           self.embed_dim, activation)
         return image, text
 
 
@@ -106,18 +114,30 @@ def known(name):
 
 # ------------------------------------------------------------------------------------------------- files
 
-def clip_state(name, path=''):
-    """State dict (float32, OpenAI's names) of the CLIP ``name``.
+class Clip(NamedTuple):
+    """A CLIP as it was read."""
 
-    From ``path`` if given; else from the cache (``$CLIP_CACHE``, default ~/.cache/clip), where OpenAI's file is
-    downloaded to first if it is not there. TorchScript archives, whose code is not run, and plain state dicts are read.
+    state: dict  # float32, OpenAI's names
+    activation: Activation
+
+
+def load_clip(name, path='', text=True):
+    """The :class:`Clip` ``name``.
+
+    From ``path`` if given, see :func:`model.clip.open_clip.find_weights`; else from the cache (``$CLIP_CACHE``, default
+    ~/.cache/clip), where OpenAI's file is downloaded to first if it is not there. TorchScript archives, whose code is not
+    run, and state dicts are read. ``text`` False: its text tower will not be used, and may be any.
     """
-    if not path:
-        path = cached_file(*OFFICIAL[name])
-    elif not Path(path).is_file():
+    file = find_weights(path) if path else cached_file(*OFFICIAL[name])
+    if not Path(file).is_file():
         raise InputError(f'{KEY}: there is no file {path}; leave it empty for OpenAI\'s own weights')
-    state = archive_state(path, KEY) if is_torchscript(path) else load_state(path, KEY)
-    return {n: t.float() if t.is_floating_point() else t for n, t in state.items() if n not in NOT_WEIGHTS}
+    if is_torchscript(file):
+        state = archive_state(file, KEY)
+        activation = Activation('quickgelu', f'{file} is an archive as OpenAI publishes them', True)
+    else:
+        state, about, nested = load_checkpoint(file, KEY, nested=True)
+        activation = activation_of(file, about, nested, text)
+    return Clip({n: t.float() if t.is_floating_point() else t for n, t in state.items() if n not in NOT_WEIGHTS}, activation)
 
 
 def cached_file(file, sha256):
@@ -139,8 +159,11 @@ def cached_file(file, sha256):
 
 # ------------------------------------------------------------------------------------------------- architecture
 
-def architecture_of(state, path):
-    """Read the architecture off a state dict with OpenAI's names. The vocabulary may be missing (a trained model)."""
+def architecture_of(state, path, text=True):
+    """Read the architecture off a state dict with OpenAI's names. The vocabulary may be missing (a trained model).
+
+    ``text`` False: of the image tower alone.
+    """
     def shape(name, dimensions):
         if name not in state or state[name].dim() != dimensions:
             raise InputError(f'{KEY}: {path} has no tensor {name} of {dimensions} dimensions; it holds no CLIP (neither '
@@ -156,20 +179,26 @@ def architecture_of(state, path):
     if 'visual.proj' in state:
         width, _, patch, _ = shape('visual.conv1.weight', 4)
         layers = count('visual.transformer.resblocks.')
-        positions = shape('visual.positional_embedding', 2)[0]
+        positions, embed_dim = shape('visual.positional_embedding', 2)[0], shape('visual.proj', 2)[1]
+        if width in OTHER_HEADS:
+            raise InputError(f'{KEY}: {path} is a ViT-{OTHER_HEADS[width]}, whose attention has heads of another width than '
+                             f'64; ViT-B and ViT-L can be used')
     else:
         width, patch = shape('visual.layer1.0.conv1.weight', 4)[0], 16
         layers = tuple(count(f'visual.layer{n}.') for n in (1, 2, 3, 4))
         positions = shape('visual.attnpool.positional_embedding', 2)[0]
+        embed_dim = shape('visual.attnpool.c_proj.weight', 2)[0]
+    grid = round(max(0, positions - 1) ** 0.5)
+    if not text:
+        return Architecture(layers, width, patch, embed_dim, grid, 0, 0)
     context_length, text_width = shape('positional_embedding', 2)
     if context_length != CONTEXT_LENGTH:
         raise InputError(f'{KEY}: {path}: positional_embedding has {context_length} rows; CLIP\'s sentences have '
                          f'{CONTEXT_LENGTH} tokens')
     if 'token_embedding.weight' in state and shape('token_embedding.weight', 2)[1] != text_width:
         raise InputError(f'{KEY}: {path}: token_embedding.weight and positional_embedding differ in width')
-    return Architecture(layers, width, patch, embed_dim=shape('text_projection', 2)[1], grid=round((positions - 1) ** 0.5),
-                        text_width=text_width, text_layers=count('transformer.resblocks.'),
-                        context_length=context_length,
+    return Architecture(layers, width, patch, embed_dim, grid, text_width=text_width,
+                        text_layers=count('transformer.resblocks.'), context_length=context_length,
                         vocab_size=len(state.get('token_embedding.weight', ())))
 
 
