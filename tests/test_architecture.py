@@ -28,11 +28,13 @@ SCRIPTS = {'train_clipreid', 'test_clipreid', 'test_rerank_clipreid'}
 OURS = {*MAY_IMPORT, *SCRIPTS, 'tools', 'tests'}
 TOP_LEVEL = {
     *MAY_IMPORT, *(f'{script}.py' for script in SCRIPTS), 'tools', 'tests', 'docs', 'benchmarks', '.ci',
-    'requirements.txt', 'requirements-dev.txt', 'Makefile', 'pyproject.toml', '.pre-commit-config.yaml', '.gitignore',
+    'requirements.txt', 'requirements-dev.txt', 'requirements-extras.txt', 'Makefile', 'pyproject.toml',
+    '.pre-commit-config.yaml', '.gitignore',
     'README.md', 'LICENSE', 'CITATION.cff', 'CONTRIBUTING.md', 'SECURITY.md',
 }
+EXTRAS = 'requirements-extras.txt'
 # Where the name to import is not the name to install.
-IMPORT_NAME = {'Pillow': 'PIL', 'PyYAML': 'yaml', 'scikit-learn': 'sklearn'}
+IMPORT_NAME = {'ImageHash': 'imagehash', 'Pillow': 'PIL', 'PyYAML': 'yaml', 'scikit-learn': 'sklearn'}
 
 
 def files(*folders):
@@ -179,14 +181,22 @@ def third_party(paths):
 
 def test_every_import_is_required_and_every_requirement_imported():
     """What happens to be installed beside a requirement may be gone tomorrow."""
-    assert third_party(set(PROGRAM) - set(BENCHMARK)) == required('requirements.txt')
-    assert third_party(EVERYTHING) <= required('requirements.txt', 'requirements-dev.txt')
+    program, needed, extras = third_party(set(PROGRAM) - set(BENCHMARK)), required('requirements.txt'), required(EXTRAS)
+    assert needed <= program <= needed | extras
+    assert third_party(EVERYTHING) <= needed | extras | required('requirements-dev.txt')
+
+
+def test_extras_are_imported_where_they_are_used():
+    """Nobody who does without them may need them: no import of theirs at the top of a file."""
+    top = {alias.name for path in PROGRAM for node in tree(path).body if isinstance(node, ast.Import) for alias in node.names}
+    top |= {node.module for path in PROGRAM for node in tree(path).body if isinstance(node, ast.ImportFrom)}
+    assert not {name.split('.')[0] for name in top} & required(EXTRAS)
 
 
 def test_every_requirement_has_a_lower_bound_and_a_reason():
-    for file in ('requirements.txt', 'requirements-dev.txt'):
+    for file in ('requirements.txt', 'requirements-dev.txt', EXTRAS):
         for line in (ROOT / file).read_text(encoding='utf-8').splitlines():
-            assert not line or line.startswith('#') or re.fullmatch(r'[\w-]+>=[\d.]+ +# \S.*', line), line
+            assert not line or line.startswith('#') or re.fullmatch(r'[\w-]+(\[\w+\])?>=[\d.]+ +# \S.*', line), line
 
 
 def test_top_level_is_the_fixed_one():

@@ -1,15 +1,11 @@
 """The page of tools/check_data.py: one HTML file that needs no other. All text of others is escaped."""
-import base64
-import io
-import os
 from bisect import bisect_right
 from collections import Counter
 from html import escape
 
 from datasets.records import counts_table
-from datasets.transforms import read_image
 from tools.check_table import CHECKS
-from utils.errors import InputError
+from tools.pictures import thumbnail
 
 SHOWN = 24  # things of a section
 ABREAST = 6  # photos of one thing
@@ -90,21 +86,13 @@ def _thing(item):
 
 def _figure(photo):
     facts = ', '.join(f'{name} {photo[name]}' for name in ('split', 'label', 'encounter') if name in photo)
-    return (f'<figure>{_thumbnail(photo["path"])}<figcaption>{escape(facts.removeprefix("split "))}<br>'
+    return (f'<figure>{_picture(photo["path"])}<figcaption>{escape(facts.removeprefix("split "))}<br>'
             f'<span class="path">{escape(photo["path"])}</span></figcaption></figure>')
 
 
-def _thumbnail(path):
-    try:
-        image = read_image(path) if os.path.isfile(path) else None
-    except InputError:
-        image = None
-    if image is None:
-        return '<p><small>no picture</small></p>'
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    file = io.BytesIO()
-    image.save(file, 'JPEG', quality=75)
-    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}">'
+def _picture(path):
+    uri = thumbnail(path, THUMBNAIL)
+    return f'<img alt="" src="{uri}">' if uri else '<p><small>no picture</small></p>'
 
 
 def _histograms(photos, size):

@@ -1,0 +1,978 @@
+"""tools/make_lists.py: every kind of source, every split, boxes and orientation, and what it says to bad input."""
+import csv
+import json
+import os
+import random
+import subprocess
+import sys
+from collections import defaultdict
+from datetime import datetime
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from configs import load_cfg
+from datasets.make_dataloader_clipreid import make_dataloader, make_test_dataloader
+from datasets.protocols import PROTOCOLS
+from datasets.records import read_list
+from tools import list_photos, list_yml, make_lists
+from tools.list_columns import parse_date, read_box, read_dates, read_side
+from tools.list_photos import Header, find_change, listable, prepared_name
+from tools.list_sources import Sighting
+from tools.list_splits import add_validation, hold_out, make_photos, split_closed, split_disjoint, tied
+from utils.errors import InputError
+from utils.metrics import count_positives
+
+BLUE, RED = (30, 60, 200), (200, 40, 30)
+
+
+def save(path, size=(24, 16), colour=BLUE, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new('RGB', size, colour).save(path, **options)
+    return path
+
+
+def write_folder(root, individuals=8, photos=4):
+    """A folder per individual: a00/0.png …"""
+    for individual in range(individuals):
+        for number in range(photos):
+            save(root / f'a{individual:02d}' / f'{number}.png', colour=(individual * 20, number * 40, 90))
+    return root
+
+
+def write_csv(path, rows, columns=None, sign=','):
+    """rows: dicts; photos that are not there yet are made beside the table."""
+    columns = columns or list(rows[0])
+    with open(path, 'w', encoding='utf-8', newline='') as file:
+        writer = csv.DictWriter(file, columns, delimiter=sign)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def table_rows(folder, individuals=8, encounters=3, photos=2, **more):
+    """Rows of a table, with their photos: ``photos`` an encounter, one each side."""
+    rows = []
+    for individual in range(individuals):
+        for encounter in range(encounters):
+            for number in range(photos):
+                path = f'photos/{individual}_{encounter}_{number}.png'
+                save(folder / path, colour=(individual * 20, encounter * 40, number * 90))
+                rows.append({'path': path, 'identity': f'ind {individual}', 'encounter': f'{individual}.{encounter}',
+                             'side': ('left', 'right')[number % 2], **more})
+    return rows
+
+
+def run(source, out, *options):
+    return make_lists.main([str(source), '--out', str(out), *map(str, options)])
+
+
+def fails(*args):
+    with pytest.raises(InputError) as error:
+        run(*args)
+    assert '\n' not in str(error.value)
+    return str(error.value)
+
+
+def lists(out):
+    return {path.stem: read_list(path) for path in sorted(out.glob('*.txt'))}
+
+
+def photo_rows(out):
+    with open(out / 'photos.csv', encoding='utf-8', newline='') as file:
+        return list(csv.DictReader(file))
+
+
+# ---------------------------------------------------------------- sources
+
+def test_a_folder_for_each_individual(tmp_path, capsys):
+    source = write_folder(tmp_path / 'species')
+    (source / 'a00' / 'notes.txt').write_text('seen at dusk')
+    facts = run(source, tmp_path / 'out')
+    made = lists(tmp_path / 'out')
+    assert facts['source']['photos'] == 32 and facts['source']['individuals'] == 8
+    assert facts['left_out'] == {"no photo ('.txt')": 1}
+    assert {name: len(split) for name, split in made.items()} == {'train': 22, 'val': 2, 'query': 8, 'gallery': 8}
+    assert made['query'] == made['gallery']
+    for split, names in (('train', 'train'), ('val', 'train'), ('query', 'test')):
+        for record in made[split]:
+            assert facts['labels'][names][record.pid] == record.path.split('/')[0]
+            assert record.side is None and record.encounter is None
+    assert {record.pid for record in made['train']} == set(range(6))
+    assert {record.pid for record in made['query']} == {0, 1}
+    assert not set(facts['labels']['train']) & set(facts['labels']['test'])
+    assert facts['protocol']['test'] == 'all'
+    assert any('no known encounter' in note for note in facts['notes'])
+    printed = capsys.readouterr().out
+    assert 'train' in printed and PROTOCOLS['all'].text in printed and 'python train_clipreid.py --config_file' in printed
+
+
+def test_csv_of_wildlife_datasets(tmp_path):
+    rows = table_rows(tmp_path)
+    for number, row in enumerate(rows):
+        row['orientation'] = row.pop('side')
+        row['image_id'] = number
+        row['original_split'] = 'train'
+        row['date'] = '2021-05-01'
+    rows.append(rows[0] | {'identity': 'unknown', 'path': rows[-1]['path'].replace('.png', 'x.png')})
+    rows.append(rows[0] | {'identity': '____', 'path': rows[-1]['path']})
+    save(tmp_path / rows[-1]['path'])
+    facts = run(write_csv(tmp_path / 'metadata.csv', rows), tmp_path / 'out')
+    assert facts['source']['columns'] == {'identity': 'identity', 'path': 'path', 'side': 'orientation', 'date': 'date',
+                                          'encounter': 'encounter', 'split': 'original_split'}
+    assert facts['source']['unused_columns'] == ['image_id']
+    assert facts['left_out'] == {"unidentified ('unknown')": 1, "unidentified ('____')": 1}
+    assert any('has splits of its own' in note for note in facts['notes'])
+    made = lists(tmp_path / 'out')
+    assert facts['protocol']['test'] == 'cross-encounter'
+    for record in made['train'] + made['query']:
+        assert record.side == int(record.path[-5]) % 2
+    numbers = {record.path.rpartition('_')[0]: record.encounter for record in made['train'] + made['val'] + made['query']}
+    assert len(set(numbers.values())) == len(numbers) == 24
+
+
+def test_other_columns_signs_and_folders_by_option(tmp_path):
+    rows = [{'Who': row['identity'], 'Where': row['path'].removeprefix('photos/'), 'Trap': 'B',
+             'Flank': row['side'][0].upper(), 'When': '13.05.2021 10:00'} for row in table_rows(tmp_path)]
+    (tmp_path / 'tables').mkdir()
+    table = write_csv(tmp_path / 'tables' / 'my.csv', rows, sign=';')
+    message = fails(table, tmp_path / 'out')
+    assert 'no column says who the animal is' in message and '--column identity=' in message and 'Who, Where' in message
+    facts = run(table, tmp_path / 'out', '--photos', tmp_path / 'photos', '--column', 'identity=Who', '--column', 'path=Where',
+                '--column', 'date=When', '--column', 'camera=Trap', '--encounters', 'own')
+    assert facts['splits']['train']['left'] > 0 and facts['splits']['train']['cameras'] == 1
+    assert facts['splits']['query']['encounters'] == 2  # own, and all of them on one day at one camera
+
+
+def test_coco_with_the_individual_as_attribute_or_category(tmp_path):
+    images, annotations = [], []
+    for number in range(24):
+        save(tmp_path / 'images' / f'{number}.jpg', size=(40, 30))
+        images.append({'id': number, 'file_name': f'{number}.jpg', 'width': 40, 'height': 30, 'date_captured': 'NA'})
+        annotations.append({'id': 100 + number, 'image_id': number, 'category_id': 1 + number // 4, 'bbox': [5, 5, 20, 10],
+                            'viewpoint': 'left', 'attributes': {'individual': f'zebra {number // 3}'}})
+    categories = [{'id': number, 'name': f'kind {number}'} for number in range(1, 7)]
+    tree = {'images': images, 'annotations': annotations, 'categories': categories}
+    (tmp_path / 'annotations').mkdir()
+    path = tmp_path / 'annotations' / 'a.json'
+    path.write_text(json.dumps(tree))
+    facts = run(path, tmp_path / 'out')
+    assert facts['source']['kind'] == 'COCO' and facts['source']['individuals'] == 8
+    assert facts['source']['columns']['identity'] == 'individual' and facts['source']['columns']['species'] == 'category'
+    assert any('several species' in note for note in facts['notes'])
+    assert facts['splits']['train']['right'] == 0 and facts['splits']['train']['left'] == facts['splits']['train']['photos']
+    with Image.open(tmp_path / 'out' / 'photos' / lists(tmp_path / 'out')['train'][0].path) as photo:
+        assert photo.size == (22, 12) and photo.format == 'JPEG'  # margin of 1 and 0.5 pixels, whole pixels outwards
+
+    for annotation in annotations:
+        del annotation['attributes']
+    path.write_text(json.dumps(tree))
+    assert run(path, tmp_path / 'out2')['source']['columns']['identity'] == 'category'
+    for annotation in annotations:
+        annotation['individual_id'] = annotation['image_id'] % 2
+    path.write_text(json.dumps(tree))
+    facts = run(path, tmp_path / 'out3', '--species', 'kind 1', '--protocol', 'closed')
+    assert facts['source']['photos'] == 4 and facts['labels']['train'] == ['0', '1']
+    assert facts['left_out'] == {f"species 'kind {number}'": 4 for number in range(2, 7)}
+    annotations[3]['image_id'] = 99
+    path.write_text(json.dumps(tree))
+    assert f'{path}: annotation 4: there is no image with id 99' in fails(path, tmp_path / 'out4')
+
+
+def write_camtrap(folder):
+    """Deployment d0 and d1: 8 animals, 3 visits each, two photos a visit; animal 7 is known by its events alone."""
+    media, observations = [], []
+    for animal in range(8):
+        for visit in range(3):
+            event = f'e{animal}.{visit}'
+            for number in range(2):
+                name = f'm{animal}{visit}{number}'
+                save(folder / 'media' / f'{name}.png', size=(40, 20))
+                moment = f'2023-05-{1 + animal:02d}T1{visit}:00:0{number}'
+                media.append({'mediaID': name, 'deploymentID': f'd{animal % 2}', 'timestamp': f'{moment}+02:00',
+                              'filePath': f'media/{name}.png', 'filePublic': 'true', 'fileMediatype': 'image/png'})
+                if animal < 7:
+                    observations.append({'observationID': f'o{name}', 'deploymentID': f'd{animal % 2}', 'mediaID': name,
+                                         'eventID': event, 'eventStart': '', 'eventEnd': '', 'observationLevel': 'media',
+                                         'observationType': 'animal', 'individualID': f'i{animal}', 'bboxX': 0.25, 'bboxY': 0.5,
+                                         'bboxWidth': 0.5, 'bboxHeight': 0.25})
+            if animal == 7:
+                day = f'2023-05-08T{8 + visit:02d}:00:0'  # the same clock in UTC
+                observations.append({'observationID': f'o{event}', 'deploymentID': 'd1', 'mediaID': '', 'eventID': event,
+                                     'eventStart': f'{day}0Z', 'eventEnd': f'{day}1Z', 'observationLevel': 'event',
+                                     'observationType': 'animal', 'individualID': 'i7'})
+    for name in ('i0', 'i1'):  # both on the photos of one event: who is on which?
+        observations.append(observations[-1] | {'eventStart': '2023-05-01T08:00:00Z', 'eventEnd': '2023-05-01T08:00:09Z',
+                                                'deploymentID': 'd0', 'individualID': name})
+    observations.append(observations[0] | {'observationID': 'human', 'observationType': 'human', 'individualID': ''})
+    observations.append(observations[0] | {'observationID': 'who', 'mediaID': 'm000', 'individualID': '', 'bboxX': ''})
+    observations[-1] |= dict.fromkeys(('bboxX', 'bboxY', 'bboxWidth', 'bboxHeight'), '')
+    write_csv(folder / 'media.csv', media)
+    write_csv(folder / 'observations.csv', observations, columns=list(observations[0]))
+    return media, observations
+
+
+def test_camtrap_dp(tmp_path):
+    write_camtrap(tmp_path)
+    facts = run(tmp_path, tmp_path / 'out', '--margin', 0)
+    assert facts['source']['kind'] == 'Camtrap DP' and facts['source']['individuals'] == 8 and facts['source']['photos'] == 48
+    assert facts['left_out'] == {"observationType 'human'": 1, 'unidentified': 1,
+                                 'event of several individuals: who is on which photo?': 2}
+    assert facts['protocol']['test'] == 'cross-encounter'
+    rows = {row['source']: row for row in photo_rows(tmp_path / 'out') if row['listed']}
+    assert len(rows) == 48
+    assert {row['encounter'] for row in rows.values() if row['identity'] == 'i7'} == {
+        rows[f'media/m7{visit}0.png']['encounter'] for visit in range(3)}
+    with Image.open(tmp_path / 'out' / 'photos' / rows['media/m000.png']['listed']) as photo:
+        assert photo.size == (20, 5)
+    with Image.open(tmp_path / 'out' / 'photos' / rows['media/m700.png']['listed']) as photo:
+        assert photo.size == (40, 20)  # an event tells no box
+
+
+def test_camtrap_dp_that_cannot_be_read(tmp_path):
+    media, observations = write_camtrap(tmp_path)
+    write_csv(tmp_path / 'media.csv', [row | {'mediaID': 'm'} for row in media])
+    assert "mediaID 'm' occurs twice" in fails(tmp_path, tmp_path / 'out')
+    write_csv(tmp_path / 'media.csv', [{'mediaID': 'm'}])
+    assert 'no column deploymentID and timestamp and filePath' in fails(tmp_path, tmp_path / 'out')
+    write_csv(tmp_path / 'media.csv', media)
+    write_csv(tmp_path / 'observations.csv', [observations[0] | {'bboxHeight': ''}])
+    assert 'some are empty' in fails(tmp_path, tmp_path / 'out')
+    write_csv(tmp_path / 'observations.csv', [observations[0] | {'mediaID': 'nobody'}])
+    assert "media.csv has no mediaID 'nobody'" in fails(tmp_path, tmp_path / 'out')
+    (tmp_path / 'media.csv').unlink()
+    assert 'media.csv missing' in fails(tmp_path / 'observations.csv', tmp_path / 'out')
+
+
+def test_wildbook_rows_are_encounters_of_several_photos(tmp_path):
+    rows = []
+    for individual in range(6):
+        for encounter in range(3):
+            names = [f'{individual}{encounter}{number}.png' for number in range(2)]
+            for name in names:
+                save(tmp_path / name)
+            rows.append({'Encounter.mediaAsset0': names[0], 'Encounter.mediaAsset1': names[1], 'Encounter.year': 2020,
+                         'Encounter.month': 3, 'Encounter.day': 1 + encounter, 'Encounter.locationID': 'bay',
+                         'MarkedIndividual.individualID': f'w{individual}', 'Encounter.individualID': f'w{individual}'})
+    facts = run(write_csv(tmp_path / 'bulk.csv', rows), tmp_path / 'out')
+    assert facts['source']['photos'] == 36 and facts['source']['individuals'] == 6
+    assert facts['splits']['query']['encounters'] == 6  # of two animals: rows, although the day and place are the others' too
+    assert photo_rows(tmp_path / 'out')[0]['date'] == '2020-03-01 00:00:00'
+    made = []
+    for number in range(2):  # that an encounter is a row makes the rows' order no matter
+        run(write_csv(tmp_path / 'bulk.csv', rows), tmp_path / f'closed{number}', '--protocol', 'closed')
+        made.append({path.name: path.read_bytes() for path in (tmp_path / f'closed{number}').glob('*.txt')})
+        random.Random(0).shuffle(rows)
+    assert made[0] == made[1]
+    rows[0]['Encounter.individualID'] = 'w9'
+    message = fails(write_csv(tmp_path / 'bulk.csv', rows), tmp_path / 'out2')
+    assert 'bulk.csv:2' in message and 'MarkedIndividual.individualID' in message and '--column identity=' in message
+
+
+def test_folders_of_splits_years_and_levels(tmp_path):
+    for split, start in (('train', 0), ('test', 5)):
+        write_folder(tmp_path / 'a' / split, 5)
+        for folder in sorted((tmp_path / 'a' / split).iterdir()):
+            folder.rename(folder.with_name(f'i{start + int(folder.name[1:])}'))
+    facts = run(tmp_path / 'a', tmp_path / 'out', '--protocol', 'given')
+    assert facts['source']['columns'] == {'identity': 'folder above the photo', 'split': 'folder'}
+    assert set(facts['labels']['test']) == {f'i{number}' for number in range(5, 10)}
+    assert facts['splits']['query']['photos'] == 20
+
+    for year in (2020, 2021):
+        for individual in range(6):
+            save(tmp_path / 'b' / f'i{individual}' / str(year) / 'x.png')
+    message = fails(tmp_path / 'b', tmp_path / 'out2')
+    assert 'years (2020, 2021)' in message and '--identity-level 1' in message
+    assert run(tmp_path / 'b', tmp_path / 'out2', '--identity-level', 1)['source']['individuals'] == 6
+
+    for individual in range(5):
+        for number in range(3):
+            save(tmp_path / 'c' / f'{individual:04d}_c1_{number}.png')
+    assert 'none in a folder of an individual' in fails(tmp_path / 'c', tmp_path / 'out3')
+    facts = run(tmp_path / 'c', tmp_path / 'out3', '--name-pattern', r'(?P<identity>\d+)_c(?P<camera>\d+)')
+    assert facts['source']['individuals'] == 5 and facts['splits']['train']['cameras'] == 1
+
+
+# ---------------------------------------------------------------- facts from names and files
+
+def test_name_pattern_reads_facts_and_contradicts_the_table(tmp_path):
+    rows = [{'identity': row['identity'], 'path': row['path'], 'orientation': row['side']} for row in table_rows(tmp_path)]
+    table = write_csv(tmp_path / 'm.csv', rows)
+    pattern = r'/(?P<encounter>\d+_\d+)_'
+    facts = run(table, tmp_path / 'out', '--name-pattern', pattern)
+    assert facts['source']['columns']['encounter'] == '--name-pattern'
+    assert facts['protocol']['test'] == 'cross-encounter' and facts['splits']['query']['encounters'] == 6
+    rows[3]['orientation'] = 'left'
+    for number, row in enumerate(rows):
+        new = row['path'].replace('.png', ('_left.png', '_right.png')[number % 2])
+        (tmp_path / row['path']).rename(tmp_path / new)
+        row['path'] = new
+    table = write_csv(tmp_path / 'm.csv', rows)
+    message = fails(table, tmp_path / 'out2', '--name-pattern', '(?P<side>left|right)')
+    assert 'm.csv:5' in message and '--column side=' in message
+    run(table, tmp_path / 'out2', '--name-pattern', '(?P<side>left|right)', '--column', 'side=')
+    assert 'no regular expression' in fails(table, tmp_path / 'out3', '--name-pattern', '(?P<side>')
+    assert 'needs named groups' in fails(table, tmp_path / 'out3', '--name-pattern', '(?P<weather>x)')
+    assert 'fits none of the' in fails(table, tmp_path / 'out3', '--name-pattern', '(?P<side>dorsal)')
+
+
+def test_exif_dates_make_encounters(tmp_path):
+    for individual in range(5):
+        for number in range(4):
+            exif = Image.Exif()
+            exif.get_ifd(0x8769)[0x9003] = f'2022:0{1 + number // 2}:03 10:00:0{number}'
+            save(tmp_path / 's' / f'i{individual}' / f'{number}.jpg', exif=exif)
+    assert run(tmp_path / 's', tmp_path / 'out')['protocol']['test'] == 'all'
+    facts = run(tmp_path / 's', tmp_path / 'out2', '--exif-dates')
+    assert facts['protocol']['test'] == 'cross-encounter' and facts['splits']['query']['encounters'] == 4
+    assert facts['source']['columns']['date'] == 'EXIF'
+
+
+def test_days_and_minutes_of_a_camera(tmp_path):
+    def keys(minutes=0.0, **more):
+        seen = (('a', 'x', '2020-01-01T10:00'), ('b', 'x', '2020-01-01T10:20'), ('a', 'y', '2020-01-01T10:00'),
+                ('a', 'x', '2020-01-01T11:30'), ('a', 'x', '2020-01-02T00:10'), ('c', '', '2020-01-01T10:00'),
+                ('d', '', '2020-01-01T10:00'))
+        sightings = [Sighting(f'{number}', '', name, camera=camera, date=datetime.fromisoformat(date))
+                     for number, (name, camera, date) in enumerate(seen)]
+        photos = make_photos(sightings, [sighting.path for sighting in sightings], minutes=minutes, **more)
+        groups = defaultdict(list)
+        for photo in photos:
+            groups[photo.encounter].append(int(photo.path))
+        return sorted(groups.values())
+    assert keys() == [[0, 1, 3], [2], [4], [5], [6]]
+    assert keys(30) == [[0, 1], [2], [3], [4], [5], [6]]
+    assert keys(24 * 60) == [[0, 1, 3, 4], [2], [5], [6]]
+    assert keys(encounters='own') == [[0, 3], [1], [2], [4], [5], [6]]
+
+
+def test_two_animals_on_one_photo_are_of_one_encounter():
+    sightings = [Sighting('p', '', 'a', date=datetime(2020, 1, 1)), Sighting('p', '', 'b', date=datetime(2020, 1, 1)),
+                 Sighting('q', '', 'b', date=datetime(2020, 1, 1)), Sighting('r', '', 'c')]
+    photos = make_photos(sightings, 'abcd')
+    assert len({photo.encounter for photo in photos[:3]}) == 1 and photos[3].encounter is None
+
+
+@pytest.mark.parametrize(('text', 'date'), [
+    ('2023-05-01T12:30:05Z', datetime(2023, 5, 1, 12, 30, 5)), ('2023:05:01 12:30:05', datetime(2023, 5, 1, 12, 30, 5)),
+    ('2023/5/1', datetime(2023, 5, 1)), ('2023-05-01 1:05 PM', datetime(2023, 5, 1, 13, 5)),
+    ('2023-05-01T12:30:05.250+02:00', datetime(2023, 5, 1, 12, 30, 5, 250000)),
+    ('2023-05-01T12:30:05+0200', datetime(2023, 5, 1, 12, 30, 5)),
+    ('2023-13-01', None), ('2023', None), ('soon', None), ('2023-05-01 25:00', None)])
+def test_dates(text, date):
+    assert read_dates([text])[0] == [date]
+    assert (parse_date(text) is None) == (date is None)
+
+
+def test_days_and_months_are_told_apart_by_the_column():
+    assert read_dates(['1/5/2023', '31/5/2023 10:00']) == ([datetime(2023, 5, 1), datetime(2023, 5, 31, 10)], [])
+    assert read_dates(['1/5/2023', '5/31/2023'])[0] == [datetime(2023, 1, 5), datetime(2023, 5, 31)]
+    assert read_dates(['1.5.2023', ''])[0] == [datetime(2023, 5, 1), None]
+    with pytest.raises(InputError, match='--date-format'):
+        read_dates(['1/5/2023', '2/5/2023'])
+    assert read_dates(['1/5/2023', 'x'], '%d/%m/%Y') == ([datetime(2023, 5, 1), None], ['x'])
+
+
+def test_cells():
+    words = ('left', 'R', 'right_side', 'frontleft', 'front', '', 'left/right')
+    assert [read_side(text) for text in words] == [0, 1, 1, 0, None, None, None]
+    assert read_box('[1, 2, 3, 4]', False, 'x') == read_box('1 2 4 6', True, 'x') == (1, 2, 3, 4)
+    assert read_box('', False, 'x') is read_box('nan', False, 'x') is None
+    for text in ('[1, 2, 3]', '[1, 2, 3, inf]', "__import__('os')", '1,2,3,x'):
+        with pytest.raises(InputError, match='m.csv:3'):
+            read_box(text, False, 'm.csv:3')
+
+
+# ---------------------------------------------------------------- splits
+
+@st.composite
+def photo_sets(draw):
+    """Photos of 6 to 12 animals, each in some encounters; few encounters are shared."""
+    sightings = []
+    for animal in range(draw(st.integers(6, 12))):
+        for number in range(draw(st.integers(1, 7))):
+            encounter = draw(st.sampled_from(['', f'{animal}', f'{animal}b', f'{animal // 2} shared', f'{animal}c']))
+            sightings.append(Sighting(f'{animal}/{number}', f'row {animal} {number}', f'{animal}', side=draw(st.integers(0, 1)),
+                                      encounter=encounter))
+    return make_photos(sightings, [sighting.path for sighting in sightings], draw(st.sampled_from(['together', 'separate'])),
+                       draw(st.sampled_from(['shared', 'own'])))
+
+
+@settings(max_examples=60, deadline=None)
+@given(photo_sets(), st.integers(0, 9), st.sampled_from([0.2, 0.5]))
+def test_no_split_cuts_an_encounter_or_loses_a_photo(photos, seed, share):
+    for make in (split_disjoint, split_closed):
+        try:
+            split = make(photos, share, random.Random(seed))
+        except InputError:
+            continue
+        before = len(split.train)
+        add_validation(split, 0.2, random.Random(seed))
+        tested = set(split.query)
+        assert before == len(split.train) + len(split.val)
+        assert len(tested) + before + len(split.left_out) == len(photos)
+        units = [{photo.unit for photo in part} for part in (split.train, split.val, tested)]
+        assert not units[0] & units[1] and not units[0] & units[2] and not units[1] & units[2]
+        train = {photo.identity for photo in split.train}
+        assert {photo.identity for photo in split.val} <= train
+        for identity in {photo.identity for photo in split.val}:
+            assert len({photo.unit for photo in split.train if photo.identity == identity}) >= 2
+        if make is split_disjoint:
+            assert split.query is split.gallery
+            assert not {photo.animal for photo in tested} & {photo.animal for photo in split.train}
+        else:
+            assert {photo.identity for photo in tested} <= train
+            assert set(split.gallery) == set(split.train) | set(split.val)
+
+
+def test_disjoint_when_encounters_tie_everybody(tmp_path):
+    rows = table_rows(tmp_path)
+    for row in rows:
+        row['encounter'] = row['encounter'][-1]
+    table = write_csv(tmp_path / 'm.csv', rows)
+    message = fails(table, tmp_path / 'out')
+    assert 'tie 8 of 8 individuals together' in message and '--encounters own' in message
+    assert not (tmp_path / 'out').exists()
+    facts = run(table, tmp_path / 'out', '--encounters', 'own')
+    assert facts['splits']['query']['encounters'] == 6
+
+
+def test_tied():
+    assert tied([(1, 'a'), (2, 'a'), (3, 'b'), (4, 'c'), (2, 'c'), (None, 'b')]) == [{1, 2, 4}, {3}]
+
+
+def test_single_photos_go_to_the_test_alone(tmp_path):
+    source = write_folder(tmp_path / 's')
+    for number in range(3):
+        save(source / f'single{number}' / 'x.png')
+    facts = run(source, tmp_path / 'out')
+    assert {f'single{number}' for number in range(3)} < set(facts['labels']['test'])
+    assert not any(name.startswith('single') for name in facts['labels']['train'])
+    assert any(note.startswith('3 of 11 queries have no right answer') for note in facts['notes'])
+    facts = run(source, tmp_path / 'out2', '--min-photos', 2)
+    assert facts['left_out'] == {'individual with fewer than 2 photos': 3}
+
+
+def test_single_photos_tied_to_training_are_left_out():
+    sightings = [Sighting(f'{animal}/{number}', '', f'{animal}') for animal in range(6) for number in range(4)]
+    sightings += [Sighting(f'{animal}/with', '', f'{animal} mate', encounter=f'{animal}') for animal in range(6)]
+    sightings += [Sighting(f'{animal}/here', '', f'{animal}', encounter=f'{animal}') for animal in range(6)]
+    split = split_disjoint(make_photos(sightings, [sighting.path for sighting in sightings]), 0.4, random.Random(0))
+    assert len({photo.animal for photo in split.train}) == 4 and len({photo.animal for photo in split.query}) == 4
+    assert sorted(photo.animal for photo, _ in split.left_out) == sorted({f'{photo.animal} mate' for photo in split.train})
+
+
+def test_closed_tests_other_encounters_of_the_same_animals(tmp_path):
+    rows = table_rows(tmp_path, encounters=4)
+    rows = [row for row in rows if row['identity'] != 'ind 0' or row['encounter'] == '0.1']
+    facts = run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out', '--protocol', 'closed')
+    made = lists(tmp_path / 'out')
+    assert {record.path for record in made['gallery']} == {record.path for record in made['train'] + made['val']}
+    assert {record.encounter for record in made['query']}.isdisjoint(record.encounter for record in made['gallery'])
+    assert facts['labels']['train'] == facts['labels']['test'] == [f'ind {number}' for number in range(8)]
+    assert len({record.pid for record in made['query']}) == 7
+    assert any('1 of 8 individuals are in training only' in note for note in facts['notes'])
+    single = write_csv(tmp_path / 'one.csv', [row for row in rows if row['encounter'].endswith('.1')])
+    assert 'none of 8 individuals has two encounters' in fails(single, tmp_path / 'out2', '--protocol', 'closed')
+
+
+def test_split_by_date(tmp_path):
+    rows = []
+    for row in table_rows(tmp_path, encounters=4):
+        individual, encounter = row['encounter'].split('.')
+        if individual != '7' or encounter == '3':
+            rows.append(row | {'date': f'202{encounter}-06-01'})
+    rows[-1]['date'] = ''  # its encounter began in 2023
+    rows[-3]['date'] = '2022-12-31'  # and the other photo of its encounter is of 2023
+    rows[0] |= {'date': '', 'encounter': ''}
+    table = write_csv(tmp_path / 'm.csv', rows)
+    facts = run(table, tmp_path / 'out', '--split-date', '2023-01-01', '--val-share', 0)
+    made = lists(tmp_path / 'out')
+    assert facts['protocol']['split'] == 'date' and 'val' not in made
+    assert {record.path for record in made['query']} == {f'photos/{animal}_3_{number}.png' for animal in range(6)
+                                                         for number in (0, 1)}
+    assert made['gallery'] == made['train'] and len(made['train']) == 7 * 6 - 1 + 2
+    assert facts['left_out'] == {'individual first seen from 2023-01-01 on': 2, 'without date': 1}
+    message = fails(table, tmp_path / 'out2', '--split-date', '2030-01-01')
+    assert 'begin at 2020-06-01 and end at 2023-06-01' in message
+    assert 'is no day' in fails(table, tmp_path / 'out2', '--split-date', '1.1.2023')
+    assert 'contradict' in fails(table, tmp_path / 'out2', '--split-date', '2023-01-01', '--protocol', 'closed')
+    assert 'needs the day' in fails(table, tmp_path / 'out2', '--protocol', 'date')
+    plain = write_csv(tmp_path / 'n.csv', [{'path': row['path'], 'identity': row['identity']} for row in rows])
+    assert 'no photo has a date' in fails(plain, tmp_path / 'out2', '--split-date', '2023-01-01')
+
+
+def test_given_splits(tmp_path):
+    rows = table_rows(tmp_path, encounters=4)
+    for row in rows:
+        row['split'] = ('train', 'train', 'val', 'test')[int(row['encounter'][-1])]
+    facts = run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'closed', '--protocol', 'given')
+    made = lists(tmp_path / 'closed')
+    assert facts['labels']['train'] == facts['labels']['test']
+    assert {name: {record.path.split('_')[1] for record in split} for name, split in made.items()} == {
+        'train': {'0', '1'}, 'val': {'2'}, 'query': {'3'}, 'gallery': {'0', '1', '2'}}
+
+    for row in rows:
+        row['split'] = ('query' if row['encounter'].endswith('0') else 'gallery') if row['identity'] > 'ind 5' else 'Training'
+    run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'apart', '--protocol', 'given')
+    made = lists(tmp_path / 'apart')
+    assert len(made['query']) == 4 and len(made['gallery']) == 12 and len(made['train']) + len(made['val']) == 48
+
+    rows[0]['split'] = 'gallery'  # one animal of the train list: the labels are that list's, and others are numbered on
+    facts = run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'mixed', '--protocol', 'given')
+    assert facts['labels']['test'] == [f'ind {number}' for number in range(8)]
+    assert {record.pid for record in lists(tmp_path / 'mixed')['gallery']} == {0, 6, 7}
+
+    rows[0]['split'] = 'holdout'
+    table = write_csv(tmp_path / 'm.csv', rows)
+    assert "m.csv:2: the split 'holdout' is none of train" in fails(table, tmp_path / 'bad', '--protocol', 'given')
+    run(table, tmp_path / 'other', '--protocol', 'disjoint')  # is not looked at
+    write_csv(tmp_path / 'm.csv', [row | {'split': 'train'} for row in rows])
+    assert 'the source has train 64' in fails(tmp_path / 'm.csv', tmp_path / 'bad', '--protocol', 'given')
+
+
+def test_sides_apart(tmp_path):
+    rows = table_rows(tmp_path)
+    rows[0]['side'] = ''
+    table = write_csv(tmp_path / 'm.csv', rows)
+    facts = run(table, tmp_path / 'out', '--sides', 'separate')
+    names = facts['labels']['train'] + facts['labels']['test']
+    assert len(names) == 16 and {name.rpartition(' ')[2] for name in names} == {'left', 'right'}
+    animals = [{name.rpartition(' ')[0] for name in facts['labels'][split]} for split in ('train', 'test')]
+    assert not animals[0] & animals[1]
+    assert facts['left_out'] == {'side unknown (--sides separate)': 1}
+    for split in lists(tmp_path / 'out').values():
+        sides = defaultdict(set)
+        for record in split:
+            sides[record.pid].add(record.side)
+        assert all(len(found) == 1 for found in sides.values())
+    assert run(table, tmp_path / 'out2')['splits']['train']['side_unknown'] in (0, 1)
+
+
+def test_hold_out_leaves_every_identity_what_it_keeps():
+    sightings = [Sighting(f'{animal}/{number}', '', f'{animal}') for animal in range(5) for number in range(animal + 1)]
+    photos = make_photos(sightings, [sighting.path for sighting in sightings])
+    held = hold_out(photos, 0.5, keep=2, rng=random.Random(0))
+    left = {animal: sum(photo.animal == animal for photo in photos if photo not in held) for animal in '01234'}
+    assert left == {'0': 1, '1': 2, '2': 2, '3': 2, '4': 3}
+    assert len(hold_out(photos, 0.5, keep=2, rng=random.Random(0), limit=3)) == 3
+
+
+@pytest.mark.parametrize('protocol', ['disjoint', 'closed'])
+def test_the_same_lists_whatever_the_order_and_others_for_another_seed(tmp_path, protocol):
+    rows = table_rows(tmp_path, encounters=4)
+    made = []
+    for number in range(3):
+        random.Random(number).shuffle(rows)
+        run(write_csv(tmp_path / 'm.csv', rows), tmp_path / f'out{number}', '--protocol', protocol)
+        made.append([(tmp_path / f'out{number}' / f'{name}.txt').read_bytes() for name in ('train', 'val', 'query', 'gallery')])
+    assert made[0] == made[1] == made[2]
+    run(tmp_path / 'm.csv', tmp_path / 'seed', '--protocol', protocol, '--seed', 5)
+    assert (tmp_path / 'seed' / 'query.txt').read_bytes() != made[0][2]
+
+
+def test_cameras_are_numbered_and_unknown_ones_are_zero(tmp_path):
+    rows = [row | {'camera': f'c{number % 2}'} for number, row in enumerate(table_rows(tmp_path))]
+    run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+    assert {record.camid for record in lists(tmp_path / 'out')['train']} == {0, 1}
+    rows[0]['camera'] = ''
+    run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out2')
+    made = lists(tmp_path / 'out2')
+    cameras = {record.path: record.camid for split in made.values() for record in split}
+    assert cameras.pop(rows[0]['path']) == 0 and set(cameras.values()) == {1, 2}
+    lines = [line.split() for path in (tmp_path / 'out2').glob('*.txt') for line in path.read_text().splitlines()]
+    assert {line[3] for line in lines if line[0] == rows[0]['path']} == {'-'}
+
+
+def test_validation_of_animals_does_not_look_at_cameras(tmp_path):
+    rows = [row | {'camera': row['identity']} for row in table_rows(tmp_path, encounters=4)]
+    run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+    loaders = make_dataloader(load_cfg(tmp_path / 'out' / 'cnn_clipreid.yml', ['DATALOADER.NUM_WORKERS', '0']))
+    assert loaders.validation.protocol.ignore == '' and loaders.camera_num > 1
+
+
+def test_what_is_unknown_to_the_end_of_a_line_is_not_written(tmp_path):
+    rows = [{'identity': row['identity'], 'path': row['path']} for row in table_rows(tmp_path)]
+    run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+    assert all(len(line.split()) == 2 for line in (tmp_path / 'out/train.txt').read_text().splitlines())
+
+
+def test_a_test_without_any_right_answer_says_what_would_work(tmp_path):
+    rows = table_rows(tmp_path, encounters=1, photos=4)
+    table = write_csv(tmp_path / 'm.csv', rows)
+    message = fails(table, tmp_path / 'out', '--test-protocol', 'cross-encounter')
+    assert "none of 8 queries has a right answer in the gallery under 'cross-encounter'" in message
+    assert '--test-protocol gives: all 8, cross-side 8' in message
+    facts = run(table, tmp_path / 'out')
+    assert facts['protocol']['test'] == 'all' and any('in another encounter, so photos' in note for note in facts['notes'])
+    assert facts['protocol']['queries_with_positive'] == {'all': 8, 'cross-encounter': 0, 'cross-camera': 0, 'cross-side': 8}
+
+
+def test_too_few_individuals(tmp_path):
+    assert '3 of 3 individuals have two photos or more' in fails(write_folder(tmp_path / 's', 3), tmp_path / 'out')
+    facts = run(tmp_path / 's', tmp_path / 'out', '--protocol', 'closed')
+    assert facts['splits']['train']['individuals'] == 3
+    cfg = load_cfg(tmp_path / 'out' / 'vit_clipreid.yml')
+    assert cfg.SOLVER.STAGE2.IMS_PER_BATCH == 12
+    assert cfg.TEST.RERANK_K1 == 11 and cfg.TEST.RERANK_K2 == 6
+    assert '1 individuals would be left' in fails(write_folder(tmp_path / 'one', 1), tmp_path / 'out2', '--protocol', 'closed')
+
+
+# ---------------------------------------------------------------- prepared photos
+
+def test_boxes_are_cut_out_with_a_margin_and_originals_stay(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+    rows, before = [], {}
+    for individual in range(6):
+        for number in range(3):
+            path = tmp_path / f'{individual}_{number}.png'
+            Image.fromarray(picture).save(path)
+            before[path] = path.read_bytes(), path.stat().st_mtime_ns
+            rows.append({'path': path.name, 'identity': individual, 'bbox': f'[10, 20, {20 + individual}, 10]'})
+    rows[0]['bbox'] = '[-5, -5, 10, 10]'
+    rows[1]['bbox'] = ''
+    rows += [rows[4] | {'identity': 5, 'bbox': '[40.2, 30, 15.5, 12]'}]  # a second animal on the photo
+    facts = run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out', '--margin', 0.1)
+    assert facts['source']['columns']['bbox'] == 'bbox'
+    listed = {(row['source'], row['identity']): row['listed'] for row in photo_rows(tmp_path / 'out')}
+
+    def pixels(source, identity):
+        return np.asarray(Image.open(tmp_path / 'out' / 'photos' / listed[source, identity]))
+    assert (pixels('2_0.png', '2') == picture[19:31, 7:35]).all()  # 22 wide: 2.2 aside, pixels that are touched count
+    assert (pixels('0_0.png', '0') == picture[0:6, 0:6]).all()
+    assert (pixels('0_1.png', '0') == picture).all()
+    assert (pixels('1_1.png', '5') == picture[28:44, 38:58]).all()
+    assert listed['1_1.png', '1'] != listed['1_1.png', '5']
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
+    rerun = {path: path.stat().st_ino for path in (tmp_path / 'out' / 'photos').iterdir()}
+    run(tmp_path / 'm.csv', tmp_path / 'out', '--margin', 0.1, '--force')
+    assert {path: path.stat().st_ino for path in (tmp_path / 'out' / 'photos').iterdir() if path in rerun and path.suffix} == {
+        path: inode for path, inode in rerun.items() if path.suffix}  # nothing is made twice
+
+
+def test_columns_of_corners_and_shares(tmp_path):
+    rows = []
+    for number in range(12):
+        save(tmp_path / f'{number}.png', size=(40, 20))
+        rows.append({'file': f'{number}.png', 'name': f'n{number // 3}', 'xmin': 0.25, 'ymin': 0.5, 'xmax': 0.75, 'ymax': 1})
+    run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out', '--margin', 0)
+    made = sorted((tmp_path / 'out' / 'photos').glob('*.png'))
+    assert len(made) == 12 and all(path.name.endswith('__10_10_20_10.png') for path in made)
+
+
+def test_impossible_boxes(tmp_path):
+    rows = []
+    for number in range(12):
+        save(tmp_path / f'{number}.png')
+        rows.append({'path': f'{number}.png', 'identity': f'n{number // 3}', 'bbox': '[0, 0, 20, 10]'})
+    for box, reason in (('[24, 0, 5, 5]', 'outside the photo of 24 x 16'), ('[5, 5, 0, 4]', 'has no area'),
+                        ('[-9, 2, 9, 3]', 'outside')):
+        rows[4]['bbox'] = box
+        message = fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+        assert 'm.csv:6' in message and reason in message and '--skip-bad' in message
+        assert not (tmp_path / 'out').exists()
+    assert run(tmp_path / 'm.csv', tmp_path / 'out', '--skip-bad')['left_out'] == {'impossible box': 1}
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_orientation_is_applied_once_and_boxes_follow(tmp_path, orientation):
+    """Against Pillow's own exif_transpose, on a picture whose corners differ."""
+    picture = np.zeros((20, 32, 3), np.uint8)
+    picture[:8, :12] = RED
+    picture[12:, 20:] = BLUE
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    Image.fromarray(picture).save(tmp_path / 'a.png', exif=exif)
+    with Image.open(tmp_path / 'a.png') as image:
+        upright = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+    header = list_photos.read_header(tmp_path / 'a.png')
+    assert header.orientation == orientation and header.upright_size == upright.shape[1::-1]
+
+    change = find_change(None, header)
+    assert (change is None) == (orientation == 1)
+    cut = find_change((2, 3, 10, 6), header)
+    list_photos.prepare(tmp_path / 'a.png', tmp_path / 'out' / 'cut.png', cut)
+    with Image.open(tmp_path / 'out' / 'cut.png') as image:
+        assert (np.asarray(image) == upright[3:9, 2:12]).all() and image.getexif().get(0x112, 1) == 1
+    stored = find_change((2, 3, 10, 6), header, frame='stored')
+    list_photos.prepare(tmp_path / 'a.png', tmp_path / 'out' / 'stored.png', stored)
+    Image.fromarray(picture[3:9, 2:12]).save(tmp_path / 'b.png', exif=exif)
+    with Image.open(tmp_path / 'out' / 'stored.png') as image, Image.open(tmp_path / 'b.png') as part:
+        assert (np.asarray(image) == np.asarray(ImageOps.exif_transpose(part))).all()
+    by_size = find_change((2, 3, 10, 6), header, listed_size=(32, 20))
+    assert by_size == (stored if orientation > 4 else cut)
+
+
+def test_turned_photos_are_prepared_and_others_are_linked(tmp_path):
+    source = write_folder(tmp_path / 's')
+    exif = Image.Exif()
+    exif[0x112] = 6
+    save(source / 'a00' / 'turned.jpg', size=(40, 20), exif=exif)
+    facts = run(source, tmp_path / 'out', '--val-share', 0)
+    photos = tmp_path / 'out' / 'photos'
+    with Image.open(photos / 'a00' / 'turned.jpg') as image:
+        assert image.size == (20, 40) and not image.getexif().get(0x112)
+    assert os.path.samefile(photos / 'a01' / '0.png', source / 'a01' / '0.png')
+    assert facts['source']['photos_folder'].endswith('out/photos')
+    cfg = load_cfg(tmp_path / 'out' / 'cnn_clipreid.yml')
+    assert os.path.samefile(cfg.DATASETS.TEST_ROOT_DIR, photos)
+    with Image.open(source / 'a00' / 'turned.jpg') as image:
+        assert image.size == (40, 20) and image.getexif()[0x112] == 6
+    message = fails(source, source / 'lists')
+    assert 'would be read as photos the next time' in message and not (source / 'lists').exists()
+    save(tmp_path / 'taken' / 'mine.png')
+    assert 'not empty and was not made by make_lists' in fails(source, tmp_path / 'out3', '--photos-out', tmp_path / 'taken')
+    plain = write_folder(tmp_path / 'plain')
+    assert run(plain, tmp_path / 'out4')['source']['photos_folder'] == str(plain.resolve())
+
+
+def test_preparing_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+    source = write_folder(tmp_path / 's', 5)
+    made = []
+
+    def prepare(photo, target, change):
+        if len(made) == 7:
+            raise InputError('the disk is full')
+        made.append(target)
+        list_photos.prepare(photo, target, change)
+    monkeypatch.setattr(make_lists, 'list_photos', SimpleNamespace(**vars(list_photos) | {'prepare': prepare}))
+    assert fails(source, tmp_path / 'out', '--prepare') == 'the disk is full'
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['photos']
+    times = {path: path.stat().st_ctime_ns for path in made}
+    monkeypatch.undo()
+    run(source, tmp_path / 'out', '--prepare')
+    assert {path: path.stat().st_ctime_ns for path in made} == times
+    assert len(list((tmp_path / 'out' / 'photos').glob('*/*.png'))) == 20
+
+
+def test_other_formats_keep_their_pixels(tmp_path):
+    picture = np.random.default_rng(1).integers(0, 255, (20, 30, 3), dtype=np.uint8)
+    for kind in ('png', 'bmp', 'tiff', 'webp', 'gif'):
+        image = Image.fromarray(picture)
+        image.save(tmp_path / f'a.{kind}', **({'lossless': True} if kind == 'webp' else {}))
+        with Image.open(tmp_path / f'a.{kind}') as image:
+            expected = np.asarray(image.convert('RGB'))[2:10, 3:9]
+        change = find_change((3, 2, 6, 8), list_photos.read_header(tmp_path / f'a.{kind}'))
+        name = prepared_name(f'a.{kind}', change)
+        assert name == f'a__3_2_6_8.{kind}' + ('.png' if kind == 'gif' else '')
+        list_photos.prepare(tmp_path / f'a.{kind}', tmp_path / 'out' / name, change)
+        with Image.open(tmp_path / 'out' / name) as image:
+            assert (np.asarray(image) == expected).all() and image.format == {'gif': 'PNG'}.get(kind, kind.upper())
+
+
+def test_names_that_a_list_cannot_hold(tmp_path):
+    assert [listable(name) for name in ('a/b c.jpg', ' a.jpg', 'a\\b.jpg', 'a b', 'a.jpg', 'x' * 950 + '.jpg')] == [
+        True, False, False, False, True, False]
+    source = write_folder(tmp_path / 's', 5)
+    save(source / 'a00' / 'odd\\name.png')
+    run(source, tmp_path / 'out')
+    rows = {row['source']: row['listed'] for row in photo_rows(tmp_path / 'out')}
+    assert rows['a00/odd\\name.png'] == 'a00/odd_name.png' and (tmp_path / 'out' / 'photos' / 'a00' / 'odd_name.png').is_file()
+
+
+@given(st.tuples(st.floats(-50, 150), st.floats(-50, 150), st.floats(0.5, 200), st.floats(0.5, 200)), st.floats(0, 1))
+def test_cuts_lie_within_the_photo_and_hold_the_box(box, margin):
+    try:
+        change = find_change(box, Header((100, 80), 1, 'PNG', None), margin)
+    except ValueError:
+        return
+    left, top, right, bottom = change.box if change else (0, 0, 100, 80)
+    assert 0 <= left < right <= 100 and 0 <= top < bottom <= 80
+    x, y, width, height = box
+    assert left <= max(0, x) + 1e-5 and right >= min(100, x + width) - 1e-5
+    assert top <= max(0, y) + 1e-5 and bottom >= min(80, y + height) - 1e-5
+
+
+# ---------------------------------------------------------------- bad input
+
+def test_photos_that_are_missing_broken_or_elsewhere(tmp_path):
+    rows = table_rows(tmp_path)
+    rows[2]['path'] = 'photos/none.png'
+    message = fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+    assert f"1 of 48 photos are missing in '{tmp_path}'" in message and 'm.csv:4: photos/none.png' in message
+    assert run(tmp_path / 'm.csv', tmp_path / 'skip', '--skip-bad')['left_out'] == {'missing photo': 1}
+
+    (tmp_path / 'photos' / 'broken.png').write_bytes(b'\x89PNG\r\n\x1a\n and no more')
+    rows[2]['path'] = 'photos/broken.png'
+    message = fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+    assert 'm.csv:4' in message and 'not a readable photo' in message
+    whole = (tmp_path / rows[3]['path']).read_bytes()
+    (tmp_path / rows[3]['path']).write_bytes(whole[:-30])  # the head is fine
+    assert run(tmp_path / 'm.csv', tmp_path / 'skip2', '--skip-bad')['left_out'] == {'broken photo': 2}
+
+    inner = tmp_path / 'inner'
+    inner.mkdir()
+    rows = [row | {'path': f"../{row['path']}"} for row in rows]
+    message = fails(write_csv(inner / 'm.csv', rows), tmp_path / 'out', '--photos', inner)
+    assert 'leads out of the photos' in message and '--photos' in message
+    rows = [row | {'path': str(tmp_path / row['path'].removeprefix('../'))} for row in table_rows(tmp_path)]
+    run(write_csv(inner / 'm.csv', rows), tmp_path / 'absolute', '--photos', tmp_path)
+    assert lists(tmp_path / 'absolute')['train'][0].path.startswith('photos/')
+    (tmp_path / 'secret.png').symlink_to(__file__)
+    rows[0]['path'] = 'secret.png'
+    assert 'is a link out of' in fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_rows_that_contradict(tmp_path):
+    rows = table_rows(tmp_path)
+    both = [*rows, rows[0]]
+    assert run(write_csv(tmp_path / 'm.csv', both), tmp_path / 'same')['left_out'] == {'row that repeats another': 1}
+    both[-1] = rows[0] | {'identity': 'another'}
+    message = fails(write_csv(tmp_path / 'm.csv', both), tmp_path / 'out')
+    assert 'm.csv:2' in message and 'm.csv:50' in message and 'under two individuals' in message
+    facts = run(tmp_path / 'm.csv', tmp_path / 'skip', '--skip-bad')
+    assert list(facts['left_out'].values()) == [2]
+    both[-1] = rows[0] | {'side': 'right'}
+    assert 'two rows that contradict' in fails(write_csv(tmp_path / 'm.csv', both), tmp_path / 'out')
+    boxed = [row | {'bbox': '[1, 1, 9, 9]'} for row in both]
+    boxed[-1] |= {'identity': 'another'}
+    assert 'the same box' in fails(write_csv(tmp_path / 'm.csv', boxed), tmp_path / 'out')
+    boxed[-1] |= {'identity': boxed[0]['identity'], 'bbox': '[2, 2, 9, 9]'}
+    assert 'is on' in fails(write_csv(tmp_path / 'm.csv', boxed), tmp_path / 'out')
+
+
+@pytest.mark.parametrize(('name', 'content', 'said'), [
+    ('m.csv', b'path,identity\na.png,"x\n', 'not a readable CSV'),
+    ('m.csv', b'path,identity\na.png,x,y\n', 'm.csv:2: 3 cells'),
+    ('m.csv', b'path,identity\n\xe9.png,x\n', 'm.csv:2: not UTF-8'),
+    ('m.csv', b'', 'no rows'),
+    ('m.csv', b'path,identity\n', 'no rows'),
+    ('m.csv', b'path,path,identity\na,b,c\n', "the column 'path' is there twice"),
+    ('m.csv', b'who,path\nx,a.png\n', 'no column says who'),
+    ('m.csv', b'identity,what\nx,a.png\n', 'no column says where'),
+    ('m.csv', b'path,identity\n,x\n', 'm.csv:2: the path of the photo is empty'),
+    ('m.csv', b'path,identity\na\x00.png,x\n', 'm.csv:2'),
+    ('m.json', b'{"images": [', 'not readable JSON'),
+    ('m.json', b'[' * 100_000, 'not readable JSON'),
+    ('m.json', b'[]', 'not COCO-style'),
+    ('m.json', b'{"images": [1], "annotations": []}', 'images 1: an object'),
+    ('m.json', b'{"images": [{"id": 1}, {"id": 1}], "annotations": []}', 'id 1 occurs twice'),
+    ('m.json', b'{"images": [], "annotations": [3]}', 'annotation 1: an object'),
+    ('m.json', b'{"images": [], "annotations": []}', 'no annotations'),
+    ('m.xlsx', b'PK', 'save a spreadsheet as CSV UTF-8')])
+def test_files_that_cannot_be_read(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    assert said in fails(tmp_path / name, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_sources_and_options_that_cannot_be(tmp_path):
+    source = write_folder(tmp_path / 's')
+    for options, said in (
+            (['--test-share', 1], '--test-share'), (['--val-share', 0.9], '--val-share'), (['--margin', 'nan'], '--margin'),
+            (['--identity-level', 0], '--identity-level'), (['--column', 'who=x'], "--column 'who=x'"),
+            (['--column', 'identity=x'], 'are for a table'), (['--name', '../x'], '--name'),
+            (['--min-photos', 9], 'no photo is left')):
+        assert said in fails(source, tmp_path / 'out', *options)
+    assert 'no such file or folder' in fails(tmp_path / 'nothing', tmp_path / 'out')
+    (tmp_path / 'empty').mkdir()
+    assert 'there are no photos' in fails(tmp_path / 'empty', tmp_path / 'out')
+    assert 'is a file' in fails(source, source / 'a00' / '0.png')
+    table = write_csv(tmp_path / 'm.csv', table_rows(tmp_path))
+    assert 'has no such column' in fails(table, tmp_path / 'out', '--column', 'identity=Name')
+    assert 'has no column for it' in fails(table, tmp_path / 'out', '--species', 'cat')
+    assert 'no such folder' in fails(table, tmp_path / 'out', '--photos', tmp_path / 'nowhere')
+    assert not (tmp_path / 'out').exists()
+
+
+# ---------------------------------------------------------------- what is written
+
+def test_an_earlier_run_is_replaced_only_by_force(tmp_path):
+    source = write_folder(tmp_path / 's')
+    run(source, tmp_path / 'out')
+    before = {path.name: path.read_bytes() for path in (tmp_path / 'out').iterdir()}
+    assert 'already holds train.txt' in fails(source, tmp_path / 'out')
+    assert {path.name: path.read_bytes() for path in (tmp_path / 'out').iterdir()} == before
+    run(source, tmp_path / 'out', '--force', '--val-share', 0)
+    assert not (tmp_path / 'out' / 'val.txt').exists()
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == set(before) - {'val.txt'}
+
+
+class Page(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.links, self.text = [], [], ''
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.links += [value for name, value in attributes if name in ('src', 'href')]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_report(tmp_path):
+    rows = table_rows(tmp_path)
+    for row in rows:
+        row['identity'] = f"<script>alert('{row['identity']}')</script>"
+    rows[-1]['identity'] = rows[-1]['identity'].upper()  # a note tells of it
+    facts = run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+    assert json.loads((tmp_path / 'out' / 'report.json').read_text()) == json.loads(json.dumps(facts))
+    page = Page()
+    page.feed((tmp_path / 'out' / 'report.html').read_text())
+    assert 'script' not in page.tags and page.tags.count('svg') == len(facts['splits'])
+    assert page.links and all(link.startswith('data:image/jpeg;base64,') for link in page.links)
+    for text in (PROTOCOLS['cross-encounter'].text, *facts['commands'], *facts['notes'], rows[0]['identity']):
+        assert text in page.text
+    assert any('<SCRIPT>' in note for note in facts['notes'])
+    listed = {(row['source'], name): row for row in photo_rows(tmp_path / 'out') for name in row['split'].split()}
+    for name, records in lists(tmp_path / 'out').items():
+        for record in records:
+            row = listed[record.path, name]
+            assert facts['labels']['train' if name in ('train', 'val') else 'test'][record.pid] == row['identity']
+            assert row['side'] == ('left', 'right')[record.side] and int(row['encounter']) == record.encounter
+    assert len(listed) == sum(map(len, lists(tmp_path / 'out').values()))
+
+
+@pytest.mark.parametrize('options', [(), ('--protocol', 'closed', '--sides', 'separate')])
+def test_the_ymls_are_ready_to_train_and_test(tmp_path, monkeypatch, options):
+    monkeypatch.chdir(ROOT)
+    run(write_csv(tmp_path / 'm.csv', table_rows(tmp_path, encounters=4)), tmp_path / 'tiger', *options)
+    for kind in ('cnn', 'vit'):
+        cfg = load_cfg(tmp_path / 'tiger' / f'{kind}_clipreid.yml',
+                       ['OUTPUT_DIR', str(tmp_path / 'o'), 'DATALOADER.NUM_WORKERS', '0'])
+        assert cfg.DATASETS.SPECIES == 'own_tiger'  # else the tiger's lists and ground truth would be taken
+        loaders = make_dataloader(cfg)
+        assert next(iter(loaders.train_loader_stage2))[0].shape == (cfg.SOLVER.STAGE2.IMS_PER_BATCH, 3, *cfg.INPUT.SIZE_TRAIN)
+        assert loaders.num_query > 0
+        test = make_test_dataloader(cfg)
+        assert test.protocol.name == 'cross-encounter'
+        assert (count_positives(test.query, test.gallery, test.protocol) > 0).all()
+
+
+def test_paths_in_the_ymls_are_relative_from_the_project_alone(tmp_path, monkeypatch):
+    project = tmp_path / 'project'
+    monkeypatch.setattr(list_yml, 'PROJECT', project)
+    (project / 'configs').mkdir(parents=True)
+    monkeypatch.chdir(project)
+
+    def text(out, root):
+        return list_yml.yml_text('cnn', out, root, 'nyala', 20, 100, ['train', 'query', 'gallery'], 'all').splitlines()
+    near = text(project / 'datalist' / 'nyala', tmp_path / 'data' / 'nyala')
+    for line in ("_BASE_: '../../configs/base_cnn.yml'", "  DATA_DIR: 'nyala'", "  TEST_ROOT_DIR: '../data/nyala'",
+                 "  LIST_DIR: 'datalist/nyala'", "  VAL_LIST: ''", "OUTPUT_DIR: './output/nyala/cnn'"):
+        assert line in near
+    assert any(line.startswith("  ROOT_DIR: '../data' ") for line in near)
+    monkeypatch.chdir(tmp_path)
+    far = text(project / 'datalist' / 'nyala', tmp_path / 'data' / 'nyala')
+    assert f"  TEST_ROOT_DIR: '{tmp_path / 'data' / 'nyala'}'" in far
+
+
+def test_as_a_program(tmp_path):
+    write_folder(tmp_path / 's', 5)
+
+    def program(*args):
+        command = [sys.executable, 'tools/make_lists.py', *map(str, args)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = program(tmp_path / 's', '--out', tmp_path / 'out')
+    assert done.returncode == 0 and not done.stderr and 'Next' in done.stdout
+    done = program(tmp_path / 'nothing', '--out', tmp_path / 'out2')
+    assert done.returncode == 2 and done.stderr.startswith('error: ') and done.stderr.count('\n') == 1

@@ -1,0 +1,99 @@
+"""Known individuals for photos of unknown ones: against a plain loop, and what is refused."""
+import csv
+import os
+import shutil
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import write_photo
+
+from configs import ConfigError, load_cfg
+from datasets.records import Record
+from model.make_model_clipreid import make_model
+from tools.rank_photos import SHOWN, main, page, rank
+from utils.checkpoint import save_state
+from utils.errors import InputError
+
+
+@pytest.fixture
+def trained(world):
+    """Arguments for a model, not trained, of the toy world, and the folder of three new photos."""
+    weight = world.folder / 'toy.pth'
+    save_state(make_model(load_cfg(world.yml()), 6).state_dict(), weight)
+    new = world.folder / 'new'
+    for number, name in enumerate(('a.png', 'deep/er/b.PNG', 'c <b>.png')):
+        write_photo(new / 'x.png', 2, 20 + number)
+        (new / name).parent.mkdir(parents=True, exist_ok=True)
+        (new / 'x.png').rename(new / name)
+    shutil.copy(world.folder / 'test/7/1.png', new / 'known.png')
+    (new / 'notes.txt').write_text('no photo')
+    return ['--photos', str(new), *world.args('TEST.WEIGHT', weight)], new
+
+
+def test_the_nearest_individuals(trained, world):
+    arguments, new = trained
+    rows = main(arguments)
+    assert list(csv.DictReader((world.output / 'matches/matches.csv').read_text().splitlines())) == [
+        {key: str(value) for key, value in row.items()} for row in rows]
+    photos = [row['photo'] for row in rows if row['rank'] == 1]
+    assert photos == sorted(str(new / name) for name in ('a.png', 'deep/er/b.PNG', 'c <b>.png', 'known.png'))
+    for photo in photos:
+        mine = [row for row in rows if row['photo'] == photo]
+        assert [row['rank'] for row in mine] == [1, 2, 3, 4, 5] and len({row['individual'] for row in mine}) == 5
+        distances = [float(row['distance']) for row in mine]
+        assert distances == sorted(distances)
+    first = next(row for row in rows if row['photo'].endswith('known.png'))
+    assert first['individual'] == 'test 7' and abs(float(first['distance'])) < 1e-5  # the very photo is in the gallery
+    assert os.path.samefile(first['known_photo'], world.folder / 'test/7/1.png')
+    html = (world.output / 'matches/matches.html').read_text()
+    assert html.count('<img') == 4 * 6 and 'c &lt;b&gt;.png' in html and '<b>' not in html
+
+
+def test_names_that_make_lists_wrote(trained, world):
+    lines = [line.split() for line in (world.folder / 'lists/train.txt').read_text().splitlines()]
+    (world.folder / 'lists/photos.csv').write_text('identity,listed\n' + ''.join(f'"Ann, {label}",{path}\n'
+                                                                                 for path, label, _ in lines) + 'Bo,\n')
+    names = {row['individual'] for row in main([*trained[0][:2], '--top', '20', *trained[0][2:]])}
+    assert names == {f'Ann, {n}' for n in range(6)} | {f'train {n}' for n in range(6)} | {f'test {n}' for n in range(6, 10)}
+
+
+def test_against_the_loop():
+    generator = torch.Generator().manual_seed(0)
+    new, known = ([Record(f'{part}{n}', 0) for n in range(count)] for part, count in (('new', 7), ('known', 40)))
+    names = [f'animal {n % 9}' for n in range(40)]
+    features = F.normalize(torch.randn(47, 16, generator=generator))
+    rows = rank(new, features[:7], known, features[7:], names, 4)
+    for index, record in enumerate(new):
+        nearest = {}
+        for place, name in enumerate(names):
+            distance = 1 - float(features[index] @ features[7 + place])
+            if name not in nearest or distance < nearest[name][0]:
+                nearest[name] = distance, known[place].path
+        expected = sorted((distance, name, path) for name, (distance, path) in nearest.items())[:4]
+        mine = [row for row in rows if row['photo'] == record.path]
+        assert [(row['individual'], row['known_photo']) for row in mine] == [(name, path) for _, name, path in expected]
+        assert [float(row['distance']) for row in mine] == pytest.approx([distance for distance, _, _ in expected], abs=1e-5)
+
+
+def test_the_page_is_not_endless():
+    rows = [{'photo': f'{n}.jpg', 'rank': 1, 'individual': 'a', 'distance': '0', 'known_photo': 'gone.jpg'}
+            for n in range(SHOWN + 3)]
+    assert '… and 3 more photos' in page(rows) and page(rows).count('<tr>') == SHOWN
+
+
+def test_refused(trained, world, tmp_path):
+    arguments, new = trained
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(InputError, match='empty: no photo there'):
+        main(['--photos', str(tmp_path / 'empty'), *arguments[2:]])
+    with pytest.raises(ConfigError, match='unknown key'):
+        main([*arguments, 'TEST.WEIGTH', 'x'])
+    (world.folder / 'lists/photos.csv').write_text('a,b\n1,2\n')
+    with pytest.raises(InputError, match='photos.csv: not the photos.csv that tools/make_lists.py writes'):
+        main(arguments)
+    (world.folder / 'lists/photos.csv').unlink()
+    (new / 'a.png').write_bytes(b'rubbish')
+    with pytest.raises(InputError, match='a.png'):
+        main(arguments)
+    assert not (world.output / 'matches').exists()

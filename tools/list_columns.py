@@ -1,0 +1,198 @@
+"""What the columns of a wildlife table mean, and what their cells say. For tools/make_lists.py."""
+import math
+import re
+from datetime import datetime
+
+from utils.errors import InputError
+
+# Names without case, blanks and punctuation; the first that a table has is taken. '|' parts ranks of identities: within a
+# rank they mean the same thing, so where a table has two of them and they differ somebody has to choose.
+MEANINGS = {meaning: [rank.split() for rank in names.split('|')] for meaning, names in {
+    'identity': 'identity individual individualid individualname markedindividualindividualid encounterindividualid animalid '
+                'animal animalname identityid individualcode subjectid | name entity entityid pid label | id | category',
+    'path': 'path filepath imagepath photopath mediaasset filename imagefile imagename file image photo img fname picture',
+    'camera': 'camera cam cameraid camid cameraname deploymentid deployment station stationid trap trapid location locationid '
+              'encounterlocationid site encounterverbatimlocality',
+    'side': 'side flank orientation viewpoint view position',
+    'date': 'datetime timestamp date datecaptured datetimeoriginal captured dateobserved eventdate photodate',
+    'time': 'time timeofday',
+    'encounter': 'encounter encounterid sighting sightingid occurrenceid occurrenceoccurrenceid sequence sequenceid seqid '
+                 'eventid event burst video',
+    'bbox': 'bbox box boundingbox',
+    'split': 'split subset originalsplit set',
+    'species': 'species scientificname category',
+}.items()}
+BOXES = [names.split() for names in (
+    'bboxx bboxy bboxwidth bboxheight', 'bboxx bboxy bboxw bboxh', 'x y w h', 'x y width height', 'left top width height',
+    'xmin ymin xmax ymax', 'x1 y1 x2 y2')]
+CORNERS = {'xmax', 'x2'}
+DATE_PARTS = [names.split() for names in (
+    'year encounteryear', 'month encountermonth', 'day encounterday', 'hour encounterhour', 'minute minutes encounterminutes')]
+
+UNIDENTIFIED = {'', 'unknown', 'unidentified', 'nan', 'none', 'null', 'n/a', '-', '?', '-1'}
+SPLITS = {name: split for split, names in {
+    'train': 'train training', 'val': 'val valid validation', 'test': 'test testing', 'query': 'query probe',
+    'gallery': 'gallery database'}.items() for name in names.split()}
+NO_DATE = {'', 'na', 'n/a', 'nan', 'nat', 'none', 'null', 'unknown', '-'}
+PLAIN_DATE = re.compile(r'(\d{4})[-:/.](\d{1,2})[-:/.](\d{1,2})')
+LOCAL_DATE = re.compile(r'(\d{1,2})([-/.])(\d{1,2})\2(\d{4})')
+CLOCK = re.compile(r'[T ]?\s*(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,6})\d*)?)?\s*([AaPp][Mm])?\s*(Z|[+-]\d\d:?\d\d)?|\s*')
+
+
+def simple(name):
+    """A column's name without case, blanks and punctuation: 'Encounter.sightingID' -> 'encountersightingid'."""
+    return re.sub(r'[\W_]', '', name.lower())
+
+
+def choose_columns(table, given, needed=('identity', 'path')):
+    """Which column is which.
+
+    given: meaning -> column of the user's, '' = none for this meaning. needed: meanings that there must be.
+
+    Returns (columns, notes): meaning -> name of a column, of bbox and date a list of names where they are spread over
+    several. Raises ``InputError`` where two columns could be the identity, where a needed one is not found, and for a
+    column that is not there.
+    """
+    names, columns, notes = {}, dict(given), []
+    for column in table.columns:
+        names.setdefault(simple(column), column)
+    for meaning, column in given.items():
+        if column and column not in table.columns:
+            raise InputError(f"--column {meaning}={column}: {table.file} has no such column; it has {', '.join(table.columns)}")
+    for meaning, ranks in MEANINGS.items():
+        free = [[names[name] for name in rank if name in names and names[name] not in columns.values()] for rank in ranks]
+        found = [column for rank in free for column in rank]
+        if meaning in given or not found:
+            continue
+        if meaning == 'identity':
+            _see_same(table, next(rank for rank in free if rank))
+        columns[meaning] = found[0]
+        if found[1:]:
+            notes.append(f"{meaning}: column '{found[0]}' was taken, not {' or '.join(map(repr, found[1:]))}; --column "
+                         f'{meaning}=… takes another')
+    spread = next((box for box in BOXES if all(name in names for name in box)), None)
+    if spread and 'bbox' not in columns:
+        columns['bbox'] = [names[name] for name in spread]
+    parts = [[names[name] for name in part if name in names][:1] for part in DATE_PARTS]
+    if all(parts[:3]) and 'date' not in columns:
+        columns['date'] = [column for part in parts for column in part]
+    columns = {meaning: column for meaning, column in columns.items() if column}
+    for meaning in needed:
+        if meaning not in columns:
+            what = {'identity': 'who the animal is', 'path': 'where the photo is'}[meaning]
+            raise InputError(f'{table.file}: no column says {what}; name it with --column {meaning}=… (columns: '
+                             f'{", ".join(table.columns)})')
+    return columns, notes
+
+
+def _see_same(table, candidates):
+    for other in candidates[1:]:
+        for where, row in table.rows:
+            if row[candidates[0]] != row[other]:
+                raise InputError(f"{where}: the columns '{candidates[0]}' and '{other}' could both be the identity and differ "
+                                 f"('{row[candidates[0]]}', '{row[other]}'); choose with --column identity={candidates[0]} or "
+                                 f'--column identity={other}')
+
+
+# ---------------------------------------------------------------- cells
+
+def is_identified(name):
+    return name.lower() not in UNIDENTIFIED and name.strip('_') != ''
+
+
+def read_side(text):
+    """0 = left, 1 = right, None = neither or both: front, back, unknown. A view of the left front counts as left."""
+    words = text.lower()
+    if words in ('l', 'r'):
+        return int(words == 'r')
+    left, right = 'left' in words, 'right' in words
+    return None if left == right else int(right)
+
+
+def read_box(text, corners, where):
+    """(x, y, width, height) as written, in pixels or shares; None where there is none. corners: written as x1, y1, x2, y2."""
+    words = [word for word in re.split(r'[\s,;]+', text.strip('[](){} ')) if word]
+    if not words or all(word.lower() in ('nan', 'none', 'null') for word in words):
+        return None
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
+        raise InputError(f"{where}: the box '{text[:60]}' is not four numbers x, y, width, height")
+    x, y, width, height = numbers
+    if corners:
+        width, height = width - x, height - y
+    return x, y, width, height
+
+
+def parse_date(text, order=None):
+    """A datetime, or None where the text is none: ISO 8601, EXIF's 2023:05:01 12:00:00, 2023/5/1; with ``order`` 'day' or
+    'month' (which of the two comes first) 1/5/2023 too. A zone, where written, is kept."""
+    text = text.strip()
+    local = LOCAL_DATE.match(text)
+    if local:
+        if order is None:
+            return None
+        first, _, second, year = local.groups()
+        day, month = (first, second) if order == 'day' else (second, first)
+        rest = text[local.end():]
+    elif plain := PLAIN_DATE.match(text):
+        year, month, day = plain.groups()
+        rest = text[plain.end():]
+    else:
+        return None
+    clock = CLOCK.fullmatch(rest)
+    if not clock:
+        return None
+    hour, minute, second, fraction, half, zone = clock.groups()
+    hour = int(hour or 0)
+    if half:
+        hour = hour % 12 + 12 * (half.lower() == 'pm')
+    try:
+        moment = datetime(int(year), int(month), int(day), hour, int(minute or 0), int(second or 0),
+                          int((fraction or '0').ljust(6, '0')))
+        if zone:
+            zone = '+00:00' if zone == 'Z' else zone if ':' in zone else f'{zone[:3]}:{zone[3:]}'
+            moment = datetime.fromisoformat(f'{moment.isoformat()}{zone}')
+    except ValueError:
+        return None
+    return moment
+
+
+def read_dates(texts, form=''):
+    """Dates of a column, local and without zone. form: as in strptime, '' = recognise them.
+
+    Returns (list of datetime or None, texts that are no date). Raises ``InputError`` where days and months cannot be told
+    apart.
+    """
+    order = None if form else _order(texts)
+    dates, strange = [], []
+    for text in texts:
+        date = None
+        if text.lower() not in NO_DATE:
+            date = _by_form(text, form) if form else parse_date(text, order)
+            if date is None:
+                strange.append(text)
+        dates.append(date.replace(tzinfo=None) if date else None)
+    return dates, strange
+
+
+def _by_form(text, form):
+    try:
+        return datetime.strptime(text, form)
+    except ValueError:
+        return None
+
+
+def _order(texts):
+    """Whether 1/5/2023 is the first of May: other dates of the column tell."""
+    local = [match for match in map(LOCAL_DATE.match, texts) if match]
+    first, second = (any(int(match[group]) > 12 for match in local) for group in (1, 3))
+    if not local:
+        return None
+    dotted = all(match[2] == '.' for match in local)  # only written day first
+    if first == second and not dotted:
+        raise InputError(f"the date '{local[0][0]}' may be day/month or month/day; say --date-format '%d/%m/%Y' or '%m/%d/%Y', "
+                         "with '%H:%M' where there is a time")
+    return 'month' if second and not dotted else 'day'

@@ -1,0 +1,202 @@
+"""What is to be done to photos once, so that training need not: crops of boxes, EXIF orientation. For tools/make_lists.py."""
+import contextlib
+import math
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from PIL import Image
+
+from datasets.records import CONTROL, LINE
+from datasets.transforms import FORMATS, MAX_RATIO, read_image
+from tools.list_columns import parse_date
+from utils.errors import InputError
+from utils.files import atomic_write, temporary_name, writing
+
+ORIENTATION, EXIF_IFD, TAKEN, CHANGED = 0x112, 0x8769, 0x9003, 0x132  # EXIF tags
+UPRIGHT = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+           5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+           8: Image.Transpose.ROTATE_90}
+LOSSLESS = {'PNG': {}, 'BMP': {}, 'TIFF': {'compression': 'tiff_lzw'}, 'WEBP': {'lossless': True}}
+MARK = '.made_by_make_lists'  # a folder with this file is ours to go on with
+LONGEST = 900  # characters of a path in a list
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the head of a file says. size: (width, height) of the stored pixels; orientation: EXIF's, 1 = upright."""
+    size: tuple
+    orientation: int
+    kind: str
+    date: datetime | None
+
+    @property
+    def upright_size(self):
+        return self.size[::-1] if self.orientation >= 5 else self.size
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a prepared photo is made: ``box`` (left, top, right, bottom; None = all) is cut out in the stored picture or, with
+    ``turn_first``, in the upright one; orientation is EXIF's."""
+    box: tuple | None
+    orientation: int
+    turn_first: bool
+    kind: str
+
+    def __call__(self, image):
+        turn = UPRIGHT.get(self.orientation)
+        if turn is not None and self.turn_first:
+            image = image.transpose(turn)
+        image = image.crop(self.box) if self.box else image
+        if turn is not None and not self.turn_first:
+            image = image.transpose(turn)
+        return image
+
+
+def read_header(path):
+    """``Header`` of a photo, without decoding it. Raises ``InputError``."""
+    Image.init()
+    try:
+        with Image.open(path, formats=[name for name in (*FORMATS, 'MPO') if name in Image.OPEN]) as image:
+            size, kind = image.size, image.format
+            orientation, date = _exif(image)
+    except Exception as error:  # decoders raise anything on broken files
+        reason = ' '.join(str(error).split())[:150] or type(error).__name__
+        raise InputError(f'{path}: not a readable photo ({reason})') from None
+    if 0 in size:
+        raise InputError(f'{path}: the photo has no pixels')
+    return Header(size, 1 if kind == 'TIFF' else orientation, kind, date)  # Pillow turns a TIFF itself
+
+
+def _exif(image):
+    with contextlib.suppress(Exception):  # of EXIF blocks many are broken while the photo is fine
+        exif = image.getexif()
+        taken = str(exif.get_ifd(EXIF_IFD).get(TAKEN) or exif.get(CHANGED) or '').strip('\0 ')
+        orientation = exif.get(ORIENTATION, 1)
+        return orientation if orientation in UPRIGHT else 1, parse_date(taken)
+    return 1, None
+
+
+def find_change(box, header, margin=0.0, shares=False, frame='auto', listed_size=None):
+    """What to do to a photo, None = nothing.
+
+    box: (x, y, width, height), None = the whole photo; shares: of the photo's size, else pixels. margin: on each side, as a
+    share of the box. frame: whether the box is meant in the 'upright' picture, as viewers and MegaDetector show it, or in the
+    'stored' one; 'auto' = upright, unless ``listed_size`` (width, height of a COCO file) fits the stored picture only.
+
+    Raises ``ValueError`` for a box without area or outside the photo.
+    """
+    upright = frame == 'upright' or (frame == 'auto' and not (
+        listed_size and tuple(listed_size) == header.size != header.upright_size))
+    cut = None
+    if box:
+        size = header.upright_size if upright else header.size
+        cut = _cut(box, size, margin, shares)
+        cut = None if cut == (0, 0, *size) else cut
+    if cut is None and header.orientation == 1:
+        return None
+    return Change(cut, header.orientation, upright, header.kind)
+
+
+def _cut(box, size, margin, shares):
+    x, y, width, height = (value * side for value, side in zip(box, size * 2)) if shares else box
+    if width <= 0 or height <= 0:
+        raise ValueError(f'the box {_numbers(box)} has no area')
+    if x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
+        raise ValueError(f'the box {_numbers(box)} lies outside the photo of {size[0]} x {size[1]} pixels')
+    aside, above = margin * width, margin * height
+    tiny = 1e-6  # 0.1 * 30 is a little more than 3
+    cut = (max(0, math.floor(x - aside + tiny)), max(0, math.floor(y - above + tiny)),
+           min(size[0], math.ceil(x + width + aside - tiny)), min(size[1], math.ceil(y + height + above - tiny)))
+    wide, high = cut[2] - cut[0], cut[3] - cut[1]
+    if min(wide, high) < 1 or max(wide, high) > MAX_RATIO * min(wide, high):
+        raise ValueError(f'the box {_numbers(box)} leaves {wide} x {high} pixels of the photo')
+    return cut
+
+
+def _numbers(box):
+    return '[' + ', '.join(f'{value:g}' for value in box) + ']'
+
+
+def listable(path):
+    """Whether a list's line can hold this path: control characters, backslashes and blanks at the ends cannot be written."""
+    match = LINE.fullmatch(f'{path} 0 - - -'.strip())
+    return bool(match) and match[1] == path and len(path) <= LONGEST and '\\' not in path and not CONTROL.search(path)
+
+
+def prepared_name(path, change):
+    """Path of a photo in the prepared folder. A crop's name tells its box, so two animals of one photo get two files, and
+    another margin other files."""
+    stem, ending = os.path.splitext(path)
+    if change and change.box:
+        left, top, right, bottom = change.box
+        stem += f'__{left}_{top}_{right - left}_{bottom - top}'
+    if change and change.kind not in ('JPEG', 'MPO', *LOSSLESS):
+        ending += '.png'
+    name = f'{stem}{ending or ".jpg"}'
+    return name if listable(name) else re.sub(r'[^\w/.()+,=@-]', '_', name)
+
+
+def see_folder(folder, sources):
+    """The prepared folder must be new, empty or made here, and hold none of the source's photos: ``InputError``.
+
+    sources: paths of the originals that will be read; they are never written to.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f'{folder}: a file is where the prepared photos should go; choose another folder with --photos-out')
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).is_file():
+        raise InputError(f'{folder}: this folder is not empty and was not made by make_lists; choose another with --photos-out')
+    root = os.path.join(os.path.realpath(folder), '')
+    inside = next((path for path in sources if os.path.realpath(path).startswith(root)), None)
+    if inside:
+        raise InputError(f'{folder}: the source has photos in this folder ({inside}) and they would be mixed up with prepared '
+                         'ones; choose another with --photos-out')
+
+
+def prepare(source, target, change):
+    """Make one prepared photo, or leave one that an earlier run has made. The original is only read.
+
+    What is changed is encoded anew: JPEG with quality 95, PNG, BMP, TIFF and WebP without loss, others as PNG; what is not is
+    linked, or copied where the disk knows no links. A prepared photo has the original's time, by which it is known again.
+    Raises ``InputError``.
+    """
+    try:
+        status = os.stat(source)
+        there = os.stat(target) if os.path.exists(target) else None
+    except OSError as error:
+        raise InputError(f'{source}: the photo has gone ({error.strerror})') from None
+    if there and there.st_mtime_ns == status.st_mtime_ns and (change or there.st_size == status.st_size):
+        return
+    with writing(target):
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+    if change is None:
+        _copy(source, target)
+        return
+    image = change(read_image(source))
+    kind = 'JPEG' if change.kind in ('JPEG', 'MPO') else change.kind if change.kind in LOSSLESS else 'PNG'
+    options = {'quality': 95, 'subsampling': 0} if kind == 'JPEG' else LOSSLESS[kind]
+    with atomic_write(target, 'wb') as file:
+        image.save(file, format=kind, **options)
+    with writing(target):
+        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _copy(source, target):
+    temporary = os.path.join(os.path.dirname(target), temporary_name(os.path.basename(target)))
+    with writing(target):
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(target)  # renaming one name of a file to another of its names does nothing
+            try:
+                os.link(os.path.realpath(source), temporary)
+            except OSError:
+                shutil.copy2(source, temporary)
+            os.replace(temporary, target)
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)

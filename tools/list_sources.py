@@ -1,0 +1,411 @@
+"""Photos of known individuals, from a folder or a table, as sightings. For tools/make_lists.py."""
+import os
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from PIL import Image
+
+from datasets.transforms import FORMATS
+from tools.list_columns import CORNERS, SPLITS, choose_columns, is_identified, read_box, read_dates, read_side, simple
+from tools.list_tables import is_camtrap, read_table
+from utils.errors import InputError
+
+GROUPS = ('identity', 'side', 'camera', 'date', 'encounter', 'split')  # that --name-pattern may read off a path
+SKIP = '--skip-bad leaves such photos out and counts them'
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One animal on one photo.
+
+    path: of the photo, below the source's root, with '/'. where: file and row, for messages. identity: its name.
+    side: 0 left, 1 right, None unknown. date: the camera's clock, None unknown. camera, encounter, split, species: '' =
+    unknown. box: (x, y, width, height), in pixels or as shares of the photo's size; None = the whole photo.
+    """
+    path: str
+    where: str
+    identity: str
+    side: int | None = None
+    camera: str = ''
+    date: datetime | None = None
+    encounter: str = ''
+    box: tuple | None = None
+    split: str = ''
+    species: str = ''
+
+
+@dataclass
+class Source:
+    """What was read.
+
+    kind: 'folder', 'CSV', 'COCO' or 'Camtrap DP'. root: folder that the photos' paths are relative to. sightings: identified
+    ones, sorted, so that neither rows' nor a directory's order matters. columns: meaning -> the column (or other place) that
+    told it. unused: columns that told nothing. left_out: (where, path, identity, reason). sizes, shares: as in
+    ``list_tables.Table``. skip_bad: leave out what is wrong.
+    """
+    kind: str
+    root: Path
+    sightings: list
+    columns: dict = field(default_factory=dict)
+    unused: list = field(default_factory=list)
+    left_out: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+    sizes: dict = field(default_factory=dict)
+    shares: bool | None = None
+    skip_bad: bool = False
+
+    def leave_out(self, sighting, reason):
+        self.left_out.append((sighting.where, sighting.path, sighting.identity, reason))
+
+    def refuse(self, sighting, reason, message):
+        """A photo or row that is wrong: ``InputError`` of ``message``, or with ``skip_bad`` it is left out."""
+        if not self.skip_bad:
+            raise InputError(f'{message}; {SKIP}')
+        self.leave_out(sighting, reason)
+
+
+def read_source(path, photos='', columns=None, pattern='', level=-1, date_format='', species='', skip_bad=False):
+    """Everything that is known about the photos; none is opened.
+
+    photos: their folder, '' = where a table's photos are found. columns: meaning -> column, of the user's. pattern: regular
+    expression whose named groups are facts of a photo's path. level: which folder is the individual, 1 = the first
+    below the source, -1 = the last above the photo. species: only this one. skip_bad: leave wrong rows out and count them.
+
+    Returns a ``Source`` with at least one sighting. Raises ``InputError``.
+    """
+    if not os.path.exists(path):
+        raise InputError(f'{path}: there is no such file or folder')
+    groups = _compile(pattern)
+    if os.path.isdir(path) and not is_camtrap(path):
+        if photos or columns:
+            raise InputError(f'{path}: --photos and --column are for a table, but this is a folder of photos; give the table')
+        source = _read_folder(Path(path), level, groups)
+    else:
+        source = _read_table(path, photos, columns or {}, groups, date_format, species, skip_bad)
+    source.skip_bad = skip_bad
+    _see_photos(source)
+    if pattern:
+        _read_names(source, groups, pattern, date_format)
+    known = []
+    for sighting in sorted(source.sightings, key=_order):
+        if species and sighting.species != species:
+            source.leave_out(sighting, f"species '{sighting.species}'")
+        elif not is_identified(sighting.identity):
+            source.leave_out(sighting, f"unidentified ('{sighting.identity}')" if sighting.identity else 'unidentified')
+        else:
+            known.append(sighting)
+    source.sightings = known
+    source.sightings = _without_contradictions(source)
+    if not source.sightings:
+        raise InputError(f'{path}: no photo of a known individual is left; {_reasons(source) or "there are no photos"}')
+    _note_names(source)
+    return source
+
+
+def _order(sighting):
+    return sighting.path, sighting.box or (), sighting.identity, str(sighting.side), sighting.where
+
+
+def _reasons(source):
+    return '; '.join(f'{count} x {reason}' for reason, count in Counter(row[3] for row in source.left_out).most_common(3))
+
+
+# ---------------------------------------------------------------- a folder for each individual
+
+def _read_folder(folder, level, groups):
+    """An individual's photos are below a folder of its name; a folder called train, val, query, gallery or test is a split."""
+    source = Source('folder', folder, [])
+    extensions = photo_extensions()
+    for above, folders, files in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(above, name))]
+        source.left_out += [('', os.path.relpath(os.path.join(above, name), folder), '', 'link to a folder') for name in links]
+        folders[:] = [name for name in folders if not name.startswith('.') and name not in links]
+        for name in files:
+            path = os.path.relpath(os.path.join(above, name), folder).replace(os.sep, '/')
+            if os.path.splitext(name)[1].lower() in extensions and not name.startswith('.'):
+                source.sightings.append(_of_folder(path, level))
+            else:
+                source.left_out.append(('', path, '', f"no photo ('{os.path.splitext(name)[1] or name}')"))
+    source.left_out.sort()
+    if 'identity' not in groups:
+        _check_folders(source, level)
+        source.columns['identity'] = 'folder above the photo' if level == -1 else f'folder, level {level}'
+    if any(sighting.split for sighting in source.sightings):
+        source.columns['split'] = 'folder'
+    if (folder / 'metadata.csv').is_file():
+        source.notes.append(f"{folder / 'metadata.csv'} was not read: give its path instead of the folder's to have it read")
+    return source
+
+
+def _of_folder(path, level):
+    folders = path.split('/')[:-1]
+    place = level - 1 if level > 0 else len(folders) + level
+    identity = folders[place] if 0 <= place < len(folders) else ''
+    others = [name.lower() for number, name in enumerate(folders) if number != place]
+    split = next((SPLITS[name] for name in others if name in SPLITS), '')
+    return Sighting(path=path, where=path, identity=identity, split=split)
+
+
+def _check_folders(source, level):
+    names = {sighting.identity for sighting in source.sightings} - {''}
+    photos = len(source.sightings)
+    remedy = "or say where in the path the individual is: --name-pattern '(?P<identity>[^/_]+)_'"
+    if photos and not names:
+        raise InputError(f'{source.root}: {photos} photos, but none in a folder of an individual (--identity-level {level}); '
+                         f'give each individual a folder, {remedy}')
+    what = ('splits' if all(name.lower() in SPLITS for name in names) else
+            'years' if all(re.fullmatch('(19|20)[0-9]{2}', name) for name in names) else '')
+    if names and what:
+        raise InputError(f'{source.root}: the folders that would be individuals are {what} ({", ".join(sorted(names)[:4])}); '
+                         f'say which folder is the individual (--identity-level 1 = the first below {source.root}), {remedy}')
+
+
+def photo_extensions():
+    """Endings of files that are read as photos, with the dot."""
+    Image.init()
+    return {ending for ending, kind in Image.registered_extensions().items() if kind in (*FORMATS, 'MPO')}
+
+
+# ---------------------------------------------------------------- tables
+
+def _read_table(path, photos, given, groups, date_format, species, skip_bad):
+    table = read_table(path)
+    columns, notes = choose_columns(table, given, ['path'] if 'identity' in groups else ['identity', 'path'])
+    kind = {'.json': 'COCO'}.get(table.file.suffix.lower(), 'CSV')
+    kind = 'Camtrap DP' if table.file.name == 'observations.csv' and is_camtrap(table.file.parent) else kind
+    source = Source(kind, Path(), [], columns, left_out=table.left_out, notes=notes, sizes=table.sizes, shares=table.shares,
+                    skip_bad=skip_bad)
+    used = {name for column in columns.values() for name in ([column] if isinstance(column, str) else column)}
+    source.unused = [name for name in table.columns if name not in used]
+    if species and 'species' not in columns:
+        raise InputError(f'--species {species}: {table.file} has no column for it; name one with --column species=…')
+
+    def texts(meaning):
+        column = columns.get(meaning)
+        return [row[column] if column else '' for _, row in table.rows]
+    corners = isinstance(columns.get('bbox'), list) and simple(columns['bbox'][2]) in CORNERS
+    boxes = _joined(table, columns['bbox'], ',') if 'bbox' in columns else texts('bbox')
+    rows = zip(table.rows, _dates(table, columns, date_format, source), boxes,
+               *map(texts, ('identity', 'path', 'side', 'camera', 'encounter', 'split', 'species')), strict=True)
+    extensions = photo_extensions()
+    strange = Counter()
+    for (where, _), date, box, identity, photo, side, camera, encounter, split, kind in rows:
+        sighting = Sighting(photo.replace('\\', '/'), where, identity, read_side(side), camera, date, encounter, None,
+                            _split(split), kind)
+        ending = os.path.splitext(sighting.path)[1].lower()
+        if not sighting.path:
+            source.refuse(sighting, 'no path', f'{where}: the path of the photo is empty')
+        elif ending and ending not in extensions:
+            source.leave_out(sighting, f"no photo ('{ending}')")
+        else:
+            source.sightings.append(replace(sighting, box=read_box(box, corners, where)))
+            if side and sighting.side is None:
+                strange[side] += 1
+    if strange:
+        source.notes.append(f'side: neither left nor right, so unknown: {_counted(strange)}')
+    boxes = [sighting.box for sighting in source.sightings if sighting.box]
+    if source.shares is None:  # a box below one pixel is none
+        source.shares = bool(boxes) and all(0 <= number <= 1 for box in boxes for number in box)
+    source.root = _find_root(source, Path(photos) if photos else None, table)
+    return source
+
+
+def _joined(table, column, sign):
+    """Texts of a column, or of several as one."""
+    columns = [column] if isinstance(column, str) else column
+    return [sign.join(row[name] for name in columns) if any(row[name] for name in columns) else '' for _, row in table.rows]
+
+
+def _dates(table, columns, date_format, source):
+    column = columns.get('date')
+    if column is None:
+        return [None] * len(table.rows)
+    if isinstance(column, list):
+        texts = [_from_parts([row[name] for name in column]) for _, row in table.rows]
+    else:
+        time = [columns['time']] if 'time' in columns else []
+        texts = [' '.join(filter(None, (row[name] for name in [column, *time]))) for _, row in table.rows]
+    dates, strange = read_dates(texts, date_format)
+    if strange:
+        source.notes.append(f'date: {len(strange)} are no dates and count as unknown, as {_counted(Counter(strange))}; '
+                            f"--date-format says how they are written, as '%d %b %Y'")
+    return dates
+
+
+def _from_parts(parts):
+    parts = [part.removesuffix('.0').zfill(2) for part in parts if part]
+    if len(parts) < 3:
+        return ''
+    return '-'.join(parts[:3]) + (f' {parts[3]}:{parts[4] if len(parts) > 4 else "00"}' if len(parts) > 3 else '')
+
+
+def _split(text):
+    """One of five names, or what the source says where that is none."""
+    return '' if text.lower() in ('nan', 'none', 'null') else SPLITS.get(text.lower(), text)
+
+
+def _find_root(source, photos, table):
+    """The folder in which most photos are, of those where they usually are."""
+    folders = [photos] if photos else [folder for folder in dict.fromkeys(table.folders) if folder.is_dir()]
+    if photos and not photos.is_dir():
+        raise InputError(f'--photos {photos}: there is no such folder')
+    paths = sorted({sighting.path for sighting in source.sightings})
+    some = paths[::max(1, len(paths) // 200)]
+    return max(folders, key=lambda folder: sum(os.path.isfile(folder / path) for path in some))
+
+
+# ---------------------------------------------------------------- what holds for both
+
+def _see_photos(source):
+    """Every photo must be there and below the root; its path becomes one below it."""
+    root, real, folders = os.path.abspath(source.root), os.path.realpath(source.root), {}
+    seen, missing, sizes = [], [], {}
+    for sighting in source.sightings:
+        if any(ord(sign) < 32 for sign in sighting.path) or not _is_text(sighting.path):
+            source.refuse(sighting, 'path that is no text',
+                          f'{sighting.where}: the path {repr(sighting.path)[:100]} is no plain text; rename the photo')
+            continue
+        path = os.path.normpath(os.path.join(root, sighting.path))
+        if not _below(path, root):
+            source.refuse(sighting, "outside the photos' folder",
+                          f"{sighting.where}: '{sighting.path}' leads out of the photos' folder '{source.root}'; name a folder "
+                          'above all photos with --photos')
+        elif not os.path.isfile(path):
+            missing.append(sighting)
+        else:
+            above = os.path.dirname(path)
+            if above not in folders:
+                folders[above] = _below(os.path.realpath(above), real)
+            if not folders[above] or (os.path.islink(path) and not _below(os.path.realpath(path), real)):
+                source.refuse(sighting, "link out of the photos' folder",
+                              f"{sighting.where}: '{sighting.path}' is a link out of the photos' folder '{source.root}'; "
+                              'copy what it points to, or name a folder above both')
+            else:
+                seen.append(replace(sighting, path=os.path.relpath(path, root).replace(os.sep, '/')))
+                sizes[seen[-1].path] = source.sizes.get(sighting.path)
+    if missing:
+        first = ', '.join(f'{sighting.where}: {sighting.path}' for sighting in missing[:3]) + (' …' if len(missing) > 3 else '')
+        message = (f"{len(missing)} of {len(source.sightings)} photos are missing in '{source.root}' ({first}); --photos names "
+                   'their folder')
+        if not seen or not source.skip_bad:
+            raise InputError(message + (f'; {SKIP}' if seen else ''))
+        for sighting in missing:
+            source.leave_out(sighting, 'missing photo')
+    source.sightings, source.sizes = seen, sizes
+
+
+def _below(path, root):
+    return os.path.join(path, '').startswith(os.path.join(root, ''))
+
+
+def _is_text(path):
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _compile(pattern):
+    """Names of the groups of --name-pattern."""
+    if not pattern:
+        return ()
+    try:
+        groups = tuple(re.compile(pattern).groupindex)
+    except re.error as error:
+        raise InputError(f"--name-pattern '{pattern}' is no regular expression ({error})") from None
+    if not groups or set(groups) - set(GROUPS):
+        raise InputError(f"--name-pattern '{pattern}' needs named groups, of these: "
+                         f"{', '.join(f'(?P<{name}>…)' for name in GROUPS)}")
+    return groups
+
+
+def _read_names(source, groups, pattern, date_format):
+    """Facts of the paths. A table may know the same, but nothing else."""
+    matches = [re.search(pattern, sighting.path) for sighting in source.sightings]
+    if not any(matches):
+        raise InputError(f"--name-pattern '{pattern}' fits none of the {len(matches)} paths, as '{source.sightings[0].path}'")
+    strangers = [sighting for sighting, match in zip(source.sightings, matches) if not match]
+    if strangers:
+        source.notes.append(f"--name-pattern fits {len(matches) - len(strangers)} of {len(matches)} paths, not "
+                            f"'{strangers[0].path}'")
+    facts = [{group: match[group] for group in groups if match[group]} if match else {} for match in matches]
+    dates = read_dates([fact.pop('date', '') for fact in facts], date_format)[0]
+    from_folder = {'identity'} if source.kind == 'folder' else set()
+    for number, (sighting, fact, date) in enumerate(zip(source.sightings, facts, dates)):
+        fact |= {'date': date} if date else {}
+        if 'side' in fact:
+            fact['side'] = read_side(fact['side'])
+        if 'split' in fact:
+            fact['split'] = _split(fact['split'])
+        for name, value in fact.items():
+            other = getattr(sighting, name)
+            if other not in ('', None) and other != value and name not in from_folder and name != 'date':
+                raise InputError(f"{sighting.where}: --name-pattern reads {name} '{value}' from '{sighting.path}', but its row "
+                                 f"says '{other}'; ignore the column with --column {name}=")
+        source.sightings[number] = replace(sighting, **fact)
+    for group in groups:
+        source.columns[group] = '--name-pattern'
+
+
+def _without_contradictions(source):
+    """Rows that say the same twice are one; those that cannot both be true are refused."""
+    photos = defaultdict(list)
+    for sighting in source.sightings:
+        photos[sighting.path].append(sighting)
+    kept = []
+    for path, sightings in photos.items():
+        once = {}
+        for sighting in sightings:
+            first = once.setdefault(replace(sighting, where=''), sighting)
+            if first is not sighting:
+                source.leave_out(sighting, 'row that repeats another')
+        once = list(once.values())
+        if len(once) > 1:
+            first, second = once[:2]
+            if any(sighting.box is None for sighting in once):
+                names = sorted({sighting.identity for sighting in once})
+                reason = ('photo under two individuals, and no box tells who is where' if len(names) > 1 else
+                          'photo with two rows that contradict')
+                message = f"{second.where} and {first.where}: '{path}' is there twice ({', '.join(names[:3])}): {reason}"
+            elif len({sighting.box for sighting in once}) < len(once):
+                reason, message = 'box with two rows that contradict', (
+                    f"{second.where} and {first.where}: the same box of '{path}' is there twice and the rows contradict")
+            elif len({sighting.identity for sighting in once}) < len(once):
+                reason, message = 'individual twice on one photo', (
+                    f"{second.where} and {first.where}: an individual is on '{path}' twice, in two boxes")
+            else:
+                reason = ''
+            if reason:
+                for sighting in once:
+                    source.refuse(sighting, reason, message)
+                continue
+        kept += once
+    return kept
+
+
+def _note_names(source):
+    names = {sighting.identity for sighting in source.sightings}
+    lower = Counter(name.lower() for name in names)
+    double = sorted(name for name in names if lower[name.lower()] > 1)
+    if double:
+        source.notes.append('identities that differ in upper and lower case only are different individuals: '
+                            f'{", ".join(double[:6])}')
+    species = Counter(sighting.species for sighting in source.sightings if sighting.species)
+    if len(species) > 1:
+        source.notes.append(f'several species are read together ({_counted(species)}); --species takes one of them')
+    if source.kind == 'folder':
+        folders = defaultdict(set)
+        for sighting in source.sightings:
+            folders[sighting.identity].add(os.path.dirname(sighting.path))
+        several = sorted(name for name in folders if len(folders[name]) > 1)
+        if several and source.columns['identity'] != '--name-pattern':
+            source.notes.append(f'{len(several)} individuals have photos in several folders, which are taken together, as '
+                                f"'{several[0]}': {', '.join(sorted(folders[several[0]])[:4])}")
+
+
+def _counted(counter):
+    return ', '.join(f"'{name}' {count}" for name, count in counter.most_common(6))

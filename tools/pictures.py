@@ -1,0 +1,23 @@
+"""Small pictures inside HTML pages, so that a page is one file."""
+import base64
+import io
+import os
+
+from PIL import Image
+
+from datasets.transforms import read_image
+from utils.errors import InputError
+
+
+def thumbnail(path, side):
+    """A data URI of the photo at most ``side`` pixels wide and high, '' where it is missing or cannot be decoded."""
+    try:
+        image = read_image(path) if os.path.isfile(path) else None
+    except InputError:
+        image = None
+    if image is None:
+        return ''
+    image.thumbnail((side, side), Image.Resampling.BILINEAR)
+    file = io.BytesIO()
+    image.save(file, 'JPEG', quality=75)
+    return 'data:image/jpeg;base64,' + base64.b64encode(file.getvalue()).decode()

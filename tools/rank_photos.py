@@ -1,0 +1,167 @@
+"""Who is this? For new photos the known individuals that look most like them.
+
+    python tools/rank_photos.py --photos NEW --config_file datalist/nyala/cnn_clipreid.yml TEST.WEIGHT RN50_80.pth
+
+Known are all photos in the lists of the config, by the names in ``photos.csv`` of tools/make_lists.py where that lies beside
+the lists, else by list and label ('train 12'). An individual is as near as its nearest photo (cosine distance). Nothing says
+that a new animal is none of the known ones: look at the photos. FOLDER (--out, default OUTPUT_DIR/matches) then holds
+
+    matches.csv    photo, rank, individual, distance, known_photo: one row a candidate
+    matches.html   the same as pictures, of the first 200 photos
+"""
+import argparse
+import csv
+import os
+import sys
+from html import escape
+from pathlib import Path
+
+import torch.nn.functional as F
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
+
+from configs import ConfigError, load_cfg  # noqa: E402
+from datasets.bases import ImageDataset, ImageLoader  # noqa: E402
+from datasets.make_dataloader_clipreid import loader_options  # noqa: E402
+from datasets.records import Record  # noqa: E402
+from datasets.sources import load_test, load_train  # noqa: E402
+from datasets.transforms import make_test_transform  # noqa: E402
+from model.make_model_clipreid import make_test_model  # noqa: E402
+from processor.inference import extract_features  # noqa: E402
+from tools.pictures import thumbnail  # noqa: E402
+from utils.errors import InputError, exit_code  # noqa: E402
+from utils.files import atomic_write, make_output_dir  # noqa: E402
+from utils.logger import setup_logger  # noqa: E402
+from utils.runtime import explained, make_runtime  # noqa: E402
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+SHOWN = 200  # photos on the page
+SIDE = 160  # pixels of a picture there
+BLOCK = 1024  # new photos whose distances are held at a time
+STYLE = ('body { font: 15px/1.4 system-ui, sans-serif; margin: 1em; color: #222 } td { padding: .3em .5em; '
+         'vertical-align: top; border-bottom: 1px solid #ddd } small { color: #555; overflow-wrap: anywhere; display: block; '
+         'max-width: 11em }')
+
+
+def main(argv=None):
+    """Rank, write both files; returns the rows of matches.csv as dicts. Raises ``InputError`` and ``ConfigError``."""
+    args = parse(argv)
+    cfg = load_cfg(args.config_file, args.opts)
+    setup_logger()
+    new = [Record(path, 0) for path in find_photos(args.photos)]
+    known, names = known_photos(cfg)
+    runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP)
+    with explained('TEST.IMS_PER_BATCH'):
+        model = make_test_model(cfg).to(runtime.device)
+        features = F.normalize(_features(model, [*new, *known], cfg, runtime))
+    rows = rank(new, features[:len(new)], known, features[len(new):], names, args.top)
+    folder = make_output_dir(args.out or (cfg.OUTPUT_DIR and os.path.join(cfg.OUTPUT_DIR, 'matches')))
+    with atomic_write(folder / 'matches.csv') as file:
+        table = csv.DictWriter(file, rows[0], lineterminator='\n')
+        table.writeheader()
+        table.writerows(rows)
+    with atomic_write(folder / 'matches.html') as file:
+        file.write(page(rows))
+    print(f'{len(new)} photos against {len(known)} of {len(set(names))} individuals: {folder / "matches.csv"}, '
+          f'{folder / "matches.html"}')
+    return rows
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description='For new photos the known individuals that look most like them.')
+    parser.add_argument('--photos', required=True, help='a folder, with all that is below it, or one photo')
+    parser.add_argument('--config_file', required=True, help='the yml of the training')
+    parser.add_argument('--top', type=int, default=5, help='individuals a photo; 5')
+    parser.add_argument('--out', default='', help='folder of the results; OUTPUT_DIR/matches')
+    parser.add_argument('opts', nargs=argparse.REMAINDER, help='KEY VALUE pairs, TEST.WEIGHT among them')
+    args = parser.parse_args(argv)
+    if args.top < 1:
+        parser.error(f'--top must be 1 or more, got {args.top}')
+    return args
+
+
+def find_photos(place):
+    """Paths of the photos below a folder, sorted, or of the one photo. ``InputError`` where there is none."""
+    if os.path.isfile(place):
+        return [place]
+    photos = sorted(str(path) for path in Path(place).rglob('*') if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not photos:
+        raise InputError(f'{place}: no photo there; name a folder of photos ({", ".join(SUFFIXES)}), or one photo')
+    return photos
+
+
+def known_photos(cfg):
+    """(records, names of their individuals) of all photos in the config's lists, each once."""
+    train, test = load_train(cfg), load_test(cfg)
+    given = _given_names(os.path.join(cfg.DATASETS.LIST_DIR, 'photos.csv')) if cfg.DATASETS.NAMES == 'animals' else {}
+    records, names = {}, {}
+    for part, root, photos in (('train', train.root, [*train.train, *train.query]),
+                               ('test', test.root, [*test.query, *test.gallery])):
+        for record in photos:
+            place = os.path.realpath(record.path)
+            listed = os.path.relpath(record.path, root).replace(os.sep, '/')
+            records.setdefault(place, record)
+            names.setdefault(place, given.get(listed, f'{part} {record.pid}'))
+    return list(records.values()), list(names.values())
+
+
+def _given_names(path):
+    """{listed path: individual} of make_lists' photos.csv, {} where there is none."""
+    if not os.path.isfile(path):
+        return {}
+    try:
+        with open(path, encoding='utf-8', newline='') as file:
+            return {row['listed']: row['identity'] for row in csv.DictReader(file) if row['listed']}
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise InputError(f'{path}: not the photos.csv that tools/make_lists.py writes ({error}); make the lists again, or move '
+                         f'it away') from None
+
+
+def _features(model, records, cfg, runtime):
+    transform = make_test_transform(size=cfg.INPUT.SIZE_TEST, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD)
+    loader = ImageLoader(ImageDataset(records, transform), batch_size=cfg.TEST.IMS_PER_BATCH,
+                         **loader_options(cfg, False, runtime.device))
+    try:
+        return extract_features(model, loader, runtime)
+    finally:
+        loader.close()
+
+
+def rank(new, features, known, known_features, names, top):
+    """Rows of matches.csv: for each new photo the ``top`` nearest individuals, each by its nearest photo.
+
+    features (N, D), known_features (M, D): L2-normalised. names: individuals of the M known photos.
+    """
+    rows = []
+    for start in range(0, len(new), BLOCK):
+        distances = (1 - features[start:start + BLOCK] @ known_features.T).cpu().numpy()
+        for record, distance in zip(new[start:start + BLOCK], distances, strict=True):
+            nearest = {}
+            for place in distance.argsort(kind='stable'):
+                nearest.setdefault(names[place], place)
+                if len(nearest) == top:
+                    break
+            rows += [{'photo': record.path, 'rank': number, 'individual': name, 'distance': f'{distance[place]:.6g}',
+                      'known_photo': known[place].path} for number, (name, place) in enumerate(nearest.items(), start=1)]
+    return rows
+
+
+def page(rows):
+    """One HTML file: a row a new photo, then its candidates."""
+    photos = {}
+    for row in rows:
+        photos.setdefault(row['photo'], []).append(row)
+    lines = []
+    for photo, candidates in list(photos.items())[:SHOWN]:
+        cells = [(photo, os.path.basename(photo))]
+        cells += [(row['known_photo'], f'{row["rank"]}. {row["individual"]}, {row["distance"]}') for row in candidates]
+        lines.append('<tr>' + ''.join(f'<td><img alt="" src="{thumbnail(path, SIDE)}"><small>{escape(text)}</small></td>'
+                                      for path, text in cells) + '</tr>')
+    more = f'<p>… and {len(photos) - SHOWN} more photos, all of them in matches.csv.</p>' if len(photos) > SHOWN else ''
+    return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Matches</title><style>{STYLE}</style>'
+            '<h1>Who is this?</h1><p>Left the new photo, then the individuals nearest to it, each with its nearest photo and '
+            f'the cosine distance.</p><table>{"".join(lines)}</table>{more}</html>\n')
+
+
+if __name__ == '__main__':
+    sys.exit(exit_code(main, ConfigError))
