@@ -710,7 +710,7 @@ def test_orientation_is_applied_once_and_boxes_follow(tmp_path, orientation):
     assert by_size == (stored if orientation > 4 else cut)
 
 
-def test_turned_photos_are_prepared_and_others_are_linked(tmp_path):
+def test_turned_photos_are_prepared_and_others_are_copied(tmp_path):
     source = write_folder(tmp_path / 's')
     exif = Image.Exif()
     exif[0x112] = 6
@@ -719,7 +719,8 @@ def test_turned_photos_are_prepared_and_others_are_linked(tmp_path):
     photos = tmp_path / 'out' / 'photos'
     with Image.open(photos / 'a00' / 'turned.jpg') as image:
         assert image.size == (20, 40) and not image.getexif().get(0x112)
-    assert os.path.samefile(photos / 'a01' / '0.png', source / 'a01' / '0.png')
+    assert (photos / 'a01' / '0.png').read_bytes() == (source / 'a01' / '0.png').read_bytes()
+    assert not os.path.samefile(photos / 'a01' / '0.png', source / 'a01' / '0.png')
     assert facts['source']['photos_folder'].endswith('out/photos')
     cfg = load_cfg(tmp_path / 'out' / 'cnn_clipreid.yml')
     assert os.path.samefile(cfg.DATASETS.TEST_ROOT_DIR, photos)

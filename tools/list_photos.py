@@ -162,7 +162,7 @@ def prepare(source, target, change):
     """Make one prepared photo, or leave one that an earlier run has made. The original is only read.
 
     What is changed is encoded anew: JPEG with quality 95, PNG, BMP, TIFF and WebP without loss, others as PNG; what is not is
-    linked, or copied where the disk knows no links. A prepared photo has the original's time, by which it is known again.
+    copied (a hard link would hand on what somebody does to the copy). A prepared photo has the original's time, by which it is known again.
     Raises ``InputError``.
     """
     try:
@@ -190,12 +190,7 @@ def _copy(source, target):
     temporary = os.path.join(os.path.dirname(target), temporary_name(os.path.basename(target)))
     with writing(target):
         try:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(target)  # renaming one name of a file to another of its names does nothing
-            try:
-                os.link(os.path.realpath(source), temporary)
-            except OSError:
-                shutil.copy2(source, temporary)
+            shutil.copy2(source, temporary)
             os.replace(temporary, target)
         finally:
             with contextlib.suppress(OSError):
