@@ -162,7 +162,8 @@ def prepare(source, target, change):
     """Make one prepared photo, or leave one that an earlier run has made. The original is only read.
 
     What is changed is encoded anew: JPEG with quality 95, PNG, BMP, TIFF and WebP without loss, others as PNG; what is not is
-    copied (a hard link would hand on what somebody does to the copy). A prepared photo has the original's time, by which it is known again.
+    copied (a hard link would hand on what somebody does to the copy). A prepared photo has the original's time, by which it is
+    known again.
     Raises ``InputError``.
     """
     try:
