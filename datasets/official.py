@@ -43,7 +43,8 @@ def read_folder(root, folder, view=0):
             raise InputError(f'{os.path.join(root, folder)}: photo {ascii(name)[:100]} is not named by identity and camera '
                              f'(from 1), as 0002_c1s1_000451_03.jpg; rename it or take it out')
         if int(match[1]) != JUNK:
-            records.append(Record(f'{folder}/{name}', int(match[1]), camid=int(match[2]) - 1, viewid=view))
+            camera = int(match[2]) - 1
+            records.append(Record(f'{folder}/{name}', int(match[1]), camid=camera, viewid=view, camera=camera))
     if not records:
         raise InputError(f'{os.path.join(root, folder)}: no photo (*.jpg) in it but junk; unpack the archive again')
     return records

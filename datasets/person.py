@@ -74,5 +74,6 @@ def _read_msmt17_list(path, folder, cfg):
         if not (camera.isascii() and camera.isdigit() and 0 < len(camera) <= 4 and int(camera)):
             raise InputError(f"{path}: '{record.path[:100]}' does not tell the camera (from 1) in the third field of its name, "
                              f'as 0000/0000_000_01_0303morning_0008_0.jpg does')
-        records.append(Record(f'{folder}/{record.path}', record.pid, camid=int(camera) - 1))
+        camera = int(camera) - 1
+        records.append(Record(f'{folder}/{record.path}', record.pid, camid=camera, camera=camera))
     return records

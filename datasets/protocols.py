@@ -18,8 +18,9 @@ class Protocol:
     ap: 'trapezoid' (the animal tests) or 'precision' (mean over the positives of the precision at their rank).
     drop_nearest: the first of every ranking, taken to be the query itself, is dropped, from the positives too.
     ignore: gallery photos of the query's individual that are removed from its ranking: '' none | 'self' its own file | 'camera'
-        those of its camera | 'encounter' its file and those of its encounter | 'side' those of its side, or where one of the
-        sides is unknown | 'sequence' (ATRW: those within 3 frames of its camera sequence; and all of individual -1).
+        those of its camid | 'known camera' those of its camera, or where one of the cameras is unknown | 'encounter' its file
+        and those of its encounter | 'side' those of its side, or where one of the sides is unknown | 'sequence' (ATRW: those
+        within 3 frames of its camera sequence; and all of individual -1).
     no_positive: a query without positives counts as 0 ('zero') or is left out of the averages ('skip').
     query_list, gallery_list, ground_truth: file names in DATASETS.LIST_DIR.
     text: the protocol in words, printed at the start of a test.
@@ -46,7 +47,8 @@ PROTOCOLS = {protocol.name: protocol for protocol in (
     Protocol('tiger', ap='precision', drop_nearest=True, ignore='sequence',
              query_list='mytest.txt', gallery_list='mytest.txt', ground_truth='gt_test_plain.json',
              text='ATRW: the first of every ranking (the query itself) is dropped, the same entity within 3 frames of '
-                  'the same camera sequence is masked; average precision; single- and cross-camera queries apart'),
+                  'the same camera sequence is masked; average precision; a query without positives counts as 0; single- and '
+                  'cross-camera queries apart'),
     Protocol('yak', query_list='yak_probe_hard.txt', gallery_list='yak_gallery_hard.txt', text=f'yak, hard; {APART}'),
     Protocol('h_yak', query_list='yak_probe_hard.txt', gallery_list='yak_gallery_hard.txt',
              text=f'yak, hard; {APART}'),
@@ -59,8 +61,9 @@ PROTOCOLS = {protocol.name: protocol for protocol in (
     Protocol('query_in_gallery', drop_nearest=True, text=INSIDE),
     Protocol('query_apart', text=APART),
     Protocol('all', ap='precision', ignore='self', no_positive='skip', text=f'every query against the gallery; {NEVER_ITSELF}'),
-    Protocol('cross-camera', ap='precision', ignore='camera', no_positive='skip',
-             text=f"gallery photos of the query's individual by the same camera are removed; {NEVER_ITSELF}"),
+    Protocol('cross-camera', ap='precision', ignore='known camera', no_positive='skip',
+             text="gallery photos of the query's individual by the same camera, or by an unknown one, are removed; "
+                  f'{NEVER_ITSELF}'),
     Protocol('cross-encounter', ap='precision', ignore='encounter', no_positive='skip',
              text="gallery photos of the query's individual from the same encounter, which may be seconds apart, are removed; "
                   f'{NEVER_ITSELF}'),
@@ -111,18 +114,17 @@ def resolve_protocol(name, species, query, gallery):
 def _check_known(protocol, records):
     """Whether records know what ``protocol`` looks at: InputError where none does, a warning where some do not."""
     column = {'cross-camera': 'camera', 'cross-encounter': 'encounter', 'cross-side': 'side'}.get(protocol.name)
-    if column == 'camera':
-        unknown = 0 if len({record.camid for record in records}) > 1 else len(records)  # one camera, or no camera known
-    else:
-        unknown = sum(getattr(record, column) is None for record in records) if column else 0
-    if records and unknown == len(records):
+    if column is None:
+        return
+    known = [getattr(record, column) for record in records if getattr(record, column) is not None]
+    if not known or (column == 'camera' and len(set(known)) == 1):
         raise InputError(f"protocol '{protocol.name}' needs {column}s, but the lists tell no two {column}s apart; write "
                          f"'path label side camera encounter' in the lists, '-' for what is unknown, or choose another "
                          f'DATASETS.PROTOCOL')
-    if unknown:
-        consequence = 'they are compared with all' if column == 'encounter' else 'they are removed as if of the same side'
-        logger.warning("protocol '%s': %d of %d listed photos have no %s: %s", protocol.name, unknown, len(records), column,
-                       consequence)
+    if len(known) < len(records):
+        consequence = 'they are compared with all' if column == 'encounter' else f'they are removed as if of the same {column}'
+        logger.warning("protocol '%s': %d of %d listed photos have no %s: %s", protocol.name, len(records) - len(known),
+                       len(records), column, consequence)
 
 
 def market_protocol(records):

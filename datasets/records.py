@@ -36,6 +36,7 @@ class Record:
     group: name of the group of queries that is averaged apart (ATRW: 'sing', 'multi'), '' = none.
     side: of the animal, 0 = left, 1 = right, None = unknown.
     encounter: number of the event at which the photo was taken (a burst, a sighting), None = unknown.
+    camera: number of the camera, None = unknown.
     """
     path: str
     pid: int
@@ -45,6 +46,7 @@ class Record:
     group: str = ''
     side: int | None = None
     encounter: int | None = None
+    camera: int | None = None
 
 
 class Counts(NamedTuple):
@@ -147,7 +149,8 @@ def _parse(line, where, allow_outside):
     if not allow_outside and (os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir):
         raise InputError(f"{where}: path {_shown(path)} leads out of the photos' folder; {OUTSIDE}")
     side, camera, encounter = (None if text == '-' else int(text) for text in (side, camera, encounter))
-    return Record(path=path, pid=int(label), camid=camera or 0, viewid=side or 0, side=side, encounter=encounter)
+    return Record(path=path, pid=int(label), camid=camera or 0, viewid=side or 0, side=side,
+                  encounter=encounter, camera=camera)
 
 
 def _shown(text):

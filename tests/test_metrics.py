@@ -174,6 +174,9 @@ def ranking_by_hand(distance, query, gallery, protocol):
             continue
         if protocol.ignore == 'encounter' and same and photo.encounter is not None and photo.encounter == query.encounter:
             continue
+        cameras = {photo.camera, query.camera}
+        if protocol.ignore == 'known camera' and same and (None in cameras or len(cameras) == 1):
+            continue
         if protocol.ignore == 'side' and same and (None in (photo.side, query.side) or photo.side == query.side):
             continue
         if protocol.ignore == 'sequence' and photo.pid == -1:
@@ -219,7 +222,7 @@ def fabricated(seed, ties):
     def photos(count):
         return [Record(f'{index}.jpg', int(generator.integers(-1, 5)), camid=int(generator.integers(3)),
                        frame=tuple(map(int, generator.integers(0, (2, 2, 12)))) if generator.random() < 0.9 else None,
-                       side=maybe(2), encounter=maybe(3))
+                       side=maybe(2), encounter=maybe(3), camera=maybe(3))
                 for index in range(count)]
 
     query = photos(12)

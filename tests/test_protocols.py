@@ -72,7 +72,7 @@ def test_camera_filter_is_off_with_one_camera():
     assert market_protocol(one).no_positive == market_protocol(two).no_positive == 'skip'
 
 
-CROSS = {'cross-camera': [Record('a.jpg', 0), Record('b.jpg', 0, camid=1)],
+CROSS = {'cross-camera': [Record('a.jpg', 0, camera=0), Record('b.jpg', 0, camid=1, camera=1)],
          'cross-encounter': [Record('a.jpg', 0, encounter=0), Record('b.jpg', 0, encounter=1)],
          'cross-side': [Record('a.jpg', 0, side=0), Record('b.jpg', 0, side=1)],
          'all': records_of('a.jpg', 'b.jpg')}
@@ -94,9 +94,14 @@ def test_lists_that_do_not_know_what_the_protocol_looks_at(name, caplog):
     photos = records_of('a.jpg', 'b.jpg')
     with pytest.raises(InputError, match=f"'{name}' needs {what}s, but .* 'path label side camera encounter'"):
         resolve_protocol(name, 'nyala', photos, photos)
-    if name != 'cross-camera':
-        resolve_protocol(name, 'nyala', photos, CROSS[name])
-        assert f'2 of 4 listed photos have no {what}' in caplog.text
+    resolve_protocol(name, 'nyala', photos, CROSS[name])
+    assert f'2 of 4 listed photos have no {what}' in caplog.text
+
+
+def test_one_camera_is_no_camera_to_cross():
+    photos = [Record('a.jpg', 0, camera=3), Record('b.jpg', 0, camera=3), Record('c.jpg', 0)]
+    with pytest.raises(InputError, match='tell no two cameras apart'):
+        resolve_protocol('cross-camera', 'nyala', photos, photos)
 
 
 def write_truth(tmp_path, content):

@@ -103,8 +103,9 @@ def test_malformed_line_is_named(tmp_path, line, complaint):
 
 def test_cameras_and_encounters(tmp_path):
     records = read_list(write(tmp_path, 'a.jpg 1 1 4 7\nb.jpg 1 - - 7\nc d.jpg 2 0 3\ne.jpg 3 1\nf.jpg 4 - 0 -\n'))
-    assert records == [Record('a.jpg', 1, camid=4, viewid=1, side=1, encounter=7), Record('b.jpg', 1, encounter=7),
-                       Record('c d.jpg', 2, camid=3, side=0), Record('e.jpg', 3, viewid=1, side=1), Record('f.jpg', 4)]
+    assert records == [Record('a.jpg', 1, camid=4, viewid=1, side=1, encounter=7, camera=4),
+                       Record('b.jpg', 1, encounter=7), Record('c d.jpg', 2, camid=3, side=0, camera=3),
+                       Record('e.jpg', 3, viewid=1, side=1), Record('f.jpg', 4, camera=0)]
 
 
 def test_paths_outside_where_they_are_allowed(tmp_path):

@@ -5,6 +5,7 @@ sorted distances, so nobody's whole ranking is made. Ranking is stable: of equal
 """
 import random
 from itertools import pairwise
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from utils.errors import InputError
 
 BLOCK = 2 ** 20  # entries of the distance matrix that are handled at a time: 4 MB of float32
 PROTOCOL_CHOICES = {'ap': ('trapezoid', 'precision'), 'no_positive': ('zero', 'skip'),
-                    'ignore': ('', 'self', 'camera', 'encounter', 'side', 'sequence')}
+                    'ignore': ('', 'self', 'camera', 'known camera', 'encounter', 'side', 'sequence')}
 SEQUENCE_FRAMES = 3  # ATRW: photos so few frames apart in one camera sequence show the same moment
 
 
@@ -48,9 +49,9 @@ def rank_queries(distance, query, gallery, protocol):
 
     protocol: ``ap`` 'trapezoid' or 'precision'; ``drop_nearest``: the first of every ranking is dropped, from the
     positives too; ``no_positive`` 'zero' or 'skip': whether queries without a positive count; ``ignore``: what is neither
-    ranked nor positive, '' = nothing, else photos of the query's identity: 'self' its file, 'camera' its camera, 'encounter'
-    its file and its encounter, 'side' its side and photos where one of the two sides is unknown, 'sequence' those within 3
-    frames of its camera sequence, and all of identity -1.
+    ranked nor positive, '' = nothing, else photos of the query's identity: 'self' its file, 'camera' its camid, 'known camera'
+    its camera and photos where one of the two is unknown, 'side' likewise, 'encounter' its file and its encounter, 'sequence'
+    those within 3 frames of its camera sequence, and all of identity -1.
 
     Returns a ``Ranking``. Raises ``ValueError`` for a distance of another shape and for a protocol that asks for what
     there is not, ``InputError`` for a distance that is not finite and for an empty query or gallery.
@@ -221,11 +222,11 @@ def _relevance(query, gallery, ignore):
 
         return _Relevance(q_pid, g_pid, ignored, unknown=np.flatnonzero(g_pid == -1))
     if ignore == 'camera':
-        q_cam, g_cam = column(lambda record: record.camid)
+        q_cam, g_cam = column(attrgetter('camid'))
         return _Relevance(q_pid, g_pid, lambda row, column: q_cam[row] == g_cam[column])
-    if ignore == 'side':
-        q_side, g_side = column(lambda record: record.side)
-        return _Relevance(q_pid, g_pid, lambda row, column: ~(np.abs(q_side[row] - g_side[column]) > 0))
+    if ignore in ('side', 'known camera'):
+        q_fact, g_fact = column(attrgetter('side' if ignore == 'side' else 'camera'))
+        return _Relevance(q_pid, g_pid, lambda row, column: ~(np.abs(q_fact[row] - g_fact[column]) > 0))
     if ignore in ('self', 'encounter'):
         number = {}
         q_file, g_file = column(lambda record: number.setdefault(record.path, len(number)))
