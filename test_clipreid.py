@@ -63,18 +63,18 @@ def _judge(cfg, config_file, name, always_rerank, processes, logger):
     with output_lock(output_dir, 'test') if processes.main else contextlib.nullcontext(), contextlib.ExitStack() as end:
         runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP, cfg.SOLVER.DETERMINISTIC, processes)
         seed_everything(cfg.SOLVER.SEED)
+        test = make_test_dataloader(cfg, wants_pinned_memory(runtime.device), processes, runtime.device)
+        end.callback(test.loader.close)
+        logger.info('Protocol %s: %s', test.protocol.name, test.protocol.text)
         about = log_run(cfg, runtime, logger)
         model, sha256 = _load(cfg, make_test_model)
         model.to(runtime.device)
-        test = make_test_dataloader(cfg, wants_pinned_memory(runtime.device), processes, runtime.device)
-        end.callback(test.loader.close)
         _check_side(model, test)
         animals = cfg.DATASETS.NAMES == 'animals'
         if processes.main:
             log_to_file(output_dir, f'{name}_log.txt')
             for line in data_warnings((), query=test.query, gallery=test.gallery) if animals else ():
                 logger.warning('%s', line)
-        logger.info('Protocol %s: %s', test.protocol.name, test.protocol.text)
 
         rerank = None
         if always_rerank or cfg.TEST.RE_RANKING:

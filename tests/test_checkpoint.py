@@ -252,6 +252,13 @@ def test_missing_cut_and_damaged_files(load, tmp_path):
     data = (tmp_path / 'whole.pth').read_bytes()
     refused(lambda: load('', 'KEY'), 'KEY is empty')
     refused(lambda: load(tmp_path / 'gone.pth', 'KEY'), 'KEY: there is no file', 'gone.pth')
+    refused(lambda: load(tmp_path / 'no/folder/gone.pth', 'KEY'), 'KEY: there is no file')
+    for age, name in enumerate(('RN50_best.pth', 'RN50_80.pth', 'resume.pth', 'train_log.txt')):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (10 ** 9 - age, 10 ** 9 - age))
+    refused(lambda: load(tmp_path / 'gone.pth', 'KEY'), 'gone.pth; there are ', 'RN50_best.pth, RN50_80.pth')
+    for name in ('RN50_best.pth', 'RN50_80.pth', 'resume.pth'):
+        (tmp_path / name).unlink()
     refused(lambda: load(tmp_path, 'KEY'), 'KEY: there is no file')
     for size in range(0, len(data), 9):
         (tmp_path / 'cut.pth').write_bytes(data[:size])

@@ -1,4 +1,6 @@
 """From photos to distances: each photo once, whatever lists it stands in, and the same distances as list by list."""
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from conftest import World
 from configs import load_cfg
 from configs.defaults import CHOICES
 from datasets.make_dataloader_clipreid import make_dataloader, make_test_dataloader
-from processor.inference import do_inference, extract_features, validate
+from processor.inference import do_inference, extract_features, report, validate
 from utils.metrics import rank_metrics
 from utils.reranking import TIES, re_ranking, re_ranking_euclidean
 from utils.runtime import make_runtime
@@ -104,3 +106,30 @@ def test_a_feature_that_is_not_finite_names_its_photo(overlapping):
 
 def test_the_config_offers_the_ties_there_are():
     assert CHOICES['TEST.RERANK_TIES'] == list(TIES)
+
+
+def test_both_conventions_are_reported(caplog):
+    left_out = {'mAP': 0.5, 'rank1': 0.6, 'rank5': 0.7, 'rank10': 0.8}
+    told = {'queries': 4, 'as_zero': {name: value / 2 for name, value in left_out.items()}, 'left_out': left_out}
+    with caplog.at_level('INFO', 'transreid'):
+        report(left_out, logging.getLogger('transreid'), told)
+    assert ('4 queries have no positive in the gallery. Counted as 0: mAP 25.0%, Rank-1 30.0%, Rank-5 35.0%, Rank-10 40.0%; '
+            'left out: mAP 50.0%, Rank-1 60.0%, Rank-5 70.0%, Rank-10 80.0%') in caplog.text
+    caplog.clear()
+    report(left_out, logging.getLogger('transreid'), told | {'queries': 0})
+    assert 'no positive' not in caplog.text
+
+
+def test_a_test_without_a_camera_apart_tells_it(tmp_path, toy_weights, caplog):
+    """Two photos of one individual by one camera, the others by another: across cameras the two have no right answer."""
+    world = World(tmp_path, toy_weights)
+    lists = world.folder / 'lists'
+    lines = [line.split()[:2] for name in ('query', 'gallery') for line in (lists / f'{name}.txt').read_text().splitlines()]
+    text = ''.join(f'{path} {pid} - {int(pid != "6" and path.endswith("0.png"))}\n' for path, pid in lines)
+    (lists / 'query.txt').write_text(text)
+    (lists / 'gallery.txt').write_text(text)
+    test = make_test_dataloader(load_cfg(world.yml(), ['DATASETS.PROTOCOL', 'cross-camera']))
+    result = do_inference(Pixels(), test, RUNTIME)
+    assert result.without_positive['queries'] == 4 and len(lines) == 16
+    assert result.without_positive['left_out'] == result.metrics
+    assert result.without_positive['as_zero']['mAP'] == pytest.approx(result.metrics['mAP'] * 12 / 16)

@@ -7,9 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import write_photo
+from PIL import Image
 
 from configs import ConfigError, load_cfg
-from datasets.records import Record
 from model.make_model_clipreid import make_model
 from tools.rank_photos import SHOWN, main, page, rank
 from utils.checkpoint import save_state
@@ -60,20 +60,40 @@ def test_names_that_make_lists_wrote(trained, world):
 
 def test_against_the_loop():
     generator = torch.Generator().manual_seed(0)
-    new, known = ([Record(f'{part}{n}', 0) for n in range(count)] for part, count in (('new', 7), ('known', 40)))
+    new, known = ([f'{part}{n}' for n in range(count)] for part, count in (('new', 7), ('known', 40)))
     names = [f'animal {n % 9}' for n in range(40)]
     features = F.normalize(torch.randn(47, 16, generator=generator))
     rows = rank(new, features[:7], known, features[7:], names, 4)
-    for index, record in enumerate(new):
+    for index, photo in enumerate(new):
         nearest = {}
         for place, name in enumerate(names):
             distance = 1 - float(features[index] @ features[7 + place])
             if name not in nearest or distance < nearest[name][0]:
-                nearest[name] = distance, known[place].path
+                nearest[name] = distance, known[place]
         expected = sorted((distance, name, path) for name, (distance, path) in nearest.items())[:4]
-        mine = [row for row in rows if row['photo'] == record.path]
+        mine = [row for row in rows if row['photo'] == photo]
         assert [(row['individual'], row['known_photo']) for row in mine] == [(name, path) for _, name, path in expected]
         assert [float(row['distance']) for row in mine] == pytest.approx([distance for distance, _, _ in expected], abs=1e-5)
+
+
+def test_turned_photos_are_taken_upright(trained, world, capsys):
+    """A photo of the gallery, stored as a camera on its side stores it, and files that are no photos."""
+    arguments, new = trained
+    with Image.open(world.folder / 'test/7/1.png') as image:
+        exif = image.getexif()
+        exif[0x112] = 6
+        image.transpose(Image.Transpose.ROTATE_90).save(new / 'turned.png', exif=exif)
+    (new / '._turned.png').write_bytes(b'\0\1')
+    rows = main(arguments)
+    first = next(row for row in rows if row['photo'] == str(new / 'turned.png'))
+    assert first['individual'] == 'test 7' and abs(float(first['distance'])) < 1e-5
+    said = capsys.readouterr().out
+    assert '1 files below' in said and 'notes.txt' in said
+
+
+def test_without_test_lists_the_train_photos_are_known(trained):
+    rows = main([*trained[0], 'DATASETS.QUERY_LIST', '', 'DATASETS.GALLERY_LIST', ''])
+    assert {row['individual'].split()[0] for row in rows} == {'train'}
 
 
 def test_the_page_is_not_endless():
@@ -87,6 +107,8 @@ def test_refused(trained, world, tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(InputError, match='empty: no photo there'):
         main(['--photos', str(tmp_path / 'empty'), *arguments[2:]])
+    with pytest.raises(InputError, match='the camera or side of a photo, which nobody knows'):
+        main([*arguments, 'MODEL.SIE_CAMERA', 'True'])
     with pytest.raises(ConfigError, match='unknown key'):
         main([*arguments, 'TEST.WEIGTH', 'x'])
     (world.folder / 'lists/photos.csv').write_text('a,b\n1,2\n')

@@ -67,6 +67,7 @@ def test_train_then_test_then_rerank(world, name):
     assert len(results['checkpoint_sha256']) == 64
     test_log = (world.output / 'test_log.txt').read_text()
     assert f'mAP: {plain["mAP"]:.1%}' in test_log and f'CMC curve, Rank-5  :{plain["rank5"]:.1%}' in test_log
+    assert 'Protocol query_apart: query photos apart from the gallery' in test_log.split('SOLVER')[0]  # before the config
     rows = list(csv.DictReader((world.output / 'ranked_lists.csv').read_text().splitlines()))
     assert {row['query'] for row in rows} == {str(world.folder / f'test/{n}/0.png') for n in range(6, 10)}
     assert [row['rank'] for row in rows[:10]] == [str(rank) for rank in range(1, 11)]

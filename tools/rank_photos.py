@@ -3,16 +3,19 @@
     python tools/rank_photos.py --photos NEW --config_file datalist/nyala/cnn_clipreid.yml TEST.WEIGHT RN50_80.pth
 
 Known are all photos in the lists of the config, by the names in ``photos.csv`` of tools/make_lists.py where that lies beside
-the lists, else by list and label ('train 12'). An individual is as near as its nearest photo (cosine distance). Nothing says
-that a new animal is none of the known ones: look at the photos. FOLDER (--out, default OUTPUT_DIR/matches) then holds
+the lists, else by list and label ('train 12'). New photos should show what the known ones do (cut out as they were); turned
+ones are taken upright (EXIF), as make_lists does. An individual is as near as its nearest photo (cosine distance). Nothing
+says that a new animal is none of the known ones: look at the photos. FOLDER (--out, default OUTPUT_DIR/matches) then holds
 
     matches.csv    photo, rank, individual, distance, known_photo: one row a candidate
     matches.html   the same as pictures, of the first 200 photos
 """
 import argparse
 import csv
+import logging
 import os
 import sys
+import tempfile
 from html import escape
 from pathlib import Path
 
@@ -20,21 +23,25 @@ import torch.nn.functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
 
-from configs import ConfigError, load_cfg  # noqa: E402
-from datasets.bases import ImageDataset, ImageLoader  # noqa: E402
-from datasets.make_dataloader_clipreid import loader_options  # noqa: E402
-from datasets.records import Record  # noqa: E402
-from datasets.sources import load_test, load_train  # noqa: E402
-from datasets.transforms import make_test_transform  # noqa: E402
-from model.make_model_clipreid import make_test_model  # noqa: E402
-from processor.inference import extract_features  # noqa: E402
-from tools.pictures import thumbnail  # noqa: E402
-from utils.errors import InputError, exit_code  # noqa: E402
-from utils.files import atomic_write, make_output_dir  # noqa: E402
-from utils.logger import setup_logger  # noqa: E402
-from utils.runtime import explained, make_runtime  # noqa: E402
+from configs import ConfigError, load_cfg
+from datasets.animal import TEST_LISTS
+from datasets.bases import ImageDataset, ImageLoader
+from datasets.make_dataloader_clipreid import loader_options
+from datasets.records import Record
+from datasets.sources import load_test, load_train
+from datasets.transforms import make_test_transform
+from model.make_model_clipreid import make_test_model
+from processor.inference import extract_features
+from tools.list_photos import find_change, prepare, read_header
+from tools.list_sources import photo_extensions
+from tools.pictures import thumbnail
+from utils.errors import InputError, exit_code
+from utils.files import atomic_write, make_output_dir
+from utils.logger import progress, setup_logger
+from utils.runtime import explained, make_runtime
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+logger = logging.getLogger('transreid')
+
 SHOWN = 200  # photos on the page
 SIDE = 160  # pixels of a picture there
 BLOCK = 1024  # new photos whose distances are held at a time
@@ -48,13 +55,18 @@ def main(argv=None):
     args = parse(argv)
     cfg = load_cfg(args.config_file, args.opts)
     setup_logger()
-    new = [Record(path, 0) for path in find_photos(args.photos)]
+    if cfg.MODEL.SIE_CAMERA or cfg.MODEL.SIE_VIEW:
+        raise InputError('MODEL.SIE_CAMERA / SIE_VIEW: the model asks for the camera or side of a photo, which nobody knows of '
+                         'new ones; rank with a model trained without')
+    new = find_photos(args.photos)
     known, names = known_photos(cfg)
     runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP)
     with explained('TEST.IMS_PER_BATCH'):
         model = make_test_model(cfg).to(runtime.device)
-        features = F.normalize(_features(model, [*new, *known], cfg, runtime))
-    rows = rank(new, features[:len(new)], known, features[len(new):], names, args.top)
+        with tempfile.TemporaryDirectory() as folder:
+            upright = [Record(path, 0) for path in turn_upright(new, folder)]
+            features = F.normalize(_features(model, [*upright, *known], cfg, runtime))
+    rows = rank(new, features[:len(new)], [record.path for record in known], features[len(new):], names, args.top)
     folder = make_output_dir(args.out or (cfg.OUTPUT_DIR and os.path.join(cfg.OUTPUT_DIR, 'matches')))
     with atomic_write(folder / 'matches.csv') as file:
         table = csv.DictWriter(file, rows[0], lineterminator='\n')
@@ -81,22 +93,45 @@ def parse(argv):
 
 
 def find_photos(place):
-    """Paths of the photos below a folder, sorted, or of the one photo. ``InputError`` where there is none."""
+    """Paths of the photos below a folder, sorted, or of the one photo; other files are counted. ``InputError`` for none."""
     if os.path.isfile(place):
         return [place]
-    photos = sorted(str(path) for path in Path(place).rglob('*') if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(path for path in Path(place).rglob('*') if path.is_file() and not path.name.startswith('.'))
+    endings = photo_extensions()
+    photos = [str(path) for path in files if path.suffix.lower() in endings]
     if not photos:
-        raise InputError(f'{place}: no photo there; name a folder of photos ({", ".join(SUFFIXES)}), or one photo')
+        raise InputError(f'{place}: no photo there; name a folder of photos ({", ".join(sorted(endings))}), or one photo')
+    others = [path.name for path in files if path.suffix.lower() not in endings]
+    if others:
+        logger.warning('%d files below %s are no photos and left out: %s%s', len(others), place, ', '.join(others[:3]),
+                       ' …' if others[3:] else '')
     return photos
+
+
+def turn_upright(paths, folder):
+    """The same paths, but of photos that EXIF says are turned those of upright copies in ``folder``. Raises ``InputError``."""
+    upright = []
+    for number, path in enumerate(progress(paths, 'new photos')):
+        change = find_change(None, read_header(path))
+        if change:
+            copy = os.path.join(folder, f'{number}{os.path.splitext(path)[1]}')
+            prepare(path, copy, change)
+            path = copy
+        upright.append(path)
+    return upright
 
 
 def known_photos(cfg):
     """(records, names of their individuals) of all photos in the config's lists, each once."""
-    train, test = load_train(cfg), load_test(cfg)
+    train = load_train(cfg)
+    tested = bool(cfg.DATASETS.QUERY_LIST) or cfg.DATASETS.NAMES != 'animals' or cfg.DATASETS.SPECIES in TEST_LISTS
+    parts = [('train', train.root, [*train.train, *train.query])]
+    if tested:
+        test = load_test(cfg)
+        parts.append(('test', test.root, [*test.query, *test.gallery]))
     given = _given_names(os.path.join(cfg.DATASETS.LIST_DIR, 'photos.csv')) if cfg.DATASETS.NAMES == 'animals' else {}
     records, names = {}, {}
-    for part, root, photos in (('train', train.root, [*train.train, *train.query]),
-                               ('test', test.root, [*test.query, *test.gallery])):
+    for part, root, photos in parts:
         for record in photos:
             place = os.path.realpath(record.path)
             listed = os.path.relpath(record.path, root).replace(os.sep, '/')
@@ -130,19 +165,19 @@ def _features(model, records, cfg, runtime):
 def rank(new, features, known, known_features, names, top):
     """Rows of matches.csv: for each new photo the ``top`` nearest individuals, each by its nearest photo.
 
-    features (N, D), known_features (M, D): L2-normalised. names: individuals of the M known photos.
+    new, known: N and M paths; features (N, D), known_features (M, D): L2-normalised; names: individuals of the known photos.
     """
     rows = []
     for start in range(0, len(new), BLOCK):
         distances = (1 - features[start:start + BLOCK] @ known_features.T).cpu().numpy()
-        for record, distance in zip(new[start:start + BLOCK], distances, strict=True):
+        for path, distance in zip(new[start:start + BLOCK], distances, strict=True):
             nearest = {}
             for place in distance.argsort(kind='stable'):
                 nearest.setdefault(names[place], place)
                 if len(nearest) == top:
                     break
-            rows += [{'photo': record.path, 'rank': number, 'individual': name, 'distance': f'{distance[place]:.6g}',
-                      'known_photo': known[place].path} for number, (name, place) in enumerate(nearest.items(), start=1)]
+            rows += [{'photo': path, 'rank': number, 'individual': name, 'distance': f'{distance[place]:.6g}',
+                      'known_photo': known[place]} for number, (name, place) in enumerate(nearest.items(), start=1)]
     return rows
 
 

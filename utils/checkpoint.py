@@ -1,4 +1,5 @@
 """Checkpoints and states of runs: written whole or not at all, read without running anything in them."""
+import contextlib
 import json
 import math
 import pickle
@@ -212,12 +213,22 @@ def _write_safetensors(state, file):
         file.write(tensor.reshape(-1).view(torch.uint8).numpy())
 
 
+def _beside(path):
+    """Which checkpoints lie where one was looked for, the newest three."""
+    with contextlib.suppress(OSError, ValueError):
+        found = [file for file in path.parent.iterdir() if file.suffix in ('.pth', '.safetensors') and file.stem != 'resume']
+        newest = sorted(found, key=lambda file: file.stat().st_mtime, reverse=True)
+        if newest:
+            return f"; there are {', '.join(file.name for file in newest[:3])}{' …' if newest[3:] else ''}"
+    return ''
+
+
 def _read(path, key):
     """What is in the file; tensors on the CPU. Nothing in it is run; nothing is known of its content afterwards."""
     if not path:
         raise InputError(f'{key} is empty; give the checkpoint, as in {key} ./output/tiger/cnn/RN50_80.pth')
     if not Path(path).is_file():
-        raise InputError(f'{key}: there is no file {path}')
+        raise InputError(f'{key}: there is no file {path}{_beside(Path(path))}')
     try:
         with open(path, 'rb') as file:
             head = file.read(9)

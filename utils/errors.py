@@ -1,5 +1,6 @@
 """The one exception for what the user can mend: a file, a list, a key, a weight; and the one for a run that is asked to end."""
 import contextlib
+import os
 import signal
 import sys
 
@@ -24,10 +25,16 @@ def exit_code(main, *errors):
     """Run ``main()`` as a command and return its exit code.
 
     0; 2 after bad input (``InputError`` or one of ``errors``, say ``configs.ConfigError``), told in one line on
-    stderr; 130 after Ctrl-C; 143 after SIGTERM where ``main`` turns that into ``Stopped``.
+    stderr; 130 after Ctrl-C; 143 after SIGTERM where ``main`` turns that into ``Stopped``; 141, as the shell's own tools, where
+    what reads its output has ended (``| head``).
     """
     try:
         main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):  # Python would flush again at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (InputError, *errors) as error:
         sys.stderr.write(f'error: {" ".join(str(error).split())}\n')
         return 2
