@@ -601,3 +601,13 @@ def test_kill_9_during_a_checkpoint_write_leaves_the_previous_one_readable(tmp_p
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 2  # unfinished files that the killed ones left
     assert len(load_state(path)) == 4
+
+
+def test_a_reader_that_has_ended():
+    """python tools/… | head: no traceback."""
+    code = "import sys; from utils.errors import exit_code; sys.exit(exit_code(lambda: [print('x' * 99) for _ in range(9999)]))"
+    program = subprocess.Popen([sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    program.stdout.read(10)
+    program.stdout.close()
+    _, said = program.communicate(timeout=60)
+    assert (said, program.returncode) == (b'', 141)
