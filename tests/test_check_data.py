@@ -15,8 +15,9 @@ from official_sets import SETS, msmt17
 from PIL import Image
 
 from tools.check_data import main, program
-from tools.check_photos import Photo, clusters, near_pairs, read_photo, read_photos
+from tools.check_photos import Photo, near_pairs, read_photo, read_photos
 from tools.check_table import CHECKS
+from tools.groups import clusters
 from utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -270,6 +271,19 @@ def test_leaks_of_a_closed_set(herd):
     assert [paths['photos'][0]['encounter'] for paths in found['encounter_leak']['items']] == [1, 9]
 
 
+def test_train_photos_tell_which_test_label_is_whose(herd):
+    closed(herd)
+    for split in ('query', 'gallery'):  # numbered in another order
+        herd.lists[split] = [f'{path} {5 - int(pid)} {rest}' for path, pid, rest in
+                             (line.split(maxsplit=2) for line in herd.lists[split])]
+    only(herd.check()[0], 'closed', 'note')
+    assert herd.lists['gallery'][4].startswith('train/animal1/1.jpg 4 ')
+    herd.lists['gallery'][4] = herd.lists['gallery'][4].replace(' 4 ', ' 3 ')
+    found, report = herd.check()
+    assert paths(found['two_labels']) == [('animal1/1.jpg',) * 2] and not report['fit']
+    assert 'train label 1 is test label 4, test label 3 is train label 2' in found['two_labels']['items'][0]['text']
+
+
 def test_queries_without_a_right_answer(herd):
     herd.add('query', 'test/animal9/0.jpg', 5, picture(100), 1000)
     found, report = herd.check(PROTOCOL='cross-encounter')
@@ -301,6 +315,8 @@ def test_pictures_worth_a_look(herd):
     clear.putalpha(100)
     palette = picture(104).quantize(16)
     for name, photo, options in (('tiny.jpg', picture(100, (40, 31)), {}), ('turned.jpg', picture(102), {'exif': exif}),
+                                 ('upright.tif', picture(105), {'exif': exif}),  # Pillow turns a TIFF
+                                
                                  ('clear.png', clear, {}), ('palette.png', palette, {'transparency': 0}),
                                  ('black.png', Image.new('RGB', (60, 60)), {}),
                                  ('white.png', Image.new('L', (60, 60), 255), {}),
@@ -311,7 +327,7 @@ def test_pictures_worth_a_look(herd):
         'tiny': [('animal0/tiny.jpg',)], 'rotated': [('animal0/turned.jpg',)],
         'transparent': [('animal0/clear.png',), ('animal0/palette.png',)],
         'blank': [('animal0/black.png',), ('animal0/white.png',)]}
-    assert found['modes']['text'] == 'of 43 photos 1 CMYK, 1 L, 1 P+alpha, 1 RGBA'
+    assert found['modes']['text'] == 'of 44 photos 1 CMYK, 1 L, 1 P+alpha, 1 RGBA'
     assert set(found) == {'tiny', 'rotated', 'transparent', 'blank', 'modes'} and report['fit']
     assert 'tiny' not in herd.check('--tiny', '31')[0]
 
@@ -368,9 +384,34 @@ def test_a_photo_elsewhere_by_a_link(herd, tmp_path_factory):
 
 
 def test_warnings_of_the_test_are_told(herd, capsys):
-    found, report = herd.check(QUERY_LIST='gallery.txt', PROTOCOL='query_apart')
-    assert 'will find themselves' in only(found, 'warned', 'warning')['text'] and report['fit']
+    herd.add('gallery', 'test/animal6/9.jpg', 0, picture(100))
+    found, report = herd.check(PROTOCOL='cross-encounter')
+    assert '1 of 13 listed photos have no encounter' in only(found, 'warned', 'warning')['text'] and report['fit']
     assert not capsys.readouterr().err
+
+
+def test_a_query_that_finds_itself(herd, capsys):
+    found, report = herd.check(QUERY_LIST='gallery.txt', PROTOCOL='query_apart')
+    assert "9 of 9 queries are in the gallery, and nothing is dropped" in found['itself']['text'] and not report['fit']
+    assert len(found['itself']['items']) == 9
+    for protocol in ('all', 'query_in_gallery', ''):
+        assert not herd.check(QUERY_LIST='gallery.txt', PROTOCOL=protocol)[0]
+
+
+def test_a_query_whose_best_answer_is_dropped(herd):
+    herd.lists['query'].append(herd.lists['gallery'][0])
+    found, report = herd.check(PROTOCOL='query_in_gallery')
+    assert '3 of 4 queries are not in the gallery' in found['itself']['text'] and not report['fit']
+    assert paths(found['itself']) == [(f'animal{number}/0.jpg',) for number in (6, 7, 8)]
+
+
+def test_the_terminal_names_the_first_photos(herd, capsys):
+    for number in range(4):
+        herd.add('train', f'train/animal0/gone{number}.jpg', 0)
+    herd.check()
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith('wrong'))
+    assert all(f'animal0/gone{number}.jpg' in line for number in range(3))
+    assert 'gone3' not in line and line.endswith('gone2.jpg …)')
 
 
 def test_without_a_test_or_a_train_list(herd):

@@ -22,16 +22,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'tests')]  # the project, when run as a pr
 
 os.environ.setdefault('KINETO_LOG_LEVEL', '6')  # torch's profiler would tell of every start
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from tqdm import tqdm  # noqa: E402
+import numpy as np
+import torch
+from tqdm import tqdm
 
-from tools import benchmark_cases, benchmark_growth, benchmark_models  # noqa: E402
-from tools.benchmark_core import QUICK_ROUNDS, ROUNDS, Settings, memory_ratio, run_case, sgemm_peak  # noqa: E402
-from utils.errors import InputError, exit_code  # noqa: E402
-from utils.files import make_output_dir, write_json  # noqa: E402
-from utils.logger import progress  # noqa: E402
-from utils.run import git_state  # noqa: E402
+from tools import benchmark_cases, benchmark_growth, benchmark_models
+from tools.benchmark_core import QUICK_ROUNDS, ROUNDS, Settings, memory_ratio, run_case, sgemm_peak
+from utils.errors import InputError, exit_code
+from utils.files import make_output_dir, write_json
+from utils.logger import progress
+from utils.run import git_state
 
 HEADER = (f'{"row":22}{"threads":>8}{"rounds":>7}{"plain s":>11}{"ours s":>11}{"ratio":>8}{"goal":>8}{"reached":>9}'
           f'{"difference":>12}{"memory":>8}{"goal":>7}{"reached":>9}')

@@ -18,14 +18,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
 
-from configs import ConfigError, load_cfg  # noqa: E402
-from datasets.records import counts_table  # noqa: E402
-from tools.check_findings import Inspection  # noqa: E402
-from tools.check_lists import read_lists  # noqa: E402
-from tools.check_page import make_page  # noqa: E402
-from tools.check_photos import as_dicts, earlier_photos, read_photos  # noqa: E402
-from utils.errors import InputError, exit_code  # noqa: E402
-from utils.files import atomic_write, write_json, writing  # noqa: E402
+from configs import ConfigError, load_cfg
+from datasets.records import counts_table
+from tools.check_findings import Inspection
+from tools.check_lists import read_lists
+from tools.check_page import make_page
+from tools.check_photos import as_dicts, earlier_photos, read_photos
+from utils.errors import InputError, exit_code
+from utils.files import atomic_write, write_json, writing
 
 MAX_NEAR = 64  # bits: beyond, different photos are nearly the same
 
@@ -56,7 +56,7 @@ def main(argv=None):
         file.write(page)
     _say(counts_table(lists.splits))
     for finding in findings:
-        _say(f'{finding.level:8} {finding.title}: {finding.text}')
+        _say(f'{finding.level:8} {finding.title}: {finding.text}{finding.first_paths()}')
     verdict = 'Training or its results would be wrong' if levels['wrong'] else 'Fit for training'
     _say(f'{verdict}: {levels["wrong"]} checks wrong, {levels["warning"]} with warnings; see {out / "check.html"}')
     return report

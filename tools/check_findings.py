@@ -5,8 +5,9 @@ from statistics import median
 import numpy as np
 
 from datasets.checks import individuals_by_folder
-from tools.check_photos import BITS, clusters, near_pairs
+from tools.check_photos import BITS, near_pairs
 from tools.check_table import CHECKS, Finding, Use, item
+from tools.groups import clusters
 from utils.metrics import count_positives
 
 MAX_PAIRS = 200_000  # of a kind that are shown in groups; more are counted only
@@ -66,7 +67,7 @@ class Inspection:
     def findings(self):
         """List of ``Finding``, in the table's order."""
         checks = (self._told, self._missing, self._pictures, self._two_labels, self._leaks, self._near, self._encounters,
-                  self._known, self._positives, self._copies, self._shapes, self._individuals)
+                  self._known, self._positives, self._itself, self._copies, self._shapes, self._individuals)
         found = [finding for check in checks for finding in check() if finding.count]
         return sorted(found, key=lambda finding: list(CHECKS).index(finding.check))
 
@@ -107,7 +108,23 @@ class Inspection:
                 labels = {use.pid: use for use in reversed(uses) if use.numbering == numbering}
                 if len(labels) > 1:
                     items.append(item([labels[pid] for pid in sorted(labels)]))
+        items += self._renamed()
         yield Finding('two_labels', len(items), f'{len(items)} photos have more than one label', items)
+
+    def _renamed(self):
+        """Items of photos in train and test whose two labels are not the same individual by the other such photos."""
+        shared = [[next((use for use in uses if use.numbering == numbering), None) for numbering in ('train', 'test')]
+                  for uses in self.contents.values()]
+        shared = [pair for pair in shared if all(pair)]
+        counts = Counter((train.pid, test.pid) for train, test in shared)
+        test_label, train_label = {}, {}  # of each label of the other numbering, by most photos
+        for (train, test), _ in counts.most_common():
+            test_label.setdefault(train, test)
+            train_label.setdefault(test, train)
+        return [item(pair, f'other photos: train label {pair[0].pid} is test label {test_label[pair[0].pid]}, test label '
+                           f'{pair[1].pid} is train label {train_label[pair[1].pid]}')
+                for pair in shared
+                if (test_label[pair[0].pid], train_label[pair[1].pid]) != (pair[1].pid, pair[0].pid)]
 
     def _leaks(self):
         items, counts = [], Counter()
@@ -172,6 +189,23 @@ class Inspection:
         items = [item([Use(query[row].path, 'query', query[row].pid, query[row].encounter)]) for row in without]
         yield Finding('no_positive' if len(without) == len(query) else 'some_without_positive', len(without),
                       f"{len(without)} of {len(query)} queries, under protocol '{protocol.name}'", items)
+
+    def _itself(self):
+        """Queries that find themselves, or lose another photo in their place."""
+        gallery, protocol = self._records('gallery'), self.lists.protocol
+        if not (gallery and protocol) or (protocol.ignore and not protocol.drop_nearest):
+            return
+        query, paths = self._records('query'), {record.path for record in gallery}
+        contents = {self.photos[path].content for path in paths}
+        if protocol.drop_nearest:
+            wrong = [record for record in query if self.photos[record.path].content not in contents]
+            what = 'are not in the gallery, and the first of their ranking is dropped as if they were'
+        else:
+            wrong = [record for record in query if record.path in paths]
+            what = 'are in the gallery, and nothing is dropped'
+        items = [item([Use(record.path, 'query', record.pid, record.encounter)]) for record in wrong]
+        yield Finding('itself', len(items), f"{len(items)} of {len(query)} queries {what}, under protocol '{protocol.name}'",
+                      items)
 
     def _copies(self):
         """Of one individual: the same bytes twice in one list, or as one file in query and another in the gallery."""

@@ -11,13 +11,13 @@ import numpy as np
 from PIL import Image
 
 from datasets.transforms import FORMATS, read_image
+from tools.list_photos import read_header
 from utils.errors import InputError
 from utils.files import sha256_file
 from utils.logger import progress
 
 HASH_SIDE = 16  # 16 x 16 bits: of the usual 8 x 8, different animals in the same grass may have nearly the same
 BITS = HASH_SIDE ** 2
-ORIENTATION = 0x0112  # EXIF's tag
 ALPHA = {'RGBA', 'LA', 'PA', 'La', 'RGBa'}
 BLOCK = 2 ** 20  # pairs of hashes that are compared at a time: 8 MB
 
@@ -76,7 +76,7 @@ def read_photo(path):
         if os.path.isfile(path):  # reading a pipe could wait without end
             sha256 = sha256_file(path)
         image = read_image(path)
-        mode, orientation = _header(path)
+        orientation, mode = read_header(path).orientation, _mode(path)
     except (OSError, InputError) as error:
         return Photo(path, size, mtime_ns, sha256, error=str(error).removeprefix(f'{path}: '))
     bits = imagehash.phash(image, HASH_SIDE).hash
@@ -92,16 +92,10 @@ def _status(path):
         return 0, 0
 
 
-def _header(path):
-    """Mode and EXIF orientation as stored, of a photo that ``read_image`` could read."""
-    Image.init()
+def _mode(path):
+    """Mode as stored, of a photo that ``read_image`` could read."""
     with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
-        mode = image.mode + '+alpha' * ('transparency' in image.info)
-        try:
-            orientation = image.getexif().get(ORIENTATION, 1)
-        except Exception:  # broken EXIF raises anything, and says nothing about rotation
-            orientation = 1
-    return mode, orientation if orientation in range(2, 9) else 1
+        return image.mode + '+alpha' * ('transparency' in image.info)
 
 
 def earlier_photos(path):
@@ -139,17 +133,3 @@ def near_pairs(photos, limit):
         near = distance <= limit
         if near.any():
             yield i[near], j[near], distance[near]
-
-
-def clusters(pairs):
-    """Groups of what pairs connect: list of sorted lists, in the order of their first members."""
-    group = {}
-    for i, j in pairs:
-        joined, other = group.setdefault(i, [i]), group.setdefault(j, [j])
-        if joined is other:
-            continue
-        if len(joined) < len(other):
-            joined, other = other, joined
-        joined.extend(other)
-        group.update(dict.fromkeys(other, joined))
-    return sorted(sorted(members) for members in {id(members): members for members in group.values()}.values())

@@ -8,7 +8,8 @@ CHECKS = {
     'refused': ('wrong', 'Refused', 'Training or the test stops at once, with these words.'),
     'missing': ('wrong', 'Missing photos', 'Bring them back, correct the paths, or take the lines out of the lists.'),
     'unreadable': ('wrong', 'Unreadable photos', 'Training stops when it comes to them: replace them or take their lines out.'),
-    'two_labels': ('wrong', 'One photo under two labels', 'The same byte for byte: one of the labels must be wrong.'),
+    'two_labels': ('wrong', 'One photo under two labels', 'The same byte for byte: one of the labels must be wrong. Train and '
+                   'test number individuals apart; photos that are in both tell which label is whose.'),
     'alike_two_labels': ('wrong', 'Nearly the same photo under two labels',
                          'One of the labels is wrong; or a camera that stands still took two animals, then lower --near.'),
     'leak': ('wrong', 'Train photos in validation or the test',
@@ -21,6 +22,9 @@ CHECKS = {
               'known ones on purpose (a closed set), say so with --closed.'),
     'no_positive': ('wrong', 'No query has a right answer', "The test would stop: the gallery has no photo of any query's "
                     'individual that the protocol lets count. Check the labels, or choose another DATASETS.PROTOCOL.'),
+    'itself': ('wrong', 'A protocol that does not fit query and gallery', 'Where nothing is dropped, a query that is in the '
+               'gallery finds itself and results look perfect; where the first of a ranking is dropped as the query itself, '
+               'one that is not in the gallery loses its best answer. Choose another DATASETS.PROTOCOL.'),
     'skipped': ('warning', 'Missing photos, left out', 'DATASETS.SKIP_MISSING is True: work goes on without them.'),
     'some_without_positive': ('warning', 'Queries without a right answer', 'The protocol leaves nothing to be found for them.'),
     'encounter_validation': ('warning', 'One encounter in train and in validation',
@@ -75,6 +79,11 @@ class Finding:
     level = property(lambda self: CHECKS[self.check][0])
     title = property(lambda self: CHECKS[self.check][1])
     meaning = property(lambda self: CHECKS[self.check][2])
+
+    def first_paths(self, count=3):
+        """' (a, b, c …)': where to look first; '' where no photo is named."""
+        paths = list(dict.fromkeys(photo['path'] for entry in self.items for photo in entry['photos']))
+        return f" ({', '.join(paths[:count])}{' …' if len(paths) > count else ''})" if paths else ''
 
 
 def item(uses, text=''):

@@ -20,8 +20,8 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
 
-from model.clip.weights import Architecture  # noqa: E402
-from tools.demo_animals import make_individual, take_photo  # noqa: E402
+from model.clip.weights import Architecture
+from tools.demo_animals import make_individual, take_photo
 
 TRAIN_INDIVIDUALS, TRAIN_PHOTOS, VAL_PHOTOS = 100, 8, 1
 TEST_INDIVIDUALS, QUERY_PHOTOS, GALLERY_PHOTOS = 20, 3, 5

@@ -11,14 +11,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the project, when run as a program
 
-import matplotlib  # noqa: E402
+import matplotlib
 
 matplotlib.use('Agg')
 
-from matplotlib import pyplot  # noqa: E402
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: E402
+from matplotlib import pyplot
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from utils.errors import InputError, exit_code  # noqa: E402
+from utils.errors import InputError, exit_code
 
 LOOK = {'ours': {'label': 'ours', 'marker': 'o', 'color': 'tab:blue'},
         'plain': {'label': 'plain formulation', 'marker': 's', 'color': 'tab:orange', 'linestyle': '--'}}

@@ -12,14 +12,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the project, when run as a program
 
-import torch  # noqa: E402
+import torch
 
-import test_clipreid  # noqa: E402
-import test_rerank_clipreid  # noqa: E402
-import train_clipreid  # noqa: E402
-from configs import ConfigError, load_cfg  # noqa: E402
-from tools.make_demo import make_demo  # noqa: E402
-from utils.errors import exit_code  # noqa: E402
+import test_clipreid
+import test_rerank_clipreid
+import train_clipreid
+from configs import ConfigError, load_cfg
+from tools.make_demo import make_demo
+from utils.errors import exit_code
 
 LEAST_GAIN = 0.20  # in mAP
 
