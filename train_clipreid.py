@@ -81,6 +81,8 @@ def _train(cfg, processes, stop, logger):
         runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP, cfg.SOLVER.DETERMINISTIC, processes, stop)
         seed_everything(cfg.SOLVER.SEED)
         about = log_run(cfg, runtime, logger)
+        if cfg.SOLVER.STAGE1.MAX_EPOCHS == cfg.SOLVER.STAGE2.MAX_EPOCHS == 0:
+            logger.warning('SOLVER.STAGE1.MAX_EPOCHS and SOLVER.STAGE2.MAX_EPOCHS are 0: nothing will be trained')
         if processes.main:
             drop_leftovers(output_dir)
         state = _state(cfg, output_dir, processes, logger)

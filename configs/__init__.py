@@ -126,7 +126,11 @@ class _Loader(yaml.SafeLoader):
 
 
 def _merge(cfg, tree, prefix, where):
-    for key, value in tree.items():
+    flat = [key for key in tree if prefix == 'SOLVER.' and key not in cfg and key in cfg.STAGE2]
+    if len(flat) > 1:
+        raise ConfigError(f'{where}: unknown keys: a flat SOLVER {_FLAT}; here its keys are '
+                          f'{", ".join(f"SOLVER.STAGE2.{key}" for key in flat)}, {_BASE_VARIANT}')
+    for key, value in sorted(tree.items(), key=lambda item: item[1] is None):  # empty sections last: others tell more
         name = f'{prefix}{key}'
         if key not in cfg:
             while isinstance(value, dict) and value:  # to the end of the first path below it
@@ -134,6 +138,9 @@ def _merge(cfg, tree, prefix, where):
                 name += f'.{part}'
             raise ConfigError(f'{where}: unknown key {_short(name)}{_nearest(name)}')
         if isinstance(cfg[key], CfgNode):
+            if value is None:
+                raise ConfigError(f'{where}: {name} is an empty section: fill in its keys ({", ".join(cfg[key])}), or take '
+                                  f'the line out')
             if not isinstance(value, dict):
                 raise ConfigError(f'{where}: {name} is a section and has no value of its own; its keys are '
                                   f'{", ".join(cfg[key])}')
@@ -143,6 +150,10 @@ def _merge(cfg, tree, prefix, where):
                 below = _short(str(next(iter(value), '')))
                 raise ConfigError(f'{where}: unknown key {name}.{below}: {name} is a value, not a section')
             cfg[key] = _coerce(value, cfg[key], name, where)
+
+
+_FLAT = 'is that of the original\'s base variants'
+_BASE_VARIANT = 'with SOLVER.STAGE1.MAX_EPOCHS 0 and MODEL.I2T_LOSS_WEIGHT 0'
 
 
 def _short(text, length=100):
@@ -172,8 +183,7 @@ def _nearest(name):
     hint = f'; did you mean {" or ".join(close[:3])}?' if close else ''
     stage2 = name.replace('SOLVER.', 'SOLVER.STAGE2.', 1)
     if name.startswith('SOLVER.') and stage2 in known:
-        hint += f' A flat SOLVER is that of the original\'s base variants: here it is {stage2}, with ' \
-                f'SOLVER.STAGE1.MAX_EPOCHS 0 and MODEL.I2T_LOSS_WEIGHT 0'
+        hint += f' A flat SOLVER {_FLAT}: here it is {stage2}, {_BASE_VARIANT}'
     return hint
 
 

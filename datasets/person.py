@@ -54,7 +54,10 @@ def _read_folders(cfg, names):
 
 
 def _read_msmt17(cfg, names):
-    version = next((version for version in MSMT17 if os.path.isdir(os.path.join(cfg.DATASETS.ROOT_DIR, version))), 'MSMT17')
+    def is_there(version):
+        folder = os.path.join(cfg.DATASETS.ROOT_DIR, version)
+        return os.path.isdir(folder) and os.listdir(folder)
+    version = next(filter(is_there, MSMT17), 'MSMT17')
     folders = MSMT17[version]
     parts = dict.fromkeys(part for split in names for part in (folders[split], *LISTS[split]))
     layout = (f'{version}/{{{",".join(dict.fromkeys(folders.values()))}}}/0000/*.jpg with {version}/'

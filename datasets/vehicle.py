@@ -118,17 +118,27 @@ def _read_vehicleid(cfg, names):
 
 
 def read_numbers(path):
-    """Records of a VehicleID list, lines ``number identity``, photos image/number.jpg. ``InputError`` with file and line."""
-    records = []
+    """Records of a VehicleID list, lines ``number identity``, photos image/number.jpg; a line that occurs again is left out,
+    and told. ``InputError`` with file and line, of a photo under two identities too."""
+    records, seen, again = [], {}, 0
     content = read_file(path, 'list', f'{path}: no such list').decode('utf-8-sig', 'replace')
     for number, line in enumerate(content.splitlines(), start=1):
         pair = PAIR.fullmatch(line.strip())
         if pair:
-            records.append(Record(f'image/{pair[1]}.jpg', int(pair[2])))
+            first, identity = seen.setdefault(pair[1], (number, pair[2]))
+            if identity != pair[2]:
+                raise InputError(f'{path}:{number}: photo {pair[1]} of identity {pair[2]} is in line {first} already, as '
+                                 f'{identity}; list each photo once')
+            if first == number:
+                records.append(Record(f'image/{pair[1]}.jpg', int(pair[2])))
+            else:
+                again += 1
         elif line.strip():
             raise InputError(f"{path}:{number}: expected 'number identity', as 0346796 12345, got {ascii(line)[:100]}")
     if not records:
         raise InputError(f"{path}: the list is empty; expected lines 'number identity'")
+    if again:
+        logger.warning('%s: %d lines name a photo that was listed before, as the same vehicle; they are left out', path, again)
     return records
 
 

@@ -18,7 +18,7 @@ logger = logging.getLogger('transreid')
 TEXT_SIDE = ('prompt_learner.', 'text_encoder.')  # what a base variant does not have
 # Of a CLIP's file: the embedded vocabulary, the temperature and bias of CLIP's own loss, the text's mask.
 NOT_OF_TOWERS = ('token_embedding.weight', 'logit_scale', 'logit_bias', 'attn_mask')
-VERI_VIEWS = 8  # of VeRi's vehicles, from the key points' lists
+VERI_CAMERAS, VERI_VIEWS = 20, 8  # of VeRi; the views are those of the key points' lists
 
 
 def needs_prompts(cfg):
@@ -40,6 +40,9 @@ def make_model(cfg, num_class, camera_num=0, view_num=0):
     elif choice != 'self' and cfg.SOLVER.STAGE1.MAX_EPOCHS == 0:
         logger.warning('SOLVER.STAGE1.MAX_EPOCHS is 0: the prompts are random and stay so, and stage 2 pulls photos towards '
                        'them; for a base variant set MODEL.I2T_LOSS_WEIGHT 0 too')
+    elif cfg.MODEL.I2T_LOSS_WEIGHT == 0:
+        logger.warning('MODEL.I2T_LOSS_WEIGHT is 0: stage 1 learns prompts that stage 2 does not use; for a base variant set '
+                       'SOLVER.STAGE1.MAX_EPOCHS 0 too')
     return model
 
 
@@ -111,6 +114,7 @@ def _from_trained(cfg, path, num_class, side, whole, prompts=None, key='MODEL.PR
     if whole and about.get('side', model.about['side']) != model.about['side']:
         raise InputError(f'{key}: {path} was trained with {about["side"][:40]!r} cameras, views; here there are '
                          f'{model.about["side"]!r}; use MODEL.PRETRAIN_CHOICE finetune to start from its encoders')
+    _check_notes(cfg, about, model.about, path, key, whole)
     expected = model.state_dict()
     if not whole:
         frozen = ('image_encoder.', 'text_encoder.', 'prompt_learner.token_')
@@ -133,7 +137,8 @@ def _assemble(cfg, arch, num_class, side_counts, activation, sentence=None):
     if cfg.MODEL.COMPILE:
         _compile(image)
     return ReIDModel(image, text, (arch.feature_dim, arch.embed_dim), num_class, sentence, neck_feat=cfg.TEST.NECK_FEAT,
-                     side=side, side_factor=cfg.MODEL.SIE_COE, activation=activation)
+                     side=side, side_factor=cfg.MODEL.SIE_COE, activation=activation,
+                     grid=arch.positions(cfg.INPUT.SIZE_TRAIN, cfg.MODEL.STRIDE_SIZE))
 
 
 def _compile(encoder):
@@ -201,7 +206,7 @@ def _side_of(cfg, state, about, path):
     """(cameras, views) of a trained model.
 
     A checkpoint of the original tells their product alone: where the config has both, VeRi's eight views are assumed, else
-    one.
+    one; where it has one of them, more than VeRi has of it are refused.
     """
     rows = len(state['cv_embed']) if 'cv_embed' in state and state['cv_embed'].dim() else 0
     wanted = cfg.MODEL.SIE_CAMERA, cfg.MODEL.SIE_VIEW
@@ -216,6 +221,9 @@ def _side_of(cfg, state, about, path):
     if all(wanted):
         views = VERI_VIEWS if cfg.DATASETS.NAMES == 'veri' and rows % VERI_VIEWS == 0 else 1
         return rows // views, views
+    if cfg.DATASETS.NAMES == 'veri' and rows % VERI_VIEWS == 0 and rows > (VERI_CAMERAS if wanted[0] else VERI_VIEWS):
+        raise InputError(f'TEST.WEIGHT: {path} has {rows} embeddings, as of {rows // VERI_VIEWS} cameras x {VERI_VIEWS} views; '
+                         f'VeRi has {VERI_CAMERAS} cameras: set both MODEL.SIE_CAMERA and MODEL.SIE_VIEW True')
     return (rows, 0) if cfg.MODEL.SIE_CAMERA else (0, rows)
 
 
@@ -230,6 +238,19 @@ def _told_side(about, rows, path):
 
 
 # ------------------------------------------------------------------------------------------------- what does not fit
+
+def _check_notes(cfg, about, ours, path, key, whole):
+    """InputError where no shape tells that a trained model is another: transposed positions, another factor of the side
+    information. about: its notes; ours: those of the model built for it, ``whole`` or its encoders alone."""
+    theirs = {name: ascii(about.get(name, value))[1:-1][:40] for name, value in ours.items()}
+    if theirs['positions'] != ours['positions']:
+        raise InputError(f'{key}: {path} was trained with {theirs["positions"]} positions (rows x columns), INPUT.SIZE_TRAIN '
+                         f'{list(cfg.INPUT.SIZE_TRAIN)} with MODEL.STRIDE_SIZE {list(cfg.MODEL.STRIDE_SIZE)} makes '
+                         f'{ours["positions"]}; set them as in training')
+    if whole and 'sie_coe' in ours and theirs['sie_coe'] != ours['sie_coe']:
+        raise InputError(f'{key}: {path} was trained with MODEL.SIE_COE {theirs["sie_coe"]}, here it is {ours["sie_coe"]}; set '
+                         f'it as in training')
+
 
 def _check_sizes(cfg, arch):
     stride = list(cfg.MODEL.STRIDE_SIZE)

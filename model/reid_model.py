@@ -28,14 +28,14 @@ class ReIDModel(nn.Module):
 
     ``side`` = (cameras, views) that have a side-information embedding (SIE, TransReID, He et al. 2021); a 0 leaves
     that label out, (0, 0) means none. ``sentence``, ``text_encoder``: None in a base variant. ``activation`` is that of the
-    encoders, one of ``towers.ACTIVATIONS``.
+    encoders, one of ``towers.ACTIVATIONS``, ``grid`` the (rows, columns) of the image encoder's positions.
     """
 
     def __init__(self, image_encoder, text_encoder, feature_dims, num_class, sentence=None, *,
-                 neck_feat='after', side=(0, 0), side_factor=3.0, activation='quickgelu'):
+                 neck_feat='after', side=(0, 0), side_factor=3.0, activation='quickgelu', grid=(0, 0)):
         super().__init__()
         dim, dim_proj = feature_dims
-        self.side, self.side_factor, self.neck_feat, self.activation = side, side_factor, neck_feat, activation
+        self.side, self.side_factor, self.neck_feat, self.activation, self.grid = side, side_factor, neck_feat, activation, grid
         if any(side):
             self.cv_embed = nn.Parameter(nn.init.trunc_normal_(torch.empty(max(1, side[0]) * max(1, side[1]), dim), std=0.02))
         self.classifier = _classifier(dim, num_class)
@@ -63,7 +63,9 @@ class ReIDModel(nn.Module):
     @property
     def about(self):
         """What a checkpoint must say of the model besides its weights, for ``utils.checkpoint.save_state``."""
-        return {'activation': self.activation, 'side': f'{self.side[0]},{self.side[1]}'}
+        about = {'activation': self.activation, 'side': f'{self.side[0]},{self.side[1]}',
+                 'positions': f'{self.grid[0]}x{self.grid[1]}'}
+        return about | {'sie_coe': str(float(self.side_factor))} if any(self.side) else about
 
     def forward(self, x=None, label=None, get_image=False, get_text=False, cam_label=None, view_label=None):
         """Photos ``x`` (B, 3, H, W), individuals, cameras and views (B,) int64.

@@ -61,7 +61,15 @@ def test_prompts_that_stay_random_are_warned_of(world, caplog):
         caplog.clear()
         make_model(config(world, 'ViT-B-16', *opts), 3)
         assert ('the prompts are random and stay so' in caplog.text) == warned
+        assert ('learns prompts that stage 2 does not use' in caplog.text) == (opts == BASE[2:])
         assert ('A base variant' in caplog.text) == (opts == BASE)
+
+
+def test_a_run_that_trains_nothing_is_warned_of(world):
+    warning = 'SOLVER.STAGE1.MAX_EPOCHS and SOLVER.STAGE2.MAX_EPOCHS are 0: nothing will be trained'
+    for epochs in (0, 1):
+        train_clipreid.main(world.args(*BASE, 'SOLVER.STAGE2.MAX_EPOCHS', epochs, 'OUTPUT_DIR', world.folder / str(epochs)))
+        assert (warning in (world.folder / f'{epochs}/train_log.txt').read_text()) == (epochs == 0)
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -219,6 +227,13 @@ def test_flat_ymls_of_the_original_are_explained(world):
         line = str(caught.value)
         assert f'unknown key SOLVER.{key}' in line and f'here it is SOLVER.STAGE2.{key}' in line and '\n' not in line
         assert 'SOLVER.STAGE1.MAX_EPOCHS 0' in line and 'MODEL.I2T_LOSS_WEIGHT 0' in line
+    keys = ['OPTIMIZER_NAME', 'MAX_EPOCHS', 'STEPS', 'WARMUP_ITERS']
+    path.write_text(yaml.safe_dump({'DATASETS': None, 'SOLVER': dict.fromkeys(keys, 1) | {'SEED': 1}}, sort_keys=False))
+    with pytest.raises(ConfigError) as caught:  # all at once, and before the empty section
+        load_cfg(path)
+    line = str(caught.value)
+    assert 'here its keys are ' + ', '.join(f'SOLVER.STAGE2.{key}' for key in keys) + ', with SOLVER.STAGE1' in line
+    assert '\n' not in line
     with pytest.raises(ConfigError, match='unknown key SOLVER.STAGES') as caught:
         load_cfg('', ['SOLVER.STAGES', 1])
     assert 'flat' not in str(caught.value)

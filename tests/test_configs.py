@@ -120,7 +120,9 @@ def test_base_goes_in_a_circle_or_is_missing(tmp_path):
 @pytest.mark.parametrize('text, words', [
     ('MODEL: [1, 2\nb', ('not a readable YAML file',)), ('MODEL:\n\tNAME: a\n', ('not a readable YAML file',)),
     ('- a\n- b\n', ('expected sections', 'list')), ('just words\n', ('expected sections', 'str')),
-    ('MODEL: RN50\n', ('MODEL is a section', 'NAME')), ('DATASETS:\n', ('DATASETS is a section', 'NAMES')),
+    ('MODEL: RN50\n', ('MODEL is a section', 'NAME')), ('MODEL: 3\n', ('MODEL is a section', 'NAME')),
+    ('DATASETS:\n', ('DATASETS is an empty section', 'NAMES, ROOT_DIR', 'take the line out')),
+    ('DATASETS:\nMODEL: {NANE: a}\n', ('unknown key MODEL.NANE',)),
     ('MODEL: {NAME: {DEPTH: 50}}\n', ('MODEL.NAME.DEPTH', 'a value, not a section')),
     ('MODEL: {NAME: }\n', ('MODEL.NAME has no value', "'RN50'")), ('SOLVER: {SEED: ~}\n', ('SOLVER.SEED has no value', '1234')),
     ('MODEL: {NAME: [RN50, RN101]}\n', ('MODEL.NAME must be a text',)), ('1: 2\n', ('unknown key 1',)),

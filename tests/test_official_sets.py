@@ -90,6 +90,15 @@ def test_msmt17_of_both_versions_is_the_first(tmp_path):
     assert sources.load_test(cfg_of(tmp_path, 'msmt17')).root == str(folder)
 
 
+def test_an_empty_msmt17_is_none(tmp_path):
+    folder = official_sets.msmt17_v2(tmp_path)
+    (tmp_path / 'MSMT17').mkdir()
+    assert sources.load_test(cfg_of(tmp_path, 'msmt17')).root == str(folder)
+    (tmp_path / 'MSMT17/test').mkdir()  # begun, so it is meant
+    with pytest.raises(InputError, match='there is no MSMT17/list_query.txt'):
+        sources.load_test(cfg_of(tmp_path, 'msmt17'))
+
+
 # ------------------------------------------------------------------------------------------------- vehicles
 
 def test_veri_without_keypoints(tmp_path, caplog):
@@ -319,6 +328,8 @@ def drop(*files):
     ('VehicleID', edit('train_test_split/test_list_800.txt', '0000100 101', '0000100.jpg 101'),
      'test_list_800.txt:1: expected \'number identity\', as 0346796 12345, got \'0000100.jpg 101\''),
     ('VehicleID', edit('train_test_split/train_list.txt', '0000001 31', '../1 31'), 'train_list.txt:1: expected'),
+    ('VehicleID', edit('train_test_split/train_list.txt', '0000009 7', '\n0000002 40'),
+     'train_list.txt:10: photo 0000002 of identity 40 is in line 2 already, as 31'),
     ('VehicleID', drop('image/0000100.jpg'), 'VehicleID test: 1 of 7 photos are missing'),
     ('VehicleID', write('train_test_split/test_list_800.txt', '0000100 101\n0000104 102\n'),
      'each of the 2 vehicles has one photo only'),
@@ -362,6 +373,15 @@ def test_protocols_of_the_test_leave_validation_as_it_is(tmp_path):
         cfg = cfg_of(tmp_path, 'market1501', 'DATASETS.PROTOCOL', name)
         assert sources.load_test(cfg).protocol.name == name
         assert sources.load_train(cfg).validation.protocol.name == 'market'
+
+
+def test_a_vehicle_that_is_listed_twice_counts_once(tmp_path, caplog):
+    path = official_sets.vehicleid(tmp_path) / 'train_test_split/test_list_800.txt'
+    before = sources.load_test(cfg_of(tmp_path, 'VehicleID'))
+    path.write_text(path.read_text() + path.read_text().splitlines()[0] + '\n')
+    after = sources.load_test(cfg_of(tmp_path, 'VehicleID'))
+    assert 'test_list_800.txt: 1 lines name a photo that was listed before' in caplog.text
+    assert after.trials == before.trials
 
 
 def test_missing_photos_can_be_left_out(tmp_path, caplog):

@@ -68,17 +68,23 @@ def log(caplog):
     (as_training_checkpoint, WEIGHTS[1], True, 'quickgelu', 'says quick_gelu true'),
     (as_safetensors, WEIGHTS[0], False, 'gelu', 'says quick_gelu false'),
     (torch.save, WEIGHTS[1], ..., 'gelu', 'has no quick_gelu, which means false'),
-    (torch.save, 'a.pth', True, 'quickgelu', 'says quick_gelu true'),
+    (torch.save, WEIGHTS[1], None, 'gelu', "open_clip's, guessed from its name"),
+    (as_safetensors, WEIGHTS[0], 'null', 'gelu', 'has no quick_gelu, which means false'),
+    # a config is about files of the hub's names; of others it is a guess, and a name with quickgelu in it a better one
+    (torch.save, 'my_openai_vit.pth', True, 'quickgelu', 'says quick_gelu true, but my_openai_vit.pth is none of the files'),
+    (torch.save, 'my_openai_vit.pth', ..., 'gelu', 'means false, but my_openai_vit.pth is none of the files'),
+    (torch.save, 'b16-quickgelu.pth', False, 'quickgelu', 'guessed from its name'),
     (lambda state, path: save_state(state, path, {'activation': 'quickgelu'}), 'a.safetensors', False, 'quickgelu', 'says so'),
 ])
 def test_the_kind_of_file_tells_the_activation(write, file, quick_gelu, expected, why, tmp_path, log):
     state = toy_clip_state(VIT)
     write(state, tmp_path / file)
     if quick_gelu is not None:
-        write_config(tmp_path, **({} if quick_gelu is ... else {'quick_gelu': quick_gelu}))
+        write_config(tmp_path, **({} if quick_gelu is ... else {'quick_gelu': None if quick_gelu == 'null' else quick_gelu}))
     clip = load_clip(VIT, tmp_path / file)
     assert same(clip.state, state) and clip.activation.name == expected and why in clip.activation.why
-    assert clip.activation.sure == ('guessed' not in why)
+    assert clip.activation.sure == ('guessed' not in clip.activation.why)
+    assert clip.activation.sure or 'set MODEL.ACTIVATION if it is not so' in clip.activation.why
     model = make_model(config(tmp_path / file), 3)
     assert model.activation == expected
     lines = [record.getMessage() for record in log.records if 'Activation' in record.getMessage()]
@@ -130,11 +136,34 @@ def test_an_explicit_activation_wins(tmp_path, log):
     ('{"model_cfg": {"quick_gelu": "yes"}}', ('quick_gelu must be true or false', 'str')),
     ('{"model_cfg": {"vision_cfg": {"head_width": 80}}}', ('vision_cfg head_width 80', 'only 64')),
     ('{"model_cfg": {"text_cfg": {"pool_type": "eos"}}}', ('text_cfg pool_type', "'argmax'")),
+    ('{"model_cfg": {"text_cfg": {"heads": 2}}}', ('text_cfg heads 2 (only 8)', 'take them to another folder')),
+    ('{"model_cfg": {"text_cfg": {"width": 768}}}', ('text_cfg heads 8 (only 12)',)),
+    ('{"model_cfg": {"text_cfg": {"width": "768"}}}', ('is no config of open_clip',)),
+    ('{"model_cfg": {"vision_cfg": {"heads": 12}}}', ('vision_cfg heads 12 (not known here)',)),
+    ('{"model_cfg": {"vision_cfg": {"act_kwargs": {"approximate": "tanh"}}}}', ("act_kwargs {'approximate': 'tanh'}",)),
+    ('{"model_cfg": {"text_cfg": {"norm_kwargs": {"eps": 1e-6}}}}', ("text_cfg norm_kwargs {'eps': 1e-06}", "{'eps': 1e-05}")),
+    ('{"model_cfg": {"vision_cfg": {"mlp_ratio": 3, "qk_norm": true}}}', ('mlp_ratio 3 (only 4), vision_cfg qk_norm True',)),
+    ('{"model_cfg": {"vision_cfg": {"a\\nb": 1}}}', ('vision_cfg a\\nb 1 (not known here)',)),
 ])
 def test_configs_that_cannot_be_used(text, words, tmp_path):
     torch.save(toy_clip_state(VIT), tmp_path / WEIGHTS[1])
     (tmp_path / CONFIG).write_text(text, errors='surrogateescape')
     refused(lambda: make_model(config(tmp_path), 3), 'MODEL.PRETRAIN_PATH', CONFIG, *words)
+
+
+def test_configs_that_say_what_our_towers_are(tmp_path):
+    torch.save(toy_clip_state(VIT), tmp_path / WEIGHTS[1])
+    usual = {'mlp_ratio': 4.0, 'act_kwargs': {}, 'norm_kwargs': {'eps': 1e-5}, 'ls_init_value': None, 'output_tokens': False}
+    write_config(tmp_path, vision_cfg=MODEL_CFG['vision_cfg'] | usual | {'patch_dropout': 0.5, 'head_width': 64},
+                 text_cfg=MODEL_CFG['text_cfg'] | usual | {'no_causal_mask': False, 'hf_tokenizer_name': ''})
+    assert load_clip(VIT, tmp_path).activation == ('gelu', f'{tmp_path / CONFIG} has no quick_gelu, which means false', True)
+
+
+def test_a_base_variant_does_not_look_at_the_text_tower(tmp_path):
+    torch.save(toy_clip_state(VIT), tmp_path / WEIGHTS[1])
+    write_config(tmp_path, text_cfg={'hf_model_name': 'roberta-base'})
+    assert load_clip(VIT, tmp_path, text=False).activation.sure
+    refused(lambda: load_clip(VIT, tmp_path), "text_cfg hf_model_name 'roberta-base'")
 
 
 @pytest.mark.parametrize('rename, words', [
@@ -183,18 +212,22 @@ def test_a_folder_as_downloaded(tmp_path):
     refused(lambda: load_clip(VIT, tmp_path / 'gone'), 'there is no file', 'gone')
 
 
-def hub(monkeypatch, folder, broken=None):
-    """A library that has what is in ``folder``; returns what it was asked for."""
+def hub(monkeypatch, folder, **broken):
+    """A library that has what is in ``folder``; returns what it was asked for. ``broken``: suffix -> what it raises."""
+    class EntryNotFoundError(Exception):
+        pass
     asked = []
 
     def hf_hub_download(repo_id, filename):
         asked.append((repo_id, filename))
-        if broken:
-            raise broken
+        error = broken.get(filename.rsplit('.', 1)[1])
+        if error:
+            raise error
         if not (folder / filename).is_file():
-            raise FileNotFoundError(f'404 {filename}\nand more')
+            raise EntryNotFoundError(f'404 {filename}\nand more')
         return str(folder / filename)
     monkeypatch.setitem(sys.modules, 'huggingface_hub', SimpleNamespace(hf_hub_download=hf_hub_download))
+    monkeypatch.setitem(sys.modules, 'huggingface_hub.utils', SimpleNamespace(EntryNotFoundError=EntryNotFoundError))
     return asked
 
 
@@ -217,14 +250,19 @@ def test_what_the_hub_does_not_give(tmp_path, monkeypatch):
     refused(lambda: find_weights('hf-hub:a/b'), 'hf-hub:a/b', f'404 {CONFIG}', 'into a folder and give that folder')
     write_config(tmp_path)  # without weights
     refused(lambda: find_weights('hf-hub:a/b'), 'hf-hub:a/b', f'404 {WEIGHTS[1]}')
-    hub(monkeypatch, tmp_path, ConnectionError('no\x1b[31m network\nat all'))
+    asked = hub(monkeypatch, tmp_path, safetensors=OSError(28, 'No space left on device'))
+    refused(lambda: find_weights('hf-hub:a/b'), 'hf-hub:a/b', 'No space left on device')
+    assert asked[-1][1] == WEIGHTS[0]  # the other file would not help
+    hub(monkeypatch, tmp_path, bin=TimeoutError('too slow'))  # and the first is not there
+    refused(lambda: find_weights('hf-hub:a/b'), 'TimeoutError: too slow')
+    hub(monkeypatch, tmp_path, json=ConnectionError('no\x1b[31m network\nat all'))
     assert refused(lambda: find_weights('hf-hub:a/b'), 'ConnectionError', 'look at the name and the network').isprintable()
 
 
 def test_without_the_library(monkeypatch):
     monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
-    refused(lambda: find_weights('hf-hub:imageomics/bioclip'), 'hf-hub:imageomics/bioclip', 'pip install huggingface_hub',
-            'into a folder and give that folder', *WEIGHTS)
+    refused(lambda: find_weights('hf-hub:imageomics/bioclip'), 'hf-hub:imageomics/bioclip',
+            'pip install -r requirements-extras.txt', 'into a folder and give that folder', *WEIGHTS)
 
 
 # ------------------------------------------------------------------------------------------------- trained models
@@ -235,7 +273,7 @@ def test_a_checkpoint_says_its_activation(suffix, tmp_path, log):
     model = make_model(config(tmp_path / 'clip.bin'), 3).eval()
     path = tmp_path / f'trained.{suffix}'
     save_state(model.state_dict(), path, model.about)
-    assert load_checkpoint(path).about == {'activation': 'gelu', 'side': '0,0'}
+    assert load_checkpoint(path).about == {'activation': 'gelu', 'side': '0,0', 'positions': '2x2'}
     cfg = config(tmp_path / 'clip.bin')
     cfg.TEST.WEIGHT = str(path)
     images = torch.randn(2, 3, 32, 32)
@@ -255,7 +293,8 @@ def test_a_checkpoint_says_its_activation(suffix, tmp_path, log):
 
 @pytest.mark.parametrize('about, words', [
     ({'activation': 'swish\x1b[31m'}, ("'swish\\x1b[31m'", 'MODEL.ACTIVATION')), ({'side': '3,0'}, ('3,0', '0 embeddings')),
-    ({'side': 'many'}, ("'many'",)), ({'side': '99999999999,1'}, ('damaged',)), ({'side': '-1,0'}, ('damaged',))])
+    ({'side': 'many'}, ("'many'",)), ({'side': '99999999999,1'}, ('damaged',)), ({'side': '-1,0'}, ('damaged',)),
+    ({'positions': '1\n'}, ('1\\n positions',))])
 def test_made_up_notes_of_a_checkpoint(about, words, tmp_path):
     torch.save(toy_clip_state(VIT), tmp_path / 'clip.pth')
     model = make_model(config(tmp_path / 'clip.pth'), 3)
@@ -299,6 +338,47 @@ def test_checkpoints_of_the_original_tell_the_product_alone(data, side, tmp_path
     assert make_test_model(cfg).side == side
 
 
+@pytest.mark.parametrize('rows, switch, accepted', [
+    (160, 'SIE_CAMERA', False), (24, 'SIE_CAMERA', False), (16, 'SIE_CAMERA', True), (20, 'SIE_CAMERA', True),
+    (21, 'SIE_CAMERA', True), (160, 'SIE_VIEW', False), (8, 'SIE_VIEW', True)])
+def test_veris_pairs_are_not_taken_for_cameras(rows, switch, accepted, tmp_path):
+    torch.save(toy_clip_state(VIT), tmp_path / 'clip.pth')
+    cfg = config(tmp_path / 'clip.pth', **{switch: True})
+    cfg.DATASETS.NAMES, cfg.TEST.WEIGHT = 'veri', str(tmp_path / 'a.pth')
+    save_state(make_model(cfg, 3, camera_num=rows, view_num=rows).state_dict(), tmp_path / 'a.pth')
+    if accepted:
+        assert max(make_test_model(cfg).side) == rows
+    else:
+        refused(lambda: make_test_model(cfg), f'{rows} embeddings', f'{rows // 8} cameras x 8 views', 'SIE_VIEW True')
+    cfg.DATASETS.NAMES = 'market1501'
+    assert max(make_test_model(cfg).side) == rows
+
+
+def test_a_checkpoint_says_its_factor_and_its_map(tmp_path):
+    """What no shape tells: SIE_COE, and whether a map is 3 x 2 or 2 x 3."""
+    torch.save(toy_clip_state(VIT), tmp_path / 'clip.pth')
+    cfg, sizes = config(tmp_path / 'clip.pth', SIE_CAMERA=True, SIE_COE=1.5), ([48, 32], [32, 48])
+    cfg.INPUT.SIZE_TRAIN = cfg.INPUT.SIZE_TEST = sizes[0]
+    cfg.TEST.WEIGHT = str(tmp_path / 'a.pth')
+    model = make_model(cfg, 3, camera_num=4)
+    assert model.about == {'activation': 'quickgelu', 'side': '4,0', 'positions': '3x2', 'sie_coe': '1.5'}
+    save_state(model.state_dict(), cfg.TEST.WEIGHT, model.about)
+    make_test_model(cfg)
+    cfg.MODEL.SIE_COE = 3.0
+    refused(lambda: make_test_model(cfg), 'TEST.WEIGHT', 'a.pth was trained with MODEL.SIE_COE 1.5, here it is 3.0')
+    cfg.MODEL.PRETRAIN_PATH, cfg.MODEL.PRETRAIN_CHOICE = cfg.TEST.WEIGHT, 'self'
+    refused(lambda: make_model(cfg, 3, camera_num=4), 'MODEL.PRETRAIN_PATH', 'trained with MODEL.SIE_COE 1.5')
+    cfg.MODEL.PRETRAIN_CHOICE = 'finetune'  # fresh embeddings
+    make_model(cfg, 3, camera_num=4)
+    cfg.MODEL.SIE_COE = 1.5
+    cfg.INPUT.SIZE_TRAIN = cfg.INPUT.SIZE_TEST = sizes[1]
+    words = 'trained with 3x2 positions (rows x columns), INPUT.SIZE_TRAIN [32, 48] with MODEL.STRIDE_SIZE [16, 16] makes 2x3'
+    refused(lambda: make_test_model(cfg), 'TEST.WEIGHT', words)
+    refused(lambda: make_model(cfg, 3, camera_num=4), 'MODEL.PRETRAIN_PATH', words)
+    save_state(model.state_dict(), cfg.TEST.WEIGHT, {})  # the original's say nothing
+    make_test_model(cfg)
+
+
 def test_trained_from_open_clip_and_tested_with_auto(world):
     """The whole way, and that a run does not go on with another activation."""
     folder = world.folder / 'clip'
@@ -309,7 +389,7 @@ def test_trained_from_open_clip_and_tested_with_auto(world):
     train_clipreid.main(world.args(*short, name=VIT))
     weight = world.output / f'{VIT}_1.pth'
     for path in (weight, world.output / f'{VIT}_stage1_1.pth'):
-        assert load_checkpoint(path).about == {'activation': 'gelu', 'side': '0,0'}
+        assert load_checkpoint(path).about == {'activation': 'gelu', 'side': '0,0', 'positions': '2x2'}
     assert 'Activation of CLIP\'s transformers: gelu' in (world.output / 'train_log.txt').read_text()
     found = test_clipreid.main(world.args('TEST.WEIGHT', weight, name=VIT))  # whose MODEL.PRETRAIN_PATH is a .pth
     assert found == test_clipreid.main(world.args('TEST.WEIGHT', weight, 'MODEL.ACTIVATION', 'gelu', name=VIT))

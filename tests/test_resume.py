@@ -258,6 +258,13 @@ def test_harmless_keys_may_change(stopped):
     assert (stopped.output / 'RN50_3.pth').exists()
 
 
+def test_the_activation_may_be_told_as_it_is(stopped):
+    with pytest.raises(InputError, match="'gelu'.*was.*'quickgelu'.*set MODEL.ACTIVATION"):
+        train_clipreid.main(stopped.args('--resume', 'MODEL.ACTIVATION', 'gelu'))
+    train_clipreid.main(stopped.args('--resume', 'MODEL.ACTIVATION', 'quickgelu'))
+    assert (stopped.output / 'RN50_2.pth').exists()
+
+
 def test_harmless_keys_exist():
     keys = set(flatten(get_defaults()))
     assert keys > HARMLESS and EPOCHS in keys - HARMLESS
@@ -337,6 +344,16 @@ def test_a_spoilt_state_is_refused(stopped, spoil):
         train_clipreid.main(stopped.args('--resume'))
     assert '\n' not in str(refused.value) and 'SOLVER.RESUME' in str(refused.value)
     assert before == {p.name: p.read_bytes() for p in stopped.output.iterdir()}
+
+
+def test_a_state_of_an_older_version_is_refused_by_its_format(stopped):
+    path = stopped.output / 'resume.pth'
+    state = load_tree(path, 'x')
+    assert state['facts'].pop('model')
+    save_tree(state | {'format': 1}, path)
+    with pytest.raises(InputError) as refused:
+        train_clipreid.main(stopped.args('--resume'))
+    assert f'{path} is of format 1, this version reads 2; go on with the version that began the run' in str(refused.value)
 
 
 def test_a_checkpoint_is_no_state(stopped):

@@ -16,7 +16,7 @@ logger = logging.getLogger('transreid')
 
 KEY = 'SOLVER.RESUME'
 STATE = 'resume.pth'
-FORMAT = 1  # of the state
+FORMAT = 2  # of the state: raised where an older version's would not do
 FEATURE_TOLERANCE = 1e-2  # of a feature's length: another machine rounds otherwise, other photos are another matter
 
 

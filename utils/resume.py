@@ -10,9 +10,10 @@ from utils.journal import FORMAT, KEY, STATE
 logger = logging.getLogger('transreid')
 
 # Keys that may change when a run goes on: they say where things are, how often something is written and how many hands help.
-# docs/reliability.md lists them. Where the data is may change; what it is may not (its fingerprint is compared).
+# docs/reliability.md lists them. Where the data is may change; what it is may not (its fingerprint is compared), nor what
+# MODEL.ACTIVATION comes to (the model's words are).
 HARMLESS = {
-    'MODEL.DEVICE', 'MODEL.DEVICE_ID', 'MODEL.DIST_TRAIN', 'MODEL.COMPILE', 'MODEL.PRETRAIN_PATH',
+    'MODEL.DEVICE', 'MODEL.DEVICE_ID', 'MODEL.DIST_TRAIN', 'MODEL.COMPILE', 'MODEL.PRETRAIN_PATH', 'MODEL.ACTIVATION',
     'DATASETS.ROOT_DIR', 'DATASETS.DATA_DIR', 'DATASETS.TEST_ROOT_DIR', 'DATASETS.LIST_DIR', 'DATASETS.TRAIN_LIST',
     'DATASETS.VAL_LIST', 'DATASETS.QUERY_LIST', 'DATASETS.GALLERY_LIST', 'DATASETS.PROTOCOL', 'DATASETS.GROUND_TRUTH',
     'DATASETS.SKIP_MISSING', 'DATASETS.ALLOW_OUTSIDE', 'DATALOADER.NUM_WORKERS', 'DATALOADER.CACHE_GB',
@@ -40,7 +41,8 @@ def read_state(resume, folder):
     if isinstance(state, dict) and state.get('format') == FORMAT:
         _check_state(state, path)
     else:
-        what = f'of format {state["format"]}, this version reads {FORMAT}' if isinstance(state, dict) and 'format' in state \
+        what = f'of format {state["format"]!r:.40}, this version reads {FORMAT}; go on with the version that began the run, ' \
+               f'or start anew without --resume' if isinstance(state, dict) and 'format' in state \
             else f'no state that a run can go on from; that is {STATE} in its OUTPUT_DIR, not a checkpoint'
         raise InputError(f'{KEY}: {path} is {what}')
     return state

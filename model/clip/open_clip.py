@@ -2,7 +2,6 @@
 
 Names of files and settings: https://github.com/mlfoundations/open_clip (open_clip/factory.py, open_clip/model.py).
 """
-import contextlib
 import json
 import re
 from pathlib import Path
@@ -17,9 +16,12 @@ CONFIG = 'open_clip_config.json'
 WEIGHTS = ('open_clip_model.safetensors', 'open_clip_pytorch_model.bin')  # the first that is there
 MAX_BYTES = 1_000_000  # of a config; the published ones have about a thousand
 
-# What names and shapes of weights do not tell, and the value that our towers have.
-TOWERS = {'vision_cfg': {'head_width': 64, 'pool_type': 'tok', 'attentional_pool': False, 'global_average_pool': False},
-          'text_cfg': {'pool_type': 'argmax', 'no_causal_mask': False}}
+# What may stand in a config. Shapes tell these, or they matter in training alone:
+TOLD = ('layers', 'width', 'patch_size', 'image_size', 'context_length', 'vocab_size', 'patch_dropout')
+# Of these our towers have one value; what is false, null or empty asks for nothing; all else is not known here.
+TOWERS = {'vision_cfg': {'head_width': 64, 'mlp_ratio': 4, 'pool_type': 'tok', 'pos_embed_type': 'learnable'},
+          'text_cfg': {'mlp_ratio': 4, 'pool_type': 'argmax', 'proj_type': 'linear'}}
+BOTH = {'act_kwargs': {'approximate': 'none'}, 'norm_kwargs': {'eps': 1e-5}, 'block_type': 'default'}
 
 
 class Activation(NamedTuple):
@@ -50,19 +52,25 @@ def find_weights(path):
 def activation_of(path, about, nested, text=True):
     """The :class:`Activation` of the weights in the file ``path``, which is no TorchScript archive.
 
-    By what was noted in it (``about``), else by open_clip's config beside it, else by its name: a guess. ``nested``: the
-    weights stood beside other things, as in a training checkpoint of open_clip. InputError: a config that is damaged, or of a
-    CLIP that our towers are not; ``text``: the text's too.
+    By what was noted in it (``about``), else by open_clip's config beside it, else by its name: a guess. The config is about
+    files of the hub's own names; what it says of others is a guess too. ``nested``: the weights stood beside other things, as
+    in a training checkpoint of open_clip. InputError: a config that is damaged, or of a CLIP that our towers are not;
+    ``text``: the text's too.
     """
     path = Path(path)
-    name = path.name.lower()
+    name, config = path.name.lower(), path.parent / CONFIG
+    towers = ('vision_cfg', 'text_cfg') if text else ('vision_cfg',)
     if 'activation' in about:
         return Activation(about['activation'], f'{path} says so', True)
-    if (path.parent / CONFIG).is_file():
-        return _of_config(path.parent / CONFIG, ('vision_cfg', 'text_cfg') if text else ('vision_cfg',))
+    if config.is_file() and path.name in WEIGHTS:
+        return _of_config(config, towers)
     guess = f'guessed from its name, set MODEL.ACTIVATION if it is not so: {path}'
     if 'quickgelu' in name:
         return Activation('quickgelu', guess, False)
+    if config.is_file():
+        found = _of_config(config, towers)
+        return Activation(found.name, f'guessed, as {found.why}, but {path.name} is none of the files that it is about '
+                                      f'({", ".join(WEIGHTS)}); set MODEL.ACTIVATION if it is not so', False)
     if nested or path.suffix in ('.bin', '.safetensors') or re.search(r'open_?clip|laion|datacomp', name):
         return Activation('gelu', f'open_clip\'s, {guess}', False)
     return Activation('quickgelu', f'OpenAI\'s, {guess}', False)
@@ -73,21 +81,32 @@ def _of_config(path, towers):
     try:
         with open(path, 'rb') as file:
             model = json.loads(file.read(MAX_BYTES))['model_cfg']
-        sections = {name: model.get(name, {}) for name in towers}
-        quick = model.get('quick_gelu', False)
-        others = [f'{section} {name} {sections[section][name]!r:.40} (only {ours!r})' for section in towers
-                  for name, ours in TOWERS[section].items() if sections[section].get(name, ours) != ours]
+        quick = model.get('quick_gelu')
+        others = [line for name in towers for line in _others(name, model.get(name, {}))]
     except OSError as error:
         raise InputError(f'{KEY}: {path} cannot be read ({error.strerror})') from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f'{KEY}: {path} is no config of open_clip ({first_line(error)}); bring the published one, or take '
                          f'the weights to another folder and set MODEL.ACTIVATION') from None
-    if not isinstance(quick, bool):
+    if not (quick is None or isinstance(quick, bool)):
         raise InputError(f'{KEY}: {path}: quick_gelu must be true or false, got a {type(quick).__name__}')
     if others:
-        raise InputError(f'{KEY}: {path} describes a CLIP that cannot be built here: {", ".join(others)}')
-    said = f'says quick_gelu {str(quick).lower()}' if 'quick_gelu' in model else 'has no quick_gelu, which means false'
+        raise InputError(f'{KEY}: {path} describes a CLIP that cannot be built here: {", ".join(others)}; if the weights '
+                         f'are another one\'s, take them to another folder')
+    said = 'has no quick_gelu, which means false' if quick is None else f'says quick_gelu {str(quick).lower()}'
     return Activation('quickgelu' if quick else 'gelu', f'{path} {said}', True)
+
+
+def _others(section, said):
+    """What the config ``said`` in its section that our towers are not, in words."""
+    ours = TOWERS[section] | BOTH
+    if section == 'text_cfg':  # heads and width by open_clip's defaults
+        said = {'heads': 8} | said
+        ours['heads'] = max(1, said.get('width', 512) // 64)
+    for name, value in said.items():
+        if value and name not in TOLD and value != ours.get(name):
+            only = f'only {ours[name]!r}' if name in ours else 'not known here'
+            yield f'{section} {ascii(name)[1:-1]:.40} {value!r:.40} ({only})'
 
 
 def _from_hub(path):
@@ -98,14 +117,16 @@ def _from_hub(path):
     instead = f'download {CONFIG} and {WEIGHTS[0]} (or {WEIGHTS[1]}) into a folder and give that folder instead'
     try:
         from huggingface_hub import hf_hub_download
+        from huggingface_hub.utils import EntryNotFoundError
     except ImportError as error:
-        raise InputError(f'{KEY}: {path} needs the library huggingface_hub ({first_line(error)}): pip install '
-                         f'huggingface_hub; or {instead}') from None
+        raise InputError(f'{KEY}: {path} needs the library huggingface_hub ({first_line(error)}): pip install -r '
+                         f'requirements-extras.txt; or {instead}') from None
     try:
         hf_hub_download(repo_id=repository, filename=CONFIG)
-        with contextlib.suppress(Exception):  # some have the other one only
+        try:
             return str(hf_hub_download(repo_id=repository, filename=WEIGHTS[0]))
-        return str(hf_hub_download(repo_id=repository, filename=WEIGHTS[1]))
+        except EntryNotFoundError:  # some have the other one only
+            return str(hf_hub_download(repo_id=repository, filename=WEIGHTS[1]))
     except Exception as error:  # of the library, of HTTP, of the file system
         raise InputError(f'{KEY}: {path} was not got ({type(error).__name__}: {first_line(error)}); look at the name and the '
                          f'network, or {instead}') from None
