@@ -2,9 +2,12 @@
 import io
 import json
 import os
+import random
+import shlex
 import subprocess
 import sys
 import tarfile
+import unicodedata
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -86,6 +89,10 @@ def run(tool, release, folder, *options):
     return tool.main([*map(str, releases), '--out', str(folder / 'data'), '--lists', str(folder / 'lists'), *map(str, options)])
 
 
+def names_in(folder):
+    return {path.name for path in folder.iterdir()}
+
+
 def tree(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob('*')) if path.is_file()}
 
@@ -163,9 +170,10 @@ def test_what_is_there_is_kept_and_what_was_cut_off_is_written_again(atrw, tmp_p
     paths = sorted((tmp_path / 'data').rglob('*.jpg'))
     paths[0].unlink()
     paths[5].write_bytes(b'half')
+    paths[7].write_bytes(bytes(paths[7].stat().st_size))
     stamp = paths[6].stat().st_mtime_ns
     result = run(prepare_atrw, atrw, tmp_path)
-    assert (result['written'], result['kept']) == (2, 15)
+    assert (result['written'], result['kept']) == (3, 14)
     assert tree(tmp_path / 'data') == before and paths[6].stat().st_mtime_ns == stamp
 
 
@@ -209,6 +217,9 @@ def test_the_ground_truth_may_lie_with_the_lists(atrw, tmp_path):
     ('identity,file\n0,000107.jpg\n', ":1: expected 'entity,file name' with a whole number"),
     ('0,000107.jpg,x\n', ':1: expected'),
     ('\n', 'the list is empty'),
+    ('0,"000107.jpg\n0,000114.jpg\n', r'1 of its 2 photos are not in the release \("000107.jpg\)'),  # ends with its line
+    (f'"{"a" * 200_000}\n', ':1: expected .{,200}$'),
+    (f'0,{"a" * 200_000}\n', r'1 of its 1 photos are not in the release \(a{100}…\)'),
 ])
 def test_a_bad_table(atrw, tmp_path, table, message):
     write_tar(atrw / 'atrw_anno_reid_train.tar.gz', {'reid_list_train.csv': table.encode()})
@@ -269,6 +280,35 @@ def test_from_the_command_line(atrw, tmp_path):
     assert done.stderr.startswith('error: of ATRW is missing: atrw_reid_test.tar.gz') and done.stderr.count('\n') == 1
 
 
+@pytest.mark.parametrize('lists', [b'photo.jpg 0\n', b'images/photo.jpg 0\n', b'train/500/ph\xe4.jpg 0\n', b'x\n', b'',
+                                   b'train/13/photo.jpg 0\n'])
+def test_own_lists_of_other_species_stop_nothing(atrw, tmp_path, capsys, lists):
+    names = ('yak_mytrain_aligned.txt', 'yak_myval_aligned.txt', 'ele_train.txt', 'ele_val.txt')
+    write_folder(tmp_path / 'lists', dict.fromkeys(names, lists))
+    run(prepare_atrw, atrw, tmp_path)
+    assert names_in(tmp_path / 'lists') == {*names, 'mytrain.txt', 'myval.txt', 'mytest.txt', 'gt_test_plain.json'}
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f'warning: {tmp_path}/lists/') and said.endswith(
+        'so all_train_aligned.txt and all_val_aligned.txt, of all species, are not made')
+
+
+@pytest.mark.parametrize('content', [b'train/\xe4.jpg 0\n', None])
+def test_something_else_under_a_lists_name(atrw, tmp_path, content):
+    path = tmp_path / 'lists' / 'mytrain.txt'
+    path.mkdir(parents=True) if content is None else write_folder(path.parent, {path.name: content})
+    with pytest.raises(InputError, match='mytrain.txt is there and says otherwise|the list cannot be read .a folder'):
+        run(prepare_atrw, atrw, tmp_path)
+    assert not (tmp_path / 'data').exists()
+
+
+def test_the_next_command_can_be_pasted(atrw, tmp_path, capsys):
+    (folder := tmp_path / 'a folder; of mine').mkdir()
+    run(prepare_atrw, atrw, folder)
+    words = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    assert words[-6:] == ['DATASETS.LIST_DIR', f'{folder}/lists', 'DATASETS.ROOT_DIR', f'{folder}/data',
+                          'DATASETS.TEST_ROOT_DIR', f'{folder}/data/tiger/test_original']
+
+
 # --- archives ---
 
 @pytest.mark.parametrize('share', [0.0, 0.3, 0.9])
@@ -281,6 +321,42 @@ def test_a_truncated_archive_writes_nothing(atrw, tmp_path, share):
     with pytest.raises(InputError, match='atrw_reid_train.tar.gz: the archive is cut off or damaged .*download it again'):
         run(prepare_atrw, atrw, tmp_path)
     assert not (tmp_path / 'data').exists()
+
+
+def test_a_changed_bit_in_a_compressed_archive_writes_nothing(atrw, tmp_path):
+    path = atrw / 'atrw_reid_train.tar.gz'
+    write_tar(path, {name: random.Random(name).randbytes(20_000) for name in atrw_files()[path.name]})
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1  # within a photo: only the checksum at the end tells
+    path.write_bytes(content)
+    with pytest.raises(InputError, match='atrw_reid_train.tar.gz: the archive is cut off or damaged .CRC'):
+        run(prepare_atrw, atrw, tmp_path)
+    assert not (tmp_path / 'data').exists()
+
+
+def test_archives_by_the_name_of_a_link(atrw, tmp_path):
+    (tmp_path / 'blobs').mkdir()
+    for number, path in enumerate(sorted(atrw.iterdir())):
+        path.rename(tmp_path / 'blobs' / str(number))
+        path.symlink_to(tmp_path / 'blobs' / str(number))
+    assert run(prepare_atrw, sorted(atrw.iterdir()), tmp_path)['written'] == 17
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(atrw, tmp_path):
+    path = atrw / 'atrw_reid_train.tar.gz'
+    path.unlink()
+    write_folder(tmp_path / 'elsewhere', {Path(name).name: content for name, content in atrw_files()[path.name].items()})
+    (atrw / 'train').symlink_to(tmp_path / 'elsewhere')
+    (tmp_path / 'elsewhere' / 'again').symlink_to(atrw)
+    assert run(prepare_atrw, atrw, tmp_path)['written'] == 17
+
+
+def test_archives_of_a_kind_that_is_not_read(atrw, tmp_path, capsys):
+    (atrw / 'atrw_more.rar').write_bytes(b'Rar!')
+    assert run(prepare_atrw, atrw, tmp_path)['written'] == 17
+    assert 'atrw_more.rar is of a kind that is not read here; unpack it beside' in capsys.readouterr().err
+    with pytest.raises(InputError, match='atrw_more.rar: this kind of archive is not read'):
+        run(prepare_atrw, atrw / 'atrw_more.rar', tmp_path)
 
 
 @pytest.mark.parametrize('damage', ['cut', 'bytes'])
@@ -301,6 +377,12 @@ def test_a_name_that_leads_out(tmp_path, write, name):
     write(path, {'train/000001.jpg': b'x', name: b'evil'})
     with pytest.raises(InputError, match='leads out of the archive'):
         Release([path], '')
+
+
+def test_what_counts_as_a_photo(tmp_path):
+    write_zip(tmp_path / 'a.zip', dict.fromkeys(['a/1.JPG', 'a/2.png', 'a/3.webp', 'a/4.txt', 'a/jpg', 'a/5.jpg.part'], b'x'))
+    names = {file.base for file in Release([tmp_path / 'a.zip'], '').photos().values()}
+    assert names == {'1.JPG', '2.png', '3.webp'}
 
 
 def test_links_in_an_archive_are_left_out(tmp_path):
@@ -365,13 +447,14 @@ def test_no_such_release(tmp_path):
 
 # --- yak ---
 
-def yak_files(yaks=(2, 85, 90, 160), test=(1, 5)):
+def yak_files(yaks=(2, 85, 90, 160), test=((1, 4), (5, 3))):
+    """test: (yak, photos); so few are the hard test."""
     files = {}
     for yak in yaks:
         for number in range(1, 2 + yak % 4):
             files[f'IJCB 2021/train/{yak}/{183 if yak == 90 else yak:05d}_{number:03d}.jpg'] = None
-    for yak in test:
-        for number in range(1, 4 + yak % 2):
+    for yak, photos in test:
+        for number in range(1, 1 + photos):
             files[f'IJCB 2021/hard-test/val/{yak}/{yak:05d}_{number:03d}.jpg'] = None
     return {name: photo(name) for name in files}
 
@@ -379,19 +462,41 @@ def yak_files(yaks=(2, 85, 90, 160), test=(1, 5)):
 @pytest.mark.parametrize('write', [write_zip, write_folder])
 def test_yak(tmp_path, write, capsys):
     release = tmp_path / ('IJCB.zip' if write is write_zip else 'release')
-    write(release, yak_files())
+    write(release, yak_files(test=[(1, 217), (5, 218)]))
     result = run(prepare_yak, release if write is write_zip else release / 'IJCB 2021', tmp_path)
-    assert result['written'] == 3 + 2 + 3 + 1 + 8
+    assert result['written'] == 3 + 2 + 3 + 1 + 435
     assert listed(tmp_path / 'lists', 'yak_mytrain_aligned.txt', 'yak_myval_aligned.txt') == {
         '00002_001.jpg': ('302', '0', '1'), '00002_002.jpg': ('302', '0', '1'), '00002_003.jpg': ('302', '0', '1'),
         '00085_001.jpg': ('385', '1', '0'), '00085_002.jpg': ('385', '1', '0'),
         '00183_001.jpg': ('390', '2', '0'), '00183_002.jpg': ('390', '2', '0'), '00183_003.jpg': ('390', '2', '0'),
         '00160_001.jpg': ('460', '3', '0')}
     query, gallery = (read_list(tmp_path / 'lists' / f'yak_{name}_simple.txt') for name in ('probe', 'gallery'))
-    assert Counter(record.pid for record in query) == Counter(record.pid for record in gallery) == {5: 2, 6: 2}
+    assert Counter(record.pid for record in query) == {5: 108, 6: 109}  # the smaller half of an odd number
+    assert Counter(record.pid for record in gallery) == {5: 109, 6: 109}
     assert not {record.path for record in query} & {record.path for record in gallery}
-    assert 'what makes a photo hard is not known' in capsys.readouterr().err
-    assert len(load_test(cfg_of('yak', tmp_path, 'DATASETS.SPECIES', 's_yak')).gallery) == 4
+    said = capsys.readouterr().err
+    assert 'what makes a photo hard is not known' in said and '435 test photos instead of 843' in said
+    assert not list((tmp_path / 'lists').glob('*hard*'))
+    assert len(load_test(cfg_of('yak', tmp_path, 'DATASETS.SPECIES', 's_yak')).gallery) == 218
+    again = run(prepare_yak, tmp_path, tmp_path, '--like', tmp_path / 'lists')  # data/ is below the release: not taken
+    assert again == result | {'written': 0, 'kept': result['written']}
+    assert 'no yak_probe_hard.txt and yak_gallery_hard.txt in' in capsys.readouterr().err
+
+
+def test_a_release_of_the_hard_test_alone_gets_no_simple_lists(tmp_path, capsys):
+    write_folder(tmp_path / 'release', yak_files())
+    result = run(prepare_yak, tmp_path / 'release', tmp_path)
+    assert [len(result['lists'][f'yak_{name}_hard.txt']) for name in ('probe', 'gallery')] == [2 + 1, 2 + 2]
+    said = capsys.readouterr().err
+    assert '7 test photos are at most the 433 of the hard test' in said and '7 test photos instead of 433' in said
+    assert not list((tmp_path / 'lists').glob('*simple*'))
+    assert len(load_test(cfg_of('yak', tmp_path)).gallery) == 4  # the ymls' own test
+
+    hard = {name: '\n'.join(lines) for name, lines in result['lists'].items()}
+    simple = {name.replace('hard', 'simple'): text + '\n9/00009_001.jpg 7' for name, text in hard.items() if 'hard' in name}
+    write_folder(tmp_path / 'published', {name: text.encode() for name, text in (hard | simple).items()})
+    again = run(prepare_yak, tmp_path / 'release', tmp_path, '--like', tmp_path / 'published')
+    assert again['kept'] == 9 + 7 and again['lists'] == result['lists']
 
 
 def test_yak_90_in_the_folder_of_its_photos_names(tmp_path):
@@ -400,6 +505,27 @@ def test_yak_90_in_the_folder_of_its_photos_names(tmp_path):
     run(prepare_yak, tmp_path / 'release', tmp_path)
     assert {line.split('/')[1] for line in (tmp_path / 'lists/yak_mytrain_aligned.txt').read_text().splitlines()} == {
         '302', '385', '390', '460'}
+
+
+def test_photos_of_one_name_are_not_one_photo(tmp_path):
+    write_folder(tmp_path / 'release', {f'{split}/{yak}/1.jpg': b'same' for split in ('train', 'val') for yak in (1, 2)})
+    with pytest.raises(InputError, match='train/1/1.jpg and .*train/2/1.jpg have the same name in different folders'):
+        run(prepare_yak, tmp_path / 'release', tmp_path)
+
+
+def test_photos_of_other_species_below_out_are_not_taken(tmp_path):
+    write_zip(tmp_path / 'a.zip', elephant_files())
+    run(prepare_elephant, tmp_path / 'a.zip', tmp_path)
+    write_folder(tmp_path / 'data', yak_files())
+    result = run(prepare_yak, tmp_path / 'data', tmp_path)
+    assert len(result['lists']['yak_mytrain_aligned.txt'] + result['lists']['yak_myval_aligned.txt']) == 3 + 2 + 3 + 1
+
+
+def test_yaks_with_a_single_test_photo(tmp_path, capsys):
+    write_folder(tmp_path / 'release', yak_files(test=[(1, 1), (5, 1)]))
+    assert 'yak_probe_hard.txt' not in run(prepare_yak, tmp_path / 'release', tmp_path)['lists']
+    assert 'too few photos an individual: nothing for yak_probe_hard.txt, not written' in capsys.readouterr().err
+    assert not (tmp_path / 'lists' / 'yak_probe_hard.txt').exists()
 
 
 def test_yak_without_its_test(tmp_path):
@@ -445,6 +571,15 @@ def test_elephant(tmp_path, capsys):
     assert '1 photos of val.txt show elephants that are not in train.txt' in said and '6 photos instead of 2078' in said
     cfg = cfg_of('elephant', tmp_path)
     assert len(load_train(cfg).train) == 4 and len(load_test(cfg).gallery) == 6
+
+
+def test_names_are_compared_as_they_read(tmp_path):
+    """A disk of macOS has NFD, the lists NFC; and endings in capitals."""
+    write_folder(tmp_path / 'release', {unicodedata.normalize('NFD', name).replace('.jpg', '.JPG'): content
+                                        for name, content in elephant_files().items() if 'MAC' not in name})
+    assert run(prepare_elephant, tmp_path / 'release', tmp_path)['written'] == 2 * 6
+    assert (tmp_path / 'data/elephant/12_Öhr.jpg').read_bytes() == photo('12_Öhr.jpg')
+    assert archives.plain(unicodedata.normalize('NFD', '12_Öhr.JPG')) == '12_Öhr.jpg'  # as a list of one's own may have it
 
 
 @pytest.mark.parametrize(('changes', 'message'), [

@@ -1,8 +1,10 @@
 """Backgrounds removed by masks of files and by a stand-in for rembg: pixels, names, going on, what is refused."""
 import json
+import os
 import subprocess
 import sys
 import types
+import unicodedata
 
 import numpy as np
 import pytest
@@ -89,12 +91,20 @@ def test_background_colour(src, text, colour):
 
 
 def test_soft_edges_mix_and_a_threshold_cuts(src):
-    save(np.full(SIZE[::-1], 102, np.uint8), src.parent / 'masks/train/1/b.png')  # 0.4
+    mask = np.full(SIZE[::-1], 102, np.uint8)  # 0.4
+    mask[0] = 255
+    save(mask, src.parent / 'masks/train/1/b.png')
     photo = pixels(src / 'train/1/b.png')
-    for options, expected in (((), np.rint(photo * 0.4)), (('--threshold', 0.4), photo), (('--threshold', 0.41), 0 * photo)):
+    for options, share in (((), 0.4), (('--threshold', 0.4), 1), (('--threshold', 0.41), 0)):
         dst = src.parent / f'dst{len(options) and options[1]}'
         masked(src, *options, dst=dst)
-        assert np.abs(pixels(dst / 'train/1/b.png') - expected).max() <= 1
+        assert np.abs(pixels(dst / 'train/1/b.png')[1:] - np.rint(photo[1:] * share)).max() <= 1
+
+
+def test_what_a_threshold_leaves_is_measured(src):
+    save(left_half(value=100), src.parent / 'masks/train/1/b.png')
+    assert masked(src, '--threshold', 0.5)['suspicious'] == {'train/1/b.png': {'mask': 'empty', 'share': 0.0}}
+    assert (pixels(src.parent / 'dst/train/1/b.png') == pixels(src / 'train/1/b.png')).all()
 
 
 def test_format_png(src):
@@ -153,6 +163,42 @@ def test_a_stopped_run_goes_on_and_forgets_nothing(src, monkeypatch):
     assert (result['written'], result['kept'], list(result['suspicious'])) == (2, 2, [NAMES[0]])
 
 
+@pytest.mark.parametrize('change', ['size', 'newer', 'newer mask', 'cut off'])
+def test_a_photo_that_changed_is_done_again(src, change):
+    masked(src)
+    dst, name = src.parent / 'dst', 'train/1/b.png'
+    stamp = (dst / name).stat().st_mtime
+    if change == 'size':  # as old as it was
+        for path, image in ((src, picture(3, (48, 32))), (src.parent / 'masks', left_half((48, 32)))):
+            save(image, path / name)
+            os.utime(path / name, (stamp - 9, stamp - 9))
+    elif change == 'cut off':
+        (dst / name).write_bytes(b'')
+    else:
+        changed = {'newer': src, 'newer mask': src.parent / 'masks'}[change] / name
+        save(picture(4) if change == 'newer' else 255 - left_half(), changed)
+        os.utime(changed, (stamp + 9, stamp + 9))
+    assert masked(src) == {'written': 1, 'kept': 3, 'suspicious': {}}
+    kept = slice(12, None) if change == 'newer mask' else slice(0, 12)
+    assert (pixels(dst / name)[:, kept] == pixels(src / name)[:, kept]).all()
+
+
+def test_the_masks_may_move_and_be_scaled(src):
+    masked(src)
+    (src.parent / 'masks').rename(src.parent / 'elsewhere')
+    assert run(src, '--masks', src.parent / 'elsewhere', '--resize-masks')['kept'] == 4
+
+
+def test_photos_of_another_source_are_not_mixed(src, rembg):
+    run(src)
+    (src.parent / 'other').symlink_to(src)
+    assert run(src.parent / 'other')['kept'] == 4  # the same one
+    (src.parent / 'other').unlink()
+    src.rename(src.parent / 'other')
+    with pytest.raises(InputError, match='made with src .*/src, not .*/other'):
+        run(src.parent / 'other')
+
+
 def test_other_settings_are_not_mixed(src):
     masked(src)
     with pytest.raises(InputError, match=r'made with background \[0, 0, 0\], not \[255, 255, 255\]; give another folder'):
@@ -163,9 +209,11 @@ def test_photos_of_unknown_origin_are_not_mixed(src):
     save(picture(0), src.parent / 'dst' / NAMES[0])
     with pytest.raises(InputError, match='no summary.json that says how they were made'):
         masked(src)
-    (src.parent / 'dst' / 'summary.json').write_text('[1]')
-    with pytest.raises(InputError, match='is no summary of this tool'):
-        masked(src)
+    for content in ('[1]', '{"settings": [["masks"]], "suspicious": {}}', '{"settings": {}, "suspicious": {"x": 1}}',
+                    '{"settings": {}, "suspicious": []}', '[' * 100_000):
+        (src.parent / 'dst' / 'summary.json').write_text(content)
+        with pytest.raises(InputError, match='is no summary of this tool'):
+            masked(src)
 
 
 # --- suspicious masks ---
@@ -199,6 +247,10 @@ MASKS = {
     'opaque.png': np.dstack([np.dstack([left_half()] * 3), np.full(SIZE[::-1], 255, np.uint8)]),
     'rgb.png': np.dstack([left_half()] * 3),
     'bits16.png': left_half().astype(np.uint16) * 257,
+    'ones16.png': left_half(value=1).astype(np.uint16),
+    'bytes16.png': left_half().astype(np.uint16),
+    'bytes32.tif': left_half().astype(np.int32),
+    'float32.tif': (left_half() / 255).astype(np.float32),
     'bool.npy': left_half() > 0,
     'float.npy': (left_half() / 255).astype(np.float32),
     'labels.npy': left_half(value=1).astype(np.int64),
@@ -211,6 +263,18 @@ def test_kinds_of_masks(tmp_path, name):
     np.save(tmp_path / name, MASKS[name]) if name.endswith('.npy') else save(MASKS[name], tmp_path / name)
     mask = read_mask(tmp_path / name)
     assert mask.mode == 'L' and mask.size == SIZE and (np.asarray(mask) == left_half()).all()
+
+
+def test_soft_masks_of_more_bits(tmp_path):
+    values = np.linspace(0, 65535, 384).reshape(SIZE[::-1])
+    save(values.astype(np.uint16), tmp_path / 'a.png')
+    assert np.abs(np.asarray(read_mask(tmp_path / 'a.png')) - values / 257).max() <= 1
+    save((values / 65535).astype(np.float32), tmp_path / 'a.tif')
+    assert np.abs(np.asarray(read_mask(tmp_path / 'a.tif')) - values / 257).max() <= 1
+    for largest, kind in ((200, np.uint16), (70_000, np.int32)):
+        save((values * largest / 65535).astype(kind), tmp_path / 'a.tif')
+        with pytest.raises(InputError, match=f'a.tif: .*more than 8 bits, with values from 0 to {largest}; write it with 8'):
+            read_mask(tmp_path / 'a.tif')
 
 
 def test_one_bit_and_jpeg_masks(tmp_path):
@@ -253,6 +317,24 @@ def test_masks_of_another_size(src):
         masked(src)
     assert masked(src, '--resize-masks', dst=src.parent / 'dst2')['written'] == 4
     assert (pixels(src.parent / 'dst2/train/1/b.png')[:, 13:] == 0).all()
+    save(left_half(SIZE[::-1]), src.parent / 'masks/train/1/b.png')
+    with pytest.raises(InputError, match='b.png: the mask of 16 x 24 pixels has not the shape of its photo, 24 x 16 as stored'):
+        masked(src, '--resize-masks', dst=src.parent / 'dst3')
+
+
+def test_masks_below_the_photos_are_none(src):
+    (src.parent / 'masks').rename(src / 'masks')
+    assert run(src, '--masks', src / 'masks')['written'] == 4
+    with pytest.raises(InputError, match='--masks is SRC'):
+        run(src, '--masks', src)
+    with pytest.raises(InputError, match='DST is --masks'):
+        run(src, '--masks', src / 'masks', dst=src / 'masks')
+
+
+def test_names_of_masks_as_they_read(src):
+    for folder, form, name in ((src, 'NFC', NAMES[1]), (src.parent / 'masks', 'NFD', 'train/1/b.png')):
+        (folder / name).rename(folder / 'train/1' / unicodedata.normalize(form, 'ö.png'))
+    assert masked(src)['written'] == 4
 
 
 def test_missing_masks(src):
@@ -321,6 +403,18 @@ def test_photos_are_not_sent_away(src, rembg):
     assert not rembg.calls
 
 
+def test_a_network_that_fails_on_a_photo(src, rembg):
+    def remove(data, **kwargs):
+        if data.getpixel((0, 0))[1] == 80:  # the second
+            raise RuntimeError('out of\nmemory')
+        return Image.fromarray(left_half(data.size))
+
+    rembg.remove = remove
+    with pytest.raises(InputError, match='1 of 4 .*: train/1/b.png: isnet-general-use found no mask .out of memory'):
+        run(src)
+    assert (src.parent / 'dst' / NAMES[3]).exists()
+
+
 def test_a_network_with_a_mask_of_another_size(src, rembg):
     rembg.remove = lambda data, **kwargs: Image.fromarray(left_half((3, 3)))
     with pytest.raises(InputError, match=r'the mask of isnet-general-use is \(3, 3\), the photo \(24, 16\)'):
@@ -363,16 +457,89 @@ def test_bad_folders(src, tmp_path):
         run(src, '--masks', tmp_path / 'gone')
 
 
+def test_a_photo_of_a_type_that_is_not_written(src):
+    save(picture(5), src / 'train/1/e.gif')
+    save(left_half(), src.parent / 'masks/train/1/e.png')
+    with pytest.raises(InputError, match='train/1/e.gif: this type of file is not written; add --format png'):
+        masked(src)
+    assert not (src.parent / 'dst').exists()
+    assert masked(src, '--format', 'png')['written'] == 5
+
+
+def test_files_that_are_left_out_are_named(src, capsys):
+    (src / 'train/1/x.heic').write_bytes(b'x')
+    (src / 'notes.txt').write_bytes(b'x')
+    (src / '.hidden.txt').write_bytes(b'x')
+    (src / NAMES[0]).rename(src / 'train/1/a.jfif')
+    assert masked(src)['written'] == 4
+    assert 'warning: 2 files have no ending of a photo and are left out (notes.txt, train/1/x.heic)' in capsys.readouterr().err
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(src):
+    (src / 'train/2').rename(src.parent / 'elsewhere')
+    (src / 'train/2').symlink_to(src.parent / 'elsewhere')
+    (src.parent / 'elsewhere/back').symlink_to(src)
+    assert masked(src)['written'] == 4
+
+
+def test_no_photo_is_replaced(src):
+    (src.parent / 'dst').mkdir()
+    (src.parent / 'dst/train').symlink_to(src / 'train')
+    settings = remove_background.settings(remove_background.arguments([str(src), 'x', '--masks', 'y']))
+    (src.parent / 'dst/summary.json').write_text(json.dumps({'settings': settings, 'suspicious': {}}))
+    with pytest.raises(InputError, match='dst/train/1/a.jpg would replace .*/src/train/1/a.jpg'):
+        masked(src)
+
+
+@pytest.mark.parametrize('sheet', [f'src/{NAMES[0]}', f'dst/{NAMES[0]}', 'dst/summary.json', 'masks/train/1/b.png'])
+def test_the_sheet_replaces_nothing(src, sheet):
+    with pytest.raises(InputError, match='the contact sheet would replace this file; give another --sheet'):
+        masked(src, '--sheet', src.parent / sheet)
+    assert not (src.parent / 'dst').exists()
+
+
+def test_a_photo_called_as_the_sheet(src, rembg):
+    save(picture(0), src / 'contact_sheet.png')
+    with pytest.raises(InputError, match='dst/contact_sheet.png: the contact sheet would replace this file'):
+        run(src)
+    assert run(src, '--sheet', src.parent / 'sheet.png')['written'] == 5
+
+
+def test_results_as_photos(src, rembg):
+    run(src)
+    assert run(src.parent / 'dst', dst=src.parent / 'dst2')['written'] == 4  # not its sheet
+
+
 def test_dst_below_src_is_no_source(src):
     assert masked(src, dst=src / 'without')['written'] == 4
     assert masked(src, dst=src / 'without')['kept'] == 4
 
 
-def test_a_broken_photo_is_named(src):
+def test_a_broken_photo_is_named_and_the_others_are_done(src):
     (src / NAMES[0]).write_bytes(b'no picture')
-    with pytest.raises(InputError, match='a.jpg: not a picture'):
+    for _ in range(2):
+        with pytest.raises(InputError, match=r'1 of 4 photos were not done \(train/1/a.jpg\); .*a.jpg: not a picture'):
+            masked(src)
+        assert names_in(src.parent / 'dst') == {*NAMES[1:], 'summary.json', 'contact_sheet.png'}
+        assert list(json.loads((src.parent / 'dst/summary.json').read_text())['failed']) == [NAMES[0]]
+    save(picture(0), src / NAMES[0])
+    assert masked(src) == {'written': 1, 'kept': 3, 'suspicious': {}}
+    assert json.loads((src.parent / 'dst/summary.json').read_text())['failed'] == {}
+
+
+def test_a_full_disk_ends_the_run(src, monkeypatch):
+    def full(*args):
+        raise InputError('cannot write x: no space')
+
+    monkeypatch.setattr(remove_background, 'write_photo', full)
+    with pytest.raises(InputError, match='^cannot write x'):
         masked(src)
-    assert names_in(src.parent / 'dst') == {'summary.json'}
+
+
+def test_odd_names(src):
+    for path, end in ((src / NAMES[0], '.jpg'), (src.parent / 'masks/train/1/a.png', '.png')):
+        path.rename(path.with_name(f'odd\n\x1b\udcff{end}'))
+    assert masked(src)['written'] == 4
 
 
 def test_contact_sheet(src, tmp_path):

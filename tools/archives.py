@@ -1,13 +1,15 @@
 """Archives and folders as they were released, read as one set of files.
 
 Nothing is unpacked under a name of its own: a program asks for files and says where each goes, so an archive's names lead
-nowhere, and links and devices in it are left out. The archives themselves are only read.
+nowhere, and links and devices in it are left out. The archives themselves are only read, each once to its end before anything
+is written: the checksum of a compressed one stands there.
 """
 import contextlib
 import lzma
 import os
 import re
 import stat
+import sys
 import tarfile
 import tempfile
 import unicodedata
@@ -16,23 +18,26 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from tools.list_sources import photo_extensions
 from utils.errors import InputError
 from utils.files import drop_leftovers, free_bytes, temporary_name, writing
 from utils.logger import progress
 
 TAR = ('.tar', '.tar.gz', '.tgz', '.tar.bz2', '.tar.xz')
 ZIP = ('.zip',)
-PHOTO = ('.jpg', '.jpeg', '.png')
+UNREAD = ('.rar', '.7z', '.zst')
 LARGEST = 10 ** 8  # bytes of one file; a photo of more is none
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError,
             NotImplementedError)  # a kind of compression that is not read here
 
 
 class File(NamedTuple):
-    """A file of a release. source: its archive, or the folder that ``name`` is relative to. name: with '/'. size: bytes."""
+    """A file of a release. source: its archive, or the folder that ``name`` is relative to. name: with '/', NFC. size: bytes.
+    path: where it lies, for opening (the name there may be NFD); None in an archive."""
     source: Path
     name: str
     size: int
+    path: Path | None = None
 
     @property
     def base(self):
@@ -47,39 +52,49 @@ class File(NamedTuple):
 class Release:
     """The files of several archives and folders.
 
-    paths: archives (tar, plain or compressed; zip), folders, or single files. A folder's own name counts as part of its files'
-    names, as it may say what they are ('train'). inside: of a folder also the archives in it whose name matches this pattern
-    are read. Hidden files and what macOS adds to archives are left out.
+    paths: archives (tar, plain or compressed; zip), folders, or single files; of a link the name that is given says which. A
+    folder's own name counts as part of its files' names, as it may say what they are ('train'). inside: of a folder also the
+    archives in it whose name matches this pattern are read. leave_out: folders below those, what the tools make for example.
+    Hidden files and what macOS adds to archives are left out.
 
-    Raises ``InputError``: not there, damaged, encrypted, or with a name that leads out.
+    Raises ``InputError``: not there, damaged, encrypted, of a kind that is not read, or with a name that leads out.
     """
 
-    def __init__(self, paths, inside):
+    def __init__(self, paths, inside, leave_out=()):
         self.files = []
         for path in map(Path, paths):
             if not path.exists():
                 raise InputError(f'{path}: no such archive or folder; give the download, or what it was unpacked to')
-            path = path.resolve()
+            path = Path(os.path.abspath(path))
             if path.is_dir():
-                self.files += _list_folder(path)
+                self.files += [_file(path.parent, found) for found in files_below(path, leave_out) if not _is_archive(found)]
                 for archive in sorted(path.iterdir()):
-                    if archive.is_file() and _is_archive(archive) and re.match(inside, archive.name, re.IGNORECASE):
-                        self.files += _list_archive(archive)
+                    if archive.is_file() and re.match(inside, archive.name, re.IGNORECASE):
+                        if _is_archive(archive):
+                            self.files += _list_archive(archive)
+                        elif _is_unread(archive):
+                            warn(f'{archive} is of a kind that is not read here; unpack it beside')
             elif _is_archive(path):
                 self.files += _list_archive(path)
+            elif _is_unread(path):
+                raise InputError(f'{path}: this kind of archive is not read (but {", ".join(TAR + ZIP)}); unpack it and give '
+                                 'the folder')
             else:
-                self.files.append(File(path.parent, path.name, path.stat().st_size))
+                self.files.append(_file(path.parent, path))
 
     def photos(self, wanted=lambda file: True):
-        """Base name -> ``File`` of the photos for which ``wanted(file)`` holds.
+        """``plain`` base name -> ``File`` of the photos for which ``wanted(file)`` holds.
 
         A photo that is there twice, unpacked beside its archive for example, counts once. Raises ``InputError`` where
-        two of the same name differ in size.
+        two of the same name differ in size or in the folder that they are in: lists could not tell them apart.
         """
-        found = {}
+        found, extensions = {}, photo_extensions()
         for file in self.files:
-            if file.base.lower().endswith(PHOTO) and wanted(file):
-                first = found.setdefault(file.base, file)
+            if PurePosixPath(file.base).suffix.lower() in extensions and wanted(file):
+                first = found.setdefault(plain(file.base), file)
+                if first.folders[-1:] != file.folders[-1:]:
+                    raise InputError(f'{_where(first)} and {_where(file)} have the same name in different folders, so no list '
+                                     'could tell them apart; give one release only, as it came')
                 if first.size != file.size:
                     raise InputError(f'{_where(first)} and {_where(file)} have the same name, but {first.size} and {file.size} '
                                      f'bytes; give one release only')
@@ -103,8 +118,8 @@ class Release:
     @contextlib.contextmanager
     def on_disk(self, file):
         """A path at which ``file`` can be read, within this block."""
-        if file.source.is_dir():
-            yield file.source / file.name
+        if file.path:
+            yield file.path
         else:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / file.base
@@ -115,40 +130,46 @@ class Release:
 def copy_files(targets, text='copying'):
     """Copy files of a release.
 
-    targets: dict of ``File`` to the paths that it is copied to. A path where a file of the right size lies is left as it is,
-    so that a copy that was stopped goes on; others are written under a temporary name and renamed. An archive is read once.
+    targets: dict of ``File`` to the paths that it is copied to. A path where the same bytes lie is left as it is, so that a
+    copy that was stopped goes on; others are written under a temporary name and renamed. An archive is read once.
 
     Returns (written, kept): counts of paths. Raises ``InputError``: damaged archive, no space, a file of more than 100 MB.
     """
-    missing = {file: [path for path in paths if not _is_there(path, file.size)] for file, paths in targets.items()}
-    missing = {file: paths for file, paths in missing.items() if paths}
-    total = sum(map(len, targets.values()))
-    for file in missing:
+    for file in targets:
         if file.size > LARGEST:
             raise InputError(f'{_where(file)}: {file.size / 1e6:.0f} MB, more than a photo has; is it the right archive?')
-    _check_space(missing)
-    for folder in sorted({path.parent for paths in missing.values() for path in paths}):
+    _check_space(targets)
+    for folder in sorted({path.parent for paths in targets.values() for path in paths}):
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         drop_leftovers(folder)
     written = 0
-    for file, content in progress(_contents(missing), text, total=len(missing)):
-        for path in missing[file]:
-            _write(path, content)
-            written += 1
-    return written, total - written
+    for file, content in progress(_contents(targets), text, total=len(targets)):
+        for path in targets[file]:
+            if not _holds(path, content):
+                _write(path, content)
+                written += 1
+    return written, sum(map(len, targets.values())) - written
 
 
-def _is_there(path, size):
+def _size_on_disk(path):
     try:
-        return os.stat(path).st_size == size
+        return os.stat(path).st_size
+    except OSError:
+        return None
+
+
+def _holds(path, content):
+    try:
+        return _size_on_disk(path) == len(content) and path.read_bytes() == content
     except OSError:
         return False
 
 
-def _check_space(missing):
-    needed = sum(file.size * len(paths) for file, paths in missing.items())
-    folder = next((path.parent for paths in missing.values() for path in paths), None)
+def _check_space(targets):
+    missing = [(path, file.size) for file, paths in targets.items() for path in paths if _size_on_disk(path) != file.size]
+    needed = sum(size for _, size in missing)
+    folder = missing[0][0].parent if missing else None
     with contextlib.suppress(OSError):  # where nobody knows, one tries
         if folder and needed > (free := free_bytes(folder)):
             raise InputError(f'{folder}: the photos need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; make space there')
@@ -165,24 +186,53 @@ def _write(path, content):
             temporary.unlink(missing_ok=True)
 
 
+def warn(text):
+    sys.stderr.write(f'warning: {text}\n')
+
+
+def plain(name):
+    """A name as it is compared: NFC, as macOS has NFD on its disks, and the ending in small letters."""
+    stem, ending = os.path.splitext(unicodedata.normalize('NFC', name))
+    return stem + ending.lower()
+
+
+def files_below(folder, leave_out=()):
+    """Paths of the files below a folder, in the order of their names, without hidden ones and what macOS adds.
+
+    Links to folders are followed, but not to a folder that they are in. leave_out: folders that are not looked into. Raises
+    ``InputError`` for a folder that cannot be read.
+    """
+    return _files_below(folder, {os.path.realpath(other) for other in leave_out}, ())
+
+
+def _files_below(folder, leave_out, above):
+    above = (*above, os.path.realpath(folder))
+    try:
+        names = sorted(name for name in os.listdir(folder) if not _is_junk(name))
+    except OSError as error:
+        raise InputError(f'{folder}: the folder cannot be read ({error.strerror})') from None
+    for path in (Path(folder, name) for name in names):
+        if path.is_file():
+            yield path
+        elif path.is_dir() and (real := os.path.realpath(path)) not in above and real not in leave_out:
+            yield from _files_below(path, leave_out, above)
+
+
+def _file(root, path):
+    name = unicodedata.normalize('NFC', path.relative_to(root).as_posix())
+    return File(root, name, path.stat().st_size, path)
+
+
 def _is_archive(path):
     return path.name.lower().endswith(TAR + ZIP)
 
 
+def _is_unread(path):
+    return path.name.lower().endswith(UNREAD)
+
+
 def _where(file):
     return f'{file.source}: {file.name}'
-
-
-def _list_folder(folder):
-    """The files below a folder, links to folders left out."""
-    found = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not _is_junk(name))
-        for name in sorted(names):
-            path = Path(root) / name
-            if not _is_junk(name) and not _is_archive(path) and path.is_file():
-                found.append(File(folder.parent, path.relative_to(folder.parent).as_posix(), path.stat().st_size))
-    return found
 
 
 def _is_junk(name):
@@ -194,6 +244,9 @@ def _list_archive(path):
     with _reading(path) as archive:
         for _, name, size in _members(archive, path):
             found.append(File(path, name, size))
+        if isinstance(archive, tarfile.TarFile):
+            while archive.fileobj.read(2 ** 20):  # to the end, where the checksum is
+                pass
     if not found:
         raise InputError(f'{path}: the archive is empty; download it again')
     return found
@@ -206,8 +259,8 @@ def _contents(files):
         wanted.setdefault(file.source, {})[file.name] = file
     for source, by_name in wanted.items():
         if source.is_dir():
-            for name, file in by_name.items():
-                yield file, _whole((source / name).open, 'rb', file)
+            for file in by_name.values():
+                yield file, _whole(file.path.open, 'rb', file)
             continue
         with _reading(source) as archive:
             for member, name, _ in _members(archive, source):

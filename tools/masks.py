@@ -2,15 +2,18 @@
 import contextlib
 import io
 import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from tools.archives import files_below
 from utils.errors import InputError
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.npy')
 GREY = 16  # of 255, by which the colours of a grey JPEG may differ
+SHAPE = 0.02  # by which a mask that is scaled may be wider or narrower than its photo
 KINDS = 'a mask is grey (white = animal), or has an alpha channel, or is an array (H, W) of bools, 0–255 or 0.0–1.0'
 EXTRAS = 'pip install -r requirements-extras.txt'
 
@@ -18,8 +21,8 @@ EXTRAS = 'pip install -r requirements-extras.txt'
 class MaskFolder:
     """Masks of the photos' own relative names, with any of ``SUFFIXES``.
 
-    folder: of the masks. names: relative paths of the photos, all of which must have one. resize: scale masks of another size
-    to the photo's, instead of refusing them. Raises ``InputError``.
+    folder: of the masks. names: relative paths of the photos, all of which must have one. resize: scale masks of another size,
+    but the photo's shape, to the photo's, instead of refusing them. paths: {name: of its mask}. Raises ``InputError``.
     """
 
     def __init__(self, folder, names, resize=False):
@@ -27,36 +30,46 @@ class MaskFolder:
         if not self.folder.is_dir():
             raise InputError(f'--masks {folder}: there is no such folder')
         found = {}
-        for root, _, files in os.walk(self.folder):
-            for file in sorted(files):
-                path = Path(root) / file
-                if path.suffix.lower() in SUFFIXES:
-                    found.setdefault(path.relative_to(self.folder).with_suffix(''), []).append(path)
-        self._paths = {name: found.get(Path(name).with_suffix(''), ()) for name in names}
-        missing = [name for name, paths in self._paths.items() if not paths]
+        for path in files_below(self.folder):
+            if path.suffix.lower() in SUFFIXES:
+                found.setdefault(_stem(path.relative_to(self.folder)), []).append(path)
+        several = {name: found.get(_stem(name), ()) for name in names}
+        missing = [name for name, paths in several.items() if not paths]
         if missing:
             first = ', '.join(missing[:3]) + (' …' if len(missing) > 3 else '')
             raise InputError(f'--masks {folder}: {len(missing)} of {len(names)} photos have no mask there ({first}); masks '
                              f'have the relative names of their photos, with {", ".join(SUFFIXES)}')
-        for name, paths in self._paths.items():
+        for name, paths in several.items():
             if len(paths) > 1:
                 found = ', '.join(path.name for path in paths)
                 raise InputError(f'--masks {folder}: {name} has several masks ({found}); keep one')
+        self.paths = {name: paths[0] for name, paths in several.items()}
 
     def __call__(self, name, photo):
         """The mask of a photo, as an 'L' image of its size."""
-        path = self._paths[name][0]
+        path = self.paths[name]
         mask = read_mask(path)
         if mask.size == photo.size:
             return mask
         if not self.resize:
             raise InputError(f'{path}: the mask has {mask.width} x {mask.height} pixels, its photo {photo.width} x '
                              f'{photo.height} (as stored, not rotated by its EXIF); give its own mask, or --resize-masks')
+        width = mask.height * photo.width / photo.height
+        if abs(mask.width - width) > max(1, SHAPE * width):  # 1: rounded
+            raise InputError(f'{path}: the mask of {mask.width} x {mask.height} pixels has not the shape of its photo, '
+                             f'{photo.width} x {photo.height} as stored, not rotated by its EXIF; give its own mask')
         return mask.resize(photo.size, Image.Resampling.BILINEAR)
 
 
+def _stem(name):
+    return Path(unicodedata.normalize('NFC', str(name))).with_suffix('')
+
+
 def read_mask(path):
-    """Read a mask file as an 'L' image. Files whose values are 0 and 1 alone are scaled. Raises ``InputError``."""
+    """Read a mask file as an 'L' image. Files of 0 and 1 alone are scaled, of 16 or 32 bits those of 0 and any other value.
+
+    Raises ``InputError``.
+    """
     try:
         values = np.load(path, allow_pickle=False) if path.suffix.lower() == '.npy' else _open(path)
     except Exception as error:  # decoders raise anything on broken files
@@ -73,10 +86,12 @@ def read_mask(path):
 
 
 def _open(path):
-    """An array (H, W) uint8, or None of a coloured picture."""
+    """An array (H, W), uint8 or 0.0–1.0, or None of a coloured picture."""
     with Image.open(path) as image:
-        if image.mode.startswith('I'):  # 16 bits
-            return (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        if image.mode.startswith('I'):
+            return _shares(np.asarray(image).astype(np.int64))
+        if image.mode == 'F':
+            return np.asarray(image)
         if image.has_transparency_data:
             alpha = np.asarray(image.convert('RGBA'))[..., 3]
             if alpha.min() < 255:
@@ -84,6 +99,16 @@ def _open(path):
         colours = np.asarray(image.convert('RGB'))
     spread = colours.max(axis=-1) - colours.min(axis=-1)
     return None if spread.max(initial=0) > GREY else np.asarray(Image.fromarray(colours).convert('L'))
+
+
+def _shares(values):
+    """Of whole numbers of 16 or 32 bits: what the largest possible one is, is known from them alone."""
+    highest = max(1, values.max())
+    if not ((values == 0) | (values == highest)).all():
+        if not (255 < highest <= 65535 and values.min() >= 0):
+            raise ValueError(f'more than 8 bits, with values from {values.min()} to {highest}; write it with 8')
+        highest = 65535
+    return values / highest
 
 
 class Network:
@@ -110,7 +135,12 @@ class Network:
 
     def __call__(self, name, photo):
         """The mask of a photo, as an 'L' image of its size."""
-        mask = self._remove(photo, session=self._session, only_mask=True)
+        try:
+            mask = self._remove(photo, session=self._session, only_mask=True)
+        except Exception as error:  # as new_session
+            reason = ' '.join(str(error).split())[:200] or type(error).__name__
+            raise InputError(f'{name}: {self.model} found no mask ({reason}); take another --model, or give --masks FOLDER') \
+                from None
         if mask.size != photo.size:
             raise InputError(f'{name}: the mask of {self.model} is {mask.size}, the photo {photo.size}; take another --model')
         return mask.convert('L')

@@ -14,7 +14,6 @@ and which photo is for validation, follows from nothing in the release. So witho
 photos are drawn; with --like FOLDER the lists in it are followed.
 """
 import contextlib
-import csv
 import re
 import sys
 from pathlib import Path
@@ -24,8 +23,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, 
 from configs import ConfigError
 from datasets.animal import TRAINING_LISTS
 from datasets.protocols import PROTOCOLS, read_atrw
-from tools.archives import Release
-from tools.preparing import DATA_DIR, arguments, carry_out, check_present, follow, list_line, training, warn, warn_of_counts
+from tools.archives import plain, warn
+from tools.preparing import (
+    DATA_DIR,
+    arguments,
+    carry_out,
+    check_present,
+    follow,
+    list_line,
+    read_release,
+    training,
+    warn_of_counts,
+)
 from utils.errors import InputError, exit_code
 
 TRAIN_LIST, VAL_LIST = TRAINING_LISTS['tiger']
@@ -38,7 +47,7 @@ EVALSCRIPT = 'https://github.com/cvwc2019/ATRWEvalScript, annotations/'
 def main(argv=None):
     """Returns what ``tools.preparing.carry_out`` does."""
     args = arguments(argv, 'Arrange the tiger photos of ATRW and make their lists.')
-    release = Release(args.release, inside='atrw_')
+    release = read_release(args, inside='atrw_')
     train, test = (release.photos(lambda file, name=name: name in file.folders[-1:]) for name in ('train', 'test'))
     table, truth_file = release.find('reid_list_train.csv'), release.find(TRUTH) or _truth_beside(args)
     _check_parts({f'atrw_reid_train.tar.gz (train/*.jpg) from {LILA}': train,
@@ -67,8 +76,8 @@ def follow_lists(args, entities, train, test):
     targets, lists = follow(args, {TRAIN_LIST: to_train, VAL_LIST: to_train, TEST_LIST: to_test}, optional=(TEST_LIST,))
     for path in (line.split()[0] for line in [*lists[TRAIN_LIST], *lists[VAL_LIST]]):
         *_, folder, name = '/', *path.split('/')
-        if folder != str(entities.get(name, folder)):
-            raise InputError(f'--like {args.like}: {path} is entity {entities[name]} in the release, other than in these lists')
+        if folder != str(entity := entities.get(plain(name), folder)):
+            raise InputError(f'--like {args.like}: {path} is entity {entity} in the release, other than in these lists')
     return targets, lists
 
 
@@ -86,13 +95,13 @@ def make_lists(args, entities, train, test):
 def read_entities(text, what):
     """``reid_list_train.csv``, rows ``entity,file name`` without a header -> {file name: entity}. Raises ``InputError``."""
     entities = {}
-    for number, row in enumerate(csv.reader(text.splitlines()), start=1):
-        row = [cell.strip() for cell in row]
+    for number, line in enumerate(text.splitlines(), start=1):
+        row = [cell.strip() for cell in line.split(',')]  # there are no quotes
         if not any(row):
             continue
         if len(row) != 2 or not re.fullmatch('[0-9]{1,9}', row[0]) or not row[1]:
             raise InputError(f"{what}:{number}: expected 'entity,file name' with a whole number, got {','.join(row)[:100]!r}")
-        entity, name = int(row[0]), row[1].rpartition('/')[2]
+        entity, name = int(row[0]), plain(row[1].rpartition('/')[2])
         if entities.setdefault(name, entity) != entity:
             raise InputError(f'{what}:{number}: {name} is entity {entity} here, {entities[name]} before; unpack the file again')
     if not entities:

@@ -15,7 +15,6 @@ As far as an elephant is in both, the test asks which known elephant this is: it
 the published lists, whose test elephants are in no training. For such a test: tools/make_lists.py on the photos of Animal-2.
 The side is taken from a file's name where that says left or right.
 """
-import csv
 import re
 import sys
 from pathlib import Path, PurePosixPath
@@ -25,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, 
 from configs import ConfigError
 from datasets.animal import TRAINING_LISTS
 from datasets.protocols import PROTOCOLS
-from tools.archives import Release
-from tools.preparing import DATA_DIR, arguments, carry_out, check_present, follow, list_line, warn, warn_of_counts
+from tools.archives import plain, warn
+from tools.preparing import DATA_DIR, arguments, carry_out, check_present, follow, list_line, read_release, warn_of_counts
 from utils.errors import InputError, exit_code
 
 TRAIN_LIST, VAL_LIST = TRAINING_LISTS['elephant']
@@ -39,7 +38,7 @@ JENA = 'https://inf-cv.uni-jena.de (ELPephants, on accepting its licence terms)'
 def main(argv=None):
     """Returns what ``tools.preparing.carry_out`` does."""
     args = arguments(argv, 'Arrange the photos of ELPephants and make their lists.')
-    release = Release(args.release, inside='elp')
+    release = read_release(args, inside='elp')
     photos = release.photos(lambda file: file.folders[-1:] == ('images',)) or release.photos()
     make = follow_lists if args.like else split_as_released
     targets, lists = make(args, release, photos)
@@ -104,13 +103,14 @@ def _ranks(numbers):
 def read_names(text, what):
     """The photos of ``train.txt`` or ``val.txt``: tabs, no header, second column = file name. Raises ``InputError``."""
     names = []
-    for number, row in enumerate(csv.reader(text.splitlines(), delimiter='\t', quoting=csv.QUOTE_NONE), start=1):
-        if not any(cell.strip() for cell in row):
+    for number, line in enumerate(text.splitlines(), start=1):
+        row = [cell.strip() for cell in line.split('\t')]
+        if not any(row):
             continue
-        if len(row) < 2 or not row[1].strip():
+        if len(row) < 2 or not row[1]:
             raise InputError(f'{what}:{number}: expected columns with tabs between, the second a file name, got '
                              f"{' '.join(row)[:100]!r}")
-        names.append(row[1].strip().replace('\\', '/').rpartition('/')[2])
+        names.append(plain(row[1].replace('\\', '/').rpartition('/')[2]))
     if not names:
         raise InputError(f'{what}: the list is empty; unpack the release again')
     if len(set(names)) < len(names):

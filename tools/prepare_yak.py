@@ -6,13 +6,14 @@ The release is not public: ask the authors (IJCB 2021, IEEE 9484341). Taken are 
 below 'val' or '…test…' ('IJCB 2021/train', 'IJCB 2021/hard-test/val'). Written below --out, and into --lists:
 
     Animal-2/{train,val}/<yak + 300>/*.jpg   val/<yak>/*.jpg
-    yak_mytrain_aligned.txt yak_myval_aligned.txt yak_probe_simple.txt yak_gallery_simple.txt
+    yak_mytrain_aligned.txt yak_myval_aligned.txt yak_probe_simple.txt yak_gallery_simple.txt (or …_hard.txt)
 
 In the published lists the folder is the yak's number + 300, so that species do not meet (yak 90's photos are called 00183_*);
 the side is 1 up to number 103 but for three yaks, 0 above; test labels go on after the training ones, one number left out. That
 holds for all of them and is done so here. Unknown: which photo of a yak is for validation, which half of its test photos is the
-query (both were drawn: --seed here), and what makes a photo hard. So without --like there are no lists of the hard test, and
-configs/yak needs DATASETS.SPECIES s_yak.
+query (both were drawn: --seed here), what makes a photo hard, and in which folder the photos of the simple test come. That one
+has 843, the 433 of the hard test among them. So without --like a release of at most 433 test photos is taken for the hard test
+and gets its lists alone; a larger one gets those of the simple test alone, and configs/yak needs DATASETS.SPECIES s_yak.
 """
 import re
 import sys
@@ -23,14 +24,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, 
 from configs import ConfigError
 from datasets.animal import TRAINING_LISTS
 from datasets.protocols import PROTOCOLS
-from tools.archives import Release
-from tools.preparing import DATA_DIR, arguments, carry_out, draw, follow, list_line, training, warn, warn_of_counts
+from tools.archives import warn
+from tools.preparing import DATA_DIR, arguments, carry_out, draw, follow, list_line, read_release, training, warn_of_counts
 from utils.errors import InputError, exit_code
 
 TRAIN_LIST, VAL_LIST = TRAINING_LISTS['yak']
 HARD = (PROTOCOLS['yak'].query_list, PROTOCOLS['yak'].gallery_list)
 SIMPLE = (PROTOCOLS['s_yak'].query_list, PROTOCOLS['s_yak'].gallery_list)
 TEST_ROOT = 'val'
+SIMPLE_PHOTOS, HARD_PHOTOS = 843, 433  # of the published lists; the hard ones are among the others
 OFFSET = 300  # from the yak's number to its folder
 RENUMBERED = {183: 90}  # called 00183_*, in the published folder of yak 90
 LAST_RIGHT = 103  # numbers up to here show the right flank, those above the left one …
@@ -41,27 +43,38 @@ ASK = "or ask the authors of YakReID-103 (IJCB 2021, IEEE 9484341)"
 def main(argv=None):
     """Returns what ``tools.preparing.carry_out`` does."""
     args = arguments(argv, 'Arrange the photos of YakReID-103 and make their lists.')
-    release = Release(args.release, inside='ijcb|yak')
+    release = read_release(args, inside='ijcb|yak')
     train = release.photos(lambda file: _split(file) == 'train')
     test = release.photos(lambda file: _split(file) == 'test')
     if not train or not test:
         missing = ' and '.join(name for name, photos in (('train', train), ('hard-test/val', test)) if not photos)
         raise InputError(f"of YakReID-103 is missing: photos of {missing}; give the folder 'IJCB 2021' or its archive; {ASK}")
-    warn_of_counts('YakReID-103', {'training photos': (len(train), 1404), 'test photos': (len(test), 843)})
+    is_hard = len(test) <= HARD_PHOTOS
+    warn_of_counts('YakReID-103', {'training photos': (len(train), 1404),
+                                   'test photos': (len(test), HARD_PHOTOS if is_hard else SIMPLE_PHOTOS)})
+    if is_hard:
+        warn(f'{len(test)} test photos are at most the {HARD_PHOTOS} of the hard test, not the {SIMPLE_PHOTOS} of the simple '
+             f'one: there are no {SIMPLE[0]} and {SIMPLE[1]}')
 
     train_root, test_root = args.out / DATA_DIR, args.out / TEST_ROOT
     targets, lists = [], {}
     if args.like:
-        where = dict.fromkeys((TRAIN_LIST, VAL_LIST), (train, train_root)) | dict.fromkeys(HARD + SIMPLE, (test, test_root))
-        targets, lists = follow(args, where, optional=SIMPLE)
+        tests = HARD if is_hard else HARD + SIMPLE
+        where = dict.fromkeys((TRAIN_LIST, VAL_LIST), (train, train_root)) | dict.fromkeys(tests, (test, test_root))
+        has_hard = is_hard or any((args.like / name).is_file() for name in HARD)
+        targets, lists = follow(args, where, optional=SIMPLE if has_hard else HARD)
+        if not has_hard:
+            warn(f'there are no {HARD[0]} and {HARD[1]} in {args.like}; test with DATASETS.SPECIES s_yak')
     else:
         individuals, sides = by_folder(train)
         lists[TRAIN_LIST], lists[VAL_LIST], paths = training(individuals, args.seed, sides)
         targets.append({train[name]: [train_root / path] for name, path in paths.items()})
-        paths, lists[SIMPLE[0]], lists[SIMPLE[1]] = halves(test, len(individuals) + 1, args.seed)
+        query, gallery = HARD if is_hard else SIMPLE
+        paths, lists[query], lists[gallery] = halves(test, len(individuals) + 1, args.seed)
         targets.append({test[name]: [test_root / path] for name, path in paths.items()})
-        warn(f'without --like there are no {HARD[0]} and {HARD[1]}: what makes a photo hard is not known; '
-             'test with DATASETS.SPECIES s_yak')
+        if not is_hard:
+            warn(f'without --like there are no {HARD[0]} and {HARD[1]}: what makes a photo hard is not known; '
+                 'test with DATASETS.SPECIES s_yak')
     return carry_out(args, 'yak', TEST_ROOT, targets, lists)
 
 
@@ -79,7 +92,7 @@ def by_folder(photos):
 
 
 def halves(photos, first_label, seed):
-    """The simple test: of each yak half of the photos, the smaller one, is query.
+    """A test: of each yak half of the photos, the smaller one, is query.
 
     photos: base name -> ``File``. Returns ({name: path below the test root}, query lines, gallery lines).
     """

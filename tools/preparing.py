@@ -6,18 +6,21 @@ Which photo that is was drawn, and the draw is not known; ours depends on --seed
 """
 import argparse
 import random
-import sys
+import re
+import shlex
 from pathlib import Path, PurePosixPath
 
 from datasets.animal import TRAINING_LISTS
-from datasets.records import LINE, read_list
-from tools.archives import copy_files
+from datasets.records import read_file, read_list
+from tools.archives import Release, copy_files, plain, warn
 from utils.errors import InputError
 from utils.files import atomic_write, writing
 
 DATA_DIR = 'Animal-2'  # of the ymls …_ori.yml, all species
 LEAST_FOR_VALIDATION = 3  # photos
 SPECIES = ('tiger', 'yak', 'elephant')  # their folders' numbers do not meet: 0–274, 302–481, 500–921
+MADE = (DATA_DIR, 'Animal-Seg-V3', 'tiger/test_original', 'tiger/tiger_test_isnet_seg', 'val', 'yak_test_seg_isnet_pp',
+        'elephant', 'ele_test_v3_seg')  # below --out, from releases; what the ymls name
 
 
 def arguments(argv, description):
@@ -30,6 +33,11 @@ def arguments(argv, description):
                         help='has the published lists: the photos are arranged for these, and none is drawn')
     parser.add_argument('--seed', type=int, default=1234, help='of what has to be drawn without --like')
     return parser.parse_args(argv)
+
+
+def read_release(args, inside):
+    """The ``Release`` of a command line, without what the tools made of this or another one."""
+    return Release(args.release, inside, [args.out / folder for folder in MADE])
 
 
 def training(individuals, seed, sides=None):
@@ -87,18 +95,15 @@ def follow(args, where, optional=()):
 
 
 def _base(path):
-    return PurePosixPath(path).name
+    return plain(PurePosixPath(path).name)
 
 
 def check_present(missing, total, what):
     """``InputError`` that counts and names photos of a list which the release does not hold."""
     if missing:
+        first = ', '.join(name if len(name) <= 100 else f'{name[:100]}…' for name in missing[:3])
         raise InputError(f"{what}: {len(missing)} of its {total} photos are not in the release "
-                         f"({', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}); is a part of the download missing?")
-
-
-def warn(text):
-    sys.stderr.write(f'warning: {text}\n')
+                         f"({first}{' …' if len(missing) > 3 else ''}); is a part of the download missing?")
 
 
 def warn_of_counts(what, counts):
@@ -111,25 +116,31 @@ def warn_of_counts(what, counts):
 def carry_out(args, species, test_root, targets, lists, extra=()):
     """Write photos and lists, and the lists of all species together once there are those of all three.
 
-    Nothing is written where a list of another text is there already. species: whose ymls to train with. test_root: of the test
-    photos, below args.out. targets: {``File``: [paths]}, one or more. lists: name -> lines. extra: name -> text of other files
-    for the lists' folder.
+    Nothing is written where a list of another text is there already, nor an empty list. species: whose ymls to train with.
+    test_root: of the test photos, below args.out. targets: {``File``: [paths]}, one or more. lists: name -> lines. extra: name
+    -> text of other files for the lists' folder.
 
     Returns {'lists': lists, 'written': photos written, 'kept': photos that were there}.
     """
+    if empty := [name for name, lines in lists.items() if not lines]:
+        warn(f'too few photos an individual: nothing for {" and ".join(empty)}, not written')
+    lists = {name: lines for name, lines in lists.items() if lines}
     texts = {name: '\n'.join(lines) + '\n' for name, lines in lists.items()} | dict(extra)
     for name, text in texts.items():
         _check_same(args.lists / name, text)
     written, kept = copy_files(_merged(targets), species)
     with writing(args.lists):
         args.lists.mkdir(parents=True, exist_ok=True)
-    for name, text in (texts | _lists_of_all(args.lists, texts)).items():
-        path = args.lists / name
-        if not path.exists():
-            with atomic_write(path) as file:
-                file.write(text)
-        elif name in TRAINING_LISTS['all'] and sorted(nonblank(path)) != sorted(nonblank(text)):
-            warn(f'{path} does not hold the same photos as the lists of {", ".join(SPECIES)} beside it; it is left as it is')
+    for name, text in texts.items():
+        _write_new(args.lists / name, text)
+    try:
+        for name, text in _lists_of_all(args.lists).items():
+            _write_new(path := args.lists / name, text)
+            if sorted(nonblank(path)) != sorted(nonblank(text)):
+                warn(f'{path} does not hold the same photos as the lists of {", ".join(SPECIES)} beside it; it is left as it '
+                     'is')
+    except InputError as error:
+        warn(f'{error}; so {" and ".join(TRAINING_LISTS["all"])}, of all species, are not made')
     print(f'{args.out}: {written} photos written, {kept} were there')
     for name, lines in lists.items():
         print(f'{args.lists / name}: {len(lines)} photos')
@@ -152,32 +163,50 @@ def _merged(targets):
 
 def _check_same(path, text):
     if path.exists() and nonblank(path) != nonblank(text):
-        raise InputError(f'{path} is there and says otherwise; add --like {path.parent} to arrange the photos for it, give '
-                         'another folder as --lists, or move it away')
+        raise InputError(f'{path} is there and says otherwise; add --like {shlex.quote(str(path.parent))} to arrange the '
+                         'photos for it, give another folder as --lists, or move it away')
+
+
+def _write_new(path, text):
+    if not path.exists():
+        with atomic_write(path) as file:
+            file.write(text)
 
 
 def nonblank(source):
     """Those of a text or of a file that are not blank."""
-    text = source.read_text(encoding='utf-8-sig') if isinstance(source, Path) else source
+    text = source
+    if isinstance(source, Path):  # anything may lie under a list's name
+        text = read_file(source, 'list', f'{source}: no such list').decode('utf-8-sig', errors='replace')
     return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 
-def _lists_of_all(folder, texts):
-    """The lists of all species as texts, labelled by the ranks of all folders, if the lists of all three are known."""
-    parts = []
-    for names in zip(*(TRAINING_LISTS[species] for species in SPECIES), strict=True):
-        if not all(name in texts or (folder / name).is_file() for name in names):
-            return {}
-        parts.append([_split(line) for name in names for line in nonblank(texts.get(name, folder / name))])
-    rank = {number: label for label, number in enumerate(sorted({number for _, number, _ in parts[0]}))}
-    return {name: ''.join(' '.join([path, str(rank[number]), *side]) + '\n' for path, number, side in part)
+def _lists_of_all(folder):
+    """The lists of all species as texts, labelled by the ranks of all folders, if the lists of all three are there.
+
+    Raises ``InputError`` where one of them, the user's own, is not of this kind."""
+    if not all((folder / name).is_file() for species in SPECIES for name in TRAINING_LISTS[species]):
+        return {}
+    species_of, parts = {}, ([], [])
+    for species in SPECIES:
+        for name, part in zip(TRAINING_LISTS[species], parts, strict=True):
+            for record in read_list(folder / name):
+                number = _folder_number(record.path, folder / name)
+                if species_of.setdefault(number, species) != species:
+                    raise InputError(f'{folder / name}: folder {number} of {record.path} is one of {species_of[number]} too')
+                part.append((number, record))
+    rank = {number: label for label, number in enumerate(sorted({number for number, _ in parts[0]}))}
+    if strangers := {number for number, _ in parts[1]} - rank.keys():
+        raise InputError(f'{folder}: individual {min(strangers)} of the validation lists is in no training list')
+    return {name: ''.join(list_line(record.path, rank[number], record.side) + '\n' for number, record in part)
             for name, part in zip(TRAINING_LISTS['all'], parts, strict=True)}
 
 
-def _split(line):
-    """(path, its folder's number, what follows the label) of a line of a training list."""
-    path, columns = LINE.fullmatch(line).groups()
-    return path, int(path.split('/')[1]), columns.split()[1:]
+def _folder_number(path, where):
+    found = re.fullmatch('[^/]+/([0-9]{1,9})/.+', path)
+    if not found:
+        raise InputError(f"{where}: {path} is not in a numbered folder ('train/302/….jpg')")
+    return int(found[1])
 
 
 def _overrides(args, test_root):
@@ -187,4 +216,4 @@ def _overrides(args, test_root):
         said += ['DATASETS.LIST_DIR', str(args.lists)]
     if args.out != Path('../data'):
         said += ['DATASETS.ROOT_DIR', str(args.out), 'DATASETS.TEST_ROOT_DIR', str(args.out / test_root)]
-    return ''.join(f' {word}' for word in said)
+    return ''.join(f' {shlex.quote(word)}' for word in said)

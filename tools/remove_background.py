@@ -8,9 +8,10 @@ ISNet (pip install -r requirements-extras.txt), or by masks of one's own (--mask
 published photos are black there is our guess; that ISNet found it is in their folders' names. Photos are taken as the training
 reads them: as stored, EXIF rotation not applied; they are written without EXIF. JPEG stays JPEG, of quality 95.
 
-What is there is kept, so a run that was stopped goes on with the same command. Where a mask is empty nothing would be left of
-the photo: it keeps its background. Such photos, and those with hardly any background, are counted, and named in
-DST/summary.json. Look at DST/contact_sheet.png before training.
+What is there is kept, so a run that was stopped goes on with the same command; a photo is done again where SRC has a newer one
+or one of another size, or the mask is newer. Where a mask is empty nothing would be left of the photo: it keeps its background.
+Such photos, and those with hardly any background, are counted, and named in DST/summary.json. So are photos that cannot be
+read: the others are done, and the exit code is 2. Look at DST/contact_sheet.png before training.
 """
 import argparse
 import json
@@ -26,13 +27,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, 
 from configs import ConfigError
 from datasets.records import read_list
 from datasets.transforms import read_image
+from tools.archives import files_below, warn
 from tools.contact_sheet import contact_sheet
+from tools.list_photos import read_header
+from tools.list_sources import photo_extensions
 from tools.masks import MaskFolder, Network
 from utils.errors import InputError, exit_code
 from utils.files import atomic_write, drop_leftovers, write_json, writing
 from utils.logger import progress
 
-FORMATS = {'.jpg': 'JPEG', '.jpeg': 'JPEG', '.png': 'PNG', '.bmp': 'BMP', '.webp': 'WEBP', '.tif': 'TIFF', '.tiff': 'TIFF'}
+WRITTEN = {'.jpg': 'JPEG', '.jpeg': 'JPEG', '.jfif': 'JPEG', '.jpe': 'JPEG', '.png': 'PNG', '.bmp': 'BMP', '.webp': 'WEBP',
+           '.tif': 'TIFF', '.tiff': 'TIFF'}
 OPTIONS = {'JPEG': {'quality': 95}, 'WEBP': {'quality': 95}}
 COLOURS = {'black': (0, 0, 0), 'white': (255, 255, 255)}
 EMPTY, FULL = 0.01, 0.99  # share of the photo that is animal: less, or more, is suspicious
@@ -41,16 +46,19 @@ SUMMARY, SHEET = 'summary.json', 'contact_sheet.png'
 
 
 def main(argv=None):
-    """Returns {'written', 'kept': counts of photos, 'suspicious': {name: {'mask': 'empty' or 'full', 'share': of animal}}}."""
+    """Returns {'written', 'kept': counts of photos, 'suspicious': {name: {'mask': 'empty' or 'full', 'share': of animal}}}.
+
+    Raises ``InputError``, once all others are done, where there are photos that cannot be read or have no mask."""
     args = arguments(argv)
-    names = photos_below(args.src, args.dst, args.list)
+    args.sheet = args.sheet or args.dst / SHEET
+    names = photos_below(args)
     outputs = output_names(names, args.format)
     summary = Summary(args.dst, settings(args), any((args.dst / output).exists() for output in outputs.values()))
-    todo = [name for name in names if not (args.dst / outputs[name]).exists()]
-    find_mask = None
-    if args.masks:
-        find_mask = MaskFolder(args.masks, names, args.resize_masks)
-    elif todo:
+    find_mask = MaskFolder(args.masks, names, args.resize_masks) if args.masks else None
+    masks = find_mask.paths if args.masks else {}
+    check_overwriting(args, outputs, masks.values())
+    todo = [name for name in names if not is_done(args.dst / outputs[name], args.src / name, masks.get(name))]
+    if todo and not args.masks:
         find_mask = Network(args.model)
     for folder in sorted({(args.dst / output).parent for output in outputs.values()} | {args.dst}):
         with writing(folder):
@@ -58,14 +66,21 @@ def main(argv=None):
         drop_leftovers(folder)
     summary.save()  # from now on DST says what was done to its photos
     for name in progress(todo, 'removing backgrounds'):
-        photo = read_photo(args.src / name)
-        mask = find_mask(name, photo)
+        try:
+            photo = read_photo(args.src / name)
+            mask = find_mask(name, photo)
+        except InputError as error:  # one broken photo shall not end a night's work
+            summary.note_failed(name, error)
+            continue
+        if args.threshold is not None:
+            mask = mask.point([255 * (value >= 255 * args.threshold) for value in range(256)])
         share = np.asarray(mask).mean() / 255
         summary.note(outputs[name], share)
-        write_photo(args.dst / outputs[name], photo if share < EMPTY else without_background(photo, mask, args))
-    write_sheet(args.sheet or args.dst / SHEET, args, outputs)
-    report(args, len(todo), len(names) - len(todo), summary.suspicious)
-    return {'written': len(todo), 'kept': len(names) - len(todo), 'suspicious': summary.suspicious}
+        write_photo(args.dst / outputs[name], photo if share < EMPTY else without_background(photo, mask, args.background))
+    write_sheet(args, {name: output for name, output in outputs.items() if name not in summary.failed})
+    written, kept = len(todo) - len(summary.failed), len(names) - len(todo)
+    report(args, written, kept, summary)
+    return {'written': written, 'kept': kept, 'suspicious': summary.suspicious}
 
 
 def arguments(argv):
@@ -83,27 +98,36 @@ def arguments(argv):
     return parser.parse_args(argv)
 
 
-def photos_below(src, dst, lists):
-    """Sorted paths, relative to ``src``, of its photos or of those of the lists; what lies below ``dst`` is left out."""
+def photos_below(args):
+    """Sorted paths, relative to SRC, of its photos or of those of the lists.
+
+    Left out is what lies below DST or the masks' folder, and the summary and the sheet of an earlier run.
+    """
+    src, apart = args.src, {'DST': args.dst} | ({'--masks': args.masks} if args.masks else {})
     if not src.is_dir():
         raise InputError(f'{src}: there is no such folder; give the folder of the photos')
-    if src.resolve() == dst.resolve():
-        raise InputError(f'{dst}: DST is SRC; give another folder, so that the originals stay')
-    if lists:
-        names = sorted({os.path.normpath(record.path) for file in lists for record in read_list(file)})
+    for what, folder in apart.items():
+        if src.resolve() == folder.resolve():
+            raise InputError(f'{folder}: {what} is SRC; give another folder, so that the originals stay')
+    if args.masks and args.masks.resolve() == args.dst.resolve():
+        raise InputError(f'{args.dst}: DST is --masks; give another folder, so that the masks stay')
+    if args.list:
+        names = sorted({os.path.normpath(record.path) for file in args.list for record in read_list(file)})
         missing = [name for name in names if not (src / name).is_file()]
         if missing:
-            raise InputError(f"{src}: {len(missing)} of {len(names)} listed photos are not there ({', '.join(missing[:3])}"
-                             f"{' …' if len(missing) > 3 else ''}); lists name photos relative to SRC")
+            raise InputError(f'{src}: {len(missing)} of {len(names)} listed photos are not there ({_first(missing)}); lists '
+                             'name photos relative to SRC')
         return names
-    names, made = [], dst.resolve()
-    for root, folders, files in os.walk(src):
-        folders[:] = [name for name in folders if not name.startswith('.') and (Path(root) / name).resolve() != made]
-        names += [(Path(root) / file).relative_to(src).as_posix() for file in files
-                  if not file.startswith('.') and Path(file).suffix.lower() in FORMATS]
+    extensions = photo_extensions()
+    files = [path for path in files_below(src, apart.values())
+             if path.name not in (SUMMARY, SHEET) or not path.with_name(SUMMARY).is_file()]
+    names = sorted(path.relative_to(src).as_posix() for path in files if path.suffix.lower() in extensions)
+    others = sorted(path.relative_to(src).as_posix() for path in files if path.suffix.lower() not in extensions)
     if not names:
-        raise InputError(f'{src}: no photo below it ({", ".join(FORMATS)})')
-    return sorted(names)
+        raise InputError(f'{src}: no photo below it ({", ".join(sorted(extensions))})')
+    if others:
+        warn(f'{len(others)} files have no ending of a photo and are left out ({_first(others)})')
+    return names
 
 
 def output_names(names, form):
@@ -111,34 +135,51 @@ def output_names(names, form):
     outputs = {name: str(Path(name).with_suffix('.png')) if form == 'png' else name for name in names}
     owner = {}
     for name, output in outputs.items():
-        if Path(output).suffix.lower() not in FORMATS:
-            raise InputError(f'{name}: this type of file is not written; add --format png, or use one of {", ".join(FORMATS)}')
+        if Path(output).suffix.lower() not in WRITTEN:
+            raise InputError(f'{name}: this type of file is not written; add --format png, or use one of {", ".join(WRITTEN)}')
         if owner.setdefault(output, name) != name:
             raise InputError(f'{owner[output]} and {name} would both become {output}; rename one, or leave out --format png')
     return outputs
 
 
+def check_overwriting(args, outputs, masks):
+    """``InputError`` where an output, through a link, or the sheet would replace a photo of SRC or a mask."""
+    originals = {os.path.realpath(path) for path in [*(args.src / name for name in outputs), *masks]}
+    made = {os.path.realpath(args.dst / output): output for output in outputs.values()}
+    if both := sorted(originals & made.keys()):
+        raise InputError(f'{args.dst / made[both[0]]} would replace {both[0]}; give another DST, so that the originals stay')
+    if os.path.realpath(args.sheet) in {*originals, *made, os.path.realpath(args.dst / SUMMARY)}:
+        raise InputError(f'{args.sheet}: the contact sheet would replace this file; give another --sheet')
+
+
+def is_done(output, photo, mask=None):
+    """Whether the output is there, of the photo's size in pixels, and neither the photo nor its mask is newer. Paths."""
+    try:
+        made = output.stat().st_mtime_ns
+        return (all(path.stat().st_mtime_ns <= made for path in (photo, mask) if path)
+                and read_header(output).size == read_header(photo).size)
+    except (OSError, InputError):
+        return False
+
+
 def settings(args):
-    """What decides how the photos look."""
-    source = {'masks': str(args.masks.resolve()), 'resize_masks': args.resize_masks} if args.masks else {'model': args.model}
-    return {**source, 'background': list(args.background), 'threshold': args.threshold, 'format': args.format}
+    """What decides how the photos look. The masks may move, and may be mended."""
+    return {'src': str(args.src.resolve()), 'model': None if args.masks else args.model, 'background': list(args.background),
+            'threshold': args.threshold, 'format': args.format}
 
 
 class Summary:
     """``DST/summary.json``: the settings, and the suspicious photos; of an earlier run with the same settings it goes on.
+    Besides the photos that failed in the last run, with the reasons.
 
     occupied: whether photos of these names are in DST already. Raises ``InputError`` where they were made in another way.
     """
 
     def __init__(self, dst, settings, occupied):
-        self.path, self.settings, self.suspicious = dst / SUMMARY, settings, {}
+        self.path, self.settings, self.suspicious, self.failed = dst / SUMMARY, settings, {}, {}
         remedy = 'give another folder, or delete this one'
         if self.path.is_file():
-            try:
-                earlier = json.loads(self.path.read_text(encoding='utf-8'))
-                before, self.suspicious = earlier['settings'], dict(earlier['suspicious'])
-            except (ValueError, KeyError, TypeError):
-                raise InputError(f'{self.path} is no summary of this tool; {remedy}') from None
+            before, self.suspicious = _read_summary(self.path, remedy)
             if changed := [key for key in sorted({*before, *settings}) if before.get(key) != settings.get(key)]:
                 raise InputError(f"{dst}: its photos were made with {changed[0]} {before.get(changed[0])}, not "
                                  f"{settings.get(changed[0])}; {remedy}")
@@ -153,8 +194,25 @@ class Summary:
         if self.suspicious.get(name) != before:
             self.save()
 
+    def note_failed(self, name, error):
+        self.failed[name] = ' '.join(str(error).split())
+        self.save()
+
     def save(self):
-        write_json(self.path, {'settings': self.settings, 'suspicious': dict(sorted(self.suspicious.items()))})
+        write_json(self.path, {'settings': self.settings, 'suspicious': dict(sorted(self.suspicious.items())),
+                               'failed': self.failed})
+
+
+def _read_summary(path, remedy):
+    """(settings, suspicious) of an earlier run."""
+    try:
+        earlier = json.loads(path.read_text(encoding='utf-8'))
+        parts = earlier['settings'], earlier['suspicious']
+        if all(isinstance(part, dict) for part in (*parts, *parts[1].values())):
+            return parts
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    raise InputError(f'{path} is no summary of this tool; {remedy}')
 
 
 def read_photo(path):
@@ -162,34 +220,40 @@ def read_photo(path):
     return Image.fromarray(np.asarray(read_image(path)))
 
 
-def without_background(photo, mask, args):
+def without_background(photo, mask, background):
     """photo: RGB. mask: 'L', of the same size, 255 = animal; in between the two colours are mixed. Returns an RGB image."""
-    if args.threshold is not None:
-        mask = mask.point([255 * (value >= 255 * args.threshold) for value in range(256)])
-    return Image.composite(photo, Image.new('RGB', photo.size, args.background), mask)
+    return Image.composite(photo, Image.new('RGB', photo.size, background), mask)
 
 
 def write_photo(path, image):
-    kind = FORMATS[path.suffix.lower()]
+    kind = WRITTEN[path.suffix.lower()]
     with atomic_write(path, 'wb') as file:
         image.save(file, format=kind, **OPTIONS.get(kind, {}))
 
 
-def write_sheet(path, args, outputs):
-    """The contact sheet, of photos evenly spread over all."""
+def write_sheet(args, outputs):
+    """The contact sheet, of photos evenly spread over all that are there."""
     names = list(outputs)
+    if not names:
+        return
     chosen = [names[round(n * (len(names) - 1) / max(1, SHEET_PHOTOS - 1))] for n in range(SHEET_PHOTOS)]
     pairs = [(name, read_photo(args.src / name), read_photo(args.dst / outputs[name])) for name in dict.fromkeys(chosen)]
-    contact_sheet(path, pairs, f'{args.src} and without background ({args.masks or args.model})')
+    contact_sheet(args.sheet, pairs, f'{args.src} and without background ({args.masks or args.model})')
 
 
-def report(args, written, kept, suspicious):
-    print(f'{args.dst}: {written} photos written, {kept} were there; look at {args.sheet or args.dst / SHEET}')
+def report(args, written, kept, summary):
+    print(f'{args.dst}: {written} photos written, {kept} were there; look at {args.sheet}')
     for kind, text in (('empty', 'have an empty mask and keep their background'), ('full', 'have hardly any background')):
-        names = [name for name, found in sorted(suspicious.items()) if found['mask'] == kind]
+        names = [name for name, found in sorted(summary.suspicious.items()) if found.get('mask') == kind]
         if names:
-            first = ', '.join(names[:3]) + (' …' if len(names) > 3 else '')
-            sys.stderr.write(f'warning: {len(names)} photos {text} ({first}); all of them: {args.dst / SUMMARY}\n')
+            warn(f'{len(names)} photos {text} ({_first(names)}); all of them: {args.dst / SUMMARY}')
+    if failed := list(summary.failed):
+        raise InputError(f'{len(failed)} of {written + kept + len(failed)} photos were not done ({_first(failed)}); the first: '
+                         f'{summary.failed[failed[0]]}; all of them: {args.dst / SUMMARY}')
+
+
+def _first(names):
+    return ', '.join(names[:3]) + (' …' if len(names) > 3 else '')
 
 
 def _colour(text):
