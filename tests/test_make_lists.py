@@ -8,7 +8,6 @@ import sys
 from collections import defaultdict
 from datetime import datetime
 from html.parser import HTMLParser
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,11 +20,15 @@ from configs import load_cfg
 from datasets.make_dataloader_clipreid import make_dataloader, make_test_dataloader
 from datasets.protocols import PROTOCOLS
 from datasets.records import read_list
-from tools import list_photos, list_yml, make_lists
-from tools.list_columns import parse_date, read_box, read_dates, read_side
+from datasets.sampler import RandomIdentitySampler
+from tools import list_photos, list_report, list_yml, make_lists
+from tools.groups import tied
+from tools.list_columns import known, parse_date, read_box, read_dates, read_side, read_sides
 from tools.list_photos import Header, find_change, listable, prepared_name
 from tools.list_sources import Sighting
-from tools.list_splits import add_validation, hold_out, make_photos, split_closed, split_disjoint, tied
+from tools.list_splits import add_validation, hold_out, make_photos, split_closed, split_disjoint
+from tools.list_words import counted
+from tools.list_yml import choose_batch, fitting_size
 from utils.errors import InputError
 from utils.metrics import count_positives
 
@@ -137,6 +140,79 @@ def test_csv_of_wildlife_datasets(tmp_path):
     assert len(set(numbers.values())) == len(numbers) == 24
 
 
+def test_words_for_unknown_in_every_column(tmp_path):
+    """R writes NA where nothing is known."""
+    rows = table_rows(tmp_path, camera='c', date='2020-05-01', bbox='[1, 1, 9, 9]', split='train', species='nyala')
+    for row in rows[:12]:
+        row |= dict.fromkeys(('encounter', 'side', 'camera', 'date', 'bbox', 'split', 'species'), 'NA')
+    rows[-1]['identity'] = 'NA'
+    facts = run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+    assert facts['left_out'] == {"unidentified ('NA')": 1}
+    assert any("names that say unknown: 'NA' 1" in note for note in facts['notes'])
+    assert not any(word in note for note in facts['notes'] for word in ('no dates', 'neither left', 'several species'))
+    made = {row['source']: row for row in photo_rows(tmp_path / 'out')}
+    for row in rows[:12]:
+        assert all(made[row['path']][fact] == '' for fact in ('encounter', 'side', 'camera', 'date', 'box'))
+
+
+def test_dates_in_parts_need_all_three(tmp_path):
+    rows = []
+    for number, row in enumerate(table_rows(tmp_path)):
+        rows.append({'path': row['path'], 'identity': row['identity'], 'year': 2020, 'month': ('', 'NA', '3.0')[number % 3],
+                     'day': 7, 'minute': 5, 'hour': ('', '9')[number % 2]})
+    facts = run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+    assert {row['date'] for row in photo_rows(tmp_path / 'out')} == {'', '2020-03-07 00:00:00', '2020-03-07 09:05:00'}
+    assert any(note.startswith('date: 32 are no dates') for note in facts['notes'])
+
+
+def test_names_that_are_nearly_the_same_are_told(tmp_path):
+    rows = table_rows(tmp_path)
+    names = iter(['Zo\u00e9', 'Zoe\u0301', 'Ann  1', 'ann_1', '7', '7.0', '07', '70'])
+    for row in rows[::6]:
+        row['identity'] = next(names)
+    facts = run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+    note = next(note for note in facts['notes'] if 'are different individuals' in note)
+    assert note.partition('individuals: ')[2] == '07 / 7 / 7.0, Ann  1 / ann_1, Zoe\u0301 / Zo\u00e9'
+
+
+def test_one_individual_alone_names_its_column(tmp_path):
+    images, annotations = [], []
+    for number in range(8):
+        save(tmp_path / f'{number}.png')
+        images.append({'id': number, 'file_name': f'{number}.png'})
+        annotations.append({'image_id': number, 'category_id': 1, 'zebra': f'z{number // 4}'})
+    tree = {'images': images, 'annotations': annotations, 'categories': [{'id': 1, 'name': 'zebra'}]}
+    (tmp_path / 'm.json').write_text(json.dumps(tree))
+    for protocol in ('disjoint', 'closed'):
+        message = fails(tmp_path / 'm.json', tmp_path / 'out', '--protocol', protocol)
+        assert "8 photos, all of one individual, 'zebra' (by category)" in message
+        assert '--column identity=' in message and 'not used: zebra' in message
+    run(tmp_path / 'm.json', tmp_path / 'out', '--column', 'identity=zebra', '--protocol', 'closed')
+
+
+def test_tables_as_spreadsheets_write_them(tmp_path):
+    rows = table_rows(tmp_path)
+    lines = [f"{row['path']};{row['identity']};{row['encounter']}" for row in rows]
+    lines[3] = lines[3].rpartition(';')[0]  # empty cells at the end are left out
+    lines[4] += ';;'
+    text = '\r\n'.join(['sep=;', 'path;identity;encounter;note', *lines, ''])
+    (tmp_path / 'm.csv').write_text(text, encoding='utf-8-sig', newline='')
+    facts = run(tmp_path / 'm.csv', tmp_path / 'out')
+    assert facts['source']['photos'] == 48 and facts['source']['individuals'] == 8
+    made = {row['source']: row for row in photo_rows(tmp_path / 'out')}
+    assert [made[rows[number]['path']]['encounter'] == '' for number in (2, 3, 4)] == [False, True, False]
+    assert made[rows[3]['path']]['row'].endswith(':6')
+    both = [{'path': row['path'], 'identity': row['identity'], 'Identity': row['identity']} for row in rows]
+    assert any("not 'Identity'" in note for note in run(write_csv(tmp_path / 'm.csv', both), tmp_path / 'same')['notes'])
+    both[4]['Identity'] = 'x'
+    message = fails(write_csv(tmp_path / 'm.csv', both), tmp_path / 'out2')
+    assert 'm.csv:6' in message and "'identity' and 'Identity' could both be the identity" in message
+    numbered = [{'path': row['path'], 'identity': row['identity'], 'side': number % 2} for number, row in enumerate(rows)]
+    facts = run(write_csv(tmp_path / 'm.csv', numbered), tmp_path / 'sides')
+    assert facts['splits']['train']['left'] and facts['splits']['train']['right']
+    assert any(note.startswith('side: 0 was taken for left') for note in facts['notes'])
+
+
 def test_other_columns_signs_and_folders_by_option(tmp_path):
     rows = [{'Who': row['identity'], 'Where': row['path'].removeprefix('photos/'), 'Trap': 'B',
              'Flank': row['side'][0].upper(), 'When': '13.05.2021 10:00'} for row in table_rows(tmp_path)]
@@ -246,8 +322,35 @@ def test_camtrap_dp_that_cannot_be_read(tmp_path):
     assert 'some are empty' in fails(tmp_path, tmp_path / 'out')
     write_csv(tmp_path / 'observations.csv', [observations[0] | {'mediaID': 'nobody'}])
     assert "media.csv has no mediaID 'nobody'" in fails(tmp_path, tmp_path / 'out')
+    write_csv(tmp_path / 'media.csv', [row | {'timestamp': row['timestamp'].removesuffix('+02:00')} for row in media])
+    write_csv(tmp_path / 'observations.csv', observations)
+    message = fails(tmp_path, tmp_path / 'out')
+    assert 'times with a zone beside times without' in message and "media.csv:2: '2023-05-01T10:00:00'" in message
+    for row in observations:
+        row |= {key: row[key].removesuffix('Z') for key in ('eventStart', 'eventEnd')}
+    write_csv(tmp_path / 'observations.csv', observations)
+    run(tmp_path, tmp_path / 'nowhere_zones')
     (tmp_path / 'media.csv').unlink()
-    assert 'media.csv missing' in fails(tmp_path / 'observations.csv', tmp_path / 'out')
+    for source in (tmp_path / 'observations.csv', tmp_path):
+        assert 'media.csv missing; it has media.csv and observations.csv' in fails(source, tmp_path / 'out')
+    (tmp_path / 'media.csv.gz').write_bytes(b'')
+    for source in (tmp_path / 'media.csv.gz', tmp_path):
+        assert 'unpack media.csv.gz' in fails(source, tmp_path / 'out')
+    (tmp_path / 'observations.csv').unlink()
+    (tmp_path / 'datapackage.json').write_text('{}')
+    assert 'media.csv and observations.csv missing' in fails(tmp_path, tmp_path / 'out')
+
+
+def test_camtrap_events_of_more_than_one_animal_name_nobody(tmp_path):
+    _, observations = write_camtrap(tmp_path)
+    event = next(row for row in observations if row['eventID'] == 'e7.1')
+    observations[:] = [row | {'count': 2 if row['eventID'] == 'e7.0' else 1} for row in observations]
+    observations.append(event | {'individualID': 'NA', 'count': 'NA'})
+    write_csv(tmp_path / 'observations.csv', observations)
+    facts = run(tmp_path, tmp_path / 'out')
+    assert facts['source']['photos'] == 48 - 4
+    assert facts['left_out']['event of several individuals: who is on which photo?'] == 2 + 2
+    assert facts['left_out']['unidentified'] == 1 + 1
 
 
 def test_wildbook_rows_are_encounters_of_several_photos(tmp_path):
@@ -292,6 +395,23 @@ def test_folders_of_splits_years_and_levels(tmp_path):
     assert 'years (2020, 2021)' in message and '--identity-level 1' in message
     assert run(tmp_path / 'b', tmp_path / 'out2', '--identity-level', 1)['source']['individuals'] == 6
 
+    for name, kind, below in (('d', 'dates', ('2020-05-01', '20200602')), ('e', 'sides', ('left', 'Right'))):
+        for individual in range(6):
+            for folder in below:
+                save(tmp_path / name / f'i{individual}' / folder / 'x.png')
+        message = fails(tmp_path / name, tmp_path / 'none')
+        assert f'individuals are {kind} (' in message and '--identity-level 1' in message
+    for individual in range(6):
+        for camera in range(3):
+            save(tmp_path / 'f' / f'i{individual}' / f'c{camera}' / 'x.png')
+            save(tmp_path / 'g' / f'201{camera}' / f'i{individual}' / 'x.png')  # below years they may recur
+    message = fails(tmp_path / 'f', tmp_path / 'none')
+    assert '3 of 3 names' in message and "'c0' below i0, i1, i2" in message and '--identity-level 1 =' in message
+    assert run(tmp_path / 'f', tmp_path / 'level1', '--identity-level', 1, '--name-pattern', '/(?P<camera>c[0-9])/'
+               )['source']['individuals'] == 6
+    assert run(tmp_path / 'f', tmp_path / 'last', '--identity-level', -1, '--protocol', 'closed')['source']['individuals'] == 3
+    assert run(tmp_path / 'g', tmp_path / 'years')['source']['individuals'] == 6
+
     for individual in range(5):
         for number in range(3):
             save(tmp_path / 'c' / f'{individual:04d}_c1_{number}.png')
@@ -327,12 +447,18 @@ def test_exif_dates_make_encounters(tmp_path):
     for individual in range(5):
         for number in range(4):
             exif = Image.Exif()
-            exif.get_ifd(0x8769)[0x9003] = f'2022:0{1 + number // 2}:03 10:00:0{number}'
+            exif[0x132] = '2024:01:01 00:00:00'  # when somebody saved it, which says nothing
+            if individual < 4:
+                exif.get_ifd(0x8769)[0x9003] = f'2022:0{1 + number // 2}:03 10:00:0{number}'
             save(tmp_path / 's' / f'i{individual}' / f'{number}.jpg', exif=exif)
-    assert run(tmp_path / 's', tmp_path / 'out')['protocol']['test'] == 'all'
-    facts = run(tmp_path / 's', tmp_path / 'out2', '--exif-dates')
-    assert facts['protocol']['test'] == 'cross-encounter' and facts['splits']['query']['encounters'] == 4
+    assert run(tmp_path / 's', tmp_path / 'out', '--no-exif-dates')['protocol']['test'] == 'all'
+    facts = run(tmp_path / 's', tmp_path / 'out2')
     assert facts['source']['columns']['date'] == 'EXIF'
+    assert any(note.startswith('date: of 16 photos from the file (EXIF)') for note in facts['notes'])
+    rows = photo_rows(tmp_path / 'out2')
+    for fact in ('date', 'encounter'):
+        assert {row['identity'] for row in rows if not row[fact]} == {'i4'}
+    assert len({row['encounter'] for row in rows}) == 9
 
 
 def test_days_and_minutes_of_a_camera(tmp_path):
@@ -351,6 +477,18 @@ def test_days_and_minutes_of_a_camera(tmp_path):
     assert keys(30) == [[0, 1], [2], [3], [4], [5], [6]]
     assert keys(24 * 60) == [[0, 1, 3, 4], [2], [5], [6]]
     assert keys(encounters='own') == [[0, 3], [1], [2], [4], [5], [6]]
+
+
+def test_a_night_is_one_encounter():
+    def keys(*moments, minutes=0.0):
+        sightings = [Sighting(f'{number}', '', 'a', camera='x', date=datetime.fromisoformat(f'2020-01-{moment}'))
+                     for number, moment in enumerate(moments)]
+        return [int(photo.encounter[-1]) for photo in make_photos(sightings, [sighting.path for sighting in sightings],
+                                                                  minutes=minutes)]
+    assert keys('01T23:59:59', '02T00:00:01', '02T00:59', '02T23:30', '03T00:29', '03T01:29') == [1] * 6
+    assert keys('01T23:00', '02T00:00', '02T08:00') == [1, 2, 2]
+    assert keys('01T23:59:59', '02T00:00:01', '02T00:59', minutes=30) == [1, 1, 2]
+    assert keys('01', '02', '03') == [1, 2, 3]  # days without a time
 
 
 def test_two_animals_on_one_photo_are_of_one_encounter():
@@ -385,6 +523,11 @@ def test_cells():
     assert [read_side(text) for text in words] == [0, 1, 1, 0, None, None, None]
     assert read_box('[1, 2, 3, 4]', False, 'x') == read_box('1 2 4 6', True, 'x') == (1, 2, 3, 4)
     assert read_box('', False, 'x') is read_box('nan', False, 'x') is None
+    assert read_sides(['0', '1', 'NA', '1.0']) == [0, 1, None, 1]  # as in the lists
+    assert read_sides(['0', '1', '90']) == read_sides(['0', '1', 'left'])[:2] + [None] == [None] * 3  # degrees, or who knows
+    for nothing in ('', 'NA', 'nan', '<NA>', 'n/a', 'None', 'NULL', '-', '____', 'Unknown'):
+        assert known(nothing) == '' and read_box(f'[{nothing}, {nothing}]', False, 'x') is read_side(nothing) is None
+        assert read_dates([nothing]) == ([None], [])
     for text in ('[1, 2, 3]', '[1, 2, 3, inf]', "__import__('os')", '1,2,3,x'):
         with pytest.raises(InputError, match='m.csv:3'):
             read_box(text, False, 'm.csv:3')
@@ -455,7 +598,9 @@ def test_single_photos_go_to_the_test_alone(tmp_path):
     facts = run(source, tmp_path / 'out')
     assert {f'single{number}' for number in range(3)} < set(facts['labels']['test'])
     assert not any(name.startswith('single') for name in facts['labels']['train'])
-    assert any(note.startswith('3 of 11 queries have no right answer') for note in facts['notes'])
+    assert any(note.startswith('3 of 11 queries without any right answer') for note in facts['notes'])
+    assert any(note.startswith('5 of 11 individuals are for the test alone') and
+               note.endswith('2 drawn by chance of the 8 with two photos or more, and 3 with fewer') for note in facts['notes'])
     facts = run(source, tmp_path / 'out2', '--min-photos', 2)
     assert facts['left_out'] == {'individual with fewer than 2 photos': 3}
 
@@ -478,7 +623,7 @@ def test_closed_tests_other_encounters_of_the_same_animals(tmp_path):
     assert {record.encounter for record in made['query']}.isdisjoint(record.encounter for record in made['gallery'])
     assert facts['labels']['train'] == facts['labels']['test'] == [f'ind {number}' for number in range(8)]
     assert len({record.pid for record in made['query']}) == 7
-    assert any('1 of 8 individuals are in training only' in note for note in facts['notes'])
+    assert any('1 of 8 individuals in training only' in note for note in facts['notes'])
     single = write_csv(tmp_path / 'one.csv', [row for row in rows if row['encounter'].endswith('.1')])
     assert 'none of 8 individuals has two encounters' in fails(single, tmp_path / 'out2', '--protocol', 'closed')
 
@@ -548,6 +693,10 @@ def test_sides_apart(tmp_path):
     animals = [{name.rpartition(' ')[0] for name in facts['labels'][split]} for split in ('train', 'test')]
     assert not animals[0] & animals[1]
     assert facts['left_out'] == {'side unknown (--sides separate)': 1}
+    assert any('16 flanks of 8 animals' in note for note in facts['notes'])
+    assert any('2 of 8 animals are for the test alone' in note for note in facts['notes'])
+    message = fails(table, tmp_path / 'none', '--sides', 'separate', '--column', 'side=')
+    assert 'none of 48 photos has a known side' in message and '--column side=' in message and '--name-pattern' in message
     for split in lists(tmp_path / 'out').values():
         sides = defaultdict(set)
         for record in split:
@@ -563,6 +712,23 @@ def test_hold_out_leaves_every_identity_what_it_keeps():
     left = {animal: sum(photo.animal == animal for photo in photos if photo not in held) for animal in '01234'}
     assert left == {'0': 1, '1': 2, '2': 2, '3': 2, '4': 3}
     assert len(hold_out(photos, 0.5, keep=2, rng=random.Random(0), limit=3)) == 3
+
+
+def test_validation_is_no_larger_than_asked_where_a_smaller_encounter_is_there():
+    sightings = [Sighting(f'{animal}/{encounter}{number}', '', f'{animal}', encounter=f'{animal}{encounter}')
+                 for animal in range(4) for encounter, size in (('a', 40), ('b', 5), ('c', 3)) for number in range(size)]
+    photos = make_photos(sightings, [sighting.path for sighting in sightings])
+    for seed in range(10):
+        assert 3 <= len(hold_out(photos, 0.1, keep=2, rng=random.Random(seed), limit=19)) <= 19
+        assert len(hold_out(photos, 0.1, keep=2, rng=random.Random(seed), limit=2)) == 3  # the smallest there is
+
+
+@pytest.mark.parametrize(('share', 'tested'), [(0.2, 4), (0.3, 6), (0.5, 10), (0.95, 18)])
+def test_the_share_for_the_test(tmp_path, share, tested):
+    source = write_folder(tmp_path / 's', 20, 10)
+    assert run(source, tmp_path / 'out', '--test-share', share)['splits']['query']['individuals'] == tested
+    facts = run(source, tmp_path / 'closed', '--protocol', 'closed', '--test-share', share)
+    assert facts['splits']['query']['photos'] == min(round(share * 10), 9) * 20
 
 
 @pytest.mark.parametrize('protocol', ['disjoint', 'closed'])
@@ -615,6 +781,89 @@ def test_a_test_without_any_right_answer_says_what_would_work(tmp_path):
     assert facts['protocol']['queries_with_positive'] == {'all': 8, 'cross-encounter': 0, 'cross-camera': 0, 'cross-side': 8}
 
 
+@pytest.mark.parametrize('fact', ['encounter', 'camera', 'side'])
+def test_a_test_across_what_nobody_knows_is_refused(tmp_path, fact):
+    message = fails(write_folder(tmp_path / 's'), tmp_path / 'out', '--test-protocol', f'cross-{fact}')
+    assert f'--test-protocol cross-{fact}: ' in message and f'tell no two {fact}s apart' in message
+    assert '--name-pattern' in message
+    assert not (tmp_path / 'out').exists()
+
+
+def test_advice_works_or_is_not_given(tmp_path):
+    ways = ('--protocol', '--encounter-minutes', '--encounters')
+    single = write_folder(tmp_path / 'single', 5, 1)
+    for protocol in ('disjoint', 'closed'):
+        message = fails(single, tmp_path / 'out', '--protocol', protocol)
+        assert not any(way in message.partition(';')[2].replace('--protocol disjoint needs', '') for way in ways)
+    rows = table_rows(tmp_path)
+    for row in rows:  # all were at the same day and place
+        row |= {'encounter': '', 'camera': 'c', 'date': f"2020-01-01 1{row['encounter'][-1]}:00"}
+    table = write_csv(tmp_path / 'm.csv', rows)
+    message = fails(table, tmp_path / 'out')
+    assert '--encounters own' in message and '--encounter-minutes' in message and '--protocol closed' not in message
+    run(table, tmp_path / 'own', '--encounters', 'own')
+    message = fails(table, tmp_path / 'out', '--encounter-minutes', 15)
+    assert '--protocol closed' in message
+    run(table, tmp_path / 'closed', '--encounter-minutes', 15, '--protocol', 'closed')
+    for row in rows:
+        row['encounter'] = 'all'
+    message = fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')  # given: minutes do not matter
+    assert '--encounters own' in message and '--encounter-minutes' not in message
+
+
+def test_a_small_batch_leaves_an_epoch_its_photos(tmp_path):
+    assert choose_batch([number for number in range(20) for _ in range(8)]) == (16, 2)
+    assert choose_batch([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2]) == (3, 1)
+    few = [number for number, photos in enumerate([40, 36, 30, 4, 4, 3]) for _ in range(photos)]
+    individuals, batches = choose_batch(few)
+    sampler = RandomIdentitySampler(few, 4 * individuals, 4)
+    sampler.set_epoch(1)
+    assert 2 <= individuals < 6 and len(list(sampler)) == 4 * individuals * batches >= len(sampler) / 2
+    larger = RandomIdentitySampler(few, 4 * (individuals + 1), 4)
+    larger.set_epoch(1)
+    assert len(list(larger)) < len(larger) / 2
+    for number, photos in enumerate([1, 1, 40, 36, 30, 4, 4, 3]):
+        for photo in range(photos):
+            save(tmp_path / 's' / f'i{number}' / f'{photo}.png')
+    facts = run(tmp_path / 's', tmp_path / 'out', '--protocol', 'closed', '--val-share', 0)
+    batch = load_cfg(tmp_path / 'out' / 'cnn_clipreid.yml').SOLVER.STAGE2.IMS_PER_BATCH
+    individuals, batches = choose_batch([record.pid for record in lists(tmp_path / 'out')['train']])
+    assert batch == 4 * individuals < 32
+    assert any(f'so {individuals} and not 16 in a batch' in note and note.endswith(f"about {counted(batches, 'batch')}")
+               for note in facts['notes'])
+
+
+@pytest.mark.parametrize(('shape', 'size'), [
+    (0.5, (256, 128)), (1, (176, 192)), (1.5, (144, 224)), (20, (48, 688)), (0.02, (1280, 32))])
+def test_a_size_that_fits_the_photos(shape, size):
+    assert fitting_size(shape) == size and all(side % 16 == 0 for side in size)
+
+
+def test_photos_of_another_shape_are_told(tmp_path):
+    facts = run(write_folder(tmp_path / 's'), tmp_path / 'out')
+    for kind in ('cnn', 'vit'):
+        path = tmp_path / 'out' / f'{kind}_clipreid.yml'
+        assert list(load_cfg(path).INPUT.SIZE_TRAIN) == [256, 128]  # as published
+        text = path.read_text()
+        for line in ('INPUT:', '  SIZE_TRAIN: [144, 224]', '  SIZE_TEST: [144, 224]'):
+            assert f'# {line}' in text
+            text = text.replace(f'# {line}', line)
+        path.write_text(text)
+        assert list(load_cfg(path).INPUT.SIZE_TEST) == [144, 224]
+    assert any('1.50 times as wide as high' in note and '144 x 224' in note for note in facts['notes'])
+    for path in (tmp_path / 's').glob('*/*.png'):
+        save(path, size=(16, 32))
+    facts = run(tmp_path / 's', tmp_path / 'out2')
+    assert not any('as wide as high' in note for note in facts['notes']) and 'INPUT' not in (
+        tmp_path / 'out2' / 'cnn_clipreid.yml').read_text()
+
+
+def test_words():
+    for number, noun, words in ((1, 'individual', '1 individual'), (2, 'photo', '2 photos'), (1, 'query', '1 query'),
+                                (0, 'query', '0 queries'), (3, 'box', '3 boxes'), (2, 'batch', '2 batches')):
+        assert counted(number, noun) == words
+
+
 def test_too_few_individuals(tmp_path):
     assert '3 of 3 individuals have two photos or more' in fails(write_folder(tmp_path / 's', 3), tmp_path / 'out')
     facts = run(tmp_path / 's', tmp_path / 'out', '--protocol', 'closed')
@@ -622,7 +871,11 @@ def test_too_few_individuals(tmp_path):
     cfg = load_cfg(tmp_path / 'out' / 'vit_clipreid.yml')
     assert cfg.SOLVER.STAGE2.IMS_PER_BATCH == 12
     assert cfg.TEST.RERANK_K1 == 11 and cfg.TEST.RERANK_K2 == 6
-    assert '1 individuals would be left' in fails(write_folder(tmp_path / 'one', 1), tmp_path / 'out2', '--protocol', 'closed')
+    message = fails(write_folder(tmp_path / 'one', 1), tmp_path / 'out2', '--protocol', 'closed')
+    assert "4 photos, all of one individual, 'a00' (by folder above the photo)" in message and '--identity-level' in message
+    save(tmp_path / 's' / 'a00' / 'more.png')
+    message = fails(tmp_path / 's', tmp_path / 'out2', '--min-photos', 5, '--protocol', 'closed')
+    assert '1 individual would be left to train on' in message and message.endswith('more are needed')  # than closed can give
 
 
 # ---------------------------------------------------------------- prepared photos
@@ -667,13 +920,59 @@ def test_columns_of_corners_and_shares(tmp_path):
     assert len(made) == 12 and all(path.name.endswith('__10_10_20_10.png') for path in made)
 
 
+def test_shares_that_reach_a_hair_beyond_the_photo(tmp_path):
+    rows, images, annotations = [], [], []
+    for number in range(12):
+        save(tmp_path / f'{number}.png', size=(40, 20))
+        box = [0.25, -0.002, 0.5, 1.0001] if number == 5 else [0.25, 0.5, 0.5, 0.5]
+        rows.append({'path': f'{number}.png', 'identity': f'n{number // 3}', 'bbox': box})
+        images.append({'id': number, 'file_name': f'{number}.png'})
+        annotations.append({'image_id': number, 'individual': f'n{number // 3}', 'bbox': box})
+    write_csv(tmp_path / 'm.csv', rows)
+    (tmp_path / 'm.json').write_text(json.dumps({'images': images, 'annotations': annotations}))
+    for table in ('m.csv', 'm.json'):
+        facts = run(tmp_path / table, tmp_path / f'{table}.out', '--margin', 0)
+        made = {path.name for path in (tmp_path / f'{table}.out' / 'photos').glob('*.png')}
+        assert made == {f'{number}__10_0_20_20.png' if number == 5 else f'{number}__10_10_20_10.png' for number in range(12)}
+        assert not any('beyond the photo' in note for note in facts['notes'])
+
+
+def test_boxes_that_are_corners(tmp_path):
+    rows = []
+    for number in range(12):
+        save(tmp_path / f'{number}.png', size=(40, 20))
+        rows.append({'path': f'{number}.png', 'identity': f'n{number // 3}', 'bbox': '[20, 5, 40, 15]'})
+    facts = run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+    assert any('12 of 12 boxes' in note and '--box-format xyxy' in note for note in facts['notes'])
+    facts = run(tmp_path / 'm.csv', tmp_path / 'out2', '--box-format', 'xyxy', '--margin', 0)
+    assert not any('beyond' in note for note in facts['notes'])
+    assert {path.name.partition('__')[2] for path in (tmp_path / 'out2' / 'photos').glob('*.png')} == {'20_5_20_10.png'}
+    rows = [{'path': row['path'], 'identity': row['identity'], 'x1': 1, 'y1': 2, 'x2': 30, 'y2': 18} for row in rows]
+    run(write_csv(tmp_path / 'n.csv', rows), tmp_path / 'out3', '--box-format', 'xywh', '--margin', 0)
+    assert {path.name.partition('__')[2] for path in (tmp_path / 'out3' / 'photos').glob('*.png')} == {'1_2_30_18.png'}
+
+
+def test_a_truncated_photo_is_found_before_anything_is_written(tmp_path):
+    rows = []
+    for number in range(12):
+        save(tmp_path / f'{number}.jpg', size=(100, 80))
+        rows.append({'path': f'{number}.jpg', 'identity': f'n{number // 3}', 'bbox': '[10, 10, 50, 50]'})
+    whole = (tmp_path / '4.jpg').read_bytes()
+    (tmp_path / '4.jpg').write_bytes(whole[:-len(whole) // 8])
+    message = fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+    assert 'm.csv:6' in message and 'cannot be decoded' in message and '--skip-bad' in message
+    assert not (tmp_path / 'out').exists()
+    assert run(tmp_path / 'm.csv', tmp_path / 'out', '--skip-bad')['left_out'] == {'broken photo': 1}
+
+
 def test_impossible_boxes(tmp_path):
     rows = []
     for number in range(12):
         save(tmp_path / f'{number}.png')
         rows.append({'path': f'{number}.png', 'identity': f'n{number // 3}', 'bbox': '[0, 0, 20, 10]'})
     for box, reason in (('[24, 0, 5, 5]', 'outside the photo of 24 x 16'), ('[5, 5, 0, 4]', 'has no area'),
-                        ('[-9, 2, 9, 3]', 'outside')):
+                        ('[-9, 2, 9, 3]', 'outside'), ('[3, 3, 0.5, 0.5]', 'less than 2 pixels'),
+                        ('[3, 3, 9]', 'four numbers')):
         rows[4]['bbox'] = box
         message = fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
         assert 'm.csv:6' in message and reason in message and '--skip-bad' in message
@@ -738,12 +1037,14 @@ def test_preparing_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     source = write_folder(tmp_path / 's', 5)
     made = []
 
-    def prepare(photo, target, change):
+    prepare = list_photos.prepare
+
+    def stopped(photo, target, change):
         if len(made) == 7:
             raise InputError('the disk is full')
         made.append(target)
-        list_photos.prepare(photo, target, change)
-    monkeypatch.setattr(make_lists, 'list_photos', SimpleNamespace(**vars(list_photos) | {'prepare': prepare}))
+        prepare(photo, target, change)
+    monkeypatch.setattr(list_photos, 'prepare', stopped)
     assert fails(source, tmp_path / 'out', '--prepare') == 'the disk is full'
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['photos']
     times = {path: path.stat().st_ctime_ns for path in made}
@@ -751,6 +1052,37 @@ def test_preparing_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     run(source, tmp_path / 'out', '--prepare')
     assert {path: path.stat().st_ctime_ns for path in made} == times
     assert len(list((tmp_path / 'out' / 'photos').glob('*/*.png'))) == 20
+
+
+def test_prepared_photos_are_made_anew_where_their_origin_differs(tmp_path):
+    def prepared(folder, *options):
+        run(tmp_path / folder / 'm.csv', tmp_path / 'out', '--force', '--margin', 0, *options)
+        path = next((tmp_path / 'out' / 'photos').glob('0_*.png'))
+        with Image.open(path) as image:
+            return path.stat().st_ino, image.getpixel((0, 0))
+    exif = Image.Exif()
+    exif[0x112] = 3
+    for folder, top in (('a', RED), ('b', (0, 200, 0))):  # of the same names, sizes and times
+        rows = []
+        for number in range(12):
+            image = Image.new('RGB', (24, 16), BLUE)
+            image.paste(top, (0, 0, 24, 8))
+            path = tmp_path / folder / f'{number}.png'
+            path.parent.mkdir(exist_ok=True)
+            image.save(path, exif=exif)
+            os.utime(path, (10 ** 9, 10 ** 9))
+            rows.append({'path': path.name, 'identity': f'n{number // 3}', 'bbox': '[2, 2, 9, 5]'})
+        write_csv(tmp_path / folder / 'm.csv', rows)
+    upright, stored, again = prepared('a'), prepared('a', '--boxes', 'stored'), prepared('a', '--boxes', 'stored')
+    assert upright[1] == BLUE and stored[1] == RED and again == stored
+    assert prepared('b', '--boxes', 'stored')[1] == (0, 200, 0)
+    mark = tmp_path / 'out' / 'photos' / list_photos.MARK
+    lines = mark.read_text().splitlines(keepends=True)
+    mark.write_text(''.join(lines[1:-1]) + lines[-1][:20])  # killed while it wrote
+    before = {path.name: path.stat().st_ino for path in (tmp_path / 'out' / 'photos').glob('*.png')}
+    prepared('b', '--boxes', 'stored')
+    after = {path.name: path.stat().st_ino for path in (tmp_path / 'out' / 'photos').glob('*.png')}
+    assert sum(before[name] != after[name] for name in before) == 2
 
 
 def test_other_formats_keep_their_pixels(tmp_path):
@@ -776,6 +1108,21 @@ def test_names_that_a_list_cannot_hold(tmp_path):
     run(source, tmp_path / 'out')
     rows = {row['source']: row['listed'] for row in photo_rows(tmp_path / 'out')}
     assert rows['a00/odd\\name.png'] == 'a00/odd_name.png' and (tmp_path / 'out' / 'photos' / 'a00' / 'odd_name.png').is_file()
+
+
+def test_paths_that_are_too_long_for_a_list(tmp_path):
+    source = write_folder(tmp_path / 's', 5)
+    deep = '/'.join(['a00', *(['q' * 200] * 5)])
+    for name in ('x.png', 'y.png'):
+        save(source / deep / name)
+    facts = run(source, tmp_path / 'out', '--identity-level', 1)
+    rows = {row['source']: row['listed'] for row in photo_rows(tmp_path / 'out')}
+    assert facts['source']['individuals'] == 5 and rows[f'{deep}/x.png'] != rows[f'{deep}/y.png']
+    for name in ('x.png', 'y.png'):
+        listed = rows[f'{deep}/{name}']
+        assert listable(listed) and len(listed) < 50 and (tmp_path / 'out' / 'photos' / listed).is_file()
+    change = find_change((2, 2, 9, 9), Header((30, 20), 1, 'PNG', None))
+    assert len(prepared_name('z' * 245 + '.png', change)) < 50  # with its box in it, the name would be too long for a folder
 
 
 @given(st.tuples(st.floats(-50, 150), st.floats(-50, 150), st.floats(0.5, 200), st.floats(0.5, 200)), st.floats(0, 1))
@@ -897,6 +1244,20 @@ def test_an_earlier_run_is_replaced_only_by_force(tmp_path):
     assert {path.name for path in (tmp_path / 'out').iterdir()} == set(before) - {'val.txt'}
 
 
+@pytest.mark.parametrize(('module', 'step', 'options'), [
+    (list_photos, 'prepare_all', ('--prepare',)), (list_report, 'thumbnails', ()), (list_report, 'write_photos_csv', ())])
+def test_stopped_in_the_middle_no_yml_is_left(tmp_path, monkeypatch, module, step, options):
+    source = write_folder(tmp_path / 's')
+    run(source, tmp_path / 'out')
+
+    def stop(*_):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(module, step, stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(source, tmp_path / 'out', '--force', '--seed', 5, *options)
+    assert not list((tmp_path / 'out').glob('*.yml')) and (tmp_path / 'out' / 'train.txt').exists()
+
+
 class Page(HTMLParser):
     def __init__(self):
         super().__init__()
@@ -941,6 +1302,7 @@ def test_the_ymls_are_ready_to_train_and_test(tmp_path, monkeypatch, options):
         cfg = load_cfg(tmp_path / 'tiger' / f'{kind}_clipreid.yml',
                        ['OUTPUT_DIR', str(tmp_path / 'o'), 'DATALOADER.NUM_WORKERS', '0'])
         assert cfg.DATASETS.SPECIES == 'own_tiger'  # else the tiger's lists and ground truth would be taken
+        assert f"OUTPUT_DIR: './output/own_tiger/{kind}'" in (tmp_path / 'tiger' / f'{kind}_clipreid.yml').read_text()
         loaders = make_dataloader(cfg)
         assert next(iter(loaders.train_loader_stage2))[0].shape == (cfg.SOLVER.STAGE2.IMS_PER_BATCH, 3, *cfg.INPUT.SIZE_TRAIN)
         assert loaders.num_query > 0
@@ -956,7 +1318,8 @@ def test_paths_in_the_ymls_are_relative_from_the_project_alone(tmp_path, monkeyp
     monkeypatch.chdir(project)
 
     def text(out, root):
-        return list_yml.yml_text('cnn', out, root, 'nyala', 20, 100, ['train', 'query', 'gallery'], 'all').splitlines()
+        labels = [number for number in range(20) for _ in range(4)]
+        return list_yml.yml_text('cnn', out, root, 'nyala', labels, 100, ['train', 'query', 'gallery'], 'all', 0.5).splitlines()
     near = text(project / 'datalist' / 'nyala', tmp_path / 'data' / 'nyala')
     for line in ("_BASE_: '../../configs/base_cnn.yml'", "  DATA_DIR: 'nyala'", "  TEST_ROOT_DIR: '../data/nyala'",
                  "  LIST_DIR: 'datalist/nyala'", "  VAL_LIST: ''", "OUTPUT_DIR: './output/nyala/cnn'"):

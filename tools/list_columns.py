@@ -29,11 +29,11 @@ CORNERS = {'xmax', 'x2'}
 DATE_PARTS = [names.split() for names in (
     'year encounteryear', 'month encountermonth', 'day encounterday', 'hour encounterhour', 'minute minutes encounterminutes')]
 
-UNIDENTIFIED = {'', 'unknown', 'unidentified', 'nan', 'none', 'null', 'n/a', '-', '?', '-1'}
+UNKNOWN = {'', 'na', 'n/a', '<na>', 'nan', 'nat', 'none', 'null', 'unknown', 'unidentified', '-', '?', '-1'}  # R's NA too
+NUMBERED_SIDES = {'0': 'left', '0.0': 'left', '1': 'right', '1.0': 'right'}  # as in the lists
 SPLITS = {name: split for split, names in {
     'train': 'train training', 'val': 'val valid validation', 'test': 'test testing', 'query': 'query probe',
     'gallery': 'gallery database'}.items() for name in names.split()}
-NO_DATE = {'', 'na', 'n/a', 'nan', 'nat', 'none', 'null', 'unknown', '-'}
 PLAIN_DATE = re.compile(r'(\d{4})[-:/.](\d{1,2})[-:/.](\d{1,2})')
 LOCAL_DATE = re.compile(r'(\d{1,2})([-/.])(\d{1,2})\2(\d{4})')
 CLOCK = re.compile(r'[T ]?\s*(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,6})\d*)?)?\s*([AaPp][Mm])?\s*(Z|[+-]\d\d:?\d\d)?|\s*')
@@ -55,12 +55,12 @@ def choose_columns(table, given, needed=('identity', 'path')):
     """
     names, columns, notes = {}, dict(given), []
     for column in table.columns:
-        names.setdefault(simple(column), column)
+        names.setdefault(simple(column), []).append(column)
     for meaning, column in given.items():
         if column and column not in table.columns:
             raise InputError(f"--column {meaning}={column}: {table.file} has no such column; it has {', '.join(table.columns)}")
     for meaning, ranks in MEANINGS.items():
-        free = [[names[name] for name in rank if name in names and names[name] not in columns.values()] for rank in ranks]
+        free = [[column for name in rank for column in names.get(name, ()) if column not in columns.values()] for rank in ranks]
         found = [column for rank in free for column in rank]
         if meaning in given or not found:
             continue
@@ -72,10 +72,10 @@ def choose_columns(table, given, needed=('identity', 'path')):
                          f'{meaning}=… takes another')
     spread = next((box for box in BOXES if all(name in names for name in box)), None)
     if spread and 'bbox' not in columns:
-        columns['bbox'] = [names[name] for name in spread]
-    parts = [[names[name] for name in part if name in names][:1] for part in DATE_PARTS]
-    if all(parts[:3]) and 'date' not in columns:
-        columns['date'] = [column for part in parts for column in part]
+        columns['bbox'] = [names[name][0] for name in spread]
+    *day, hour, minute = [[names[name][0] for name in part if name in names][:1] for part in DATE_PARTS]
+    if all(day) and 'date' not in columns:
+        columns['date'] = [column for part in (*day, hour, hour and minute) for column in part]
     columns = {meaning: column for meaning, column in columns.items() if column}
     for meaning in needed:
         if meaning not in columns:
@@ -88,7 +88,7 @@ def choose_columns(table, given, needed=('identity', 'path')):
 def _see_same(table, candidates):
     for other in candidates[1:]:
         for where, row in table.rows:
-            if row[candidates[0]] != row[other]:
+            if known(row[candidates[0]]) != known(row[other]):
                 raise InputError(f"{where}: the columns '{candidates[0]}' and '{other}' could both be the identity and differ "
                                  f"('{row[candidates[0]]}', '{row[other]}'); choose with --column identity={candidates[0]} or "
                                  f'--column identity={other}')
@@ -96,8 +96,16 @@ def _see_same(table, candidates):
 
 # ---------------------------------------------------------------- cells
 
-def is_identified(name):
-    return name.lower() not in UNIDENTIFIED and name.strip('_') != ''
+def known(text):
+    """What a cell says, '' where that is a word for nothing: NA, nan, unknown, -, ____ …"""
+    return '' if text.lower() in UNKNOWN or not text.strip('_') else text
+
+
+def read_sides(texts):
+    """``read_side`` of a column; where it knows nothing but 0 and 1 these are left and right."""
+    texts = [known(text) for text in texts]
+    numbered = all(text in NUMBERED_SIDES for text in texts if text)
+    return [read_side(NUMBERED_SIDES.get(text, text) if numbered else text) for text in texts]
 
 
 def read_side(text):
@@ -112,14 +120,14 @@ def read_side(text):
 def read_box(text, corners, where):
     """(x, y, width, height) as written, in pixels or shares; None where there is none. corners: written as x1, y1, x2, y2."""
     words = [word for word in re.split(r'[\s,;]+', text.strip('[](){} ')) if word]
-    if not words or all(word.lower() in ('nan', 'none', 'null') for word in words):
+    if not any(map(known, words)):
         return None
     try:
         numbers = [float(word) for word in words]
     except ValueError:
         numbers = []
     if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
-        raise InputError(f"{where}: the box '{text[:60]}' is not four numbers x, y, width, height")
+        raise InputError(f"{where}: the box '{text[:60]}' is not four numbers x, y, width, height (--column bbox= reads none)")
     x, y, width, height = numbers
     if corners:
         width, height = width - x, height - y
@@ -170,7 +178,7 @@ def read_dates(texts, form=''):
     dates, strange = [], []
     for text in texts:
         date = None
-        if text.lower() not in NO_DATE:
+        if known(text):
             date = _by_form(text, form) if form else parse_date(text, order)
             if date is None:
                 strange.append(text)

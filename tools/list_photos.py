@@ -1,9 +1,10 @@
 """What is to be done to photos once, so that training need not: crops of boxes, EXIF orientation. For tools/make_lists.py."""
 import contextlib
+import hashlib
+import json
 import math
 import os
 import re
-import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,15 +15,18 @@ from datasets.records import CONTROL, LINE
 from datasets.transforms import FORMATS, MAX_RATIO, read_image
 from tools.list_columns import parse_date
 from utils.errors import InputError
-from utils.files import atomic_write, temporary_name, writing
+from utils.files import atomic_write, writing
+from utils.logger import progress
 
-ORIENTATION, EXIF_IFD, TAKEN, CHANGED = 0x112, 0x8769, 0x9003, 0x132  # EXIF tags
+ORIENTATION, EXIF_IFD, TAKEN = 0x112, 0x8769, 0x9003  # EXIF tags; 0x132 is when the file was changed, not when it was taken
 UPRIGHT = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
            5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
            8: Image.Transpose.ROTATE_90}
 LOSSLESS = {'PNG': {}, 'BMP': {}, 'TIFF': {'compression': 'tiff_lzw'}, 'WEBP': {'lossless': True}}
-MARK = '.made_by_make_lists'  # a folder with this file is ours to go on with
-LONGEST = 900  # characters of a path in a list
+MARK = '.made_by_make_lists'  # a folder with this file is ours to go on with; what was made from what, a JSON list a line
+LONGEST, LONGEST_NAME = 900, 150  # characters of a path in a list; bytes of a file's name, while it is temporary it is longer
+SMALLEST = 2  # pixels of a side of a box
+BEYOND = 0.05  # of a photo's side: boxes are drawn by hand and may reach a little beyond it
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,12 @@ class Header:
     @property
     def upright_size(self):
         return self.size[::-1] if self.orientation >= 5 else self.size
+
+    def box_size(self, frame='auto', listed_size=None):
+        """(width, height) of the picture that a box is meant in, and whether that is the upright one; see ``find_change``."""
+        upright = frame == 'upright' or (frame == 'auto' and not (
+            listed_size and tuple(listed_size) == self.size != self.upright_size))
+        return self.upright_size if upright else self.size, upright
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,7 @@ def read_header(path):
 def _exif(image):
     with contextlib.suppress(Exception):  # of EXIF blocks many are broken while the photo is fine
         exif = image.getexif()
-        taken = str(exif.get_ifd(EXIF_IFD).get(TAKEN) or exif.get(CHANGED) or '').strip('\0 ')
+        taken = str(exif.get_ifd(EXIF_IFD).get(TAKEN) or '').strip('\0 ')
         orientation = exif.get(ORIENTATION, 1)
         return orientation if orientation in UPRIGHT else 1, parse_date(taken)
     return 1, None
@@ -88,13 +98,11 @@ def find_change(box, header, margin=0.0, shares=False, frame='auto', listed_size
     share of the box. frame: whether the box is meant in the 'upright' picture, as viewers and MegaDetector show it, or in the
     'stored' one; 'auto' = upright, unless ``listed_size`` (width, height of a COCO file) fits the stored picture only.
 
-    Raises ``ValueError`` for a box without area or outside the photo.
+    Raises ``ValueError`` for a box without area, of less than two pixels or outside the photo.
     """
-    upright = frame == 'upright' or (frame == 'auto' and not (
-        listed_size and tuple(listed_size) == header.size != header.upright_size))
+    size, upright = header.box_size(frame, listed_size)
     cut = None
     if box:
-        size = header.upright_size if upright else header.size
         cut = _cut(box, size, margin, shares)
         cut = None if cut == (0, 0, *size) else cut
     if cut is None and header.orientation == 1:
@@ -102,12 +110,25 @@ def find_change(box, header, margin=0.0, shares=False, frame='auto', listed_size
     return Change(cut, header.orientation, upright, header.kind)
 
 
+def _pixels(box, size, shares):
+    return [value * side for value, side in zip(box, size * 2)] if shares else box
+
+
+def is_beyond(box, size, shares):
+    """Whether a box reaches beyond the photo by more than a twentieth of its side."""
+    x, y, width, height = _pixels(box, size, shares)
+    aside, above = BEYOND * size[0], BEYOND * size[1]
+    return min(x + aside, y + above, size[0] + aside - x - width, size[1] + above - y - height) < 0
+
+
 def _cut(box, size, margin, shares):
-    x, y, width, height = (value * side for value, side in zip(box, size * 2)) if shares else box
+    x, y, width, height = _pixels(box, size, shares)
     if width <= 0 or height <= 0:
         raise ValueError(f'the box {_numbers(box)} has no area')
     if x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
         raise ValueError(f'the box {_numbers(box)} lies outside the photo of {size[0]} x {size[1]} pixels')
+    if min(width, height) < SMALLEST:
+        raise ValueError(f'the box {_numbers(box)} has a side of less than {SMALLEST} pixels')
     aside, above = margin * width, margin * height
     tiny = 1e-6  # 0.1 * 30 is a little more than 3
     cut = (max(0, math.floor(x - aside + tiny)), max(0, math.floor(y - above + tiny)),
@@ -120,6 +141,15 @@ def _cut(box, size, margin, shares):
 
 def _numbers(box):
     return '[' + ', '.join(f'{value:g}' for value in box) + ']'
+
+
+def prepared_size(header, change):
+    """(width, height) of the photo once it is prepared."""
+    if change is None or change.box is None:
+        return header.upright_size
+    left, top, right, bottom = change.box
+    size = right - left, bottom - top
+    return size[::-1] if header.orientation >= 5 and not change.turn_first else size
 
 
 def listable(path):
@@ -138,6 +168,8 @@ def prepared_name(path, change):
     if change and change.kind not in ('JPEG', 'MPO', *LOSSLESS):
         ending += '.png'
     name = f'{stem}{ending or ".jpg"}'
+    if len(name) > LONGEST or len(os.path.basename(name).encode()) > LONGEST_NAME:
+        return f'long/{hashlib.sha256(name.encode()).hexdigest()[:32]}{ending or ".jpg"}'
     return name if listable(name) else re.sub(r'[^\w/.()+,=@-]', '_', name)
 
 
@@ -158,41 +190,73 @@ def see_folder(folder, sources):
                          'ones; choose another with --photos-out')
 
 
+def prepare_all(folder, photos):
+    """Make the prepared photos; those that an earlier run has made from the same file in the same way are left as they are.
+
+    folder: of theirs; photos: {path in it: (original, ``Change`` or None)}. What was made from what stands in the folder's file
+    ``MARK``, where a photo is written down after it is made and struck out before it is made anew. Raises ``InputError``.
+    """
+    folder = Path(folder)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    origins = {path: _origin(*photo) for path, photo in photos.items()}
+    made = {path: origin for path, origin in _read_mark(folder / MARK).items()
+            if origins.get(path) == origin and (folder / path).is_file()}
+    with atomic_write(folder / MARK) as file:
+        file.writelines(_line(path, origin) for path, origin in made.items())
+    with writing(folder / MARK), open(folder / MARK, 'a', encoding='utf-8') as file:
+        for path, (original, change) in progress(photos.items(), 'prepared'):
+            if path not in made:
+                prepare(original, folder / path, change)
+                file.write(_line(path, origins[path]))
+                file.flush()
+
+
+def _origin(path, change):
+    """What a prepared photo is made from, as JSON gives it back."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise InputError(f'{path}: the photo has gone ({error.strerror})') from None
+    return [os.path.realpath(path), status.st_size, status.st_mtime_ns, str(change)]
+
+
+def _line(path, origin):
+    return json.dumps([path, *origin]) + '\n'
+
+
+def _read_mark(path):
+    """{path: origin}; of a run that was killed the last line may be a part of one."""
+    made = {}
+    if path.is_file():
+        for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
+            with contextlib.suppress(ValueError, TypeError):
+                name, *origin = json.loads(line)
+                made[name] = origin
+    return made
+
+
 def prepare(source, target, change):
-    """Make one prepared photo, or leave one that an earlier run has made. The original is only read.
+    """Make one prepared photo. The original is only read.
 
     What is changed is encoded anew: JPEG with quality 95, PNG, BMP, TIFF and WebP without loss, others as PNG; what is not is
-    copied (a hard link would hand on what somebody does to the copy). A prepared photo has the original's time, by which it is
-    known again.
-    Raises ``InputError``.
+    copied (a hard link would hand on what somebody does to the copy). Raises ``InputError``.
     """
-    try:
-        status = os.stat(source)
-        there = os.stat(target) if os.path.exists(target) else None
-    except OSError as error:
-        raise InputError(f'{source}: the photo has gone ({error.strerror})') from None
-    if there and there.st_mtime_ns == status.st_mtime_ns and (change or there.st_size == status.st_size):
-        return
     with writing(target):
         os.makedirs(os.path.dirname(target), exist_ok=True)
     if change is None:
-        _copy(source, target)
+        with atomic_write(target, 'wb') as file:
+            file.write(_content(source))
         return
     image = change(read_image(source))
     kind = 'JPEG' if change.kind in ('JPEG', 'MPO') else change.kind if change.kind in LOSSLESS else 'PNG'
     options = {'quality': 95, 'subsampling': 0} if kind == 'JPEG' else LOSSLESS[kind]
     with atomic_write(target, 'wb') as file:
         image.save(file, format=kind, **options)
-    with writing(target):
-        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def _copy(source, target):
-    temporary = os.path.join(os.path.dirname(target), temporary_name(os.path.basename(target)))
-    with writing(target):
-        try:
-            shutil.copy2(source, temporary)
-            os.replace(temporary, target)
-        finally:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+def _content(path):
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f'{path}: the photo cannot be read ({error.strerror})') from None

@@ -1,6 +1,7 @@
 """Labels and numbers of split photos, and how they are tested. For tools/make_lists.py."""
-from datasets.protocols import PROTOCOLS
+from datasets.protocols import PROTOCOLS, resolve_protocol
 from datasets.records import Record
+from tools.list_words import counted
 from utils.errors import InputError
 from utils.metrics import count_positives
 
@@ -36,6 +37,13 @@ def choose_test(records, wanted=''):
     Returns (protocol, {protocol: queries that have a right answer}, notes). Raises ``InputError`` where no query has one.
     """
     query, gallery = records['query'], records['gallery']
+    if wanted:
+        try:
+            resolve_protocol(wanted, '', query, gallery)
+        except InputError as error:
+            reason = str(error).partition(';')[0]  # the rest is for those who write lists by hand
+            raise InputError(f'--test-protocol {wanted}: {reason}; name their column with --column or read them off the paths '
+                             'with --name-pattern, or choose another --test-protocol') from None
     found = {name: int((count_positives(query, gallery, PROTOCOLS[name]) > 0).sum()) for name in TESTS}
     photos = {record.path: record for record in query + gallery}
     unknown = sum(record.encounter is None for record in photos.values())
@@ -44,7 +52,7 @@ def choose_test(records, wanted=''):
     notes = []
     if not found[name]:
         works = ', '.join(f'{other} {count}' for other, count in found.items() if count)
-        raise InputError(f"none of {len(query)} queries has a right answer in the gallery under '{name}'; "
+        raise InputError(f"none of {counted(len(query), 'query')} has a right answer in the gallery under '{name}'; "
                          + (f'--test-protocol gives: {works}' if works else 'choose another --protocol'))
     if name == 'all' and not wanted:
         reason = ('no query has a right answer in another encounter' if known else
@@ -53,6 +61,6 @@ def choose_test(records, wanted=''):
     elif name == 'cross-encounter' and unknown:
         notes.append(f'{unknown} of {len(photos)} test photos have no known encounter and are compared with all')
     if found[name] < len(query):
-        notes.append(f'{len(query) - found[name]} of {len(query)} queries have no right answer under {name}: they are left out '
-                     'of the averages')
+        notes.append(f"{len(query) - found[name]} of {counted(len(query), 'query')} without any right answer under {name}: "
+                     'left out of the averages')
     return name, found, notes

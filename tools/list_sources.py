@@ -1,6 +1,7 @@
 """Photos of known individuals, from a folder or a table, as sightings. For tools/make_lists.py."""
 import os
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -9,12 +10,27 @@ from pathlib import Path
 from PIL import Image
 
 from datasets.transforms import FORMATS
-from tools.list_columns import CORNERS, SPLITS, choose_columns, is_identified, read_box, read_dates, read_side, simple
+from tools.list_columns import (
+    CORNERS,
+    NUMBERED_SIDES,
+    SPLITS,
+    choose_columns,
+    known,
+    read_box,
+    read_dates,
+    read_side,
+    read_sides,
+    simple,
+)
 from tools.list_tables import is_camtrap, read_table
+from tools.list_words import counted
 from utils.errors import InputError
 
 GROUPS = ('identity', 'side', 'camera', 'date', 'encounter', 'split')  # that --name-pattern may read off a path
+SHARES, OVERSHOOT = 0.9, 0.05  # boxes are shares where so many of their numbers lie within 0 and 1, or a little beyond
 SKIP = '--skip-bad leaves such photos out and counts them'
+DATE_NAME = re.compile(r'(19|20)\d\d([-_. ]?(0[1-9]|1[0-2])([-_. ]?[0-3]\d)?)?|\d{1,2}[-_. ]\d{1,2}[-_. ](19|20)?\d\d')
+VIEWS = {'left', 'right', 'l', 'r', 'leftside', 'rightside', 'leftflank', 'rightflank', 'front', 'back', 'rear', 'top'}
 
 
 @dataclass(frozen=True)
@@ -67,12 +83,14 @@ class Source:
         self.leave_out(sighting, reason)
 
 
-def read_source(path, photos='', columns=None, pattern='', level=-1, date_format='', species='', skip_bad=False):
+def read_source(path, photos='', columns=None, pattern='', level=None, date_format='', species='', skip_bad=False,
+                box_format=''):
     """Everything that is known about the photos; none is opened.
 
     photos: their folder, '' = where a table's photos are found. columns: meaning -> column, of the user's. pattern: regular
     expression whose named groups are facts of a photo's path. level: which folder is the individual, 1 = the first
-    below the source, -1 = the last above the photo. species: only this one. skip_bad: leave wrong rows out and count them.
+    below the source, -1 = the last above the photo, None = that, unless the folders look otherwise. species: only this one.
+    skip_bad: leave wrong rows out and count them. box_format: 'xywh' or 'xyxy' (corners), '' = the columns' names tell.
 
     Returns a ``Source`` with at least one sighting. Raises ``InputError``.
     """
@@ -84,25 +102,40 @@ def read_source(path, photos='', columns=None, pattern='', level=-1, date_format
             raise InputError(f'{path}: --photos and --column are for a table, but this is a folder of photos; give the table')
         source = _read_folder(Path(path), level, groups)
     else:
-        source = _read_table(path, photos, columns or {}, groups, date_format, species, skip_bad)
+        source = _read_table(path, photos, columns or {}, groups, date_format, species, skip_bad, box_format)
     source.skip_bad = skip_bad
     _see_photos(source)
     if pattern:
         _read_names(source, groups, pattern, date_format)
-    known = []
+    identified, unknown = [], Counter()
     for sighting in sorted(source.sightings, key=_order):
         if species and sighting.species != species:
             source.leave_out(sighting, f"species '{sighting.species}'")
-        elif not is_identified(sighting.identity):
+        elif not known(sighting.identity):
             source.leave_out(sighting, f"unidentified ('{sighting.identity}')" if sighting.identity else 'unidentified')
+            unknown[sighting.identity] += 1
         else:
-            known.append(sighting)
-    source.sightings = known
+            identified.append(sighting)
+    source.sightings = identified
     source.sightings = _without_contradictions(source)
     if not source.sightings:
         raise InputError(f'{path}: no photo of a known individual is left; {_reasons(source) or "there are no photos"}')
+    names = {sighting.identity for sighting in source.sightings}
+    if len(names) == 1:
+        raise InputError(f"{path}: {counted(len(source.sightings), 'photo')}, all of one individual, '{names.pop()}' (by "
+                         f"{source.columns['identity']}), and there is nothing to tell apart; {_other_identity(source)}")
+    del unknown['']
+    if unknown:
+        source.notes.append(f'names that say unknown: {_shown(unknown)}; their photos are left out, so an animal of such a '
+                            'name needs another')
     _note_names(source)
     return source
+
+
+def _other_identity(source):
+    if source.kind == 'folder':
+        return 'say which folder is the individual with --identity-level, or read it off the path with --name-pattern'
+    return f"another column is taken by --column identity=… (not used: {', '.join(source.unused) or 'none'})"
 
 
 def _order(sighting):
@@ -126,13 +159,13 @@ def _read_folder(folder, level, groups):
         for name in files:
             path = os.path.relpath(os.path.join(above, name), folder).replace(os.sep, '/')
             if os.path.splitext(name)[1].lower() in extensions and not name.startswith('.'):
-                source.sightings.append(_of_folder(path, level))
+                source.sightings.append(_of_folder(path, level or -1))
             else:
                 source.left_out.append(('', path, '', f"no photo ('{os.path.splitext(name)[1] or name}')"))
     source.left_out.sort()
     if 'identity' not in groups:
         _check_folders(source, level)
-        source.columns['identity'] = 'folder above the photo' if level == -1 else f'folder, level {level}'
+        source.columns['identity'] = f'folder, level {level}' if level not in (None, -1) else 'folder above the photo'
     if any(sighting.split for sighting in source.sightings):
         source.columns['split'] = 'folder'
     if (folder / 'metadata.csv').is_file():
@@ -150,17 +183,37 @@ def _of_folder(path, level):
 
 
 def _check_folders(source, level):
-    names = {sighting.identity for sighting in source.sightings} - {''}
+    """``InputError`` where the folders that would be individuals are none, or, with ``level`` None, do not look so."""
+    names = sorted({sighting.identity for sighting in source.sightings if known(sighting.identity)})
     photos = len(source.sightings)
     remedy = "or say where in the path the individual is: --name-pattern '(?P<identity>[^/_]+)_'"
     if photos and not names:
-        raise InputError(f'{source.root}: {photos} photos, but none in a folder of an individual (--identity-level {level}); '
-                         f'give each individual a folder, {remedy}')
-    what = ('splits' if all(name.lower() in SPLITS for name in names) else
-            'years' if all(re.fullmatch('(19|20)[0-9]{2}', name) for name in names) else '')
-    if names and what:
-        raise InputError(f'{source.root}: the folders that would be individuals are {what} ({", ".join(sorted(names)[:4])}); '
-                         f'say which folder is the individual (--identity-level 1 = the first below {source.root}), {remedy}')
+        raise InputError(f'{source.root}: {photos} photos, but none in a folder of an individual (--identity-level '
+                         f'{level or -1}); give each individual a folder, {remedy}')
+    first = f'say which folder is the individual (--identity-level 1 = the first below {source.root}'
+    kinds = Counter(map(_kind, names))
+    del kinds['']
+    if 2 * sum(kinds.values()) > len(names):
+        raise InputError(f'{source.root}: the folders that would be individuals are {" and ".join(sorted(kinds))} '
+                         f'({", ".join(names[:4])}); {first}), {remedy}')
+    if level is not None:
+        return
+    parents = defaultdict(set)
+    for sighting in source.sightings:
+        above = sighting.path.split('/')[:-2]
+        parents[sighting.identity].add('/'.join(name for name in above if not _kind(name)))
+    several = [name for name in names if len(parents[name]) > 1]
+    if 2 * len(several) > len(names):
+        raise InputError(f"{source.root}: {len(several)} of {len(names)} names of folders that would be individuals are there "
+                         f"several times, as '{several[0]}' below {', '.join(sorted(parents[several[0]])[:3])}; {first}, "
+                         f'-1 = the last), {remedy}')
+
+
+def _kind(name):
+    """What a folder is that is no individual: 'splits', 'years', 'dates' or 'sides'; else ''."""
+    if DATE_NAME.fullmatch(name):
+        return 'years' if len(name) == 4 else 'dates'
+    return 'splits' if name.lower() in SPLITS else 'sides' if simple(name) in VIEWS else ''
 
 
 def photo_extensions():
@@ -171,11 +224,11 @@ def photo_extensions():
 
 # ---------------------------------------------------------------- tables
 
-def _read_table(path, photos, given, groups, date_format, species, skip_bad):
+def _read_table(path, photos, given, groups, date_format, species, skip_bad, box_format):
     table = read_table(path)
     columns, notes = choose_columns(table, given, ['path'] if 'identity' in groups else ['identity', 'path'])
-    kind = {'.json': 'COCO'}.get(table.file.suffix.lower(), 'CSV')
-    kind = 'Camtrap DP' if table.file.name == 'observations.csv' and is_camtrap(table.file.parent) else kind
+    kind = ('Camtrap DP' if table.file.name == 'observations.csv' else
+            'COCO' if table.file.suffix.lower() == '.json' else 'CSV')
     source = Source(kind, Path(), [], columns, left_out=table.left_out, notes=notes, sizes=table.sizes, shares=table.shares,
                     skip_bad=skip_bad)
     used = {name for column in columns.values() for name in ([column] if isinstance(column, str) else column)}
@@ -186,29 +239,36 @@ def _read_table(path, photos, given, groups, date_format, species, skip_bad):
     def texts(meaning):
         column = columns.get(meaning)
         return [row[column] if column else '' for _, row in table.rows]
-    corners = isinstance(columns.get('bbox'), list) and simple(columns['bbox'][2]) in CORNERS
+    corners = box_format == 'xyxy' or (
+        not box_format and isinstance(columns.get('bbox'), list) and simple(columns['bbox'][2]) in CORNERS)
     boxes = _joined(table, columns['bbox'], ',') if 'bbox' in columns else texts('bbox')
-    rows = zip(table.rows, _dates(table, columns, date_format, source), boxes,
-               *map(texts, ('identity', 'path', 'side', 'camera', 'encounter', 'split', 'species')), strict=True)
+    said = texts('side')
+    sides = read_sides(said)
+    rows = zip(table.rows, _dates(table, columns, date_format, source), boxes, sides,
+               *map(texts, ('identity', 'path', 'camera', 'encounter', 'split', 'species')), strict=True)
     extensions = photo_extensions()
-    strange = Counter()
-    for (where, _), date, box, identity, photo, side, camera, encounter, split, kind in rows:
-        sighting = Sighting(photo.replace('\\', '/'), where, identity, read_side(side), camera, date, encounter, None,
-                            _split(split), kind)
+    for (where, _), date, box, side, identity, photo, camera, encounter, split, kind in rows:
+        sighting = Sighting(photo.replace('\\', '/'), where, identity, side, known(camera), date, known(encounter), None,
+                            _split(split), known(kind))
         ending = os.path.splitext(sighting.path)[1].lower()
         if not sighting.path:
             source.refuse(sighting, 'no path', f'{where}: the path of the photo is empty')
         elif ending and ending not in extensions:
             source.leave_out(sighting, f"no photo ('{ending}')")
         else:
-            source.sightings.append(replace(sighting, box=read_box(box, corners, where)))
-            if side and sighting.side is None:
-                strange[side] += 1
+            try:
+                source.sightings.append(replace(sighting, box=read_box(box, corners, where)))
+            except InputError as error:
+                source.refuse(sighting, 'impossible box', str(error))
+    strange = Counter(text for text, side in zip(said, sides) if known(text) and side is None)
     if strange:
-        source.notes.append(f'side: neither left nor right, so unknown: {_counted(strange)}')
-    boxes = [sighting.box for sighting in source.sightings if sighting.box]
-    if source.shares is None:  # a box below one pixel is none
-        source.shares = bool(boxes) and all(0 <= number <= 1 for box in boxes for number in box)
+        source.notes.append(f'side: neither left nor right, so unknown: {_shown(strange)}')
+    if any(side is not None and text in NUMBERED_SIDES for text, side in zip(said, sides)):
+        source.notes.append('side: 0 was taken for left and 1 for right, as in the lists')
+    numbers = [number for sighting in source.sightings if sighting.box for number in sighting.box]
+    if source.shares is None:  # of boxes in pixels half of the numbers, width and height, are larger
+        near = sum(-OVERSHOOT <= number <= 1 + OVERSHOOT for number in numbers)
+        source.shares = bool(numbers) and near >= SHARES * len(numbers)
     source.root = _find_root(source, Path(photos) if photos else None, table)
     return source
 
@@ -227,24 +287,26 @@ def _dates(table, columns, date_format, source):
         texts = [_from_parts([row[name] for name in column]) for _, row in table.rows]
     else:
         time = [columns['time']] if 'time' in columns else []
-        texts = [' '.join(filter(None, (row[name] for name in [column, *time]))) for _, row in table.rows]
+        texts = [' '.join(filter(None, (known(row[name]) for name in [column, *time]))) for _, row in table.rows]
     dates, strange = read_dates(texts, date_format)
     if strange:
-        source.notes.append(f'date: {len(strange)} are no dates and count as unknown, as {_counted(Counter(strange))}; '
+        source.notes.append(f'date: {len(strange)} are no dates and count as unknown, as {_shown(Counter(strange))}; '
                             f"--date-format says how they are written, as '%d %b %Y'")
     return dates
 
 
 def _from_parts(parts):
-    parts = [part.removesuffix('.0').zfill(2) for part in parts if part]
-    if len(parts) < 3:
-        return ''
-    return '-'.join(parts[:3]) + (f' {parts[3]}:{parts[4] if len(parts) > 4 else "00"}' if len(parts) > 3 else '')
+    """'2023-5-1 12:30' of year, month, day and, where known, hour and minute; '' where all are unknown. Where one of the first
+    three is, '2023--1', which is no date and will be counted."""
+    year, month, day, *clock = (known(part).removesuffix('.0') for part in parts)
+    date = f'{year}-{month}-{day}'.strip('-')
+    hour, minute = (*clock, '', '')[:2]
+    return f"{date} {hour}:{minute.zfill(2)}" if hour and date else date
 
 
 def _split(text):
     """One of five names, or what the source says where that is none."""
-    return '' if text.lower() in ('nan', 'none', 'null') else SPLITS.get(text.lower(), text)
+    return known(SPLITS.get(text.lower(), text))
 
 
 def _find_root(source, photos, table):
@@ -332,7 +394,8 @@ def _read_names(source, groups, pattern, date_format):
     if strangers:
         source.notes.append(f"--name-pattern fits {len(matches) - len(strangers)} of {len(matches)} paths, not "
                             f"'{strangers[0].path}'")
-    facts = [{group: match[group] for group in groups if match[group]} if match else {} for match in matches]
+    facts = [{group: match[group] for group in groups if known(match[group] or '') or (group == 'identity' and match[group])}
+             if match else {} for match in matches]
     dates = read_dates([fact.pop('date', '') for fact in facts], date_format)[0]
     from_folder = {'identity'} if source.kind == 'folder' else set()
     for number, (sighting, fact, date) in enumerate(zip(source.sightings, facts, dates)):
@@ -389,14 +452,16 @@ def _without_contradictions(source):
 
 def _note_names(source):
     names = {sighting.identity for sighting in source.sightings}
-    lower = Counter(name.lower() for name in names)
-    double = sorted(name for name in names if lower[name.lower()] > 1)
-    if double:
-        source.notes.append('identities that differ in upper and lower case only are different individuals: '
-                            f'{", ".join(double[:6])}')
+    alike = defaultdict(list)
+    for name in sorted(names):
+        alike[_folded(name)].append(name)
+    alike = [' / '.join(group) for group in alike.values() if len(group) > 1]
+    if alike:
+        source.notes.append('names that differ only in case, blanks, the zeros of a number or the bytes of an accent are '
+                            f'different individuals: {", ".join(alike[:6])}{" …" if alike[6:] else ""}')
     species = Counter(sighting.species for sighting in source.sightings if sighting.species)
     if len(species) > 1:
-        source.notes.append(f'several species are read together ({_counted(species)}); --species takes one of them')
+        source.notes.append(f'several species are read together ({_shown(species)}); --species takes one of them')
     if source.kind == 'folder':
         folders = defaultdict(set)
         for sighting in source.sightings:
@@ -407,5 +472,12 @@ def _note_names(source):
                                 f"'{several[0]}': {', '.join(sorted(folders[several[0]])[:4])}")
 
 
-def _counted(counter):
+def _folded(name):
+    """The same for names that may be meant as one: 'Zoé' and 'zoé' in other bytes, 'a_1' and 'A  1', '1.0' and '01'."""
+    name = re.sub(r'[\s_]+', ' ', unicodedata.normalize('NFKC', name)).strip().casefold()
+    number = re.fullmatch(r'0*(\d+?)(\.0+)?', name)
+    return number[1] if number else name
+
+
+def _shown(counter):
     return ', '.join(f"'{name}' {count}" for name, count in counter.most_common(6))

@@ -1,13 +1,17 @@
 """Who goes where: identities, encounters, and splits that never cut an encounter in two. For tools/make_lists.py."""
+import random
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from tools.groups import tied
 from tools.list_columns import SPLITS
 from tools.list_sources import Sighting
+from tools.list_words import counted
 from utils.errors import InputError
 
 SIDES = {0: 'left', 1: 'right'}
+BREAK = timedelta(hours=1)  # after which another day is another encounter
 KEPT_IN_TRAIN = 2  # encounters that validation leaves every individual
 
 
@@ -53,7 +57,7 @@ def make_photos(sightings, paths, sides='together', encounters='shared', minutes
 
     paths: theirs in the lists. sides: 'separate' = left and right of an animal are two identities (the caller has left out
     photos without a side). encounters: 'own' = an encounter is one individual's only. minutes: between photos of
-    one encounter, 0 = a day and a camera are an encounter; for those that no source tells.
+    one encounter, 0 = a camera's day is one, and a night that goes on past midnight; for those that no source tells.
     """
     keys = _encounters(sightings, minutes)
     if encounters == 'shared':  # two animals on one photo were there at the same moment, whatever else is known
@@ -69,8 +73,9 @@ def make_photos(sightings, paths, sides='together', encounters='shared', minutes
 
 
 def _encounters(sightings, minutes):
-    """What is given; else a camera's photos of one day, or with ``minutes`` those less than so far apart. Without a camera
-    nobody knows who else was there, so they are one individual's; without a date nothing is known (None)."""
+    """What is given; else a camera's photos of one day or less than an hour apart, or with ``minutes`` those less than so far
+    apart. Without a camera nobody knows who else was there, so they are one individual's; without a date nothing is known
+    (None)."""
     keys, dated = [], defaultdict(list)
     for number, sighting in enumerate(sightings):
         place = ('camera', sighting.camera) if sighting.camera else ('animal', sighting.identity)
@@ -80,28 +85,11 @@ def _encounters(sightings, minutes):
     for place, moments in dated.items():
         burst, last = 0, None
         for date, number in sorted(moments):
-            burst += last is None or date - last >= timedelta(minutes=minutes)
+            burst += last is None or (date - last >= timedelta(minutes=minutes) if minutes else
+                                      date - last >= BREAK and date.date() != last.date())
             last = date
-            keys[number] = (*place, str(burst) if minutes else str(date.date()))
+            keys[number] = (*place, str(burst))
     return keys
-
-
-def tied(pairs):
-    """Sets of what hangs together.
-
-    pairs: (member, bond); members of one bond are tied, None is no member. Returns sets, in the order of their least members.
-    """
-    sets, first = {}, {}
-    for member, bond in pairs:
-        if member is None:
-            continue
-        other = sets.setdefault(member, {member})
-        one = sets[first.setdefault(bond, member)]
-        if one is not other:
-            small, large = sorted((one, other), key=len)
-            large |= small
-            sets |= dict.fromkeys(small, large)
-    return sorted({id(members): members for members in sets.values()}.values(), key=min)
 
 
 # ---------------------------------------------------------------- splits
@@ -113,13 +101,15 @@ def split_disjoint(photos, share, rng):
     test, where real catalogues have them too, or are left out where an encounter ties them to training.
     """
     groups = tied((photo.animal, photo.unit) for photo in photos)
-    animals = sum(map(len, groups))
+    animals, flanks = sum(map(len, groups)), _has_flanks(photos)
+    noun = 'animal' if flanks else 'individual'
     sizes = Counter(photo.identity for photo in photos)
     useful = {photo.animal for photo in photos if sizes[photo.identity] > 1}
     wanted = max(2, min(round(share * len(useful)), len(useful) - 2))
+    enough = 'two photos or more' + ' of a flank' * flanks
     if len(useful) < 4:
-        raise InputError(f'{len(useful)} of {animals} individuals have two photos or more; --protocol disjoint needs four, '
-                         'two to train on and two to test; --protocol closed tests other photos of the same individuals')
+        raise InputError(f'{len(useful)} of {counted(animals, noun)} have {enough}; --protocol disjoint needs four, two to '
+                         f'train on and two to test; {_instead_of_disjoint(photos)}')
     rng.shuffle(groups)
     test, count = set(), 0
     for group in groups:
@@ -129,9 +119,11 @@ def split_disjoint(photos, share, rng):
             count += more
     largest = max(len(group & useful) for group in groups)
     if count < max(2, wanted / 2) or len(useful) - count < 2:
-        raise InputError(f'shared encounters tie {largest} of {len(useful)} individuals together, so that {count} can be for '
-                         f"the test, not {wanted}; --encounters own makes an encounter one individual's only, "
-                         '--encounter-minutes 60 makes those of a day shorter, --protocol closed tests train individuals')
+        own = tied((photo.animal, (photo.unit, photo.encounter and photo.animal)) for photo in photos)
+        helps = 2 * max(len(group & useful) for group in own) <= len(useful)
+        ways = ["--encounters own makes an encounter one individual's only"] * helps + _shorter(photos)
+        raise InputError(f'shared encounters tie {largest} of {counted(len(useful), noun)} together, so that {count} can be '
+                         f'for the test, not {wanted}; {", ".join([*ways, _instead_of_disjoint(photos)])}')
     split = Split([], [], [photo for photo in photos if photo.animal in test], [])
     for photo in photos:
         if photo.animal not in test:
@@ -140,15 +132,42 @@ def split_disjoint(photos, share, rng):
             else:
                 split.left_out.append((photo, 'only photo of its individual, in an encounter of a train individual'))
     split.gallery = split.query
+    tested = {photo.animal for photo in split.query}
     single = len({photo.identity for photo in split.query if sizes[photo.identity] == 1})
-    split.notes.append(f'{count} of {len(useful)} individuals, drawn by chance, are for the test alone, where every photo is '
-                       'compared with all others')
+    fewer = f' of the {len(useful)} with {enough}, and {len(tested) - count} with fewer' if len(useful) < animals else ''
+    split.notes.append(f'{len(tested)} of {counted(animals, noun)} are for the test alone, where every photo is compared with '
+                       f'all others: {count} drawn by chance{fewer}')
     if single:
-        split.notes.append(f'{single} individuals with a single photo are in the test too: they teach nothing and have no '
-                           'match, but others must be told from them (--min-photos 2 leaves them out)')
+        split.notes.append(f'{counted(single, "flank" if flanks else "individual")} in the test with a single photo: no match, '
+                           'but others must be told from it (--min-photos 2 leaves such out)')
     if largest > 1:
-        split.notes.append(f'individuals of one encounter stay together: the largest such group has {largest} individuals')
+        split.notes.append(f'{noun}s of one encounter stay together: the largest such group has {largest}')
     return split
+
+
+def _has_flanks(photos):
+    return any(photo.identity != photo.animal for photo in photos)
+
+
+def _shorter(photos):
+    """What to do about long encounters: nothing about those that are given."""
+    dated = any(photo.encounter and photo.encounter[0] != 'given' for photo in photos)
+    return ['--encounter-minutes 15 (or less) makes those that dates tell shorter'] if dated else []
+
+
+def _instead_of_disjoint(photos):
+    identities = {photo.identity for photo in photos}
+    if len(identities) > 1 and hold_out(photos, 0.5, keep=1, rng=random.Random(0)):
+        return '--protocol closed tests other photos of the same individuals'
+    return 'more individuals with several photos (and encounters) each are needed'
+
+
+def _instead_of_closed(photos):
+    try:
+        split_disjoint(photos, 0.5, random.Random(0))
+    except InputError:
+        return 'more photos of each individual are needed'
+    return '--protocol disjoint compares test photos with each other'
 
 
 def split_closed(photos, share, rng):
@@ -158,15 +177,16 @@ def split_closed(photos, share, rng):
     query = [photo for photo in photos if photo in held]
     split = Split(rest, [], query, rest)
     identities = {photo.identity for photo in photos}
+    noun = 'flank' if _has_flanks(photos) else 'individual'
     untested = len(identities) - len({photo.identity for photo in query})
     if not query:
-        raise InputError(f'none of {len(identities)} individuals has two encounters that could be parted (photos, where none '
-                         'is known), so nothing can be held out for a test; --encounter-minutes 60 makes those of a day less, '
-                         '--protocol disjoint compares test photos with each other')
+        raise InputError(f'none of {counted(len(identities), noun)} has two encounters that could be parted (photos, where '
+                         'none is known), so nothing can be held out for a test; '
+                         f'{", ".join([*_shorter(photos), _instead_of_closed(photos)])}')
     split.notes.append('the test looks for whole encounters (single photos where none is known) of individuals that are '
                        'trained on, among the photos of training and validation')
     if untested:
-        split.notes.append(f'{untested} of {len(identities)} individuals are in training only: nothing could be held out')
+        split.notes.append(f'{untested} of {counted(len(identities), noun)} in training only: nothing could be held out')
     return split
 
 
@@ -177,8 +197,8 @@ def split_by_date(photos, date):
         if photo.sighting.date:
             begin[photo.unit] = min(begin.get(photo.unit, photo.sighting.date), photo.sighting.date)
     if not begin:
-        raise InputError('--split-date: no photo has a date; name the column with --column date=…, or --exif-dates takes those '
-                         'of the files')
+        raise InputError('--split-date: no photo has a date, in the source or (--exif-dates) in its file; name the column with '
+                         '--column date=…')
     split = Split([], [], [], [])
     known = {photo.identity for photo in photos if photo.unit in begin and begin[photo.unit] < date}
     for photo in photos:
@@ -192,13 +212,15 @@ def split_by_date(photos, date):
             split.left_out.append((photo, f'individual first seen from {date:%Y-%m-%d} on'))
     first, last = min(begin.values()), max(begin.values())
     if not split.train or not split.query:
-        raise InputError(f'--split-date {date:%Y-%m-%d}: {len(split.train)} photos before, {len(split.query)} of the same '
+        before = counted(len(split.train), 'photo')
+        raise InputError(f'--split-date {date:%Y-%m-%d}: {before} before, {len(split.query)} of the same '
                          f'individuals from then on; the photos begin at {first:%Y-%m-%d} and end at {last:%Y-%m-%d}')
     split.gallery = split.train
     new = len({photo.identity for photo, reason in split.left_out if reason.startswith('individual first')})
     split.notes.append(f'trained on what was seen before {date:%Y-%m-%d}; the test looks for photos from then on among those')
     if new:
-        split.notes.append(f'{new} individuals were first seen from {date:%Y-%m-%d} on and are left out: they have no match')
+        noun = 'flank' if _has_flanks(photos) else 'individual'
+        split.notes.append(f'{counted(new, noun)} first seen from {date:%Y-%m-%d} on: left out, there is no match')
     return split
 
 
@@ -240,7 +262,8 @@ def split_given(photos):
                 split.notes.append(f'but {len(shared)} of {len(everyone)} test individuals are train individuals too')
     cut = {photo.unit for photo in split.train + split.val} & {photo.unit for photo in split.query}
     if cut:
-        split.notes.append(f'the given split cuts {len(cut)} encounters in two: results on them look better than they are')
+        split.notes.append(f"the given split cuts {counted(len(cut), 'encounter')} in two: results on them look better than "
+                           'they are')
     return split
 
 
@@ -260,23 +283,25 @@ def add_validation(split, share, rng):
 
 def hold_out(photos, share, keep, rng, limit=None):
     """Whole units of photos, by chance: of every identity about ``share`` of its units, at least one, while ``keep`` are left.
-    At most ``limit`` photos. Returns a set of photos."""
+    At most ``limit`` photos, or one unit where all are larger. Returns a set of photos."""
     units, of_identity = defaultdict(list), defaultdict(set)
     for photo in photos:
         units[photo.unit].append(photo)
         of_identity[photo.identity].add(photo.unit)
     wanted = {identity: max(1, round(share * len(its))) if share else 0 for identity, its in of_identity.items()}
     spare = {identity: len(its) - keep for identity, its in of_identity.items()}
+    def may_go(unit):
+        owners = {photo.identity for photo in units[unit]}
+        return any(wanted[owner] > 0 for owner in owners) and all(spare[owner] > 0 for owner in owners)
     order = list(units)  # by path: a key may be the row of a table, which is nobody's concern
     rng.shuffle(order)
     held = set()
     for unit in order:
-        owners = {photo.identity for photo in units[unit]}
-        if limit is not None and held and len(held) + len(units[unit]) > limit:
-            continue
-        if any(wanted[owner] > 0 for owner in owners) and all(spare[owner] > 0 for owner in owners):
+        if may_go(unit) and (limit is None or len(held) + len(units[unit]) <= limit):
             held |= set(units[unit])
-            for owner in owners:
+            for owner in {photo.identity for photo in units[unit]}:
                 wanted[owner] -= 1
                 spare[owner] -= 1
+    if not held:
+        held = set(min((units[unit] for unit in order if may_go(unit)), key=len, default=()))
     return held

@@ -8,10 +8,12 @@ from datetime import timezone
 from pathlib import Path
 
 from datasets.records import read_file
-from tools.list_columns import parse_date, simple
+from tools.list_columns import known, parse_date, simple
 from utils.errors import InputError
 
 CAMTRAP = ('media.csv', 'observations.csv')
+CAMTRAP_SIGNS = (*CAMTRAP, 'datapackage.json', 'media.csv.gz', 'observations.csv.gz')  # each tells what its folder is
+SEPARATOR = re.compile(r'sep=([,;|\t])', re.IGNORECASE)
 ASSET = re.compile(r'(encounter)?mediaasset(\d+)')  # Wildbook: several photos in one row
 ANNOTATION_NUMBERS = {'id', 'image_id', 'category_id', 'iscrowd', 'area', 'segmentation', 'keypoints', 'num_keypoints'}
 IMAGE_FACTS = {'id', 'license', 'coco_url', 'flickr_url'}
@@ -38,7 +40,7 @@ class Table:
 def read_table(path):
     """``Table`` of a file, or of a Camtrap DP folder. Raises ``InputError``."""
     path = Path(path)
-    if path.is_dir() or path.name in (*CAMTRAP, 'datapackage.json'):
+    if path.is_dir() or path.name in CAMTRAP_SIGNS:
         return read_camtrap(path if path.is_dir() else path.parent)
     suffix = path.suffix.lower()
     if suffix in ('.csv', '.tsv'):
@@ -49,13 +51,14 @@ def read_table(path):
 
 
 def is_camtrap(folder):
-    return all((Path(folder) / name).is_file() for name in CAMTRAP)
+    return any((Path(folder) / name).is_file() for name in CAMTRAP_SIGNS)
 
 
 # ---------------------------------------------------------------- CSV
 
 def read_csv(path):
-    """A CSV with a header, separated by commas, semicolons or tabs, UTF-8. Of Wildbook's bulk import a row for each photo."""
+    """A CSV with a header, separated by commas, semicolons or tabs (or as Excel's first line 'sep=…' says), UTF-8. Empty cells
+    at the end of a row may be left out or be too many. Of Wildbook's bulk import a row for each photo."""
     columns, rows = _csv_rows(path)
     table = Table(Path(path), columns, rows, _beside(Path(path)))
     assets = [column for column in columns if ASSET.fullmatch(simple(column))]
@@ -67,14 +70,15 @@ def read_csv(path):
 def _csv_rows(path):
     text = _text(path, 'table')
     lines = text.splitlines()
+    said = SEPARATOR.fullmatch(lines[0]) if lines else None
     header = next((line for line in lines if line.strip()), '')
-    delimiter = max(',;\t', key=header.count)
+    delimiter = said[1] if said else max(',;\t', key=header.count)
     reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
     columns, rows = None, []
     try:
         for cells in reader:
             cells = [cell.strip() for cell in cells]
-            if not any(cells):
+            if not any(cells) or (said and reader.line_num == 1):
                 continue
             where = f'{path}:{reader.line_num}'
             if columns is None:
@@ -82,11 +86,11 @@ def _csv_rows(path):
                 double = sorted({name for name in cells if name and cells.count(name) > 1})
                 if double:
                     raise InputError(f"{where}: the column '{double[0]}' is there twice; rename one")
-            elif len(cells) != len(columns):
+            elif any(cells[len(columns):]):
                 raise InputError(f'{where}: {len(cells)} cells, but the header has {len(columns)}; put a cell that holds '
                                  f"'{delimiter}' in double quotes")
             else:
-                rows.append((where, dict(zip(columns, cells, strict=True))))
+                rows.append((where, dict.fromkeys(columns, '') | dict(zip(columns, cells))))
     except csv.Error as error:
         raise InputError(f'{path}:{reader.line_num}: not a readable CSV ({error}); save it as CSV UTF-8') from None
     if not rows:
@@ -139,7 +143,6 @@ def read_coco(path):
         raise InputError(f'{path}: no annotations')
     table.columns = list(seen)
     table.rows = [(where, dict.fromkeys(seen, '') | row) for where, row in table.rows]
-    table.shares = False
     return table
 
 
@@ -169,21 +172,24 @@ def read_camtrap(folder):
     """media.csv and observations.csv of a Camtrap DP 1.0: a row for each animal on each photo.
 
     Observations of an event have no mediaID: they hold for the photos of their deployment between eventStart and eventEnd.
-    Where an event has several individuals nobody knows who is on which photo, so those are left out.
+    Where an event has several animals nobody knows who is on which photo, so those are left out.
     """
     folder = Path(folder)
-    if not is_camtrap(folder):
-        missing = [name for name in CAMTRAP if not (folder / name).is_file()]
-        raise InputError(f'{folder}: not a Camtrap DP, {" and ".join(missing)} missing; it has {" and ".join(CAMTRAP)}')
+    missing = [name for name in CAMTRAP if not (folder / name).is_file()]
+    if missing:
+        packed = [f'{name}.gz' for name in missing if (folder / f'{name}.gz').is_file()]
+        raise InputError(f'{folder}: a Camtrap DP with {" and ".join(missing)} missing; '
+                         + (f'unpack {" and ".join(packed)}' if packed else f'it has {" and ".join(CAMTRAP)}; of a folder of '
+                            'photos move media.csv, observations.csv and datapackage.json elsewhere'))
     media = _camtrap_rows(folder / 'media.csv', ('mediaID', 'deploymentID', 'timestamp', 'filePath'))
     observations = _camtrap_rows(folder / 'observations.csv', ('deploymentID', 'observationType', 'individualID'))
     columns = ['filePath', 'individualID', 'deploymentID', 'timestamp', 'eventID', 'bbox', 'scientificName']
     table = Table(folder / 'observations.csv', columns, [], [folder], shares=True)
-    photos, by_deployment = {}, {}
+    photos, by_deployment, zones = {}, {}, {}
     for where, row in media:
         if photos.setdefault(row['mediaID'], row) is not row:
             raise InputError(f"{where}: mediaID '{row['mediaID']}' occurs twice")
-        row['moment'] = _moment(row['timestamp'], where)
+        row['moment'] = _moment(row['timestamp'], where, zones)
         kind = row.get('fileMediatype', '')
         if kind and not kind.startswith('image/'):
             row['unusable'] = f'no photo but {kind}'
@@ -201,18 +207,22 @@ def read_camtrap(folder):
             if row['individualID']:
                 seen.add((row['mediaID'], row['individualID']))
             _add(table, where, row, photo)
-        elif row['individualID']:
-            start, end = (_moment(row.get(key, ''), where) for key in ('eventStart', 'eventEnd'))
-            if start is None or end is None:
+        else:
+            start, end = (_moment(row.get(key, ''), where, zones) for key in ('eventStart', 'eventEnd'))
+            if row['individualID'] and (start is None or end is None):
                 raise InputError(f'{where}: neither mediaID nor eventStart and eventEnd: whose photos are these?')
             events.setdefault((row['deploymentID'], start, end), []).append((where, row))
-        else:
-            table.left_out.append((where, '', '', 'unidentified'))
+    if len(zones) > 1:
+        raise InputError(f'{folder}: times with a zone beside times without ({zones[True]}, {zones[False]}): what time is it '
+                         'there? Write all with their zone, as 2023-05-01T12:00:00+02:00, or all without')
     for (deployment, start, end), rows in events.items():
-        within = [photo for photo in by_deployment.get(deployment, ()) if photo['moment'] and start <= photo['moment'] <= end]
-        names = {row['individualID'] for _, row in rows}
+        within = [photo for photo in by_deployment.get(deployment, ())
+                  if start and end and photo['moment'] and start <= photo['moment'] <= end]
+        several = len({row['individualID'] for _, row in rows}) > 1 or any(_is_group(row) for _, row in rows)
         for where, row in rows:
-            if len(names) > 1:
+            if not row['individualID']:
+                table.left_out.append((where, '', '', 'unidentified'))
+            elif several:
                 table.left_out.append((where, '', row['individualID'], 'event of several individuals: who is on which photo?'))
             elif not within:
                 table.left_out.append((where, '', row['individualID'], 'event without photos'))
@@ -229,7 +239,14 @@ def _camtrap_rows(path, needed):
     missing = [name for name in needed if name not in columns]
     if missing:
         raise InputError(f"{path}: no column {' and '.join(missing)}, as Camtrap DP 1.0 has; it has {', '.join(columns)}")
-    return rows
+    return [(where, {name: known(cell) for name, cell in row.items()}) for where, row in rows]
+
+
+def _is_group(row):
+    try:
+        return float(row.get('count') or 1) > 1
+    except ValueError:
+        return False
 
 
 def _add(table, where, row, photo):
@@ -245,13 +262,15 @@ def _add(table, where, row, photo):
         'scientificName': row.get('scientificName', '')}))
 
 
-def _moment(text, where):
-    """A datetime in UTC, so that those of different zones compare; None where empty."""
+def _moment(text, where, zones):
+    """A datetime in UTC, so that those of different zones compare; None where empty. zones: whether it has a zone -> the first
+    such time, for a message."""
     if not text:
         return None
     moment = parse_date(text)
     if moment is None:
         raise InputError(f"{where}: '{text[:60]}' is no time; Camtrap DP writes 2023-05-01T12:00:00Z")
+    zones.setdefault(moment.tzinfo is not None, f"{where}: '{text}'")
     return moment.astimezone(timezone.utc) if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 

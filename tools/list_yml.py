@@ -7,16 +7,45 @@ from pathlib import Path
 from configs import load_cfg
 from datasets.animal import TRAINING_LISTS
 from datasets.protocols import PROTOCOLS
+from datasets.sampler import RandomIdentitySampler
+from tools.list_words import counted
 
 PROJECT = Path(__file__).resolve().parent.parent
 INSTANCES, INDIVIDUALS = 4, 16  # of a batch, in configs/base_cnn.yml
+SIZE, GRID = (256, 128), 16  # pixels: as published (height, width), and of a cell of both towers' maps
+SEEN = 0.5  # of the photos that an epoch is said to have; see choose_batch
 
 
-def yml_text(kind, out, root, name, individuals, test_photos, lists, protocol):
+def choose_batch(labels):
+    """How many individuals a batch should have: (individuals, batches of an epoch).
+
+    labels: of the train photos. An epoch ends when too few individuals for a batch have photos left, so where all are in every
+    batch it may end after the first. Taken are 16, or the most with which an epoch sees half of its nominal photos, else that
+    with which it sees most.
+    """
+    best = 0, 0, 0
+    for individuals in range(min(INDIVIDUALS, len(set(labels))), 1, -1):
+        sampler = RandomIdentitySampler(labels, individuals * INSTANCES, INSTANCES)
+        sampler.set_epoch(1)
+        photos = sum(1 for _ in sampler)
+        best = max(best, (photos / len(sampler), individuals, photos // (individuals * INSTANCES)))
+        if best[0] >= SEEN:
+            break
+    return best[1:]
+
+
+def fitting_size(shape):
+    """(height, width) in whole cells, with about the pixels of the published size, for photos of ``shape`` = width / height."""
+    height = GRID * max(2, round((SIZE[0] * SIZE[1] / shape) ** 0.5 / GRID))
+    return height, GRID * max(2, round(SIZE[0] * SIZE[1] / height / GRID))
+
+
+def yml_text(kind, out, root, name, labels, test_photos, lists, protocol, shape):
     """A yml on configs/base_<kind>.yml, with what this data set needs.
 
-    kind: 'cnn' or 'vit'. out: folder of the lists; root: of the photos; name: of the species. individuals: of the train list;
-    test_photos: different ones; lists: names of those that are there ('train', 'val' …); protocol: DATASETS.PROTOCOL.
+    kind: 'cnn' or 'vit'. out: folder of the lists; root: of the photos; name: of the species. labels: of the train list;
+    test_photos: different ones; lists: names of those that are there ('train', 'val' …); protocol: DATASETS.PROTOCOL;
+    shape: median width / height of the photos.
     """
     base = PROJECT / 'configs' / f'base_{kind}.yml'
     base = os.path.relpath(base, os.path.realpath(out)) if _is_near(out) else str(base)
@@ -24,10 +53,11 @@ def yml_text(kind, out, root, name, individuals, test_photos, lists, protocol):
     above, folder = os.path.split(root)
     species = f'own_{name}' if name in {**TRAINING_LISTS, **PROTOCOLS} else name  # lists and protocols of another
     lines = [
-        f'# {name}: {individuals} individuals to train on. Made by tools/make_lists.py; report.html tells how.',
+        f'# {name}: {len(set(labels))} individuals to train on. Made by tools/make_lists.py; report.html tells how.',
         f'_BASE_: {_quoted(base)}',
         '# MODEL:                          # the sentence may name the animal, before training: tests need the same one',
         f"#   PROMPT: 'A photo of a X X X X {name}.'",
+        *_sizes(shape),
         'DATASETS:',
         "  NAMES: 'animals'",
         f'  SPECIES: {_quoted(species)}',
@@ -38,12 +68,22 @@ def yml_text(kind, out, root, name, individuals, test_photos, lists, protocol):
     for split in ('train', 'val', 'query', 'gallery'):
         lines.append(f'  {split.upper()}_LIST: {_quoted(f"{split}.txt" if split in lists else "")}')
     lines.append(f'  PROTOCOL: {_quoted(protocol)}')
+    individuals, batches = choose_batch(labels)
     if individuals < INDIVIDUALS:
-        batch = INSTANCES * individuals
-        lines += ['SOLVER:', '  STAGE2:', f'    IMS_PER_BATCH: {batch}            # all individuals x {INSTANCES} photos']
+        lines += ['SOLVER:', '  STAGE2:', f'    IMS_PER_BATCH: {INSTANCES * individuals}            # {individuals} '
+                  f'individuals x {INSTANCES} photos; an epoch has about {counted(batches, "batch")}']
     if test_photos <= 20:  # the neighbourhoods of re-ranking are smaller than the test set
         lines += ['TEST:', f'  RERANK_K1: {test_photos - 1}', f'  RERANK_K2: {min(6, test_photos - 1)}']
-    return '\n'.join([*lines, f'OUTPUT_DIR: {_quoted(f"./output/{name}/{kind}")}', ''])
+    return '\n'.join([*lines, f'OUTPUT_DIR: {_quoted(f"./output/{species}/{kind}")}', ''])
+
+
+def _sizes(shape):
+    size = fitting_size(shape)
+    if size == SIZE:
+        return []
+    return ['# INPUT:                          # height, width in pixels, multiples of 16',
+            f'#   SIZE_TRAIN: {list(size)}        # fits these photos, {shape:.2f} times as wide as high, and has about as',
+            f'#   SIZE_TEST: {list(size)}         # many pixels as the published {list(SIZE)}']
 
 
 def load_text(text, out):
@@ -62,7 +102,8 @@ def commands(out, cfg):
     weight = _shell(f'{cfg.OUTPUT_DIR}/{cfg.MODEL.NAME}_{cfg.SOLVER.STAGE2.MAX_EPOCHS}.pth')
     return [f'python tools/check_data.py {config}', f'python train_clipreid.py {config}',
             f'python test_clipreid.py {config} TEST.WEIGHT {weight}',
-            f'python test_rerank_clipreid.py {config} TEST.WEIGHT {weight}']
+            f'python test_rerank_clipreid.py {config} TEST.WEIGHT {weight}',
+            f'python tools/rank_photos.py --photos NEW_PHOTOS {config} TEST.WEIGHT {weight}']
 
 
 def from_project(path):

@@ -8,7 +8,7 @@ PHOTOS is one of
 
 --protocol says who is tested: disjoint (the default) = animals that were never trained on; closed = other encounters of the
 animals trained on; date, with --split-date = what was seen from that day on; given = as the source says. An encounter (given;
-else a camera's day) is never cut in two. In the folder --out afterwards:
+else the photos of a camera of one day, or less than an hour apart) is never cut in two. In the folder --out afterwards:
 
     train.txt val.txt query.txt gallery.txt   path, label, side (0 left, 1 right), camera, encounter; - = unknown
     cnn_clipreid.yml vit_clipreid.yml         for train_clipreid.py and the tests, from the project's folder
@@ -26,6 +26,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
 
@@ -37,13 +38,15 @@ from tools import list_photos, list_report, list_splits
 from tools.list_columns import MEANINGS
 from tools.list_records import TESTS, choose_test, make_records
 from tools.list_sources import read_source
-from tools.list_yml import INDIVIDUALS, commands, from_project, load_text, yml_text
+from tools.list_words import counted
+from tools.list_yml import INDIVIDUALS, SIZE, choose_batch, commands, fitting_size, from_project, load_text, yml_text
 from utils.errors import InputError, exit_code
 from utils.files import atomic_write, write_json, writing
 from utils.logger import progress
 
 LISTS = ('train', 'val', 'query', 'gallery')
-FILES = (*(f'{name}.txt' for name in LISTS), 'photos.csv', 'report.json', 'report.html', 'cnn_clipreid.yml', 'vit_clipreid.yml')
+YMLS = {'cnn': 'cnn_clipreid.yml', 'vit': 'vit_clipreid.yml'}
+FILES = (*(f'{name}.txt' for name in LISTS), 'photos.csv', 'report.json', 'report.html', *YMLS.values())
 
 
 def main(argv=None):
@@ -52,10 +55,11 @@ def main(argv=None):
     _check_options(args)
     _see_out(args.out, args.force)
     source = read_source(args.source, args.photos, args.column, args.name_pattern, args.identity_level, args.date_format,
-                         args.species, args.skip_bad)
+                         args.species, args.skip_bad, args.box_format)
     individuals = {sighting.identity for sighting in source.sightings}
     photos_read = len(source.sightings)
-    changes = _find_changes(source, _read_headers(source, args), args)
+    headers = _read_headers(source, args)
+    changes = _find_changes(source, headers, args)
     _leave_out(source, args)
 
     names = [sighting.path for sighting in source.sightings]
@@ -68,10 +72,12 @@ def main(argv=None):
 
     split = _split(list_splits.make_photos(source.sightings, names, args.sides, args.encounters, args.encounter_minutes), args)
     records, labels = make_records(split)
+    trained = [record.pid for record in records['train']]
+    sizes = [list_photos.prepared_size(headers[sighting.path], changes[sighting]) for sighting in source.sightings]
+    shape = median(width / height for width, height in sizes)
     test, found, notes = choose_test(records, args.test_protocol)
     tested = {record.path for record in records['query'] + records['gallery']}
-    ymls = {kind: yml_text(kind, args.out, folder, args.name, len(labels['train']), len(tested), records, test)
-            for kind in ('cnn', 'vit')}
+    ymls = {kind: yml_text(kind, args.out, folder, args.name, trained, len(tested), records, test, shape) for kind in YMLS}
     cfg, _ = [load_text(text, args.out) for text in ymls.values()]
     facts = {
         'name': args.name,
@@ -81,13 +87,18 @@ def main(argv=None):
         'protocol': {'split': args.protocol, 'test': test, 'text': PROTOCOLS[test].text, 'queries_with_positive': found},
         'splits': {name: list_report.split_facts(photos) for name, photos in split.parts().items()},
         'labels': labels,
-        'notes': source.notes + split.notes + notes,
+        'notes': source.notes + split.notes + notes + _yml_notes(trained, shape),
         'left_out': dict(Counter(row[3] for row in source.left_out + _left_out(split)).most_common()),
         'commands': commands(args.out, cfg),
     }
 
+    with writing(args.out):
+        for name in YMLS.values():  # whatever stops this now, no yml is there that would use half of it
+            (args.out / name).unlink(missing_ok=True)
     if prepared:
-        _prepare(source, split, changes, folder)
+        listed = {photo.path: photo.sighting for part in split.parts().values() for photo in part}
+        list_photos.prepare_all(folder, {path: (source.root / sighting.path, changes[sighting])
+                                         for path, sighting in listed.items()})
     _write(args.out, folder, source, split, records, facts, ymls)
     _tell(args.out, facts, records)
     return facts
@@ -110,20 +121,24 @@ def _parse(argv):
     read('--name-pattern', default='', metavar='REGEX',
          help=r"facts in the photos' paths, as '/(?P<encounter>\d+)_(?P<side>left|right)'; groups: identity, side, camera, "
               'date, encounter, split')
-    read('--identity-level', type=int, default=-1,
-         help='folder that names the individual: 1 = first below the source, -1 = last above the photo (the default)')
+    read('--identity-level', type=int,
+         help='folder that names the individual: 1 = first below the source, -1 = last above the photo (the default, unless '
+              'that looks wrong)')
     read('--species', default='', help='only rows of this species')
     read('--date-format', default='', help="how dates are written, as '%%d/%%m/%%Y %%H:%%M'; by default they are recognised")
-    read('--exif-dates', action='store_true', help='take the date from the photo where nothing else tells it')
+    read('--exif-dates', action=argparse.BooleanOptionalAction, default=True,
+         help='take the date from the photo where nothing else tells it')
     read('--skip-bad', action='store_true',
-         help='leave out, and count, photos that are missing, broken or contradictory; decodes all photos, which takes long')
+         help='leave out, and count, photos that are missing, broken or contradictory, and impossible boxes; decodes all '
+              'photos, which takes long')
 
     who = parser.add_argument_group('who is told apart, and what an encounter is').add_argument
     who('--sides', choices=('together', 'separate'), default='together',
         help='separate = the left and the right of an animal are two identities')
     who('--encounters', choices=('shared', 'own'), default='shared', help="own = an encounter is one individual's only")
     who('--encounter-minutes', type=float, default=0.0,
-        help="photos of a camera less than so many minutes apart are an encounter; default: all of a camera's day")
+        help="photos of a camera less than so many minutes apart are an encounter; default: a camera's photos of one day, or "
+             'less than an hour apart')
     who('--min-photos', type=int, default=1, help='leave out individuals with fewer')
 
     split = parser.add_argument_group('splits').add_argument
@@ -138,6 +153,8 @@ def _parse(argv):
 
     photos = parser.add_argument_group('photos').add_argument
     photos('--margin', type=float, default=0.05, help="around boxes, on each side, as a share of the box's size; 0.05")
+    photos('--box-format', choices=('xywh', 'xyxy'), default='',
+           help='xyxy = boxes are two corners; by default the names of their columns tell, else left, top, width, height')
     photos('--boxes', choices=('auto', 'upright', 'stored'), default='auto',
            help='picture that boxes are meant in: turned upright by EXIF, as stored, or (auto) upright unless the size in a '
                 'COCO file fits the stored one only')
@@ -196,14 +213,15 @@ def _see_out(out, force):
 # ---------------------------------------------------------------- photos
 
 def _read_headers(source, args):
-    """{path: Header} of all photos; their dates where they are wanted. Broken photos are refused."""
-    headers, kept = {}, []
+    """{path: Header} of all photos; their dates where they are wanted. Broken photos are refused: those that will be cut or
+    turned before anything is written, others only with --skip-bad, as decoding takes long."""
+    headers, kept, dated = {}, [], set()
     for sighting in progress(source.sightings, 'photos'):
         path = source.root / sighting.path
         try:
             if sighting.path not in headers:
                 header = list_photos.read_header(path)
-                if args.skip_bad:
+                if args.skip_bad or sighting.box or header.orientation != 1:
                     read_image(path)
                 headers[sighting.path] = header
         except InputError as error:
@@ -212,21 +230,33 @@ def _read_headers(source, args):
         taken = headers[sighting.path].date
         if args.exif_dates and taken and not sighting.date:
             sighting = replace(sighting, date=taken.replace(tzinfo=None))
-            source.columns.setdefault('date', 'EXIF')
+            dated.add(sighting.path)
         kept.append(sighting)
     source.sightings = kept
+    if dated:
+        source.columns.setdefault('date', 'EXIF')
+        source.notes.append(f"date: of {counted(len(dated), 'photo')} from the file (EXIF), where the camera wrote it; "
+                            '--no-exif-dates leaves it unknown')
     return headers
 
 
 def _find_changes(source, headers, args):
     """{sighting: Change or None}; boxes that cannot be are refused."""
-    changes = {}
+    changes, boxes, beyond = {}, 0, 0
     for sighting in source.sightings:
+        header, listed_size = headers[sighting.path], source.sizes.get(sighting.path)
         try:
-            changes[sighting] = list_photos.find_change(sighting.box, headers[sighting.path], args.margin, source.shares,
-                                                        args.boxes, source.sizes.get(sighting.path))
+            changes[sighting] = list_photos.find_change(sighting.box, header, args.margin, source.shares, args.boxes,
+                                                        listed_size)
         except ValueError as error:
             source.refuse(sighting, 'impossible box', f"{sighting.where}: '{sighting.path}': {error}")
+            continue
+        if sighting.box:
+            boxes += 1
+            beyond += list_photos.is_beyond(sighting.box, header.box_size(args.boxes, listed_size)[0], source.shares)
+    if beyond:
+        source.notes.append(f"{beyond} of {counted(boxes, 'box')} more than 5 % beyond the photo, and clipped: are these x1 y1 "
+                            'x2 y2 (--box-format xyxy), or of the picture before it was turned (--boxes stored)?')
     source.sightings = list(changes)
     return changes
 
@@ -235,6 +265,9 @@ def _leave_out(source, args):
     """What options leave out before anything is split."""
     def identity(sighting):
         return sighting.identity, sighting.side if args.sides == 'separate' else None
+    if args.sides == 'separate' and all(sighting.side is None for sighting in source.sightings):
+        raise InputError(f"--sides separate: none of {counted(len(source.sightings), 'photo')} has a known side; tell it by "
+                         "--column side=… or --name-pattern '(?P<side>left|right)'")
     sizes = Counter(map(identity, source.sightings))
     kept = []
     for sighting in source.sightings:
@@ -265,16 +298,6 @@ def _see_names(source, names, prepared):
                              'another --out or --photos-out')
 
 
-def _prepare(source, split, changes, folder):
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / list_photos.MARK) as file:
-        file.write(f'prepared by tools/make_lists.py from {source.root.resolve()}\n')
-    photos = {photo.path: photo.sighting for part in split.parts().values() for photo in part}
-    for path, sighting in progress(photos.items(), 'prepared'):
-        list_photos.prepare(source.root / sighting.path, folder / path, changes[sighting])
-
-
 # ---------------------------------------------------------------- splits
 
 def _split(photos, args):
@@ -290,18 +313,33 @@ def _split(photos, args):
                            'takes them')
     sizes = Counter(photo.identity for photo in split.train)
     if len(sizes) < 2:
-        raise InputError(f'{len(sizes)} individuals would be left to train on, and two are needed to tell apart; --protocol '
-                         'closed trains on all')
+        instead = 'more are needed' if args.protocol == 'closed' else '--protocol closed trains on all'
+        raise InputError(f"{counted(len(sizes), 'individual')} would be left to train on, and two are needed to tell apart; "
+                         f'{instead}')
     if not split.val:
         list_splits.add_validation(split, args.val_share, rng)
+    noun = 'train individual'
+    if args.sides == 'separate':
+        noun = 'train flank'
+        animals = counted(len({photo.animal for photo in photos}), 'animal')
+        split.notes.append(f'left and right are two identities: {len({photo.identity for photo in photos})} flanks of '
+                           f'{animals}; tables and labels call each flank an individual')
     single = sum(size == 1 for size in sizes.values())
     if single:
-        split.notes.append(f'{single} of {len(sizes)} train individuals have a single photo, and training compares it with '
-                           'itself')
-    if len(sizes) < INDIVIDUALS:
-        split.notes.append(f'{len(sizes)} train individuals are fewer than the {INDIVIDUALS} of a usual batch: '
-                           'SOLVER.STAGE2.IMS_PER_BATCH is lowered')
+        split.notes.append(f'{single} of {counted(len(sizes), noun)} with a single photo, which training compares with itself')
     return split
+
+
+def _yml_notes(labels, shape):
+    """What the ymls say of batches and sizes. labels, shape: as in ``yml_text``."""
+    notes, (individuals, batches), size = [], choose_batch(labels), fitting_size(shape)
+    if individuals < INDIVIDUALS:
+        notes.append(f"{counted(len(set(labels)), 'individual')} to train on, so {individuals} and not {INDIVIDUALS} in a "
+                     f"batch (SOLVER.STAGE2.IMS_PER_BATCH): an epoch has about {counted(batches, 'batch')}")
+    if size != SIZE:
+        notes.append(f'photos are {shape:.2f} times as wide as high and are resized to {SIZE[0]} x {SIZE[1]} (height x width), '
+                     f'as published; {size[0]} x {size[1]} would fit them: see INPUT in the ymls')
+    return notes
 
 
 def _left_out(split):
@@ -331,7 +369,7 @@ def _write(out, folder, source, split, records, facts, ymls):
     with atomic_write(out / 'report.html') as file:
         file.write(list_report.html_page(facts, pictures))
     for kind, text in ymls.items():
-        with atomic_write(out / f'{kind}_clipreid.yml') as file:
+        with atomic_write(out / YMLS[kind]) as file:
             file.write(text)
 
 
