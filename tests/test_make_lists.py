@@ -757,6 +757,19 @@ def test_cameras_are_numbered_and_unknown_ones_are_zero(tmp_path):
     assert {line[3] for line in lines if line[0] == rows[0]['path']} == {'-'}
 
 
+def test_across_cameras(tmp_path):
+    rows = [row | {'camera': f'c{number % 2}'} for number, row in enumerate(table_rows(tmp_path))]
+    facts = run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out', '--test-protocol', 'cross-camera')
+    assert facts['protocol']['test'] == 'cross-camera' and facts['protocol']['queries_with_positive']['cross-camera'] > 0
+    test = make_test_dataloader(load_cfg(tmp_path / 'out' / 'cnn_clipreid.yml', ['DATALOADER.NUM_WORKERS', '0']))
+    found = count_positives(test.query, test.gallery, test.protocol)
+    assert (found > 0).sum() == facts['protocol']['queries_with_positive']['cross-camera']
+    for row in rows:
+        row['camera'] = 'c0'
+    assert 'tell no two cameras apart' in fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'other',
+                                                '--test-protocol', 'cross-camera')
+
+
 def test_validation_of_animals_does_not_look_at_cameras(tmp_path):
     rows = [row | {'camera': row['identity']} for row in table_rows(tmp_path, encounters=4)]
     run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')

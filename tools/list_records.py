@@ -12,7 +12,7 @@ def make_records(split):
     """({split: records}, {'train': names, 'test': names}); a label is the number of its name.
 
     Test labels are those of the train list where the test shows train individuals (others are numbered on), else they begin
-    at 0 too. Cameras are numbered from 1 where some are unknown, which is camera 0 then.
+    at 0 too. Cameras are numbered from 1 where some are unknown, whose camid is 0 then.
     """
     parts = split.parts()
     photos = {photo for part in parts.values() for photo in part}
@@ -27,6 +27,7 @@ def make_records(split):
         labels = {identity: label for label, identity in enumerate(train if name in ('train', 'val') else test)}
         records[name] = [
             Record(photo.path, labels[photo.identity], camid=cameras[photo.sighting.camera], viewid=photo.sighting.side or 0,
+                   camera=cameras[photo.sighting.camera] if photo.sighting.camera else None,
                    side=photo.sighting.side, encounter=encounters.get(photo.encounter)) for photo in part]
     return records, {'train': train, 'test': test}
 
