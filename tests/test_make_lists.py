@@ -163,6 +163,10 @@ def test_dates_in_parts_need_all_three(tmp_path):
     facts = run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
     assert {row['date'] for row in photo_rows(tmp_path / 'out')} == {'', '2020-03-07 00:00:00', '2020-03-07 09:05:00'}
     assert any(note.startswith('date: 32 are no dates') for note in facts['notes'])
+    for row in rows:
+        del row['hour']
+    run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out2')
+    assert {row['date'] for row in photo_rows(tmp_path / 'out2')} == {'', '2020-03-07 00:00:00'}  # a minute alone is no time
 
 
 def test_names_that_are_nearly_the_same_are_told(tmp_path):
@@ -336,7 +340,8 @@ def test_camtrap_dp_that_cannot_be_read(tmp_path):
     (tmp_path / 'media.csv.gz').write_bytes(b'')
     for source in (tmp_path / 'media.csv.gz', tmp_path):
         assert 'unpack media.csv.gz' in fails(source, tmp_path / 'out')
-    (tmp_path / 'observations.csv').unlink()
+    for name in ('observations.csv', 'media.csv.gz'):
+        (tmp_path / name).unlink()
     (tmp_path / 'datapackage.json').write_text('{}')
     assert 'media.csv and observations.csv missing' in fails(tmp_path, tmp_path / 'out')
 
@@ -822,6 +827,10 @@ def test_advice_works_or_is_not_given(tmp_path):
         row['encounter'] = 'all'
     message = fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')  # given: minutes do not matter
     assert '--encounters own' in message and '--encounter-minutes' not in message
+    boxed = [{'path': row['path'], 'identity': row['identity'], 'bbox': '[0, 0, 9, 9]'} for row in table_rows(tmp_path)]
+    boxed += [row | {'identity': f'ind {(number // 6 + 1) % 8}', 'bbox': '[9, 0, 9, 9]'} for number, row in enumerate(boxed)]
+    message = fails(write_csv(tmp_path / 'm.csv', boxed), tmp_path / 'out')  # two animals on every photo, and no encounters
+    assert 'tie 8 of 8' in message and '--encounter' not in message
 
 
 def test_a_small_batch_leaves_an_epoch_its_photos(tmp_path):
@@ -1020,6 +1029,10 @@ def test_orientation_is_applied_once_and_boxes_follow(tmp_path, orientation):
         assert (np.asarray(image) == np.asarray(ImageOps.exif_transpose(part))).all()
     by_size = find_change((2, 3, 10, 6), header, listed_size=(32, 20))
     assert by_size == (stored if orientation > 4 else cut)
+    for name, change in (('cut', cut), ('stored', stored)):
+        with Image.open(tmp_path / 'out' / f'{name}.png') as image:
+            assert list_photos.prepared_size(header, change) == image.size
+    assert list_photos.prepared_size(header, None) == header.upright_size
 
 
 def test_turned_photos_are_prepared_and_others_are_copied(tmp_path):
