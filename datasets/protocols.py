@@ -113,7 +113,7 @@ def resolve_protocol(name, species, query, gallery):
 
 def _check_known(protocol, records):
     """Whether records know what ``protocol`` looks at: InputError where none does, a warning where some do not."""
-    column = {'cross-camera': 'camera', 'cross-encounter': 'encounter', 'cross-side': 'side'}.get(protocol.name)
+    column = {'known camera': 'camera', 'encounter': 'encounter', 'side': 'side'}.get(protocol.ignore)
     if column is None:
         return
     known = [getattr(record, column) for record in records if getattr(record, column) is not None]

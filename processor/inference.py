@@ -136,8 +136,8 @@ def report(metrics, logger, without_positive=None):
         for rank in (1, 5, 10):
             logger.info('CMC curve, Rank-%-3d:%s', rank, f'{metrics[f"rank{rank}"]:.1%}')
     if without_positive and without_positive['queries']:
-        logger.info('%g queries have no positive in the gallery. Counted as 0: %s; left out: %s', without_positive['queries'],
-                    _short_line(without_positive['as_zero']), _short_line(without_positive['left_out']))
+        logger.info('Queries without a positive in the gallery: %g. Counted as 0: %s; left out: %s',
+                    without_positive['queries'], *(_short_line(without_positive[name]) for name in ('as_zero', 'left_out')))
 
 
 def _short_line(metrics):

@@ -113,11 +113,11 @@ def test_both_conventions_are_reported(caplog):
     told = {'queries': 4, 'as_zero': {name: value / 2 for name, value in left_out.items()}, 'left_out': left_out}
     with caplog.at_level('INFO', 'transreid'):
         report(left_out, logging.getLogger('transreid'), told)
-    assert ('4 queries have no positive in the gallery. Counted as 0: mAP 25.0%, Rank-1 30.0%, Rank-5 35.0%, Rank-10 40.0%; '
+    assert ('Queries without a positive in the gallery: 4. Counted as 0: mAP 25.0%, Rank-1 30.0%, Rank-5 35.0%, Rank-10 40.0%; '
             'left out: mAP 50.0%, Rank-1 60.0%, Rank-5 70.0%, Rank-10 80.0%') in caplog.text
     caplog.clear()
     report(left_out, logging.getLogger('transreid'), told | {'queries': 0})
-    assert 'no positive' not in caplog.text
+    assert 'without a positive' not in caplog.text
 
 
 def test_a_test_without_a_camera_apart_tells_it(tmp_path, toy_weights, caplog):

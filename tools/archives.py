@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from tools.list_sources import photo_extensions
 from utils.errors import InputError
-from utils.files import drop_leftovers, free_bytes, temporary_name, writing
+from utils.files import atomic_write, drop_leftovers, free_bytes, writing
 from utils.logger import progress
 
 TAR = ('.tar', '.tar.gz', '.tgz', '.tar.bz2', '.tar.xz')
@@ -176,14 +176,8 @@ def _check_space(targets):
 
 
 def _write(path, content):
-    temporary = path.with_name(temporary_name(path.name))
-    try:
-        with writing(path):
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with atomic_write(path, 'wb', sync=False) as file:
+        file.write(content)
 
 
 def warn(text):

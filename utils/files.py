@@ -34,11 +34,12 @@ def writing(path):
 
 
 @contextlib.contextmanager
-def atomic_write(path, mode='w'):
+def atomic_write(path, mode='w', sync=True):
     """Open a temporary file beside ``path`` and rename it to ``path`` once all is on the disk.
 
-    A process killed at any moment leaves either the old file or the new one, and so does a power failure. A failure
-    leaves the old one and no temporary file; an error of the file system is raised as InputError.
+    A process killed at any moment leaves either the old file or the new one, and so does a power failure unless ``sync`` is
+    False: for files by the thousand that can be made again. A failure leaves the old one and no temporary file; an error of the
+    file system is raised as InputError.
     """
     path = Path(path)
     temporary = path.with_name(temporary_name(path.name))
@@ -46,10 +47,12 @@ def atomic_write(path, mode='w'):
         with writing(path):
             with open(temporary, mode, encoding=None if 'b' in mode else 'utf-8') as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
             os.replace(temporary, path)
-            _sync_folder(path.parent)
+            if sync:
+                _sync_folder(path.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
