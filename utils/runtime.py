@@ -53,13 +53,14 @@ def make_runtime(device='cuda', amp='auto', deterministic=False, processes=SINGL
     device : {'cuda', 'cpu', 'mps'}
         The CPU is taken, with a warning, where there is no such device. Of several processes each has a GPU of its own.
     amp : {'auto', 'off', 'bf16', 'fp16'}
-        'auto' = bf16 on a GPU that has it, else fp16 with gradient scaling; off elsewhere.
+        'auto' = bf16 on a GPU that computes in it, else fp16 with gradient scaling; off elsewhere.
     deterministic : bool
         Only kernels that add up in the same order each time; an operation without such a kernel raises RuntimeError.
     """
     device = _device(device, processes)
-    if device.type == 'cuda':
-        torch.backends.cudnn.allow_tf32 = False  # else convolutions in float32 would keep 10 bits of it: tests, validation
+    if device.type == 'cuda':  # else float32 would keep 10 bits in tests, validation and losses
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False  # vendors' containers switch it on
     if deterministic:
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # what cuBLAS asks for, read when it is first used
     torch.use_deterministic_algorithms(deterministic)
@@ -100,7 +101,8 @@ def _device(name, processes):
 def _best_precision(device):
     if device.type != 'cuda':
         return 'fp32'
-    return 'bf16' if torch.cuda.is_bf16_supported() else 'fp16'
+    native = torch.cuda.is_bf16_supported(including_emulation=False)  # emulated it is very slow
+    return 'bf16' if native else 'fp16'
 
 
 def device_text(device):
