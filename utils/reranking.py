@@ -210,15 +210,16 @@ def _nearest(distance, k):
     # groups, each of every width-th column, which is fast where the width is a multiple of a vector register.
     width = min(count, 32 * -(-4 * k // 32))
     parts = count // width
-    bound = distance[:, :parts * width].unflatten(1, (parts, width)).amin(1).kthvalue(k).values
+    least = distance[:, :parts * width].unflatten(1, (parts, width)).amin(1)
+    bound = least.topk(k, largest=False, sorted=False).values.amax(1)
     place = (distance <= bound[:, None]).flatten().nonzero().squeeze(1)
     row = place // count
     found = torch.bincount(row, minlength=len(distance))
     first, most = found.cumsum(0) - found, int(found.max())
     slot = torch.arange(len(row), device=row.device) - first.take(row)
-    near = distance.new_full((len(distance), most), torch.inf)
-    near.put_(row * most + slot, distance.take(place))
-    order = near.sort(dim=1, stable=True).indices[:, :k]
+    near = distance.new_full((len(distance) * most,), torch.inf)
+    near.scatter_(0, row * most + slot, distance.take(place))  # put_ fails in deterministic mode
+    order = near.view(-1, most).sort(dim=1, stable=True).indices[:, :k]
     return place.take(first[:, None] + order) % count
 
 

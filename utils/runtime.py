@@ -20,6 +20,8 @@ except ImportError:  # Windows
 
 logger = logging.getLogger('transreid')
 
+WORKSPACES = (':4096:8', ':16:8')  # of cuBLAS, with which torch calls it deterministic
+
 
 class Runtime(NamedTuple):
     """What a loop needs to know of the machine."""
@@ -62,7 +64,10 @@ def make_runtime(device='cuda', amp='auto', deterministic=False, processes=SINGL
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False  # vendors' containers switch it on
     if deterministic:
-        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # what cuBLAS asks for, read when it is first used
+        workspace = os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', WORKSPACES[0])  # read when cuBLAS is first used
+        if device.type == 'cuda' and workspace not in WORKSPACES:
+            raise InputError(f'SOLVER.DETERMINISTIC True: CUBLAS_WORKSPACE_CONFIG is {workspace!r} in the environment, '
+                             f'cuBLAS is deterministic with {" or ".join(WORKSPACES)} only; unset it')
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic = deterministic
     precision = {'auto': _best_precision(device), 'off': 'fp32'}.get(amp, amp)
