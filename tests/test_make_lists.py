@@ -411,7 +411,9 @@ def test_folders_of_splits_years_and_levels(tmp_path):
             save(tmp_path / 'f' / f'i{individual}' / f'c{camera}' / 'x.png')
             save(tmp_path / 'g' / f'201{camera}' / f'i{individual}' / 'x.png')  # below years they may recur
     message = fails(tmp_path / 'f', tmp_path / 'none')
-    assert '3 of 3 names' in message and "'c0' below i0, i1, i2" in message and '--identity-level 1 =' in message
+    assert '3 of 3 names' in message and "'c0' below i0, i1, i2" in message
+    assert '--identity-level 1 gives 6 individuals (i0, i1, i2 …)' in message
+    assert '--identity-level -1 gives 3 individuals (c0, c1, c2)' in message
     assert run(tmp_path / 'f', tmp_path / 'level1', '--identity-level', 1, '--name-pattern', '/(?P<camera>c[0-9])/'
                )['source']['individuals'] == 6
     assert run(tmp_path / 'f', tmp_path / 'last', '--identity-level', -1, '--protocol', 'closed')['source']['individuals'] == 3
@@ -423,6 +425,86 @@ def test_folders_of_splits_years_and_levels(tmp_path):
     assert 'none in a folder of an individual' in fails(tmp_path / 'c', tmp_path / 'out3')
     facts = run(tmp_path / 'c', tmp_path / 'out3', '--name-pattern', r'(?P<identity>\d+)_c(?P<camera>\d+)')
     assert facts['source']['individuals'] == 5 and facts['splits']['train']['cameras'] == 1
+
+
+MADE_BY_PROGRAMS = ('@eaDir', '#recycle', '#snapshot', '@Recycle', '.thumbnails', 'Thumbnails', 'ORIGINALS', '$RECYCLE.BIN',
+                    'System Volume Information', '__MACOSX', 'lost+found', '.Trash-1000')
+
+
+def test_folders_and_files_that_nobody_made_are_no_individuals(tmp_path):
+    source = write_folder(tmp_path / 's')
+    expected = run(source, tmp_path / 'clean')
+    for number, name in enumerate(MADE_BY_PROGRAMS):
+        save(source / name / 'a' / f'{number}.png', colour=(number, 9, 9))
+        save(source / 'a00' / name / '0.png' / 'small.png', colour=(number, 8, 8))
+        (source / name / 'index.db').write_text('')
+    (source / 'a01' / '._0.png').write_bytes(b'\0\5\x16\7')
+    facts = run(source, tmp_path / 'out')
+    assert facts['labels'] == expected['labels'] and lists(tmp_path / 'out') == lists(tmp_path / 'clean')
+    assert facts['left_out'] == {f"in a folder '{name}'": 2 for name in MADE_BY_PROGRAMS} | {'hidden file': 1}
+    note = next(note for note in facts['notes'] if note.startswith('skipped: 24 photos in folders'))
+    assert "'@eaDir' 2" in note and 'rename such a folder' in note
+    assert not any('nothing else' in note for note in facts['notes'])
+
+
+def test_a_folder_whose_photos_are_all_skipped_is_named(tmp_path):
+    source = write_folder(tmp_path / 's')
+    (source / 'a03').rename(source / 'originals')
+    (source / 'a03').mkdir()
+    (source / 'originals').rename(source / 'a03' / 'originals')
+    facts = run(source, tmp_path / 'out')
+    assert facts['left_out'] == {"in a folder 'originals'": 4} and facts['source']['individuals'] == 7
+    assert 'nothing else is in 1 folder with skipped photos: a03' in facts['notes']
+    message = fails(source / 'a03', tmp_path / 'none')
+    assert "all 4 photos are in folders" in message and "('originals' 4)" in message and 'its own path' in message
+
+
+def test_folders_of_a_camera_are_no_individuals(tmp_path):
+    for number in range(4):
+        save(tmp_path / 'card' / 'DCIM' / f'10{number}RECNX' / 'x.png')
+    message = fails(tmp_path / 'card', tmp_path / 'out')
+    assert 'individuals are folders of a camera (100RECNX, 101RECNX, 102RECNX …)' in message
+    assert 'give each individual a folder, or name them in a table' in message and '--identity-level 1' not in message
+    for individual in range(6):
+        for name in ('100_PANA', '101apple'):
+            save(tmp_path / 's' / f'i{individual}' / 'DCIM' / name / 'x.png', colour=(individual, len(name), 0))
+    message = fails(tmp_path / 's', tmp_path / 'out')
+    assert '--identity-level 1 gives 6 individuals (i0, i1, i2 …), or' in message and '--identity-level 2' not in message
+    assert run(tmp_path / 's', tmp_path / 'out', '--identity-level', 1)['source']['individuals'] == 6
+    for number in range(6):
+        for photo in range(2):
+            save(tmp_path / 'n' / f'20{number}45678' / f'{photo}.png')  # eight digits are a name
+            save(tmp_path / 'm' / f'10{number}MASAI' / f'{photo}.png')
+    assert run(tmp_path / 'n', tmp_path / 'numbers')['source']['individuals'] == 6
+    assert '--identity-level -1 takes them all the same' in fails(tmp_path / 'm', tmp_path / 'none')
+    facts = run(tmp_path / 'm', tmp_path / 'names', '--identity-level', -1)
+    assert facts['source']['individuals'] == 6
+    assert any('6 of 6 individuals have a name of folders of a camera' in note for note in facts['notes'])
+
+
+def test_individuals_at_different_depths(tmp_path):
+    source = write_folder(tmp_path / 's', 6)
+    for number in range(3):
+        save(source / 'a03' / '2024' / f'{number}.png', colour=(number, 7, 7))
+    (source / 'overview.png').write_bytes((source / 'a00' / '0.png').read_bytes())  # outside all folders: nobody's
+    message = fails(source, tmp_path / 'out')
+    assert "photos at different depths, as 'a00/0.png' and 'a03/2024/0.png'" in message
+    assert '--identity-level 1 gives 6 individuals (a00, a01, a02 …)' in message
+    assert '--identity-level -1 gives 7 individuals (2024, a00, a01 …)' in message
+    facts = run(source, tmp_path / 'out', '--identity-level', 1)
+    assert facts['source']['individuals'] == 6 and facts['left_out'] == {'unidentified': 1}
+    facts = run(source, tmp_path / 'last', '--identity-level', -1)
+    assert any('1 of 7 individuals have a name of years (2024)' in note for note in facts['notes'])
+
+
+def test_one_folder_name_below_every_individual(tmp_path):
+    for individual in range(6):
+        for number in range(3):
+            save(tmp_path / 's' / f'i{individual}' / 'crops' / f'{number}.png', colour=(individual, number, 0))
+    message = fails(tmp_path / 's', tmp_path / 'out')
+    assert "as 'crops' below i0, i1, i2 …; --identity-level 1 gives 6 individuals (i0, i1, i2 …)" in message
+    assert '--identity-level -1' not in message  # of one individual there is nothing to learn
+    assert run(tmp_path / 's', tmp_path / 'out', '--identity-level', 1)['source']['individuals'] == 6
 
 
 # ---------------------------------------------------------------- facts from names and files

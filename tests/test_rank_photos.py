@@ -88,7 +88,21 @@ def test_turned_photos_are_taken_upright(trained, world, capsys):
     first = next(row for row in rows if row['photo'] == str(new / 'turned.png'))
     assert first['individual'] == 'test 7' and abs(float(first['distance'])) < 1e-5
     said = capsys.readouterr().out
-    assert '1 files below' in said and 'notes.txt' in said
+    assert f"skipped below {new}: 1 x hidden file, as ._turned.png, 1 x no photo ('.txt'), as notes.txt" in said
+
+
+def test_thumbnails_and_deleted_photos_are_not_new(trained, world, capsys):
+    arguments, new = trained
+    (world.folder / 'only').mkdir()
+    for name in ('@eaDir', '$RECYCLE.BIN', 'Originals'):
+        (new / 'deep' / name).mkdir()
+        shutil.copy(new / 'a.png', new / 'deep' / name / 'x.png')
+    rows = main(arguments)
+    assert {os.path.relpath(row['photo'], new) for row in rows} == {'a.png', 'deep/er/b.PNG', 'c <b>.png', 'known.png'}
+    assert "1 x in a folder 'Originals', as deep/Originals/x.png" in capsys.readouterr().out
+    (new / 'deep' / 'Originals').rename(world.folder / 'only' / 'Originals')
+    with pytest.raises(InputError, match="no photo there .skipped: 1 x in a folder 'Originals', as Originals/x.png"):
+        main(['--photos', str(world.folder / 'only'), *arguments[2:]])
 
 
 def test_without_test_lists_the_train_photos_are_known(trained):

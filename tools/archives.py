@@ -18,7 +18,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from tools.list_sources import photo_extensions
+from tools.list_folders import photo_extensions
 from utils.errors import InputError
 from utils.files import atomic_write, drop_leftovers, free_bytes, writing
 from utils.logger import progress

@@ -7,9 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from PIL import Image
-
-from datasets.transforms import FORMATS
 from tools.list_columns import (
     CORNERS,
     NUMBERED_SIDES,
@@ -22,6 +19,8 @@ from tools.list_columns import (
     read_sides,
     simple,
 )
+from tools.list_folders import photo_extensions, photos_below, skipped_photos
+from tools.list_levels import check_folders, folder_place
 from tools.list_tables import is_camtrap, read_table
 from tools.list_words import counted
 from utils.errors import InputError
@@ -29,8 +28,6 @@ from utils.errors import InputError
 GROUPS = ('identity', 'side', 'camera', 'date', 'encounter', 'split')  # that --name-pattern may read off a path
 SHARES, OVERSHOOT = 0.9, 0.05  # boxes are shares where so many of their numbers lie within 0 and 1, or a little beyond
 SKIP = '--skip-bad leaves such photos out and counts them'
-DATE_NAME = re.compile(r'(19|20)\d\d([-_. ]?(0[1-9]|1[0-2])([-_. ]?[0-3]\d)?)?|\d{1,2}[-_. ]\d{1,2}[-_. ](19|20)?\d\d')
-VIEWS = {'left', 'right', 'l', 'r', 'leftside', 'rightside', 'leftflank', 'rightflank', 'front', 'back', 'rear', 'top'}
 
 
 @dataclass(frozen=True)
@@ -150,21 +147,12 @@ def _reasons(source):
 
 def _read_folder(folder, level, groups):
     """An individual's photos are below a folder of its name; a folder called train, val, query, gallery or test is a split."""
-    source = Source('folder', folder, [])
-    extensions = photo_extensions()
-    for above, folders, files in os.walk(folder):
-        links = [name for name in folders if os.path.islink(os.path.join(above, name))]
-        source.left_out += [('', os.path.relpath(os.path.join(above, name), folder), '', 'link to a folder') for name in links]
-        folders[:] = [name for name in folders if not name.startswith('.') and name not in links]
-        for name in files:
-            path = os.path.relpath(os.path.join(above, name), folder).replace(os.sep, '/')
-            if os.path.splitext(name)[1].lower() in extensions and not name.startswith('.'):
-                source.sightings.append(_of_folder(path, level or -1))
-            else:
-                source.left_out.append(('', path, '', f"no photo ('{os.path.splitext(name)[1] or name}')"))
-    source.left_out.sort()
+    photos, skipped = photos_below(folder)
+    source = Source('folder', folder, [_of_folder(path, level or -1) for path in photos])
+    source.left_out = [('', path, '', reason) for path, reason in skipped]
+    _note_skipped(source, skipped)
     if 'identity' not in groups:
-        _check_folders(source, level)
+        source.notes += check_folders(folder, photos, level)
         source.columns['identity'] = f'folder, level {level}' if level not in (None, -1) else 'folder above the photo'
     if any(sighting.split for sighting in source.sightings):
         source.columns['split'] = 'folder'
@@ -175,51 +163,33 @@ def _read_folder(folder, level, groups):
 
 def _of_folder(path, level):
     folders = path.split('/')[:-1]
-    place = level - 1 if level > 0 else len(folders) + level
-    identity = folders[place] if 0 <= place < len(folders) else ''
+    place = folder_place(path, level)
     others = [name.lower() for number, name in enumerate(folders) if number != place]
     split = next((SPLITS[name] for name in others if name in SPLITS), '')
-    return Sighting(path=path, where=path, identity=identity, split=split)
+    return Sighting(path=path, where=path, identity='' if place is None else folders[place], split=split)
 
 
-def _check_folders(source, level):
-    """``InputError`` where the folders that would be individuals are none, or, with ``level`` None, do not look so."""
-    names = sorted({sighting.identity for sighting in source.sightings if known(sighting.identity)})
-    photos = len(source.sightings)
-    remedy = "or say where in the path the individual is: --name-pattern '(?P<identity>[^/_]+)_'"
-    if photos and not names:
-        raise InputError(f'{source.root}: {photos} photos, but none in a folder of an individual (--identity-level '
-                         f'{level or -1}); give each individual a folder, {remedy}')
-    first = f'say which folder is the individual (--identity-level 1 = the first below {source.root}'
-    kinds = Counter(map(_kind, names))
-    del kinds['']
-    if 2 * sum(kinds.values()) > len(names):
-        raise InputError(f'{source.root}: the folders that would be individuals are {" and ".join(sorted(kinds))} '
-                         f'({", ".join(names[:4])}); {first}), {remedy}')
-    if level is not None:
+def _note_skipped(source, skipped):
+    """Say which photos are skipped for their folder's name, and whether it held all photos of its place."""
+    counts = skipped_photos(skipped)
+    if not counts:
         return
-    parents = defaultdict(set)
+    by_name = Counter()
+    for folder, count in counts.items():
+        by_name[os.path.basename(folder)] += count
+    names = ', '.join(f"'{name}' {count}" for name, count in by_name.most_common())
+    what = f'in folders as a NAS, a system or a photo program makes them ({names}); rename such a folder to have it read'
+    if not source.sightings:
+        raise InputError(f"{source.root}: all {counted(counts.total(), 'photo')} are {what}, or give its own path")
+    source.notes.append(f"skipped: {counted(counts.total(), 'photo')} {what}")
+    used = set()
     for sighting in source.sightings:
-        above = sighting.path.split('/')[:-2]
-        parents[sighting.identity].add('/'.join(name for name in above if not _kind(name)))
-    several = [name for name in names if len(parents[name]) > 1]
-    if 2 * len(several) > len(names):
-        raise InputError(f"{source.root}: {len(several)} of {len(names)} names of folders that would be individuals are there "
-                         f"several times, as '{several[0]}' below {', '.join(sorted(parents[several[0]])[:3])}; {first}, "
-                         f'-1 = the last), {remedy}')
-
-
-def _kind(name):
-    """What a folder is that is no individual: 'splits', 'years', 'dates' or 'sides'; else ''."""
-    if DATE_NAME.fullmatch(name):
-        return 'years' if len(name) == 4 else 'dates'
-    return 'splits' if name.lower() in SPLITS else 'sides' if simple(name) in VIEWS else ''
-
-
-def photo_extensions():
-    """Endings of files that are read as photos, with the dot."""
-    Image.init()
-    return {ending for ending, kind in Image.registered_extensions().items() if kind in (*FORMATS, 'MPO')}
+        parts = sighting.path.split('/')
+        used.update('/'.join(parts[:depth]) for depth in range(1, len(parts)))
+    alone = sorted({os.path.dirname(folder) for folder in counts} - used - {''})
+    if alone:
+        source.notes.append(f"nothing else is in {counted(len(alone), 'folder')} with skipped photos: {', '.join(alone[:6])}"
+                            f"{' …' if alone[6:] else ''}")
 
 
 # ---------------------------------------------------------------- tables
@@ -469,7 +439,8 @@ def _note_names(source):
         several = sorted(name for name in folders if len(folders[name]) > 1)
         if several and source.columns['identity'] != '--name-pattern':
             source.notes.append(f'{len(several)} individuals have photos in several folders, which are taken together, as '
-                                f"'{several[0]}': {', '.join(sorted(folders[several[0]])[:4])}")
+                                f"'{several[0]}': {', '.join(sorted(folders[several[0]])[:4])}; where another folder is the "
+                                'individual, --identity-level says which')
 
 
 def _folded(name):

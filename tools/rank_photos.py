@@ -16,6 +16,7 @@ import logging
 import os
 import sys
 import tempfile
+from collections import Counter
 from html import escape
 from pathlib import Path
 
@@ -32,8 +33,8 @@ from datasets.sources import load_test, load_train
 from datasets.transforms import make_test_transform
 from model.make_model_clipreid import make_test_model
 from processor.inference import extract_features
+from tools.list_folders import photo_extensions, photos_below
 from tools.list_photos import find_change, prepare, read_header
-from tools.list_sources import photo_extensions
 from tools.pictures import thumbnail
 from utils.errors import InputError, exit_code
 from utils.files import atomic_write, make_output_dir
@@ -93,19 +94,19 @@ def parse(argv):
 
 
 def find_photos(place):
-    """Paths of the photos below a folder, sorted, or of the one photo; other files are counted. ``InputError`` for none."""
+    """Paths of the photos below a folder, sorted, or of the one photo; what is skipped is counted. ``InputError`` for none."""
     if os.path.isfile(place):
         return [place]
-    files = sorted(path for path in Path(place).rglob('*') if path.is_file() and not path.name.startswith('.'))
-    endings = photo_extensions()
-    photos = [str(path) for path in files if path.suffix.lower() in endings]
+    photos, skipped = photos_below(place)
+    counts = Counter(reason for _, reason in skipped)
+    first = {reason: path for path, reason in reversed(skipped)}
+    told = ', '.join(f'{count} x {reason}, as {first[reason]}' for reason, count in counts.most_common(6))
     if not photos:
-        raise InputError(f'{place}: no photo there; name a folder of photos ({", ".join(sorted(endings))}), or one photo')
-    others = [path.name for path in files if path.suffix.lower() not in endings]
-    if others:
-        logger.warning('%d files below %s are no photos and left out: %s%s', len(others), place, ', '.join(others[:3]),
-                       ' …' if others[3:] else '')
-    return photos
+        raise InputError(f'{place}: no photo there{told and f" (skipped: {told})"}; name a folder of photos '
+                         f'({", ".join(sorted(photo_extensions()))}), or one photo')
+    if told:
+        logger.warning('skipped below %s: %s', place, told)
+    return [str(Path(place, path)) for path in photos]
 
 
 def turn_upright(paths, folder):

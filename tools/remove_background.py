@@ -29,8 +29,8 @@ from datasets.records import read_list
 from datasets.transforms import read_image
 from tools.archives import files_below, warn
 from tools.contact_sheet import contact_sheet
+from tools.list_folders import photo_extensions
 from tools.list_photos import read_header
-from tools.list_sources import photo_extensions
 from tools.masks import MaskFolder, Network
 from utils.errors import InputError, exit_code
 from utils.files import atomic_write, drop_leftovers, write_json, writing

@@ -1,0 +1,66 @@
+"""The photos below a folder, and what lies beside them. For tools/make_lists.py and tools/rank_photos.py."""
+import os
+from collections import Counter
+
+from PIL import Image
+
+from datasets.transforms import FORMATS
+
+# Folders that no person made, in lower case: their photos are thumbnails, copies or deleted. Names that begin with a dot are
+# skipped as well: the folders .thumbnails, .Trash-1000, .picasaoriginals, the files ._x.jpg that macOS adds.
+SKIPPED_FOLDERS = frozenset({
+    '@eadir', '#recycle', '#snapshot', '@recycle', '@recently-snapshot',  # NAS: Synology, QNAP
+    '$recycle.bin', 'recycler', 'system volume information',  # Windows
+    '__macosx', 'lost+found',  # ZIPs of macOS; Linux
+    'originals', 'previews', 'thumbnails', 'thumbs',  # photo programs
+})
+
+
+def photo_extensions():
+    """Endings of files that are read as photos, with the dot."""
+    Image.init()
+    return {ending for ending, kind in Image.registered_extensions().items() if kind in (*FORMATS, 'MPO')}
+
+
+def is_skipped_folder(name: str) -> bool:
+    return name.startswith('.') or name.lower() in SKIPPED_FOLDERS
+
+
+def photos_below(folder) -> tuple[list, list]:
+    """Look through a folder with all that is below it; links to folders are not followed.
+
+    Returns:
+        photos: sorted paths below ``folder``, with '/'.
+        skipped: sorted (path, reason) of photos in ``SKIPPED_FOLDERS``, of other files and of links to folders.
+    """
+    extensions = photo_extensions()
+    photos, skipped = [], []
+    for above, folders, files in os.walk(folder):
+        place = os.path.relpath(above, folder).replace(os.sep, '/')
+        parts = [] if place == '.' else place.split('/')
+        made = next(filter(is_skipped_folder, parts), '')
+        links = [] if made else [name for name in folders if os.path.islink(os.path.join(above, name))]
+        skipped += [('/'.join([*parts, name]), 'link to a folder') for name in links]
+        for name in files:
+            path, ending = '/'.join([*parts, name]), os.path.splitext(name)[1]
+            is_photo = ending.lower() in extensions
+            if is_photo and made:
+                skipped.append((path, f"in a folder '{made}'"))
+            elif is_photo and name.startswith('.'):
+                skipped.append((path, 'hidden file'))
+            elif is_photo:
+                photos.append(path)
+            elif not made:
+                skipped.append((path, f"no photo ('{ending or name}')"))
+    return sorted(photos), sorted(skipped)
+
+
+def skipped_photos(skipped) -> Counter:
+    """Photos in each of the ``SKIPPED_FOLDERS``, by the folder's path. skipped: as of ``photos_below``."""
+    counts = Counter()
+    for path, _ in skipped:
+        parts = path.split('/')[:-1]
+        depth = next((depth for depth, name in enumerate(parts, start=1) if is_skipped_folder(name)), None)
+        if depth:
+            counts['/'.join(parts[:depth])] += 1
+    return counts
