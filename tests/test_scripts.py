@@ -230,7 +230,7 @@ def test_deterministic_kernels(world, name, opts):
     assert metrics == others and all(torch.equal(state[tensor], other[tensor]) for tensor in state)
 
 
-# Operations that fail on CUDA in deterministic mode: all that torch 2.14's library rejects, and kthvalue, which earlier ones do.
+# Operations that fail on CUDA in deterministic mode: all that torch 2.14's library rejects, and kthvalue, as earlier ones do.
 FAIL_ON_CUDA = {
     'put_', 'kthvalue', 'median', 'nanmedian', 'histc', 'scatter_reduce', 'scatter_reduce_', 'index_reduce', 'index_reduce_',
     '_ctc_loss_backward', 'grid_sampler_2d_backward', 'grid_sampler_3d_backward', 'cudnn_grid_sampler_backward',

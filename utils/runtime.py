@@ -20,7 +20,7 @@ except ImportError:  # Windows
 
 logger = logging.getLogger('transreid')
 
-WORKSPACES = (':4096:8', ':16:8')  # of cuBLAS, with which torch calls it deterministic
+WORKSPACES = (':4096:8', ':16:8')  # of cuBLAS: with others older versions of torch fail in deterministic mode
 
 
 class Runtime(NamedTuple):
@@ -63,11 +63,8 @@ def make_runtime(device='cuda', amp='auto', deterministic=False, processes=SINGL
     if device.type == 'cuda':  # else float32 would keep 10 bits in tests, validation and losses
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False  # vendors' containers switch it on
-    if deterministic:
-        workspace = os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', WORKSPACES[0])  # read when cuBLAS is first used
-        if device.type == 'cuda' and workspace not in WORKSPACES:
-            raise InputError(f'SOLVER.DETERMINISTIC True: CUBLAS_WORKSPACE_CONFIG is {workspace!r} in the environment, '
-                             f'cuBLAS is deterministic with {" or ".join(WORKSPACES)} only; unset it')
+    if deterministic and os.environ.get('CUBLAS_WORKSPACE_CONFIG') not in WORKSPACES:
+        os.environ['CUBLAS_WORKSPACE_CONFIG'] = WORKSPACES[0]  # read when cuBLAS is first used
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic = deterministic
     precision = {'auto': _best_precision(device), 'off': 'fp32'}.get(amp, amp)
