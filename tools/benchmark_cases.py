@@ -238,7 +238,7 @@ def start_log(settings):
                    folder, 'DATASETS.ROOT_DIR', folder, 'MODEL.PRETRAIN_PATH', weights, 'OUTPUT_DIR', f'{folder}/output']
 
         def ours():
-            with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+            with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, encoding='utf-8') as process:
                 first = process.stdout.readline()
                 process.kill()
             if 'transreid INFO' not in first:

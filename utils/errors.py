@@ -1,5 +1,6 @@
 """The one exception for what the user can mend: a file, a list, a key, a weight; and the one for a run that is asked to end."""
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -21,13 +22,21 @@ class Stopped(BaseException):
         self.code = 128 + number
 
 
+def escape_output() -> None:
+    """From now on print an escape, as \\u864e, for what the terminal's encoding lacks, instead of failing on it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where there is no terminal at all
+            stream.reconfigure(errors='backslashreplace')
+
+
 def exit_code(main, *errors):
     """Run ``main()`` as a command and return its exit code.
 
     0; 2 after bad input (``InputError`` or one of ``errors``, say ``configs.ConfigError``), told in one line on
     stderr; 130 after Ctrl-C; 143 after SIGTERM where ``main`` turns that into ``Stopped``; 141, as the shell's own tools, where
-    what reads its output has ended (``| head``).
+    what reads its output has ended (``| head``). No name is too strange to be printed, see :func:`escape_output`.
     """
+    escape_output()
     try:
         main()
         sys.stdout.flush()

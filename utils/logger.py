@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from utils.errors import escape_output
 from utils.files import keep_earlier, writing
 
 FORMAT = '%(asctime)s %(name)s %(levelname)s: %(message)s'
@@ -25,8 +26,7 @@ class _Screen(logging.Handler):
         if self.gone:
             return
         try:
-            encoding = sys.stdout.encoding or 'utf-8'
-            tqdm.write(self.format(record).encode(encoding, 'backslashreplace').decode(encoding), file=sys.stdout)
+            tqdm.write(self.format(record), file=sys.stdout)
             sys.stdout.flush()
         except (OSError, ValueError, AttributeError):  # broken pipe, full disk; closed; there was none
             self.gone = True
@@ -54,6 +54,7 @@ def setup_logger(quiet=False):
     logger.setLevel(logging.CRITICAL + 1 if quiet else logging.INFO)
     if quiet:
         return logger
+    escape_output()
     screen = _Screen()
     screen.setFormatter(logging.Formatter(FORMAT))
     logger.addHandler(screen)
@@ -71,7 +72,7 @@ def log_to_file(folder, filename, append=False):
     path = Path(folder) / filename
     kept = None if append else keep_earlier(path)
     with writing(path):
-        file = _LogFile(path, encoding='utf-8')
+        file = _LogFile(path, encoding='utf-8', errors='backslashreplace')  # names may be no UTF-8
     file.setFormatter(logging.Formatter(FORMAT))
     for memory in [h for h in logger.handlers if isinstance(h, logging.handlers.MemoryHandler)]:
         memory.setTarget(file)

@@ -45,8 +45,8 @@ def save_run(cfg, run, folder, resumed=False):
 def git_state():
     """Commit of this code, '+changes' behind it if files differ; 'unknown' outside a checkout."""
     def git(*words):
-        return subprocess.run(['git', '-C', Path(__file__).parent, *words], capture_output=True, text=True,
-                              check=True, timeout=10).stdout.strip()
+        return subprocess.run(['git', '-C', Path(__file__).parent, *words], capture_output=True, encoding='utf-8',
+                              errors='replace', check=True, timeout=10).stdout.strip()
     try:
         return git('rev-parse', 'HEAD') + ('+changes' if git('status', '--porcelain') else '')
     except (OSError, subprocess.SubprocessError):
