@@ -7,6 +7,7 @@ import os
 import sys
 
 from configs import ConfigError, flatten, load_cfg
+from configs.command_line import parse_with_pairs, path_text
 from utils.errors import InputError, exit_code
 
 
@@ -18,10 +19,8 @@ def main(argv=None):
 def run(argv, description, name, always_rerank=False):
     """What both test scripts do; ``name`` is the stem of the log's name."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('--config_file', default='', help='a yml of configs/, or your own')
-    parser.add_argument('opts', nargs=argparse.REMAINDER, help='KEY VALUE pairs, TEST.WEIGHT among them')
-    args = parser.parse_args(argv)
-
+    parser.add_argument('--config_file', type=path_text, default='', help='a yml of configs/, or your own')
+    args = parse_with_pairs(parser, argv)
     return judge(load_cfg(args.config_file, args.opts), args.config_file, name, always_rerank)
 
 

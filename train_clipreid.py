@@ -5,6 +5,7 @@ import sys
 from typing import Any, NamedTuple
 
 from configs import ConfigError, flatten, load_cfg
+from configs.command_line import parse_with_pairs, path_text
 from utils.errors import InputError, exit_code
 
 
@@ -26,15 +27,14 @@ def main(argv=None):
 
 
 def parse(argv):
-    """The command line's ``config_file`` and ``opts``; --resume, wherever it stands, is SOLVER.RESUME auto among them."""
+    """The command line's ``config_file`` and ``opts``; --resume is SOLVER.RESUME auto among them."""
     parser = argparse.ArgumentParser(description='Train CLIP-ReID on photos of individual animals, in two stages.')
-    parser.add_argument('--config_file', default='', help='a yml of configs/, or your own')
+    parser.add_argument('--config_file', type=path_text, default='', help='a yml of configs/, or your own')
     parser.add_argument('--resume', action='store_true', help='go on with the run in OUTPUT_DIR, if there is one '
                                                               '(SOLVER.RESUME auto)')
-    parser.add_argument('opts', nargs=argparse.REMAINDER, help='KEY VALUE pairs that override the yml')
-    args = parser.parse_args(argv)
-    if args.resume or '--resume' in args.opts:
-        args.opts = [*(word for word in args.opts if word != '--resume'), 'SOLVER.RESUME', 'auto']
+    args = parse_with_pairs(parser, argv)
+    if args.resume:
+        args.opts += ['SOLVER.RESUME', 'auto']
     return args
 
 

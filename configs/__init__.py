@@ -10,7 +10,8 @@ from pathlib import Path
 import yaml
 from yacs.config import CfgNode
 
-from configs.defaults import CHOICES, KEPT, get_defaults
+from configs.command_line import expand_home
+from configs.defaults import CHOICES, KEPT, PATHS, get_defaults
 
 BASE_KEY = '_BASE_'  # a yml names the yml it builds on, relative to itself
 MAX_BYTES = 100_000  # of a yml; all keys with their values are 4,000
@@ -75,6 +76,7 @@ def _base_chain(path, seen=()):
     base = tree.pop(BASE_KEY, '')
     if not isinstance(base, str) or '\0' in base:
         raise ConfigError(f'{path}: {BASE_KEY} must be the path of a yml, got {_shown(base)}')
+    base = _home(base, BASE_KEY, path)
     below = _base_chain(path.parent / base, (*seen, real)) if base else []
     return [*below, (path, tree)]
 
@@ -190,12 +192,14 @@ def _nearest(name):
 def _coerce(value, default, name, where):
     """``value`` in the type of ``default``; text is read as a Python literal first, as YACS does."""
     if value is None:
-        raise ConfigError(f'{where}: {name} has no value; its default is {default!r}')
+        home = '; a bare ~ is YAML for none, the home is ~/' if name in PATHS else ''
+        raise ConfigError(f'{where}: {name} has no value; its default is {default!r}{home}')
     literal = value
     if isinstance(value, str):
         literal = _literal(value)
     if isinstance(default, str):
-        return _text(value, literal, name, where)
+        text = _text(value, literal, name, where)
+        return _home(text, name, where) if name in PATHS else text
     if isinstance(default, bool):
         if isinstance(literal, bool):
             return literal
@@ -209,6 +213,13 @@ def _coerce(value, default, name, where):
         if all(_is_number(x) and (isinstance(x, int) or isinstance(default[0], float)) for x in literal):
             return type(default)(literal)
     raise ConfigError(f'{where}: {name} must be {_type_text(default)} like {default!r}, got {_shown(value)}')
+
+
+def _home(path, name, where):
+    try:
+        return expand_home(path)
+    except ValueError as error:
+        raise ConfigError(f'{where}: {name}: {_short(str(error), 300)}') from None
 
 
 def _literal(text):

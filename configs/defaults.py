@@ -133,6 +133,13 @@ _C.TEST.EVAL = False  # (kept)
 
 _C.OUTPUT_DIR = ''  # logs, checkpoints, results; made where missing
 
+# Keys that are paths: a ~ at the start is the home. Those in DATASETS may be relative to another of them.
+PATHS = {
+    'MODEL.PRETRAIN_PATH', 'DATASETS.ROOT_DIR', 'DATASETS.TEST_ROOT_DIR', 'DATASETS.DATA_DIR', 'DATASETS.LIST_DIR',
+    'DATASETS.TRAIN_LIST', 'DATASETS.VAL_LIST', 'DATASETS.QUERY_LIST', 'DATASETS.GALLERY_LIST', 'DATASETS.GROUND_TRUTH',
+    'SOLVER.RESUME', 'TEST.WEIGHT', 'OUTPUT_DIR',
+}
+
 # Keys that change nothing, with the values the published ymls give them (all are warned of beyond these).
 _STAGE_KEPT = {'COSINE_MARGIN': [0.5], 'COSINE_SCALE': [30]}
 KEPT = {

@@ -165,6 +165,44 @@ def test_no_text_is_run_as_code():
     assert not wrong
 
 
+def opens_text(call):
+    """Whether this call reads or writes text in some encoding."""
+    name = ast.unparse(call.func).rpartition('.')[2]
+    given = {word.arg for word in call.keywords}
+    if name in ('run', 'Popen', 'check_output'):
+        return bool(given & {'text', 'universal_newlines', 'encoding'})
+    if name in ('open', 'fdopen', 'NamedTemporaryFile', 'TemporaryFile'):
+        words = [*call.args, *(word.value for word in call.keywords if word.arg == 'mode')]
+        modes = [word.value for word in words if isinstance(word, ast.Constant) and re.fullmatch('[rwxabt+]+', str(word.value))]
+        by_default = isinstance(call.func, ast.Name) and len(call.args) == 1 and 'mode' not in given  # open(path)
+        return by_default or bool(modes and 'b' not in modes[0])
+    return name in ('read_text', 'write_text', 'TextIOWrapper', 'FileHandler', '_LogFile')
+
+
+@pytest.mark.parametrize('source, text', [
+    ('open(path)', True), ("open(path, 'a')", True), ("open(path, mode='w')", True), ("open(path, 'rb')", False),
+    ("(folder / 'list').open('w')", True), ("(folder / 'list').write_text('x')", True), ("gzip.open(path, 'rt')", True),
+    ("Image.open(path)", False), ("subprocess.run(['git'], text=True)", True), ("subprocess.run(['git'])", False)])
+def test_text_is_recognised(source, text):
+    assert opens_text(ast.parse(source).body[0].value) == text
+
+
+def test_text_names_its_encoding():
+    """Without one Windows takes cp1252, which has neither Łucja nor 虎."""
+    found = [(f'{path}:{node.lineno}', {word.arg for word in node.keywords}) for path in PROGRAM
+             for node in ast.walk(tree(path)) if isinstance(node, ast.Call) and opens_text(node)]
+    assert len(found) > 10
+    assert not [where for where, given in found if 'encoding' not in given]
+
+
+def test_every_program_ends_by_its_exit_code():
+    """Where errors become one line, and what a terminal cannot show an escape."""
+    for path in [*files(), *files('tools')]:
+        for node in tree(path).body:
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'":
+                assert re.fullmatch(r'sys\.exit\((exit_code\(main.*\)|program\(\))\)', ast.unparse(node.body[-1])), path
+
+
 def required(*names):
     """What the packages named in requirements files are called in an import."""
     lines = [line for name in names for line in (ROOT / name).read_text(encoding='utf-8').splitlines()]

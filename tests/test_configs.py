@@ -6,6 +6,8 @@ import yaml
 from conftest import GOLDEN, ROOT
 
 from configs import ConfigError, flatten, get_defaults, load_cfg
+from configs.defaults import CHOICES, KEPT, PATHS
+from utils.resume import HARMLESS
 
 PUBLISHED = json.loads((GOLDEN / 'configs.json').read_text())
 NEW = {'DATASETS.LIST_DIR': 'datalist', 'DATASETS.TRAIN_LIST': '', 'DATASETS.VAL_LIST': '', 'DATASETS.QUERY_LIST': '',
@@ -228,6 +230,51 @@ def test_yes_no_on_off_mean_what_they_say(tmp_path, key, word, quote):
 ])
 def test_values_in_the_type_of_the_default(tmp_path, text, key, expected):
     assert plain(load_cfg(write(tmp_path, text)))[key] == expected
+
+
+# ------------------------------------------------------------------------------------------------- paths
+
+WORDS = {'MODEL.NAME', 'MODEL.PROMPT', 'DATASETS.NAMES', 'DATASETS.SPECIES', 'DATASETS.PROTOCOL',
+         'SOLVER.STAGE1.OPTIMIZER_NAME', 'SOLVER.STAGE2.OPTIMIZER_NAME'}
+
+
+def test_every_text_is_a_path_or_a_word():
+    """A new key whose value is a path belongs into PATHS."""
+    texts = {key for key, value in flatten(get_defaults()).items() if isinstance(value, str)} - CHOICES.keys() - KEPT.keys()
+    assert texts == PATHS | WORDS and not PATHS & WORDS
+
+
+def test_a_run_may_go_on_with_other_paths():
+    """So it does where one command has ~ and the next the home."""
+    assert PATHS <= HARMLESS
+
+
+@pytest.mark.parametrize('key', sorted(PATHS))
+def test_the_home_in_a_path(key, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', '/home/ann')
+    text = '~/x'
+    for part in reversed(key.split('.')):
+        text = f'{{{part}: {text}}}'
+    for cfg in (load_cfg(write(tmp_path, text)), load_cfg('', [key, '~/x'])):
+        assert flatten(cfg)[key] == '/home/ann/x'
+        assert flatten(load_cfg(write(tmp_path, cfg.dump())))[key] == '/home/ann/x'
+    assert flatten(load_cfg('', [key, 'a/~/x']))[key] == 'a/~/x'
+    refused('my.yml', key, 'no home for ~nobody_is_called_so', './~nobody_is_called_so',
+            file=write(tmp_path, text.replace('~', '~nobody_is_called_so')))
+    refused('my.yml', key, 'has no value', 'the home is ~/', file=write(tmp_path, text.replace('~/x', '~')))
+    refused('command line', key, 'no home for', opts=[key, '~nobody_is_called_so'])
+
+
+def test_a_word_is_no_path():
+    assert load_cfg('', ['DATASETS.SPECIES', '~/x']).DATASETS.SPECIES == '~/x'
+
+
+def test_the_home_in_base(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    write(tmp_path, 'SOLVER: {SEED: 5}\n', 'low.yml')
+    (tmp_path / 'sub').mkdir()
+    assert load_cfg(write(tmp_path / 'sub', '_BASE_: ~/low.yml\n')).SOLVER.SEED == 5
+    refused('my.yml', '_BASE_', 'no home for', file=write(tmp_path, '_BASE_: ~nobody_is_called_so/low.yml\n'))
 
 
 def test_batch_of_individuals():

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from configs.command_line import path_text
 from tools import benchmark_cases, benchmark_growth, benchmark_models
 from tools.benchmark_core import QUICK_ROUNDS, ROUNDS, Settings, memory_ratio, run_case, sgemm_peak
 from utils.errors import InputError, exit_code
@@ -76,7 +77,7 @@ def parse(argv):
     parser.add_argument('--profile', action='store_true', help='say of every row where the time goes, not only of slow ones')
     parser.add_argument('--seed', type=int, default=1, help='of the invented inputs')
     parser.add_argument('--growth', action='store_true', help='how cost grows, instead of the rows')
-    parser.add_argument('--out', default=str(ROOT / 'benchmarks'), help='folder for the JSON')
+    parser.add_argument('--out', type=path_text, default=str(ROOT / 'benchmarks'), help='folder for the JSON')
     args = parser.parse_args(argv)
     args.threads = args.threads or ([1] if args.quick else [1, 2])
     least = {'threads': (min(args.threads), 1), 'rounds': (args.rounds, 1), 'photos': (args.photos, 8), 'seed': (args.seed, 0)}

@@ -19,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
 
 from configs import ConfigError, load_cfg
+from configs.command_line import parse_with_pairs, path_text
 from datasets.records import counts_table
 from tools.check_findings import Inspection
 from tools.check_lists import read_lists
@@ -65,15 +66,15 @@ def main(argv=None):
 def parse(argv):
     parser = argparse.ArgumentParser(description='Check the photos and lists of a config before training.',
                                      epilog='Exit code 1: training or results would be wrong; 2: config or list unreadable.')
-    parser.add_argument('--config_file', required=True, help='a yml of configs/, or your own')
-    parser.add_argument('--out', default='', help='folder for check.html and check.json (default OUTPUT_DIR/check_data)')
+    parser.add_argument('--config_file', type=path_text, required=True, help='a yml of configs/, or your own')
+    parser.add_argument('--out', type=path_text, default='',
+                        help='folder for check.html and check.json (default OUTPUT_DIR/check_data)')
     parser.add_argument('--near', type=_number(0, MAX_NEAR), default=24, help='bits of 256 of the perceptual hash in which '
                         'nearly the same photos may differ; copies of other size or quality do in a dozen (default 24)')
     parser.add_argument('--tiny', type=_number(1, 10_000), default=32, help='pixels: a shorter side below is told (default 32)')
     parser.add_argument('--closed', action='store_true', help='the test asks for individuals of the train list, on purpose')
     parser.add_argument('--workers', type=_number(1, 64), default=min(2, os.cpu_count() or 1), help='threads that read photos')
-    parser.add_argument('opts', nargs=argparse.REMAINDER, help='KEY VALUE pairs that override the yml')
-    return parser.parse_args(argv)
+    return parse_with_pairs(parser, argv)
 
 
 def _number(least, most):
@@ -95,10 +96,8 @@ def _folder(named, output_dir):
 
 
 def _say(text):
-    """Print what may hold a stranger's text, on any terminal."""
-    text = ''.join(letter if letter.isprintable() or letter == '\n' else '?' for letter in text)
-    encoding = sys.stdout.encoding or 'utf-8'
-    print(text.encode(encoding, 'backslashreplace').decode(encoding))
+    """Print what may hold a stranger's text: no control characters of theirs."""
+    print(''.join(letter if letter.isprintable() or letter == '\n' else '?' for letter in text))
 
 
 def program(argv=None):

@@ -20,8 +20,11 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
 
+from configs.command_line import path_text
 from model.clip.weights import Architecture
 from tools.demo_animals import make_individual, take_photo
+from utils.errors import exit_code
+from utils.files import writing
 
 TRAIN_INDIVIDUALS, TRAIN_PHOTOS, VAL_PHOTOS = 100, 8, 1
 TEST_INDIVIDUALS, QUERY_PHOTOS, GALLERY_PHOTOS = 20, 3, 5
@@ -38,10 +41,11 @@ The animals are drawn by a program. The weights clip_small_*.pth are RANDOM: the
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description="Draw the demo's animals, write its lists and its small random CLIPs.")
-    parser.add_argument('--out', default='demo_data', help='folder, made where missing')
+    parser.add_argument('--out', type=path_text, default='demo_data', help='folder, made where missing')
     parser.add_argument('--seed', type=int, default=1, help='other animals for another number')
     args = parser.parse_args(argv)
-    make_demo(args.out, args.seed)
+    with writing(args.out):
+        make_demo(args.out, args.seed)
 
 
 def make_demo(folder, seed=1, train_individuals=TRAIN_INDIVIDUALS, test_individuals=TEST_INDIVIDUALS):
@@ -97,4 +101,4 @@ def _save(photo, root, path, label):
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(exit_code(main))

@@ -31,6 +31,7 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
 
 from configs import ConfigError
+from configs.command_line import path_text, path_value
 from datasets.protocols import PROTOCOLS
 from datasets.records import counts_table
 from datasets.transforms import read_image
@@ -109,13 +110,14 @@ def main(argv=None):
 def _parse(argv):
     parser = argparse.ArgumentParser(description='Make split lists, ymls and a report of photos of any animal.',
                                      epilog='More in the head of tools/make_lists.py and in docs/your_own_animals.md.')
-    parser.add_argument('source', help='folder, .csv, .tsv, COCO .json or Camtrap DP')
-    parser.add_argument('--out', type=Path, required=True, help='folder of the lists, made where missing, named as the species')
+    parser.add_argument('source', type=path_text, help='folder, .csv, .tsv, COCO .json or Camtrap DP')
+    parser.add_argument('--out', type=path_value, required=True,
+                        help='folder of the lists, made where missing, named as the species')
     parser.add_argument('--name', default='', help='of the species, where it is not the name of --out')
     parser.add_argument('--force', action='store_true', help='replace the lists of an earlier run in --out')
 
     read = parser.add_argument_group('what is read').add_argument
-    read('--photos', default='', help="folder of a table's photos, where they are not beside it")
+    read('--photos', type=path_text, default='', help="folder of a table's photos, where they are not beside it")
     read('--column', action='append', default=[], metavar='MEANING=COLUMN',
          help=f'which column is which, repeatable; MEANING= ignores it. Meanings: {", ".join(MEANINGS)}')
     read('--name-pattern', default='', metavar='REGEX',
@@ -159,7 +161,7 @@ def _parse(argv):
            help='picture that boxes are meant in: turned upright by EXIF, as stored, or (auto) upright unless the size in a '
                 'COCO file fits the stored one only')
     photos('--prepare', action='store_true', help='make prepared copies even where no photo needs it')
-    photos('--photos-out', type=Path, help='folder of the prepared copies; default: photos in --out')
+    photos('--photos-out', type=path_value, help='folder of the prepared copies; default: photos in --out')
     return parser.parse_args(argv)
 
 

@@ -18,6 +18,7 @@ matplotlib.use('Agg')
 from matplotlib import pyplot
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from configs.command_line import path_text
 from utils.errors import InputError, exit_code
 
 LOOK = {'ours': {'label': 'ours', 'marker': 'o', 'color': 'tab:blue'},
@@ -27,8 +28,9 @@ LOOK = {'ours': {'label': 'ours', 'marker': 'o', 'color': 'tab:blue'},
 def main(argv=None):
     """Write the pictures; returns their paths."""
     parser = argparse.ArgumentParser(description='Draw how the cost of re-ranking, evaluation and stage 1 grows.')
-    parser.add_argument('--json', default=str(ROOT / 'benchmarks/growth.json'), help='written by benchmark.py --growth')
-    parser.add_argument('--out', default=str(ROOT / 'docs'), help='folder for the pictures')
+    parser.add_argument('--json', type=path_text, default=str(ROOT / 'benchmarks/growth.json'),
+                        help='written by benchmark.py --growth')
+    parser.add_argument('--out', type=path_text, default=str(ROOT / 'docs'), help='folder for the pictures')
     args = parser.parse_args(argv)
     growth, machine = read(args.json)
     paths = []

@@ -10,6 +10,7 @@ import re
 import shlex
 from pathlib import Path, PurePosixPath
 
+from configs.command_line import path_text, path_value
 from datasets.animal import TRAINING_LISTS
 from datasets.records import read_file, read_list
 from tools.archives import Release, copy_files, plain, warn
@@ -26,13 +27,15 @@ MADE = (DATA_DIR, 'Animal-Seg-V3', 'tiger/test_original', 'tiger/tiger_test_isne
 def arguments(argv, description):
     """The command line of a tool: release, out, lists, like, seed."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('release', nargs='+', metavar='ARCHIVE_OR_FOLDER', help='as downloaded, or what it was unpacked to')
-    parser.add_argument('--out', type=Path, default='../data', help='the photos go below it, where …_ori.yml look [../data]')
-    parser.add_argument('--lists', type=Path, default='datalist', help='folder of the lists [datalist]')
-    parser.add_argument('--like', type=Path, metavar='FOLDER',
+    parser.add_argument('release', type=path_text, nargs='+', metavar='ARCHIVE_OR_FOLDER',
+                        help='as downloaded, or what it was unpacked to')
+    parser.add_argument('--out', type=path_value, default='../data',
+                        help='the photos go below it, where …_ori.yml look [../data]')
+    parser.add_argument('--lists', type=path_value, default='datalist', help='folder of the lists [datalist]')
+    parser.add_argument('--like', type=path_value, metavar='FOLDER',
                         help='has the published lists: the photos are arranged for these, and none is drawn')
     parser.add_argument('--seed', type=int, default=1234, help='of what has to be drawn without --like')
-    return parser.parse_args(argv)
+    return parser.parse_intermixed_args(argv)
 
 
 def read_release(args, inside):

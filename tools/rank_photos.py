@@ -25,6 +25,7 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
 
 from configs import ConfigError, load_cfg
+from configs.command_line import parse_with_pairs, path_text
 from datasets.animal import TEST_LISTS
 from datasets.bases import ImageDataset, ImageLoader
 from datasets.make_dataloader_clipreid import loader_options
@@ -82,12 +83,11 @@ def main(argv=None):
 
 def parse(argv):
     parser = argparse.ArgumentParser(description='For new photos the known individuals that look most like them.')
-    parser.add_argument('--photos', required=True, help='a folder, with all that is below it, or one photo')
-    parser.add_argument('--config_file', required=True, help='the yml of the training')
+    parser.add_argument('--photos', type=path_text, required=True, help='a folder, with all that is below it, or one photo')
+    parser.add_argument('--config_file', type=path_text, required=True, help='the yml of the training')
     parser.add_argument('--top', type=int, default=5, help='individuals a photo; 5')
-    parser.add_argument('--out', default='', help='folder of the results; OUTPUT_DIR/matches')
-    parser.add_argument('opts', nargs=argparse.REMAINDER, help='KEY VALUE pairs, TEST.WEIGHT among them')
-    args = parser.parse_args(argv)
+    parser.add_argument('--out', type=path_text, default='', help='folder of the results; OUTPUT_DIR/matches')
+    args = parse_with_pairs(parser, argv)
     if args.top < 1:
         parser.error(f'--top must be 1 or more, got {args.top}')
     return args

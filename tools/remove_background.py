@@ -25,6 +25,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
 
 from configs import ConfigError
+from configs.command_line import path_text, path_value
 from datasets.records import read_list
 from datasets.transforms import read_image
 from tools.archives import files_below, warn
@@ -85,16 +86,18 @@ def main(argv=None):
 
 def arguments(argv):
     parser = argparse.ArgumentParser(description='Remove the background of all photos below a folder.')
-    parser.add_argument('src', type=Path, metavar='SRC', help='folder of the photos')
-    parser.add_argument('dst', type=Path, metavar='DST', help='folder for the photos without background')
-    parser.add_argument('--masks', type=Path, metavar='FOLDER', help='masks of the same relative names, instead of a network')
+    parser.add_argument('src', type=path_value, metavar='SRC', help='folder of the photos')
+    parser.add_argument('dst', type=path_value, metavar='DST', help='folder for the photos without background')
+    parser.add_argument('--masks', type=path_value, metavar='FOLDER',
+                        help='masks of the same relative names, instead of a network')
     parser.add_argument('--resize-masks', action='store_true', help="scale masks of another size to the photo's")
     parser.add_argument('--model', default='isnet-general-use', help='of rembg [isnet-general-use]')
     parser.add_argument('--background', type=_colour, default='black', metavar='COLOUR', help='black, white or R,G,B [black]')
     parser.add_argument('--threshold', type=_share, metavar='0–1', help='cut masks hard at this value [soft edges]')
     parser.add_argument('--format', choices=('keep', 'png'), default='keep', help="of the files; png renames them [keep]")
-    parser.add_argument('--list', nargs='+', default=[], metavar='FILE', help='only the photos of these split lists')
-    parser.add_argument('--sheet', type=Path, metavar='PNG', help=f'a dozen photos side by side [DST/{SHEET}]')
+    parser.add_argument('--list', type=path_text, nargs='+', default=[], metavar='FILE',
+                        help='only the photos of these split lists')
+    parser.add_argument('--sheet', type=path_value, metavar='PNG', help=f'a dozen photos side by side [DST/{SHEET}]')
     return parser.parse_args(argv)
 
 

@@ -18,6 +18,7 @@ import test_clipreid
 import test_rerank_clipreid
 import train_clipreid
 from configs import ConfigError, load_cfg
+from configs.command_line import parse_with_pairs, path_text
 from tools.make_demo import make_demo
 from utils.errors import exit_code
 
@@ -27,11 +28,11 @@ LEAST_GAIN = 0.20  # in mAP
 def main(argv=None):
     """Run the demo; returns {'before', 'after', 'reranked'}: metrics as fractions. SystemExit(1) for too small a gain."""
     parser = argparse.ArgumentParser(description='Draw animals, train both stages, test and re-rank: a table and a picture.')
-    parser.add_argument('--config', default=str(ROOT / 'configs/demo/cnn_clipreid.yml'), help='a yml of configs/demo')
-    parser.add_argument('--data', default='demo_data', help='folder for the drawn photos, lists and weights')
+    parser.add_argument('--config', type=path_text, default=str(ROOT / 'configs/demo/cnn_clipreid.yml'),
+                        help='a yml of configs/demo')
+    parser.add_argument('--data', type=path_text, default='demo_data', help='folder for the drawn photos, lists and weights')
     parser.add_argument('--seed', type=int, default=1, help='of the drawing: other animals for another number')
-    parser.add_argument('opts', nargs=argparse.REMAINDER, help='KEY VALUE pairs that override the yml')
-    args = parser.parse_args(argv)
+    args = parse_with_pairs(parser, argv)
 
     start = time.perf_counter()
     cfg = load_cfg(args.config, args.opts)

@@ -1,0 +1,52 @@
+"""Command lines: options and KEY VALUE pairs in any order, paths that begin with ``~``."""
+import argparse
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def expand_home(path: str) -> str:
+    """``path``, a ``~`` or ``~user`` at its start replaced by that home. ValueError: nobody knows it."""
+    expanded = os.path.expanduser(path)
+    if path.startswith('~') and expanded == path:
+        user = path.split('/')[0]
+        raise ValueError(f'there is no home for {user} in {path!r}; write the path out, or ./{path} '
+                         f'where that is its name')
+    return expanded
+
+
+def path_text(text: str) -> str:
+    """Argparse's type of an option that is a path, may be '' and stays a text."""
+    try:
+        return expand_home(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def path_value(text: str) -> Path:
+    """Argparse's type of an option that is a path."""
+    return Path(path_text(text))
+
+
+PAIRS = ('pairs that override the yml, before, between or after the options, as in OUTPUT_DIR '
+         './output/mine TEST.WEIGHT ./output/mine/RN50_best.pth')
+
+
+def parse_with_pairs(parser: argparse.ArgumentParser,
+                     argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse ``argv``; the words that belong to no option, wherever they stand, are the list ``opts``.
+
+    They are KEY VALUE pairs for :func:`configs.load_cfg`. A value may begin with ``-``, as a
+    negative number does, but not look like an option (``--word``). An unknown option ends the
+    program with code 2, as argparse does.
+    """
+    parser.add_argument_group('KEY VALUE', PAIRS)
+    usage = parser.format_usage().removeprefix('usage: ').rstrip()
+    parser.usage = f'{usage} [KEY VALUE ...]'.replace('%', '%%')
+    args, args.opts = parser.parse_known_args(argv)
+    for place, word in enumerate(args.opts):
+        is_key = place % 2 == 0
+        if re.match(r'-' if is_key else r'--[^\W\d]', word):
+            parser.error(f'unrecognized arguments: {word}')
+    return args
