@@ -404,14 +404,6 @@ def test_disk_need_by_hand(tmp_path, monkeypatch, caplog):
         check_disk(tmp_path, {'resume.pth': 120}, new=True)  # that of another run stays
 
 
-@pytest.mark.parametrize('error', [torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB\nmore'), MemoryError(),
-                                   RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")])
-def test_out_of_memory_names_the_key(error):
-    with pytest.raises(InputError, match='out of memory .* lower TEST.IMS') as refused, explained('TEST.IMS_PER_BATCH'):
-        raise error
-    assert '\n' not in str(refused.value)
-
-
 def test_a_killed_worker_is_told_in_one_line():
     with pytest.raises(InputError, match='a process that decodes photos was killed .*NUM_WORKERS'), explained('X'):
         raise RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. \nmore')

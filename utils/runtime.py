@@ -21,6 +21,9 @@ except ImportError:  # Windows
 logger = logging.getLogger('transreid')
 
 WORKSPACES = (':4096:8', ':16:8')  # of cuBLAS: with others older versions of torch fail in deterministic mode
+# What torch, CUDA's libraries and the DataLoader say when memory runs out, on the GPU or the CPU.
+OUT_OF_MEMORY = ('out of memory', "can't allocate memory", 'ALLOC_FAILED', 'ALLOCATION_FAILED', 'resource allocation failed',
+                 'insufficient resources', 'Pin memory thread exited unexpectedly')
 
 
 class Runtime(NamedTuple):
@@ -135,22 +138,31 @@ def explained(batch_keys):
     """Errors of torch that the user can mend, as InputError. batch_keys: what to lower when memory runs out."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise InputError(_out_of_memory(error, batch_keys)) from error
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error):  # what torch says on the CPU
-            raise InputError(_out_of_memory(error, batch_keys)) from error
+    except (RuntimeError, MemoryError) as error:  # torch's own out of memory is a RuntimeError
+        line = _out_of_memory(error)
+        if line:
+            raise InputError(f'out of memory ({line}); lower {batch_keys}, or the sizes of the photos') from error
         if 'DataLoader worker' in str(error):
             raise InputError(f'a process that decodes photos was killed ({str(error).splitlines()[0][:120]}); is memory or '
                              f'/dev/shm full? Lower DATALOADER.NUM_WORKERS; a training goes on with --resume') from error
+        if 'no kernel image is available' in str(error):
+            raise InputError(f'torch {torch.__version__} has no kernels for this GPU, only for '
+                             f'{", ".join(torch.cuda.get_arch_list())}; install a torch built for it '
+                             f'(docs/performance.md), or set MODEL.DEVICE cpu') from error
+        if 'busy or unavailable' in str(error):
+            raise InputError('another process has the GPU for itself; wait for it, choose another GPU '
+                             'with CUDA_VISIBLE_DEVICES, or set MODEL.DEVICE cpu') from error
         if 'does not have a deterministic implementation' in str(error):
             raise InputError(f'SOLVER.DETERMINISTIC True: {str(error).split(",")[0]}; set it to False') from error
         raise
 
 
-def _out_of_memory(error, batch_keys):
-    reason = (str(error).strip().splitlines() or [''])[0][:200]
-    return f'out of memory ({reason or type(error).__name__}); lower {batch_keys}, or the sizes of the photos'
+def _out_of_memory(error):
+    """The line of ``error`` that says that memory ran out; None if it is another error."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    told = [line for line in lines if any(sign in line for sign in OUT_OF_MEMORY)]
+    known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return (told or lines)[0][:200] if told or known else None
 
 
 def random_states():
