@@ -60,7 +60,8 @@ def _judge(cfg, config_file, name, always_rerank, processes, logger):
     output_dir = make_output_dir(cfg.OUTPUT_DIR)
     # a training may be at work here, another test may not: it would write the same files
     with output_lock(output_dir, 'test') if processes.main else contextlib.nullcontext(), contextlib.ExitStack() as end:
-        runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP, cfg.SOLVER.DETERMINISTIC, processes)
+        runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP, cfg.SOLVER.DETERMINISTIC, processes,
+                               compiles=cfg.MODEL.COMPILE)
         seed_everything(cfg.SOLVER.SEED)
         test = make_test_dataloader(cfg, wants_pinned_memory(runtime.device), processes, runtime.device)
         end.callback(test.loader.close)

@@ -78,7 +78,8 @@ def _train(cfg, processes, stop, logger):
         return _again(cfg, best, processes, logger)
     output_dir = make_output_dir(cfg.OUTPUT_DIR)
     with output_lock(output_dir) if processes.main else contextlib.nullcontext(), contextlib.ExitStack() as end:
-        runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP, cfg.SOLVER.DETERMINISTIC, processes, stop)
+        runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP, cfg.SOLVER.DETERMINISTIC, processes, stop,
+                               compiles=cfg.MODEL.COMPILE)
         seed_everything(cfg.SOLVER.SEED)
         about = log_run(cfg, runtime, logger)
         if cfg.SOLVER.STAGE1.MAX_EPOCHS == cfg.SOLVER.STAGE2.MAX_EPOCHS == 0:

@@ -135,21 +135,10 @@ def _assemble(cfg, arch, num_class, side_counts, activation, sentence=None):
     if arch.family == 'RN':
         image = image.to(memory_format=torch.channels_last)  # what convolutions are fastest in
     if cfg.MODEL.COMPILE:
-        _compile(image)
+        image.compile()  # in place: the state dict keeps its names; utils.runtime has tried it
     return ReIDModel(image, text, (arch.feature_dim, arch.embed_dim), num_class, sentence, neck_feat=cfg.TEST.NECK_FEAT,
                      side=side, side_factor=cfg.MODEL.SIE_COE, activation=activation,
                      grid=arch.positions(cfg.INPUT.SIZE_TRAIN, cfg.MODEL.STRIDE_SIZE))
-
-
-def _compile(encoder):
-    """torch.compile in place, so that the state dict keeps its names. Tried on a number first, as it fails hours later else."""
-    try:
-        torch.compile(lambda x: x + 1)(torch.zeros(1))
-    except Exception as error:  # of the compiler, the linker, the toolchain …
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
-        raise InputError(f'MODEL.COMPILE True: torch.compile does not work here ({reason}); it needs a C++ compiler, on a '
-                         f'GPU Triton too; set MODEL.COMPILE False') from None
-    encoder.compile()
 
 
 # ------------------------------------------------------------------------------------------------- sentence, activation, side

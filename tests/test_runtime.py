@@ -8,6 +8,9 @@ import pytest
 import torch
 from conftest import ROOT
 
+import test_clipreid
+import train_clipreid
+from tools import rank_photos
 from utils.errors import InputError
 from utils.runtime import explained, make_runtime
 
@@ -106,3 +109,24 @@ def test_a_gpu_that_cannot_be_used(monkeypatch, text, message):
 def test_other_errors_stay_what_they_are(text):
     with pytest.raises(RuntimeError, match=text), explained('X'):
         raise ACCELERATOR_ERROR(text)
+
+
+@pytest.mark.parametrize('script', [train_clipreid, test_clipreid, rank_photos])
+def test_the_compiler_is_tried_where_it_will_be_used(world, monkeypatch, script):
+    """A GPU box needs Triton, not the C++ compiler of the CPU. 'meta' is the other device here."""
+    tried = []
+
+    def compile_function(function):
+        def run(x):
+            tried.append(x.device.type)
+            raise RuntimeError('Cannot find a working triton installation\nmore')
+        return run
+
+    monkeypatch.setattr(torch, 'compile', compile_function)
+    monkeypatch.setattr('utils.runtime._device', lambda name, processes: torch.device('meta'))
+    args = world.args('MODEL.COMPILE', 'True', 'TEST.WEIGHT', 'x.pth')
+    if script is rank_photos:
+        args = ['--photos', str(world.folder / 'test'), *args]
+    with pytest.raises(InputError, match='does not work on meta .Cannot find a working triton installation.; .* Triton'):
+        script.main(args)
+    assert tried == ['meta'] and not list(world.output.iterdir() if world.output.exists() else [])

@@ -62,8 +62,8 @@ def main(argv=None):
                          'new ones; rank with a model trained without')
     new = find_photos(args.photos)
     known, names = known_photos(cfg)
-    runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP)
     with explained('TEST.IMS_PER_BATCH'):
+        runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP, cfg.SOLVER.DETERMINISTIC, compiles=cfg.MODEL.COMPILE)
         model = make_test_model(cfg).to(runtime.device)
         with tempfile.TemporaryDirectory() as folder:
             upright = [Record(path, 0) for path in turn_upright(new, folder)]

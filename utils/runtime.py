@@ -50,7 +50,7 @@ class Runtime(NamedTuple):
         return 1 if self.device.type == 'cpu' else period
 
 
-def make_runtime(device='cuda', amp='auto', deterministic=False, processes=SINGLE, stop=None):
+def make_runtime(device='cuda', amp='auto', deterministic=False, processes=SINGLE, stop=None, compiles=False):
     """Settle device and precision.
 
     Parameters
@@ -61,6 +61,8 @@ def make_runtime(device='cuda', amp='auto', deterministic=False, processes=SINGL
         'auto' = bf16 on a GPU that computes in it, else fp16 with gradient scaling; off elsewhere.
     deterministic : bool
         Only kernels that add up in the same order each time; an operation without such a kernel raises RuntimeError.
+    compiles : bool
+        Whether torch.compile will be used on the device: InputError where it does not work.
     """
     device = _device(device, processes)
     if device.type == 'cuda':  # else float32 would keep 10 bits in tests, validation and losses
@@ -70,6 +72,8 @@ def make_runtime(device='cuda', amp='auto', deterministic=False, processes=SINGL
         os.environ['CUBLAS_WORKSPACE_CONFIG'] = WORKSPACES[0]  # read when cuBLAS is first used
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic = deterministic
+    if compiles:
+        _try_compiler(device)
     precision = {'auto': _best_precision(device), 'off': 'fp32'}.get(amp, amp)
     if precision == 'fp16' and device.type != 'cuda':
         raise InputError(f'SOLVER.AMP fp16 needs a CUDA GPU, the device is {device.type}; choose auto, off or bf16')
@@ -108,6 +112,17 @@ def _best_precision(device):
         return 'fp32'
     native = torch.cuda.is_bf16_supported(including_emulation=False)  # emulated it is very slow
     return 'bf16' if native else 'fp16'
+
+
+def _try_compiler(device):
+    """Compile a tiny function now: the image encoder's turn comes hours later."""
+    number = torch.zeros(1, device=device)
+    try:
+        torch.compile(lambda x: x + 1)(number)
+    except Exception as error:  # of the compiler, the linker, the toolchain …
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
+        raise InputError(f'MODEL.COMPILE True: torch.compile does not work on {device} ({reason}); on a GPU it needs '
+                         f'Triton and a C compiler, on the CPU a C++ compiler; set MODEL.COMPILE False') from None
 
 
 def device_text(device):
