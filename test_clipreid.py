@@ -136,7 +136,7 @@ def _counts(test):
 
 def _draw(path, test, result, title, rows=12, top=10):
     """A dozen queries spread evenly over the list."""
-    from datasets.transforms import read_image
+    from datasets.images import read_image
     from utils.metrics import ranked_gallery
     from utils.plots import ranked_lists
 

@@ -1,7 +1,5 @@
-"""From a file to the images of a batch: reading a photo, and the two transforms."""
+"""From a file to the images of a batch: resizing a photo, and the two transforms."""
 import math
-import os
-import stat
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -9,23 +7,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from datasets.buffers import Buffers
-from utils.errors import InputError
+from datasets.images import REMEDY, UnreadablePhoto, read_image
 
 AREA = (0.02, 1 / 3)  # of the photo, that an erased box may cover
 CHUNK = 4  # photos that the CPU works on at once: as much as its cache holds
+LIST_REMEDY = 'replace it, take it out of the list, or set DATASETS.SKIP_BROKEN True to skip such photos'
 LOG_ASPECT = torch.log(torch.tensor((0.3, 1 / 0.3))).tolist()  # of the box, height / width
 IMAGES, WORK = Buffers(), Buffers()
-
-# Of photos, which may come from strangers. Pillow has decoders beyond these, some of which start other programs (EPS).
-FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'PPM', 'TIFF', 'WEBP', 'JPEG2000', 'AVIF', 'DIB', 'TGA')
-MAX_PIXELS = 178_956_970  # where Pillow's own limit is too: half a gigabyte as RGB
-MAX_RATIO = 100  # longer side / shorter side
-MAX_SCANS = 100  # of a JPEG, those of its thumbnails included
-TOO_LARGE = f'the photo has more than {MAX_PIXELS} pixels'
-REMEDY = 'replace it or take it out of the list'
 
 
 @dataclass(frozen=True)
@@ -33,13 +24,21 @@ class Reading:
     """The part that is the same each time: a file -> uint8 array (height, width, 3).
 
     size: (height, width) in pixels. resample: Pillow's filter; resizing a tensor would give other numbers.
+    upright: whether EXIF rotation is applied, which the published pipeline does not.
     """
     size: tuple
     resample: Image.Resampling
+    upright: bool = False
 
     def __call__(self, path):
         height, width = self.size
-        return np.asarray(read_image(path).resize((width, height), self.resample))
+        try:
+            image = read_image(path, self.upright)
+        except UnreadablePhoto as error:
+            if error.remedy == REMEDY:
+                raise UnreadablePhoto(path, error.reason, LIST_REMEDY) from None
+            raise
+        return np.asarray(image.resize((width, height), self.resample))
 
 
 class Draws(NamedTuple):
@@ -147,9 +146,12 @@ def make_train_transform(size, flip, padding, erase, mean, std):
     return RandomTransform(Reading(tuple(size), Image.Resampling.BICUBIC), tuple(mean), tuple(std), flip, padding, erase)
 
 
-def make_test_transform(size, mean, std):
-    """The ``Transform`` for photos of ``size`` (height, width); mean, std: per channel, of values in 0 … 1."""
-    return Transform(Reading(tuple(size), Image.Resampling.BILINEAR), tuple(mean), tuple(std))
+def make_test_transform(size, mean, std, upright=False):
+    """The ``Transform`` for photos of ``size`` (height, width); mean, std: per channel, of values in 0 … 1.
+
+    upright: whether photos are turned as their EXIF says; the published pipeline does not.
+    """
+    return Transform(Reading(tuple(size), Image.Resampling.BILINEAR, upright), tuple(mean), tuple(std))
 
 
 @lru_cache
@@ -172,83 +174,3 @@ def _draw_box(height, width, generator):
             noise = torch.empty(3 * high * wide).normal_(generator=generator)
             return (_below(height - high + 1, generator), _below(width - wide + 1, generator), high, wide), noise
     return (0, 0, 0, 0), torch.empty(0)
-
-
-def read_image(path):
-    """Read a photo of any mode as an RGB PIL image of 8 bits.
-
-    16-bit grey values keep their high byte, as Pillow does for 16-bit colour; transparency is dropped. EXIF rotation is
-    not applied, as in the published pipeline. Of an animation the first picture. Raises ``InputError`` where the file is no
-    readable picture in one of ``FORMATS``, has no pixels or more than ``MAX_PIXELS``, is longer than ``MAX_RATIO`` times its
-    width, or has gone.
-    """
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # reading could wait without end
-            raise InputError(f'{path}: no photo but a folder, pipe or device; {REMEDY}')
-        if status.st_size == 0:
-            raise InputError(f'{path}: the photo is an empty file; {REMEDY}')
-        with Image.open(path, formats=_formats()) as image:
-            _check_size(path, *image.size)
-            _check_scans(path, image)
-            return _to_rgb(image)
-    except InputError:
-        raise
-    except UnidentifiedImageError:
-        raise InputError(f'{path}: not a picture in a format that is read here ({", ".join(FORMATS)}); {REMEDY}') from None
-    except Image.DecompressionBombError:
-        raise InputError(f'{path}: {TOO_LARGE}; {REMEDY}') from None
-    except Exception as error:  # decoders raise anything on broken files: OSError, SyntaxError, struct.error …
-        if getattr(error, 'errno', None):  # the system's word, not a decoder's
-            raise InputError(_unreachable(path, error)) from None
-        reason = ' '.join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f'{path}: the photo cannot be decoded ({reason}); {REMEDY}') from None
-
-
-@lru_cache
-def _formats():
-    """Those of ``FORMATS`` that this Pillow has."""
-    Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
-def _check_size(path, width, height):
-    if not width or not height:
-        raise InputError(f'{path}: the photo has no pixels ({width} x {height}); {REMEDY}')
-    if width * height > MAX_PIXELS:
-        raise InputError(f'{path}: {TOO_LARGE} ({width} x {height}); {REMEDY}')
-    if max(width, height) > MAX_RATIO * min(width, height):
-        raise InputError(f'{path}: {width} x {height} pixels, one side more than {MAX_RATIO} times the other; {REMEDY}')
-
-
-def _check_scans(path, image):
-    """A progressive JPEG is decoded once for each of its scans; honest ones have about ten."""
-    if image.format in ('JPEG', 'MPO'):
-        with open(path, 'rb') as file:
-            scans = file.read().count(b'\xff\xda')
-        if scans > MAX_SCANS:
-            raise InputError(f'{path}: a JPEG of {scans} scans, more than {MAX_SCANS}, takes minutes to decode; {REMEDY}')
-
-
-def _unreachable(path, error):
-    """All photos were looked for at the start, so the disk or a folder is what has gone, mostly."""
-    gone = path = os.fspath(path)
-    while (above := os.path.dirname(gone)) and not os.path.exists(above):
-        gone = above
-    if gone != path:
-        what = f"its folder '{gone}' has gone"
-    elif os.path.lexists(path):
-        what = f'it cannot be read now ({error.strerror})'
-    else:
-        what = 'it has gone'
-    return (f'{path}: the photo was there at the start, but {what}; bring it back (is the disk still mounted?), then training '
-            f'goes on with --resume')
-
-
-def _to_rgb(image):
-    if image.mode.startswith('I'):  # I;16, I;16B, I: Pillow would clip at 255
-        high_byte = np.asarray(image).astype(np.int64) >> 8
-        image = Image.fromarray(high_byte.clip(0, 255).astype(np.uint8))
-    elif 'transparency' in image.info:  # straight to RGB Pillow warns
-        image = image.convert('RGBA')
-    return image.convert('RGB')

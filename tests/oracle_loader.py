@@ -4,7 +4,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms as T
 from torchvision.transforms import InterpolationMode
 
-from datasets.transforms import read_image
+from datasets.images import read_image
 
 
 def plain_train_transform(size, flip, padding, erase, mean, std):

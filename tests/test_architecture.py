@@ -34,7 +34,8 @@ TOP_LEVEL = {
 }
 EXTRAS = 'requirements-extras.txt'
 # Where the name to import is not the name to install.
-IMPORT_NAME = {'ImageHash': 'imagehash', 'Pillow': 'PIL', 'PyYAML': 'yaml', 'scikit-learn': 'sklearn'}
+IMPORT_NAME = {'ImageHash': 'imagehash', 'Pillow': 'PIL', 'PyYAML': 'yaml', 'pillow-heif': 'pillow_heif',
+               'scikit-learn': 'sklearn'}
 
 
 def files(*folders):

@@ -19,8 +19,9 @@ from datasets import transforms
 from datasets.animal import load_test, load_train
 from datasets.bases import ImageDataset, ImageLoader
 from datasets.cache import STAMP_BYTES
+from datasets.images import read_image
 from datasets.records import Counts, Record
-from datasets.transforms import make_test_transform, read_image
+from datasets.transforms import make_test_transform
 from utils.errors import InputError
 
 TRAIN = [('train/0/a b.jpg', 0, 0), ('train/0/1.jpg', 0, 1), ('train/1/2.jpg', 1, 0), ('train/1/3.jpg', 1, 0),
@@ -152,7 +153,7 @@ def test_all_batches_are_the_plain_loaders(cfg, workers, cached):
 def test_training_decodes_no_photo_twice(cfg, tmp_path, monkeypatch, size_test, times):
     """Once for each of the two filters: stage 1 and validation share. With another SIZE_TEST they cannot."""
     read = Counter()
-    monkeypatch.setattr(transforms, 'read_image', lambda path: read.update([path]) or read_image(path))
+    monkeypatch.setattr(transforms, 'read_image', lambda path, upright: read.update([path]) or read_image(path))
     cfg.DATALOADER.SAMPLER, cfg.INPUT.SIZE_TEST = 'softmax', size_test
     loaders = doors.make_dataloader(cfg)
     assert loaders.val_loader.dataset.cache._handle is None  # a refused run has taken no space

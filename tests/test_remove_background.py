@@ -467,12 +467,12 @@ def test_a_photo_of_a_type_that_is_not_written(src):
 
 
 def test_files_that_are_left_out_are_named(src, capsys):
-    (src / 'train/1/x.heic').write_bytes(b'x')
+    (src / 'train/1/x.xcf').write_bytes(b'x')
     (src / 'notes.txt').write_bytes(b'x')
     (src / '.hidden.txt').write_bytes(b'x')
     (src / NAMES[0]).rename(src / 'train/1/a.jfif')
     assert masked(src)['written'] == 4
-    assert 'warning: 2 files have no ending of a photo and are left out (notes.txt, train/1/x.heic)' in capsys.readouterr().err
+    assert 'warning: 2 files have no ending of a photo and are left out (notes.txt, train/1/x.xcf)' in capsys.readouterr().err
 
 
 def test_links_to_folders_are_followed_but_not_in_circles(src):

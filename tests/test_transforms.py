@@ -1,10 +1,6 @@
-"""Reading photos, and the two transforms: against the original's numbers, and against torchvision's."""
-import errno
+"""The two transforms: against the original's numbers, and against torchvision's."""
 import json
 import math
-import os
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +10,9 @@ from oracle_loader import PlainDataset, plain_test_transform, plain_train_transf
 from PIL import Image
 
 from datasets import transforms
-from datasets.bases import ImageDataset, ImageLoader
+from datasets.bases import ImageDataset
 from datasets.records import Record
-from datasets.transforms import Draws, make_test_transform, make_train_transform, read_image
-from utils.errors import InputError
+from datasets.transforms import Draws, make_test_transform, make_train_transform
 
 GOLDEN_DIR = Path(__file__).resolve().parent / 'golden'
 GOLDEN = json.loads((GOLDEN_DIR / 'transforms.json').read_text())
@@ -220,186 +215,10 @@ def test_randomness_comes_from_the_sample_seed_alone(records):
     assert not torch.equal(dataset[1, 6][0], results[0])
 
 
-COLOUR = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
-GREY = COLOUR[:, :, 0]
-
-
-def saved(tmp_path, image, name):
-    image.save(tmp_path / name)
-    return tmp_path / name
-
-
-@pytest.mark.filterwarnings('error')
-@pytest.mark.parametrize(('mode', 'name'), [('L', 'a.png'), ('RGB', 'a.png'), ('RGBA', 'a.png'), ('LA', 'a.png'),
-                                            ('P', 'a.png'), ('1', 'a.png'), ('CMYK', 'a.jpg'), ('CMYK', 'a.tif'),
-                                            ('I;16', 'a.png'), ('I;16', 'a.tif'), ('P', 'a.gif')])
-def test_every_mode_becomes_rgb(tmp_path, mode, name):
-    wide = Image.fromarray(GREY.astype(np.uint16) * 257)
-    source = wide if mode == 'I;16' else Image.fromarray(COLOUR).convert(mode)
-    with Image.open(saved(tmp_path, source, name)) as reopened:
-        assert reopened.mode == mode
-    image = read_image(tmp_path / name)
-    assert (image.mode, image.size) == ('RGB', (30, 20))
-    grey = np.repeat(GREY[:, :, None], 3, axis=2) if mode == 'I;16' else None
-    expected = {'I;16': grey, 'RGB': COLOUR, 'RGBA': COLOUR}.get(mode)
-    if expected is not None:
-        np.testing.assert_array_equal(np.asarray(image), expected)
-
-
-def test_16_bit_grey_keeps_its_high_byte(tmp_path):
-    values = np.array([[0, 255, 256, 32768, 65535]], dtype=np.uint16)
-    image = read_image(saved(tmp_path, Image.fromarray(values), 'a.png'))
-    assert np.asarray(image)[0, :, 0].tolist() == [0, 0, 1, 128, 255]
-    big_endian = Image.frombytes('I;16B', (5, 1), values.astype('>u2').tobytes())
-    image = read_image(saved(tmp_path, big_endian, 'b.tif'))
-    assert np.asarray(image)[0, :, 0].tolist() == [0, 0, 1, 128, 255]
-
-
-@pytest.mark.filterwarnings('error')
-def test_transparency_is_dropped(tmp_path):
-    palette = Image.fromarray(COLOUR).quantize(8)
-    saved(tmp_path, palette, 'plain.png')
-    palette.save(tmp_path / 'clear.png', transparency=bytes([0, 128, 255]))
-    expected = np.asarray(read_image(tmp_path / 'plain.png'))
-    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / 'clear.png')), expected)
-    rgba = Image.fromarray(COLOUR).convert('RGBA')
-    rgba.putalpha(0)
-    np.testing.assert_array_equal(np.asarray(read_image(saved(tmp_path, rgba, 'rgba.png'))), COLOUR)
-
-
-def test_exif_rotation_is_not_applied(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # "rotate by 90 degrees"
-    Image.fromarray(COLOUR).save(tmp_path / 'a.jpg', exif=exif)
-    assert read_image(tmp_path / 'a.jpg').size == (30, 20)
-
-
-def test_broken_photos_are_named(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8)
-    for name in ('cut.jpg', 'cut.png', 'cut.tif'):
-        whole = saved(tmp_path, Image.fromarray(noise), name).read_bytes()
-        (tmp_path / name).write_bytes(whole[:len(whole) // 2])
-    (tmp_path / 'empty.jpg').touch()
-    (tmp_path / 'text.jpg').write_text('not a picture')
-    (tmp_path / 'folder.jpg').mkdir()
-    os.mkfifo(tmp_path / 'pipe.jpg')  # nobody writes to it
-    os.symlink('/dev/zero', tmp_path / 'device.jpg')
-    (tmp_path / 'letter.jpg').write_bytes(b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n')  # Ghostscript's
-    (tmp_path / 'bare.bmp').write_bytes(saved(tmp_path, Image.new('RGB', (4, 4)), 'a.bmp').read_bytes().replace(
-        struct.pack('<ii', 4, 4), struct.pack('<ii', 4, 0), 1))
-    for name, complaint in [('cut.jpg', 'cannot be decoded'), ('cut.png', 'cannot be decoded'), ('cut.tif', ''),
-                            ('empty.jpg', 'empty file'), ('text.jpg', 'not a picture'),
-                            ('folder.jpg', 'pipe or device'), ('pipe.jpg', 'pipe or device'),
-                            ('device.jpg', 'pipe or device'), ('letter.jpg', 'not a picture in a format'), ('bare.bmp', '')]:
-        with pytest.raises(InputError) as caught:
-            read_image(tmp_path / name)
-        message = str(caught.value)
-        assert message.startswith(str(tmp_path / name)) and complaint in message and '\n' not in message
-        assert 'take it out of the list' in message
-
-
-def png(width, height, *chunks):
-    """A PNG that says it is so large, with other chunks, and one row of pixels, or whatever ``chunks`` hold."""
-    def chunk(kind, data):
-        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
-    head = chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 0, 0, 0, 0))
-    body = [(b'IDAT', zlib.compress(b'\0' * (width + 1) * min(height, 64)))]
-    return b'\x89PNG\r\n\x1a\n' + head + b''.join(chunk(*part) for part in [*chunks, *body, (b'IEND', b'')])
-
-
-def tiff(width, height):
-    """A TIFF without a strip of pixels, which Pillow opens without a look at its size."""
-    tags = [(256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, height), (279, 1)]
-    return b'II*\0\x08\0\0\0' + struct.pack('<H', len(tags)) + b''.join(
-        struct.pack('<HHII', tag, 4, 1, value) for tag, value in tags) + b'\0\0\0\0'
-
-
-TEXT_BOMB = b'comment\0\0' + zlib.compress(bytes(10 ** 8))
-
-
-@pytest.mark.parametrize(('name', 'content', 'complaint'), [
-    ('bomb.png', png(60_000, 60_000), 'more than 178956970 pixels'),
-    ('nearly.png', png(13_378, 13_377), 'more than 178956970 pixels'),
-    ('bomb.tif', tiff(50_000, 50_000), 'more than 178956970 pixels'),
-    ('long.png', png(1, 100_000), '1 x 100000 pixels, one side more than 100 times the other'),
-    ('wide.png', png(1010, 10), '1010 x 10 pixels'),
-    ('text.png', png(8, 8, (b'zTXt', TEXT_BOMB)), 'cannot be decoded'),
-    ('profile.png', png(8, 8, (b'iCCP', TEXT_BOMB)), ''),
-])
-def test_pictures_made_to_hurt_are_refused(tmp_path, name, content, complaint):
-    (tmp_path / name).write_bytes(content)
-    try:
-        read_image(tmp_path / name)
-    except InputError as error:
-        assert str(error).startswith(f'{tmp_path / name}: ') and complaint in str(error) and '\n' not in str(error)
-    else:
-        assert not complaint  # harmless
-
-
-def test_just_within_the_limits(tmp_path, monkeypatch):
-    (tmp_path / 'a.png').write_bytes(png(1000, 10))
-    assert read_image(tmp_path / 'a.png').size == (1000, 10)
-    monkeypatch.setattr(transforms, 'MAX_PIXELS', 600)
-    assert read_image(saved(tmp_path, Image.fromarray(COLOUR), 'b.png')).size == (30, 20)
-    with pytest.raises(InputError, match=r'pixels \(31 x 20\)'):
-        read_image(saved(tmp_path, Image.new('L', (31, 20)), 'c.png'))
-
-
-def test_of_an_animation_the_first_picture(tmp_path):
-    frames = [Image.fromarray(np.full((8, 8), value % 256, np.uint8)) for value in range(3000)]
-    frames[0].save(tmp_path / 'a.gif', save_all=True, append_images=frames[1:])
-    assert np.asarray(read_image(tmp_path / 'a.gif')).max() == 0
-
-
-def test_the_contents_count_not_the_name(tmp_path):
-    saved(tmp_path, Image.fromarray(COLOUR), 'a.png').rename(tmp_path / 'a.jpg')
-    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / 'a.jpg')), COLOUR)
-
-
-@pytest.mark.parametrize(('gone', 'told'), [('season/tiger/39.png', 'it has gone'),
-                                            ('season/tiger', "its folder '{}' has gone"),
-                                            ('season', "its folder '{}' has gone")])
-@pytest.mark.parametrize('workers', [0, 2])
-def test_photos_that_vanish_during_an_epoch(tmp_path, gone, told, workers):
-    """As of a disk that is pulled out: told at once, and no worker hangs."""
-    folder = tmp_path / 'season' / 'tiger'
-    folder.mkdir(parents=True)
-    records = [Record(str(saved(folder, Image.fromarray(COLOUR), f'{number}.png')), 0) for number in range(40)]
-    loader = ImageLoader(ImageDataset(records, make_test_transform(**settings(size=(4, 4)))), batch_size=1, num_workers=workers)
-    batches = iter(loader)
-    next(batches)
-    (tmp_path / gone).rename(tmp_path / 'elsewhere')
-    with pytest.raises(InputError) as caught:
-        list(batches)
-    message = str(caught.value)
-    assert message.startswith(str(folder)) and 'was there at the start' in message and '\n' not in message
-    assert told.format(tmp_path / gone) in message and '--resume' in message
-
-
-def test_a_photo_that_the_disk_does_not_give(tmp_path, monkeypatch):
-    path = saved(tmp_path, Image.fromarray(COLOUR), 'a.png')
-
-    def fail(*args, **options):
-        raise OSError(errno.EIO, 'Input/output error')
-    monkeypatch.setattr(transforms.Image, 'open', fail)
-    with pytest.raises(InputError, match=r'a.png: the photo was there .* cannot be read now \(Input/output error\).*--resume'):
-        read_image(path)
-
-
 def test_sizes_are_height_and_width(tmp_path):
-    path = saved(tmp_path, Image.fromarray(COLOUR), 'a.png')
+    colour = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    path = tmp_path / 'a.png'
+    Image.fromarray(colour).save(path)
     pixels = make_test_transform(**settings(size=(40, 20))).reading(path)
     assert (pixels.shape, pixels.dtype) == ((40, 20, 3), np.uint8)
-    np.testing.assert_array_equal(pixels, Image.fromarray(COLOUR).resize((20, 40), Image.Resampling.BILINEAR))
-
-
-def test_a_jpeg_of_too_many_scans(tmp_path):
-    """A progressive JPEG is decoded anew for each scan: 0.1 MB could take minutes."""
-    path = tmp_path / 'scans.jpg'
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(path, progressive=True)
-    assert read_image(path).size == (64, 64)
-    content = path.read_bytes()
-    last = content.rindex(b'\xff\xda')
-    path.write_bytes(content[:last] + content[last:-2] * 101 + content[-2:])
-    with pytest.raises(InputError, match=r'scans.jpg: a JPEG of \d+ scans, more than 100'):
-        read_image(path)
+    np.testing.assert_array_equal(pixels, Image.fromarray(colour).resize((20, 40), Image.Resampling.BILINEAR))

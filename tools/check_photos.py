@@ -10,9 +10,8 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from datasets.transforms import FORMATS, read_image
+from datasets.images import UnreadablePhoto, photo_formats, read_image
 from tools.list_photos import read_header
-from utils.errors import InputError
 from utils.files import sha256_file
 from utils.logger import progress
 
@@ -77,8 +76,10 @@ def read_photo(path):
             sha256 = sha256_file(path)
         image = read_image(path)
         orientation, mode = read_header(path).orientation, _mode(path)
-    except (OSError, InputError) as error:
-        return Photo(path, size, mtime_ns, sha256, error=str(error).removeprefix(f'{path}: '))
+    except UnreadablePhoto as error:
+        return Photo(path, size, mtime_ns, sha256, error=error.reason)
+    except OSError as error:
+        return Photo(path, size, mtime_ns, sha256, error=str(error))
     bits = imagehash.phash(image, HASH_SIDE).hash
     blank = all(low == high for low, high in image.getextrema())
     return Photo(path, size, mtime_ns, sha256, *image.size, mode, orientation, np.packbits(bits).tobytes().hex(), blank)
@@ -94,7 +95,7 @@ def _status(path):
 
 def _mode(path):
     """Mode as stored, of a photo that ``read_image`` could read."""
-    with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+    with Image.open(path, formats=photo_formats()) as image:
         return image.mode + '+alpha' * ('transparency' in image.info)
 
 

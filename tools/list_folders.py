@@ -4,7 +4,7 @@ from collections import Counter
 
 from PIL import Image
 
-from datasets.transforms import FORMATS
+from datasets.images import HEIF_ENDINGS, photo_formats
 
 # Folders that no person made, in lower case: their photos are thumbnails, copies or deleted. Names that begin with a dot are
 # skipped as well: the folders .thumbnails, .Trash-1000, .picasaoriginals, the files ._x.jpg that macOS adds.
@@ -18,8 +18,8 @@ SKIPPED_FOLDERS = frozenset({
 
 def photo_extensions():
     """Endings of files that are read as photos, with the dot."""
-    Image.init()
-    return {ending for ending, kind in Image.registered_extensions().items() if kind in (*FORMATS, 'MPO')}
+    kinds = {*photo_formats(), 'MPO'}
+    return HEIF_ENDINGS | {ending for ending, kind in Image.registered_extensions().items() if kind in kinds}
 
 
 def is_skipped_folder(name: str) -> bool:

@@ -11,17 +11,22 @@ from pathlib import Path
 
 from PIL import Image
 
+from datasets.images import (
+    MAX_RATIO,
+    UPRIGHT,
+    UnreadablePhoto,
+    orientation_of,
+    photo_formats,
+    read_image,
+    why_unreadable,
+)
 from datasets.records import CONTROL, LINE
-from datasets.transforms import FORMATS, MAX_RATIO, read_image
 from tools.list_columns import parse_date
 from utils.errors import InputError
 from utils.files import atomic_write, writing
 from utils.logger import progress
 
-ORIENTATION, EXIF_IFD, TAKEN = 0x112, 0x8769, 0x9003  # EXIF tags; 0x132 is when the file was changed, not when it was taken
-UPRIGHT = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-           5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
-           8: Image.Transpose.ROTATE_90}
+EXIF_IFD, TAKEN = 0x8769, 0x9003  # EXIF tags; 0x132 is when the file was changed, not when it was taken
 LOSSLESS = {'PNG': {}, 'BMP': {}, 'TIFF': {'compression': 'tiff_lzw'}, 'WEBP': {'lossless': True}}
 MARK = '.made_by_make_lists'  # a folder with this file is ours to go on with; what was made from what, a JSON list a line
 LONGEST, LONGEST_NAME = 900, 150  # characters of a path in a list; bytes of a file's name, while it is temporary it is longer
@@ -69,26 +74,22 @@ class Change:
 
 def read_header(path):
     """``Header`` of a photo, without decoding it. Raises ``InputError``."""
-    Image.init()
     try:
-        with Image.open(path, formats=[name for name in (*FORMATS, 'MPO') if name in Image.OPEN]) as image:
+        with Image.open(path, formats=photo_formats()) as image:
             size, kind = image.size, image.format
-            orientation, date = _exif(image)
+            date = _taken(image)  # of a PNG this looks behind the pixels too
+            orientation = orientation_of(image)
     except Exception as error:  # decoders raise anything on broken files
-        reason = ' '.join(str(error).split())[:150] or type(error).__name__
-        raise InputError(f'{path}: not a readable photo ({reason})') from None
+        raise UnreadablePhoto(path, why_unreadable(path, error)) from None
     if 0 in size:
-        raise InputError(f'{path}: the photo has no pixels')
+        raise UnreadablePhoto(path, 'the photo has no pixels')
     return Header(size, 1 if kind == 'TIFF' else orientation, kind, date)  # Pillow turns a TIFF itself
 
 
-def _exif(image):
+def _taken(image):
     with contextlib.suppress(Exception):  # of EXIF blocks many are broken while the photo is fine
-        exif = image.getexif()
-        taken = str(exif.get_ifd(EXIF_IFD).get(TAKEN) or '').strip('\0 ')
-        orientation = exif.get(ORIENTATION, 1)
-        return orientation if orientation in UPRIGHT else 1, parse_date(taken)
-    return 1, None
+        return parse_date(str(image.getexif().get_ifd(EXIF_IFD).get(TAKEN) or '').strip('\0 '))
+    return None
 
 
 def find_change(box, header, margin=0.0, shares=False, frame='auto', listed_size=None):

@@ -32,9 +32,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, 
 
 from configs import ConfigError
 from configs.command_line import path_text, path_value
+from datasets.images import read_image
 from datasets.protocols import PROTOCOLS
 from datasets.records import counts_table
-from datasets.transforms import read_image
 from tools import list_photos, list_report, list_splits
 from tools.list_columns import MEANINGS
 from tools.list_records import TESTS, choose_test, make_records

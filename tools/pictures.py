@@ -5,7 +5,7 @@ import os
 
 from PIL import Image
 
-from datasets.transforms import read_image
+from datasets.images import read_image
 from utils.errors import InputError
 
 

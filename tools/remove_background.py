@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, 
 
 from configs import ConfigError
 from configs.command_line import path_text, path_value
+from datasets.images import read_image
 from datasets.records import read_list
-from datasets.transforms import read_image
 from tools.archives import files_below, warn
 from tools.contact_sheet import contact_sheet
 from tools.list_folders import photo_extensions

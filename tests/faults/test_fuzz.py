@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from configs import ConfigError, flatten, load_cfg
+from datasets.images import read_image
 from datasets.protocols import read_atrw
 from datasets.records import check_contiguous, locate, read_list
-from datasets.transforms import read_image
 from model.clip.archive import archive_state
 from utils.checkpoint import load_state, load_tree
 from utils.errors import InputError

@@ -1,0 +1,162 @@
+"""Photos of more than 8 bits: which value is black, which is white, and the picture of 8 bits.
+
+What the file says counts: TIFF's BitsPerSample, SMinSampleValue and SMaxSampleValue, PNG's chunk
+sBIT, PPM's largest value. Where it says nothing, 65535 is white in 16 bits, and in 32 bits and
+floats the narrowest usual range that holds the values is meant. A photo that would fill less than
+a quarter of that range is rejected: mostly a camera of 10, 12 or 14 bits took it, and it would be
+nearly black.
+"""
+import os
+import struct
+import sys
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+FULL = 65535
+USUAL = (1, 255, FULL)  # white in files of floats and of 32 bits
+SHARE = 1 / 4  # of white, that the brightest value must reach
+BITS, PHOTOMETRIC, FORMAT, BLACK, WHITE = 258, 262, 339, 340, 341  # TIFF tags
+WHITE_IS_ZERO, SIGNED = 0, 2  # values of two of them
+REMEDY = ('save it with 8 bits, or state in the file which value is white '
+          '(TIFF: tag SMaxSampleValue, PNG: chunk sBIT)')
+# Of a colour's 16 bits Pillow keeps the high byte. Told the other byte order, it keeps the low one.
+OTHER_ORDER = {'B': 'L', 'L': 'B', 'N': 'B' if sys.byteorder == 'little' else 'L'}
+
+
+class DepthError(ValueError):
+    """The file does not say what its values mean, or what it says cannot be."""
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether a photo, opened and not yet decoded, has more than 8 bits, or signed ones."""
+    if image.format == 'TIFF':
+        return max(_tag(image, BITS, 1)) > 8 or SIGNED in _tag(image, FORMAT, 1)
+    return image.mode[0] in 'IF' or ';16' in _rawmode(image)
+
+
+def read_deep(image: Image.Image, reopen: Callable[[], Image.Image]) -> Image.Image:
+    """The RGB picture of 8 bits of a photo for which ``is_deep``.
+
+    Args:
+        image: opened, not yet decoded; here it is.
+        reopen: opens the same photo again.
+
+    Raises:
+        DepthError: where nobody knows which value is white.
+    """
+    rawmode = _rawmode(image)
+    stated = _stated_range(image, reopen)
+    if len(image.getbands()) == 1:
+        values, usual = _grey_values(image, rawmode)
+    else:
+        brightest = max(high for _, high in image.getextrema()[:3])
+        if stated in (None, (0, FULL)) and brightest > SHARE * 255 and ';16' in rawmode:
+            return image.convert('RGB')
+        values, usual = _colour_values(reopen, rawmode), [FULL]
+    if stated and image.format == 'PNG' and values.max() > stated[1]:
+        stated = 0, FULL  # as PNG wants it: scaled to 16 bits, whatever number of them means much
+    black, white = _find_range(values, stated, usual)
+    if values.dtype.kind == 'f' or white - black < 255:
+        levels = np.rint((values - black) * (255 / (white - black)))
+    else:  # the high byte, of whatever number of bits
+        levels = (values.astype(np.int64) - black) * 256 // (white - black + 1)
+    levels = levels.astype(np.uint8)
+    inverted = image.format == 'TIFF' and WHITE_IS_ZERO in _tag(image, PHOTOMETRIC, 1)
+    return Image.fromarray(255 - levels if inverted else levels).convert('RGB')
+
+
+def _stated_range(image, reopen):
+    """(black, white) as the file states them, None where it does not."""
+    if image.format == 'PPM' and image.mode == 'I':
+        return 0, FULL  # Pillow has scaled it
+    if image.format == 'PNG':
+        bits = _significant_bits(reopen)
+        return (0, 2 ** bits - 1) if bits else None
+    if image.format == 'TIFF':
+        bits = max(_tag(image, BITS, 1))
+        white = max(_tag(image, WHITE, 2 ** bits - 1 if bits % 8 else None))
+        return None if white is None else (min(_tag(image, BLACK, 0)), white)
+    return None
+
+
+def _significant_bits(reopen):
+    """Of PNG's chunk sBIT, which Pillow skips; None where there is none."""
+    with reopen() as image:
+        image.fp.seek(8)
+        while len(head := image.fp.read(8)) == 8:
+            length, kind = struct.unpack('>I4s', head)
+            if kind == b'IDAT':
+                break
+            if kind == b'sBIT':
+                return max(image.fp.read(min(length, 4)), default=None)
+            image.fp.seek(length + 4, os.SEEK_CUR)
+    return None
+
+
+def _grey_values(image, rawmode):
+    """(values (height, width), what may be white in them)"""
+    values, bits = np.asarray(image), 16
+    if image.format == 'TIFF':
+        bits = max(_tag(image, BITS, 1))
+        if values.dtype == np.uint8:
+            values = values.view(np.int8)
+        if rawmode == 'I;32N':  # Pillow knows signed ones only
+            values = values.view(np.uint32)
+        if SIGNED in _tag(image, FORMAT, 1) and bits < 32:
+            return values, [2 ** (bits - 1) - 1]
+    return values, USUAL if bits == 32 or image.mode == 'F' else [FULL]
+
+
+def _colour_values(reopen, rawmode):
+    """Both bytes of 16-bit colours: (height, width, 3), or (height, width) of grey with alpha."""
+    name, _, order = rawmode.partition(';16')
+    if name == 'LA':
+        four = _decode(reopen, 'RGBA').astype(np.uint16)  # the two bytes of grey, those of alpha
+        return four[..., 0] << 8 | four[..., 1]
+    if name not in ('RGB', 'RGBX', 'RGBA'):
+        raise DepthError(f'this kind of 16-bit colour ({rawmode}) is not read; save it with 8 bits')
+    high, low = (_decode(reopen, mode)[..., :3].astype(np.uint16)
+                 for mode in (rawmode, f'{name};16{OTHER_ORDER[order]}'))
+    return high << 8 | low
+
+
+def _decode(reopen, rawmode):
+    with reopen() as image:
+        image.tile = [tile._replace(args=_with_rawmode(tile.args, rawmode)) for tile in image.tile]
+        return np.asarray(image)
+
+
+def _find_range(values, stated, usual):
+    """(black, white) of the values, or ``DepthError``."""
+    low, high = values.min(), values.max()
+    if not np.isfinite([low, high]).all():
+        raise DepthError('it holds NaN or infinity; save it with 8 bits')
+    found = f'its values go from {low:.6g} to {high:.6g}'
+    if stated:
+        black, white = stated
+        if white > black <= low and high <= white:
+            return stated
+        raise DepthError(f'{found}, but the file states {black:.6g} as black and {white:.6g} as '
+                         f'white; save it with 8 bits')
+    white = next((white for white in usual if high <= white), 0)
+    if low < 0 or high <= SHARE * white or not white:
+        raise DepthError(f'{found}, and the file does not say which value is white; {REMEDY}')
+    return 0, white
+
+
+def _rawmode(image):
+    """What the decoder is told of the bits; '' where it is told nothing, or has been already."""
+    args = image.tile[0].args if image.tile else ''
+    return args if isinstance(args, str) else next((arg for arg in args if isinstance(arg, str)), '')
+
+
+def _with_rawmode(args, rawmode):
+    return rawmode if isinstance(args, str) else (rawmode, *args[1:])
+
+
+def _tag(image, number, default):
+    """The values of a TIFF tag."""
+    values = image.tag_v2.get(number, default)
+    return values if isinstance(values, tuple) else (values,)
