@@ -265,6 +265,35 @@ def test_coco_with_the_individual_as_attribute_or_category(tmp_path):
     assert f'{path}: annotation 4: there is no image with id 99' in fails(path, tmp_path / 'out4')
 
 
+def write_coco(folder, size=(40, 30), **more):
+    """Six individuals on four photos each; more: of every annotation. Returns the tree, which is written to m.json."""
+    images, annotations = [], []
+    for number in range(24):
+        save(folder / f'{number}.png', size=size, colour=(number, 9, 9))
+        images.append({'id': number, 'file_name': f'{number}.png', 'width': size[0], 'height': size[1]})
+        annotations.append({'id': number, 'image_id': number, 'category_id': 1 + number // 4} | more)
+    tree = {'images': images, 'annotations': annotations,
+            'categories': [{'id': number, 'name': f'z{number}'} for number in range(1, 7)]}
+    (folder / 'm.json').write_text(json.dumps(tree))
+    return tree
+
+
+@pytest.mark.parametrize(('part', 'key', 'of', 'said'), [
+    ('annotations', 'image_id', str, "annotation 1: image_id is the text '0', but the id in images is the number 0"),
+    ('images', 'id', str, "annotation 1: image_id is the number 0, but the id in images is the text '0'"),
+    ('annotations', 'category_id', str, "annotation 1: category_id is the text '1', but the id in categories is the number 1"),
+    ('annotations', 'category_id', float, ''), ('annotations', 'image_id', float, '')])
+def test_coco_ids_of_another_type(tmp_path, part, key, of, said):
+    tree = write_coco(tmp_path)
+    for entry in tree[part]:
+        entry[key] = of(entry[key])
+    (tmp_path / 'm.json').write_text(json.dumps(tree))
+    if said:
+        assert said in fails(tmp_path / 'm.json', tmp_path / 'out')
+    else:
+        assert run(tmp_path / 'm.json', tmp_path / 'out')['source']['individuals'] == 6
+
+
 def write_camtrap(folder):
     """Deployment d0 and d1: 8 animals, 3 visits each, two photos a visit; animal 7 is known by its events alone."""
     media, observations = [], []
@@ -1296,7 +1325,11 @@ def test_rows_that_contradict(tmp_path):
 
 
 @pytest.mark.parametrize(('name', 'content', 'said'), [
-    ('m.csv', b'path,identity\na.png,"x\n', 'not a readable CSV'),
+    ('m.csv', b'path,identity\na.png,x"y,"z"w\n', 'm.csv:2: not a readable CSV'),
+    ('m.csv', b'path,identity,note\na.png,x,"two\nlines"\nb.png,"x,y\nc.png,z,\n',
+     'm.csv:4: a double quote opens in this row and is not closed (read on to line 5'),
+    ('m.csv', b'path,identity\na.png,"x\nb.png,y\nc.png,"z"\n', 'm.csv:2: a double quote opens in this row'),
+    ('m.csv', b'path,identity\na.png,"x\nb.png,y\nc.png,z"\n', "m.csv:2: the individual's name 'x\\nb.png"),
     ('m.csv', b'path,identity\na.png,x,y\n', 'm.csv:2: 3 cells'),
     ('m.csv', b'path,identity\n\xe9.png,x\n', 'm.csv:2: not UTF-8'),
     ('m.csv', b'', 'no rows'),

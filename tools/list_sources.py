@@ -223,6 +223,9 @@ def _read_table(path, photos, given, groups, date_format, species, skip_bad, box
         ending = os.path.splitext(sighting.path)[1].lower()
         if not sighting.path:
             source.refuse(sighting, 'no path', f'{where}: the path of the photo is empty')
+        elif len(identity.splitlines()) > 1:
+            source.refuse(sighting, 'name of several lines', f"{where}: the individual's name {repr(identity)[:60]} has "
+                          'several lines; is a double quote there not closed?')
         elif ending and ending not in extensions:
             source.leave_out(sighting, f"no photo ('{ending}')")
         else:

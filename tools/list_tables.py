@@ -74,13 +74,13 @@ def _csv_rows(path):
     header = next((line for line in lines if line.strip()), '')
     delimiter = said[1] if said else max(',;\t', key=header.count)
     reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
-    columns, rows = None, []
+    columns, rows, line = None, [], 1  # line: where a row begins; cells in quotes may have several
     try:
         for cells in reader:
+            where, line = f'{path}:{line}', reader.line_num + 1
             cells = [cell.strip() for cell in cells]
             if not any(cells) or (said and reader.line_num == 1):
                 continue
-            where = f'{path}:{reader.line_num}'
             if columns is None:
                 columns = cells
                 double = sorted({name for name in cells if name and cells.count(name) > 1})
@@ -92,7 +92,10 @@ def _csv_rows(path):
             else:
                 rows.append((where, dict.fromkeys(columns, '') | dict(zip(columns, cells))))
     except csv.Error as error:
-        raise InputError(f'{path}:{reader.line_num}: not a readable CSV ({error}); save it as CSV UTF-8') from None
+        if reader.line_num > line or 'end of data' in str(error):
+            raise InputError(f'{path}:{line}: a double quote opens in this row and is not closed (read on to line '
+                             f'{reader.line_num}: {error}); close it, or double one that is part of the text') from None
+        raise InputError(f'{path}:{line}: not a readable CSV ({error}); save it as CSV UTF-8') from None
     if not rows:
         raise InputError(f'{path}: no rows; a header and one photo a row are expected')
     return [name for name in columns if name], rows
@@ -123,7 +126,7 @@ def read_coco(path):
         where = f'{path}: annotation {number}'
         if not isinstance(annotation, dict):
             raise InputError(f'{where}: an object is expected, got {_shown(annotation)}')
-        image = images.get(_key(annotation.get('image_id')))
+        image = _find(images, 'images', annotation, 'image_id', where)
         if image is None:
             raise InputError(f"{where}: there is no image with id {_shown(annotation.get('image_id'))}")
         row = {name: _cell(value) for name, value in image.items() if name not in IMAGE_FACTS | {'width', 'height'}}
@@ -131,7 +134,7 @@ def read_coco(path):
         attributes = annotation.get('attributes') or {}
         if isinstance(attributes, dict):
             row |= {str(name): _cell(value) for name, value in attributes.items()}
-        category = categories.get(_key(annotation.get('category_id')))
+        category = _find(categories, 'categories', annotation, 'category_id', where)
         if category is not None:
             row['category'] = _cell(category.get('name'))
         table.rows.append((where, row))
@@ -156,7 +159,25 @@ def _by_id(entries, what, path):
     return found
 
 
+def _find(entries, what, annotation, name, where):
+    """The entry that an annotation's ``name`` refers to, or None. ``InputError`` where a text stands for a number."""
+    value = annotation.get(name)
+    found = entries.get(_key(value))
+    if found is None:
+        other = next((entries[key]['id'] for key in (_key(str(value)), str(value).strip()) if key in entries), None)
+        if other is not None:
+            raise InputError(f'{where}: {name} is {_type(value)} {_shown(value)}, but the id in {what} is {_type(other)} '
+                             f'{_shown(other)}; write both as numbers')
+    return found
+
+
+def _type(value):
+    return 'the text' if isinstance(value, str) else 'the number'
+
+
 def _key(value):
+    if isinstance(value, float) and value.is_integer():  # tables with gaps are saved with 12.0
+        value = int(value)
     return json.dumps(value, sort_keys=True)  # a list as an id is no reason to break
 
 
