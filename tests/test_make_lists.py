@@ -649,6 +649,39 @@ def test_cells():
             read_box(text, False, 'm.csv:3')
 
 
+@pytest.mark.parametrize(('text', 'box'), [
+    ('10,5;5,25;30,0;20,0', (10.5, 5.25, 30, 20)), ('10,5; 5; 30; 20', (10.5, 5, 30, 20)),
+    ('[10,5, 5,25, 30,0, 20,0]', (10.5, 5.25, 30, 20)), ('10,5 5 30 20', (10.5, 5, 30, 20)),
+    ('0,125;0,25;0,5;0,5', (0.125, 0.25, 0.5, 0.5)), ('1,250;10,5;3;4', (1.25, 10.5, 3, 4)),
+    ('-0,5;5;30;20', (-0.5, 5, 30, 20)), ('1234,5;5;30;20', (1234.5, 5, 30, 20)),
+    ('1,2;3,4', (1, 2, 3, 4)), ('1.5, 2; 3.25, 4', (1.5, 2, 3.25, 4)), ('1,2,3,4', (1, 2, 3, 4))])
+def test_boxes_with_decimal_commas(text, box):
+    assert read_box(text, False, 'x') == box
+
+
+@pytest.mark.parametrize(('text', 'said'), [
+    ('10,5,5,25,30,0,20,0', 'has 8 numbers, or decimal commas and commas between its numbers'),
+    ('1250;1,100;100;200', 'is 1,100 in the box .* 1100 or 1.100. write it'),
+    ('1.250,5;10,5;3;4', 'is not four numbers')])
+def test_boxes_whose_commas_are_not_clear(text, said):
+    with pytest.raises(InputError, match=said):
+        read_box(text, False, 'x')
+
+
+@pytest.mark.parametrize('spread', [False, True])
+def test_a_german_spreadsheet(tmp_path, spread):
+    rows = []
+    for number in range(12):
+        save(tmp_path / f'{number}.png', size=(40, 30))
+        box = ['10,5', '5,25', '1,250' if number == 3 else '20,0', '15,0']  # the others tell what that comma is
+        rows.append({'path': f'{number}.png', 'identity': f'n{number // 3}'} | (
+            dict(zip(('x', 'y', 'width', 'height'), box)) if spread else {'bbox': ';'.join(box)}))
+    message = fails(write_csv(tmp_path / 'm.csv', rows, sign=';'), tmp_path / 'out')
+    assert 'm.csv:5' in message and 'the box [10.5, 5.25, 1.25, 15] has a side of less than 2 pixels' in message
+    run(tmp_path / 'm.csv', tmp_path / 'out', '--skip-bad', '--margin', 0)
+    assert {row['box'] for row in photo_rows(tmp_path / 'out') if row['listed']} == {'10.5 5.25 20 15'}
+
+
 # ---------------------------------------------------------------- splits
 
 @st.composite

@@ -34,6 +34,7 @@ NUMBERED_SIDES = {'0': 'left', '0.0': 'left', '1': 'right', '1.0': 'right'}  # a
 SPLITS = {name: split for split, names in {
     'train': 'train training', 'val': 'val valid validation', 'test': 'test testing', 'query': 'query probe',
     'gallery': 'gallery database'}.items() for name in names.split()}
+COMMA, THOUSANDS = re.compile(r'[-+]?\d+(,\d+)?'), re.compile(r'[-+]?[1-9]\d{0,2},\d{3}')
 PLAIN_DATE = re.compile(r'(\d{4})[-:/.](\d{1,2})[-:/.](\d{1,2})')
 LOCAL_DATE = re.compile(r'(\d{1,2})([-/.])(\d{1,2})\2(\d{4})')
 CLOCK = re.compile(r'[T ]?\s*(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,6})\d*)?)?\s*([AaPp][Mm])?\s*(Z|[+-]\d\d:?\d\d)?|\s*')
@@ -117,21 +118,47 @@ def read_side(text):
     return None if left == right else int(right)
 
 
-def read_box(text, corners, where):
-    """(x, y, width, height) as written, in pixels or shares; None where there is none. corners: written as x1, y1, x2, y2."""
-    words = [word for word in re.split(r'[\s,;]+', text.strip('[](){} ')) if word]
+def read_box(text, corners, where, decimal_commas=None):
+    """(x, y, width, height) as written, in pixels or shares; None where there is none.
+
+    corners: written as x1, y1, x2, y2. decimal_commas: whether those of its column are, None = this box tells; between
+    numbers with commas there are semicolons or blanks. Raises ``InputError``.
+    """
+    text = text.strip('[](){} ')
+    words = [word for word in re.split(r'[\s,;]+', text) if word]
     if not any(map(known, words)):
         return None
+    if parts := _with_commas(text):
+        if not (has_decimal_commas([text]) if decimal_commas is None else decimal_commas):
+            comma = next(part for part in parts if ',' in part)
+            raise InputError(f"{where}: is {comma} in the box '{text[:60]}' {comma.replace(',', '')} or "
+                             f"{comma.replace(',', '.')}? write it in one of these ways")
+        words = [part.replace(',', '.') for part in parts]
+    elif len(words) > 4 and re.fullmatch(r'\d+(,\d+)*', text):
+        raise InputError(f"{where}: the box '{text[:60]}' has {len(words)} numbers, or decimal commas and commas between its "
+                         'numbers; write a semicolon between them, or decimals with points')
     try:
         numbers = [float(word) for word in words]
     except ValueError:
         numbers = []
     if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
-        raise InputError(f"{where}: the box '{text[:60]}' is not four numbers x, y, width, height (--column bbox= reads none)")
+        raise InputError(f"{where}: the box '{text[:60]}' is not four numbers x, y, width, height; correct it (--column bbox= "
+                         'ignores all boxes)')
     x, y, width, height = numbers
     if corners:
         width, height = width - x, height - y
     return x, y, width, height
+
+
+def has_decimal_commas(texts) -> bool:
+    """Whether a column of boxes has numbers as 10,5 or 0,125; 1,250 alone may be a thousand and more."""
+    return any(',' in part and not THOUSANDS.fullmatch(part) for text in texts for part in _with_commas(text.strip('[](){} ')))
+
+
+def _with_commas(text):
+    """The four numbers of a box some of which have commas, parted by semicolons or blanks; [] of any other box."""
+    parts = [part.strip(' ,') for part in (text.split(';') if ';' in text else text.split())]
+    return parts if len(parts) == 4 and ',' in ''.join(parts) and all(map(COMMA.fullmatch, parts)) else []
 
 
 def parse_date(text, order=None):

@@ -12,6 +12,7 @@ from tools.list_columns import (
     NUMBERED_SIDES,
     SPLITS,
     choose_columns,
+    has_decimal_commas,
     known,
     read_box,
     read_dates,
@@ -211,7 +212,8 @@ def _read_table(path, photos, given, groups, date_format, species, skip_bad, box
         return [row[column] if column else '' for _, row in table.rows]
     corners = box_format == 'xyxy' or (
         not box_format and isinstance(columns.get('bbox'), list) and simple(columns['bbox'][2]) in CORNERS)
-    boxes = _joined(table, columns['bbox'], ',') if 'bbox' in columns else texts('bbox')
+    boxes = _joined(table, columns['bbox'], ';') if 'bbox' in columns else texts('bbox')
+    decimal_commas = has_decimal_commas(boxes)
     said = texts('side')
     sides = read_sides(said)
     rows = zip(table.rows, _dates(table, columns, date_format, source), boxes, sides,
@@ -230,7 +232,7 @@ def _read_table(path, photos, given, groups, date_format, species, skip_bad, box
             source.leave_out(sighting, f"no photo ('{ending}')")
         else:
             try:
-                source.sightings.append(replace(sighting, box=read_box(box, corners, where)))
+                source.sightings.append(replace(sighting, box=read_box(box, corners, where, decimal_commas)))
             except InputError as error:
                 source.refuse(sighting, 'impossible box', str(error))
     strange = Counter(text for text, side in zip(said, sides) if known(text) and side is None)

@@ -279,7 +279,7 @@ def _add(table, where, row, photo):
         raise InputError(f'{where}: of bboxX, bboxY, bboxWidth, bboxHeight some are empty; fill all four or none')
     table.rows.append((where, {
         'filePath': photo['filePath'], 'individualID': row['individualID'], 'deploymentID': photo['deploymentID'],
-        'timestamp': photo['timestamp'], 'eventID': row.get('eventID', ''), 'bbox': ','.join(box) if all(box) else '',
+        'timestamp': photo['timestamp'], 'eventID': row.get('eventID', ''), 'bbox': ';'.join(box) if all(box) else '',
         'scientificName': row.get('scientificName', '')}))
 
 
