@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from configs import load_cfg
 from datasets.make_dataloader_clipreid import make_dataloader, make_test_dataloader
@@ -1076,6 +1076,121 @@ def test_boxes_are_cut_out_with_a_margin_and_originals_stay(tmp_path):
         path: inode for path, inode in rerun.items() if path.suffix}  # nothing is made twice
 
 
+def draw_turned(theta, size=(200, 150), centre=(90, 70), sides=(60, 20), **options):
+    """A photo of a rectangle turned about its centre, clockwise by ``theta``; its left half is red, its right half blue."""
+    image = Image.new('RGB', size)
+    cos, sin = np.cos(theta), np.sin(theta)
+    for colour, x in ((RED, -1), (BLUE, 0)):
+        corners = np.array([(x, -0.5), (x + 1, -0.5), (x + 1, 0.5), (x, 0.5)]) * (sides[0] / 2, sides[1])
+        corners = corners @ np.array([(cos, sin), (-sin, cos)]) + centre  # x axis -> (cos, sin): clockwise, as y points down
+        ImageDraw.Draw(image).polygon([tuple(corner) for corner in corners], fill=colour)
+    return image
+
+
+def is_upright(pixels, aside=0, above=0):
+    """Whether the crop shows the red and the blue half, and black around them. Two pixels at each edge may be blurred."""
+    height, width = pixels.shape[0] - 2 * above, pixels.shape[1] - 2 * aside
+    inner = pixels[above + 2:above + height - 2, aside + 2:aside + width - 2].astype(int)
+    half = width // 2 - 2
+    around = pixels.copy()
+    around[max(0, above - 2):above + height + 2, max(0, aside - 2):aside + width + 2] = 0
+    return (abs(inner[:, :half - 2] - RED).max() < 9 and abs(inner[:, half + 2:] - BLUE).max() < 9 and around.max() < 9)
+
+
+@pytest.mark.parametrize('theta', [0.5, -0.7, 1.5, 2.6, -3.0, 2 * np.pi - 0.5])
+@pytest.mark.parametrize('margin', [0, 0.2])
+def test_turned_boxes_are_cut_out_upright(tmp_path, theta, margin):
+    draw_turned(theta).save(tmp_path / 'a.png')
+    change = find_change((60, 60, 60, 20, theta), list_photos.read_header(tmp_path / 'a.png'), margin)
+    list_photos.prepare(tmp_path / 'a.png', tmp_path / 'cut.png', change)
+    with Image.open(tmp_path / 'cut.png') as image:
+        aside, above = round(60 * margin), round(20 * margin)
+        assert image.size == list_photos.prepared_size(Header((200, 150), 1, 'PNG', None), change)
+        assert image.size == (60 + 2 * aside, 20 + 2 * above)
+        assert is_upright(np.asarray(image), aside, above)
+
+
+@pytest.mark.parametrize('orientation', [3, 6, 7])
+def test_turned_boxes_of_turned_photos(tmp_path, orientation):
+    """The box is meant in the upright picture, or with 'stored' as the file has it."""
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    draw_turned(0.5).save(tmp_path / 'a.png', exif=exif)
+    with Image.open(tmp_path / 'a.png') as image:
+        upright = ImageOps.exif_transpose(image)
+    header = list_photos.read_header(tmp_path / 'a.png')
+    for name, frame, picture in (('stored', 'stored', draw_turned(0.5)), ('upright', 'upright', upright)):
+        plain = tmp_path / f'{name}.png'
+        picture.save(plain)
+        expected = find_change((60, 60, 60, 20, 0.5), list_photos.read_header(plain), 0.1)(picture)
+        if name == 'stored':
+            expected = expected.transpose(list_photos.UPRIGHT[orientation])
+        change = find_change((60, 60, 60, 20, 0.5), header, 0.1, frame=frame)
+        with Image.open(tmp_path / 'a.png') as image:
+            assert (np.asarray(change(image)) == np.asarray(expected)).all()
+        assert list_photos.prepared_size(header, change) == expected.size
+
+
+@pytest.mark.parametrize('attribute', [False, True])
+def test_theta_of_a_coco_file(tmp_path, attribute):
+    more = {'attributes': {'theta': 0.5}} if attribute else {'theta': 0.5}
+    tree = write_coco(tmp_path, size=(200, 150), bbox=[60, 60, 60, 20], **more)
+    for image in tree['images']:
+        draw_turned(0.5).save(tmp_path / image['file_name'])
+    draw_turned(0).save(tmp_path / '0.png')
+    tree['annotations'][0] |= {'theta': 0, 'attributes': {}}
+    (tmp_path / 'm.json').write_text(json.dumps(tree))
+    facts = run(tmp_path / 'm.json', tmp_path / 'out', '--margin', 0)
+    assert facts['source']['columns']['theta'] == 'theta'
+    assert any("turned about their centre by column 'theta', in radians, clockwise" in note for note in facts['notes'])
+    rows = [row for row in photo_rows(tmp_path / 'out') if row['listed']]
+    assert {row['source']: row['box'] for row in rows} == {
+        f'{number}.png': '60 60 60 20' + ' 0.5' * (number > 0) for number in range(24)}
+    assert {row['listed'] for row in rows} == {'0__60_60_60_20.png'} | {
+        f'{number}__60_60_60_20_turned0.5.png' for number in range(1, 24)}
+    for row in rows:
+        with Image.open(tmp_path / 'out' / 'photos' / row['listed']) as image:
+            assert image.size == (60, 20) and is_upright(np.asarray(image))
+    facts = run(tmp_path / 'm.json', tmp_path / 'straight', '--margin', 0, '--column', 'theta=')
+    assert {row['box'] for row in photo_rows(tmp_path / 'straight')} == {'60 60 60 20'}
+    run(tmp_path / 'm.json', tmp_path / 'whole', '--column', 'bbox=')
+    assert {row['box'] for row in photo_rows(tmp_path / 'whole')} == {''}
+
+
+def test_theta_that_is_none_or_without_a_box(tmp_path):
+    rows = [{'path': row['path'], 'identity': row['identity'], 'bbox': '1 1 9 9', 'theta': '0,25'}
+            for row in table_rows(tmp_path)]
+    run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+    assert {row['box'] for row in photo_rows(tmp_path / 'out')} == {'1 1 9 9 0.25'}
+    for text, said in (('45', 'is no angle in radians'), ('north', 'is no angle in radians'), ('inf', 'is no angle')):
+        rows[3]['theta'] = text
+        message = fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'none', '--skip-bad')
+        assert 'm.csv:5' in message and said in message and '--column theta=' in message
+    rows[3] |= {'theta': '-1', 'bbox': ''}
+    assert 'm.csv:5: theta -1 turns a box, but there is none' in fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'none')
+    rows[3] |= {'theta': 'NA'}
+    run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'na')
+    rows = [row | {'rotation': 12.5} for row in rows]
+    for row in rows:
+        del row['theta']
+    facts = run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'degrees')
+    assert any("column 'rotation' ('12.5' 48) was not read" in note for note in facts['notes'])
+
+
+def test_turned_boxes_at_the_edge_of_the_photo(tmp_path):
+    header = Header((100, 80), 1, 'PNG', None)
+    change = find_change((-20, -20, 60, 30, np.pi / 4), header)  # about (10, -5): in the photo is a corner of it alone
+    pixels = np.asarray(change(Image.new('RGB', (100, 80), RED)))
+    assert (pixels.reshape(-1, 3).max(axis=0) == RED).all() and 0 < (pixels[..., 0] > 100).mean() < 0.9
+    assert pixels.shape[1] <= 60 and pixels.shape[0] <= 30
+    with pytest.raises(ValueError, match='outside the photo'):  # the box around it meets the photo, it does not
+        find_change((-45, -2, 60, 4, -np.pi / 4), header)
+    with pytest.raises(ValueError, match='outside the photo'):
+        find_change((101, 20, 10, 5, 0.1), header)
+    wide = find_change((-1e6, -1e6, 2e6 + 100, 2e6 + 80, 0.3), header)  # no more than the photo is made
+    assert max(list_photos.prepared_size(header, wide)) < 130
+
+
 def test_columns_of_corners_and_shares(tmp_path):
     rows = []
     for number in range(12):
@@ -1306,6 +1421,25 @@ def test_cuts_lie_within_the_photo_and_hold_the_box(box, margin):
     x, y, width, height = box
     assert left <= max(0, x) + 1e-5 and right >= min(100, x + width) - 1e-5
     assert top <= max(0, y) + 1e-5 and bottom >= min(80, y + height) - 1e-5
+
+
+@given(st.tuples(st.floats(-50, 150), st.floats(-50, 150), st.floats(2, 200), st.floats(2, 200),
+                 st.floats(0.01, 3) | st.floats(-3, -0.01)))
+def test_turned_cuts_hold_all_of_the_box_that_the_photo_has(box):
+    """Corners of the photo that lie in the box, by the sides' projections."""
+    try:
+        change = find_change(box, Header((100, 80), 1, 'PNG', None))
+    except ValueError:
+        return
+    x, y, width, height, theta = box
+    left, top, right, bottom = change.box
+    cos, sin = np.cos(theta), np.sin(theta)
+    for corner in ((0, 0), (100, 0), (0, 80), (100, 80), (50, 40)):
+        aside, below = corner[0] - x - width / 2, corner[1] - y - height / 2
+        along, across = x + width / 2 + cos * aside + sin * below, y + height / 2 - sin * aside + cos * below
+        if x <= along <= x + width and y <= across <= y + height:
+            assert left - 1e-5 <= along <= right + 1e-5 and top - 1e-5 <= across <= bottom + 1e-5
+    assert max(right - left, bottom - top) <= 131  # the photo's diagonal
 
 
 # ---------------------------------------------------------------- bad input

@@ -19,6 +19,7 @@ MEANINGS = {meaning: [rank.split() for rank in names.split('|')] for meaning, na
     'encounter': 'encounter encounterid sighting sightingid occurrenceid occurrenceoccurrenceid sequence sequenceid seqid '
                  'eventid event burst video',
     'bbox': 'bbox box boundingbox',
+    'theta': 'theta',
     'split': 'split subset originalsplit set',
     'species': 'species scientificname category',
 }.items()}
@@ -26,6 +27,7 @@ BOXES = [names.split() for names in (
     'bboxx bboxy bboxwidth bboxheight', 'bboxx bboxy bboxw bboxh', 'x y w h', 'x y width height', 'left top width height',
     'xmin ymin xmax ymax', 'x1 y1 x2 y2')]
 CORNERS = {'xmax', 'x2'}
+ANGLES = {'rotation', 'angle'}  # of something, in some unit: not read as theta
 DATE_PARTS = [names.split() for names in (
     'year encounteryear', 'month encountermonth', 'day encounterday', 'hour encounterhour', 'minute minutes encounterminutes')]
 
@@ -34,6 +36,7 @@ NUMBERED_SIDES = {'0': 'left', '0.0': 'left', '1': 'right', '1.0': 'right'}  # a
 SPLITS = {name: split for split, names in {
     'train': 'train training', 'val': 'val valid validation', 'test': 'test testing', 'query': 'query probe',
     'gallery': 'gallery database'}.items() for name in names.split()}
+SMALL_ANGLE = 1e-4  # radians: moves the corner of a box of 10,000 pixels by half a pixel
 COMMA, THOUSANDS = re.compile(r'[-+]?\d+(,\d+)?'), re.compile(r'[-+]?[1-9]\d{0,2},\d{3}')
 PLAIN_DATE = re.compile(r'(\d{4})[-:/.](\d{1,2})[-:/.](\d{1,2})')
 LOCAL_DATE = re.compile(r'(\d{1,2})([-/.])(\d{1,2})\2(\d{4})')
@@ -159,6 +162,21 @@ def _with_commas(text):
     """The four numbers of a box some of which have commas, parted by semicolons or blanks; [] of any other box."""
     parts = [part.strip(' ,') for part in (text.split(';') if ';' in text else text.split())]
     return parts if len(parts) == 4 and ',' in ''.join(parts) and all(map(COMMA.fullmatch, parts)) else []
+
+
+def read_theta(text, where):
+    """Radians by which a box is turned about its centre, within half a turn; 0 where unknown. Raises ``InputError``."""
+    try:
+        theta = float(text.replace(',', '.'))
+    except ValueError:
+        theta = math.nan
+    if math.isnan(theta) and not known(text):
+        return 0.0
+    if not abs(theta) <= 2 * math.pi + SMALL_ANGLE:
+        raise InputError(f"{where}: theta '{text[:60]}' is no angle in radians (-6.28 to 6.28), by which boxes are turned "
+                         'about their centre; correct the column, or --column theta= ignores it')
+    theta = math.remainder(theta, 2 * math.pi)
+    return theta if abs(theta) > SMALL_ANGLE else 0.0
 
 
 def parse_date(text, order=None):

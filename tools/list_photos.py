@@ -56,20 +56,33 @@ class Header:
 @dataclass(frozen=True)
 class Change:
     """How a prepared photo is made: ``box`` (left, top, right, bottom; None = all) is cut out in the stored picture or, with
-    ``turn_first``, in the upright one; orientation is EXIF's."""
+    ``turn_first``, in the upright one; orientation is EXIF's. theta: the box is that of the picture turned by -theta about
+    ``centre``."""
     box: tuple | None
     orientation: int
     turn_first: bool
     kind: str
+    theta: float = 0.0
+    centre: tuple = (0, 0)
 
     def __call__(self, image):
         turn = UPRIGHT.get(self.orientation)
         if turn is not None and self.turn_first:
             image = image.transpose(turn)
-        image = image.crop(self.box) if self.box else image
+        if self.theta:
+            image = self._cut_turned(image)
+        elif self.box:
+            image = image.crop(self.box)
         if turn is not None and not self.turn_first:
             image = image.transpose(turn)
         return image
+
+    def _cut_turned(self, image):
+        left, top, right, bottom = self.box
+        x, y = _turn((left, top), self.theta, self.centre)
+        cos, sin = math.cos(self.theta), math.sin(self.theta)
+        return image.transform((right - left, bottom - top), Image.Transform.AFFINE, (cos, -sin, x, sin, cos, y),
+                               Image.Resampling.BICUBIC)
 
 
 def read_header(path):
@@ -95,49 +108,92 @@ def _taken(image):
 def find_change(box, header, margin=0.0, shares=False, frame='auto', listed_size=None):
     """What to do to a photo, None = nothing.
 
-    box: (x, y, width, height), None = the whole photo; shares: of the photo's size, else pixels. margin: on each side, as a
-    share of the box. frame: whether the box is meant in the 'upright' picture, as viewers and MegaDetector show it, or in the
-    'stored' one; 'auto' = upright, unless ``listed_size`` (width, height of a COCO file) fits the stored picture only.
+    box: (x, y, width, height), None = the whole photo; shares: of the photo's size, else pixels. A fifth number is theta, as
+    Wildbook has it: the box is turned by so many radians about its centre, clockwise as one sees it, as y points down. It is
+    cut out upright, and black where it leaves the photo. margin: on each side, as a share of the box. frame: whether the box
+    is meant in the 'upright' picture, as viewers and MegaDetector show it, or in the 'stored' one; 'auto' = upright, unless
+    ``listed_size`` (width, height of a COCO file) fits the stored picture only.
 
     Raises ``ValueError`` for a box without area, of less than two pixels or outside the photo.
     """
     size, upright = header.box_size(frame, listed_size)
-    cut = None
+    cut, theta, centre = None, 0.0, (0, 0)
     if box:
+        theta = _theta(box)
         cut = _cut(box, size, margin, shares)
-        cut = None if cut == (0, 0, *size) else cut
+        cut = None if cut == (0, 0, *size) and not theta else cut
+    if theta:
+        centre = _centre(_corners(box, size, shares))
     if cut is None and header.orientation == 1:
         return None
-    return Change(cut, header.orientation, upright, header.kind)
+    return Change(cut, header.orientation, upright, header.kind, theta, centre)
 
 
-def _pixels(box, size, shares):
-    return [value * side for value, side in zip(box, size * 2)] if shares else box
+def _theta(box):
+    return box[4] if len(box) > 4 else 0.0
+
+
+def _corners(box, size, shares):
+    """(left, top, right, bottom) in pixels of a box before it is turned."""
+    x, y, width, height = [value * side for value, side in zip(box, size * 2)] if shares else box[:4]
+    return x, y, x + width, y + height
+
+
+def _centre(corners):
+    left, top, right, bottom = corners
+    return (left + right) / 2, (top + bottom) / 2
+
+
+def _turn(point, theta, centre):
+    """Where a point is when the plane is turned about ``centre``, clockwise as one sees it."""
+    cos, sin = math.cos(theta), math.sin(theta)
+    x, y = point[0] - centre[0], point[1] - centre[1]
+    return centre[0] + cos * x - sin * y, centre[1] + sin * x + cos * y
+
+
+def _extent(corners, theta, centre):
+    """The upright (left, top, right, bottom) around a box that is turned."""
+    if not theta:
+        return corners
+    left, top, right, bottom = corners
+    xs, ys = zip(*(_turn(point, theta, centre) for point in ((left, top), (right, top), (right, bottom), (left, bottom))))
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def is_beyond(box, size, shares):
     """Whether a box reaches beyond the photo by more than a twentieth of its side."""
-    x, y, width, height = _pixels(box, size, shares)
+    corners = _corners(box, size, shares)
+    left, top, right, bottom = _extent(corners, _theta(box), _centre(corners))
     aside, above = BEYOND * size[0], BEYOND * size[1]
-    return min(x + aside, y + above, size[0] + aside - x - width, size[1] + above - y - height) < 0
+    return min(left + aside, top + above, size[0] + aside - right, size[1] + above - bottom) < 0
 
 
 def _cut(box, size, margin, shares):
-    x, y, width, height = _pixels(box, size, shares)
+    """(left, top, right, bottom) in whole pixels with the margin, clipped to the photo; of a turned box as if it were not."""
+    corners, theta = _corners(box, size, shares), _theta(box)
+    left, top, right, bottom = corners
+    width, height = right - left, bottom - top
     if width <= 0 or height <= 0:
         raise ValueError(f'the box {_numbers(box)} has no area')
-    if x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
+    centre = _centre(corners)
+    photo = _extent((0, 0, *size), -theta, centre)  # as the box has it
+    if _are_apart(_extent(corners, theta, centre), (0, 0, *size)) or _are_apart(corners, photo):
         raise ValueError(f'the box {_numbers(box)} lies outside the photo of {size[0]} x {size[1]} pixels')
     if min(width, height) < SMALLEST:
         raise ValueError(f'the box {_numbers(box)} has a side of less than {SMALLEST} pixels')
     aside, above = margin * width, margin * height
     tiny = 1e-6  # 0.1 * 30 is a little more than 3
-    cut = (max(0, math.floor(x - aside + tiny)), max(0, math.floor(y - above + tiny)),
-           min(size[0], math.ceil(x + width + aside - tiny)), min(size[1], math.ceil(y + height + above - tiny)))
+    cut = (math.floor(max(photo[0], left - aside + tiny)), math.floor(max(photo[1], top - above + tiny)),
+           math.ceil(min(photo[2], right + aside - tiny)), math.ceil(min(photo[3], bottom + above - tiny)))
     wide, high = cut[2] - cut[0], cut[3] - cut[1]
     if min(wide, high) < 1 or max(wide, high) > MAX_RATIO * min(wide, high):
         raise ValueError(f'the box {_numbers(box)} leaves {wide} x {high} pixels of the photo')
     return cut
+
+
+def _are_apart(one, other):
+    """Whether two (left, top, right, bottom) have no area in common."""
+    return one[0] >= other[2] or one[2] <= other[0] or one[1] >= other[3] or one[3] <= other[1]
 
 
 def _numbers(box):
@@ -166,6 +222,8 @@ def prepared_name(path, change):
     if change and change.box:
         left, top, right, bottom = change.box
         stem += f'__{left}_{top}_{right - left}_{bottom - top}'
+        if change.theta:
+            stem += f'_turned{change.theta:.4g}'
     if change and change.kind not in ('JPEG', 'MPO', *LOSSLESS):
         ending += '.png'
     name = f'{stem}{ending or ".jpg"}'

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tools.list_columns import (
+    ANGLES,
     CORNERS,
     NUMBERED_SIDES,
     SPLITS,
@@ -18,6 +19,7 @@ from tools.list_columns import (
     read_dates,
     read_side,
     read_sides,
+    read_theta,
     simple,
 )
 from tools.list_folders import photo_extensions, photos_below, skipped_photos
@@ -37,7 +39,8 @@ class Sighting:
 
     path: of the photo, below the source's root, with '/'. where: file and row, for messages. identity: its name.
     side: 0 left, 1 right, None unknown. date: the camera's clock, None unknown. camera, encounter, split, species: '' =
-    unknown. box: (x, y, width, height), in pixels or as shares of the photo's size; None = the whole photo.
+    unknown. box: (x, y, width, height), in pixels or as shares of the photo's size, and theta where it is turned, see
+    ``list_photos.find_change``; None = the whole photo.
     """
     path: str
     where: str
@@ -202,6 +205,8 @@ def _read_table(path, photos, given, groups, date_format, species, skip_bad, box
             'COCO' if table.file.suffix.lower() == '.json' else 'CSV')
     source = Source(kind, Path(), [], columns, left_out=table.left_out, notes=notes, sizes=table.sizes, shares=table.shares,
                     skip_bad=skip_bad)
+    if 'bbox' not in columns:
+        columns.pop('theta', None)
     used = {name for column in columns.values() for name in ([column] if isinstance(column, str) else column)}
     source.unused = [name for name in table.columns if name not in used]
     if species and 'species' not in columns:
@@ -214,12 +219,13 @@ def _read_table(path, photos, given, groups, date_format, species, skip_bad, box
         not box_format and isinstance(columns.get('bbox'), list) and simple(columns['bbox'][2]) in CORNERS)
     boxes = _joined(table, columns['bbox'], ';') if 'bbox' in columns else texts('bbox')
     decimal_commas = has_decimal_commas(boxes)
+    thetas = [read_theta(text, where) for text, (where, _) in zip(texts('theta'), table.rows)]
     said = texts('side')
     sides = read_sides(said)
-    rows = zip(table.rows, _dates(table, columns, date_format, source), boxes, sides,
+    rows = zip(table.rows, _dates(table, columns, date_format, source), boxes, thetas, sides,
                *map(texts, ('identity', 'path', 'camera', 'encounter', 'split', 'species')), strict=True)
     extensions = photo_extensions()
-    for (where, _), date, box, side, identity, photo, camera, encounter, split, kind in rows:
+    for (where, _), date, box, theta, side, identity, photo, camera, encounter, split, kind in rows:
         sighting = Sighting(photo.replace('\\', '/'), where, identity, side, known(camera), date, known(encounter), None,
                             _split(split), known(kind))
         ending = os.path.splitext(sighting.path)[1].lower()
@@ -232,15 +238,28 @@ def _read_table(path, photos, given, groups, date_format, species, skip_bad, box
             source.leave_out(sighting, f"no photo ('{ending}')")
         else:
             try:
-                source.sightings.append(replace(sighting, box=read_box(box, corners, where, decimal_commas)))
+                box = read_box(box, corners, where, decimal_commas)
             except InputError as error:
                 source.refuse(sighting, 'impossible box', str(error))
+                continue
+            if theta and not box:
+                source.refuse(sighting, 'impossible box', f'{where}: theta {theta:g} turns a box, but there is none')
+            else:
+                source.sightings.append(replace(sighting, box=(*box, theta) if theta else box))
     strange = Counter(text for text, side in zip(said, sides) if known(text) and side is None)
     if strange:
         source.notes.append(f'side: neither left nor right, so unknown: {_shown(strange)}')
     if any(side is not None and text in NUMBERED_SIDES for text, side in zip(said, sides)):
         source.notes.append('side: 0 was taken for left and 1 for right, as in the lists')
-    numbers = [number for sighting in source.sightings if sighting.box for number in sighting.box]
+    if any(len(sighting.box or ()) > 4 for sighting in source.sightings):
+        source.notes.append(f"boxes are turned about their centre by column '{columns['theta']}', in radians, clockwise; their "
+                            'corners beyond the photo are black')
+    for column in source.unused if 'bbox' in columns else ():
+        angles = Counter(row[column] for _, row in table.rows if known(row[column]).strip('0.,'))
+        if simple(column) in ANGLES and angles:
+            source.notes.append(f"column '{column}' ({_shown(angles)}) was not read: where it turns the boxes, give it in "
+                                "radians, as --column theta=…")
+    numbers = [number for sighting in source.sightings if sighting.box for number in sighting.box[:4]]
     if source.shares is None:  # of boxes in pixels half of the numbers, width and height, are larger
         near = sum(-OVERSHOOT <= number <= 1 + OVERSHOOT for number in numbers)
         source.shares = bool(numbers) and near >= SHARES * len(numbers)
