@@ -273,15 +273,70 @@ class LargestTensor(TorchDispatchMode):
         return result
 
 
-def test_features_need_no_matrix_of_all_photos(monkeypatch):
+@pytest.mark.parametrize('on_cpu', [True, False])
+def test_features_need_no_matrix_of_all_photos(monkeypatch, on_cpu):
     for name in ('BLOCK', 'PAIRS'):
         monkeypatch.setattr(utils.reranking, name, 2 ** 14)
+    monkeypatch.setattr(utils.reranking, 'ACCELERATOR', 1)
+    monkeypatch.setattr(utils.reranking, '_on_cpu', lambda tensor: on_cpu)
     generator = np.random.default_rng(0)
     x = generator.standard_normal((40, 16))[generator.integers(0, 40, 1500)] + generator.standard_normal((1500, 16))
     x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
     with LargestTensor() as largest:
         re_rank_features(x, np.arange(50), np.arange(50, 1500), k1=10, k2=3)
     assert 50 * 1450 <= largest.entries < 1500 ** 2 / 8
+
+
+# An accelerator's way, on the CPU
+
+@pytest.fixture
+def _accelerator(monkeypatch):
+    """Everything as on CUDA, where the sparse product fails for many photos."""
+    def fails(*_):
+        raise RuntimeError('CUDA error: insufficient resources when calling `cusparseSpGEMM_workEstimation()`')
+    monkeypatch.setattr(utils.reranking, '_on_cpu', lambda tensor: False)
+    monkeypatch.setattr(torch.sparse, 'mm', fails)
+
+
+@pytest.mark.usefixtures('_accelerator')
+@pytest.mark.parametrize('pairs', [1, 7, utils.reranking.PAIRS])
+@pytest.mark.parametrize('k1, k2, lambda_value', SETTINGS)
+def test_an_accelerator_ranks_as_the_plain_way(monkeypatch, k1, k2, lambda_value, pairs):
+    monkeypatch.setattr(utils.reranking, 'PAIRS', pairs)  # from a photo to all at a time
+    x = photos_with_copies(k1)
+    blocks = similarities(x[:37], x[37:])
+    expected = re_ranking_plain(*blocks, k1, k2, lambda_value, 'index')
+    np.testing.assert_allclose(re_ranking(*blocks, k1, k2, lambda_value), expected, atol=2e-6, rtol=0)
+
+
+@pytest.mark.usefixtures('_accelerator')
+def test_an_accelerator_gives_the_golden_numbers():
+    for name in CASES:
+        if 'copies' not in name:
+            result = re_ranking(*similarities(*features(name.split('/')[0])), **settings(name))
+            np.testing.assert_allclose(result, ARRAYS[name], atol=1e-5, rtol=0)
+
+
+class AnyOrder(TorchDispatchMode):
+    """Context in which what is added to one place is added in random order, as an accelerator's threads do it."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function.overloadpacket in (torch.ops.aten.scatter_add_, torch.ops.aten.index_add_):
+            target, dim, index, value = args
+            order = torch.randperm(len(index))
+            args = target, dim, index[order], value[order]
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.usefixtures('_accelerator')
+def test_an_accelerator_gives_the_same_bits_each_time():
+    x = photos_with_copies(0)
+    results = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        with AnyOrder():
+            results.append(re_rank_features(x, np.arange(40), np.arange(20, 150)))
+    assert all(np.array_equal(result, results[0]) for result in results)
 
 
 @pytest.mark.skipif(not torch.accelerator.is_available(), reason='no accelerator here')

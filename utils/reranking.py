@@ -9,6 +9,7 @@ Ties: of equal distances the lower index is the nearer ('index'), or the order i
 ('reference': np.argpartition on the CPU, whose order of ties depends on the version of NumPy and on the processor).
 """
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ BLOCK = 2 ** 21  # distances that are handled at a time on the CPU
 PAIRS = 2 ** 19  # pairs of entries of the encodings that are compared at a time on the CPU
 ACCELERATOR = 64  # times that elsewhere: small blocks suit the CPU's cache, an accelerator would wait between them
 TILE = 256  # rows of a matrix that are transposed at a time: what the nearest cache holds
+UNITS = 2.0 ** 40  # in 1: what an accelerator's sums are counted in
 TIES = ('index', 'reference')
 
 
@@ -160,7 +162,7 @@ def _re_rank(photos, k1, k2, lambda_value, ties):
 
 
 def _room(entries, tensor):
-    return entries if tensor.device.type == 'cpu' else ACCELERATOR * entries
+    return entries if _on_cpu(tensor) else ACCELERATOR * entries
 
 
 def _check(photos, k1, k2, lambda_value, ties):
@@ -267,18 +269,39 @@ def _mutual(neighbours):
 def _encode(i, j, photos, largest):
     """V of the paper, equation 7: sparse (N, N), exp(-distance) over the sets (i, j), the rows summing to 1."""
     weight = torch.exp(-photos.pairs(i, j) / largest[i])
-    total = torch.zeros_like(largest).index_add_(0, i, weight)
-    return _matrix(i, j, weight / total[i], len(largest))
+    return _matrix(i, j, weight / _sums(i, weight, len(largest))[i], len(largest))
 
 
 def _expand(encoding, neighbours):
     """The mean of V over each photo's neighbours (N, k2)."""
+    if not _on_cpu(neighbours):
+        return _expand_in_blocks(encoding, neighbours)
     count, k2 = neighbours.shape
     row = torch.arange(count, device=neighbours.device).repeat_interleave(k2)
     mean = _matrix(row, neighbours.flatten(), encoding.values().new_full(row.shape, 1 / k2), count)
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', message='Sparse CSR tensor support is in beta')  # what the CPU uses inside
         return torch.sparse.mm(mean, encoding).coalesce()
+
+
+def _expand_in_blocks(encoding, neighbours):
+    """The same without a sparse product. CUDA's adds up in any order, and fails where there are many photos."""
+    count, k2 = neighbours.shape
+    (row, column), weight = encoding.indices(), encoding.values() / k2
+    size = torch.bincount(row, minlength=count)
+    first = size.cumsum(0) - size
+    keys, values = [], []
+    for start, stop in _blocks(size[neighbours].sum(1) + count):
+        near = neighbours[start:stop].flatten()
+        neighbour, place = _runs(first[near], size[near])
+        target = neighbour // k2 * count + column.index_select(0, place)
+        total = _sums(target, weight.index_select(0, place), (stop - start) * count)
+        key = total.nonzero().squeeze(1)
+        keys.append(start * count + key)
+        values.append(total[key])
+    key = torch.cat(keys)
+    return torch.sparse_coo_tensor(torch.stack([key // count, key % count]), torch.cat(values), (count, count),
+                                   check_invariants=False, is_coalesced=True)
 
 
 def _matrix(row, column, value, count):
@@ -303,16 +326,42 @@ def _blend_jaccard(result, encoding, lambda_value):
     row, column, weight = row[:split], column[:split], weight[:split]
     first, size = first[column], size[column]
     end = torch.bincount(row, minlength=q).cumsum(0)
-    cost = torch.zeros_like(end).index_add_(0, row, size) + g
-    start = entry = 0
-    for rows in (cost.cumsum(0) // _room(PAIRS, cost)).unique_consecutive(return_counts=True)[1].tolist():
-        stop, last = start + rows, int(end[start + rows - 1])
+    entry = 0
+    for start, stop in _blocks(torch.zeros_like(end).index_add_(0, row, size) + g):
+        last = int(end[stop - 1])
         part = slice(entry, last)
-        pair = torch.repeat_interleave(size[part])  # for every pair its entry of the query, and the place of the gallery's
-        before = size[part].cumsum(0) - size[part]
-        place = torch.arange(len(pair), device=pair.device) + (first[part] - before).index_select(0, pair)
+        pair, place = _runs(first[part], size[part])  # for every pair its entry of the query, and the place of the gallery's
         smaller = torch.minimum(weight[part].index_select(0, pair), held.index_select(0, place))
         target = ((row[part] - start) * g).index_select(0, pair) + holder.index_select(0, place)
-        common = result.new_zeros(rows * g).scatter_add_(0, target, smaller).view(rows, g)
+        common = _sums(target, smaller, (stop - start) * g).view(-1, g)
         result[start:stop].mul_(lambda_value).add_(1 - common / (2 - common), alpha=1 - lambda_value)
-        start, entry = stop, last
+        entry = last
+
+
+def _blocks(cost):
+    """(start, stop) of consecutive rows that cost (N,) about as many pairs as are handled at a time."""
+    rows = (cost.cumsum(0) // _room(PAIRS, cost)).unique_consecutive(return_counts=True)[1]
+    return pairwise([0, *rows.cumsum(0).tolist()])
+
+
+def _runs(first, size):
+    """Of runs of entries, from ``first`` (n,) on, ``size`` (n,) long: for each entry the number of its run, and its place."""
+    run = torch.repeat_interleave(size)
+    before = size.cumsum(0) - size
+    return run, torch.arange(len(run), device=run.device) + (first - before).index_select(0, run)
+
+
+def _sums(index, value, count):
+    """(count,): what the values (M,), each within 0 … 1, add up to at each index (M,).
+
+    On the CPU in the order of the list. An accelerator adds in any order, so there in units of 2⁻⁴⁰: sums of whole numbers
+    are the same in every run.
+    """
+    if _on_cpu(value):
+        return value.new_zeros(count).scatter_add_(0, index, value)
+    units = value.new_zeros(count, dtype=torch.long).scatter_add_(0, index, (value * UNITS).long())
+    return units.float() / UNITS
+
+
+def _on_cpu(tensor):
+    return tensor.device.type == 'cpu'
