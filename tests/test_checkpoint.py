@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import resource
+import shutil
 import struct
 import warnings
 import zipfile
@@ -20,6 +21,8 @@ from test_weights import refused, same
 from torch import nn
 from yacs.config import CfgNode
 
+import test_clipreid
+import train_clipreid
 from configs import get_defaults
 from model.clip import weights
 from model.make_model_clipreid import make_model, make_test_model
@@ -104,7 +107,7 @@ def test_what_is_noted_about_a_state(suffix, tmp_path):
     for about in (ABOUT, {}, None):
         save_state(state, path, about)
         loaded = load_checkpoint(path)
-        assert loaded.about == (about or {}) and same(loaded.state, state) and not loaded.nested
+        assert loaded.about == (about or {}) and same(loaded.state, state) and not loaded.inside
     save_state(state, path, ABOUT)
     if suffix == 'safetensors':
         assert same(load_file(path), state)  # by its own library
@@ -157,7 +160,84 @@ def test_dicts_with_attributes_in_place_of_methods(tmp_path):
         refused(lambda: load_tree(tmp_path / 'a.pth', 'KEY'), 'KEY', 'a.pth', 'a dict with attributes')
         refused(lambda: read_state(str(tmp_path / 'a.pth'), tmp_path), 'SOLVER.RESUME', 'a.pth')
         torch.save({'state_dict': Made({'a': torch.ones(2)}, **{name: 3})}, tmp_path / 'a.pth')
-        refused(lambda: load_checkpoint(tmp_path / 'a.pth', nested=True), 'a.pth', 'no plain state dict')
+        refused(lambda: load_checkpoint(tmp_path / 'a.pth'), 'a.pth', 'no plain state dict')
+
+
+# ------------------------------------------------------------------------------------------------- as others save them
+
+@pytest.mark.parametrize('inside', ['', 'state_dict', 'model', 'model_state_dict', 'net'])
+@pytest.mark.parametrize('prefix', ['', 'module.', '_orig_mod.', 'module._orig_mod.', '_orig_mod.module.', 'module.module.'])
+def test_weights_as_tutorials_save_them(inside, prefix, tmp_path, caplog):
+    model, path = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), tmp_path / 'a.pth'
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.randn(2, 3, 5, 5)).sum().backward()
+    optimizer.step()
+    state = {f'{prefix}{name}': tensor for name, tensor in model.state_dict().items()}
+    torch.save({'epoch': 3, inside: state, 'optimizer': optimizer.state_dict(), 'loss': torch.tensor(0.5), 'best': None,
+                'scheduler': {}} if inside else state, path)
+    with caplog.at_level('INFO', 'transreid'):
+        loaded = load_checkpoint(path, 'A.KEY')
+    assert same(loaded.state, dict(model.state_dict())) and loaded.inside == inside
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == bool(inside or prefix)
+    for line in said:
+        assert line.startswith(f'A.KEY: {path}: read the weights')
+        assert (f"under '{inside}'" in line) == bool(inside)
+        assert all((word in line) == (word in prefix) for word in ('module.', '_orig_mod.'))
+
+
+def test_names_within_are_kept(tmp_path):
+    names = {'a.module.b': 'a.module.b', 'a._orig_mod.b': 'a.b', 'a_orig_mod.b': 'a_orig_mod.b', 'modules.a': 'modules.a'}
+    torch.save({name: torch.ones(1) for name in names}, tmp_path / 'a.pth')
+    assert list(load_state(tmp_path / 'a.pth')) == list(names.values())
+
+
+def test_several_state_dicts_are_ambiguous(tmp_path):
+    torch.save({'model': {'a': torch.ones(1)}, 'ema': {'a': torch.zeros(1)}, 'epoch': 3}, tmp_path / 'a.pth')
+    refused(lambda: load_state(tmp_path / 'a.pth'), 'TEST.WEIGHT', 'a.pth', '2 state dicts', "'model', 'ema'", "['model']")
+    torch.save({'module.a': torch.ones(1), 'a': torch.zeros(1)}, tmp_path / 'a.pth')
+    refused(lambda: load_state(tmp_path / 'a.pth'), 'TEST.WEIGHT', 'a.pth', 'same name')
+
+
+def test_the_state_of_a_run_names_the_newest_checkpoint(world):
+    short = ('SOLVER.STAGE1.MAX_EPOCHS', 1, 'SOLVER.STAGE2.MAX_EPOCHS', 1)
+    train_clipreid.main(world.args(*short))
+    state = world.output / 'resume.pth'
+    shutil.copy(state, world.output / 'resume.1.pth')  # of an earlier run: no checkpoint either
+    for age, name in enumerate(('RN50_1.pth', 'RN50_best.pth', 'RN50_stage1_1.pth')):
+        os.utime(world.output / name, (1e9 - age, 1e9 - age))
+    for main, key, opts in ((test_clipreid.main, 'TEST.WEIGHT', ('TEST.WEIGHT', state)),
+                            (train_clipreid.main, 'MODEL.PRETRAIN_PATH', ('MODEL.PRETRAIN_PATH', state)),
+                            (train_clipreid.main, 'MODEL.PRETRAIN_PATH',
+                             ('MODEL.PRETRAIN_PATH', state, 'MODEL.PRETRAIN_CHOICE', 'finetune'))):
+        refused(lambda main=main, opts=opts: main(world.args(*opts, 'OUTPUT_DIR', world.folder / 'other')), key, state,
+                'what a training resumes from', f'take the newest checkpoint there, {world.output / "RN50_1.pth"}')
+    shutil.copy(state, world.folder / 'renamed.pth')
+    refused(lambda: load_state(world.folder / 'renamed.pth'), 'renamed.pth', 'no checkpoint lies beside it')
+
+
+@pytest.mark.parametrize('inside, prefix', [('model', '_orig_mod.'), ('state_dict', 'module._orig_mod.')])
+def test_a_checkpoint_saved_by_hand_is_tested_and_trained_on(world, inside, prefix):
+    """In the log of the run, too; weights, notes and results are those of the checkpoint itself."""
+    short = ('SOLVER.STAGE1.MAX_EPOCHS', 0, 'SOLVER.STAGE2.MAX_EPOCHS', 1)
+    train_clipreid.main(world.args(*short))
+    weight, other = world.output / 'RN50_1.pth', world.folder / 'other.pth'
+    state = torch.load(weight, weights_only=True)
+    torch.save({inside: {f'{prefix}{name}': tensor for name, tensor in state.items()}, 'epoch': 1}, other)
+    expected = test_clipreid.main(world.args('TEST.WEIGHT', weight))
+    assert test_clipreid.main(world.args('TEST.WEIGHT', other)) == expected
+    assert f"read the weights under '{inside}' without" in (world.output / 'test_log.txt').read_text()
+    for choice in ('self', 'finetune'):
+        train_clipreid.main(world.args(*short, 'MODEL.PRETRAIN_CHOICE', choice, 'MODEL.PRETRAIN_PATH', other, 'OUTPUT_DIR',
+                                       world.folder / choice))
+
+
+def test_a_clip_saved_by_hand(toy_weights, tmp_path):
+    state = torch.load(toy_weights['RN50'], weights_only=True)
+    torch.save({'model': {f'module._orig_mod.{name}': tensor for name, tensor in state.items()}}, tmp_path / 'a.pth')
+    found = weights.load_clip('RN50', tmp_path / 'a.pth')
+    assert same(found.state, weights.load_clip('RN50', toy_weights['RN50']).state)
+    assert found.activation.name == 'quickgelu'  # open_clip's stand under 'state_dict'
 
 
 # ------------------------------------------------------------------------------------------------- trees

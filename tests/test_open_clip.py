@@ -19,7 +19,7 @@ from configs import get_defaults
 from model.clip.open_clip import CONFIG, WEIGHTS, find_weights
 from model.clip.weights import load_clip
 from model.make_model_clipreid import make_model, make_test_model
-from utils.checkpoint import load_checkpoint, load_state, save_state
+from utils.checkpoint import load_checkpoint, save_state
 
 VIT = 'ViT-B-16'
 MODEL_CFG = {'embed_dim': 64, 'vision_cfg': {'image_size': 32, 'layers': 2, 'width': 64, 'patch_size': 16},
@@ -193,9 +193,11 @@ def test_extra_tensors_of_open_clip(tmp_path):
     assert torch.equal(model.text_encoder.ln_final.weight, state['ln_final.weight'])
 
 
-def test_nested_weights_are_no_checkpoint_of_ours(tmp_path):
+def test_a_training_checkpoint_is_no_checkpoint_of_ours(tmp_path):
     as_training_checkpoint(toy_clip_state(VIT), tmp_path / 'a.pt')
-    refused(lambda: load_state(tmp_path / 'a.pt'), 'TEST.WEIGHT', 'no plain state dict')
+    cfg = config(tmp_path / 'a.pt')
+    cfg.TEST.WEIGHT = cfg.MODEL.PRETRAIN_PATH
+    refused(lambda: make_test_model(cfg), 'TEST.WEIGHT', 'a.pt', 'no trained re-identification model')
     for inner in ({}, {'a': 3}, [], {'state_dict': {'a': torch.ones(2)}}):
         torch.save({'state_dict': inner}, tmp_path / 'odd.pt')
         refused(lambda: load_clip(VIT, tmp_path / 'odd.pt'), 'MODEL.PRETRAIN_PATH', 'odd.pt', 'no plain state dict')

@@ -146,8 +146,8 @@ def test_any_truncation_and_damage_of_an_old_file_is_told(tmp_path):
         refused(lambda: load_state(tmp_path / 'cut.pth'), 'TEST.WEIGHT', 'cut.pth')
 
 
-@pytest.mark.parametrize('content', [{}, [], 3, torch.ones(2), {'state_dict': {'a': torch.ones(2)}},
-                                     {1: torch.ones(2)}, {'a': 3}])
+@pytest.mark.parametrize('content', [{}, [], 3, torch.ones(2), {'state_dict': {}}, {'state_dict': {'a': 3}},
+                                     {1: torch.ones(2)}, {1: {'a': torch.ones(2)}}, {'a': 3}])
 def test_no_plain_state_dict(tmp_path, content):
     torch.save(content, tmp_path / 'odd.pth')
     refused(lambda: load_state(tmp_path / 'odd.pth'), 'TEST.WEIGHT', 'odd.pth', 'no plain state dict')

@@ -1,8 +1,10 @@
 """Checkpoints and states of runs: written whole or not at all, read without running anything in them."""
 import contextlib
 import json
+import logging
 import math
 import pickle
+import re
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -21,14 +23,20 @@ DTYPES = {torch.float64: 'F64', torch.float32: 'F32', torch.float16: 'F16', torc
 SLACK = 64 << 20  # bytes that tensors may take beyond four times their file: some repeat a value without storing it
 
 
+WRAPPERS = ('module.', '_orig_mod.')  # what DataParallel and torch.compile put before the names of weights
+STATE_OF_A_RUN = {'format', 'stage', 'tensors'}  # of utils.journal's, besides other keys
+
+logger = logging.getLogger('transreid')
+
+
 # ------------------------------------------------------------------------------------------------- state dicts
 
 class Checkpoint(NamedTuple):
     """What is in a file of weights."""
 
-    state: dict  # {name: CPU tensor}, a ``module.`` prefix taken off
+    state: dict  # {name: CPU tensor}, without what DataParallel and torch.compile put before the names
     about: dict  # what was noted about them, {text: text}: nothing to rely on
-    nested: bool  # whether the weights stood beside other things
+    inside: str  # the name under which the weights stood beside other things; '' = they are the whole file
 
 
 def save_state(state, path, about=None):
@@ -49,22 +57,56 @@ def load_state(path, key='TEST.WEIGHT'):
     return load_checkpoint(path, key).state
 
 
-def load_checkpoint(path, key='TEST.WEIGHT', nested=False):
+def load_checkpoint(path, key='TEST.WEIGHT'):
     """Read a state dict, .pth or safetensors (told by content), as a :class:`Checkpoint`.
 
-    ``key`` is the config key the path came from, for the error; ``nested``: one under the name 'state_dict' is taken too.
+    It may stand beside an epoch, an optimizer and the like, under whatever name, and its names may begin with ``module.`` or
+    ``_orig_mod.``; the log says so. ``key`` is the config key the path came from, for the error.
     InputError: empty or missing path, a file that is no checkpoint or is cut short, one that holds more than weights
-    (refused, never run) or claims to be far larger than it is.
+    (refused, never run), several state dicts or the state of a run, or claims to be far larger than it is.
     """
-    state = _read(path, key)
-    nested = nested and _is_dict(state) and isinstance(state.get('state_dict'), dict)
-    if nested:
-        state = state['state_dict']
-    if not _is_dict(state) or not state or not all(
-            _is_name(name) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()):
-        raise InputError(f'{key}: {path} is no plain state dict (names and tensors)')
+    state, inside = _find_state(_read(path, key), path, key)
     check_tensors(state.values(), path, key)
-    return Checkpoint({name.removeprefix('module.'): tensor.detach() for name, tensor in state.items()}, _about(state), nested)
+    names = {name: plain_name(name) for name in state}
+    if len(set(names.values())) < len(names):
+        raise InputError(f'{key}: {path} holds weights of the same name with and without {" or ".join(WRAPPERS)} before it; '
+                         f'save one model alone')
+    wrappers = [word for word in WRAPPERS if any(word in name and word not in plain for name, plain in names.items())]
+    if inside or wrappers:
+        logger.info('%s: %s: read the weights%s%s', key, path, f' under {inside!r}' if inside else '',
+                    f' without {" and ".join(wrappers)} in their names' if wrappers else '')
+    return Checkpoint({names[name]: tensor.detach() for name, tensor in state.items()}, _about(state), inside)
+
+
+def plain_name(name: str) -> str:
+    """The name of a weight without what DataParallel and torch.compile put before it, in whatever order."""
+    return re.sub(r'^(module\.)+', '', re.sub(r'(?<![^.])_orig_mod\.', '', name))
+
+
+def _find_state(content, path, key):
+    """(the one state dict in what a file holds, the name under which it stood)"""
+    if _is_state(content):
+        return content, ''
+    found = []
+    if _is_dict(content):
+        if content.keys() >= STATE_OF_A_RUN:
+            newest = _checkpoints_beside(Path(path))
+            remedy = f'take the newest checkpoint there, {newest[0]}' if newest else 'no checkpoint lies beside it yet'
+            raise InputError(f'{key}: {path} is what a training resumes from, not a checkpoint; {remedy}')
+        found = [name for name, value in content.items() if _is_name(name) and _is_state(value)]
+    if len(found) > 1:
+        names = [repr(name[:40]) for name in found]
+        listed = ', '.join(names[:4]) + (' …' if names[4:] else '')
+        raise InputError(f'{key}: {path} holds {len(found)} state dicts: {listed}; save the one you mean alone: '
+                         f'torch.save(torch.load(path)[{names[0]}], other_path)')
+    if not found:
+        raise InputError(f'{key}: {path} is no plain state dict (names and tensors), and holds none')
+    return content[found[0]], found[0]
+
+
+def _is_state(value):
+    return _is_dict(value) and bool(value) and all(
+        _is_name(name) and isinstance(tensor, torch.Tensor) for name, tensor in value.items())
 
 
 def check_state(state, expected, path, key='TEST.WEIGHT'):
@@ -213,14 +255,21 @@ def _write_safetensors(state, file):
         file.write(tensor.reshape(-1).view(torch.uint8).numpy())
 
 
+def _checkpoints_beside(path):
+    """The other checkpoints in the folder of ``path``, newest first; none where it cannot be read."""
+    with contextlib.suppress(OSError, ValueError):
+        found = [file for file in path.parent.iterdir() if file.suffix in ('.pth', '.safetensors')
+                 and not file.name.startswith('resume.') and file.name != path.name]
+        return sorted(found, key=lambda file: file.stat().st_mtime, reverse=True)
+    return []
+
+
 def _beside(path):
     """Which checkpoints lie where one was looked for, the newest three."""
-    with contextlib.suppress(OSError, ValueError):
-        found = [file for file in path.parent.iterdir() if file.suffix in ('.pth', '.safetensors') and file.stem != 'resume']
-        newest = sorted(found, key=lambda file: file.stat().st_mtime, reverse=True)
-        if newest:
-            return f"; there are {', '.join(file.name for file in newest[:3])}{' …' if newest[3:] else ''}"
-    return ''
+    newest = _checkpoints_beside(path)
+    if not newest:
+        return ''
+    return f"; there are {', '.join(file.name for file in newest[:3])}{' …' if newest[3:] else ''}"
 
 
 def _read(path, key):

@@ -49,13 +49,13 @@ def find_weights(path):
     return found[0]
 
 
-def activation_of(path, about, nested, text=True):
+def activation_of(path, about, inside, text=True):
     """The :class:`Activation` of the weights in the file ``path``, which is no TorchScript archive.
 
     By what was noted in it (``about``), else by open_clip's config beside it, else by its name: a guess. The config is about
-    files of the hub's own names; what it says of others is a guess too. ``nested``: the weights stood beside other things, as
-    in a training checkpoint of open_clip. InputError: a config that is damaged, or of a CLIP that our towers are not;
-    ``text``: the text's too.
+    files of the hub's own names; what it says of others is a guess too. ``inside``: the name under which the weights stood
+    beside other things, 'state_dict' in a training checkpoint of open_clip. InputError: a config that is damaged, or of a
+    CLIP that our towers are not; ``text``: the text's too.
     """
     path = Path(path)
     name, config = path.name.lower(), path.parent / CONFIG
@@ -71,7 +71,7 @@ def activation_of(path, about, nested, text=True):
         found = _of_config(config, towers)
         return Activation(found.name, f'guessed, as {found.why}, but {path.name} is none of the files that it is about '
                                       f'({", ".join(WEIGHTS)}); set MODEL.ACTIVATION if it is not so', False)
-    if nested or path.suffix in ('.bin', '.safetensors') or re.search(r'open_?clip|laion|datacomp', name):
+    if inside == 'state_dict' or path.suffix in ('.bin', '.safetensors') or re.search(r'open_?clip|laion|datacomp', name):
         return Activation('gelu', f'open_clip\'s, {guess}', False)
     return Activation('quickgelu', f'OpenAI\'s, {guess}', False)
 

@@ -135,8 +135,8 @@ def load_clip(name, path='', text=True):
         state = archive_state(file, KEY)
         activation = Activation('quickgelu', f'{file} is an archive as OpenAI publishes them', True)
     else:
-        state, about, nested = load_checkpoint(file, KEY, nested=True)
-        activation = activation_of(file, about, nested, text)
+        state, about, inside = load_checkpoint(file, KEY)
+        activation = activation_of(file, about, inside, text)
     return Clip({n: t.float() if t.is_floating_point() else t for n, t in state.items() if n not in NOT_WEIGHTS}, activation)
 
 
