@@ -404,9 +404,22 @@ def test_disk_need_by_hand(tmp_path, monkeypatch, caplog):
         check_disk(tmp_path, {'resume.pth': 120}, new=True)  # that of another run stays
 
 
-def test_a_killed_worker_is_told_in_one_line():
-    with pytest.raises(InputError, match='a process that decodes photos was killed .*NUM_WORKERS'), explained('X'):
-        raise RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. \nmore')
+@pytest.mark.parametrize(('error', 'cause', 'start', 'told'), [
+    ('(pid 7) is killed by signal: Killed. ', '', 'fork', 'was killed .*signal: Killed.*is memory or /dev/shm full'),
+    ('(pid(s) 7) exited unexpectedly', '(pid 7) is killed by signal: Bus error. It is possible', 'fork', 'shm full'),
+    ('(pid(s) 7) exited unexpectedly', '(pid 7) exited unexpectedly with exit code 1. Details', 'fork', 'with exit code 1'),
+    ('(pid(s) 7, 8) exited unexpectedly', '', 'spawn', "below `if __name__ == '__main__':`, or set DATALOADER")])
+def test_a_worker_that_has_ended_is_told_in_one_line(monkeypatch, error, cause, start, told):
+    monkeypatch.setattr('multiprocessing.get_start_method', lambda: start)
+    with pytest.raises(InputError, match=f'a process that decodes photos .*{told}.*') as caught, explained('X'):
+        raise RuntimeError(f'DataLoader worker {error}\nmore') from RuntimeError(cause and f'DataLoader worker {cause}')
+    assert 'NUM_WORKERS' in str(caught.value) and '\n' not in str(caught.value)
+    assert ('shm' in told) == ('shm' in str(caught.value))
+
+
+def test_a_bug_in_a_worker_is_not_taken_for_a_full_memory():
+    with pytest.raises(RuntimeError, match='Original Traceback'), explained('X'):
+        raise RuntimeError('Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback (most recent call last)')
 
 
 def test_settings_of_the_optimizer_do_not_come_from_the_file(stopped):

@@ -1,8 +1,10 @@
 """Device, precision, randomness and processes: settled once, above the loops. The only file that knows about CUDA."""
 import contextlib
 import logging
+import multiprocessing
 import os
 import random
+import re
 import sys
 from typing import NamedTuple
 
@@ -24,6 +26,9 @@ WORKSPACES = (':4096:8', ':16:8')  # of cuBLAS: with others older versions of to
 # What torch, CUDA's libraries and the DataLoader say when memory runs out, on the GPU or the CPU.
 OUT_OF_MEMORY = ('out of memory', "can't allocate memory", 'ALLOC_FAILED', 'ALLOCATION_FAILED', 'resource allocation failed',
                  'insufficient resources', 'Pin memory thread exited unexpectedly')
+MAIN_GUARD = "put the call in your script below `if __name__ == '__main__':`"
+WORKER_ENDED = re.compile(r'DataLoader worker \(pid.*?\) '
+                          r'(is killed by signal: [\w ]+|exited unexpectedly(?: with exit code \d+)?)')
 
 
 class Runtime(NamedTuple):
@@ -151,15 +156,16 @@ def memory_in_use(device):
 @contextlib.contextmanager
 def explained(batch_keys):
     """Errors of torch that the user can mend, as InputError. batch_keys: what to lower when memory runs out."""
+    if getattr(multiprocessing.current_process(), '_inheriting', False):  # as multiprocessing itself looks at it
+        raise InputError(f'a worker process imports the script that started it, which would run again: {MAIN_GUARD}')
     try:
         yield
     except (RuntimeError, MemoryError) as error:  # torch's own out of memory is a RuntimeError
         line = _out_of_memory(error)
         if line:
             raise InputError(f'out of memory ({line}); lower {batch_keys}, or the sizes of the photos') from error
-        if 'DataLoader worker' in str(error):
-            raise InputError(f'a process that decodes photos was killed ({str(error).splitlines()[0][:120]}); is memory or '
-                             f'/dev/shm full? Lower DATALOADER.NUM_WORKERS; a training goes on with --resume') from error
+        if WORKER_ENDED.match(str(error)):
+            raise InputError(_worker_ended(error)) from error
         if 'no kernel image is available' in str(error):
             raise InputError(f'torch {torch.__version__} has no kernels for this GPU, only for '
                              f'{", ".join(torch.cuda.get_arch_list())}; install a torch built for it '
@@ -170,6 +176,21 @@ def explained(batch_keys):
         if 'does not have a deterministic implementation' in str(error):
             raise InputError(f'SOLVER.DETERMINISTIC True: {str(error).split(",")[0]}; set it to False') from error
         raise
+
+
+def _worker_ended(error):
+    """error: torch's; the first word of why is in its cause, where there is one."""
+    reason = WORKER_ENDED.match(str(error.__cause__)) or WORKER_ENDED.match(str(error))
+    if 'killed' in reason[1]:
+        return (f'a process that decodes photos was killed ({reason[0]}); is memory or /dev/shm full? Lower '
+                f'DATALOADER.NUM_WORKERS; a training resumes with --resume')
+    return f'a process that decodes photos ended ({reason[0]}); what it said is above. To fix it, {worker_remedy()}'
+
+
+def worker_remedy() -> str:
+    """What to do where a process that decodes photos does not start, or ends with an error."""
+    alone = 'set DATALOADER.NUM_WORKERS 0'
+    return alone if multiprocessing.get_start_method() == 'fork' else f'{MAIN_GUARD}, or {alone}'
 
 
 def _out_of_memory(error):
