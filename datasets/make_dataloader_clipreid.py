@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from datasets.bases import ImageDataset, ImageLoader
+from datasets.bases import PREFETCH, ImageDataset, ImageLoader, fitting_workers
 from datasets.cache import make_caches
 from datasets.protocols import Protocol
 from datasets.records import counts_table, fingerprint
@@ -115,7 +115,9 @@ def make_dataloader(cfg, pin_memory=False, processes=SINGLE, device=None):
         fingerprints['val'] = fingerprint(photos.query, photos.validation.root)
         if photos.gallery is not photos.train:
             fingerprints['val gallery'] = fingerprint(photos.gallery, photos.validation.root)
-    options = loader_options(cfg, pin_memory, device)
+    share = cfg.SOLVER.STAGE2.IMS_PER_BATCH // processes.world_size
+    options = loader_options(cfg, pin_memory, device, [(share, random), (cfg.SOLVER.STAGE1.IMS_PER_BATCH, plain),
+                                                       (cfg.TEST.IMS_PER_BATCH, test)], processes)
     batches = make_batches(cfg, [record.pid for record in photos.train], processes)
     stage2 = ImageLoader(dataset(photos.train, random), batch_sampler=batches, **options)
     stage1 = ImageLoader(dataset(photos.train, plain), batch_size=cfg.SOLVER.STAGE1.IMS_PER_BATCH,
@@ -141,8 +143,8 @@ def make_test_dataloader(cfg, pin_memory=False, processes=SINGLE, device=None):
     transform = make_test_transform(size=cfg.INPUT.SIZE_TEST, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD)
     fingerprints = {name: fingerprint(split, photos.root)
                     for name, split in (('query', photos.query), ('gallery', photos.gallery))}
-    return make_test_set(cfg, photos, lambda records: ImageDataset(records, transform),
-                         loader_options(cfg, pin_memory, device), processes, fingerprints)
+    options = loader_options(cfg, pin_memory, device, [(cfg.TEST.IMS_PER_BATCH, transform)], processes)
+    return make_test_set(cfg, photos, lambda records: ImageDataset(records, transform), options, processes, fingerprints)
 
 
 def make_test_set(cfg, photos, dataset, options, processes, fingerprints):
@@ -184,8 +186,12 @@ def make_batches(cfg, labels, processes):
     raise InputError(f"DATALOADER.SAMPLER '{cfg.DATALOADER.SAMPLER}' is unknown; choose softmax_triplet or softmax")
 
 
-def loader_options(cfg, pin_memory, device):
-    """Keyword arguments that all loaders share; a generator of their own keeps them off the process's."""
-    workers = cfg.DATALOADER.NUM_WORKERS
-    return {'num_workers': workers, 'persistent_workers': workers > 0, 'pin_memory': pin_memory,
-            'device': device, 'generator': torch.Generator().manual_seed(cfg.SOLVER.SEED)}
+def loader_options(cfg, pin_memory, device, batches, processes=SINGLE):
+    """Keyword arguments that all loaders share; a generator of their own keeps them off the process's.
+
+    batches: (photos a batch, transform) of each loader.
+    """
+    largest = max(photos * transform.photo_bytes for photos, transform in batches)
+    workers = fitting_workers(cfg.DATALOADER.NUM_WORKERS, largest, processes.local_world_size)
+    return {'num_workers': workers, 'persistent_workers': workers > 0, 'prefetch_factor': PREFETCH if workers else None,
+            'pin_memory': pin_memory, 'device': device, 'generator': torch.Generator().manual_seed(cfg.SOLVER.SEED)}

@@ -60,6 +60,11 @@ class Transform:
     mean: tuple
     std: tuple
 
+    @property
+    def photo_bytes(self) -> int:
+        """Bytes of one photo in a batch that a worker hands over, at most."""
+        return 3 * self.reading.size[0] * self.reading.size[1]
+
     def draw(self, seeds):
         """Nothing is random here."""
         return None
@@ -95,6 +100,12 @@ class RandomTransform(Transform):
     flip: float
     padding: int
     erase: float
+
+    @property
+    def photo_bytes(self) -> int:
+        """Bytes of one photo in a batch that a worker hands over, at most: with float32 noise for its box."""
+        noise = math.ceil(4 * AREA[1] * super().photo_bytes) if self.erase else 0
+        return super().photo_bytes + noise
 
     def draw(self, seeds):
         """``Draws`` for photos with these sample seeds, each a function of its seed alone."""

@@ -155,8 +155,8 @@ def _given_names(path):
 
 def _features(model, records, cfg, runtime):
     transform = make_test_transform(size=cfg.INPUT.SIZE_TEST, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD)
-    loader = ImageLoader(ImageDataset(records, transform), batch_size=cfg.TEST.IMS_PER_BATCH,
-                         **loader_options(cfg, False, runtime.device))
+    options = loader_options(cfg, False, runtime.device, [(cfg.TEST.IMS_PER_BATCH, transform)])
+    loader = ImageLoader(ImageDataset(records, transform), batch_size=cfg.TEST.IMS_PER_BATCH, **options)
     try:
         return extract_features(model, loader, runtime)
     finally:
