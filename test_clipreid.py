@@ -150,7 +150,7 @@ def _draw(path, test, result, title, rows=12, top=10):
 def _write_ranked_lists(path, test, result, top=10):
     """The first photos of every query's ranking, one a row."""
     from utils.files import atomic_write
-    from utils.metrics import ranked_gallery
+    from utils.metrics import distance_text, ranked_gallery
 
     indices, right = ranked_gallery(result.distance, test.query, test.gallery, test.protocol, range(len(test.query)), top)
     with atomic_write(path) as file:
@@ -160,7 +160,7 @@ def _write_ranked_lists(path, test, result, top=10):
             for rank, (g, ok) in enumerate(zip(row, good, strict=True), start=1):
                 if g >= 0:
                     table.writerow([test.query[q].path, test.query[q].pid, rank, test.gallery[g].path, test.gallery[g].pid,
-                                    f'{result.distance[q, g]:.6g}', int(ok)])
+                                    distance_text(result.distance[q, g]), int(ok)])
 
 
 if __name__ == '__main__':

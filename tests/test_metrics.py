@@ -17,6 +17,7 @@ from utils.metrics import (
     PROTOCOL_CHOICES,
     atrw_public_split,
     count_positives,
+    distance_text,
     eval_func,
     rank_metrics,
     rank_queries,
@@ -467,3 +468,10 @@ def test_shapes_are_checked():
 def test_a_protocol_that_there_is_not_is_refused(field):
     with pytest.raises(ValueError, match=f"protocol: {field} 'typo' is none of"):
         rank_metrics(np.zeros((1, 1)), records([1]), records([1]), Protocol('test', **{field: 'typo'}))
+
+
+@pytest.mark.parametrize(('distance', 'text'), [
+    (-1.19e-07, '0'), (2.4e-07, '0'), (0, '0'), (1.2345e-05, '1.2e-05'), (0.0123456, '0.0123'),
+    (1, '1'), (1.23456, '1.23'), (-0.5, '0')])
+def test_distances_are_told_with_three_digits_that_mean_something(distance, text):
+    assert distance_text(np.float32(distance)) == text

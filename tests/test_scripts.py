@@ -18,6 +18,7 @@ from model import make_model_clipreid
 from utils.checkpoint import load_state
 from utils.errors import InputError
 from utils.lock import output_lock
+from utils.metrics import distance_text
 from utils.runtime import Runtime
 
 LOG_LINE = re.compile(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} transreid(\.train|\.test)? (INFO|WARNING): ')
@@ -71,6 +72,7 @@ def test_train_then_test_then_rerank(world, name):
     assert 'Protocol query_apart: query photos apart from the gallery' in test_log.split('SOLVER')[0]  # before the config
     rows = list(csv.DictReader((world.output / 'ranked_lists.csv').read_text().splitlines()))
     assert {row['query'] for row in rows} == {str(world.folder / f'test/{n}/0.png') for n in range(6, 10)}
+    assert all(row['distance'] == distance_text(float(row['distance'])) for row in rows)
     assert [row['rank'] for row in rows[:10]] == [str(rank) for rank in range(1, 11)]
     assert all((row['right'] == '1') == (row['label'] == row['query_label']) for row in rows)
     assert sum(row['right'] == '1' for row in rows if row['rank'] == '1') / 4 == pytest.approx(plain['rank1'])

@@ -84,6 +84,12 @@ def without_positive(ranking):
                for name, counted in (('as_zero', np.ones_like(found)), ('left_out', found))}}
 
 
+def distance_text(distance: float) -> str:
+    """Three digits, of what float32 knows: one minus a product of normalised features is right to about 1e-6, and may even
+    be a little less than 0 for two equal photos."""
+    return f'{max(0.0, round(float(distance), 6)):.3g}'
+
+
 def ranked_gallery(distance, query, gallery, protocol, rows, top):
     """The head of some rankings, for people; the other arguments as in ``rank_metrics``.
 
