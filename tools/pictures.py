@@ -9,10 +9,13 @@ from datasets.images import read_image
 from utils.errors import InputError
 
 
-def thumbnail(path, side):
-    """A data URI of the photo at most ``side`` pixels wide and high, '' where it is missing or cannot be decoded."""
+def thumbnail(path, side, upright=False):
+    """A data URI of the photo at most ``side`` pixels wide and high, '' where it is missing or cannot be decoded.
+
+    upright: whether it is turned as its EXIF says.
+    """
     try:
-        image = read_image(path) if os.path.isfile(path) else None
+        image = read_image(path, upright) if os.path.isfile(path) else None
     except InputError:
         image = None
     if image is None:

@@ -3,11 +3,12 @@
     python tools/rank_photos.py --photos NEW --config_file datalist/nyala/cnn_clipreid.yml TEST.WEIGHT RN50_80.pth
 
 Known are all photos in the lists of the config, by the names in ``photos.csv`` of tools/make_lists.py where that lies beside
-the lists, else by list and label ('train 12'). New photos should show what the known ones do (cut out as they were); turned
-ones are taken upright (EXIF), as make_lists does. An individual is as near as its nearest photo (cosine distance). Nothing
-says that a new animal is none of the known ones: look at the photos. FOLDER (--out, default OUTPUT_DIR/matches) then holds
+the lists, else by list and label ('train 12'). New photos should show what the known ones do (cut out as they were). New and
+known ones are read upright (EXIF), as make_lists stores them. An individual is as near as its nearest photo (cosine
+distance). Nothing says that a new animal is none of the known ones: look at the photos. FOLDER (--out, default
+OUTPUT_DIR/matches) then holds
 
-    matches.csv    photo, rank, individual, distance, known_photo: one row a candidate
+    matches.csv    photo, rank, individual, distance, known_photo: one row a candidate; problem: why a photo cannot be read
     matches.html   the same as pictures, of the first 200 photos
 """
 import argparse
@@ -15,7 +16,6 @@ import csv
 import logging
 import os
 import sys
-import tempfile
 from collections import Counter
 from html import escape
 from pathlib import Path
@@ -28,6 +28,7 @@ from configs import ConfigError, load_cfg
 from configs.command_line import parse_with_pairs, path_text
 from datasets.animal import TEST_LISTS
 from datasets.bases import ImageDataset, ImageLoader
+from datasets.images import find_unreadable
 from datasets.make_dataloader_clipreid import loader_options
 from datasets.records import Record
 from datasets.sources import load_test, load_train
@@ -35,15 +36,16 @@ from datasets.transforms import make_test_transform
 from model.make_model_clipreid import make_test_model
 from processor.inference import extract_features
 from tools.list_folders import photo_extensions, photos_below
-from tools.list_photos import find_change, prepare, read_header
 from tools.pictures import thumbnail
 from utils.errors import InputError, exit_code
 from utils.files import atomic_write, make_output_dir
-from utils.logger import progress, setup_logger
+from utils.logger import setup_logger
+from utils.metrics import distance_text
 from utils.runtime import explained, make_runtime
 
 logger = logging.getLogger('transreid')
 
+COLUMNS = ('photo', 'rank', 'individual', 'distance', 'known_photo', 'problem')
 SHOWN = 200  # photos on the page
 SIDE = 160  # pixels of a picture there
 BLOCK = 1024  # new photos whose distances are held at a time
@@ -60,24 +62,28 @@ def main(argv=None):
     if cfg.MODEL.SIE_CAMERA or cfg.MODEL.SIE_VIEW:
         raise InputError('MODEL.SIE_CAMERA / SIE_VIEW: the model asks for the camera or side of a photo, which nobody knows of '
                          'new ones; rank with a model trained without')
-    new = find_photos(args.photos)
+    found = find_photos(args.photos)
     known, names = known_photos(cfg)
+    problems = find_problems(found, args.photos)
+    new = [path for path in found if path not in problems]
     with explained('TEST.IMS_PER_BATCH'):
         runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP, cfg.SOLVER.DETERMINISTIC, compiles=cfg.MODEL.COMPILE)
         model = make_test_model(cfg).to(runtime.device)
-        with tempfile.TemporaryDirectory() as folder:
-            upright = [Record(path, 0) for path in turn_upright(new, folder)]
-            features = F.normalize(_features(model, [*upright, *known], cfg, runtime))
+        photos = [*(Record(path, 0) for path in new), *known]
+        features = F.normalize(_features(model, photos, cfg, runtime))
     rows = rank(new, features[:len(new)], [record.path for record in known], features[len(new):], names, args.top)
+    rows += [dict.fromkeys(COLUMNS, '') | {'photo': path, 'problem': problem} for path, problem in problems.items()]
     folder = make_output_dir(args.out or (cfg.OUTPUT_DIR and os.path.join(cfg.OUTPUT_DIR, 'matches')))
     with atomic_write(folder / 'matches.csv') as file:
-        table = csv.DictWriter(file, rows[0], lineterminator='\n')
+        table = csv.DictWriter(file, COLUMNS, lineterminator='\n')
         table.writeheader()
         table.writerows(rows)
     with atomic_write(folder / 'matches.html') as file:
         file.write(page(rows))
     print(f'{len(new)} photos against {len(known)} of {len(set(names))} individuals: {folder / "matches.csv"}, '
           f'{folder / "matches.html"}')
+    if problems:
+        print(f'{len(problems)} of {len(found)} photos cannot be read; why: column problem of matches.csv')
     return rows
 
 
@@ -109,17 +115,13 @@ def find_photos(place):
     return [str(Path(place, path)) for path in photos]
 
 
-def turn_upright(paths, folder):
-    """The same paths, but of photos that EXIF says are turned those of upright copies in ``folder``. Raises ``InputError``."""
-    upright = []
-    for number, path in enumerate(progress(paths, 'new photos')):
-        change = find_change(None, read_header(path))
-        if change:
-            copy = os.path.join(folder, f'{number}{os.path.splitext(path)[1]}')
-            prepare(path, copy, change)
-            path = copy
-        upright.append(path)
-    return upright
+def find_problems(photos, place):
+    """{path: why it cannot be read} of the new ``photos`` found at ``place``. ``InputError`` where that is all of them."""
+    problems = find_unreadable(photos)
+    if len(problems) == len(photos):
+        first, problem = next(iter(problems.items()))
+        raise InputError(f'{place}: none of {len(photos)} photos can be read; the first, {first}: {problem}')
+    return problems
 
 
 def known_photos(cfg):
@@ -154,7 +156,8 @@ def _given_names(path):
 
 
 def _features(model, records, cfg, runtime):
-    transform = make_test_transform(size=cfg.INPUT.SIZE_TEST, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD)
+    transform = make_test_transform(size=cfg.INPUT.SIZE_TEST, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD,
+                                    upright=True)
     options = loader_options(cfg, False, runtime.device, [(cfg.TEST.IMS_PER_BATCH, transform)])
     loader = ImageLoader(ImageDataset(records, transform), batch_size=cfg.TEST.IMS_PER_BATCH, **options)
     try:
@@ -164,7 +167,7 @@ def _features(model, records, cfg, runtime):
 
 
 def rank(new, features, known, known_features, names, top):
-    """Rows of matches.csv: for each new photo the ``top`` nearest individuals, each by its nearest photo.
+    """Rows of matches.csv: for each readable photo the ``top`` nearest individuals, each by its nearest photo.
 
     new, known: N and M paths; features (N, D), known_features (M, D): L2-normalised; names: individuals of the known photos.
     """
@@ -177,26 +180,40 @@ def rank(new, features, known, known_features, names, top):
                 nearest.setdefault(names[place], place)
                 if len(nearest) == top:
                     break
-            rows += [{'photo': path, 'rank': number, 'individual': name, 'distance': f'{distance[place]:.6g}',
-                      'known_photo': known[place]} for number, (name, place) in enumerate(nearest.items(), start=1)]
+            rows += [{'photo': path, 'rank': number, 'individual': name, 'distance': distance_text(distance[place]),
+                      'known_photo': known[place], 'problem': ''}
+                     for number, (name, place) in enumerate(nearest.items(), start=1)]
     return rows
 
 
 def page(rows):
-    """One HTML file: a row a new photo, then its candidates."""
-    photos = {}
+    """One HTML file: the photos that cannot be read, then a row a new photo with its candidates."""
+    photos, problems = {}, []
     for row in rows:
-        photos.setdefault(row['photo'], []).append(row)
+        if row['problem']:
+            name = os.path.basename(row['photo'])
+            problems.append(f'<li>{escape(name)}: {escape(row["problem"])}</li>')
+        else:
+            photos.setdefault(row['photo'], []).append(row)
     lines = []
     for photo, candidates in list(photos.items())[:SHOWN]:
-        cells = [(photo, os.path.basename(photo))]
-        cells += [(row['known_photo'], f'{row["rank"]}. {row["individual"]}, {row["distance"]}') for row in candidates]
-        lines.append('<tr>' + ''.join(f'<td><img alt="" src="{thumbnail(path, SIDE)}"><small>{escape(text)}</small></td>'
-                                      for path, text in cells) + '</tr>')
+        line = _cell(photo, os.path.basename(photo))
+        for row in candidates:
+            line += _cell(row['known_photo'],
+                          f'{row["rank"]}. {row["individual"]}, {row["distance"]}')
+        lines.append(f'<tr>{line}</tr>')
+    unread = ''
+    if problems:
+        unread = f'<p>{len(problems)} photos cannot be read:</p><ul>{"".join(problems)}</ul>'
     more = f'<p>… and {len(photos) - SHOWN} more photos, all of them in matches.csv.</p>' if len(photos) > SHOWN else ''
     return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Matches</title><style>{STYLE}</style>'
             '<h1>Who is this?</h1><p>Left the new photo, then the individuals nearest to it, each with its nearest photo and '
-            f'the cosine distance.</p><table>{"".join(lines)}</table>{more}</html>\n')
+            f'the cosine distance.</p>{unread}<table>{"".join(lines)}</table>{more}</html>\n')
+
+
+def _cell(path, text):
+    picture = thumbnail(path, SIDE, upright=True)
+    return f'<td><img alt="" src="{picture}"><small>{escape(text)}</small></td>'
 
 
 if __name__ == '__main__':
