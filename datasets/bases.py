@@ -41,7 +41,7 @@ class RawBatch(NamedTuple):
 
     def to(self, device):
         """On the device, asynchronously where the memory is pinned; the boxes stay, as slicing needs them here."""
-        pinned = self.pixels.is_pinned()
+        pinned = device.type != 'cpu' and self.pixels.is_pinned()  # asking would wake CUDA in a run on the CPU
 
         def move(tensor):
             return tensor.to(device, non_blocking=pinned)

@@ -58,8 +58,8 @@ def do_train_stage1(model, loader, optimizer, scheduler, runtime, journal, *, ep
         for iteration, chosen in enumerate(progress(order[done:], heartbeat.text(epoch)), done + 1):
             # each individual's sentence is encoded once, however many of its photos are in the batch
             individuals, which = labels[chosen].unique(return_inverse=True)
-            individuals, which, target = (runtime.move(t) for t in (individuals, which, labels[chosen]))
-            image = features[runtime.move(chosen)]
+            individuals, which, target, place = runtime.move_all(individuals, which, labels[chosen], chosen)
+            image = features[place]
             with runtime.autocast():
                 text = _shared(encode, individuals, processes)[which]
             text = text.to(image.dtype)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fake_cuda import CUDA, FakeCudaTensor, fake_cuda
+from fake_cuda import CUDA, META, FakeCudaTensor, fake_cuda
 from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import test_rerank_clipreid
 import train_clipreid
@@ -19,6 +20,7 @@ from loss.make_loss import make_loss
 from loss.supcontrast import SupConLoss
 from model.make_model_clipreid import make_model
 from solver.make_optimizer_prompt import make_optimizer_1stage, make_optimizer_2stage, make_optimizer_center
+from utils.checkpoint import copy_tree
 from utils.reranking import re_rank_features, re_ranking
 from utils.runtime import make_runtime
 
@@ -40,7 +42,8 @@ CAMERAS, VIEWS, INDIVIDUALS, PHOTOS = 3, 2, 6, 8
 def cuda(monkeypatch):
     """torch says that there is a GPU. For tensors on it enter ``fake_cuda()``, or this fixture, a ``FakeTensorMode``."""
     answers = {'is_available': True, 'is_bf16_supported': True, 'device_count': 1, 'get_device_name': 'no GPU',
-               'get_device_capability': (9, 0), 'max_memory_allocated': 0, 'get_rng_state_all': [], 'set_rng_state_all': None}
+               'get_device_capability': (9, 0), 'max_memory_allocated': 0, 'get_rng_state': torch.zeros(16, dtype=torch.uint8),
+               'set_rng_state': None}
     for name, answer in answers.items():
         monkeypatch.setattr(torch.cuda, name, lambda *_, _answer=answer, **__: _answer)
     stream = SimpleNamespace(is_capturing=lambda: False)
@@ -195,6 +198,43 @@ def test_iterations_do_not_wait_for_the_device(cuda, world):
             train_clipreid.main(world.args('MODEL.DEVICE', 'cuda', *opts, name='ViT-B-16'))
         counts.append(Counter(waits))
     assert counts[0] and counts[0] == counts[1]
+
+
+class Operations(TorchDispatchMode):
+    """Context that counts operations: by name, ``to_device`` those of them that copy from main memory to the GPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        copied = name == '_to_copy' and args[0].device.type == 'cpu' and (kwargs or {}).get('device') == META
+        self.names['to_device' if copied else name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_an_iteration_of_stage_1_copies_once(cuda, world):
+    counts = []
+    for epochs in (1, 2):
+        transforms._row.cache_clear()
+        with fake_cuda(), Operations() as operations:
+            train_clipreid.main(world.args('MODEL.DEVICE', 'cuda', 'SOLVER.STAGE1.MAX_EPOCHS', epochs,
+                                           'SOLVER.STAGE2.MAX_EPOCHS', 0, 'OUTPUT_DIR', world.folder / str(epochs)))
+        counts.append(operations.names['to_device'])
+    iterations = 3  # 24 photos, 8 at a time
+    assert counts[1] - counts[0] == iterations
+
+
+def test_a_state_is_copied_once(cuda):
+    with fake_cuda():
+        there = torch.arange(6.).view(2, 3).to('cuda')
+        here = torch.ones(3)
+        with Operations() as operations:
+            copy = copy_tree({'there': there, 'here': [here]})
+    assert operations.names == Counter({'detach': 2, '_to_copy': 2})
+    here.zero_()
+    assert torch.equal(copy['there'], torch.arange(6.).view(2, 3)) and torch.equal(copy['here'][0], torch.ones(3))
 
 
 @pytest.mark.parametrize('metric', ['cosine', 'euclidean'])

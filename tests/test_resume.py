@@ -372,12 +372,12 @@ def test_resume_may_stand_anywhere():
 
 
 def test_random_states_go_on():
-    states = random_states()
+    states = random_states(torch.device('cpu'))
     import random
 
     import numpy as np
     first = random.random(), np.random.rand(), torch.rand(1).item()
-    set_random_states(states)
+    set_random_states(states, torch.device('cpu'))
     assert first == (random.random(), np.random.rand(), torch.rand(1).item())
 
 

@@ -130,3 +130,27 @@ def test_the_compiler_is_tried_where_it_will_be_used(world, monkeypatch, script)
     with pytest.raises(InputError, match='does not work on meta .Cannot find a working triton installation.; .* Triton'):
         script.main(args)
     assert tried == ['meta'] and not list(world.output.iterdir() if world.output.exists() else [])
+
+
+@pytest.mark.parametrize('deterministic', [False, True])
+def test_the_fastest_convolutions_are_looked_for(monkeypatch, deterministic):
+    """Which of them is the fastest is another matter each time, so not in deterministic mode."""
+    pretend_gpu(monkeypatch)
+    monkeypatch.setattr(torch, 'use_deterministic_algorithms', lambda mode: None)
+    monkeypatch.setattr(torch.backends.cudnn, 'benchmark', deterministic)
+    make_runtime('cuda', deterministic=deterministic)
+    assert torch.backends.cudnn.benchmark is not deterministic
+
+
+def test_a_run_on_the_cpu_leaves_the_gpu_asleep(world, monkeypatch):
+    """Waking it takes a second, and hundreds of megabytes of its memory."""
+    def wake(*_):
+        raise AssertionError('CUDA was woken')
+    pretend_gpu(monkeypatch)
+    for owner, name in ((torch.cuda, '_lazy_init'), (torch.Tensor, 'is_pinned')):
+        monkeypatch.setattr(owner, name, wake)
+    monkeypatch.setattr(torch.accelerator, 'current_stream', lambda *_: SimpleNamespace(is_capturing=lambda: False))
+    train_clipreid.main(world.args('SOLVER.STAGE1.MAX_EPOCHS', 1, 'SOLVER.STAGE2.MAX_EPOCHS', 1))
+    state = torch.load(world.output / 'resume.pth')
+    assert state['random']['cuda'] == []
+    train_clipreid.main(world.args('--resume', 'SOLVER.STAGE1.MAX_EPOCHS', 1, 'SOLVER.STAGE2.MAX_EPOCHS', 2))

@@ -144,14 +144,14 @@ def save_tree(tree, path):
 
     Tensors go to the CPU and keep their memory format. TypeError: anything else in it, or a key that is neither str nor int.
     """
-    tree = _plain(tree)
+    tree = _plain(tree, lambda tensor: _own(tensor.cpu()))
     with atomic_write(path, 'wb') as file:
         _write_torch(tree, file)
 
 
 def copy_tree(tree):
     """A copy, on the CPU, of what :func:`save_tree` takes: what happens to ``tree`` afterwards does not change it."""
-    return _plain(tree, torch.clone)
+    return _plain(tree, lambda tensor: tensor.to('cpu', copy=True))
 
 
 def load_tree(path, key):
@@ -177,18 +177,19 @@ def _about(state):
     return {name: text for name, text in notes.items() if type(name) is type(text) is str} if _is_dict(notes) else {}
 
 
-def _plain(node, tensor=None):
-    """``node`` built anew from dict, list and tuple, so that no container of it stands in two places."""
+def _plain(node, take):
+    """``node`` built anew from dict, list and tuple, so that no container of it stands in two places; ``take``: what becomes
+    of a tensor."""
     if isinstance(node, torch.Tensor):
-        return (tensor or _own)(node.detach().cpu())
+        return take(node.detach())
     if isinstance(node, dict):
         if any(type(name) not in (str, int) for name in node):
             raise TypeError(f'keys must be str or int: {list(node)[:5]}')
-        return {name: _plain(value, tensor) for name, value in node.items()}
+        return {name: _plain(value, take) for name, value in node.items()}
     if isinstance(node, list):
-        return [_plain(value, tensor) for value in node]
+        return [_plain(value, take) for value in node]
     if isinstance(node, tuple):
-        return tuple(_plain(value, tensor) for value in node)
+        return tuple(_plain(value, take) for value in node)
     if node is None or type(node) in (str, int, float, bool):
         return node
     raise TypeError(f'{type(node).__name__} cannot be written and read back safely: {node!r:.80}')

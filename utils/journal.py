@@ -160,6 +160,7 @@ class Journal:
     def save(self):
         """Write the state, while the training goes on. Raises ``Stopped`` afterwards, where a signal has asked for that."""
         if self.metrics:
+            self._writer.wait()  # before the copy: two take twice the memory
             self._writer.start(save_tree, copy_tree(self._state()), self.folder / STATE)
         self._since_state = Stopwatch()
         if self._asked:
@@ -178,8 +179,8 @@ class Journal:
                 'finished': self.finished, 'best': self.best, 'seconds': self.epoch_seconds, 'tally': self.tally.state_dict(),
                 'metrics_length': self.metrics.sync(), 'tensors': {name: tensors[name] for name in changed},
                 'parts': {name: part.state_dict() for name, part in self.parts[self.stage].items()},
-                'scaler': self.runtime.scaler.state_dict(), 'random': random_states(), 'rest': self._fingerprint_of_rest(),
-                'features': self._features, 'facts': self.facts}
+                'scaler': self.runtime.scaler.state_dict(), 'random': random_states(self.runtime.device),
+                'rest': self._fingerprint_of_rest(), 'features': self._features, 'facts': self.facts}
 
     def _fingerprint_of_rest(self):
         """SHA-256 of what the stage does not train, computed once a stage."""
@@ -210,7 +211,7 @@ class Journal:
         if state['scaler'] and self.runtime.scaler.is_enabled():
             self.runtime.scaler.load_state_dict(state['scaler'])
         self.tally.load_state_dict(state['tally'])
-        set_random_states(state['random'])
+        set_random_states(state['random'], self.runtime.device)
         self.model.load_state_dict(state['tensors'], strict=False)
         self._watch = Stopwatch(state['seconds'])
 

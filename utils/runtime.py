@@ -45,6 +45,15 @@ class Runtime(NamedTuple):
         """To the device; asynchronously where the tensor's memory is pinned."""
         return tensor.to(self.device, non_blocking=True)
 
+    def move_all(self, *tensors):
+        """Tensors (n,) of one type to the device: in one copy, which does not wait for a GPU."""
+        if self.device.type == 'cpu':
+            return tensors
+        packed = torch.cat(tensors)
+        if wants_pinned_memory(self.device):
+            packed = packed.pin_memory()
+        return self.move(packed).split([len(tensor) for tensor in tensors])
+
     @property
     def comparing(self):
         """Where features are compared and ranked: where they are, if that device has the sparse products of re-ranking."""
@@ -73,6 +82,7 @@ def make_runtime(device='cuda', amp='auto', deterministic=False, processes=SINGL
     if device.type == 'cuda':  # else float32 would keep 10 bits in tests, validation and losses
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False  # vendors' containers switch it on
+        torch.backends.cudnn.benchmark = not deterministic  # shapes hardly change: try all ways once, take the fastest
     if deterministic and os.environ.get('CUBLAS_WORKSPACE_CONFIG') not in WORKSPACES:
         os.environ['CUBLAS_WORKSPACE_CONFIG'] = WORKSPACES[0]  # read when cuBLAS is first used
     torch.use_deterministic_algorithms(deterministic)
@@ -201,22 +211,22 @@ def _out_of_memory(error):
     return (told or lines)[0][:200] if told or known else None
 
 
-def random_states():
-    """The states of Python's, NumPy's and torch's generators, of the GPU too, for :func:`set_random_states`."""
+def random_states(device):
+    """The states of Python's, NumPy's and torch's generators, that of a GPU ``device`` too, for :func:`set_random_states`."""
     kind, words, *rest = np.random.get_state()
     return {'python': random.getstate(), 'numpy': (kind, words.tolist(), *rest), 'torch': torch.get_rng_state(),
-            'cuda': torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+            'cuda': [torch.cuda.get_rng_state(device)] if device.type == 'cuda' else []}
 
 
-def set_random_states(states):
-    """Take the generators up where :func:`random_states` left them; the GPUs' only where there are as many."""
+def set_random_states(states, device):
+    """Take the generators up where :func:`random_states` left them; the GPU's if both runs have one."""
     version, words, gauss = states['python']
     random.setstate((version, tuple(words), gauss))
     kind, words, *rest = states['numpy']
     np.random.set_state((kind, np.array(words, np.uint32), *rest))
     torch.set_rng_state(states['torch'])
-    if torch.cuda.is_available() and len(states['cuda']) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(states['cuda'])
+    if device.type == 'cuda' and states['cuda']:
+        torch.cuda.set_rng_state(states['cuda'][0], device)
 
 
 def seed_everything(seed):
