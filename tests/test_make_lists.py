@@ -1473,6 +1473,48 @@ def test_photos_that_are_missing_broken_or_elsewhere(tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
+def test_a_table_of_another_computer(tmp_path):
+    """Windows paths in another case, photos in a folder beside the table, sizes of a COCO file by the table's names."""
+    tree = write_coco(tmp_path / 'images', size=(40, 30), bbox=[5, 5, 20, 10])
+    table = tmp_path / 'm.json'
+    (tmp_path / 'images' / 'm.json').unlink()
+    exif = Image.Exif()
+    exif[0x112] = 6
+    for image in tree['images']:
+        save(tmp_path / 'images' / image['file_name'], size=(40, 30), exif=exif)
+        image['file_name'] = 'C:\\Users\\Ann\\photos\\' + image['file_name'].replace('.png', '.PNG')
+    table.write_text(json.dumps(tree))
+    facts = run(table, tmp_path / 'out', '--margin', 0)
+    note = next(note for note in facts['notes'] if note.startswith('path: 24 photos of the table differ from the disk'))
+    assert "24 in the folder ('C:/Users/Ann/photos' is 'images' here) and in upper and lower case, as" in note
+    listed = {row['source']: row['listed'] for row in photo_rows(tmp_path / 'out')}
+    assert listed['images/0.png'] == 'images/0__5_5_20_10.png'
+    with Image.open(tmp_path / 'out' / 'photos' / listed['images/0.png']) as photo:
+        assert photo.size == (10, 20)  # the size said that boxes are meant in the stored picture
+
+
+def test_names_without_their_endings_and_rows_that_are_no_photos(tmp_path):
+    rows = table_rows(tmp_path)
+    for row in rows:
+        new = row['path'].replace('.png', '.left.png')
+        (tmp_path / row['path']).rename(tmp_path / new)
+        row['path'] = new.removesuffix('.png')
+    rows.append(rows[0] | {'path': 'photos/clip.mp4'})
+    facts = run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+    assert facts['source']['photos'] == 48 and facts['left_out'] == {"no photo ('.mp4')": 1}
+    assert lists(tmp_path / 'out')['train'][0].path.endswith('.left.png')
+    rows[3]['path'] = 'photos/nobody'
+    message = fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'none')
+    assert '1 of 49 photos are missing' in message and '1 have a name that no file there has' in message
+
+
+def test_two_rows_whose_names_are_one_file_on_this_disk(tmp_path):
+    rows = table_rows(tmp_path)
+    rows.append(rows[0] | {'path': rows[0]['path'].upper(), 'identity': 'another'})
+    message = fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+    assert f"'{rows[0]['path']}' is there twice (another, ind 0): photo under two individuals" in message
+
+
 def test_rows_that_contradict(tmp_path):
     rows = table_rows(tmp_path)
     both = [*rows, rows[0]]

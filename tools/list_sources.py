@@ -24,8 +24,9 @@ from tools.list_columns import (
 )
 from tools.list_folders import photo_extensions, photos_below, skipped_photos
 from tools.list_levels import check_folders, folder_place
+from tools.list_matching import Matches, match_paths
 from tools.list_tables import is_camtrap, read_table
-from tools.list_words import counted
+from tools.list_words import counted, is_plain
 from utils.errors import InputError
 
 GROUPS = ('identity', 'side', 'camera', 'date', 'encounter', 'split')  # that --name-pattern may read off a path
@@ -203,7 +204,8 @@ def _read_table(path, photos, given, groups, date_format, species, skip_bad, box
     columns, notes = choose_columns(table, given, ['path'] if 'identity' in groups else ['identity', 'path'])
     kind = ('Camtrap DP' if table.file.name == 'observations.csv' else
             'COCO' if table.file.suffix.lower() == '.json' else 'CSV')
-    source = Source(kind, Path(), [], columns, left_out=table.left_out, notes=notes, sizes=table.sizes, shares=table.shares,
+    source = Source(kind, Path(), [], columns, left_out=table.left_out, notes=notes,
+                    sizes={path.strip().replace('\\', '/'): size for path, size in table.sizes.items()}, shares=table.shares,
                     skip_bad=skip_bad)
     if 'bbox' not in columns:
         columns.pop('theta', None)
@@ -224,18 +226,14 @@ def _read_table(path, photos, given, groups, date_format, species, skip_bad, box
     sides = read_sides(said)
     rows = zip(table.rows, _dates(table, columns, date_format, source), boxes, thetas, sides,
                *map(texts, ('identity', 'path', 'camera', 'encounter', 'split', 'species')), strict=True)
-    extensions = photo_extensions()
     for (where, _), date, box, theta, side, identity, photo, camera, encounter, split, kind in rows:
         sighting = Sighting(photo.replace('\\', '/'), where, identity, side, known(camera), date, known(encounter), None,
                             _split(split), known(kind))
-        ending = os.path.splitext(sighting.path)[1].lower()
         if not sighting.path:
             source.refuse(sighting, 'no path', f'{where}: the path of the photo is empty')
         elif len(identity.splitlines()) > 1:
             source.refuse(sighting, 'name of several lines', f"{where}: the individual's name {repr(identity)[:60]} has "
                           'several lines; is a double quote there not closed?')
-        elif ending and ending not in extensions:
-            source.leave_out(sighting, f"no photo ('{ending}')")
         else:
             try:
                 box = read_box(box, corners, where, decimal_commas)
@@ -316,21 +314,32 @@ def _find_root(source, photos, table):
 # ---------------------------------------------------------------- what holds for both
 
 def _see_photos(source):
-    """Every photo must be there and below the root; its path becomes one below it."""
+    """Every photo must be there and below the root; its path becomes one below it. One look at the folder finds those that the
+    table calls otherwise than the disk."""
     root, real, folders = os.path.abspath(source.root), os.path.realpath(source.root), {}
-    seen, missing, sizes = [], [], {}
+    extensions = photo_extensions()
+    plain, seen, missing, sizes = [], [], [], {}
     for sighting in source.sightings:
-        if any(ord(sign) < 32 for sign in sighting.path) or not _is_text(sighting.path):
+        if is_plain(sighting.path):
+            plain.append(sighting)
+        else:
             source.refuse(sighting, 'path that is no text',
-                          f'{sighting.where}: the path {repr(sighting.path)[:100]} is no plain text; rename the photo')
-            continue
-        path = os.path.normpath(os.path.join(root, sighting.path))
-        if not _below(path, root):
+                          f'{sighting.where}: the path {ascii(sighting.path)[:100]} is no plain text; rename the photo')
+    paths = list(dict.fromkeys(sighting.path for sighting in plain))
+    absent = [path for path in paths if not os.path.isfile(os.path.join(root, path))]
+    matches = match_paths(absent, root, may_move=len(absent) == len(paths)) if absent else Matches()
+    source.notes += [matches.note] if matches.note else []
+    for sighting in plain:
+        listed = matches.found.get(sighting.path, sighting.path)
+        path, ending = os.path.normpath(os.path.join(root, listed)), os.path.splitext(listed)[1].lower()
+        if ending and ending not in extensions:
+            source.leave_out(sighting, f"no photo ('{ending}')")
+        elif not os.path.isfile(path):
+            missing.append(sighting)
+        elif not _below(path, root):
             source.refuse(sighting, "outside the photos' folder",
                           f"{sighting.where}: '{sighting.path}' leads out of the photos' folder '{source.root}'; name a folder "
                           'above all photos with --photos')
-        elif not os.path.isfile(path):
-            missing.append(sighting)
         else:
             above = os.path.dirname(path)
             if above not in folders:
@@ -344,8 +353,8 @@ def _see_photos(source):
                 sizes[seen[-1].path] = source.sizes.get(sighting.path)
     if missing:
         first = ', '.join(f'{sighting.where}: {sighting.path}' for sighting in missing[:3]) + (' …' if len(missing) > 3 else '')
-        message = (f"{len(missing)} of {len(source.sightings)} photos are missing in '{source.root}' ({first}); --photos names "
-                   'their folder')
+        message = (f"{len(missing)} of {len(source.sightings)} photos are missing in '{source.root}' ({first}): "
+                   f'{matches.reasons}')
         if not seen or not source.skip_bad:
             raise InputError(message + (f'; {SKIP}' if seen else ''))
         for sighting in missing:
@@ -355,14 +364,6 @@ def _see_photos(source):
 
 def _below(path, root):
     return os.path.join(path, '').startswith(os.path.join(root, ''))
-
-
-def _is_text(path):
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _compile(pattern):
