@@ -11,7 +11,8 @@ from model.clip.weights import ARCHITECTURES, architecture_of, known, load_clip,
 from model.prompt import find_slots, sentence_for
 from model.reid_model import ReIDModel, Sentence
 from utils.checkpoint import check_state, load_checkpoint
-from utils.errors import InputError
+from utils.errors import InputError, Mismatch
+from utils.run import naming_its_config
 
 logger = logging.getLogger('transreid')
 
@@ -30,7 +31,9 @@ def make_model(cfg, num_class, camera_num=0, view_num=0):
     """The model for training ``num_class`` individuals, with the weights that MODEL.PRETRAIN_CHOICE asks for."""
     choice, side = cfg.MODEL.PRETRAIN_CHOICE, (camera_num, view_num)
     if choice in ('self', 'finetune'):
-        model = _from_trained(cfg, cfg.MODEL.PRETRAIN_PATH, num_class, side, whole=choice == 'self', prompts=needs_prompts(cfg))
+        with naming_its_config(cfg.MODEL.PRETRAIN_PATH):
+            model = _from_trained(cfg, cfg.MODEL.PRETRAIN_PATH, num_class, side, whole=choice == 'self',
+                                  prompts=needs_prompts(cfg))
     elif choice == 'random':
         model = _from_nothing(cfg, num_class, side)
     else:
@@ -49,7 +52,8 @@ def make_model(cfg, num_class, camera_num=0, view_num=0):
 def make_test_model(cfg):
     """The trained model of TEST.WEIGHT: class count, cameras, architecture, activation and whether it has prompts are the
     checkpoint's own."""
-    return _from_trained(cfg, cfg.TEST.WEIGHT, None, None, whole=True, key='TEST.WEIGHT')
+    with naming_its_config(cfg.TEST.WEIGHT, 'TEST.WEIGHT'):
+        return _from_trained(cfg, cfg.TEST.WEIGHT, None, None, whole=True, key='TEST.WEIGHT')
 
 
 def _from_nothing(cfg, num_class, side):
@@ -94,8 +98,8 @@ def _from_trained(cfg, path, num_class, side, whole, prompts=None, key='MODEL.PR
     if prompts is None:
         prompts = trained_prompts
     if prompts and not trained_prompts:
-        raise InputError(f'{key}: {path} is a base variant, without the prompts and the text encoder that training needs here; '
-                         f'set SOLVER.STAGE1.MAX_EPOCHS 0 and MODEL.I2T_LOSS_WEIGHT 0, or start from a model with prompts')
+        raise Mismatch(f'{key}: {path} is a base variant, without the prompts and the text encoder that training needs here; '
+                       f'set SOLVER.STAGE1.MAX_EPOCHS 0 and MODEL.I2T_LOSS_WEIGHT 0, or start from a model with prompts')
     if not prompts:
         state = {n: t for n, t in state.items() if not n.startswith(TEXT_SIDE)}
     name, published = known(cfg.MODEL.NAME)
@@ -104,16 +108,16 @@ def _from_trained(cfg, path, num_class, side, whole, prompts=None, key='MODEL.PR
     _check_family(arch, published, name, path)
     trained_class = len(state['classifier.weight'])
     if whole and num_class not in (None, trained_class):
-        raise InputError(f'{key}: {path} knows {trained_class} individuals, the training list has {num_class}; '
-                         f'use MODEL.PRETRAIN_CHOICE finetune to start from its encoders')
+        raise Mismatch(f'{key}: {path} knows {trained_class} individuals, the training list has {num_class}; '
+                       f'use MODEL.PRETRAIN_CHOICE finetune to start from its encoders')
     if side is None:
         side = _side_of(cfg, state, about, path)
     sentence = _trained_sentence(cfg, state, key) if prompts else None
     activation = _settled(cfg, _trained_activation(about, path), key)
     model = _assemble(cfg, arch, trained_class if num_class is None else num_class, side, activation, sentence)
     if whole and about.get('side', model.about['side']) != model.about['side']:
-        raise InputError(f'{key}: {path} was trained with {about["side"][:40]!r} cameras, views; here there are '
-                         f'{model.about["side"]!r}; use MODEL.PRETRAIN_CHOICE finetune to start from its encoders')
+        raise Mismatch(f'{key}: {path} was trained with {about["side"][:40]!r} cameras, views; here there are '
+                       f'{model.about["side"]!r}; use MODEL.PRETRAIN_CHOICE finetune to start from its encoders')
     _check_notes(cfg, about, model.about, path, key, whole)
     expected = model.state_dict()
     if not whole:
@@ -131,7 +135,7 @@ def _assemble(cfg, arch, num_class, side_counts, activation, sentence=None):
     image, text = arch.build(cfg.INPUT.SIZE_TRAIN, cfg.MODEL.STRIDE_SIZE, activation)
     side = (side_counts[0] if cfg.MODEL.SIE_CAMERA else 0, side_counts[1] if cfg.MODEL.SIE_VIEW else 0)
     if any(side) and arch.family != 'ViT':
-        raise InputError('MODEL.SIE_CAMERA and SIE_VIEW need a ViT; set them to False or choose MODEL.NAME ViT-B-16')
+        raise Mismatch('MODEL.SIE_CAMERA and SIE_VIEW need a ViT; set them to False or choose MODEL.NAME ViT-B-16')
     if arch.family == 'RN':
         image = image.to(memory_format=torch.channels_last)  # what convolutions are fastest in
     if cfg.MODEL.COMPILE:
@@ -159,8 +163,8 @@ def _trained_sentence(cfg, state, key):
     tokens, start = find_slots(text)
     prefix, suffix = state['prompt_learner.token_prefix'], state['prompt_learner.token_suffix']
     if prefix.shape[1] != start or _trained_end(suffix) not in (None, int(tokens.argmax()) - start - 4):
-        raise InputError(f'{key}: MODEL.PROMPT {text!r} is not the sentence that the checkpoint was trained with; set '
-                         f'MODEL.PROMPT to that one')
+        raise Mismatch(f'{key}: MODEL.PROMPT {text!r} is not the sentence that the checkpoint was trained with; set '
+                       f'MODEL.PROMPT to that one')
     return Sentence(prefix, suffix, tokens)
 
 
@@ -203,16 +207,16 @@ def _side_of(cfg, state, about, path):
     if (tuple(map(bool, told)) != wanted) if told else (bool(rows) != any(wanted)):
         with_what = ' and '.join(name for name, count in zip(('cameras', 'views'), told, strict=True) if count) if told else \
             'side information'
-        raise InputError(f'TEST.WEIGHT: {path} was trained {"with" if rows else "without"} {with_what or "side information"}; '
-                         f'set MODEL.SIE_CAMERA / SIE_VIEW as in training')
+        raise Mismatch(f'TEST.WEIGHT: {path} was trained {"with" if rows else "without"} {with_what or "side information"}; '
+                       f'set MODEL.SIE_CAMERA / SIE_VIEW as in training')
     if told:
         return told
     if all(wanted):
         views = VERI_VIEWS if cfg.DATASETS.NAMES == 'veri' and rows % VERI_VIEWS == 0 else 1
         return rows // views, views
     if cfg.DATASETS.NAMES == 'veri' and rows % VERI_VIEWS == 0 and rows > (VERI_CAMERAS if wanted[0] else VERI_VIEWS):
-        raise InputError(f'TEST.WEIGHT: {path} has {rows} embeddings, as of {rows // VERI_VIEWS} cameras x {VERI_VIEWS} views; '
-                         f'VeRi has {VERI_CAMERAS} cameras: set both MODEL.SIE_CAMERA and MODEL.SIE_VIEW True')
+        raise Mismatch(f'TEST.WEIGHT: {path} has {rows} embeddings, as of {rows // VERI_VIEWS} cameras x {VERI_VIEWS} views; '
+                       f'VeRi has {VERI_CAMERAS} cameras: set both MODEL.SIE_CAMERA and MODEL.SIE_VIEW True')
     return (rows, 0) if cfg.MODEL.SIE_CAMERA else (0, rows)
 
 
@@ -233,26 +237,26 @@ def _check_notes(cfg, about, ours, path, key, whole):
     information. about: its notes; ours: those of the model built for it, ``whole`` or its encoders alone."""
     theirs = {name: ascii(about.get(name, value))[1:-1][:40] for name, value in ours.items()}
     if theirs['positions'] != ours['positions']:
-        raise InputError(f'{key}: {path} was trained with {theirs["positions"]} positions (rows x columns), INPUT.SIZE_TRAIN '
-                         f'{list(cfg.INPUT.SIZE_TRAIN)} with MODEL.STRIDE_SIZE {list(cfg.MODEL.STRIDE_SIZE)} makes '
-                         f'{ours["positions"]}; set them as in training')
+        raise Mismatch(f'{key}: {path} was trained with {theirs["positions"]} positions (rows x columns), INPUT.SIZE_TRAIN '
+                       f'{list(cfg.INPUT.SIZE_TRAIN)} with MODEL.STRIDE_SIZE {list(cfg.MODEL.STRIDE_SIZE)} makes '
+                       f'{ours["positions"]}; set them as in training')
     if whole and 'sie_coe' in ours and theirs['sie_coe'] != ours['sie_coe']:
-        raise InputError(f'{key}: {path} was trained with MODEL.SIE_COE {theirs["sie_coe"]}, here it is {ours["sie_coe"]}; set '
-                         f'it as in training')
+        raise Mismatch(f'{key}: {path} was trained with MODEL.SIE_COE {theirs["sie_coe"]}, here it is {ours["sie_coe"]}; set '
+                       f'it as in training')
 
 
 def _check_sizes(cfg, arch):
     stride = list(cfg.MODEL.STRIDE_SIZE)
     if arch.family == 'RN' and stride != [16, 16]:
-        raise InputError(f'MODEL.STRIDE_SIZE is {stride}; a ResNet\'s is fixed at [16, 16], other strides need a ViT')
+        raise Mismatch(f'MODEL.STRIDE_SIZE is {stride}; a ResNet\'s is fixed at [16, 16], other strides need a ViT')
     if max(stride) > arch.patch:
-        raise InputError(f'MODEL.STRIDE_SIZE {stride} skips pixels: patches have {arch.patch} pixels; choose 1 to {arch.patch}')
+        raise Mismatch(f'MODEL.STRIDE_SIZE {stride} skips pixels: patches have {arch.patch} pixels; choose 1 to {arch.patch}')
     grids = [arch.positions(size, stride) for size in (cfg.INPUT.SIZE_TRAIN, cfg.INPUT.SIZE_TEST)]
     if min(grids[0]) < 1:
-        raise InputError(f'INPUT.SIZE_TRAIN {list(cfg.INPUT.SIZE_TRAIN)} is smaller than one patch of {arch.patch} pixels')
+        raise Mismatch(f'INPUT.SIZE_TRAIN {list(cfg.INPUT.SIZE_TRAIN)} is smaller than one patch of {arch.patch} pixels')
     if grids[0] != grids[1]:
-        raise InputError(f'INPUT.SIZE_TRAIN {list(cfg.INPUT.SIZE_TRAIN)} and SIZE_TEST {list(cfg.INPUT.SIZE_TEST)} give '
-                         f'different maps of positions, {grids[0]} and {grids[1]}; make them the same')
+        raise Mismatch(f'INPUT.SIZE_TRAIN {list(cfg.INPUT.SIZE_TRAIN)} and SIZE_TEST {list(cfg.INPUT.SIZE_TEST)} give '
+                       f'different maps of positions, {grids[0]} and {grids[1]}; make them the same')
 
 
 def _check_family(arch, published, name, path):
@@ -263,8 +267,8 @@ def _check_family(arch, published, name, path):
     if arch.family != published.family or (official and name not in official):
         def text(a):
             return 'a ResNet' if a.family == 'RN' else f'a ViT with patches of {a.patch} pixels'
-        raise InputError(f'MODEL.NAME is {name}, {text(published)}, but {path} holds '
-                         f'{official[0] if official else text(arch)}; change MODEL.NAME or the weights')
+        raise Mismatch(f'MODEL.NAME is {name}, {text(published)}, but {path} holds '
+                       f'{official[0] if official else text(arch)}; change MODEL.NAME or the weights')
 
 
 def _check_clip(state, path, prompts):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from safetensors import safe_open
 
-from utils.errors import InputError
+from utils.errors import InputError, Mismatch
 from utils.files import atomic_write
 
 # What weights are made of, by safetensors' names for it.
@@ -110,7 +110,7 @@ def _is_state(value):
 
 
 def check_state(state, expected, path, key='TEST.WEIGHT'):
-    """InputError unless names and shapes of ``state`` are those of ``expected``; nothing has been copied then."""
+    """Mismatch unless names and shapes of ``state`` are those of ``expected``; nothing has been copied then."""
     missing = [n for n in expected if n not in state]
     unknown = [n for n in state if n not in expected]
     shapes = [f'{n} {tuple(state[n].shape)} instead of {tuple(expected[n].shape)}'
@@ -118,8 +118,8 @@ def check_state(state, expected, path, key='TEST.WEIGHT'):
     problems = [f'{len(names)} {what} ({", ".join(names[:3])}{", …" if len(names) > 3 else ""})'
                 for names, what in ((missing, 'missing'), (unknown, 'unknown'), (shapes, 'of another shape')) if names]
     if problems:
-        raise InputError(f'{key}: {path} does not fit this model: {"; ".join(problems)}; check MODEL.NAME, the sizes and '
-                         f'the number of individuals')
+        raise Mismatch(f'{key}: {path} does not fit this model: {"; ".join(problems)}; check MODEL.NAME, the sizes and '
+                       f'the number of individuals')
 
 
 def check_tensors(tensors, path, key):

@@ -10,6 +10,10 @@ class InputError(Exception):
     """Bad input. The message is one line: what, where, what is allowed, what to do."""
 
 
+class Mismatch(InputError):
+    """A checkpoint and a config that do not fit each other. The config of the checkpoint's run would."""
+
+
 class Stopped(BaseException):
     """A signal asked the run to end. Like KeyboardInterrupt it is no error, and passes by what catches errors.
 

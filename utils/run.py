@@ -1,14 +1,19 @@
 """What a run was: written beside its results, so that a number can be traced to code, config, seed and machine."""
+import contextlib
 import platform
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 from utils import __version__
+from utils.errors import Mismatch
 from utils.files import atomic_write, keep_earlier, write_json
 from utils.runtime import device_text
 
+CONFIG = 'config.yml'  # in OUTPUT_DIR, beside the checkpoints
 LIBRARIES = ('torch', 'numpy', 'Pillow', 'safetensors', 'yacs', 'PyYAML', 'ftfy', 'regex')
 
 
@@ -35,11 +40,30 @@ def save_run(cfg, run, folder, resumed=False):
     """``config.yml`` and ``run.json``; earlier ones are kept, and so is the best checkpoint of another run."""
     folder = Path(folder)
     best = () if resumed else (path for path in folder.glob('*_best.*') if path.suffix in ('.pth', '.safetensors'))
-    for earlier in (folder / 'config.yml', folder / 'run.json', *best):
+    for earlier in (folder / CONFIG, folder / 'run.json', *best):
         keep_earlier(earlier)
-    with atomic_write(folder / 'config.yml') as file:
+    with atomic_write(folder / CONFIG) as file:
         file.write(cfg.dump())
     write_json(folder / 'run.json', run)
+
+
+@contextlib.contextmanager
+def naming_its_config(checkpoint: str, key: str = '') -> Iterator[None]:
+    """A ``Mismatch`` in this block says where the config of the checkpoint's run is, if it lies beside it.
+
+    key: the config key that reads the checkpoint, where the whole config may be taken as it is: the command too.
+    """
+    try:
+        yield
+    except Mismatch as error:
+        config = Path(checkpoint).with_name(CONFIG)
+        if not config.is_file():
+            raise
+        remedy = f'the config of its run is {config}'
+        if key:
+            words = ['--config_file', str(config), key, str(checkpoint)]
+            remedy = f'or take the config of its run: {shlex.join(words)}'
+        raise Mismatch(f'{error}; {remedy}') from None
 
 
 def git_state():
