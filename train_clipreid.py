@@ -4,7 +4,7 @@ import contextlib
 import sys
 from typing import Any, NamedTuple
 
-from configs import ConfigError, flatten, load_cfg
+from configs import ConfigError, flatten, load_cfg, with_value
 from configs.command_line import parse_with_pairs, path_text
 from utils.errors import InputError, exit_code
 
@@ -235,7 +235,7 @@ def warn_of_data(cfg, loaders, logger):
         return
     validation, test = loaders.validation.query if loaders.validation else (), ((), ())
     with contextlib.suppress(InputError):
-        photos = load_test(cfg)
+        photos = load_test(with_value(cfg, 'DATASETS.SKIP_BROKEN', False))  # no need to decode them all
         test = photos.query, photos.gallery
     for line in data_warnings(loaders.train_loader_stage1.dataset.records, validation, *test):
         logger.warning('%s', line)

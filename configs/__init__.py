@@ -57,6 +57,14 @@ def load_cfg(config_file='', opts=()):
     return cfg
 
 
+def with_value(cfg, key, value):
+    """A copy of ``cfg``, not frozen, with another value of one key, say 'DATASETS.SKIP_MISSING'."""
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.merge_from_list([key, value])
+    return cfg
+
+
 def flatten(cfg, prefix=''):
     """{'MODEL.NAME': 'RN50', …} of a CfgNode."""
     flat = {}

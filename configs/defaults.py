@@ -65,6 +65,7 @@ _C.DATASETS.PROTOCOL = ''  # how a test is judged, see datasets/protocols.py; ''
 _C.DATASETS.GROUND_TRUTH = ''  # ATRW's json (tiger); '' = gt_test_plain.json in LIST_DIR
 _C.DATASETS.TEST_SIZE = 800  # VehicleID: vehicles of the test list, 800, 1600 or 2400
 _C.DATASETS.SKIP_MISSING = False  # True = go on without listed photos that are not there
+_C.DATASETS.SKIP_BROKEN = False  # True = decode all listed photos at the start and go on without those that cannot be read
 _C.DATASETS.ALLOW_OUTSIDE = False  # True = lists may name photos outside their folder: absolute paths, '..', links
 
 _C.DATALOADER = CN()

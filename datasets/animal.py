@@ -45,8 +45,8 @@ def load_train(cfg):
     if strangers:
         logger.warning('%s: %d individuals are not in the train list (%s): they can have no match in validation',
                        val_file, len(strangers), ', '.join(map(str, strangers[:3])))
-    where = {'root': train_root(cfg), 'skip_missing': data.SKIP_MISSING,
-             'key': 'DATASETS.ROOT_DIR/DATA_DIR', 'allow_outside': data.ALLOW_OUTSIDE}
+    where = {'root': train_root(cfg), 'skip_missing': data.SKIP_MISSING, 'key': 'DATASETS.ROOT_DIR/DATA_DIR',
+             'allow_outside': data.ALLOW_OUTSIDE, 'skip_broken': data.SKIP_BROKEN}
     train = locate(train, what=train_file, **where)
     query = locate(query, what=val_file, **where)
     if len({record.pid for record in train}) < 2:
@@ -78,7 +78,8 @@ def load_test(cfg):
         truth = read_atrw(truth_file)
         splits = {file: attach_atrw(records, truth, truth_file) for file, records in splits.items()}
     splits = {file: locate(records, root=data.TEST_ROOT_DIR, skip_missing=data.SKIP_MISSING, what=file,
-                           key='DATASETS.TEST_ROOT_DIR', allow_outside=data.ALLOW_OUTSIDE)
+                           key='DATASETS.TEST_ROOT_DIR', allow_outside=data.ALLOW_OUTSIDE,
+                           skip_broken=data.SKIP_BROKEN)
               for file, records in splits.items()}
     return TestPhotos([(splits[query_file], splits[gallery_file])], protocol, data.TEST_ROOT_DIR)
 

@@ -3,6 +3,8 @@ import hashlib
 import os
 from collections import Counter, defaultdict
 
+from datasets.images import find_turned
+
 SPLITS = {'train', 'val', 'test', 'query', 'gallery', 'probe'}  # folders of a data set, not data sets of their own
 HEAD = 16384  # bytes
 
@@ -22,6 +24,7 @@ def data_warnings(train, validation=(), query=(), gallery=()):
     lines = [*_single_photos(train), *_two_labels([*train, *validation], same, 'train and validation lists'),
              *_two_labels(test, same, 'test lists'), *_in_train(train, validation, same, 'validation'),
              *_in_train(train, query if closed else test, same, 'query' if closed else 'test'),
+             *_turned([*train, *validation, *test]),
              *_encounters_in_both(train, query if closed else test)]
     return lines if closed else [*lines, *_individuals_in_both(train, test)]
 
@@ -32,6 +35,15 @@ def _single_photos(train):
     if single:
         yield (f'{len(single)} of {len(sizes)} train individuals have a single photo ({_first(single)}): the losses '
                f'compare it with itself; list more photos of them or leave them out')
+
+
+def _turned(records):
+    paths = dict.fromkeys(record.path for record in records)
+    turned = find_turned(paths)
+    if turned:
+        yield (f'{len(turned)} of {len(paths)} photos lie on their side or head, or are mirrored, and only EXIF says so '
+               f'({_first(turned)}): they are read as stored, as in the published method; tools/make_lists.py stores '
+               f'upright copies')
 
 
 def _two_labels(records, same, lists):

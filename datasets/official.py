@@ -96,7 +96,7 @@ def located(cfg, root, records, split):
     """Records of a split with their files: see ``datasets.records.locate``."""
     data = cfg.DATASETS
     return locate(records, root=root, skip_missing=data.SKIP_MISSING, what=f'{data.NAMES} {split}', key='DATASETS.ROOT_DIR',
-                  allow_outside=data.ALLOW_OUTSIDE)
+                  allow_outside=data.ALLOW_OUTSIDE, skip_broken=data.SKIP_BROKEN)
 
 
 def check_protocol_name(cfg, names):

@@ -10,6 +10,7 @@ from itertools import islice
 from statistics import median
 from typing import NamedTuple
 
+from datasets.images import find_unreadable
 from utils.errors import InputError
 
 logger = logging.getLogger('transreid')
@@ -175,11 +176,12 @@ def check_contiguous(records, path):
         raise InputError(f'{path}: a single individual; training tells individuals apart, so list at least two')
 
 
-def locate(records, root, skip_missing, what, key, allow_outside=False):
+def locate(records, root, skip_missing, what, key, allow_outside=False, skip_broken=False):
     """Join the paths with their folder and see that the photos are there, before anything is computed.
 
     root: folder of the photos; key: the config keys it comes from; what: the list's name, for messages.
     skip_missing: go on without the photos that are missing, and log how many (DATASETS.SKIP_MISSING).
+    skip_broken: decode all photos, skip those that cannot be read, and log which (DATASETS.SKIP_BROKEN).
     allow_outside: whether a photo may really be elsewhere, by links too (DATASETS.ALLOW_OUTSIDE). root itself may be a link.
 
     Returns the located records. Raises ``InputError`` where the folder or photos are missing or elsewhere, or none is left.
@@ -196,17 +198,35 @@ def locate(records, root, skip_missing, what, key, allow_outside=False):
             found.append(replace(record, path=path))
         else:
             raise InputError(f"{what}: {path} really is {os.path.realpath(path)}, outside '{root}'; {OUTSIDE}")
-    if not missing:
-        return found
-    first = ', '.join(_clipped(record.path) for record in missing[:3]) + (' …' if len(missing) > 3 else '')
-    message = f"{what}: {len(missing)} of {len(records)} photos are missing in '{root}' ({first})"
-    if not skip_missing:
-        raise InputError(f'{message}; check {key}, or set DATASETS.SKIP_MISSING True to go on without them')
-    if not found:
-        raise InputError(f'{message}; nothing is left: check {key}')
-    gone = len({record.pid for record in records} - {record.pid for record in found})
-    logger.warning('%s; going on without them, %d individuals have no photo left', message, gone)
-    return found
+    if missing:
+        first = ', '.join(_clipped(record.path) for record in missing[:3]) + (' …' if len(missing) > 3 else '')
+        message = f"{what}: {len(missing)} of {len(records)} photos are missing in '{root}' ({first})"
+        if not skip_missing:
+            raise InputError(f'{message}; check {key}, or set DATASETS.SKIP_MISSING True to go on without them')
+        if not found:
+            raise InputError(f'{message}; nothing is left: check {key}')
+        logger.warning('%s; going on without them, %d individuals have no photo left', message, _lost(records, found))
+    return _skip_broken(found, what) if skip_broken else found
+
+
+def _lost(before, after):
+    """How many individuals of the records ``before`` have none in ``after``."""
+    return len({record.pid for record in before} - {record.pid for record in after})
+
+
+def _skip_broken(records, what):
+    """Located records without those whose photo cannot be decoded, each named in the log."""
+    broken = find_unreadable([record.path for record in records])
+    if not broken:
+        return records
+    left = [record for record in records if record.path not in broken]
+    for path, reason in broken.items():
+        logger.warning('skipped: %s: %s', path, reason)
+    message = f'{what}: {len(records) - len(left)} of {len(records)} photos cannot be read'
+    if not left:
+        raise InputError(f'{message}; nothing is left')
+    logger.warning('%s; going on without them, %d individuals have no photo left', message, _lost(records, left))
+    return left
 
 
 def _inside(root):

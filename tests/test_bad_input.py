@@ -287,11 +287,43 @@ def break_photo(path, how):
 def test_broken_photos(world, trained, how):
     photo = world.folder / 'photos' / 'train' / '2' / '1.png'
     break_photo(photo, how)
-    refused(train_clipreid.main, world.args(), photo, 'take it out of the list')
+    refused(train_clipreid.main, world.args(), photo, 'take it out of the list', 'DATASETS.SKIP_BROKEN True')
     photo = world.folder / 'test' / '7' / '2.png'
     break_photo(photo, how)
-    refused(test_clipreid.main, world.args('TEST.WEIGHT', trained['RN50']), photo, 'take it out of the list')
+    refused(test_clipreid.main, world.args('TEST.WEIGHT', trained['RN50']), photo, 'DATASETS.SKIP_BROKEN True')
     nothing_written(world)
+
+
+def test_broken_photos_are_skipped_where_that_is_asked_for(world, trained):
+    broken = [world.folder / place for place in ('photos/train/2/1.png', 'photos/val/3/4.png', 'test/7/2.png')]
+    for photo, how in zip(broken, ('truncated', 'empty', 'long'), strict=True):
+        break_photo(photo, how)
+    train_clipreid.main(world.args('DATASETS.SKIP_BROKEN', 'True', 'SOLVER.STAGE2.MAX_EPOCHS', 0, *NO_STAGE1))
+    log = (world.output / 'train_log.txt').read_text()
+    assert f'skipped: {broken[0]}: the photo cannot be decoded' in log
+    assert f'skipped: {broken[1]}: the photo is an empty file' in log
+    assert 'train.txt: 1 of 24 photos cannot be read; going on without them, 0 individuals have no photo left' in log
+    assert 'val.txt: 1 of 6 photos cannot be read; going on without them, 1 individuals' in log
+    data = json.loads((world.output / 'run.json').read_text())['data']
+    assert (data['train']['photos'], data['val']['photos']) == (23, 5)
+
+    test_clipreid.main(world.args('TEST.WEIGHT', trained['RN50'], 'DATASETS.SKIP_BROKEN', 'True'))
+    results = json.loads((world.output / 'results.json').read_text())
+    assert results['counts']['gallery']['photos'] == results['data']['gallery']['photos'] == 11
+    assert 'gallery.txt: 1 of 12 photos cannot be read' in (world.output / 'test_log.txt').read_text()
+
+
+def test_turned_photos_are_told_once(world, trained):
+    exif = Image.Exif()
+    exif[0x112] = 6
+    for place in ('photos/train/2/1.png', 'photos/train/2/2.png', 'test/7/2.png'):
+        with Image.open(world.folder / place) as image:
+            image.save(world.folder / place, exif=exif)
+    train_clipreid.main(world.args('SOLVER.STAGE2.MAX_EPOCHS', 0, *NO_STAGE1))
+    test_clipreid.main(world.args('TEST.WEIGHT', trained['RN50']))
+    for name, told in (('train_log.txt', '3 of 46 photos lie'), ('test_log.txt', '1 of 16 photos lie')):
+        log = (world.output / name).read_text()
+        assert log.count('only EXIF says so') == 1 and told in log and 'tools/make_lists.py' in log
 
 
 def test_broken_photo_in_a_worker(world):

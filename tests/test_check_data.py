@@ -133,6 +133,8 @@ def test_broken_photos(herd):
     reasons = {Path(item['photos'][0]['path']).name: item['text'] for item in finding['items']}
     for name, words in (('cut.jpg', 'cannot be decoded'), ('text.jpg', 'not a picture'), ('empty.jpg', 'empty file')):
         assert words in reasons[name]
+    found, report = herd.check(SKIP_BROKEN=True)
+    assert only(found, 'broken_skipped', 'warning')['count'] == 3 and report['fit']
 
 
 def test_one_photo_under_two_labels(herd):

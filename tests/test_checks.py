@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from datasets import checks
 from datasets.animal import TEST_LISTS, TRAINING_LISTS
@@ -52,6 +53,17 @@ def test_individuals_with_a_single_photo(lists, tmp_path):
     assert line.startswith('1 of 3 train individuals have a single photo (label 2: cy/1.jpg)')
     line = warning(lists, tmp_path, train={f'{label}.jpg': label for label in range(2, 7)})
     assert line.startswith('5 of 7 train individuals') and '(label 2: 2.jpg, label 3: 3.jpg, label 4: 4.jpg …)' in line
+
+
+def test_photos_that_only_exif_turns(lists, tmp_path):
+    exif = Image.Exif()
+    exif[0x112] = 6
+    splits = lists(**GOOD)
+    for record in splits[0][:2] + splits[3]:
+        Image.new('L', (4, 4), len(record.path)).save(record.path, exif=exif)
+    (line,) = data_warnings(*splits)
+    assert line.startswith('3 of 7 photos lie on their side or head, or are mirrored, and only EXIF says so '
+                           f'({tmp_path}/ann/1.jpg, {tmp_path}/ann/2.jpg, {tmp_path}/t/dan/1.jpg): they are read as stored')
 
 
 def test_the_same_photo_under_two_labels(lists, tmp_path):

@@ -12,6 +12,7 @@ from utils.resume import HARMLESS
 PUBLISHED = json.loads((GOLDEN / 'configs.json').read_text())
 NEW = {'DATASETS.LIST_DIR': 'datalist', 'DATASETS.TRAIN_LIST': '', 'DATASETS.VAL_LIST': '', 'DATASETS.QUERY_LIST': '',
        'DATASETS.GALLERY_LIST': '', 'DATASETS.PROTOCOL': '', 'DATASETS.GROUND_TRUTH': '', 'DATASETS.SKIP_MISSING': False,
+       'DATASETS.SKIP_BROKEN': False,
        'MODEL.PROMPT': '', 'MODEL.ACTIVATION': 'auto', 'DATASETS.TEST_SIZE': 800,
        'SOLVER.AMP': 'auto', 'MODEL.COMPILE': False, 'MODEL.SYNC_BN': False,
        'DATASETS.ALLOW_OUTSIDE': False, 'SOLVER.DETERMINISTIC': False, 'SOLVER.RESUME': '',

@@ -62,7 +62,7 @@ def cfg(tmp_path):
         DATASETS=Namespace(NAMES='animals', SPECIES='nyala', ROOT_DIR=str(tmp_path / 'photos'), DATA_DIR='seg',
                            TEST_ROOT_DIR=str(tmp_path / 'test'), LIST_DIR=str(lists), TRAIN_LIST='train.txt',
                            VAL_LIST='val.txt', QUERY_LIST='query.txt', GALLERY_LIST='gallery.txt', PROTOCOL='',
-                           GROUND_TRUTH='', SKIP_MISSING=False, ALLOW_OUTSIDE=False),
+                           GROUND_TRUTH='', SKIP_MISSING=False, SKIP_BROKEN=False, ALLOW_OUTSIDE=False),
         INPUT=Namespace(SIZE_TRAIN=[16, 8], SIZE_TEST=[12, 6], PROB=0.5, RE_PROB=0.5, PADDING=2,
                         PIXEL_MEAN=[0.5, 0.5, 0.5], PIXEL_STD=[0.5, 0.5, 0.5]),
         DATALOADER=Namespace(SAMPLER='softmax_triplet', NUM_INSTANCE=2, NUM_WORKERS=0, CACHE_GB=1.0),

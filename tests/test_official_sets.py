@@ -3,6 +3,7 @@ import json
 import logging
 import os
 import shutil
+from pathlib import Path
 
 import official_sets
 import pytest
@@ -391,6 +392,25 @@ def test_missing_photos_can_be_left_out(tmp_path, caplog):
     photos = sources.load_train(cfg_of(tmp_path, 'msmt17', 'DATASETS.SKIP_MISSING', True))
     assert (len(photos.train), photos.num_classes) == (6, 3)
     assert '2 of 8 photos are missing' in caplog.text
+
+
+@pytest.mark.parametrize(('make', 'name', 'broken', 'train'), [
+    (official_sets.market1501, 'market1501', 'bounding_box_train', True),
+    (official_sets.market1501, 'market1501', 'bounding_box_test', False),
+    (official_sets.vehicleid, 'VehicleID', 'image', False)])
+def test_broken_photos_can_be_skipped(tmp_path, caplog, make, name, broken, train):
+    folder = make(tmp_path)
+    load = sources.load_train if train else sources.load_test
+
+    def paths(*opts):
+        photos = load(cfg_of(tmp_path, name, *opts))
+        return {record.path for record in (photos.train if train else photos.query + photos.gallery)}
+    before = paths()
+    first = sorted(path for path in before if broken in path)[0]
+    Path(first).write_bytes(b'rubbish')
+    assert paths() == before
+    assert paths('DATASETS.SKIP_BROKEN', True) == before - {first}
+    assert f'skipped: {first}: not a picture' in caplog.text and folder.name in first
 
 
 def test_links_out_of_the_set_are_refused(tmp_path):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from datasets.records import Counts, Record, check_contiguous, count, counts_table, fingerprint, locate, read_list
 from utils.errors import InputError
@@ -179,6 +180,21 @@ def test_locate(tmp_path, caplog):
     assert '4 individuals have no photo left' in caplog.text
     with pytest.raises(InputError, match='nothing is left'):
         locate([Record('9.jpg', 0)], skip_missing=True, **options)
+
+
+def test_locate_without_broken_photos(tmp_path, caplog):
+    """Decoded only where that is asked for, and once each."""
+    Image.new('L', (4, 4)).save(tmp_path / '0.png')
+    (tmp_path / '1.png').write_bytes(b'rubbish')
+    options = {'root': str(tmp_path), 'skip_missing': False, 'what': 'my.txt', 'key': 'DATASETS.TEST_ROOT_DIR'}
+    listed = [Record('0.png', 0), Record('1.png', 1), Record('1.png', 2)]
+    assert len(locate(listed, **options)) == 3 and not caplog.text
+    assert [record.pid for record in locate(listed, skip_broken=True, **options)] == [0]
+    assert caplog.text.count(f"skipped: {tmp_path / '1.png'}: not a picture") == 1
+    assert 'my.txt: 2 of 3 photos cannot be read; going on without them, 2 individuals have no photo left' in caplog.text
+    with pytest.raises(InputError, match='my.txt: 2 of 2 photos cannot be read; nothing is left'):
+        locate(listed[1:], skip_broken=True, **options)
+    assert locate([], skip_broken=True, **options) == []
 
 
 def test_locate_without_the_folder(tmp_path):

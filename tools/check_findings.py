@@ -90,7 +90,8 @@ class Inspection:
 
         everything = self.photos.values()
         readable = [photo for photo in everything if not photo.error]
-        yield finding('unreadable', 'cannot be read', lambda photo: photo.error, lambda photo: photo.error, everything)
+        unreadable = 'broken_skipped' if self.cfg.DATASETS.SKIP_BROKEN else 'unreadable'
+        yield finding(unreadable, 'cannot be read', lambda photo: photo.error, lambda photo: photo.error, everything)
         yield finding('blank', 'have one colour only', lambda photo: photo.blank, lambda photo: '', readable)
         yield finding('tiny', f'have a side below {self.tiny} pixels', lambda photo: min(photo.width, photo.height) < self.tiny,
                       lambda photo: f'{photo.width} x {photo.height}', readable)

@@ -4,6 +4,7 @@ import logging
 import os
 from dataclasses import dataclass, field
 
+from configs import with_value
 from datasets.animal import TEST_LISTS, TRAINING_LISTS, list_file, train_root
 from datasets.make_dataloader_clipreid import make_batches
 from datasets.protocols import attach_atrw, check_protocol, read_atrw, resolve_protocol
@@ -43,6 +44,7 @@ class Lists:
 
 def read_lists(cfg):
     """The ``Lists`` of a config. Raises ``InputError`` where a list cannot be read or there is nothing to check."""
+    cfg = with_value(cfg, 'DATASETS.SKIP_BROKEN', False)  # broken photos are looked for elsewhere
     lists = Lists(official=cfg.DATASETS.NAMES != 'animals')
     with _collected(lists.warned):
         if lists.official:
@@ -168,11 +170,8 @@ def _load(lists, cfg, load):
     """What ``load`` gives, without missing photos where it stops at them; None where it cannot."""
     with lists.refusing():
         return load(cfg)
-    cfg = cfg.clone()
-    cfg.defrost()
-    cfg.DATASETS.SKIP_MISSING = True
     with lists.refusing(), _collected([]):  # it would say that it goes on
-        return load(cfg)
+        return load(with_value(cfg, 'DATASETS.SKIP_MISSING', True))
     return None
 
 

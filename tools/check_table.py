@@ -7,7 +7,8 @@ from typing import NamedTuple
 CHECKS = {
     'refused': ('wrong', 'Refused', 'Training or the test stops at once, with these words.'),
     'missing': ('wrong', 'Missing photos', 'Bring them back, correct the paths, or take the lines out of the lists.'),
-    'unreadable': ('wrong', 'Unreadable photos', 'Training stops when it comes to them: replace them or take their lines out.'),
+    'unreadable': ('wrong', 'Unreadable photos', 'Training stops when it comes to them: replace them, take their lines out, or '
+                   'set DATASETS.SKIP_BROKEN True.'),
     'two_labels': ('wrong', 'One photo under two labels', 'The same byte for byte: one of the labels must be wrong. Train and '
                    'test number individuals apart; photos that are in both tell which label is whose.'),
     'alike_two_labels': ('wrong', 'Nearly the same photo under two labels',
@@ -26,6 +27,7 @@ CHECKS = {
                'gallery finds itself and results look perfect; where the first of a ranking is dropped as the query itself, '
                'one that is not in the gallery loses its best answer. Choose another DATASETS.PROTOCOL.'),
     'skipped': ('warning', 'Missing photos, left out', 'DATASETS.SKIP_MISSING is True: work goes on without them.'),
+    'broken_skipped': ('warning', 'Unreadable photos, skipped', 'DATASETS.SKIP_BROKEN is True: work goes on without them.'),
     'some_without_positive': ('warning', 'Queries without a right answer', 'The protocol leaves nothing to be found for them.'),
     'encounter_validation': ('warning', 'One encounter in train and in validation',
                              'The best checkpoint is chosen by scenes that it was trained on.'),
