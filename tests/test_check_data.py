@@ -385,6 +385,21 @@ def test_a_photo_elsewhere_by_a_link(herd, tmp_path_factory):
     assert not [photo for photo in report['photos'] if 'link' in photo['path']]  # not read
 
 
+def test_names_that_are_no_text(herd, tmp_path_factory):
+    """Behind links, and of the folder of the report: all of it is written."""
+    strange = os.fsdecode(b'caf\xe9')
+    inside, outside, out = herd.folder / f'photos/{strange}.jpg', tmp_path_factory.mktemp('elsewhere') / f'{strange}.jpg', (
+        herd.folder / strange)
+    for target, name in ((inside, 'inside'), (outside, 'outside')):
+        picture(100).save(target)
+        (herd.folder / f'photos/train/animal0/{name}.jpg').symlink_to(target)
+        herd.add('train', f'train/animal0/{name}.jpg', 0)
+    found, _ = herd.check('--out', str(out))
+    assert f'{strange}.jpg, outside' in only(found, 'refused')['text']
+    assert 'caf\\udce9.jpg, outside' in (out / 'check.html').read_text(encoding='utf-8')
+    assert json.loads((out / 'check.json').read_text(encoding='utf-8'))['findings'][0]['count'] == 1
+
+
 def test_warnings_of_the_test_are_told(herd, capsys):
     herd.add('gallery', 'test/animal6/9.jpg', 0, picture(100))
     found, report = herd.check(PROTOCOL='cross-encounter')

@@ -58,6 +58,12 @@ def fails_with(number):
 
 # ---------------------------------------------------------------- writing
 
+def test_text_is_written_whatever_a_name_is(tmp_path):
+    with atomic_write(tmp_path / 'a.csv') as file:
+        file.write('Łucja 虎 ' + os.fsdecode(b'caf\xe9'))
+    assert (tmp_path / 'a.csv').read_text(encoding='utf-8') == 'Łucja 虎 caf\\udce9'
+
+
 def test_an_unfinished_file_is_nowhere_to_be_seen(tmp_path):
     path = tmp_path / 'x.txt'
     path.write_text('old')

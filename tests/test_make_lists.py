@@ -1473,6 +1473,77 @@ def test_photos_that_are_missing_broken_or_elsewhere(tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
+STRANGE = os.fsdecode(b'caf\xe9')  # of an old ZIP or a Windows share: no UTF-8
+
+
+def make_strange(source, kind):
+    """Something without a readable name below ``source``."""
+    strange = source / 'a00' / STRANGE
+    if kind == 'photo':
+        save(strange.with_suffix('.png'))
+    elif kind == 'folder':
+        save(source / STRANGE / 'x.png')
+    elif kind == 'file':
+        strange.write_text('no photo')
+    elif kind == 'ending':
+        (source / 'a00' / f'x.{STRANGE}').write_text('no photo')
+    elif kind == 'line break':
+        save(source / 'a00' / 'x\ny\tz.png')
+    elif kind == 'link to a folder':
+        strange.symlink_to(source / 'a01')
+    elif kind == 'link to a file':
+        strange.with_suffix('.png').symlink_to(source / 'a01' / '0.png')
+    elif kind == 'thumbnails':
+        save(source / '.thumbnails' / f'{STRANGE}.png')
+
+
+@pytest.mark.parametrize(('kind', 'reason'), [
+    ('photo', 'path that is no text'), ('folder', 'path that is no text'), ('line break', 'path that is no text'),
+    ('link to a file', 'path that is no text'), ('file', "no photo ('caf\udce9')"), ('ending', "no photo ('.caf\udce9')"),
+    ('link to a folder', 'link to a folder'), ('thumbnails', "in a folder '.thumbnails'")])
+def test_names_that_are_no_text(tmp_path, kind, reason):
+    source = write_folder(tmp_path / 's')
+    expected = run(source, tmp_path / 'clean')
+    make_strange(source, kind)
+    if reason == 'path that is no text':
+        message = fails(source, tmp_path / 'out')
+        assert 'is no plain text; rename the photo; --skip-bad' in message and ('\\udce9' in message or '\\n' in message)
+        assert not (tmp_path / 'out').exists()
+        options = ['--skip-bad']
+    else:
+        options = []
+    facts = run(source, tmp_path / 'out', *options, '--prepare')
+    assert facts['left_out'] == {reason: 1} and lists(tmp_path / 'out') == lists(tmp_path / 'clean')
+    assert facts['labels'] == expected['labels']
+    row = next(row for row in photo_rows(tmp_path / 'out') if row['left_out'])
+    assert 'udce9' in row['source'] or '\n' in row['source']
+    assert '\\udce9' in row['left_out'] or 'caf' not in row['left_out']
+    page = (tmp_path / 'out' / 'report.html').read_text(encoding='utf-8')
+    assert reason.replace('\udce9', '\\udce9').replace("'", '&#x27;') in page
+
+
+def test_a_photo_may_be_a_link_to_a_name_that_is_no_text(tmp_path):
+    source = write_folder(tmp_path / 's')
+    (source / 'a00' / '0.png').rename(source / STRANGE)
+    (source / 'a00' / '0.png').symlink_to(source / STRANGE)
+    facts = run(source, tmp_path / 'out', '--skip-bad', '--prepare')
+    assert facts['source']['photos'] == 32
+
+
+@pytest.mark.parametrize('what', ['source', 'out', 'photos_out', 'photos'])
+def test_folders_that_no_yml_can_name(tmp_path, what):
+    folders = {name: tmp_path / (STRANGE if name == what else name) for name in ('source', 'out', 'photos_out', 'photos')}
+    rows = table_rows(folders['photos'])
+    options = ['--photos-out', folders['photos_out'], '--prepare', '--name', 'nyala']
+    if what == 'photos':
+        source, options = write_csv(tmp_path / 'm.csv', rows), [*options, '--photos', folders['photos']]
+    else:
+        source = write_folder(folders['source'])
+    message = fails(source, folders['out'], *options)
+    assert "caf\\udce9'" in message and 'cannot be written into the ymls; rename it' in message
+    assert not folders['out'].exists() and not folders['photos_out'].exists()
+
+
 def test_a_table_of_another_computer(tmp_path):
     """Windows paths in another case, photos in a folder beside the table, sizes of a COCO file by the table's names."""
     tree = write_coco(tmp_path / 'images', size=(40, 30), bbox=[5, 5, 20, 10])

@@ -153,6 +153,21 @@ def test_thumbnails_and_deleted_photos_are_not_new(trained, world, capsys):
         main(['--photos', str(world.folder / 'only'), *arguments[2:]])
 
 
+def test_names_that_are_no_text(trained, world):
+    """They are ranked all the same, and written escaped."""
+    arguments, new = trained
+    strange = os.fsdecode(b'caf\xe9')
+    shutil.copy(new / 'known.png', new / f'{strange}.png')
+    shutil.copy(new / 'known.png', new / 'two\nlines.png')
+    (new / strange).write_text('no photo')
+    rows = main(arguments)
+    with open(world.output / 'matches/matches.csv', encoding='utf-8', newline='') as file:
+        first = {row['photo']: row for row in csv.DictReader(file) if row['rank'] == '1'}
+    for name in ('caf\\udce9.png', 'two\nlines.png'):
+        assert first[str(new / name)]['individual'] == 'test 7'
+    assert len(rows) == 6 * 5 and 'caf\\udce9.png' in (world.output / 'matches/matches.html').read_text(encoding='utf-8')
+
+
 def test_without_test_lists_the_train_photos_are_known(trained):
     rows = main([*trained[0], 'DATASETS.QUERY_LIST', '', 'DATASETS.GALLERY_LIST', ''])
     assert {row['individual'].split()[0] for row in rows} == {'train'}

@@ -44,7 +44,7 @@ def make_page(title, findings, lists, photos, size):
         f'<p class="{worst}">{verdict[worst]}: {levels["wrong"]} checks wrong, {levels["warning"]} with warnings.</p>',
         f'<h2>Lists</h2><pre>{escape(counts_table(lists.splits))}</pre>', _protocol(lists), _table(findings),
         *(_section(finding) for finding in findings), _histograms(photos.values(), size)]
-    return ''.join(sections).encode('utf-8', 'xmlcharrefreplace')  # a file name need not be Unicode
+    return ''.join(sections).encode('utf-8', 'backslashreplace')  # a file name need not be Unicode
 
 
 def _protocol(lists):

@@ -323,8 +323,9 @@ def _see_photos(source):
         if is_plain(sighting.path):
             plain.append(sighting)
         else:
+            where = '' if sighting.where == sighting.path else f'{sighting.where}: '
             source.refuse(sighting, 'path that is no text',
-                          f'{sighting.where}: the path {ascii(sighting.path)[:100]} is no plain text; rename the photo')
+                          f'{where}the path {ascii(sighting.path)[:100]} is no plain text; rename the photo')
     paths = list(dict.fromkeys(sighting.path for sighting in plain))
     absent = [path for path in paths if not os.path.isfile(os.path.join(root, path))]
     matches = match_paths(absent, root, may_move=len(absent) == len(paths)) if absent else Matches()

@@ -19,6 +19,7 @@ Originals are only read. The same photos, options and --seed give the same lists
 """
 import argparse
 import math
+import os
 import random
 import re
 import sys
@@ -39,7 +40,7 @@ from tools import list_photos, list_report, list_splits
 from tools.list_columns import MEANINGS
 from tools.list_records import TESTS, choose_test, make_records
 from tools.list_sources import read_source
-from tools.list_words import counted
+from tools.list_words import counted, is_plain
 from tools.list_yml import INDIVIDUALS, SIZE, choose_batch, commands, fitting_size, from_project, load_text, yml_text
 from utils.errors import InputError, exit_code
 from utils.files import atomic_write, write_json, writing
@@ -54,9 +55,11 @@ def main(argv=None):
     """Read, decide, and only then write. Returns what report.json holds."""
     args = _parse(argv)
     _check_options(args)
+    _check_names(args.out, args.photos_out)
     _see_out(args.out, args.force)
     source = read_source(args.source, args.photos, args.column, args.name_pattern, args.identity_level, args.date_format,
                          args.species, args.skip_bad, args.box_format)
+    _check_names(source.root)
     individuals = {sighting.identity for sighting in source.sightings}
     photos_read = len(source.sightings)
     headers = _read_headers(source, args)
@@ -201,6 +204,14 @@ def _columns(pairs):
             raise InputError(f"--column '{pair}': write MEANING=COLUMN, with one of the meanings {', '.join(MEANINGS)}")
         columns[meaning] = column.strip()
     return columns
+
+
+def _check_names(*folders):
+    """A yml must be able to name them."""
+    for folder in map(os.path.realpath, folders):
+        if not is_plain(folder):
+            raise InputError(f'{ascii(folder)}: a folder whose name is no UTF-8 text or has a line break cannot be written '
+                             'into the ymls; rename it')
 
 
 def _see_out(out, force):

@@ -39,13 +39,14 @@ def atomic_write(path, mode='w', sync=True):
 
     A process killed at any moment leaves either the old file or the new one, and so does a power failure unless ``sync`` is
     False: for files by the thousand that can be made again. A failure leaves the old one and no temporary file; an error of the
-    file system is raised as InputError.
+    file system is raised as InputError. Text is UTF-8; bytes of a file's name that are none are written escaped, as \\udce9.
     """
     path = Path(path)
+    text = {} if 'b' in mode else {'encoding': 'utf-8', 'errors': 'backslashreplace'}
     temporary = path.with_name(temporary_name(path.name))
     try:
         with writing(path):
-            with open(temporary, mode, encoding=None if 'b' in mode else 'utf-8') as file:
+            with open(temporary, mode, **text) as file:
                 yield file
                 if sync:
                     file.flush()
