@@ -22,7 +22,8 @@ CONTROL = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029]')
 MAX_BYTES = 10 ** 8  # of a list: a million photos and more
 MAX_LINE = 1000  # characters
 COLUMNS = "'path label [side] [camera] [encounter]'"
-OUTSIDE = 'keep photos below the folder, or set DATASETS.ALLOW_OUTSIDE True if you trust the list'
+OUTSIDE = 'keep photos below their folder, or set DATASETS.ALLOW_OUTSIDE True if you trust the list'
+NOBODY = -1  # label of a distractor: a gallery photo that shows none of the individuals
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,7 @@ def locate(records, root, skip_missing, what, key, allow_outside=False, skip_bro
     if not os.path.isdir(root):
         raise InputError(f"{key}: there is no folder '{root}'; set it to where the photos of {what} are")
     is_inside = _inside(root)
-    found, missing = [], []
+    found, missing, outside = [], [], []
     for record in records:
         path = os.path.join(root, record.path)
         if not os.path.isfile(path):
@@ -197,7 +198,9 @@ def locate(records, root, skip_missing, what, key, allow_outside=False, skip_bro
         elif allow_outside or is_inside(path):
             found.append(replace(record, path=path))
         else:
-            raise InputError(f"{what}: {path} really is {os.path.realpath(path)}, outside '{root}'; {OUTSIDE}")
+            outside.append(record)
+    if outside:
+        raise InputError(_outside(outside, root, what, key, len(records)))
     if missing:
         first = ', '.join(_clipped(record.path) for record in missing[:3]) + (' …' if len(missing) > 3 else '')
         message = f"{what}: {len(missing)} of {len(records)} photos are missing in '{root}' ({first})"
@@ -227,6 +230,20 @@ def _skip_broken(records, what):
         raise InputError(f'{message}; nothing is left')
     logger.warning('%s; going on without them, %d individuals have no photo left', message, _lost(records, left))
     return left
+
+
+def _outside(records, root, what, key, count):
+    """What to say of photos that really are elsewhere: where, and what ``key`` would be right, if one would."""
+    path = os.path.join(root, records[0].path)
+    real = os.path.realpath(path)
+    message = f"{what}: {path} really is {real}, outside '{root}'"
+    if len(records) > 1:
+        message += f', and so are {len(records) - 1} more of {count} photos'
+    folder = real.removesuffix(os.sep + os.path.normpath(records[0].path))
+    if folder != real and all(os.path.realpath(os.path.join(root, record.path))
+                              == os.path.join(folder, os.path.normpath(record.path)) for record in records):
+        return f"{message}; set {key} to '{folder}', or DATASETS.ALLOW_OUTSIDE to True if you trust the list"
+    return f'{message}; {OUTSIDE}'
 
 
 def _inside(root):

@@ -1444,6 +1444,21 @@ def test_turned_cuts_hold_all_of_the_box_that_the_photo_has(box):
 
 # ---------------------------------------------------------------- bad input
 
+def test_photos_behind_links_say_where_they_are(tmp_path):
+    source = write_folder(tmp_path / 'real' / 'species')
+    (tmp_path / 'folders').mkdir()
+    for folder in source.iterdir():
+        (tmp_path / 'folders' / folder.name).symlink_to(folder)
+    assert f'8 x link to a folder; links are not followed: name the folder that they lead to, {source}' in fails(
+        tmp_path / 'folders', tmp_path / 'out')
+    for path in source.rglob('*.png'):
+        link = tmp_path / 'files' / path.relative_to(source)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    message = fails(tmp_path / 'files', tmp_path / 'out')
+    assert f'to {source}/' in message and 'name the folder where the photos are, or copy them' in message
+
+
 def test_photos_that_are_missing_broken_or_elsewhere(tmp_path):
     rows = table_rows(tmp_path)
     rows[2]['path'] = 'photos/none.png'

@@ -6,6 +6,8 @@ from PIL import Image
 
 from datasets.images import HEIF_ENDINGS, photo_formats
 
+LINK = 'link to a folder'  # a reason
+
 # Folders that no person made, in lower case: their photos are thumbnails, copies or deleted. Names that begin with a dot are
 # skipped as well: the folders .thumbnails, .Trash-1000, .picasaoriginals, the files ._x.jpg that macOS adds.
 SKIPPED_FOLDERS = frozenset({
@@ -40,7 +42,7 @@ def photos_below(folder) -> tuple[list, list]:
         parts = [] if place == '.' else place.split('/')
         made = next(filter(is_skipped_folder, parts), '')
         links = [] if made else [name for name in folders if os.path.islink(os.path.join(above, name))]
-        skipped += [('/'.join([*parts, name]), 'link to a folder') for name in links]
+        skipped += [('/'.join([*parts, name]), LINK) for name in links]
         for name in files:
             path, ending = '/'.join([*parts, name]), os.path.splitext(name)[1]
             is_photo = ending.lower() in extensions

@@ -22,7 +22,7 @@ from tools.list_columns import (
     read_theta,
     simple,
 )
-from tools.list_folders import photo_extensions, photos_below, skipped_photos
+from tools.list_folders import LINK, photo_extensions, photos_below, skipped_photos
 from tools.list_levels import check_folders, folder_place
 from tools.list_matching import Matches, match_paths
 from tools.list_tables import is_camtrap, read_table
@@ -121,7 +121,8 @@ def read_source(path, photos='', columns=None, pattern='', level=None, date_form
     source.sightings = identified
     source.sightings = _without_contradictions(source)
     if not source.sightings:
-        raise InputError(f'{path}: no photo of a known individual is left; {_reasons(source) or "there are no photos"}')
+        raise InputError(f'{path}: no photo of a known individual is left; {_reasons(source) or "there are no photos"}'
+                         f'{_targets(source)}')
     names = {sighting.identity for sighting in source.sightings}
     if len(names) == 1:
         raise InputError(f"{path}: {counted(len(source.sightings), 'photo')}, all of one individual, '{names.pop()}' (by "
@@ -146,6 +147,13 @@ def _order(sighting):
 
 def _reasons(source):
     return '; '.join(f'{count} x {reason}' for reason, count in Counter(row[3] for row in source.left_out).most_common(3))
+
+
+def _targets(source):
+    """Where the links to folders lead that were not followed."""
+    links = [row[1] for row in source.left_out if row[3] == LINK]
+    folders = sorted({os.path.dirname(os.path.realpath(source.root / link)) for link in links})
+    return f'; links are not followed: name the folder that they lead to, {", ".join(folders[:3])}' if folders else ''
 
 
 # ---------------------------------------------------------------- a folder for each individual
@@ -347,8 +355,9 @@ def _see_photos(source):
                 folders[above] = _below(os.path.realpath(above), real)
             if not folders[above] or (os.path.islink(path) and not _below(os.path.realpath(path), real)):
                 source.refuse(sighting, "link out of the photos' folder",
-                              f"{sighting.where}: '{sighting.path}' is a link out of the photos' folder '{source.root}'; "
-                              'copy what it points to, or name a folder above both')
+                              f"{sighting.where}: '{sighting.path}' is a link out of the photos' folder '{source.root}', to "
+                              f'{os.path.realpath(path)}; name the folder where the photos are'
+                              f'{"" if source.kind == "folder" else " with --photos"}, or copy them')
             else:
                 seen.append(replace(sighting, path=os.path.relpath(path, root).replace(os.sep, '/')))
                 sizes[seen[-1].path] = source.sizes.get(sighting.path)
