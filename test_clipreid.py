@@ -50,7 +50,7 @@ def _judge(cfg, config_file, name, always_rerank, processes, logger):
     from datasets.checks import data_warnings
     from datasets.make_dataloader_clipreid import make_test_dataloader
     from model.make_model_clipreid import make_test_model
-    from processor.inference import do_inference, report
+    from processor.inference import do_inference, report, report_copies
     from utils.files import keep_earlier, make_output_dir, write_json
     from utils.lock import output_lock
     from utils.logger import log_to_file
@@ -84,13 +84,15 @@ def _judge(cfg, config_file, name, always_rerank, processes, logger):
         result = do_inference(model, test, runtime, rerank, normalise=animals or cfg.TEST.FEAT_NORM == 'yes',
                               metric='cosine' if animals else 'euclidean')
         report(result.metrics, logger, result.without_positive)
+        report_copies(result, test.protocol, logger)
         if not processes.main:
             return result.metrics
 
         for earlier in ('results.json', 'ranked_lists.png', 'ranked_lists.csv'):
             keep_earlier(output_dir / earlier)
         write_json(output_dir / 'results.json', {
-            'metrics': result.metrics, 'queries_without_positive': result.without_positive, 'trials': len(test.trials),
+            'metrics': result.metrics, 'queries_without_positive': result.without_positive,
+            'copies_in_gallery': result.copies, 'trials': len(test.trials),
             'protocol': test.protocol.name, 'protocol_text': test.protocol.text,
             're_ranking': rerank, 'checkpoint': str(cfg.TEST.WEIGHT), 'checkpoint_sha256': sha256,
             'counts': _counts(test), 'data': test.fingerprints, **about, 'config_file': config_file, 'config': flatten(cfg)})
@@ -130,7 +132,9 @@ def _check_side(model, test):
 
 
 def _counts(test):
-    return {name: {'photos': len(records), 'individuals': len({r.pid for r in records})}
+    from datasets.records import count
+
+    return {name: {'photos': len(records), 'individuals': count(records).ids}
             for name, records in (('query', test.query), ('gallery', test.gallery))}
 
 

@@ -2,6 +2,7 @@
 import logging
 import os
 
+from datasets.copies import as_photos
 from datasets.protocols import PROTOCOLS, attach_atrw, check_protocol, read_atrw, resolve_protocol
 from datasets.records import check_contiguous, locate, read_list
 from datasets.splits import TestPhotos, TrainPhotos
@@ -47,8 +48,8 @@ def load_train(cfg):
                        val_file, len(strangers), ', '.join(map(str, strangers[:3])))
     where = {'root': train_root(cfg), 'skip_missing': data.SKIP_MISSING, 'key': 'DATASETS.ROOT_DIR/DATA_DIR',
              'allow_outside': data.ALLOW_OUTSIDE, 'skip_broken': data.SKIP_BROKEN}
-    train = locate(train, what=train_file, **where)
-    query = locate(query, what=val_file, **where)
+    train, query = as_photos((train_file, locate(train, what=train_file, **where)),
+                             (val_file, locate(query, what=val_file, **where)))
     if len({record.pid for record in train}) < 2:
         raise InputError(f'{train_file}: photos of one individual only; telling individuals apart needs at least two')
     if query and not {record.pid for record in query} & {record.pid for record in train}:
@@ -70,18 +71,23 @@ def load_test(cfg):
     gallery_file = list_file(data.GALLERY_LIST or defaults[1] or data.QUERY_LIST, data.LIST_DIR)
     if not query_file:
         raise InputError(_no_list(data.SPECIES, 'test', 'DATASETS.QUERY_LIST (and GALLERY_LIST)', TEST_LISTS))
+    if data.PROTOCOL:
+        check_protocol(data.PROTOCOL)
     files = dict.fromkeys((query_file, gallery_file))
-    splits = {file: read_list(file, data.ALLOW_OUTSIDE) for file in files}
-    protocol = resolve_protocol(data.PROTOCOL, data.SPECIES, splits[query_file], splits[gallery_file])
-    if protocol.ground_truth:
-        truth_file = list_file(data.GROUND_TRUTH or protocol.ground_truth, data.LIST_DIR)
+    splits = {file: read_list(file, data.ALLOW_OUTSIDE, is_gallery=file != query_file) for file in files}
+    named = PROTOCOLS.get(data.PROTOCOL or data.SPECIES)
+    if named and named.ground_truth:
+        truth_file = list_file(data.GROUND_TRUTH or named.ground_truth, data.LIST_DIR)
         truth = read_atrw(truth_file)
         splits = {file: attach_atrw(records, truth, truth_file) for file, records in splits.items()}
     splits = {file: locate(records, root=data.TEST_ROOT_DIR, skip_missing=data.SKIP_MISSING, what=file,
                            key='DATASETS.TEST_ROOT_DIR', allow_outside=data.ALLOW_OUTSIDE,
                            skip_broken=data.SKIP_BROKEN)
               for file, records in splits.items()}
-    return TestPhotos([(splits[query_file], splits[gallery_file])], protocol, data.TEST_ROOT_DIR)
+    splits = dict(zip(splits, as_photos(*splits.items()), strict=True))
+    query, gallery = splits[query_file], splits[gallery_file]
+    protocol = resolve_protocol(data.PROTOCOL, data.SPECIES, query, gallery)
+    return TestPhotos([(query, gallery)], protocol, data.TEST_ROOT_DIR)
 
 
 def train_root(cfg):

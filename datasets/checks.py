@@ -1,12 +1,12 @@
 """What looks wrong with the lists of a run although it can be trained: told at the start, as warnings."""
-import hashlib
 import os
 from collections import Counter, defaultdict
 
+from datasets.copies import same_photos
 from datasets.images import find_turned
+from datasets.records import NOBODY
 
 SPLITS = {'train', 'val', 'test', 'query', 'gallery', 'probe'}  # folders of a data set, not data sets of their own
-HEAD = 16384  # bytes
 
 
 def data_warnings(train, validation=(), query=(), gallery=()):
@@ -15,11 +15,13 @@ def data_warnings(train, validation=(), query=(), gallery=()):
     train, validation, query, gallery: located records of the lists of animals. Photos are the same where their bytes are; only
     files of equal size are opened. Individuals of train and test are compared by their folders, as labels are numbered in
     each list anew, and only where folders and labels correspond one to one in both. A gallery of nothing but train and
-    validation photos means a closed set, a test that asks for known individuals: then query photos alone must be new.
+    validation photos, and distractors, means a closed set, a test that asks for known individuals: then query photos alone
+    must be new.
     """
-    same = _same_photos({record.path for records in (train, validation, query, gallery) for record in records})
+    same = same_photos({record.path for records in (train, validation, query, gallery) for record in records})
     known = {same[record.path] for record in [*train, *validation]}
-    closed = bool(gallery) and all(same[record.path] in known for record in gallery)
+    shown = [record for record in gallery if record.pid != NOBODY]
+    closed = bool(shown) and all(same[record.path] in known for record in shown)
     test = [*query, *gallery]
     lines = [*_single_photos(train), *_two_labels([*train, *validation], same, 'train and validation lists'),
              *_two_labels(test, same, 'test lists'), *_in_train(train, validation, same, 'validation'),
@@ -85,9 +87,10 @@ def _individuals_in_both(train, test):
 def individuals_by_folder(records):
     """{(data set, folder's name)} of the individuals of located records, empty where folders are not individuals.
 
-    A number says who it is only within one data set; other names do so everywhere (data set '').
+    A number says who it is only within one data set; other names do so everywhere (data set ''). Distractors are nobody.
     """
-    pairs = {(_identity(os.path.dirname(path)), pid) for path, pid in {(record.path, record.pid) for record in records}}
+    photos = {(record.path, record.pid) for record in records if record.pid != NOBODY}
+    pairs = {(_identity(os.path.dirname(path)), pid) for path, pid in photos}
     folders, labels = ({pair[column] for pair in pairs} for column in (0, 1))
     return folders if len(pairs) == len(folders) == len(labels) > 1 else set()
 
@@ -97,37 +100,6 @@ def _identity(folder):
     if not name.isdigit():
         return '', name
     return (os.path.dirname(parent) if os.path.basename(parent) in SPLITS else parent), name
-
-
-def _same_photos(paths):
-    """{path: the path that stands for all files with the same bytes}. Files that cannot be read stand for themselves."""
-    groups = [sorted(paths)]
-    for key in (os.path.getsize, _head, _digest):  # the cheap ones first
-        groups = [part for group in groups for part in _parts(group, key) if len(part) > 1]
-    return {path: path for path in paths} | {path: group[0] for group in groups for path in group}
-
-
-def _parts(paths, key):
-    parts = defaultdict(list)
-    for path in paths:
-        try:
-            parts[key(path)].append(path)
-        except OSError:  # the loader will tell
-            continue
-    return parts.values()
-
-
-def _head(path):
-    with open(path, 'rb') as file:
-        return file.read(HEAD)
-
-
-def _digest(path):
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(2 ** 20):
-            digest.update(block)
-    return digest.digest()
 
 
 def _first(texts):

@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import replace
 
+from datasets.copies import as_photos
 from datasets.protocols import market_protocol, resolve_protocol
 from datasets.records import Record, check_contiguous, locate
 from datasets.splits import TestPhotos, TrainPhotos
@@ -87,7 +88,8 @@ def test_photos(cfg, root, splits, trials=None, protocol=None):
     """``TestPhotos`` of listed records, or of located ``trials`` with a ``protocol`` of their own. Raises ``InputError``."""
     if trials is None:
         name = check_protocol_name(cfg, PROTOCOL_NAMES)
-        trials = [tuple(located(cfg, root, splits[split], split) for split in TEST)]
+        trials = [tuple(as_photos(*((f'{cfg.DATASETS.NAMES} {split}', located(cfg, root, splits[split], split))
+                                    for split in TEST)))]
         protocol = resolve_protocol(name, '', *trials[0])
     return TestPhotos(trials, protocol, root)
 

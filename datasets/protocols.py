@@ -5,7 +5,7 @@ import os
 import reprlib
 from dataclasses import dataclass, replace
 
-from datasets.records import read_file
+from datasets.records import NOBODY, read_file
 from utils.errors import InputError
 
 logger = logging.getLogger('transreid')
@@ -17,10 +17,12 @@ class Protocol:
 
     ap: 'trapezoid' (the animal tests) or 'precision' (mean over the positives of the precision at their rank).
     drop_nearest: the first of every ranking, taken to be the query itself, is dropped, from the positives too.
-    ignore: gallery photos of the query's individual that are removed from its ranking: '' none | 'self' its own file | 'camera'
-        those of its camid | 'known camera' those of its camera, or where one of the cameras is unknown | 'encounter' its file
-        and those of its encounter | 'side' those of its side, or where one of the sides is unknown | 'sequence' (ATRW: those
-        within 3 frames of its camera sequence; and all of individual -1).
+    never_itself: a query's own photo and its copies, byte for byte and of its individual, are removed from its ranking;
+        ``drop_nearest`` then holds only for queries that the gallery does not have.
+    ignore: gallery photos of the query's individual that are removed from its ranking: '' none | 'camera' those of its camid |
+        'known camera' those of its camera, or where one of the cameras is unknown | 'encounter' those of its encounter |
+        'side' those of its side, or where one of the sides is unknown | 'sequence' (ATRW: those within 3 frames of its camera
+        sequence; and all of individual -1).
     no_positive: a query without positives counts as 0 ('zero') or is left out of the averages ('skip').
     query_list, gallery_list, ground_truth: file names in DATASETS.LIST_DIR.
     text: the protocol in words, printed at the start of a test.
@@ -28,6 +30,7 @@ class Protocol:
     name: str
     ap: str = 'trapezoid'
     drop_nearest: bool = False
+    never_itself: bool = False
     ignore: str = ''
     no_positive: str = 'zero'
     query_list: str = ''
@@ -60,14 +63,15 @@ PROTOCOLS = {protocol.name: protocol for protocol in (
              text=f'debug; {INSIDE}'),
     Protocol('query_in_gallery', drop_nearest=True, text=INSIDE),
     Protocol('query_apart', text=APART),
-    Protocol('all', ap='precision', ignore='self', no_positive='skip', text=f'every query against the gallery; {NEVER_ITSELF}'),
-    Protocol('cross-camera', ap='precision', ignore='known camera', no_positive='skip',
+    Protocol('all', ap='precision', never_itself=True, no_positive='skip',
+             text=f'every query against the gallery; {NEVER_ITSELF}'),
+    Protocol('cross-camera', ap='precision', never_itself=True, ignore='known camera', no_positive='skip',
              text="gallery photos of the query's individual by the same camera, or by an unknown one, are removed; "
                   f'{NEVER_ITSELF}'),
-    Protocol('cross-encounter', ap='precision', ignore='encounter', no_positive='skip',
+    Protocol('cross-encounter', ap='precision', never_itself=True, ignore='encounter', no_positive='skip',
              text="gallery photos of the query's individual from the same encounter, which may be seconds apart, are removed; "
                   f'{NEVER_ITSELF}'),
-    Protocol('cross-side', ap='precision', ignore='side', no_positive='skip',
+    Protocol('cross-side', ap='precision', never_itself=True, ignore='side', no_positive='skip',
              text="gallery photos of the query's individual from the same side, or of unknown side, are removed; "
                   f'{NEVER_ITSELF}'),
     Protocol('market', ap='precision', ignore='camera', no_positive='skip',
@@ -90,22 +94,23 @@ def resolve_protocol(name, species, query, gallery):
     """The protocol of a test: ``name`` (DATASETS.PROTOCOL) if set, else the species' own, else by the lists.
 
     A species of one's own is judged as 'query_in_gallery' when any query photo is in the gallery, else 'query_apart'.
-    A choice that does not fit the lists is logged as a warning. Raises ``InputError`` for an unknown name, and where the lists
-    do not know what the protocol asks for (cameras, encounters, sides).
+    query, gallery: records, a path a file (``datasets.copies``). A choice that does not fit them is logged as a warning. Raises
+    ``InputError`` for an unknown name, and where the lists do not know what the protocol asks for (cameras, encounters, sides).
     """
-    paths = {record.path for record in gallery}
+    paths, photos = {record.path for record in gallery}, {record.photo for record in gallery}
     inside = sum(record.path in paths for record in query)
+    outside = sum(record.photo not in photos for record in query)
     name = name or (species if species in PROTOCOLS else 'query_in_gallery' if inside else 'query_apart')
     check_protocol(name)
     if name == 'market':
         name = market_protocol(query + gallery).name
     protocol = PROTOCOLS[name]
     _check_known(protocol, query + gallery)
-    if protocol.drop_nearest and inside < len(query):
+    if protocol.drop_nearest and outside:
         logger.warning("protocol '%s' drops the first of every ranking as the query itself, but %d of %d query photos "
                        "are not in the gallery (DATASETS.PROTOCOL 'query_apart' drops nothing)",
-                       name, len(query) - inside, len(query))
-    if not protocol.drop_nearest and not protocol.ignore and inside:
+                       name, outside, len(query))
+    if not (protocol.drop_nearest or protocol.never_itself or protocol.ignore) and inside:
         logger.warning("protocol '%s' drops nothing, but %d of %d query photos are in the gallery and will find "
                        "themselves (DATASETS.PROTOCOL 'query_in_gallery' drops them)", name, inside, len(query))
     return protocol
@@ -116,6 +121,7 @@ def _check_known(protocol, records):
     column = {'known camera': 'camera', 'encounter': 'encounter', 'side': 'side'}.get(protocol.ignore)
     if column is None:
         return
+    records = [record for record in records if record.pid != NOBODY]  # compared with all in any case
     known = [getattr(record, column) for record in records if getattr(record, column) is not None]
     if not known or (column == 'camera' and len(set(known)) == 1):
         raise InputError(f"protocol '{protocol.name}' needs {column}s, but the lists tell no two {column}s apart; write "

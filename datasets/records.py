@@ -31,7 +31,7 @@ class Record:
     """One photo.
 
     path: as listed, or joined with its folder once it is located.
-    pid: the individual (>= 0; in a train list 0 … n-1).
+    pid: the individual (>= 0; in a train list 0 … n-1), in a gallery also NOBODY.
     camid, viewid: numbers of the camera and the view from 0, as an embedding needs them: 0 also where unknown. The view of
         an animal is its side.
     frame: (a, b, n) of ATRW: (a, b) is the camera sequence, n the frame in it. None elsewhere.
@@ -39,6 +39,7 @@ class Record:
     side: of the animal, 0 = left, 1 = right, None = unknown.
     encounter: number of the event at which the photo was taken (a burst, a sighting), None = unknown.
     camera: number of the camera, None = unknown.
+    copy_of: path that stands for all files with the same bytes, '' = its own; see ``datasets.copies``.
     """
     path: str
     pid: int
@@ -49,10 +50,19 @@ class Record:
     side: int | None = None
     encounter: int | None = None
     camera: int | None = None
+    copy_of: str = ''
+
+    @property
+    def photo(self) -> str:
+        """The same for files with the same bytes."""
+        return self.copy_of or self.path
 
 
 class Counts(NamedTuple):
-    """What a split holds. ``cameras``, ``views``: sizes that an embedding needs, largest number + 1, at least 1."""
+    """What a split holds; distractors are no individual.
+
+    ``cameras``, ``views``: sizes that an embedding needs, largest number + 1, at least 1.
+    """
     ids: int
     images: int
     cameras: int
@@ -61,7 +71,7 @@ class Counts(NamedTuple):
 
 def count(records):
     """``Counts`` of a list of records."""
-    return Counts(ids=len({record.pid for record in records}), images=len(records),
+    return Counts(ids=len({record.pid for record in records} - {NOBODY}), images=len(records),
                   cameras=1 + max((record.camid for record in records), default=0),
                   views=1 + max((record.viewid for record in records), default=0))
 
@@ -73,7 +83,7 @@ def counts_table(splits):
     """
     rows = [('split', 'photos', 'individuals', 'photos per individual: min', 'median', 'max')]
     for name, records in splits.items():
-        sizes = Counter(record.pid for record in records).values() or [0]
+        sizes = Counter(record.pid for record in records if record.pid != NOBODY).values() or [0]
         rows.append((name, str(len(records)), str(count(records).ids),
                      str(min(sizes)), f'{median(sizes):g}', str(max(sizes))))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -81,14 +91,14 @@ def counts_table(splits):
     return '\n'.join(lines)
 
 
-def read_list(path, allow_outside=False):
+def read_list(path, allow_outside=False, is_gallery=False):
     """Read a split: one photo a line, ``relative/path.jpg label [side] [camera] [encounter]``.
 
     Columns are separated by blanks of any kind, blank lines are skipped, the text is UTF-8 with or without BOM. A path
     may hold blanks when its last part has a file extension, its folders are separated by '/', and it stays below
     the folder that it is relative to unless ``allow_outside`` (then it may be absolute too). The label is an integer >= 0 (the
-    original took floats: ``3.0`` is refused here); the side is 0 (left) or 1 (right) and becomes the record's view, camera
-    and encounter are integers >= 0, and each of the three may be ``-``, unknown.
+    original took floats: ``3.0`` is refused here), in a gallery's list (``is_gallery``) also NOBODY; the side is 0 (left) or
+    1 (right) and becomes the record's view, camera and encounter are integers >= 0; each of the three may be ``-``, unknown.
 
     Returns a list of ``Record`` with the paths as listed. Raises ``InputError`` (``file:line: …``).
     """
@@ -101,7 +111,7 @@ def read_list(path, allow_outside=False):
     records = []
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            records.append(_parse(line.strip(), f'{path}:{number}', allow_outside))
+            records.append(_parse(line.strip(), f'{path}:{number}', allow_outside, is_gallery))
     if not records:
         raise InputError(f"{path}: the list is empty; write one photo a line: {COLUMNS}")
     return records
@@ -125,7 +135,7 @@ def read_file(path, what, missing):
     return content
 
 
-def _parse(line, where, allow_outside):
+def _parse(line, where, allow_outside, is_gallery):
     if len(line) > MAX_LINE:
         raise InputError(f'{where}: a line of {len(line)} characters; write one photo a line: {COLUMNS}')
     match = LINE.fullmatch(line)
@@ -136,8 +146,9 @@ def _parse(line, where, allow_outside):
     label, side, camera, encounter = columns + ['-'] * (4 - len(columns))
     if not INTEGER.fullmatch(label):
         raise InputError(f'{where}: label {_shown(label)} is no integer; labels are whole numbers from 0, of up to 18 digits')
-    if int(label) < 0:
-        raise InputError(f"{where}: label '{label}' is negative; labels are whole numbers from 0")
+    if int(label) < (NOBODY if is_gallery else 0):
+        raise InputError(f"{where}: label '{label}' is negative; labels are whole numbers from 0, and {NOBODY} (nobody) in "
+                         'DATASETS.GALLERY_LIST, if that is a list of its own: all other photos show somebody')
     if side not in ('0', '1', '-'):
         raise InputError(f"{where}: side {_shown(side)} is neither 0 (left) nor 1 (right) nor '-'; leave it out where unknown")
     for name, text, digits in (('camera', camera, 6), ('encounter', encounter, 15)):
@@ -214,7 +225,7 @@ def locate(records, root, skip_missing, what, key, allow_outside=False, skip_bro
 
 def _lost(before, after):
     """How many individuals of the records ``before`` have none in ``after``."""
-    return len({record.pid for record in before} - {record.pid for record in after})
+    return len({record.pid for record in before} - {record.pid for record in after} - {NOBODY})
 
 
 def _skip_broken(records, what):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from datasets import official
+from datasets.copies import as_photos
 from datasets.protocols import Protocol
 from datasets.records import Record, read_file
 from utils.errors import InputError
@@ -145,7 +146,7 @@ def read_numbers(path):
 def _trials(cfg, root, records):
     """Ten (query, gallery) pairs of located records: a random photo of each vehicle is the gallery (camera 1), the rest are
     queries (camera 0). Drawn from SOLVER.SEED."""
-    records = official.located(cfg, root, records, 'test')
+    records, = as_photos(('VehicleID test', official.located(cfg, root, records, 'test')))
     photos = defaultdict(list)
     for index, record in enumerate(records):
         photos[record.pid].append(index)

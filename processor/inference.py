@@ -1,4 +1,5 @@
 """The one evaluation path: photos -> features -> distances [-> re-ranked] -> metrics."""
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -7,17 +8,20 @@ import torch.nn.functional as F
 
 from utils.errors import InputError
 from utils.logger import progress
-from utils.metrics import atrw_public_split, rank_queries, summarize, without_positive
+from utils.metrics import atrw_public_split, copies_in_gallery, rank_queries, summarize, without_positive
 from utils.reranking import re_rank_features, re_ranking
 
 
 class Result(NamedTuple):
     """metrics: name -> fraction, of several trials their mean. distance: (Q, G) float32, what the rankings of the (first) trial
-    were made from. without_positive: queries with no right answer in the gallery, see ``utils.metrics.without_positive``."""
+    were made from. without_positive: queries with no right answer in the gallery, see ``utils.metrics.without_positive``.
+    copies: {'queries': how many have copies in the gallery, 'photos': how many those are, 'ignored': the metrics without
+    them}, see ``utils.metrics.copies_in_gallery``."""
 
     metrics: dict
     distance: np.ndarray
     without_positive: dict
+    copies: dict
 
 
 def extract_features(model, loader, runtime):
@@ -73,24 +77,25 @@ def do_inference(model, test, runtime, rerank=None, normalise=True, metric='cosi
         ``distance`` None.
     """
     features = extract_features(model, test.loader, runtime)
-    result = Result(None, None, None)
+    result = Result(None, None, None, None)
     if runtime.processes.main:
         features = F.normalize(features) if normalise else features
         results = [_judge(features, trial, test.protocol, rerank, metric) for trial in test.trials]
         result = results[0]._replace(metrics=_mean([each.metrics for each in results]),
-                                     without_positive=_mean([each.without_positive for each in results]))
-    metrics, without = runtime.processes.broadcast([result.metrics, result.without_positive])
-    return result._replace(metrics=metrics, without_positive=without)
+                                     without_positive=_mean([each.without_positive for each in results]),
+                                     copies=_mean([each.copies for each in results]))
+    metrics, without, copies = runtime.processes.broadcast([result.metrics, result.without_positive, result.copies])
+    return result._replace(metrics=metrics, without_positive=without, copies=copies)
 
 
 def validate(model, test, runtime, normalise=True, rerank=False):
-    """Validation on a test set: mAP and rank-1, 5, 10 as fractions, by squared Euclidean distance.
+    """Validation on a test set by squared Euclidean distance: a ``Result``.
 
     ``rerank``: with the published k1 = 50, k2 = 15, λ = 0.3, as far as there are so many photos.
     """
     others = len(test.query) + len(test.gallery) - 1
     rerank = {'k1': min(50, others), 'k2': min(15, others), 'lambda_value': 0.3, 'ties': 'index'} if rerank else None
-    return do_inference(model, test, runtime, rerank, normalise, 'euclidean').metrics
+    return do_inference(model, test, runtime, rerank, normalise, 'euclidean')
 
 
 def _judge(features, trial, protocol, rerank, metric):
@@ -109,15 +114,25 @@ def _judge(features, trial, protocol, rerank, metric):
         public = atrw_public_split(groups)
         if len({groups[i] for i in public}) == len(set(groups)):  # a handful of queries has no such split
             metrics |= {f'public/{name}': value for name, value in summarize(ranking, groups, public).items()}
-    return Result(metrics, distance, without_positive(ranking))
+    return Result(metrics, distance, without_positive(ranking), _copies(trial, protocol, distance, metrics))
+
+
+def _copies(trial, protocol, distance, metrics):
+    """``Result.copies`` of a trial."""
+    pairs = copies_in_gallery(trial.query, trial.gallery, protocol)
+    if len(pairs) and not protocol.never_itself:
+        ranking = rank_queries(distance, trial.query, trial.gallery, replace(protocol, never_itself=True))
+        metrics = summarize(ranking, [record.group for record in trial.query]) if ranking.counted.any() else {}
+    queries, photos = (len(set(column)) for column in pairs.T.tolist())
+    return {'queries': queries, 'photos': photos, 'ignored': metrics}
 
 
 def _mean(numbers):
-    """Of dicts of numbers, or of such dicts, with the same keys: the dict of their means."""
+    """Of dicts of numbers, or of such dicts: the dict of their means, by the keys of the first."""
     first = numbers[0]
     if not isinstance(first, dict):
         return first if len(numbers) == 1 else sum(numbers) / len(numbers)
-    return {name: _mean([each[name] for each in numbers]) for name in first}
+    return {name: _mean([each[name] for each in numbers if name in each]) for name in first}
 
 
 def _squared_euclidean(a, b):
@@ -140,9 +155,21 @@ def report(metrics, logger, without_positive=None):
                     without_positive['queries'], *(_short_line(without_positive[name]) for name in ('as_zero', 'left_out')))
 
 
+def report_copies(result: Result, protocol, logger) -> None:
+    """Log how many queries have copies in the gallery, and what that does to the numbers where the protocol counts them."""
+    copies = result.copies
+    if copies['queries'] and protocol.never_itself:
+        logger.info('Copies of queries in the gallery, byte for byte: %g (of %g queries), ignored as the queries are',
+                    copies['photos'], copies['queries'])
+    elif copies['queries']:
+        logger.warning("Queries that find themselves in the gallery, byte for byte: %g (%g photos). Protocol '%s' counts that: "
+                       '%s. Without these photos: %s', copies['queries'], copies['photos'], protocol.name,
+                       _short_line(result.metrics), _short_line(copies['ignored']))
+
+
 def _short_line(metrics):
-    return ', '.join([f'mAP {metrics["mAP"]:.1%}', *(f'Rank-{k} {metrics[f"rank{k}"]:.1%}' for k in (1, 5, 10))]) \
-        if metrics else 'none is left'
+    names = {'mmAP': 'mmAP', 'mAP': 'mAP', 'rank1': 'Rank-1', 'rank5': 'Rank-5', 'rank10': 'Rank-10'}
+    return ', '.join(f'{text} {metrics[name]:.1%}' for name, text in names.items() if name in metrics) or 'none is left'
 
 
 def _atrw_line(metrics, prefix):

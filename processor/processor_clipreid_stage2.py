@@ -5,7 +5,7 @@ from datetime import timedelta
 import torch
 
 from processor.heartbeat import Heartbeat
-from processor.inference import report, validate
+from processor.inference import report, report_copies, validate
 from processor.processor_clipreid_stage1 import stop_if_not_finite
 from utils.logger import progress
 from utils.meter import Stopwatch, Waiting
@@ -114,7 +114,8 @@ def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, sche
 
 
 def _validate(model, test, runtime, epoch, normalise, rerank):
-    metrics = validate(model, test, runtime, normalise, rerank)
+    result = validate(model, test, runtime, normalise, rerank)
     logger.info('Validation Results - Epoch: %d', epoch)
-    report(metrics, logger)
-    return metrics
+    report(result.metrics, logger)
+    report_copies(result, test.protocol, logger)
+    return result.metrics

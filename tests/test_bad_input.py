@@ -207,7 +207,7 @@ BAD_LINES = [
     ('a/0.png 0\n\na/1.png 1 0 7 8 9\n', (':3: ', 'path label [side]')),
     ('a/0.png zebra\n', (':1: ', "'zebra'", 'no integer')),
     ('a/0.png 1.5\n', (':1: ', "'1.5'", 'no integer')),
-    ('a/0.png 0\na/1.png -1\n', (':2: ', "'-1'", 'negative')),
+    ('a/0.png 0\na/1.png -2\n', (':2: ', "'-2'", 'negative')),
     ('a/0.png 0\n../secret/1.png 1\n', (':2: ', "'../secret/1.png'", 'DATASETS.ALLOW_OUTSIDE True')),
     ('/etc/passwd.png 0\n', (':1: ', "'/etc/passwd.png'", 'DATASETS.ALLOW_OUTSIDE True')),
     ('a\\0.png 0\n', (':1: ', "write folders with '/'")),

@@ -167,6 +167,37 @@ def test_training_decodes_no_photo_twice(cfg, tmp_path, monkeypatch, size_test, 
     assert read == {str(folder / path): times for path, *_ in TRAIN} | {str(folder / path): 1 for path, *_ in VAL}
 
 
+def test_a_photo_has_one_place_in_the_cache_whatever_its_spelling(cfg, tmp_path):
+    cfg.INPUT.SIZE_TEST = cfg.INPUT.SIZE_TRAIN
+    size = doors.make_dataloader(cfg).cache_bytes
+    (tmp_path / 'photos/seg/link.jpg').symlink_to('train/1/2.jpg')
+    write_list(Path(cfg.DATASETS.LIST_DIR) / 'val.txt', [*VAL, ('./train/0/1.jpg', 0), ('link.jpg', 1)])
+    loaders = doors.make_dataloader(cfg)
+    assert loaders.cache_bytes == size and loaders.num_query == 4
+    assert len(loaders.val_loader.dataset) == len(TRAIN) + len(VAL)
+
+
+def test_the_validation_list_may_be_the_train_list(cfg):
+    cfg.DATASETS.VAL_LIST = 'train.txt'
+    animals = load_train(cfg)
+    assert animals.query == animals.train and len(animals.train) == len(TRAIN)
+
+
+def test_distractors_are_for_the_gallery_alone(cfg):
+    folder = Path(cfg.DATASETS.LIST_DIR)
+    write_list(folder / 'gallery.txt', [*GALLERY, ('000000.jpg', -1)])
+    assert [record.pid for record in load_test(cfg).gallery] == [9, 5, -1]
+    for name in ('train', 'val', 'query'):
+        with pytest.raises(InputError, match=rf"{name}.txt:\d: label '-1' is negative"):
+            rows = {'train': TRAIN, 'val': VAL, 'query': QUERY}[name]
+            write_list(folder / f'{name}.txt', [*rows, ('000000.jpg', -1)])
+            load_test(cfg) if name == 'query' else load_train(cfg)
+        write_list(folder / f'{name}.txt', rows)
+    cfg.DATASETS.QUERY_LIST, cfg.DATASETS.GALLERY_LIST = 'gallery.txt', ''
+    with pytest.raises(InputError, match="gallery.txt:3: label '-1' is negative.*if that is a list of its own"):
+        load_test(cfg)
+
+
 def test_a_full_cache_goes_to_stage_2_first(cfg, caplog):
     slot = STAMP_BYTES + 16 * 8 * 3
     cfg.INPUT.SIZE_TEST, cfg.DATALOADER.CACHE_GB = [16, 8], 9.5 * slot / 1e9

@@ -16,6 +16,7 @@ from utils.errors import InputError
 from utils.metrics import (
     PROTOCOL_CHOICES,
     atrw_public_split,
+    copies_in_gallery,
     count_positives,
     distance_text,
     eval_func,
@@ -164,14 +165,15 @@ def test_golden_tiger():
 def ranking_by_hand(distance, query, gallery, protocol):
     """Gallery records of one query in order, without what is dropped or ignored: list of (record, is a positive)."""
     order = sorted(range(len(gallery)), key=lambda index: (distance[index], index))
-    if protocol.drop_nearest:
+    itself = [index for index in order if gallery[index].pid == query.pid and gallery[index].photo == query.photo]
+    if protocol.drop_nearest and not (protocol.never_itself and itself):
         order = order[1:]
+    if protocol.never_itself:
+        order = [index for index in order if index not in itself]
     ranking = []
     for photo in (gallery[index] for index in order):
         same = photo.pid == query.pid
         if protocol.ignore == 'camera' and same and photo.camid == query.camid:
-            continue
-        if protocol.ignore in ('self', 'encounter') and same and photo.path == query.path:
             continue
         if protocol.ignore == 'encounter' and same and photo.encounter is not None and photo.encounter == query.encounter:
             continue
@@ -214,7 +216,8 @@ def metrics_by_hand(distance, query, gallery, protocol):
 
 def fabricated(seed, ties):
     """12 queries, 40 gallery photos of 5 individuals (-1 among them), the first 6 photos the same; cameras, frames
-    close to each other, sides and encounters that may be unknown."""
+    close to each other, sides and encounters that may be unknown. Every fourth photo of the gallery is a copy of another, some
+    of the same individual."""
     generator = np.random.default_rng(seed)
 
     def maybe(count):
@@ -228,12 +231,15 @@ def fabricated(seed, ties):
 
     query = photos(12)
     gallery = query[:6] + photos(40)[6:]
+    for index in range(8, 40, 4):
+        photo = gallery[index // 4]
+        gallery[index] = replace(gallery[index], copy_of=photo.photo, pid=photo.pid if index % 8 else gallery[index].pid)
     distance = generator.random((12, 40))
     return (np.round(distance, 1) if ties else distance), query, gallery
 
 
-ALL_PROTOCOLS = [Protocol('test', ap=ap, drop_nearest=drop, ignore=ignore, no_positive=none)
-                 for ap in ('trapezoid', 'precision') for drop in (False, True)
+ALL_PROTOCOLS = [Protocol('test', ap=ap, drop_nearest=drop, never_itself=never, ignore=ignore, no_positive=none)
+                 for ap in ('trapezoid', 'precision') for drop in (False, True) for never in (False, True)
                  for ignore in PROTOCOL_CHOICES['ignore'] for none in ('zero', 'skip')]
 
 
@@ -253,13 +259,14 @@ def test_every_protocol_is_the_loop(protocol, monkeypatch):
                 assert hit.tolist() == [same for _, same in by_hand] + [False] * padding
 
 
+@pytest.mark.parametrize('never', [False, True])
 @pytest.mark.parametrize('ignore', PROTOCOL_CHOICES['ignore'])
-def test_positives_and_queries_without_any(ignore):
+def test_positives_and_queries_without_any(ignore, never):
     without = 0
     for seed in range(6):
         distance, query, gallery = fabricated(seed, ties=False)
         distance, gallery = distance[:, :12], gallery[:12]
-        protocol = Protocol('test', ignore=ignore)
+        protocol = Protocol('test', never_itself=never, ignore=ignore)
         right = [[hit for _, hit in ranking_by_hand(row, one, gallery, protocol)] for row, one in zip(distance, query)]
         assert count_positives(query, gallery, protocol).tolist() == [sum(hits) for hits in right]
         told = without_positive(rank_queries(distance, query, gallery, protocol))
@@ -269,6 +276,28 @@ def test_positives_and_queries_without_any(ignore):
         assert told['left_out'] == pytest.approx(left_out)
         without += told['queries']
     assert without
+
+
+@pytest.mark.parametrize('protocol', ALL_PROTOCOLS, ids=str)
+def test_copies_in_the_gallery(protocol):
+    """Those that are removed as copies; elsewhere those that a query finds of itself, besides the nearest that is dropped."""
+    found = 0
+    for seed in range(4):
+        distance, query, gallery = fabricated(seed, ties=False)
+        query[7] = replace(query[7], copy_of=query[0].photo, pid=query[0].pid)
+        expected = []
+        for row, one in enumerate(query):
+            same = [photo.pid == one.pid and photo.photo == one.photo for photo in gallery]
+            distance[row, same] = -1
+            if protocol.never_itself:
+                copies = [photo for photo, is_copy in zip(gallery, same) if is_copy and photo.path != one.path]
+            else:
+                copies = [photo for photo, right in ranking_by_hand(distance[row], one, gallery, protocol)
+                          if right and photo.photo == one.photo]
+            expected += [(row, gallery.index(photo)) for photo in copies]
+        assert sorted(map(tuple, copies_in_gallery(query, gallery, protocol).tolist())) == sorted(expected)
+        found += len(expected)
+    assert found
 
 
 def test_no_query_has_a_positive():

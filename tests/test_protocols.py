@@ -98,6 +98,16 @@ def test_lists_that_do_not_know_what_the_protocol_looks_at(name, caplog):
     assert f'2 of 4 listed photos have no {what}' in caplog.text
 
 
+def test_distractors_need_not_know_what_the_protocol_looks_at(caplog):
+    resolve_protocol('cross-encounter', 'nyala', CROSS['cross-encounter'], [*CROSS['cross-encounter'], Record('x.jpg', -1)])
+    assert not caplog.text
+
+
+def test_a_copy_stands_for_the_query_that_is_dropped(caplog):
+    resolve_protocol('query_in_gallery', '', records_of('a.jpg'), [Record('b.jpg', 0, copy_of='a.jpg')])
+    assert not caplog.text
+
+
 def test_one_camera_is_no_camera_to_cross():
     photos = [Record('a.jpg', 0, camera=3), Record('b.jpg', 0, camera=3), Record('c.jpg', 0)]
     with pytest.raises(InputError, match='tell no two cameras apart'):

@@ -53,6 +53,14 @@ def test_the_nearest_individuals(trained, world):
     assert html.count('<img') == 4 * 6 and 'c &lt;b&gt;.png' in html and '<b>' not in html
 
 
+def test_distractors_are_nobody(trained, world):
+    with open(world.folder / 'lists/gallery.txt', 'a') as file:
+        file.write('7/../nobody.png -1\n')
+    write_photo(world.folder / 'test/nobody.png', 2, 30)
+    rows = main([*trained[0], '--top', '99'])
+    assert {row['individual'] for row in rows} == {f'train {n}' for n in range(6)} | {f'test {n}' for n in range(6, 10)}
+
+
 def test_names_that_make_lists_wrote(trained, world):
     lines = [line.split() for line in (world.folder / 'lists/train.txt').read_text().splitlines()]
     (world.folder / 'lists/photos.csv').write_text('identity,listed\n' + ''.join(f'"Ann, {label}",{path}\n'

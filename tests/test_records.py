@@ -77,7 +77,7 @@ def test_paths(tmp_path, line, expected):
     ('a.jpg 3.0', "label '3.0' is no integer"),
     ('a.jpg 3.0 1', "label '3.0' is no integer"),
     ('a.jpg 1_0', "label '1_0' is no integer"),
-    ('a.jpg -1', "label '-1' is negative"),
+    ('a.jpg -1', "label '-1' is negative; labels are whole numbers from 0, and -1 (nobody) in DATASETS.GALLERY_LIST"),
     ('a.jpg 1 2', "side '2'"),
     ('a.jpg 1 left', "side 'left'"),
     ('a.jpg ' + '9' * 5000, 'a line of 5006 characters'),
@@ -143,6 +143,15 @@ def test_a_list_of_gigabytes_is_not_read(tmp_path):
     os.truncate(path, 10 ** 9)
     with pytest.raises(InputError, match='larger than 100 MB'):
         read_list(path)
+
+
+def test_a_gallery_may_show_nobody(tmp_path):
+    path = write(tmp_path, 'a.jpg 3\nb.jpg -1 - 2\n')
+    assert [(record.pid, record.camera) for record in read_list(path, is_gallery=True)] == [(3, None), (-1, 2)]
+    with pytest.raises(InputError, match="list.txt:2: label '-1' is negative; .* -1 \\(nobody\\) in DATASETS.GALLERY_LIST"):
+        read_list(path)
+    with pytest.raises(InputError, match="list.txt:1: label '-2' is negative"):
+        read_list(write(tmp_path, 'a.jpg -2'), is_gallery=True)
 
 
 def records_of(*pids):
@@ -304,7 +313,9 @@ def test_counts_and_table():
     records = [Record('a', 0), Record('b', 0, viewid=1), Record('c', 3, camid=2), Record('d', 0), Record('e', 3)]
     assert count(records) == Counts(ids=2, images=5, cameras=3, views=2)
     assert count([]) == Counts(ids=0, images=0, cameras=1, views=1)
-    lines = counts_table({'train': records, 'empty': []}).splitlines()
+    assert count([*records, Record('f', -1)]) == Counts(ids=2, images=6, cameras=3, views=2)  # a distractor is nobody
+    lines = counts_table({'train': records, 'empty': [], 'gallery': [*records, *[Record('f', -1)] * 9]}).splitlines()
+    assert lines.pop().split() == ['gallery', '14', '2', '2', '2.5', '3']
     assert lines[1].split() == ['train', '5', '2', '2', '2.5', '3']
     assert lines[2].split() == ['empty', '0', '0', '0', '0', '0']
     assert len({len(line) for line in lines}) == 1  # aligned

@@ -3,6 +3,7 @@ import csv
 import json
 import re
 import shlex
+import shutil
 
 import numpy as np
 import pytest
@@ -397,3 +398,32 @@ def test_the_command_that_the_error_names_works(world, monkeypatch):
     assert commands == [['--config_file', 'my runs/config.yml', 'TEST.WEIGHT', './my runs/RN50_1.pth']] * 3
     assert test_clipreid.main(commands[0]) == expected
     assert rank_photos.main([*commands[0], '--photos', 'test/6'])
+
+
+def test_copies_and_distractors_in_a_test(world):
+    """The published protocol counts copies, with a warning; where a photo is never itself, they are in no ranked list."""
+    weight, photos = world.folder / 'toy.pth', world.folder / 'test'
+    save_state(make_model_clipreid.make_model(load_cfg(world.yml()), 6).state_dict(), weight)
+    for name in ('6/copy.png', 'nobody.png'):
+        shutil.copy(photos / '6/0.png', photos / name)
+    with open(world.folder / 'lists/gallery.txt', 'a') as file:
+        file.write('6/copy.png 6\n./6/copy.png 6\nnobody.png -1\n')
+
+    def tested(*opts):
+        metrics = test_clipreid.main(world.args('TEST.WEIGHT', weight, *opts))
+        results = json.loads((world.output / 'results.json').read_text())
+        assert results['metrics'] == metrics
+        assert results['counts']['gallery'] == {'photos': 14, 'individuals': 4}  # the repeated line counts once
+        copies = results['copies_in_gallery']
+        assert (copies['queries'], copies['photos']) == (1, 1)
+        rows = list(csv.DictReader((world.output / 'ranked_lists.csv').read_text().splitlines()))
+        first = {row['photo'].rpartition('test/')[2] for row in rows if row['query'].endswith('6/0.png')}
+        return metrics, copies['ignored'], first, (world.output / 'test_log.txt').read_text()
+
+    metrics, ignored, first, log = tested()
+    assert {'6/copy.png', 'nobody.png'} <= first and metrics['mAP'] > ignored['mAP']
+    assert ("Queries that find themselves in the gallery, byte for byte: 1 (1 photos). Protocol 'query_apart' counts that: "
+            f"mAP {metrics['mAP']:.1%}") in log and f"Without these photos: mAP {ignored['mAP']:.1%}" in log
+    metrics, ignored, first, log = tested('DATASETS.PROTOCOL', 'all')
+    assert '6/copy.png' not in first and 'nobody.png' in first and metrics == ignored
+    assert 'Copies of queries in the gallery, byte for byte: 1 (of 1 queries), ignored' in log

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, 
 
 from configs import ConfigError, load_cfg
 from configs.command_line import parse_with_pairs, path_text
-from datasets.records import counts_table
+from datasets.records import count, counts_table
 from tools.check_findings import Inspection
 from tools.check_lists import read_lists
 from tools.check_page import make_page
@@ -47,7 +47,7 @@ def main(argv=None):
         'options': {'near': args.near, 'tiny': args.tiny, 'closed': args.closed},
         'protocol': lists.protocol.name if lists.protocol else None,
         'splits': {split: {'source': lists.sources[split], 'photos': len(records), 'missing': len(lists.missing.get(split, ())),
-                           'individuals': len({record.pid for record in records})} for split, records in lists.splits.items()},
+                           'individuals': count(records).ids} for split, records in lists.splits.items()},
         'findings': [{'check': finding.check, 'level': finding.level, 'title': finding.title, 'count': finding.count,
                       'text': finding.text, 'meaning': finding.meaning, 'items': finding.items} for finding in findings],
         'photos': as_dicts(photos.values())}

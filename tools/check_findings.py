@@ -1,10 +1,12 @@
 """The checks: lists and photos -> findings."""
 from collections import Counter, defaultdict
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
 
 from datasets.checks import individuals_by_folder
+from datasets.records import NOBODY
 from tools.check_photos import BITS, near_pairs
 from tools.check_table import CHECKS, Finding, Use, item
 from tools.groups import clusters
@@ -55,14 +57,18 @@ class Inspection:
                 use = Use(record.path, split, record.pid, record.encounter)
                 self.paths[record.path].append(use)
                 self.contents[photos[record.path].content].append(use)
-        known, gallery = ({photos[record.path].content for split in splits for record in self._records(split)}
-                          for splits in (('train', 'validation'), ('gallery',)))
+        known, gallery = ({photos[record.path].content for split in splits for record in self._records(split)
+                           if record.pid != NOBODY} for splits in (('train', 'validation'), ('gallery',)))
         self.gallery_is_known = bool(gallery) and gallery <= known
         self.closed = closed or self.gallery_is_known
         self.held_out = {'validation', 'query'} if self.gallery_is_known else {'validation', 'query', 'gallery'}
 
     def _records(self, split):
         return self.lists.splits.get(split, [])
+
+    def _marked(self, split):
+        """Its records, as to which are copies."""
+        return [replace(record, copy_of=self.photos[record.path].content) for record in self._records(split)]
 
     def findings(self):
         """List of ``Finding``, in the table's order."""
@@ -116,7 +122,7 @@ class Inspection:
         """Items of photos in train and test whose two labels are not the same individual by the other such photos."""
         shared = [[next((use for use in uses if use.numbering == numbering), None) for numbering in ('train', 'test')]
                   for uses in self.contents.values()]
-        shared = [pair for pair in shared if all(pair)]
+        shared = [pair for pair in shared if all(pair) and pair[1].pid != NOBODY]
         counts = Counter((train.pid, test.pid) for train, test in shared)
         test_label, train_label = {}, {}  # of each label of the other numbering, by most photos
         for (train, test), _ in counts.most_common():
@@ -183,7 +189,7 @@ class Inspection:
                       'the names of their folders', [item([], name) for _, name in shared])
 
     def _positives(self):
-        query, gallery, protocol = self._records('query'), self._records('gallery'), self.lists.protocol
+        query, gallery, protocol = self._marked('query'), self._marked('gallery'), self.lists.protocol
         if not (query and gallery and protocol):
             return
         without = np.flatnonzero(count_positives(query, gallery, protocol) == 0)
@@ -194,7 +200,7 @@ class Inspection:
     def _itself(self):
         """Queries that find themselves, or lose another photo in their place."""
         gallery, protocol = self._records('gallery'), self.lists.protocol
-        if not (gallery and protocol) or (protocol.ignore and not protocol.drop_nearest):
+        if not (gallery and protocol) or protocol.never_itself or (protocol.ignore and not protocol.drop_nearest):
             return
         query, paths = self._records('query'), {record.path for record in gallery}
         contents = {self.photos[path].content for path in paths}
@@ -209,19 +215,20 @@ class Inspection:
                       items)
 
     def _copies(self):
-        """Of one individual: the same bytes twice in one list, or as one file in query and another in the gallery."""
-        items = []
+        """Copies of queries in the gallery, under other names; photos of an individual that one list has several times."""
+        copies, repeated = [], []
         for uses in self.contents.values():
             groups = defaultdict(list)
             for use in uses:
-                groups[use.split, use.pid].append(use)
-            found = {}
-            for (split, pid), group in groups.items():
-                other = groups.get(('gallery', pid), []) if split == 'query' else []
-                if len(group) > 1 or any(use.path != copy.path for use in group for copy in other):
-                    found.setdefault(pid, []).extend(group + other)
-            items += [item(dict.fromkeys(group)) for group in found.values()]
-        yield Finding('repeated', len(items), f'{len(items)} photos', items)
+                groups[use.numbering, use.pid].append(use)
+            for group in groups.values():
+                query, gallery = ({use.path for use in group if use.split == split} for split in ('query', 'gallery'))
+                if query and gallery and len(query | gallery) > 1 and not self.lists.official:
+                    copies.append(item(dict.fromkeys(group)))
+                elif max(Counter(use.split for use in group).values()) > 1:
+                    repeated.append(item(dict.fromkeys(group)))
+        for check, items in (('copies', copies), ('repeated', repeated)):
+            yield Finding(check, len(items), f'{len(items)} photos', items)
 
     def _shapes(self):
         shapes = [photo.height / photo.width for photo in (self.photos[record.path] for record in self._records('train'))

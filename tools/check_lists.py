@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from configs import with_value
 from datasets.animal import TEST_LISTS, TRAINING_LISTS, list_file, train_root
+from datasets.copies import one_spelling
 from datasets.make_dataloader_clipreid import make_batches
-from datasets.protocols import attach_atrw, check_protocol, read_atrw, resolve_protocol
+from datasets.protocols import PROTOCOLS, attach_atrw, check_protocol, read_atrw, resolve_protocol
 from datasets.records import check_contiguous, locate, read_list
 from datasets.sources import load_test, load_train
 from utils.errors import InputError
@@ -77,6 +78,7 @@ def _read_animals(lists, cfg):
     _read(lists, cfg, 'validation', data.VAL_LIST, validation)
     _read(lists, cfg, 'query', data.QUERY_LIST, query)
     _read(lists, cfg, 'gallery', data.GALLERY_LIST or (not gallery and data.QUERY_LIST), gallery)
+    listed = dict(lists.splits)
     if not lists.splits:
         raise InputError(f"DATASETS.SPECIES '{data.SPECIES}': there is no list to check in '{data.LIST_DIR}'; set "
                          f'DATASETS.TRAIN_LIST, VAL_LIST, QUERY_LIST, GALLERY_LIST, or LIST_DIR')
@@ -88,17 +90,23 @@ def _read_animals(lists, cfg):
             check_contiguous(lists.splits['train'], lists.sources['train'])
     if {'train', 'validation'} <= lists.splits.keys():
         _check_validation(lists)
+    with lists.refusing():
+        _attach_ground_truth(lists, data)
+    _locate(lists, cfg)
+    named = ((lists.sources[split], records) for split, records in lists.splits.items())
+    lists.splits = dict(zip(lists.splits, one_spelling(*named), strict=True))
     if {'query', 'gallery'} <= lists.splits.keys():
         with lists.refusing():
-            _find_protocol(lists, data)
-    _locate(lists, cfg)
+            lists.protocol = resolve_protocol(data.PROTOCOL, data.SPECIES, lists.splits['query'] or listed['query'],
+                                              lists.splits['gallery'] or listed['gallery'])
 
 
 def _read(lists, cfg, split, named, default):
     """Read a list that the config names, or the species' own where it is there."""
     file = list_file(named or default, cfg.DATASETS.LIST_DIR)
     if named or os.path.isfile(file):
-        lists.splits[split] = read_list(file, cfg.DATASETS.ALLOW_OUTSIDE)
+        is_gallery = split == 'gallery' and file != lists.sources.get('query')
+        lists.splits[split] = read_list(file, cfg.DATASETS.ALLOW_OUTSIDE, is_gallery)
         lists.sources[split] = file
     elif split != 'gallery' or 'query' in lists.splits:
         lists.notes.append(f'no {split} list' + (f' ({file} is not there)' if file else ''))
@@ -116,15 +124,12 @@ def _check_validation(lists):
                             f'({", ".join(map(str, sorted(strangers)[:3]))}): they can have no match in validation')
 
 
-def _find_protocol(lists, data):
-    query, gallery = lists.splits['query'], lists.splits['gallery']
-    protocol = resolve_protocol(data.PROTOCOL, data.SPECIES, query, gallery)
-    if protocol.ground_truth:
+def _attach_ground_truth(lists, data):
+    protocol = PROTOCOLS.get(data.PROTOCOL or data.SPECIES)
+    if protocol and protocol.ground_truth and {'query', 'gallery'} <= lists.splits.keys():
         truth_file = list_file(data.GROUND_TRUTH or protocol.ground_truth, data.LIST_DIR)
         truth = read_atrw(truth_file)
-        query, gallery = (attach_atrw(records, truth, truth_file) for records in (query, gallery))
-        lists.splits |= {'query': query, 'gallery': gallery}
-    lists.protocol = protocol
+        lists.splits |= {split: attach_atrw(lists.splits[split], truth, truth_file) for split in ('query', 'gallery')}
 
 
 def _locate(lists, cfg):

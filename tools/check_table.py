@@ -26,14 +26,16 @@ CHECKS = {
     'itself': ('wrong', 'A protocol that does not fit query and gallery', 'Where nothing is dropped, a query that is in the '
                'gallery finds itself and results look perfect; where the first of a ranking is dropped as the query itself, '
                'one that is not in the gallery loses its best answer. Choose another DATASETS.PROTOCOL.'),
+    'copies': ('wrong', 'Copies of queries in the gallery', 'The same bytes under another name: a query finds its copy at once '
+               'and results look better than they are. (Protocols in which a photo is never compared with itself ignore such '
+               'copies.) List each photo once.'),
     'skipped': ('warning', 'Missing photos, left out', 'DATASETS.SKIP_MISSING is True: work goes on without them.'),
     'broken_skipped': ('warning', 'Unreadable photos, skipped', 'DATASETS.SKIP_BROKEN is True: work goes on without them.'),
     'some_without_positive': ('warning', 'Queries without a right answer', 'The protocol leaves nothing to be found for them.'),
     'encounter_validation': ('warning', 'One encounter in train and in validation',
                              'The best checkpoint is chosen by scenes that it was trained on.'),
     'warned': ('warning', 'Warnings of training and the test', 'They say so when they start.'),
-    'repeated': ('warning', 'Copies of one photo', 'The same bytes twice for one individual. In training they weigh double; a '
-                 'query finds its copy in the gallery at once.'),
+    'repeated': ('warning', 'Copies of one photo', 'The same bytes twice for one individual: they weigh double.'),
     'alike': ('warning', 'Nearly the same photo twice', 'Copies of one individual, or a burst whose encounter the lists do not '
               'tell: they weigh double, and find each other at once. Encounters in the lists, protocol cross-encounter help.'),
     'blank': ('warning', 'Blank photos', 'All pixels are alike: nothing can be learned from them.'),

@@ -30,7 +30,7 @@ from datasets.animal import TEST_LISTS
 from datasets.bases import ImageDataset, ImageLoader
 from datasets.images import find_unreadable
 from datasets.make_dataloader_clipreid import loader_options
-from datasets.records import Record
+from datasets.records import NOBODY, Record
 from datasets.sources import load_test, load_train
 from datasets.transforms import make_test_transform
 from model.make_model_clipreid import make_test_model
@@ -125,13 +125,14 @@ def find_problems(photos, place):
 
 
 def known_photos(cfg):
-    """(records, names of their individuals) of all photos in the config's lists, each once."""
+    """(records, names of their individuals) of all photos in the config's lists, each once; distractors show nobody."""
     train = load_train(cfg)
     tested = bool(cfg.DATASETS.QUERY_LIST) or cfg.DATASETS.NAMES != 'animals' or cfg.DATASETS.SPECIES in TEST_LISTS
     parts = [('train', train.root, [*train.train, *train.query])]
     if tested:
         test = load_test(cfg)
-        parts.append(('test', test.root, [*test.query, *test.gallery]))
+        shown = [record for record in test.gallery if record.pid != NOBODY]
+        parts.append(('test', test.root, [*test.query, *shown]))
     given = _given_names(os.path.join(cfg.DATASETS.LIST_DIR, 'photos.csv')) if cfg.DATASETS.NAMES == 'animals' else {}
     records, names = {}, {}
     for part, root, photos in parts:

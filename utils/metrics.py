@@ -14,7 +14,7 @@ from utils.errors import InputError
 
 BLOCK = 2 ** 20  # entries of the distance matrix that are handled at a time: 4 MB of float32
 PROTOCOL_CHOICES = {'ap': ('trapezoid', 'precision'), 'no_positive': ('zero', 'skip'),
-                    'ignore': ('', 'self', 'camera', 'known camera', 'encounter', 'side', 'sequence')}
+                    'ignore': ('', 'camera', 'known camera', 'encounter', 'side', 'sequence')}
 SEQUENCE_FRAMES = 3  # ATRW: photos so few frames apart in one camera sequence show the same moment
 
 
@@ -36,7 +36,7 @@ def rank_metrics(distance, query, gallery, protocol):
     """Judge the rankings of a test set.
 
     distance: (Q, G) array, finite, smaller is nearer; query, gallery: lists of Q and G records (``pid``, ``camid``,
-    ``frame``, ``group``, ``path``); protocol: see ``rank_queries``.
+    ``frame``, ``group``, ``photo`` …); protocol: see ``rank_queries``.
 
     Returns a dict of floats: mAP, rank1, rank5, rank10 as fractions; with groups the same of each (``sing/mAP`` …) and
     ``mmAP``, the mean of the groups' mAPs. Raises as ``rank_queries`` and ``summarize`` do.
@@ -49,9 +49,10 @@ def rank_queries(distance, query, gallery, protocol):
 
     protocol: ``ap`` 'trapezoid' or 'precision'; ``drop_nearest``: the first of every ranking is dropped, from the
     positives too; ``no_positive`` 'zero' or 'skip': whether queries without a positive count; ``ignore``: what is neither
-    ranked nor positive, '' = nothing, else photos of the query's identity: 'self' its file, 'camera' its camid, 'known camera'
-    its camera and photos where one of the two is unknown, 'side' likewise, 'encounter' its file and its encounter, 'sequence'
-    those within 3 frames of its camera sequence, and all of identity -1.
+    ranked nor positive, '' = nothing, else photos of the query's identity: 'camera' its camid, 'known camera' its camera and
+    photos where one of the two is unknown, 'side' likewise, 'encounter' its encounter, 'sequence' those within 3 frames of its
+    camera sequence, and all of identity -1; ``never_itself``: neither is the query's own photo nor a copy of it, by ``photo``
+    and identity, and for queries that the gallery has nothing else is dropped as the nearest.
 
     Returns a ``Ranking``. Raises ``ValueError`` for a distance of another shape and for a protocol that asks for what
     there is not, ``InputError`` for a distance that is not finite and for an empty query or gallery.
@@ -60,19 +61,41 @@ def rank_queries(distance, query, gallery, protocol):
         if getattr(protocol, field) not in choices:
             raise ValueError(f"protocol: {field} '{getattr(protocol, field)}' is none of {choices}")
     distance = _check(distance, query, gallery)
-    return _judge(distance, _relevance(query, gallery, protocol.ignore), ap=protocol.ap,
+    return _judge(distance, _relevance(query, gallery, protocol), ap=protocol.ap,
                   drop_nearest=protocol.drop_nearest, no_positive=protocol.no_positive)
 
 
 def count_positives(query, gallery, protocol):
     """How many right answers the gallery has for each query: int64 (Q,). Arguments as in ``rank_queries``, without distances:
     where the nearest is dropped it is taken to be the query itself, if the gallery has it."""
-    relevance, everyone = _relevance(query, gallery, protocol.ignore), slice(0, len(query))
-    row, column, ignored = relevance.pairs(everyone)
-    ignored |= np.isin(column, relevance.unknown)
-    if protocol.drop_nearest:
-        ignored |= _relevance(query, gallery, 'self').pairs(everyone)[2]
-    return np.bincount(row[~ignored], minlength=len(query))
+    row, _, counts, _ = _counting(query, gallery, protocol)
+    return np.bincount(row[counts], minlength=len(query))
+
+
+def copies_in_gallery(query, gallery, protocol):
+    """Pairs (query, gallery) of indices, int64 (M, 2), of which the second is a copy of the first, byte for byte and of its
+    individual. Arguments as in ``count_positives``.
+
+    Where a photo is never compared with itself they are its copies under other names, which are removed for that. Elsewhere
+    they are what a query finds of itself: its copies, and its own file where that counts.
+    """
+    row, column, counts, itself = _counting(query, gallery, protocol)
+    if protocol.never_itself:
+        row, column = row[itself], column[itself]
+        counts = np.array([query[q].path != gallery[g].path for q, g in zip(row, column)], dtype=bool)
+        return np.stack([row[counts], column[counts]], axis=1)
+    return np.stack([row[counts & itself], column[counts & itself]], axis=1)
+
+
+def _counting(query, gallery, protocol):
+    """All pairs of the same identity, whether the protocol lets them count, and whether they are the same photo: four (M,)."""
+    relevance = _relevance(query, gallery, protocol)
+    row, column, ignored, itself = relevance.pairs(slice(0, len(query)))
+    counts = ~ignored & ~np.isin(column, relevance.unknown)
+    if protocol.drop_nearest and not protocol.never_itself:
+        first = np.unique(row[itself], return_index=True)[1]
+        counts[np.flatnonzero(itself)[first]] = False
+    return row, column, counts, itself
 
 
 def without_positive(ranking):
@@ -99,7 +122,7 @@ def ranked_gallery(distance, query, gallery, protocol, rows, top):
     ignores, -1 where the ranking is shorter; and whether each is a positive.
     """
     distance = _check(distance, query, gallery)
-    relevance = _relevance(query, gallery, protocol.ignore)
+    relevance = _relevance(query, gallery, protocol)
     indices = np.full((len(rows), top), -1)
     right = np.zeros((len(rows), top), dtype=bool)
     for line, row in enumerate(rows):
@@ -194,51 +217,57 @@ class _Relevance:
     """Who is a positive and what is ignored, by index lists of the identities instead of (Q, G) comparisons.
 
     q_pid (Q,), g_pid (G,): identities; ignored: function of indices of queries (M,) and of as many gallery photos of the
-    same identity to bool (M,), None = nothing; unknown: gallery indices that are ignored whatever the query.
+    same identity to bool (M,), None = nothing; unknown: gallery indices that are ignored whatever the query; itself: such a
+    function, whether the two are the same photo; never_itself: whether those are ignored, and instead of the nearest dropped.
     """
 
-    def __init__(self, q_pid, g_pid, ignored=None, unknown=()):
+    def __init__(self, q_pid, g_pid, ignored=None, unknown=(), itself=None, never_itself=False):
         self.ignored, self.unknown = ignored, np.array(unknown, dtype=int)
+        self.itself, self.never_itself = itself, never_itself
         self.by_pid = g_pid.argsort(kind='stable')
         ordered = g_pid[self.by_pid]
         self.first = ordered.searchsorted(q_pid)
         self.size = ordered.searchsorted(q_pid, 'right') - self.first
 
     def pairs(self, rows):
-        """All (query, gallery) of the same identity of a slice of queries, sorted, and which are ignored: three (M,)."""
+        """All (query, gallery) of the same identity of a slice of queries, sorted, which are ignored, and which are the same
+        photo: four (M,)."""
         size = self.size[rows]
         before = size.cumsum() - size
         row = np.arange(rows.start, rows.start + len(size)).repeat(size)
         column = self.by_pid[np.arange(len(row)) + (self.first[rows] - before).repeat(size)]
-        ignored = np.zeros(len(row), dtype=bool) if self.ignored is None else self.ignored(row, column)
-        return row, column, ignored
+        ignored, itself = (np.zeros(len(row), dtype=bool) if function is None else function(row, column)
+                           for function in (self.ignored, self.itself))
+        return row, column, ignored | (itself & self.never_itself), itself
 
 
-def _relevance(query, gallery, ignore):
+def _relevance(query, gallery, protocol):
     def column(of):
         """``of`` of all records: two arrays, NaN, which equals nothing, for None."""
         return (np.array([np.nan if of(record) is None else of(record) for record in records]) for records in (query, gallery))
 
+    number = {}
     q_pid, g_pid = (np.array([record.pid for record in records]) for records in (query, gallery))
-    if ignore == 'sequence':
+    q_photo, g_photo = column(lambda record: number.setdefault(record.photo, len(number)))
+    ignored, unknown = None, ()
+    if protocol.ignore == 'sequence':
         q_frame, g_frame = _frames(query), _frames(gallery)
+        unknown = np.flatnonzero(g_pid == -1)
 
         def ignored(row, column):
             return (np.abs(q_frame[row] - g_frame[column]) <= (0, 0, SEQUENCE_FRAMES)).all(axis=1)
+    elif protocol.ignore in ('camera', 'encounter'):
+        q_fact, g_fact = column(attrgetter('camid' if protocol.ignore == 'camera' else 'encounter'))
 
-        return _Relevance(q_pid, g_pid, ignored, unknown=np.flatnonzero(g_pid == -1))
-    if ignore == 'camera':
-        q_cam, g_cam = column(attrgetter('camid'))
-        return _Relevance(q_pid, g_pid, lambda row, column: q_cam[row] == g_cam[column])
-    if ignore in ('side', 'known camera'):
-        q_fact, g_fact = column(attrgetter('side' if ignore == 'side' else 'camera'))
-        return _Relevance(q_pid, g_pid, lambda row, column: ~(np.abs(q_fact[row] - g_fact[column]) > 0))
-    if ignore in ('self', 'encounter'):
-        number = {}
-        q_file, g_file = column(lambda record: number.setdefault(record.path, len(number)))
-        q_event, g_event = column(lambda record: record.encounter if ignore == 'encounter' else None)
-        return _Relevance(q_pid, g_pid, lambda row, column: (q_file[row] == g_file[column]) | (q_event[row] == g_event[column]))
-    return _Relevance(q_pid, g_pid)
+        def ignored(row, column):
+            return q_fact[row] == g_fact[column]
+    elif protocol.ignore in ('side', 'known camera'):
+        q_fact, g_fact = column(attrgetter('side' if protocol.ignore == 'side' else 'camera'))
+
+        def ignored(row, column):
+            return ~(np.abs(q_fact[row] - g_fact[column]) > 0)
+    return _Relevance(q_pid, g_pid, ignored, unknown, lambda row, column: q_photo[row] == g_photo[column],
+                      protocol.never_itself)
 
 
 def _frames(records):
@@ -267,13 +296,16 @@ def _judge(distance, relevance, *, ap, drop_nearest, no_positive):
 
 def _mask(distance, relevance, rows, drop_nearest):
     """Rows of distances (q, G), copied, with infinity for what is dropped or ignored, and the positives (row, column)."""
-    row, column, ignored = relevance.pairs(rows)
+    row, column, ignored, itself = relevance.pairs(rows)
     row = row - rows.start
     ranked = distance.astype(np.result_type(distance, np.float32))
     ranked[:, relevance.unknown] = np.inf
     ranked[row[ignored], column[ignored]] = np.inf
     if drop_nearest:
-        ranked[np.arange(len(ranked)), distance.argmin(axis=1)] = np.inf
+        nearest, lines = distance.argmin(axis=1), np.arange(len(ranked))
+        if relevance.never_itself:
+            lines = np.setdiff1d(lines, row[itself])
+        ranked[lines, nearest[lines]] = np.inf
     positive = ranked[row, column] < np.inf
     return ranked, (row[positive], column[positive])
 
