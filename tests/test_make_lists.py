@@ -5,7 +5,8 @@ import os
 import random
 import subprocess
 import sys
-from collections import defaultdict
+import zlib
+from collections import Counter, defaultdict
 from datetime import datetime
 from html.parser import HTMLParser
 
@@ -17,11 +18,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 
 from configs import load_cfg
+from datasets import copies
 from datasets.make_dataloader_clipreid import make_dataloader, make_test_dataloader
 from datasets.protocols import PROTOCOLS
 from datasets.records import read_list
 from datasets.sampler import RandomIdentitySampler
-from tools import list_photos, list_report, list_yml, make_lists
+from tools import check_data, list_photos, list_report, list_yml, make_lists
 from tools.groups import tied
 from tools.list_columns import known, parse_date, read_box, read_dates, read_side, read_sides
 from tools.list_photos import Header, find_change, listable, prepared_name
@@ -38,6 +40,13 @@ BLUE, RED = (30, 60, 200), (200, 40, 30)
 def save(path, size=(24, 16), colour=BLUE, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new('RGB', size, colour).save(path, **options)
+    return unlike_others(path)
+
+
+def unlike_others(path):
+    """A photo is no copy of another: behind the picture stands a number of its path."""
+    with open(path, 'ab') as file:
+        file.write(zlib.crc32(bytes(path)).to_bytes(4, 'big'))
     return path
 
 
@@ -1053,6 +1062,7 @@ def test_boxes_are_cut_out_with_a_margin_and_originals_stay(tmp_path):
         for number in range(3):
             path = tmp_path / f'{individual}_{number}.png'
             Image.fromarray(picture).save(path)
+            unlike_others(path)
             before[path] = path.read_bytes(), path.stat().st_mtime_ns
             rows.append({'path': path.name, 'identity': individual, 'bbox': f'[10, 20, {20 + individual}, 10]'})
     rows[0]['bbox'] = '[-5, -5, 10, 10]'
@@ -1137,6 +1147,7 @@ def test_theta_of_a_coco_file(tmp_path, attribute):
     tree = write_coco(tmp_path, size=(200, 150), bbox=[60, 60, 60, 20], **more)
     for image in tree['images']:
         draw_turned(0.5).save(tmp_path / image['file_name'])
+        unlike_others(tmp_path / image['file_name'])
     draw_turned(0).save(tmp_path / '0.png')
     tree['annotations'][0] |= {'theta': 0, 'attributes': {}}
     (tmp_path / 'm.json').write_text(json.dumps(tree))
@@ -1355,6 +1366,7 @@ def test_prepared_photos_are_made_anew_where_their_origin_differs(tmp_path):
             path = tmp_path / folder / f'{number}.png'
             path.parent.mkdir(exist_ok=True)
             image.save(path, exif=exif)
+            unlike_others(path)
             os.utime(path, (10 ** 9, 10 ** 9))
             rows.append({'path': path.name, 'identity': f'n{number // 3}', 'bbox': '[2, 2, 9, 5]'})
         write_csv(tmp_path / folder / 'm.csv', rows)
@@ -1440,6 +1452,69 @@ def test_turned_cuts_hold_all_of_the_box_that_the_photo_has(box):
         if x <= along <= x + width and y <= across <= y + height:
             assert left - 1e-5 <= along <= right + 1e-5 and top - 1e-5 <= across <= bottom + 1e-5
     assert max(right - left, bottom - top) <= 131  # the photo's diagonal
+
+
+# ---------------------------------------------------------------- copies
+
+def copy_of(path, name):
+    copy = path.parent / name
+    copy.parent.mkdir(exist_ok=True)
+    copy.write_bytes(path.read_bytes())
+    return copy
+
+
+@pytest.mark.parametrize('options', [(), ('--protocol', 'closed')])
+def test_copies_of_a_photo_count_once(tmp_path, capsys, options):
+    """As file managers name them; the original is the one that stays. check_data finds nothing wrong with the lists."""
+    source = write_folder(tmp_path / 'species')
+    for individual in range(8):
+        for name in ('0 (1).png', 'copies/Copy of 0.png'):
+            copy_of(source / f'a{individual:02d}' / '0.png', name)
+    facts = run(source, tmp_path / 'out', *options, '--identity-level', '1')
+    assert facts['left_out'] == {'copy of another photo, byte for byte': 16}
+    assert "16 photos with the bytes of another, which counts once: 'a00/0 (1).png' = 'a00/0.png', " in capsys.readouterr().out
+    listed = {record.path for records in lists(tmp_path / 'out').values() for record in records}
+    assert listed == {f'a{individual:02d}/{number}.png' for individual in range(8) for number in range(4)}
+    assert Counter(row['left_out'] for row in photo_rows(tmp_path / 'out'))['copy of another photo, byte for byte'] == 16
+    report = check_data.main(['--config_file', str(tmp_path / 'out/cnn_clipreid.yml'), '--out', str(tmp_path / 'check'),
+                              '--near', '0'])
+    assert report['fit'], report['findings']
+
+
+def test_two_individuals_that_claim_one_photo(tmp_path):
+    """Nobody knows whose it is, so neither has it."""
+    source = write_folder(tmp_path / 'species')
+    copy_of(source / 'a03/1.png', '../a05/IMG (1).png')
+    message = fails(source, tmp_path / 'out')
+    for words in ('a05/IMG (1).png (the same bytes as a03/1.png) and a03/1.png', '(a03, a05)',
+                  'under two individuals', '--skip-bad'):
+        assert words in message
+    facts = run(source, tmp_path / 'skip', '--skip-bad')
+    assert facts['left_out'] == {'photo under two individuals, and no box tells who is where': 2}
+    listed = {record.path for records in lists(tmp_path / 'skip').values() for record in records}
+    assert len(listed) == 31 and not listed & {'a03/1.png', 'a05/IMG (1).png'}
+
+
+def test_boxes_of_copies_are_boxes_of_one_photo(tmp_path):
+    """What rows of two copies say alike counts once; another animal on the copy is an animal of the photo."""
+    rows = [row | {'bbox': '[1, 1, 9, 9]'} for row in table_rows(tmp_path)]
+    for number in (0, 1):
+        copy = copy_of(tmp_path / rows[number]['path'], f'again {number}.png')
+        rows.append(rows[number] | {'path': f'photos/{copy.name}'})
+    rows[-1] |= {'identity': 'ind 7', 'bbox': '[5, 5, 9, 9]'}
+    facts = run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+    assert facts['left_out'] == {'copy of another photo, byte for byte': 1}
+    assert {row['listed'] for row in photo_rows(tmp_path / 'out') if row['source'] == rows[1]['path']} == {
+        'photos/0_0_1__0_0_11_11.png', 'photos/0_0_1__4_4_11_11.png'}
+
+
+def test_only_files_of_equal_size_are_read_for_copies(tmp_path, monkeypatch):
+    source, read = write_folder(tmp_path / 'species', photos=2), []
+    for number, path in enumerate(sorted(source.rglob('*.png'))):
+        path.write_bytes(path.read_bytes() + bytes(number))
+    monkeypatch.setattr(copies, '_head', lambda path: read.append(path))
+    run(source, tmp_path / 'out')
+    assert not read
 
 
 # ---------------------------------------------------------------- bad input

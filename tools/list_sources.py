@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from datasets.copies import same_photos
 from tools.list_columns import (
     ANGLES,
     CORNERS,
@@ -119,6 +120,7 @@ def read_source(path, photos='', columns=None, pattern='', level=None, date_form
         else:
             identified.append(sighting)
     source.sightings = identified
+    source.sightings = _without_copies(source)
     source.sightings = _without_contradictions(source)
     if not source.sightings:
         raise InputError(f'{path}: no photo of a known individual is left; {_reasons(source) or "there are no photos"}'
@@ -419,6 +421,34 @@ def _read_names(source, groups, pattern, date_format):
         source.columns[group] = '--name-pattern'
 
 
+def _without_copies(source):
+    """Files with the same bytes are one photo, that of the shortest name. What two of them say alike counts once; what else a
+    copy says is said of that photo."""
+    same = same_photos({os.path.join(source.root, sighting.path) for sighting in source.sightings})
+    files = defaultdict(list)
+    for sighting in source.sightings:
+        files[same[os.path.join(source.root, sighting.path)]].append(sighting)
+    kept, copies = [], []
+    for sightings in files.values():
+        path = min((sighting.path for sighting in sightings), key=lambda path: (len(path), path))
+        said = {(sighting.identity, sighting.side, sighting.box) for sighting in sightings if sighting.path == path}
+        for sighting in sightings:
+            fact = sighting.identity, sighting.side, sighting.box
+            if sighting.path == path:
+                kept.append(sighting)
+            elif fact in said:
+                source.leave_out(sighting, 'copy of another photo, byte for byte')
+                copies.append(f"'{sighting.path}' = '{path}'")
+            else:
+                said.add(fact)
+                name = '' if sighting.where == sighting.path else f'{sighting.path}, '
+                kept.append(replace(sighting, path=path, where=f'{sighting.where} ({name}the same bytes as {path})'))
+    if copies:
+        source.notes.append(f'{counted(len(copies), "photo")} with the bytes of another, which counts once: '
+                            f'{", ".join(copies[:3])}{" …" if copies[3:] else ""}')
+    return sorted(kept, key=_order)
+
+
 def _without_contradictions(source):
     """Rows that say the same twice are one; those that cannot both be true are refused."""
     photos = defaultdict(list)
@@ -434,14 +464,15 @@ def _without_contradictions(source):
         once = list(once.values())
         if len(once) > 1:
             first, second = once[:2]
+            names = sorted({sighting.identity for sighting in once})
             if any(sighting.box is None for sighting in once):
-                names = sorted({sighting.identity for sighting in once})
                 reason = ('photo under two individuals, and no box tells who is where' if len(names) > 1 else
                           'photo with two rows that contradict')
                 message = f"{second.where} and {first.where}: '{path}' is there twice ({', '.join(names[:3])}): {reason}"
             elif len({sighting.box for sighting in once}) < len(once):
                 reason, message = 'box with two rows that contradict', (
-                    f"{second.where} and {first.where}: the same box of '{path}' is there twice and the rows contradict")
+                    f"{second.where} and {first.where}: the same box of '{path}' is there twice ({', '.join(names[:3])}) and "
+                    'the rows contradict')
             elif len({sighting.identity for sighting in once}) < len(once):
                 reason, message = 'individual twice on one photo', (
                     f"{second.where} and {first.where}: an individual is on '{path}' twice, in two boxes")
