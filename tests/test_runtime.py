@@ -12,6 +12,7 @@ import test_clipreid
 import train_clipreid
 from tools import rank_photos
 from utils.errors import InputError
+from utils.processes import Processes
 from utils.runtime import explained, make_runtime
 
 
@@ -39,6 +40,7 @@ import torch
 torch.cuda.is_available = lambda: True
 torch.cuda.is_bf16_supported = lambda including_emulation=True: True
 from utils.errors import InputError
+from utils.processes import Processes
 from utils.runtime import explained, make_runtime
 before = torch.backends.cuda.matmul.allow_tf32
 runtime = make_runtime('cuda')
@@ -154,3 +156,41 @@ def test_a_run_on_the_cpu_leaves_the_gpu_asleep(world, monkeypatch):
     state = torch.load(world.output / 'resume.pth')
     assert state['random']['cuda'] == []
     train_clipreid.main(world.args('--resume', 'SOLVER.STAGE1.MAX_EPOCHS', 1, 'SOLVER.STAGE2.MAX_EPOCHS', 2))
+
+
+def devices_of(monkeypatch, visible):
+    """What each process of one machine takes, to which these GPUs (their serial numbers) are visible."""
+    def run(rank, gather):
+        pretend_gpu(monkeypatch, count=len(visible[rank]))
+        monkeypatch.setattr(torch.cuda, 'get_device_properties',
+                            lambda index=0: SimpleNamespace(major=9, minor=0, uuid=visible[rank][index]))
+        monkeypatch.setattr(Processes, 'gather', lambda self, tensor: gather(tensor))
+        return make_runtime('cuda', processes=Processes(rank, len(visible), rank, len(visible))).device
+
+    class Gathered(Exception):
+        pass
+
+    def note(tensor):
+        told.append(tensor)
+        raise Gathered
+    told = []
+    for rank in range(len(visible)):
+        with pytest.raises(Gathered):
+            run(rank, note)
+    return [str(run(rank, lambda _: torch.cat(told))) for rank in range(len(visible))]
+
+
+@pytest.mark.parametrize(('visible', 'devices'), [
+    ([['a', 'b', 'c']] * 3, ['cuda:0', 'cuda:1', 'cuda:2']),
+    ([['a'], ['b'], ['c']], ['cuda:0'] * 3),  # SLURM's --gpus-per-task=1
+    ([['b', 'a'], ['c', 'd'], ['e']], ['cuda:0'] * 3),
+    ([[], []], ['cpu'] * 2)])
+def test_each_process_has_a_gpu_of_its_own(monkeypatch, visible, devices):
+    assert devices_of(monkeypatch, visible) == devices
+
+
+@pytest.mark.parametrize('visible', [[['a']] * 4, [['a', 'b']] * 3, [['a'], ['b'], ['a']], [['a'], []]])
+def test_processes_that_share_a_gpu_are_rejected(monkeypatch, visible):
+    with pytest.raises(InputError, match=rf'a GPU of its own: {len(visible)} were started on this machine, '
+                                         rf'{len(visible[0])} GPUs are visible to this one'):
+        devices_of(monkeypatch, visible)

@@ -1,5 +1,6 @@
 """Device, precision, randomness and processes: settled once, above the loops. The only file that knows about CUDA."""
 import contextlib
+import hashlib
 import logging
 import multiprocessing
 import os
@@ -110,16 +111,36 @@ def process_backend(device):
 
 def _device(name, processes):
     there = {'cuda': torch.cuda.is_available, 'mps': torch.backends.mps.is_available, 'cpu': lambda: True}
+    if name == 'cuda' and processes.world_size > 1 and (index := _own_gpu(processes)) is not None:
+        return torch.device(name, index)
     if not there[name]():
         logger.warning('MODEL.DEVICE is %r, but there is none here: the CPU is used', name)
         name = 'cpu'
-    if name == 'cuda' and processes.world_size > 1:
-        if processes.local_world_size > torch.cuda.device_count():
-            raise InputError(f'{processes.local_world_size} processes were started on this machine, it has '
-                             f'{torch.cuda.device_count()} GPUs: lower --nproc_per_node, or set MODEL.DEVICE cpu')
-        torch.cuda.set_device(processes.local_rank)
-        return torch.device(name, processes.local_rank)
     return torch.device(name)
+
+
+def _own_gpu(processes):
+    """Index of the GPU that this one of several processes has for itself; None where no process has any.
+
+    Of all GPUs of a machine it is that of the local rank, and the first where SLURM or CUDA_VISIBLE_DEVICES shows each process
+    its own. All compare their GPUs' serial numbers, which tell one GPU from another also where both are number 0.
+    """
+    count = torch.cuda.device_count()
+    index = processes.local_rank if processes.local_world_size <= count else 0
+    serial = torch.zeros(1, 32, dtype=torch.uint8)
+    if count:
+        torch.cuda.set_device(index)
+        uuid = str(torch.cuda.get_device_properties(index).uuid)
+        serial[0] = torch.tensor(list(hashlib.sha256(uuid.encode()).digest()))
+    of_all = processes.gather(serial)
+    missing = (of_all == 0).all(1)
+    if missing.all():
+        return None
+    if missing.any() or len(of_all.unique(dim=0)) < processes.world_size:
+        raise InputError(f'each process needs a GPU of its own: {processes.local_world_size} were started on this machine, '
+                         f'{count} GPUs are visible to this one; start one process a GPU (--nproc_per_node), or set '
+                         f'MODEL.DEVICE cpu')
+    return index
 
 
 def _best_precision(device):
