@@ -14,9 +14,12 @@ import warnings
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from conftest import TOY, toy_clip_state, toy_config
 from torch import nn
@@ -29,6 +32,7 @@ from utils import processes as module
 from utils.errors import InputError, exit_code
 from utils.logger import setup_logger
 from utils.processes import SINGLE, Processes, several_processes, start_processes
+from utils.runtime import make_runtime
 from utils.sync_batchnorm import sync_batch_norms
 
 CPU = torch.device('cpu')
@@ -277,6 +281,20 @@ def rn50_without_sync_bn_normalises_by_process(processes):
     assert_same_everywhere(processes, ours)
 
 
+@check
+def gpus_are_compared(processes):
+    """One is visible to each process, its own or the same."""
+    def device(serial):
+        gpu = {'is_available': lambda: True, 'device_count': lambda: 1, 'set_device': lambda index: None,
+               'get_device_properties': lambda index: SimpleNamespace(uuid=serial),
+               'is_bf16_supported': lambda **_: True}
+        with mock.patch.multiple(torch.cuda, **gpu):
+            return make_runtime('cuda', processes=processes).device
+    assert str(device(f'GPU {processes.rank}')) == 'cuda:0'
+    with pytest.raises(InputError, match='each process needs a GPU of its own'):
+        device('the same GPU')
+
+
 # ------------------------------------------------------------------------------------------------- how they end
 
 def fails(processes, how):
@@ -403,6 +421,40 @@ def test_who_loses_another_says_so(tmp_path):
     for rank, other in enumerate(others):
         assert other == (2, '', f'error: rank {rank}: another process is gone without a word; was it killed, perhaps for '
                                 f'want of memory?\n')
+
+
+SYSTEM = '''NCCL error in: ProcessGroupNCCL.cpp:3690, unhandled system error (run with NCCL_DEBUG=INFO for details)
+ncclSystemError: System call (e.g. socket, malloc) or external library call failed or device error.
+Last error:
+socketProgress: Connection closed by remote peer node1<4711>'''
+INTERNAL = '''NCCL error in: NCCLUtils.cpp:94, internal error - please report this issue to the NCCL developers
+ncclInternalError: Internal check failed.
+Last error:
+Net : unexpected transport'''
+TIMEOUT = '[Rank 1] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=7) ran for 3600020 ms before timing out.'
+
+
+@pytest.mark.parametrize(('error', 'detail'), [
+    (dist.DistBackendError(SYSTEM), ' (socketProgress: Connection closed by remote peer node1<4711>)'),
+    (RuntimeError(INTERNAL), ' (Net : unexpected transport)'),
+    (dist.DistBackendError('ncclRemoteError: A call failed possibly due to a network error'), ''),
+    (dist.DistBackendError(TIMEOUT), ''),
+    (dist.DistBackendError('NCCL communicator was aborted on rank 1.'), ''),
+    (dist.DistNetworkError('failed to recv, got 0 bytes'), ''),
+    (dist.DistStoreError('wait timeout after 300000ms, keys: /default_pg/0//cuda//0'), '')])
+def test_who_loses_another_over_nccl_says_so(error, detail, monkeypatch):
+    monkeypatch.setattr(module, 'start_processes', lambda *_: Processes(1, 2, 1, 2))
+    with pytest.raises(InputError) as told, several_processes(True, ''):
+        raise error
+    assert str(told.value) == f'rank 1: another process is gone without a word; was it killed, perhaps for want of ' \
+                              f'memory?{detail}'
+
+
+@pytest.mark.parametrize('text', ['ncclInvalidUsage: Duplicate GPU detected', 'ncclUnhandledCudaError: invalid argument'])
+def test_an_own_error_of_nccl_is_not_the_loss_of_another(text, monkeypatch):
+    monkeypatch.setattr(module, 'start_processes', lambda *_: Processes(1, 2, 1, 2))
+    with pytest.raises(dist.DistBackendError, match=text), several_processes(True, ''):
+        raise dist.DistBackendError(text)
 
 
 # ------------------------------------------------------------------------------------------------- one process

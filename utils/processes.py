@@ -22,6 +22,8 @@ MEETING = timedelta(minutes=5)  # for all processes to start
 PATIENCE = timedelta(minutes=60)  # within an operation: the first process may be ranking a large validation set
 LOOK = 0.5  # seconds between looks for another process's error
 GRACE = 4.0  # seconds for the main thread to notice by itself that another process is gone
+LOSS = ('gloo/transport', 'ncclRemoteError', 'ncclSystemError', 'ncclInternalError', 'collective operation timeout',
+        'NCCL communicator was aborted')  # in the errors of who has lost another one
 
 COMMAND = 'torchrun --nproc_per_node 2 train_clipreid.py --config_file … MODEL.DIST_TRAIN True'
 VARIABLES = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'LOCAL_WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
@@ -257,8 +259,9 @@ def _settle(error, processes, stop):
     if _is_loss(error):
         if stop:
             stop.check()
+        last = str(error).partition('Last error:')[2].strip().splitlines()  # NCCL's own word for what broke
         raise InputError(f'rank {processes.rank}: another process is gone without a word; was it killed, perhaps for want of '
-                         f'memory?') from error
+                         f'memory?{f" ({last[0][:120]})" if last else ""}') from error
     if isinstance(error, InputError):
         processes.fail(error)
         raise InputError(f'rank {processes.rank}: {error}') from error
@@ -267,8 +270,10 @@ def _settle(error, processes, stop):
 
 
 def _is_loss(error):
-    """Whether this is what gloo or NCCL says when the other end is gone."""
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in ('gloo/transport', 'ncclRemoteError'))
+    """Whether this is what gloo, NCCL or the store where they met says when the other end is gone."""
+    if isinstance(error, (dist.DistNetworkError, dist.DistStoreError)):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in LOSS)
 
 
 class _Watch(threading.Thread):
