@@ -226,6 +226,16 @@ def test_names_on_any_terminal(terminal, tmp_path, toy_weights, monkeypatch):
     assert code == 2 and 'error: TEST.WEIGHT: there is no file \\u864e.pth' in text
 
 
+def test_file_names_that_the_locale_lacks(terminal, monkeypatch):
+    """As with LC_ALL=de_DE.ISO-8859-1: no such file can be opened, and no traceback tells why."""
+    def main(argv):
+        open('虎'.encode(sys.getfilesystemencoding()), 'rb').close()
+    monkeypatch.setattr(sys, 'getfilesystemencoding', lambda: 'ascii')
+    code, text = terminal(main)
+    assert (code, text.count('\n')) == (2, 1)
+    assert "error: the file name '\\u864e' does not exist in the encoding of this locale, ascii; set PYTHONUTF8=1" in text
+
+
 def test_a_name_that_is_no_unicode_in_the_log(tmp_path):
     """As from an old archive: a lone surrogate stands for its byte."""
     from utils.logger import log_to_file, setup_logger

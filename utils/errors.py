@@ -51,6 +51,13 @@ def exit_code(main, *errors):
     except (InputError, *errors) as error:
         sys.stderr.write(f'error: {" ".join(str(error).split())}\n')
         return 2
+    except UnicodeEncodeError as error:
+        encoding = sys.getfilesystemencoding()
+        if encoding == 'utf-8':
+            raise
+        sys.stderr.write(f'error: the file name {error.object!r} does not exist in the encoding of this locale, {encoding}; '
+                         f'set PYTHONUTF8=1 in the environment\n')
+        return 2
     except Stopped as stopped:
         with contextlib.suppress(OSError, AttributeError):  # the terminal may be gone
             sys.stderr.write(f'{stopped}\n')
