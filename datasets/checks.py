@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from datasets.copies import same_photos
 from datasets.images import find_turned
 from datasets.records import NOBODY
+from datasets.sampler import SEEN, choose_batch, draw_epoch
 
 SPLITS = {'train', 'val', 'test', 'query', 'gallery', 'probe'}  # folders of a data set, not data sets of their own
 
@@ -29,6 +30,32 @@ def data_warnings(train, validation=(), query=(), gallery=()):
              *_turned([*train, *validation, *test]),
              *_encounters_in_both(train, query if closed else test)]
     return lines if closed else [*lines, *_individuals_in_both(train, test)]
+
+
+def short_epoch(labels, batch_size: int, instances: int, seed: int = 0, processes: int = 1) -> str | None:
+    """A line to warn of where epochs of stage 2 show few of the train photos, with the batch to choose; else None.
+
+    labels: of the train photos. processes: that share a batch. Raises ``InputError`` where no batch can be drawn.
+    """
+    now = draw_epoch(labels, batch_size // instances, instances, seed)
+    if now.share >= SEEN:
+        return None
+    best = now
+    while best.share < SEEN and 2 * instances <= batch_size:
+        choice = choose_batch(labels, batch_size // instances, instances, seed, processes)
+        best = max(best, choice, key=lambda epoch: epoch.photos)
+        instances *= 2
+    (largest, size), = Counter(labels).most_common(1)
+    line = (f'an epoch of stage 2 ends after step {now.steps} and shows {now.photos} of {len(labels)} train photos: fewer '
+            f'than {now.individuals} individuals have photos left then, as label {largest} has {size} of them')
+    if best is not now:
+        keys = [f'SOLVER.STAGE2.IMS_PER_BATCH {best.batch_size}']
+        if best.instances != now.instances:
+            keys.append(f'DATALOADER.NUM_INSTANCE {best.instances}')
+        line += f'; with {" and ".join(keys)} it ends after step {best.steps} and shows {best.photos}'
+    if best.share < SEEN:
+        line += f'; to show more, list fewer photos of label {largest} or more of the others'
+    return line
 
 
 def _single_photos(train):

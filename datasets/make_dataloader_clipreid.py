@@ -7,6 +7,7 @@ import torch
 
 from datasets.bases import PREFETCH, ImageDataset, ImageLoader, fitting_workers
 from datasets.cache import make_caches
+from datasets.checks import short_epoch
 from datasets.protocols import Protocol
 from datasets.records import counts_table, fingerprint
 from datasets.sampler import EpochBatches, RandomIdentitySampler, ShuffleSampler
@@ -175,12 +176,19 @@ def each_once(*splits, looks_at=attrgetter('path', 'camid', 'viewid')):
 
 
 def make_batches(cfg, labels, processes):
-    """Stage 2's batch sampler by DATALOADER.SAMPLER: 'softmax_triplet' (P x K) or 'softmax' (shuffled)."""
+    """Stage 2's batch sampler by DATALOADER.SAMPLER: 'softmax_triplet' (P x K) or 'softmax' (shuffled).
+
+    Warns where an epoch of P x K shows few of the photos.
+    """
     batch_size, seed, instances = cfg.SOLVER.STAGE2.IMS_PER_BATCH, cfg.SOLVER.SEED, cfg.DATALOADER.NUM_INSTANCE
     share = {'batch_size': batch_size, 'seed': seed, 'rank': processes.rank, 'world_size': processes.world_size}
     if cfg.DATALOADER.SAMPLER == 'softmax_triplet':
         sampler = RandomIdentitySampler(labels, batch_size=batch_size, num_instances=instances, seed=seed)
-        return EpochBatches(sampler, group=instances, **share)
+        batches = EpochBatches(sampler, group=instances, **share)
+        line = short_epoch(labels, batch_size, instances, seed, processes.world_size)
+        if line:
+            logger.warning('%s', line)
+        return batches
     if cfg.DATALOADER.SAMPLER == 'softmax':
         return EpochBatches(ShuffleSampler(len(labels), seed=seed), **share)
     raise InputError(f"DATALOADER.SAMPLER '{cfg.DATALOADER.SAMPLER}' is unknown; choose softmax_triplet or softmax")

@@ -1,11 +1,14 @@
 """Which photos make a batch. Every order is a pure function of (seed, epoch): no global generator is touched."""
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
+from typing import NamedTuple
 
 import numpy as np
 from torch.utils.data import Sampler
 
 from utils.errors import InputError
+
+SEEN = 0.5  # share of the photos that an epoch should show; see Epoch
 
 
 class RandomIdentitySampler(Sampler):
@@ -74,6 +77,50 @@ class RandomIdentitySampler(Sampler):
         photos = list(photos) if len(photos) >= k else numpy_rng.choice(photos, size=k, replace=True).tolist()
         rng.shuffle(photos)
         return [photos[start:start + k] for start in range(0, len(photos) - k + 1, k)][::-1]
+
+
+class Epoch(NamedTuple):
+    """What epoch 1 is with batches of ``individuals`` x ``instances`` photos.
+
+    steps: batches. photos: different ones. share: ``photos`` of those that an epoch would show if it did not end before
+    all groups are drawn.
+    """
+    individuals: int
+    instances: int
+    steps: int
+    photos: int
+    share: float
+
+    @property
+    def batch_size(self) -> int:
+        return self.individuals * self.instances
+
+
+def draw_epoch(labels, individuals: int, instances: int, seed: int = 0) -> Epoch:
+    """The ``Epoch`` of train photos with these labels. Raises ``InputError`` as the sampler does."""
+    sampler = RandomIdentitySampler(labels, individuals * instances, instances, seed)
+    sampler.set_epoch(1)
+    drawn = list(sampler)
+    sizes = Counter(labels).values()
+    shown = sum(size - size % instances if size > instances else size for size in sizes)
+    photos = len(set(drawn))
+    return Epoch(individuals, instances, len(drawn) // (individuals * instances), photos, photos / shown)
+
+
+def choose_batch(labels, most: int, instances: int, seed: int = 0, step: int = 1) -> Epoch:
+    """The ``Epoch`` of the largest batch that shows enough photos, else of the one that shows most.
+
+    An epoch ends when too few individuals for a batch have photos left: where all are in every batch, after the first.
+    most: individuals in a batch, at most, and a multiple of ``step``.
+    """
+    best = Epoch(0, instances, 0, 0, 0.0)
+    for individuals in range(most - most % step, 1, -step):
+        if individuals <= len(set(labels)):
+            epoch = draw_epoch(labels, individuals, instances, seed)
+            best = max(best, epoch, key=lambda epoch: epoch.share)
+            if best.share >= SEEN:
+                break
+    return best
 
 
 class ShuffleSampler(Sampler):

@@ -356,6 +356,7 @@ def test_a_list_against_itself_has_no_copies(herd):
 
 
 def test_pictures_worth_a_look(herd):
+    herd.loader['SAMPLER'] = 'softmax'  # one individual gets them all
     exif = Image.Exif()
     exif[EXIF] = 6
     clear = picture(101).convert('RGBA')
@@ -401,6 +402,8 @@ def test_imbalance(herd):
     found, _ = herd.check()
     assert found['imbalance']['text'] == ('label 5 has 31 photos, the median individual 3; the top 1 of 6 individuals have 67% '
                                           'of the train photos')
+    assert re.match('an epoch of stage 2 ends after step . and shows .* of 46 train photos: .* label 5 has 31 of them',
+                    found['warned']['text'])  # as training does
 
 
 @pytest.mark.parametrize(('change', 'words'), [
@@ -619,6 +622,7 @@ def test_clusters():
 
 def test_more_pairs_than_are_shown_are_counted(herd, monkeypatch):
     monkeypatch.setattr('tools.check_findings.MAX_PAIRS', 4)
+    herd.loader['SAMPLER'] = 'softmax'
     for number in range(5):
         herd.add('train', f'train/animal0/copy{number}.png', 0, herd.photo('train/animal0/0.jpg').resize((100 + number, 100)))
     found, _ = herd.check()

@@ -374,6 +374,19 @@ def test_a_script_without_a_main_guard_is_told_so(tmp_path):
     assert done.returncode == 1
 
 
+def test_training_warns_of_epochs_that_show_few_photos(cfg, caplog):
+    more = [(f'train/0/more{number}.jpg', 0) for number in range(60)]
+    make_photos(Path(cfg.DATASETS.ROOT_DIR) / 'seg', more)
+    write_list(Path(cfg.DATASETS.LIST_DIR) / 'train.txt', [*TRAIN, *more])
+    cfg.SOLVER.STAGE2.IMS_PER_BATCH = 8
+    doors.make_dataloader(cfg)
+    assert 'an epoch of stage 2 ends after step 1 and shows 6 of 67 train photos' in caplog.text
+    caplog.clear()
+    cfg.DATALOADER.SAMPLER = 'softmax'
+    doors.make_dataloader(cfg)
+    assert 'an epoch' not in caplog.text
+
+
 def test_no_validation_list(cfg, caplog):
     cfg.DATASETS.VAL_LIST = ''
     loaders = doors.make_dataloader(cfg)

@@ -22,7 +22,7 @@ from datasets import copies
 from datasets.make_dataloader_clipreid import make_dataloader, make_test_dataloader
 from datasets.protocols import PROTOCOLS
 from datasets.records import read_list
-from datasets.sampler import RandomIdentitySampler
+from datasets.sampler import choose_batch
 from tools import check_data, list_photos, list_report, list_yml, make_lists
 from tools.groups import tied
 from tools.list_columns import known, parse_date, read_box, read_dates, read_side, read_sides
@@ -30,7 +30,7 @@ from tools.list_photos import Header, find_change, listable, prepared_name
 from tools.list_sources import Sighting
 from tools.list_splits import add_validation, hold_out, make_photos, split_closed, split_disjoint
 from tools.list_words import counted
-from tools.list_yml import choose_batch, fitting_size
+from tools.list_yml import fitting_size
 from utils.errors import InputError
 from utils.metrics import count_positives
 
@@ -987,25 +987,15 @@ def test_advice_works_or_is_not_given(tmp_path):
 
 
 def test_a_small_batch_leaves_an_epoch_its_photos(tmp_path):
-    assert choose_batch([number for number in range(20) for _ in range(8)]) == (16, 2)
-    assert choose_batch([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2]) == (3, 1)
-    few = [number for number, photos in enumerate([40, 36, 30, 4, 4, 3]) for _ in range(photos)]
-    individuals, batches = choose_batch(few)
-    sampler = RandomIdentitySampler(few, 4 * individuals, 4)
-    sampler.set_epoch(1)
-    assert 2 <= individuals < 6 and len(list(sampler)) == 4 * individuals * batches >= len(sampler) / 2
-    larger = RandomIdentitySampler(few, 4 * (individuals + 1), 4)
-    larger.set_epoch(1)
-    assert len(list(larger)) < len(larger) / 2
     for number, photos in enumerate([1, 1, 40, 36, 30, 4, 4, 3]):
         for photo in range(photos):
             save(tmp_path / 's' / f'i{number}' / f'{photo}.png')
     facts = run(tmp_path / 's', tmp_path / 'out', '--protocol', 'closed', '--val-share', 0)
     batch = load_cfg(tmp_path / 'out' / 'cnn_clipreid.yml').SOLVER.STAGE2.IMS_PER_BATCH
-    individuals, batches = choose_batch([record.pid for record in lists(tmp_path / 'out')['train']])
-    assert batch == 4 * individuals < 32
-    assert any(f'so {individuals} and not 16 in a batch' in note and note.endswith(f"about {counted(batches, 'batch')}")
-               for note in facts['notes'])
+    epoch = choose_batch([record.pid for record in lists(tmp_path / 'out')['train']], 16, 4)
+    assert batch == epoch.batch_size < 32
+    assert any(f'so {epoch.individuals} and not 16 in a batch' in note and
+               note.endswith(f"about {counted(epoch.steps, 'batch')}") for note in facts['notes'])
 
 
 @pytest.mark.parametrize(('shape', 'size'), [

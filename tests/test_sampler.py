@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from datasets.records import read_list
-from datasets.sampler import EpochBatches, RandomIdentitySampler, ShuffleSampler
+from datasets.sampler import SEEN, EpochBatches, RandomIdentitySampler, ShuffleSampler, choose_batch, draw_epoch
 from utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -168,3 +168,32 @@ def test_uneven_last_batch_is_shared_evenly():
 def test_large_lists_are_quick():
     sampler = RandomIdentitySampler([index % 25000 for index in range(100_000)], 64, 4)
     assert len(list(sampler)) > 99_000
+
+
+def herd(*sizes):
+    """Labels of individuals with so many photos."""
+    return [label for label, size in enumerate(sizes) for _ in range(size)]
+
+
+def test_what_an_epoch_shows():
+    """Two photos of the third individual, 22 of the first, of which two do not make a group."""
+    labels = herd(22, 4, 2)
+    sampler = RandomIdentitySampler(labels, 12, 4, seed=5)
+    sampler.set_epoch(1)
+    photos = len(set(sampler))
+    assert draw_epoch(labels, 3, 4, seed=5) == (3, 4, 1, photos, photos / (20 + 4 + 2))
+    assert draw_epoch(herd(8, 8), 2, 4) == (2, 4, 2, 16, 1.0)
+
+
+def test_the_largest_batch_that_shows_enough():
+    assert choose_batch(herd(*[8] * 20), 16, 4)[:3] == (16, 4, 2)
+    assert choose_batch(herd(4, 4, 3), 16, 4)[:3] == (3, 4, 1)
+    labels = herd(40, 36, 30, 4, 4, 3)
+    chosen = choose_batch(labels, 16, 4)
+    assert 2 <= chosen.individuals < 6 and chosen == draw_epoch(labels, chosen.individuals, 4) and chosen.share >= SEEN
+    assert draw_epoch(labels, chosen.individuals + 1, 4).share < SEEN
+    assert choose_batch(labels, 5, 4, step=2).individuals in (2, 4)
+    unequal = herd(400, 2, 2, 2, 2)
+    most = max((draw_epoch(unequal, individuals, 4) for individuals in range(2, 6)), key=lambda epoch: epoch.photos)
+    assert choose_batch(unequal, 16, 4) == most and most.share < SEEN
+    assert choose_batch(herd(9), 16, 4).individuals == 0

@@ -7,31 +7,12 @@ from pathlib import Path
 from configs import load_cfg
 from datasets.animal import TRAINING_LISTS
 from datasets.protocols import PROTOCOLS
-from datasets.sampler import RandomIdentitySampler
+from datasets.sampler import choose_batch
 from tools.list_words import counted
 
 PROJECT = Path(__file__).resolve().parent.parent
 INSTANCES, INDIVIDUALS = 4, 16  # of a batch, in configs/base_cnn.yml
 SIZE, GRID = (256, 128), 16  # pixels: as published (height, width), and of a cell of both towers' maps
-SEEN = 0.5  # of the photos that an epoch is said to have; see choose_batch
-
-
-def choose_batch(labels):
-    """How many individuals a batch should have: (individuals, batches of an epoch).
-
-    labels: of the train photos. An epoch ends when too few individuals for a batch have photos left, so where all are in every
-    batch it may end after the first. Taken are 16, or the most with which an epoch sees half of its nominal photos, else that
-    with which it sees most.
-    """
-    best = 0, 0, 0
-    for individuals in range(min(INDIVIDUALS, len(set(labels))), 1, -1):
-        sampler = RandomIdentitySampler(labels, individuals * INSTANCES, INSTANCES)
-        sampler.set_epoch(1)
-        photos = sum(1 for _ in sampler)
-        best = max(best, (photos / len(sampler), individuals, photos // (individuals * INSTANCES)))
-        if best[0] >= SEEN:
-            break
-    return best[1:]
 
 
 def fitting_size(shape):
@@ -68,10 +49,10 @@ def yml_text(kind, out, root, name, labels, test_photos, lists, protocol, shape)
     for split in ('train', 'val', 'query', 'gallery'):
         lines.append(f'  {split.upper()}_LIST: {_quoted(f"{split}.txt" if split in lists else "")}')
     lines.append(f'  PROTOCOL: {_quoted(protocol)}')
-    individuals, batches = choose_batch(labels)
-    if individuals < INDIVIDUALS:
-        lines += ['SOLVER:', '  STAGE2:', f'    IMS_PER_BATCH: {INSTANCES * individuals}            # {individuals} '
-                  f'individuals x {INSTANCES} photos; an epoch has about {counted(batches, "batch")}']
+    epoch = choose_batch(labels, INDIVIDUALS, INSTANCES)
+    if epoch.individuals < INDIVIDUALS:
+        lines += ['SOLVER:', '  STAGE2:', f'    IMS_PER_BATCH: {epoch.batch_size}            # {epoch.individuals} '
+                  f'individuals x {INSTANCES} photos; an epoch has about {counted(epoch.steps, "batch")}']
     if test_photos <= 20:  # the neighbourhoods of re-ranking are smaller than the test set
         lines += ['TEST:', f'  RERANK_K1: {test_photos - 1}', f'  RERANK_K2: {min(6, test_photos - 1)}']
     return '\n'.join([*lines, f'OUTPUT_DIR: {_quoted(f"./output/{species}/{kind}")}', ''])

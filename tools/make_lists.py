@@ -36,12 +36,13 @@ from configs.command_line import path_text, path_value
 from datasets.images import read_image
 from datasets.protocols import PROTOCOLS
 from datasets.records import counts_table
+from datasets.sampler import choose_batch
 from tools import list_photos, list_report, list_splits
 from tools.list_columns import MEANINGS
 from tools.list_records import TESTS, choose_test, make_records
 from tools.list_sources import read_source
 from tools.list_words import counted, is_plain
-from tools.list_yml import INDIVIDUALS, SIZE, choose_batch, commands, fitting_size, from_project, load_text, yml_text
+from tools.list_yml import INDIVIDUALS, INSTANCES, SIZE, commands, fitting_size, from_project, load_text, yml_text
 from utils.errors import InputError, exit_code
 from utils.files import atomic_write, write_json, writing
 from utils.logger import progress
@@ -345,10 +346,10 @@ def _split(photos, args):
 
 def _yml_notes(labels, shape):
     """What the ymls say of batches and sizes. labels, shape: as in ``yml_text``."""
-    notes, (individuals, batches), size = [], choose_batch(labels), fitting_size(shape)
-    if individuals < INDIVIDUALS:
-        notes.append(f"{counted(len(set(labels)), 'individual')} to train on, so {individuals} and not {INDIVIDUALS} in a "
-                     f"batch (SOLVER.STAGE2.IMS_PER_BATCH): an epoch has about {counted(batches, 'batch')}")
+    notes, epoch, size = [], choose_batch(labels, INDIVIDUALS, INSTANCES), fitting_size(shape)
+    if epoch.individuals < INDIVIDUALS:
+        notes.append(f"{counted(len(set(labels)), 'individual')} to train on, so {epoch.individuals} and not {INDIVIDUALS} in "
+                     f"a batch (SOLVER.STAGE2.IMS_PER_BATCH): an epoch has about {counted(epoch.steps, 'batch')}")
     if size != SIZE:
         notes.append(f'photos are {shape:.2f} times as wide as high and are resized to {SIZE[0]} x {SIZE[1]} (height x width), '
                      f'as published; {size[0]} x {size[1]} would fit them: see INPUT in the ymls')
