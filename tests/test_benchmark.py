@@ -1,5 +1,6 @@
 """The benchmark's harness on toy cases; what it times is tested elsewhere."""
 import contextlib
+import functools
 import json
 import math
 
@@ -9,9 +10,10 @@ import torch
 from conftest import ROOT
 from PIL import Image
 
-from tools import benchmark, benchmark_cases, benchmark_core, plot_benchmarks
+from tools import benchmark, benchmark_cases, benchmark_core, benchmark_growth, benchmark_models, plot_benchmarks
 from tools.benchmark_core import Case, Settings, Ways, relative_difference
 from utils.errors import InputError
+from utils.runtime import make_runtime
 
 
 class Clock:
@@ -103,13 +105,59 @@ def test_threads_are_set_and_put_back():
     assert seen == [before + 1] * 2 and torch.get_num_threads() == before
 
 
+PEAKS = {torch.float32: 1e9, torch.bfloat16: 16e9}
+
+
+def test_the_limit_is_that_of_the_rows_precision(monkeypatch):
+    monkeypatch.setattr(benchmark_core, 'product_peak', lambda threads, device, dtype: PEAKS[dtype])
+    ways = Ways(lambda: None, flops=lambda: 1e9, dtype=torch.bfloat16)
+    facts = benchmark_core.profile(ways, 0.5, 1, torch.device('cpu'))
+    assert facts['share_of_limit'] == pytest.approx(2e9 / 16e9)
+    row = {'name': 'a', 'threads': 1, 'profile': facts}
+    assert '12% of the arithmetic limit 16 GFLOP/s (bfloat16 products)' in benchmark.profile_lines(row)[-1]
+
+
+def test_rows_of_mixed_precision_say_so(monkeypatch):
+    runtime = make_runtime('cpu', 'bf16')
+    monkeypatch.setattr(benchmark_models, 'make_runtime', lambda device: runtime)
+    monkeypatch.setattr(benchmark_models, '_model', lambda *_: (runtime, None, None))
+    monkeypatch.setattr(benchmark_models, '_two_ways', lambda *_: ({'ours': int, 'plain': int}, int))
+    for rows in (benchmark_models._texts(Settings(), 3), benchmark_models._stage2_step(Settings(), 'RN50', 8)):
+        with rows as ways:
+            assert ways.dtype == torch.bfloat16
+
+
+def test_the_peak_is_measured_in_the_asked_precision(monkeypatch):
+    monkeypatch.setattr(benchmark_core, 'PRODUCT', 64)
+    dtypes = []
+    monkeypatch.setattr(benchmark_core, 'linear', lambda a, b: dtypes.append(a.dtype))
+    assert benchmark_core.product_peak.__wrapped__(1, torch.device('cpu'), torch.bfloat16) > 0
+    assert set(dtypes) == {torch.bfloat16}
+
+
+def test_an_accelerator_is_warm_when_a_call_is_timed(clock, monkeypatch):
+    monkeypatch.setattr(benchmark_core, 'make_runtime', lambda device: clock.calls.append(device))
+    monkeypatch.setattr(torch.accelerator, 'max_memory_allocated', lambda: 7)
+    ways = functools.partial(contextlib.nullcontext, Ways(clock.way('ours', [100, 2], None)))
+    facts = benchmark_core.measure(ways, 'ours', 1, torch.device('meta'))
+    assert facts['seconds'] == 2 and facts['device_peak_bytes'] == 7 and clock.calls == ['meta', 'ours', 'ours']
+
+
+def test_growth_times_the_device_it_measures(monkeypatch):
+    monkeypatch.setattr(benchmark_growth, 'in_fresh_process', lambda ways, name, threads, accelerator: (name, accelerator))
+    cpu, other = torch.device('cpu'), torch.device('meta')
+    assert benchmark_growth._rerank(1000, Settings(device=cpu))['ours'] == ('ours', None)
+    found = benchmark_growth._rerank(1000, Settings(device=other))
+    assert (found['ours'], found['plain']) == (('ours', other), ('plain', None))
+
+
 def test_profile_names_the_kernel_and_the_arithmetic(monkeypatch):
-    monkeypatch.setattr(benchmark_core, 'sgemm_peak', lambda threads, device: 1e9)
+    monkeypatch.setattr(benchmark_core, 'product_peak', lambda threads, device, dtype: PEAKS[dtype])
     a = torch.ones(200, 200)
     flops = benchmark_core.count_flops(lambda: a @ a)
     assert flops == 2 * 200 ** 3
     facts = benchmark_core.profile(Ways(lambda: [a @ a for _ in range(50)], flops=lambda: flops), 0.1, 1, torch.device('cpu'))
-    assert facts['share_of_limit'] == pytest.approx(2 * 200 ** 3 / 0.1 / 1e9)
+    assert facts['share_of_limit'] == pytest.approx(2 * 200 ** 3 / 0.1 / 1e9) and facts['dtype'] == 'float32'
     assert facts['kernels'][0][0] == 'aten::mm' and 0 < facts['kernels'][0][1] <= 1
     assert facts['functions'] and all(share >= 0.01 for _, share in facts['functions'])
 
@@ -138,7 +186,7 @@ def toys(monkeypatch):
     """The program with two toy cases instead of its own."""
     cases = [toy('one-plus', threaded=False), toy('two', 1.0, 1.5, tolerance=0.5)]
     monkeypatch.setattr(benchmark, 'all_cases', lambda settings: cases)
-    monkeypatch.setattr(benchmark, 'sgemm_peak', lambda threads, device: threads * 1e9)
+    monkeypatch.setattr(benchmark, 'product_peak', lambda threads, device: threads * 1e9)
     return cases
 
 

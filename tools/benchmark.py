@@ -28,11 +28,12 @@ from tqdm import tqdm
 
 from configs.command_line import path_text
 from tools import benchmark_cases, benchmark_growth, benchmark_models
-from tools.benchmark_core import QUICK_ROUNDS, ROUNDS, Settings, memory_ratio, run_case, sgemm_peak
+from tools.benchmark_core import QUICK_ROUNDS, ROUNDS, Settings, memory_ratio, product_peak, run_case
 from utils.errors import InputError, exit_code
 from utils.files import make_output_dir, write_json
 from utils.logger import progress
 from utils.run import git_state
+from utils.runtime import make_runtime
 
 HEADER = (f'{"row":22}{"threads":>8}{"rounds":>7}{"plain s":>11}{"ours s":>11}{"ratio":>8}{"goal":>8}{"reached":>9}'
           f'{"difference":>12}{"memory":>8}{"goal":>7}{"reached":>9}')
@@ -46,6 +47,7 @@ def main(argv=None):
     if args.list:
         print('\n'.join(f'{case.name:22} {case.title}' for case in cases))
         return None
+    make_runtime(args.device)  # the settings of the kernels, as in training
     out = Path(make_output_dir(args.out))
     start = time.perf_counter()
     result = {'machine': machine(settings), 'settings': {name: value for name, value in vars(args).items() if name != 'out'}}
@@ -54,7 +56,7 @@ def main(argv=None):
         path = out / f'{"-".join(["growth", *[args.device] * (args.device != "cpu"), *["quick"] * args.quick])}.json'
     else:
         result['rows'] = run(cases, settings, args.threads, args.rounds)
-        result['peak_flops'] = {str(row['threads']): sgemm_peak(row['threads'], settings.device) for row in result['rows']}
+        result['peak_flops'] = {str(row['threads']): product_peak(row['threads'], settings.device) for row in result['rows']}
         path = out / f'{"-".join([args.device, *["quick"] * args.quick, *args.only])}.json'
     result['seconds'] = time.perf_counter() - start
     write_json(path, finite(result))
@@ -156,7 +158,7 @@ def profile_lines(row):
     lines += [f'  functions: {shares("functions")}']
     if 'flops' in profile:
         lines += [f'  {profile["flops"] / 1e9:.1f} GFLOP, {profile["share_of_limit"]:.0%} of the arithmetic limit '
-                  f'{profile["peak_flops"] / 1e9:.0f} GFLOP/s (sgemm)']
+                  f'{profile["peak_flops"] / 1e9:.0f} GFLOP/s ({profile["dtype"]} products)']
     return lines
 
 

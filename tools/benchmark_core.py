@@ -18,9 +18,10 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from utils.linear import linear
+from utils.runtime import make_runtime
 
 ROUNDS, QUICK_ROUNDS = 5, 2
-SGEMM = 4096        # rows of the square matrices whose product gives the arithmetic limit
+PRODUCT = 4096      # rows of the square matrices whose product gives the arithmetic limit
 TOP = 8             # lines of a profile
 
 
@@ -42,12 +43,14 @@ class Ways:
     plain: the specification's formulation; None: there is none to compare with.
     reset: called before every warm-up, not timed: puts back what earlier calls have changed (a trained model).
     flops: () -> floating-point operations of one call of ours, a multiply-add counted as two; see ``count_flops``.
+    dtype: of the products among them, whose limit they are compared with.
     """
 
     ours: Callable
     plain: Callable | None = None
     reset: Callable | None = None
     flops: Callable | None = None
+    dtype: torch.dtype = torch.float32
 
 
 def relative_difference(plain, ours):
@@ -175,21 +178,29 @@ def use_threads(threads):
 
 # Memory
 
-def in_fresh_process(ways, name, threads):
+def in_fresh_process(ways, name, threads, accelerator=None):
     """One call of one way in a new process: {'seconds', 'peak_bytes', 'extra_bytes'}, the peak of the whole process and
-    what of it the call added. Bytes are None where there is no /proc (macOS)."""
+    what of it the call added. Bytes are None where there is no /proc (macOS).
+
+    accelerator: the device that the way uses, if it does: it is called once before, which starts the device and loads its
+    kernels, and 'device_peak_bytes' is added."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context('spawn')) as pool:
-        return pool.submit(measure, ways, name, threads).result()
+        return pool.submit(measure, ways, name, threads, accelerator).result()
 
 
-def measure(ways, name, threads):
+def measure(ways, name, threads, accelerator=None):
     """What ``in_fresh_process`` does there."""
     with use_threads(threads), ways() as ready:
+        call = getattr(ready, name)
+        if accelerator:
+            make_runtime(accelerator.type)  # the settings of its kernels
+            call()
         gc.collect()
         before = _forget_peak()
-        seconds = seconds_of(getattr(ready, name))
+        seconds = seconds_of(call)
         peak = _status('VmHWM')
-    return {'seconds': seconds, 'peak_bytes': peak, 'extra_bytes': peak - before if peak else None}
+        on_device = {'device_peak_bytes': torch.accelerator.max_memory_allocated()} if accelerator else {}
+    return {'seconds': seconds, 'peak_bytes': peak, 'extra_bytes': peak - before if peak else None, **on_device}
 
 
 def _forget_peak():
@@ -228,10 +239,11 @@ def _device_memory(ways):
 # Where the time goes
 
 @functools.cache
-def sgemm_peak(threads, device=torch.device('cpu'), size=SGEMM):  # noqa: B008 a constant
-    """The arithmetic limit in FLOP/s: a large product of float32 matrices, the better library's best of three."""
+def product_peak(threads, device, dtype=torch.float32):
+    """The arithmetic limit in FLOP/s: a large product of matrices, the better library's best of three."""
+    size = PRODUCT if device.type == 'cpu' else 2 * PRODUCT  # too short for an accelerator else
     with use_threads(threads):
-        a, b = (torch.ones(size, size, device=device) for _ in range(2))
+        a, b = (torch.ones(size, size, device=device, dtype=dtype) for _ in range(2))
         out = a @ b
         ways = (lambda: torch.mm(a, b, out=out)), (lambda: linear(a, b))
         return 2 * size ** 3 / min(seconds_of(way) for way in ways for _ in range(3))
@@ -267,8 +279,9 @@ def profile(ways, median, threads, device):
     facts['functions'] = _top({f'{Path(file).name}:{line} {name}': own for (file, line, name), (_, _, own, _, _)
                                in pstats.Stats(python).stats.items()}, wall)
     if ways.flops:
-        peak, flops = sgemm_peak(threads, device), ways.flops()
-        facts |= {'flops': flops, 'peak_flops': peak, 'share_of_limit': flops / median / peak}
+        peak, flops = product_peak(threads, device, ways.dtype), ways.flops()
+        facts |= {'flops': flops, 'peak_flops': peak, 'share_of_limit': flops / median / peak,
+                  'dtype': str(ways.dtype).removeprefix('torch.')}
     return facts
 
 

@@ -34,7 +34,8 @@ def _rerank(photos, settings):
     queries = photos // 5
     ways = functools.partial(rerank, settings, queries, photos - queries)
     names = ['ours', 'plain'] if photos <= PLAIN_PHOTOS else ['ours']
-    return {'photos': photos, **{name: in_fresh_process(ways, name, threads=1) for name in names}}
+    accelerator = {'ours': settings.device if settings.device.type != 'cpu' else None}
+    return {'photos': photos, **{name: in_fresh_process(ways, name, 1, accelerator.get(name)) for name in names}}
 
 
 def _evaluation(gallery, settings):

@@ -89,7 +89,7 @@ def _stage1_step(settings, prompts):
 
     optimizer = make_optimizer_1stage(cfg, model)
     plain_optimizer = torch.optim.Adam(oracle_towers.groups_one_each(make_optimizer_1stage(cfg, plain_model)))
-    yield Ways(ours=ours, plain=plain, flops=lambda: count_flops(ours))
+    yield Ways(ours=ours, plain=plain, flops=lambda: count_flops(ours), dtype=runtime.dtype)
 
 
 @contextlib.contextmanager
@@ -105,21 +105,25 @@ def _texts(settings, individuals):
     def plain():
         with torch.no_grad(), runtime.autocast():
             return torch.cat([oracle_towers.text_features(model, some) for some in everyone.split(BATCH)])
-    yield Ways(ours=ours, plain=plain, flops=lambda: count_flops(ours))
+    yield Ways(ours=ours, plain=plain, flops=lambda: count_flops(ours), dtype=runtime.dtype)
 
 
 def growth_stage1(individuals, settings):
     """A stage-1 epoch over ``individuals`` of ten photos each: one step of a full batch, timed warm, times the batches."""
     torch.manual_seed(settings.seed)
     runtime, model, cfg = _model(settings, 'ViT', individuals)
-    optimizer, contrast, encode = make_optimizer_1stage(cfg, model), SupConLoss(), model.sentence_encoder()
+    optimizer, contrast = make_optimizer_1stage(cfg, model), SupConLoss()
+    with runtime.autocast():
+        encode = model.sentence_encoder()
     images = torch.randn(BATCH, model.classifier_proj.in_features, device=settings.device)
     labels = torch.randint(individuals, (BATCH,))
     target = labels.to(settings.device)
 
     def step():
         chosen, which = (t.to(settings.device) for t in labels.unique(return_inverse=True))
-        text = encode(chosen)[which]
+        with runtime.autocast():
+            text = encode(chosen)[which]
+        text = text.float()
         loss = contrast(images, text, target, target) + contrast(text, images, target, target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -137,8 +141,9 @@ def growth_stage1(individuals, settings):
 
 @contextlib.contextmanager
 def _stage2_step(settings, name, photos):
-    steps, reset = _two_ways(settings, name, photos, make_runtime(settings.device.type).autocast)
-    yield Ways(**steps, reset=reset, flops=lambda: count_flops(steps['ours']))
+    runtime = make_runtime(settings.device.type)
+    steps, reset = _two_ways(settings, name, photos, runtime.autocast)
+    yield Ways(**steps, reset=reset, flops=lambda: count_flops(steps['ours']), dtype=runtime.dtype)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,8 @@ except ImportError:  # Windows
 logger = logging.getLogger('transreid')
 
 WORKSPACES = (':4096:8', ':16:8')  # of cuBLAS: with others older versions of torch fail in deterministic mode
+DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+
 # What torch, CUDA's libraries and the DataLoader say when memory runs out, on the GPU or the CPU.
 OUT_OF_MEMORY = ('out of memory', "can't allocate memory", 'ALLOC_FAILED', 'ALLOCATION_FAILED', 'resource allocation failed',
                  'insufficient resources', 'Pin memory thread exited unexpectedly')
@@ -41,6 +43,11 @@ class Runtime(NamedTuple):
     precision: str  # 'fp32', 'bf16' or 'fp16'
     processes: Processes = SINGLE  # that share the work, this one among them
     stop: StopRequest = StopRequest()  # by a signal
+
+    @property
+    def dtype(self):
+        """What products are computed in within ``autocast``."""
+        return DTYPES[self.precision]
 
     def move(self, tensor):
         """To the device; asynchronously where the tensor's memory is pinned."""
@@ -96,10 +103,8 @@ def make_runtime(device='cuda', amp='auto', deterministic=False, processes=SINGL
     if precision == 'fp32':
         autocast = contextlib.nullcontext
     else:
-        dtype = torch.bfloat16 if precision == 'bf16' else torch.float16
-
         def autocast():
-            return torch.autocast(device.type, dtype=dtype)
+            return torch.autocast(device.type, dtype=DTYPES[precision])
     scaler = torch.amp.GradScaler(device.type, enabled=precision == 'fp16')
     return Runtime(device, autocast, scaler, precision, processes, stop or StopRequest())
 
