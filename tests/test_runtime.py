@@ -71,6 +71,7 @@ def test_deterministic_products_have_their_workspace(monkeypatch, workspace, exp
 
 ACCELERATOR_ERROR = getattr(torch, 'AcceleratorError', RuntimeError)
 ASYNCHRONOUS = '\nCUDA kernel errors might be asynchronously reported at some other API call.'
+OUTSIDE = "CUDA ran out of memory outside PyTorch's allocator."
 PINNED = 'Caught RuntimeError in pin memory thread for device 0.\nTraceback: line 5\nRuntimeError: CUDA error: out of memory'
 
 
@@ -90,6 +91,9 @@ PINNED = 'Caught RuntimeError in pin memory thread for device 0.\nTraceback: lin
      'cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED'),
     (RuntimeError('CUDA error: insufficient resources when calling `cusparseSpGEMM_compute()`'),
      'CUDA error: insufficient resources when calling `cusparseSpGEMM_compute()`'),
+    (RuntimeError('FIND was unable to find an engine to execute this computation'),
+     'FIND was unable to find an engine to execute this computation'),
+    (RuntimeError(OUTSIDE), OUTSIDE),
     (RuntimeError('Pin memory thread exited unexpectedly'), 'Pin memory thread exited unexpectedly')])
 def test_out_of_memory_in_one_line(error, reason):
     with pytest.raises(InputError) as told, explained('TEST.IMS_PER_BATCH'):

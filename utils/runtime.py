@@ -28,7 +28,8 @@ DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 # What torch, CUDA's libraries and the DataLoader say when memory runs out, on the GPU or the CPU.
 OUT_OF_MEMORY = ('out of memory', "can't allocate memory", 'ALLOC_FAILED', 'ALLOCATION_FAILED', 'resource allocation failed',
-                 'insufficient resources', 'Pin memory thread exited unexpectedly')
+                 'insufficient resources', 'unable to find an engine',  # of cuDNN, which has tried all it knows
+                 'Pin memory thread exited unexpectedly')
 MAIN_GUARD = "put the call in your script below `if __name__ == '__main__':`"
 WORKER_ENDED = re.compile(r'DataLoader worker \(pid.*?\) '
                           r'(is killed by signal: [\w ]+|exited unexpectedly(?: with exit code \d+)?)')
@@ -93,7 +94,8 @@ def make_runtime(device='cuda', amp='auto', deterministic=False, processes=SINGL
         torch.backends.cudnn.benchmark = not deterministic  # shapes hardly change: try all ways once, take the fastest
     if deterministic and os.environ.get('CUBLAS_WORKSPACE_CONFIG') not in WORKSPACES:
         os.environ['CUBLAS_WORKSPACE_CONFIG'] = WORKSPACES[0]  # read when cuBLAS is first used
-    torch.use_deterministic_algorithms(deterministic)
+    if deterministic != torch.are_deterministic_algorithms_enabled():  # it imports torch's compiler, which takes a second
+        torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic = deterministic
     if compiles:
         _try_compiler(device)
