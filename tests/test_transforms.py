@@ -147,7 +147,7 @@ def test_the_images_do_not_depend_on_how_many_are_worked_on_at_once(records, mon
 @pytest.mark.parametrize('transform', [make_test_transform(**settings()), train_transform()])
 def test_another_device_gets_all(records, transform):
     dataset = ImageDataset(records, transform)
-    columns = dataset.finish(dataset.__getitems__(range(7)).to('meta'))
+    columns = dataset.finish(dataset.__getitems__(range(7)).to(torch.device('meta')))
     assert [column.device.type for column in columns] == ['meta'] * 5
     assert [column.shape for column in columns] == [(7, 3, *SIZE), (7,), (7,), (7,), (7,)]
 

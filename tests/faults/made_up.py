@@ -137,7 +137,8 @@ def photos():
     return mutated([
         photo('JPEG'), photo('JPEG', progressive=True, comment=b'x' * 40), photo('PNG'), photo('PNG', 'P'),
         photo('PNG', 'I;16'), wide('PNG', '<u2'), wide('TIFF', '<u2', tiffinfo={340: 0, 341: 65535}), wide('TIFF', 'f4'),
-        wide('TIFF', 'i4'), wide('TIFF', '<u2', compression='tiff_lzw'), photo('GIF', 'L'), photo('TIFF'), photo('TIFF', compression='tiff_lzw'), photo('WEBP'),
+        wide('TIFF', 'i4'), wide('TIFF', '<u2', compression='tiff_lzw'), photo('GIF', 'L'), photo('TIFF'),
+        photo('TIFF', compression='tiff_lzw'), photo('WEBP'),
         photo('BMP'), photo('PPM'), photo('TGA'), photo('EPS')], most=3)
 
 
