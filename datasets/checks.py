@@ -70,9 +70,8 @@ def _turned(records):
     paths = dict.fromkeys(record.path for record in records)
     turned = find_turned(paths)
     if turned:
-        yield (f'{len(turned)} of {len(paths)} photos lie on their side or head, or are mirrored, and only EXIF says so '
-               f'({_first(turned)}): they are read as stored, as in the published method; tools/make_lists.py stores '
-               f'upright copies')
+        yield (f'{len(turned)} of {len(paths)} photos are rotated or mirrored by EXIF only ({_first(turned)}): they are '
+               f'read as stored, as in the published method; tools/make_lists.py stores upright copies')
 
 
 def _two_labels(records, same, lists):

@@ -20,7 +20,7 @@ SHARE = 1 / 4  # of white, that the brightest value must reach
 BITS, PHOTOMETRIC, FORMAT, BLACK, WHITE = 258, 262, 339, 340, 341  # TIFF tags
 WHITE_IS_ZERO, SIGNED = 0, 2  # values of two of them
 REMEDY = ('save it with 8 bits, or state in the file which value is white '
-          '(TIFF: tag SMaxSampleValue, PNG: chunk sBIT)')
+          '(TIFF: tag 341, SMaxSampleValue; PNG: chunk sBIT)')
 # Of a colour's 16 bits Pillow keeps the high byte. Told the other byte order, it keeps the low one.
 OTHER_ORDER = {'B': 'L', 'L': 'B', 'N': 'B' if sys.byteorder == 'little' else 'L'}
 

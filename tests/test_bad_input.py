@@ -321,9 +321,9 @@ def test_turned_photos_are_told_once(world, trained):
             image.save(world.folder / place, exif=exif)
     train_clipreid.main(world.args('SOLVER.STAGE2.MAX_EPOCHS', 0, *NO_STAGE1))
     test_clipreid.main(world.args('TEST.WEIGHT', trained['RN50']))
-    for name, told in (('train_log.txt', '3 of 46 photos lie'), ('test_log.txt', '1 of 16 photos lie')):
+    for name, told in (('train_log.txt', '3 of 46 photos are rotated'), ('test_log.txt', '1 of 16 photos are rotated')):
         log = (world.output / name).read_text()
-        assert log.count('only EXIF says so') == 1 and told in log and 'tools/make_lists.py' in log
+        assert log.count('by EXIF only') == 1 and told in log and 'tools/make_lists.py' in log
 
 
 def test_broken_photo_in_a_worker(world):

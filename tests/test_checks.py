@@ -63,7 +63,7 @@ def test_photos_that_only_exif_turns(lists, tmp_path):
     for record in splits[0][:2] + splits[3]:
         Image.new('L', (4, 4), len(record.path)).save(record.path, exif=exif)
     (line,) = data_warnings(*splits)
-    assert line.startswith('3 of 7 photos lie on their side or head, or are mirrored, and only EXIF says so '
+    assert line.startswith('3 of 7 photos are rotated or mirrored by EXIF only '
                            f'({tmp_path}/ann/1.jpg, {tmp_path}/ann/2.jpg, {tmp_path}/t/dan/1.jpg): they are read as stored')
 
 
