@@ -3,7 +3,7 @@ import functools
 import hashlib
 import logging
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 
 from utils.files import sha256_file
@@ -27,15 +27,17 @@ def one_spelling(*lists: tuple) -> list:
     A file may be listed as ``x.jpg``, ``./x.jpg``, ``a/../x.jpg``, by a link, or in another case on a disk that ignores it.
     Arguments and result as of ``as_photos``.
     """
-    first, spelled = {}, []
+    path_of, spelled = {}, []
     for name, records in lists:
-        paths = [first.setdefault(_file(record.path), record.path) for record in records]
+        paths = [path_of.setdefault(_file(record.path), record.path) for record in records]
         named = [record if record.path == path else replace(record, path=path)
                  for record, path in zip(records, paths, strict=True)]
-        spelled.append(list(dict.fromkeys(named)))
-        repeated = len(named) - len(spelled[-1])
-        if repeated:
-            logger.warning('%s: %d of %d lines repeat another and count once', name, repeated, len(named))
+        times = Counter(named)
+        spelled.append(list(times))
+        if len(times) < len(named):
+            first = next(record.path for record in times if times[record] > 1)
+            logger.warning('%s: %d of %d lines repeat another and count once, first of %s', name, len(named) - len(times),
+                           len(named), first)
     return spelled
 
 

@@ -58,7 +58,7 @@ def test_a_repeated_line_counts_once(root, caplog):
     listed = records(root, 'a.jpg', 'b.jpg', 'in/../a.jpg', 'a.jpg') + records(root, 'a.jpg', encounter=3)
     (photos,) = one_spelling(('g.txt', listed))
     assert photos == records(root, 'a.jpg', 'b.jpg') + records(root, 'a.jpg', encounter=3)
-    assert caplog.messages == ['g.txt: 2 of 5 lines repeat another and count once']
+    assert caplog.messages == [f'g.txt: 2 of 5 lines repeat another and count once, first of {root}/a.jpg']
 
 
 def test_ordinary_lists_stay_as_they_are(root, caplog):
