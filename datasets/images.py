@@ -3,6 +3,7 @@ import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from importlib import import_module
 
 from PIL import Image, UnidentifiedImageError
 
@@ -11,11 +12,12 @@ from utils.errors import InputError
 from utils.logger import progress
 
 # Of photos, which may come from strangers. Pillow has decoders beyond these, some of which start
-# other programs (EPS). HEIF is read where pillow-heif is installed.
+# other programs (EPS). HEIF is read where one of HEIF_READERS is installed.
 FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'PPM', 'TIFF', 'WEBP', 'JPEG2000', 'AVIF', 'DIB', 'TGA', 'HEIF')
+HEIF_READERS = ('pillow_heif', 'pi_heif')  # pi-heif is the extra; its sister is newer, but holds GPL code
 HEIF_ENDINGS = {'.heic', '.heif', '.hif'}
 HEIF_BRANDS = {b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1'}
-HEIF_REASON = 'a HEIC photo; install pillow-heif (pip install pillow-heif), or convert the photo to JPEG'
+HEIF_REASON = 'a HEIC photo; convert it to JPEG, or install pi-heif (pip install pi-heif; see SECURITY.md)'
 TIFF_HEADS = {b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'}
 MAX_PIXELS = 178_956_970  # half a gigabyte as RGB
 MAX_RATIO = 100  # longer side / shorter side
@@ -85,11 +87,12 @@ def read_image(path: str, upright: bool = False) -> Image.Image:
 def photo_formats() -> tuple[str, ...]:
     """Those of ``FORMATS`` that can be read here."""
     Image.init()
-    try:
-        import pillow_heif
-        pillow_heif.register_heif_opener()
-    except ImportError:
-        pass
+    for name in HEIF_READERS:
+        try:
+            import_module(name).register_heif_opener()
+            break
+        except ImportError:
+            pass
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 

@@ -1,9 +1,12 @@
 """Reading photos: every mode, and what is rejected."""
+import base64
 import errno
 import os
 import pickle
 import struct
+import sys
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -116,26 +119,51 @@ HEIC = b'\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf'
 def test_heic_without_its_library(tmp_path, monkeypatch):
     monkeypatch.setattr(images, 'photo_formats', lambda: ('JPEG', 'PNG'))
     (tmp_path / 'a.heic').write_bytes(HEIC)
-    with pytest.raises(InputError, match='a.heic: a HEIC photo; install pillow-heif .*or convert'):
+    with pytest.raises(InputError, match='a.heic: a HEIC photo; convert it to JPEG, or install pi-heif'):
         read_image(tmp_path / 'a.heic')
     (tmp_path / 'a.mp4').write_bytes(HEIC.replace(b'heic', b'isom'))
     with pytest.raises(InputError, match='not a picture in a format that is read here'):
         read_image(tmp_path / 'a.mp4')
 
 
+HALVES = base64.b64decode(
+    'AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAXxtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAA'
+    'AAAAAAAAAAACJpbG9jAAAAAERAAAEAAQAAAAABoAABAAAAAAAAAFgAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAAB'
+    'AABodmMxAAAAAA5waXRtAAAAAAABAAAA/GlwcnAAAADcaXBjbwAAAHVodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADw'
+    'NgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEAAQApQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbqrprm4CGgwIAA'
+    'AAyAAAADAIRiAAEABkQBwXPBiQAAABNjb2xybmNseAABAA0ABoAAAAAUaXNwZQAAAAAAAABAAAAAQAAAAChjbGFwAA'
+    'AAHgAAAAEAAAAUAAAAAf///94AAAAC////1AAAAAIAAAAQcGl4aQAAAAADCAgIAAAAGGlwbWEAAAAAAAAAAQABBYEC'
+    'AwWEAAAAYG1kYXQAAABUKAGvBPIbUcaAQlMov6b///Jbdl1wsS6RE9/1m+20rBfitjqoneJ+5xKoLnSvNNQlBVrSJL'
+    '/jgGvwyuDpdqegWcluXdS0IkBnlL6fw6kgZv2abByc')  # 30 x 20 pixels, two colours
+
+
 def test_heic(tmp_path):
     """As its own decoder gives it; its rotation is no EXIF rotation and always applied."""
-    pillow_heif = pytest.importorskip('pillow_heif')
+    if 'HEIF' not in images.photo_formats():
+        pytest.skip('neither pi-heif nor pillow-heif is installed')
     path = tmp_path / 'a.heic'
-    halves = np.zeros((20, 30, 3), np.uint8)
-    halves[:10], halves[10:] = (200, 60, 30), (20, 90, 180)
-    pillow_heif.from_pillow(Image.fromarray(halves)).save(path, quality=-1)
-    assert np.abs(np.asarray(read_image(path)).astype(int) - halves).max() <= 4
+    path.write_bytes(HALVES)
+    expected = np.zeros((20, 30, 3), int)
+    expected[:10], expected[10:] = (200, 60, 30), (20, 90, 180)
+    assert np.abs(np.asarray(read_image(path)) - expected).max() <= 4
     assert read_image(path, upright=True).size == (30, 20) and not find_turned([path])
-    path.write_bytes(path.read_bytes()[:300])
+    path.write_bytes(HALVES[:300])
     with pytest.raises(InputError) as caught:
         read_image(path)
     assert 'install' not in str(caught.value)
+
+
+@pytest.mark.parametrize(('installed', 'expected'), [
+    ([], []), (['pi_heif'], ['pi_heif']), (['pillow_heif'], ['pillow_heif']),
+    (['pi_heif', 'pillow_heif'], ['pillow_heif'])])
+def test_either_library_reads_heic(monkeypatch, installed, expected):
+    """pillow-heif first: it gets the fixes of its decoder."""
+    used = []
+    for name in images.HEIF_READERS:
+        library = SimpleNamespace(register_heif_opener=lambda name=name: used.append(name))
+        monkeypatch.setitem(sys.modules, name, library if name in installed else None)
+    images.photo_formats.__wrapped__()
+    assert used == expected
 
 
 @pytest.mark.filterwarnings('error')
