@@ -161,9 +161,17 @@ def test_compiled_encoder(monkeypatch):
 
 # Products
 
+@pytest.fixture(params=[True, False], ids=['oneDNN', 'torch'])
+def library(request, monkeypatch):
+    """Both makers' processors."""
+    if request.param and not linear_module._has_onednn():
+        pytest.skip('this torch has no product of oneDNN')
+    monkeypatch.setattr(linear_module, 'uses_onednn', lambda: request.param)
+
+
 @pytest.mark.parametrize('shape', [(700, 96), (4, 175, 96), (1, 1, 96), (2048, 96)])
 @pytest.mark.parametrize('bias', [True, False])
-def test_linear_is_torchs(shape, bias):
+def test_linear_is_torchs(library, shape, bias):
     torch.manual_seed(0)
     ours = Linear(96, 200, bias=bias)
     theirs = copy.deepcopy(ours)
@@ -179,7 +187,7 @@ def test_linear_is_torchs(shape, bias):
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-4)
 
 
-def test_linear_takes_tensors_with_gaps():
+def test_linear_takes_tensors_with_gaps(library):
     """Rows of a larger tensor, columns of a transposed weight, a gradient that is expanded from one number."""
     x, weight = torch.randn(300, 5, 128)[:, 2].requires_grad_(), torch.randn(128, 64).t().requires_grad_()
     y = linear(x, weight)
@@ -188,7 +196,7 @@ def test_linear_takes_tensors_with_gaps():
     torch.testing.assert_close(weight.grad, x.detach().sum(0).expand(64, -1), rtol=1e-4, atol=1e-4)
 
 
-def test_linear_of_a_single_vector_and_of_what_does_not_fit():
+def test_linear_of_a_single_vector_and_of_what_does_not_fit(library):
     x, weight = torch.randn(2048, requires_grad=True), torch.randn(1024, 2048)
     linear(x, weight).sum().backward()
     torch.testing.assert_close(x.grad, weight.sum(0), rtol=1e-4, atol=1e-4)
@@ -203,20 +211,52 @@ def test_linear_has_a_way_for_everything_else(monkeypatch):
     def forbidden(*_):
         raise AssertionError('oneDNN was asked')
     monkeypatch.setattr(linear_module, '_product', forbidden)
-    linear_module._usable.cache_clear()
-    try:
-        with pytest.raises(AssertionError):
-            linear(x, weight)
-        monkeypatch.setattr(linear_module, '_usable', lambda: True)
-        assert linear(x.double(), weight.double()).dtype == torch.float64
-        assert torch.equal(linear(x[:2], weight), F.linear(x[:2], weight))  # small
-        with torch.autocast('cpu', dtype=torch.bfloat16):
-            assert linear(x, weight).dtype == torch.bfloat16
-        monkeypatch.setattr(torch.backends.mkldnn, 'enabled', False)
-        assert torch.equal(linear(x, weight), expected)
-        monkeypatch.setattr(torch.backends.mkldnn, 'enabled', True)
-        monkeypatch.setattr(linear_module, '_usable', lambda: False)  # a torch without the operator
-        assert torch.equal(linear(x, weight), expected)
-    finally:
-        monkeypatch.undo()
-        linear_module._usable.cache_clear()
+    monkeypatch.setattr(linear_module, 'uses_onednn', lambda: True)
+    with pytest.raises(AssertionError):
+        linear(x, weight)
+    assert linear(x.double(), weight.double()).dtype == torch.float64
+    assert torch.equal(linear(x[:2], weight), F.linear(x[:2], weight))  # small
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        assert linear(x, weight).dtype == torch.bfloat16
+    monkeypatch.setattr(torch.backends.mkldnn, 'enabled', False)
+    assert torch.equal(linear(x, weight), expected)
+    monkeypatch.setattr(torch.backends.mkldnn, 'enabled', True)
+    monkeypatch.setattr(linear_module, 'uses_onednn', lambda: False)
+    assert torch.equal(linear(x, weight), expected)
+
+
+LINUX, ELSEWHERE = 'processor\t: 0\nvendor_id\t: {}\nmodel name\t: X\n', None  # /proc/cpuinfo
+
+
+@pytest.mark.parametrize(('cpuinfo', 'processor', 'onednn', 'text'), [
+    (LINUX.format('GenuineIntel'), '', False, "torch's own (processor: GenuineIntel)"),
+    (LINUX.format('AuthenticAMD'), '', True, "oneDNN's (processor: AuthenticAMD)"),
+    ('CPU implementer\t: 0x41\n', 'x', True, "oneDNN's (processor: unknown)"),  # ARM
+    (ELSEWHERE, '', True, "oneDNN's (processor: unknown)"),
+    (ELSEWHERE, 'Intel64 Family 6 Model 143 Stepping 8, GenuineIntel', False,
+     "torch's own (processor: Intel64 Family 6 Model 143 Stepping 8, GenuineIntel)"),
+    (ELSEWHERE, 'AMD64 Family 25 Model 97 Stepping 2, AuthenticAMD', True,
+     "oneDNN's (processor: AMD64 Family 25 Model 97 Stepping 2, AuthenticAMD)"),
+    (ELSEWHERE, 'i386', False, "torch's own (processor: i386)"), (ELSEWHERE, 'arm', True, "oneDNN's (processor: arm)")])
+def test_the_processor_decides_whose_products(monkeypatch, tmp_path, cpuinfo, processor, onednn, text):
+    monkeypatch.setattr(linear_module, 'CPUINFO', tmp_path / 'cpuinfo')
+    if cpuinfo:
+        (tmp_path / 'cpuinfo').write_text(cpuinfo)
+    monkeypatch.setattr('platform.processor', lambda: processor)
+    for name, has in (('mkl', True), ('mkldnn', True)):
+        monkeypatch.setattr(getattr(torch.backends, name), 'is_available', lambda has=has: has)
+    monkeypatch.setattr(linear_module, '_product', lambda x, weight, bias: x @ weight.t() + bias)
+    monkeypatch.setattr(linear_module, 'uses_onednn', linear_module.uses_onednn.__wrapped__)  # not what was found before
+    assert (linear_module.uses_onednn(), linear_module.products_text()) == (onednn, text)
+    monkeypatch.setattr(torch.backends.mkl, 'is_available', lambda: False)  # another library makes torch's own
+    assert linear_module.uses_onednn()
+    monkeypatch.setattr(torch.backends.mkldnn, 'is_available', lambda: False)
+    assert not linear_module.uses_onednn()
+
+
+def test_the_operator_of_onednn_is_tried(monkeypatch):
+    """It belongs to torch's compiler and may go."""
+    def gone(*_):
+        raise AttributeError('_linear_pointwise')
+    monkeypatch.setattr(linear_module, '_product', gone)
+    assert not linear_module._has_onednn()

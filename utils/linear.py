@@ -1,16 +1,21 @@
-"""Float32 products on the CPU through oneDNN.
+"""Float32 products on the CPU: torch's own on Intel's processors, oneDNN's on others.
 
-Torch hands them to MKL, which takes its AVX2 kernels on processors that are not Intel's; oneDNN, which torch already uses for
-convolutions, takes AVX-512 where there is any. Same product, other order of the sums. Anywhere else, for small products and for
-other types, this is ``torch.nn.functional.linear``.
+Torch hands its own to MKL, which takes AVX-512 on Intel's processors and AVX2 on those of other makers. oneDNN, which torch
+already uses for convolutions, takes AVX-512 on both, and on Intel's it is the slower of the two (docs/performance.md). The
+processor decides, so that a machine gives the same bits each time. Same product, other order of the sums. For small products
+and for other types this is ``torch.nn.functional.linear`` everywhere.
 """
 import functools
+import platform
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-SMALL = 2 ** 20  # multiply-adds below which the call itself costs more than it gains
+SMALL = 2 ** 20  # multiply-adds below which oneDNN's call itself costs more than it gains
+CPUINFO = Path('/proc/cpuinfo')
+INTEL = ('GenuineIntel', 'i386')  # as Linux and Windows say it, and as macOS does
 
 
 class Linear(nn.Linear):
@@ -24,7 +29,7 @@ def linear(x, weight, bias=None):
     """x (…, K), weight (N, K), bias (N,) -> x · weightᵀ + bias (…, N). Can be differentiated once."""
     here = x.device.type == 'cpu' and x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled('cpu')
     fits = x.ndim > 1 and x.shape[-1] == weight.shape[1] and x.numel() * len(weight) >= SMALL
-    if here and fits and torch.backends.mkldnn.enabled and not torch.compiler.is_compiling() and _usable():
+    if here and fits and torch.backends.mkldnn.enabled and not torch.compiler.is_compiling() and uses_onednn():
         return _OneDNN.apply(x, weight, bias)
     return F.linear(x, weight, bias)
 
@@ -53,7 +58,28 @@ def _product(x, weight, bias=None):
 
 
 @functools.cache
-def _usable():
+def uses_onednn() -> bool:
+    """Whether oneDNN makes the float32 products on this machine's CPU."""
+    mkl_is_at_home = torch.backends.mkl.is_available() and any(name in processor_maker() for name in INTEL)
+    return not mkl_is_at_home and _has_onednn()
+
+
+def products_text() -> str:
+    """For the log: what makes the float32 products on the CPU, and why."""
+    library = "oneDNN's" if uses_onednn() else "torch's own"
+    return f'{library} (processor: {processor_maker() or "unknown"})'
+
+
+def processor_maker() -> str:
+    """'GenuineIntel', 'AuthenticAMD' …, on Windows within a longer text; other systems' word ('arm'), '' for none."""
+    try:
+        lines = CPUINFO.read_text(encoding='utf-8', errors='replace').splitlines()
+    except OSError:  # no Linux
+        return platform.processor()
+    return next((line.partition(':')[2].strip() for line in lines if line.startswith('vendor_id')), '')
+
+
+def _has_onednn():
     """Whether this torch has oneDNN's product (an operator of its compiler, so none to rely on) and it is one."""
     if not torch.backends.mkldnn.is_available():
         return False

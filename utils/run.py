@@ -11,6 +11,7 @@ from pathlib import Path
 from utils import __version__
 from utils.errors import Mismatch
 from utils.files import atomic_write, keep_earlier, write_json
+from utils.linear import products_text
 from utils.runtime import device_text
 
 CONFIG = 'config.yml'  # in OUTPUT_DIR, beside the checkpoints
@@ -33,6 +34,8 @@ def log_run(cfg, runtime, logger):
     logger.info('Running with config:\n%s', cfg)
     logger.info('CLIP-ReID for animals %s, git %s, torch %s, device %s, precision %s, seed %d', run['version'],
                 run['git'], run['torch'], run['device'], run['precision'], run['seed'])
+    if runtime.device.type == 'cpu':
+        logger.info('Float32 products: %s', products_text())
     return run
 
 
