@@ -1,6 +1,7 @@
 """Reading a photo file as an RGB picture of 8 bits, and why it cannot be read."""
 import os
 import stat
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from importlib import import_module
@@ -32,8 +33,9 @@ UPRIGHT = {
     4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90}
 
-# Pillow warns beyond this and raises beyond twice this; what is allowed here needs no warning.
+# Beyond this Pillow warns, and beyond twice this it raises; here either is an error of its own.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
 
 
 class UnreadablePhoto(InputError):

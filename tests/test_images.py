@@ -4,6 +4,7 @@ import errno
 import os
 import pickle
 import struct
+import subprocess
 import sys
 import zlib
 from types import SimpleNamespace
@@ -171,6 +172,14 @@ def test_no_warning_of_photos_that_are_allowed(tmp_path):
     """Pillow's own limit is half of ours."""
     (tmp_path / 'a.tif').write_bytes(tiff(12_000, 8_000))
     assert find_turned([tmp_path / 'a.tif']) == [] and 'decoded' in find_unreadable([tmp_path / 'a.tif'])[tmp_path / 'a.tif']
+
+
+def test_no_warning_beside_the_error(tmp_path):
+    """Pillow warns of what has more than our limit, and raises only beyond twice that."""
+    (tmp_path / 'a.png').write_bytes(png(13_378, 13_377))
+    code = "from sys import argv; from datasets.images import find_unreadable; print(*find_unreadable(argv[1:]).values())"
+    done = subprocess.run([sys.executable, '-c', code, tmp_path / 'a.png'], capture_output=True, text=True, check=True)
+    assert done.stdout == 'the photo has more than 178956970 pixels (13378 x 13377)\n' and not done.stderr
 
 
 def test_broken_photos_are_named(tmp_path):
