@@ -15,7 +15,7 @@ from official_sets import SETS, msmt17
 from PIL import Image
 
 from tools.check_data import main, program
-from tools.check_photos import Photo, near_pairs, read_photo, read_photos
+from tools.check_photos import Photo, near_pairs, read_photo, read_photos, reader
 from tools.check_table import CHECKS
 from tools.groups import clusters
 from utils.errors import InputError
@@ -576,10 +576,25 @@ def test_a_second_check_reads_what_is_new(herd, monkeypatch):
     assert [photo for photo in second['photos'] if photo['path'] in both][1:] == first['photos'][1:]
 
 
+@pytest.mark.parametrize(('name', 'value'), [
+    ('photo_formats', lambda: ('JPEG', 'PNG', 'HEIF')), ('PIL.__version__', '99.0'), ('CODE', (__file__,))])
+def test_another_reader_reads_all_again(herd, monkeypatch, name, value):
+    """One without HEIC's library, another Pillow, or changed code."""
+    herd.check()
+    read = []
+    monkeypatch.setattr('tools.check_photos.read_photo', lambda path: read.append(path) or read_photo(path))
+    herd.check()
+    assert not read
+    monkeypatch.setattr(f'tools.check_photos.{name}', value)
+    herd.check()
+    assert len(read) == 36
+
+
 @pytest.mark.parametrize('content', ['', '[]', '{"photos": 1}', '{"photos": [{"path": "x"}]}', '{"photos": [[]]}', '\xff'])
 def test_a_spoilt_earlier_report_is_left_alone(herd, content):
     folder = herd.folder / 'out/check_data'
     folder.mkdir(parents=True)
+    content = content.replace('{', f'{{"reader": {json.dumps(reader())}, ', 1)
     (folder / 'check.json').write_bytes(content.encode('latin-1'))
     assert not herd.check()[0]
 

@@ -5,7 +5,8 @@ train photos in the test, encounters that are cut in two, queries without a righ
 FOLDER (default OUTPUT_DIR/check_data) then holds
 
     check.html   one page, with the suspicious photos side by side
-    check.json   all that was found, and what each photo file is: another check reads only what is new
+    check.json   all that was found, and what each photo file is: another check reads only what is new, unless the program
+                 or its libraries now read photos otherwise
 
 Exit code: 0, also with warnings; 1 = training or its results would be wrong; 2 = the config or a list cannot be read.
 No weights are needed.
@@ -24,7 +25,7 @@ from datasets.records import count, counts_table
 from tools.check_findings import Inspection
 from tools.check_lists import read_lists
 from tools.check_page import make_page
-from tools.check_photos import as_dicts, earlier_photos, read_photos
+from tools.check_photos import as_dicts, earlier_photos, read_photos, reader
 from utils.errors import InputError, exit_code
 from utils.files import atomic_write, write_json, writing
 
@@ -50,7 +51,7 @@ def main(argv=None):
                            'individuals': count(records).ids} for split, records in lists.splits.items()},
         'findings': [{'check': finding.check, 'level': finding.level, 'title': finding.title, 'count': finding.count,
                       'text': finding.text, 'meaning': finding.meaning, 'items': finding.items} for finding in findings],
-        'photos': as_dicts(photos.values())}
+        'reader': reader(), 'photos': as_dicts(photos.values())}
     page = make_page(args.config_file, findings, lists, photos, cfg.INPUT.SIZE_TRAIN)
     write_json(out / 'check.json', report)
     with atomic_write(out / 'check.html', 'wb') as file:

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import imagehash
 import numpy as np
+import PIL
 from PIL import Image
 
+from datasets import depth, images
 from datasets.images import UnreadablePhoto, photo_formats, read_image
+from tools import list_photos
 from tools.list_photos import read_header
 from utils.files import sha256_file
 from utils.logger import progress
@@ -18,6 +21,7 @@ from utils.logger import progress
 HASH_SIDE = 16  # 16 x 16 bits: of the usual 8 x 8, different animals in the same grass may have nearly the same
 BITS = HASH_SIDE ** 2
 ALPHA = {'RGBA', 'LA', 'PA', 'La', 'RGBa'}
+CODE = (depth.__file__, images.__file__, list_photos.__file__, __file__)  # that decides what a ``Photo`` holds
 BLOCK = 2 ** 20  # pairs of hashes that are compared at a time: 8 MB
 
 
@@ -99,11 +103,19 @@ def _mode(path):
         return image.mode + '+alpha' * ('transparency' in image.info)
 
 
+def reader() -> dict:
+    """What reads the photos here. Another reader may find something else in the same file."""
+    return {'Pillow': PIL.__version__, 'formats': list(photo_formats()), 'code': [sha256_file(path) for path in CODE]}
+
+
 def earlier_photos(path):
-    """{path: ``Photo``} of the readable photos in an earlier check.json; {} where it is none."""
+    """{path: ``Photo``} of the readable photos in an earlier check.json; {} where it is none, or by another ``reader``."""
     types = {field.name: field.type for field in fields(Photo)}
     try:
-        entries = json.loads(Path(path).read_text(encoding='utf-8'))['photos']
+        report = json.loads(Path(path).read_text(encoding='utf-8'))
+        if report['reader'] != reader():
+            return {}
+        entries = report['photos']
         photos = [Photo(**entry) for entry in entries if {key: type(value) for key, value in entry.items()} == types]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
