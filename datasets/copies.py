@@ -58,7 +58,8 @@ def mark_copies(*lists: list) -> list:
 
 
 def same_photos(paths) -> dict:
-    """{path: the path that stands for all files with the same bytes}. Files that cannot be read stand for themselves.
+    """{path: the path that stands for all files with the same bytes}. Files that are empty or cannot
+    be read stand for themselves.
 
     Only files of equal size are opened, and read to their end only where they begin alike.
     """
@@ -72,9 +73,11 @@ def _parts(paths, key):
     parts = defaultdict(list)
     for path in paths:
         try:
-            parts[key(path)].append(path)
+            value = key(path)
         except OSError:  # the loader will tell
             continue
+        if value:  # of an empty file the size is 0: it is no photo
+            parts[value].append(path)
     return parts.values()
 
 

@@ -106,6 +106,8 @@ def why_unreadable(path: str, error: Exception) -> str:
         return TOO_LARGE
     if isinstance(error, UnidentifiedImageError):
         head = _head(path)
+        if not head:
+            return 'the file is empty'
         if head[4:8] == b'ftyp' and head[8:] in HEIF_BRANDS and 'HEIF' not in photo_formats():
             return HEIF_REASON
         if head[:4] in TIFF_HEADS:

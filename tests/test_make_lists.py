@@ -1485,6 +1485,14 @@ def test_two_individuals_that_claim_one_photo(tmp_path):
     assert len(listed) == 31 and not listed & {'a03/1.png', 'a05/IMG (1).png'}
 
 
+def test_empty_files_are_no_copies_of_each_other(tmp_path):
+    source = write_folder(tmp_path / 'species')
+    for individual in ('a03', 'a05'):
+        (source / individual / 'x.png').write_bytes(b'')
+    assert 'a03/x.png: the file is empty' in fails(source, tmp_path / 'out')
+    assert run(source, tmp_path / 'skip', '--skip-bad')['left_out'] == {'broken photo': 2}
+
+
 def test_boxes_of_copies_are_boxes_of_one_photo(tmp_path):
     """What rows of two copies say alike counts once; another animal on the copy is an animal of the photo."""
     rows = [row | {'bbox': '[1, 1, 9, 9]'} for row in table_rows(tmp_path)]
