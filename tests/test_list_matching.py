@@ -23,6 +23,7 @@ def match(folder, files, paths, may_move=True):
     (f'{NFD}/1.png', f'{NFC}/1.png', '1 in the Unicode form of accents'),
     ('A/IMG_1.JPG', 'a/img_1.jpg', '1 in upper and lower case'), (f'{NFD}.PNG', f'{NFC}.png', '1 in upper and lower case'),
     ('a/1.png', 'a/1', '1 in the ending, which the table lacks'), ('a/1.5.JPG', 'A/1.5', '1 in the ending, which the table'),
+    ('a/1.jpg', 'A/1.HEIC', '1 in the ending'), ('a/1.png.jpg', 'a/1.png', '1 in the ending, which the table lacks'),
     ('a/1.png', r'C:/Users/ann/a/1.png', "1 in the folder ('C:/Users/ann' is '.' here)"),
     ('1.png', '/home/ann/1', "1 in the folder ('/home/ann' is '.' here) and in the ending, which the table lacks")])
 def test_one_file_fits(tmp_path, file, path, rule, may_move):
@@ -33,12 +34,13 @@ def test_one_file_fits(tmp_path, file, path, rule, may_move):
 
 
 @pytest.mark.parametrize(('files', 'path', 'said'), [
-    (['a.PNG', 'A.png'], 'a.png', "1 fit several files, as 'a.png' fits 'A.png' and 'a.PNG': write whole paths"),
-    (['a.png', 'a.jpg'], 'a', "1 fit several files, as 'a' fits 'a.jpg' and 'a.png'"),
-    (['x/a.png', 'y/a.png'], 'C:/z/a.png', "1 have their name in another folder, as 'C:/z/a.png' in 'x/a.png' and 'y/a.png'"),
-    (['b.png'], 'C:/z/a.png', '1 are absolute paths of another computer, and no file of their names is there: --photos'),
-    (['b.png'], 'a.png', '1 have a name that no file there has: --photos names their folder'),
-    (['b.png'], 'https://photos.org/a.png', '1 are web addresses: download the photos')])
+    (['a.PNG', 'A.png'], 'a.png', "1 x several files fit, as 'a.png' fits 'A.png' and 'a.PNG': write whole paths"),
+    (['a.png', 'a.jpg'], 'a', "1 x several files fit, as 'a' fits 'a.jpg' and 'a.png'"),
+    (['x/a.png', 'y/a.png'], 'C:/z/a.png',
+     "1 x a file of this name in another folder, as 'x/a.png' and 'y/a.png' for 'C:/z/a.png'"),
+    (['b.png'], 'C:/z/a.png', '1 x an absolute path of another computer, and no file of this name is there: --photos'),
+    (['b.png'], 'a.png', '1 x no file of this name is there: correct the paths, or name another folder with --photos'),
+    (['b.png'], 'https://photos.org/a.png', '1 x a web address: download the photos')])
 def test_no_file_or_several(tmp_path, files, path, said):
     matches = match(tmp_path, files, [path])
     assert matches.found == {} and matches.note == '' and said in matches.reasons
@@ -50,7 +52,7 @@ def test_folders_of_another_computer_are_one_beginning_for_all(tmp_path):
     matches = match(tmp_path, files, paths, may_move=False)
     assert matches.found == dict(zip(paths, files[:3]))
     assert "1 in the folder ('D:/field/2020' is 'images' here), as 'D:/field/2020/cam2/1.png'" in matches.note
-    assert '2 have their name in another folder' in matches.reasons
+    assert '2 x a file of this name in another folder' in matches.reasons
 
 
 def test_relative_paths_begin_elsewhere_only_where_none_is_found(tmp_path):
@@ -61,12 +63,12 @@ def test_relative_paths_begin_elsewhere_only_where_none_is_found(tmp_path):
     assert match(tmp_path, files, ['../images/1.png', '../images/2.png']).found == {
         '../images/1.png': 'x/1.png', '../images/2.png': 'x/2.png'}
     gone = match(tmp_path, files, ['1.png'], may_move=False)  # others of the table are there: this one was put away
-    assert gone.found == {} and "1 have their name in another folder, as '1.png' in 'x/1.png'" in gone.reasons
+    assert gone.found == {} and "1 x a file of this name in another folder, as 'x/1.png' for '1.png'" in gone.reasons
 
 
 def test_folders_that_were_renamed_one_by_one_are_not_guessed(tmp_path):
     matches = match(tmp_path, ['Ann/1.png', 'Bo/1.png', 'Bo/2.png'], ['a/1.png', 'b/1.png', 'b/2.png'])
-    assert matches.found == {} and '3 have their name in another folder' in matches.reasons
+    assert matches.found == {} and '3 x a file of this name in another folder' in matches.reasons
 
 
 def test_names_alone_in_folders_below(tmp_path):
@@ -80,7 +82,7 @@ def test_names_alone_in_folders_below(tmp_path):
 def test_two_copies_of_the_folder_are_told(tmp_path):
     files = ['images/a/1.png', 'images/a/2.png', 'backup/a/1.png', 'backup/a/2.png']
     matches = match(tmp_path, files, ['C:/x/a/1.png', 'C:/x/a/2.png'])
-    assert matches.found == {} and "in 'backup/a/1.png' and 'images/a/1.png'" in matches.reasons
+    assert matches.found == {} and "as 'backup/a/1.png' and 'images/a/1.png' for 'C:/x/a/1.png'" in matches.reasons
     (tmp_path / 'a').mkdir()
     for name in ('1.png', '2.png'):
         (tmp_path / 'a' / name).touch()

@@ -1532,6 +1532,15 @@ def test_photos_behind_links_say_where_they_are(tmp_path):
     assert f'to {source}/' in message and 'name the folder where the photos are, or copy them' in message
 
 
+def test_a_link_to_nothing(tmp_path):
+    source = write_folder(tmp_path / 'species')
+    (source / 'a00' / 'x.png').symlink_to(tmp_path / 'unmounted' / 'x.png')
+    assert fails(source, tmp_path / 'out') == (
+        f"1 of 33 photos are missing in '{source}' (a00/x.png): 1 x a link to a file that is missing, as 'a00/x.png': bring the "
+        'file back, or delete the link; --skip-bad leaves such photos out and counts them')
+    assert run(source, tmp_path / 'skip', '--skip-bad')['left_out'] == {'missing photo': 1}
+
+
 def test_photos_that_are_missing_broken_or_elsewhere(tmp_path):
     rows = table_rows(tmp_path)
     rows[2]['path'] = 'photos/none.png'
@@ -1595,7 +1604,7 @@ def test_names_that_are_no_text(tmp_path, kind, reason):
     make_strange(source, kind)
     if reason == 'path that is no text':
         message = fails(source, tmp_path / 'out')
-        assert 'is no plain text; rename the photo; --skip-bad' in message and ('\\udce9' in message or '\\n' in message)
+        assert 'is not plain text; rename the photo; --skip-bad' in message and ('\\udce9' in message or '\\n' in message)
         assert not (tmp_path / 'out').exists()
         options = ['--skip-bad']
     else:
@@ -1664,7 +1673,7 @@ def test_names_without_their_endings_and_rows_that_are_no_photos(tmp_path):
     assert lists(tmp_path / 'out')['train'][0].path.endswith('.left.png')
     rows[3]['path'] = 'photos/nobody'
     message = fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'none')
-    assert '1 of 49 photos are missing' in message and '1 have a name that no file there has' in message
+    assert '1 of 49 photos are missing' in message and '1 x no file of this name is there: correct the paths' in message
 
 
 def test_two_rows_whose_names_are_one_file_on_this_disk(tmp_path):

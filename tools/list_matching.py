@@ -26,8 +26,8 @@ class Matches:
 def match_paths(paths: list, root, may_move: bool) -> Matches:
     """Find the files of a table's paths that do not exist as they are written.
 
-    A file fits whose path differs in the Unicode form of accents, in case, or in an ending that the table lacks; where several
-    fit, none is taken. Folders must be the table's, but for a beginning that all paths have in common: of absolute paths from
+    A file fits whose path differs in the Unicode form of accents, in case, or in a photo's ending that the table lacks or has
+    otherwise; where several fit, none is taken. Folders must be the table's, but for a beginning that all paths have in common: of absolute paths from
     another computer, and of relative ones with ``may_move``. Names without any folder may then be anywhere.
 
     Args:
@@ -49,7 +49,8 @@ def match_paths(paths: list, root, may_move: bool) -> Matches:
             found[path] = fitting[0]
             how[' and '.join(filter(None, (place, rule)))].append(path)
         elif os.path.splitext(path)[1].lower() in endings:  # else it is a video or the like
-            why[_reason(path, fitting, namesakes[1])].append((path, fitting or namesakes[1]))
+            is_link = os.path.islink(os.path.join(root, path))
+            why['link' if is_link else _reason(path, fitting, namesakes[1])].append((path, fitting or namesakes[1]))
     return Matches(found, _note(found, how), _reasons(why, [path for path in below if not is_plain(path)]))
 
 
@@ -101,9 +102,14 @@ def _without_ending(path):
     return os.path.splitext(_folded(path))[0]  # of a photo
 
 
+def _without_photo_ending(path):
+    return _without_ending(path) if os.path.splitext(_folded(path))[1] in photo_extensions() else path
+
+
 SPELLINGS = {  # rule: (spelling of the file, of the table)
     '': (str, str), 'in the Unicode form of accents': (_composed, _composed), 'in upper and lower case': (_folded, _folded),
-    'in the ending, which the table lacks': (_without_ending, _folded)}
+    'in the ending, which the table lacks': (_without_ending, _folded),
+    'in the ending': (_without_ending, _without_photo_ending)}
 
 
 def _plan(paths, names, may_move):
@@ -157,11 +163,12 @@ def _reason(path, fitting, namesakes):
 
 
 REASONS = {
-    'web': '{count} are web addresses: download the photos',
-    'several': "{count} fit several files, as '{path}' fits {files}: write whole paths",
-    'elsewhere': "{count} have their name in another folder, as '{path}' in {files}: correct the paths, or name the folder "
-                 'that they begin in with --photos',
-    'absolute': "{count} are absolute paths of another computer, and no file of their names is there: --photos names the "
+    'link': "{count} x a link to a file that is missing, as '{path}': bring the file back, or delete the link",
+    'web': '{count} x a web address: download the photos',
+    'several': "{count} x several files fit, as '{path}' fits {files}: write whole paths",
+    'elsewhere': "{count} x a file of this name in another folder, as {files} for '{path}': correct the paths, or name the "
+                 'folder that they begin in with --photos',
+    'absolute': "{count} x an absolute path of another computer, and no file of this name is there: --photos names the "
                 "photos' folder",
-    'nowhere': '{count} have a name that no file there has: --photos names their folder, or correct the paths',
+    'nowhere': '{count} x no file of this name is there: correct the paths, or name another folder with --photos',
 }

@@ -55,6 +55,11 @@ class Sighting:
     split: str = ''
     species: str = ''
 
+    @property
+    def row(self):
+        """What a message about the photo begins with: 'm.csv:4: ', or '' where its path says it all."""
+        return '' if self.where == self.path else f'{self.where}: '
+
 
 @dataclass
 class Source:
@@ -333,9 +338,8 @@ def _see_photos(source):
         if is_plain(sighting.path):
             plain.append(sighting)
         else:
-            where = '' if sighting.where == sighting.path else f'{sighting.where}: '
             source.refuse(sighting, 'path that is no text',
-                          f'{where}the path {ascii(sighting.path)[:100]} is no plain text; rename the photo')
+                          f'{sighting.row}the path {ascii(sighting.path)[:100]} is not plain text; rename the photo')
     paths = list(dict.fromkeys(sighting.path for sighting in plain))
     absent = [path for path in paths if not os.path.isfile(os.path.join(root, path))]
     matches = match_paths(absent, root, may_move=len(absent) == len(paths)) if absent else Matches()
@@ -349,7 +353,7 @@ def _see_photos(source):
             missing.append(sighting)
         elif not _below(path, root):
             source.refuse(sighting, "outside the photos' folder",
-                          f"{sighting.where}: '{sighting.path}' leads out of the photos' folder '{source.root}'; name a folder "
+                          f"{sighting.row}'{sighting.path}' leads out of the photos' folder '{source.root}'; name a folder "
                           'above all photos with --photos')
         else:
             above = os.path.dirname(path)
@@ -357,14 +361,14 @@ def _see_photos(source):
                 folders[above] = _below(os.path.realpath(above), real)
             if not folders[above] or (os.path.islink(path) and not _below(os.path.realpath(path), real)):
                 source.refuse(sighting, "link out of the photos' folder",
-                              f"{sighting.where}: '{sighting.path}' is a link out of the photos' folder '{source.root}', to "
+                              f"{sighting.row}'{sighting.path}' is a link out of the photos' folder '{source.root}', to "
                               f'{os.path.realpath(path)}; name the folder where the photos are'
                               f'{"" if source.kind == "folder" else " with --photos"}, or copy them')
             else:
                 seen.append(replace(sighting, path=os.path.relpath(path, root).replace(os.sep, '/')))
                 sizes[seen[-1].path] = source.sizes.get(sighting.path)
     if missing:
-        first = ', '.join(f'{sighting.where}: {sighting.path}' for sighting in missing[:3]) + (' …' if len(missing) > 3 else '')
+        first = ', '.join(f'{sighting.row}{sighting.path}' for sighting in missing[:3]) + (' …' if len(missing) > 3 else '')
         message = (f"{len(missing)} of {len(source.sightings)} photos are missing in '{source.root}' ({first}): "
                    f'{matches.reasons}')
         if not seen or not source.skip_bad:

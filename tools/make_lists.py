@@ -239,7 +239,7 @@ def _read_headers(source, args):
                     read_image(path)
                 headers[sighting.path] = header
         except InputError as error:
-            source.refuse(sighting, 'broken photo', f'{sighting.where}: {error}')
+            source.refuse(sighting, 'broken photo', f'{sighting.row}{error}')
             continue
         taken = headers[sighting.path].date
         if args.exif_dates and taken and not sighting.date:
