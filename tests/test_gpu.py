@@ -1,15 +1,12 @@
 """The paths of a GPU without a GPU: devices, precision and waits. What they take in time and memory `make gpu` measures."""
 import json
 from collections import Counter
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from fake_cuda import CUDA, META, FakeCudaTensor, fake_cuda
-from torch._subclasses import fake_tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import test_rerank_clipreid
@@ -36,22 +33,6 @@ VARIANTS = {
     'ViT softmax sampler': ('ViT-B-16', 'DATALOADER.SAMPLER', 'softmax'),
 }
 CAMERAS, VIEWS, INDIVIDUALS, PHOTOS = 3, 2, 6, 8
-
-
-@pytest.fixture
-def cuda(monkeypatch):
-    """torch says that there is a GPU. For tensors on it enter ``fake_cuda()``, or this fixture, a ``FakeTensorMode``."""
-    answers = {'is_available': True, 'is_bf16_supported': True, 'device_count': 1, 'get_device_name': 'no GPU',
-               'get_device_capability': (9, 0), 'max_memory_allocated': 0, 'get_rng_state': torch.zeros(16, dtype=torch.uint8),
-               'set_rng_state': None}
-    for name, answer in answers.items():
-        monkeypatch.setattr(torch.cuda, name, lambda *_, _answer=answer, **__: _answer)
-    stream = SimpleNamespace(is_capturing=lambda: False)
-    monkeypatch.setattr(torch.accelerator, 'current_stream', lambda *_: stream)  # asked for by the optimizers
-    monkeypatch.setattr(FakeTensorMode, 'avoid_device_init', True)
-    monkeypatch.setattr(fake_tensor, 'init_gpu_context', lambda *_: None)
-    yield FakeTensorMode(allow_non_fake_inputs=True)
-    transforms._row.cache_clear()
 
 
 def config(world, name, *opts):
