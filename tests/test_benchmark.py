@@ -120,7 +120,7 @@ def test_the_limit_is_that_of_the_rows_precision(monkeypatch):
 def test_rows_of_mixed_precision_say_so(monkeypatch):
     runtime = make_runtime('cpu', 'bf16')
     monkeypatch.setattr(benchmark_models, 'make_runtime', lambda device: runtime)
-    monkeypatch.setattr(benchmark_models, '_model', lambda *_: (runtime, None, None))
+    monkeypatch.setattr(benchmark_models, 'random_model', lambda *_: (runtime, None, None))
     monkeypatch.setattr(benchmark_models, '_two_ways', lambda *_: ({'ours': int, 'plain': int}, int))
     for rows in (benchmark_models._texts(Settings(), 3), benchmark_models._stage2_step(Settings(), 'RN50', 8)):
         with rows as ways:

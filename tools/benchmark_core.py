@@ -27,13 +27,15 @@ TOP = 8             # lines of a profile
 
 @dataclass(frozen=True)
 class Settings:
-    """What the builders of cases are told. quick: sizes for a run of all cases in two minutes; photos: of a training step."""
+    """What the builders of cases are told. quick: sizes for a run of all cases in two minutes; photos: of a training step;
+    options: KEY VALUE pairs for the models' configs."""
 
     quick: bool = False
     device: torch.device = torch.device('cpu')
     seed: int = 1
     photos: int | None = None
     profile: bool = False
+    options: tuple = ()
 
 
 @dataclass(frozen=True)

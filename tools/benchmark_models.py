@@ -24,7 +24,7 @@ from utils.runtime import make_runtime
 INDIVIDUALS, BATCH = 107, 64  # ATRW's train list; IMS_PER_BATCH of both stages
 YML = {'RN50': 'configs/tiger/cnn_clipreid.yml', 'ViT': 'configs/tiger/vit_clipreid.yml'}
 ROOT = Path(__file__).resolve().parent.parent
-STEPS = 50  # of the comparison of losses on an accelerator
+STEPS, QUICK_STEPS = 50, 5  # of the comparison of losses on an accelerator
 
 
 def cases(settings):
@@ -48,10 +48,13 @@ def cases(settings):
         Case('vit-features', f'ViT-B-16 test features, {photos} photos', functools.partial(_features, settings, 'ViT', photos),
              goal=1.1, tolerance=1e-4),
     ]
-    if settings.device.type != 'cpu':
-        rows += [Case(f'{name.lower()}-losses', f'{name}: losses of {STEPS} stage-2 steps, float32',
-                      functools.partial(_losses, settings, name, photos), rounds=1, tolerance=5e-2) for name in YML]
-    return rows
+    return rows + (loss_cases(settings, photos) if settings.device.type != 'cpu' else [])
+
+
+def loss_cases(settings, photos):
+    """Whether both ways train alike, step after step."""
+    return [Case(f'{name.lower()}-losses', f'{name}: losses of {STEPS} stage-2 steps, float32',
+                 functools.partial(_losses, settings, name, photos), rounds=1, tolerance=5e-2) for name in YML]
 
 
 # Stage 1
@@ -60,7 +63,7 @@ def cases(settings):
 def _stage1_step(settings, prompts):
     """A batch of photo features: the plain way encodes a whole sentence for every photo, and gradients reach frozen weights."""
     torch.manual_seed(settings.seed)
-    runtime, model, cfg = _model(settings, 'ViT')
+    runtime, model, cfg = random_model(settings, 'ViT')
     plain_model = copy.deepcopy(model)
     plain_model.text_encoder.requires_grad_(True)
     images = torch.randn(prompts, model.classifier_proj.in_features, device=settings.device)
@@ -94,7 +97,7 @@ def _stage1_step(settings, prompts):
 
 @contextlib.contextmanager
 def _texts(settings, individuals):
-    runtime, model, _ = _model(settings, 'ViT', individuals)
+    runtime, model, _ = random_model(settings, 'ViT', individuals)
     everyone = torch.arange(individuals, device=settings.device)
 
     def ours():
@@ -111,7 +114,7 @@ def _texts(settings, individuals):
 def growth_stage1(individuals, settings):
     """A stage-1 epoch over ``individuals`` of ten photos each: one step of a full batch, timed warm, times the batches."""
     torch.manual_seed(settings.seed)
-    runtime, model, cfg = _model(settings, 'ViT', individuals)
+    runtime, model, cfg = random_model(settings, 'ViT', individuals)
     optimizer, contrast = make_optimizer_1stage(cfg, model), SupConLoss()
     with runtime.autocast():
         encode = model.sentence_encoder()
@@ -153,14 +156,14 @@ def _losses(settings, name, photos):
 
     def run(way):
         reset()
-        return torch.stack([steps[way]()['loss'] for _ in range(STEPS)])
+        return torch.stack([steps[way]()['loss'] for _ in range(QUICK_STEPS if settings.quick else STEPS)])
     yield Ways(plain=functools.partial(run, 'plain'), ours=functools.partial(run, 'ours'))
 
 
 def _two_ways(settings, name, photos, autocast):
     """({'plain', 'ours'}: a stage-2 step each, on copies of one model; a function that puts both models back)."""
     torch.manual_seed(settings.seed)
-    _, model, cfg = _model(settings, name)
+    _, model, cfg = random_model(settings, name)
     photo = torch.randn(photos, 3, *cfg.INPUT.SIZE_TRAIN, device=settings.device)
     target = torch.arange(photos, device=settings.device) // cfg.DATALOADER.NUM_INSTANCE % INDIVIDUALS
     texts = 0.1 * torch.randn(INDIVIDUALS, model.classifier_proj.in_features, device=settings.device)
@@ -192,7 +195,7 @@ def _two_ways(settings, name, photos, autocast):
 
 @contextlib.contextmanager
 def _features(settings, name, photos):
-    _, model, cfg = _model(settings, name)
+    _, model, cfg = random_model(settings, name)
     model.eval()
     photo = torch.randn(photos, 3, *cfg.INPUT.SIZE_TEST, device=settings.device)
     plain_model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
@@ -210,7 +213,7 @@ def _features(settings, name, photos):
 
 @contextlib.contextmanager
 def _optimizer(settings):
-    _, model, cfg = _model(settings, 'ViT')
+    _, model, cfg = random_model(settings, 'ViT')
     plain_model = copy.deepcopy(model)
     optimizer = make_optimizer_2stage(cfg, model)
     plain_optimizer = torch.optim.Adam(oracle_towers.groups_one_each(make_optimizer_2stage(cfg, plain_model)))
@@ -226,12 +229,12 @@ def _optimizer(settings):
     yield Ways(ours=functools.partial(step, optimizer, model), plain=functools.partial(step, plain_optimizer, plain_model))
 
 
-def _model(settings, name, individuals=INDIVIDUALS):
+def random_model(settings, name, individuals=INDIVIDUALS):
     """(runtime, model with random weights on the device, config)"""
     logger = logging.getLogger('transreid')
     level = logger.level
     logger.setLevel(logging.ERROR)  # of random weights we know
-    cfg = load_cfg(ROOT / YML[name], ['MODEL.PRETRAIN_CHOICE', 'random', 'TEST.NECK_FEAT', 'before'])
+    cfg = load_cfg(ROOT / YML[name], ['MODEL.PRETRAIN_CHOICE', 'random', 'TEST.NECK_FEAT', 'before', *settings.options])
     model = make_model(cfg, individuals).to(settings.device)
     logger.setLevel(level)
     return make_runtime(settings.device.type), model, cfg

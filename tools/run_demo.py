@@ -39,9 +39,7 @@ def main(argv=None):
     torch.set_num_threads(1)  # tensors this small: two threads gain little, and lose tenfold on a busy machine
     make_demo(args.data, args.seed)
     data, output = Path(args.data), Path(cfg.OUTPUT_DIR)
-    common = ['--config_file', args.config, *args.opts, 'DATASETS.LIST_DIR', str(data), 'DATASETS.ROOT_DIR', str(data),
-              'DATASETS.TEST_ROOT_DIR', str(data / 'test'),
-              'MODEL.PRETRAIN_PATH', str(data / Path(cfg.MODEL.PRETRAIN_PATH).name)]
+    common = ['--config_file', args.config, *args.opts, *data_options(cfg, data)]
     first = output / f'{cfg.MODEL.NAME}_stage1_{cfg.SOLVER.STAGE1.MAX_EPOCHS}.pth'  # its image encoder is the initial one
     last = output / f'{cfg.MODEL.NAME}_{cfg.SOLVER.STAGE2.MAX_EPOCHS}.pth'
 
@@ -59,6 +57,13 @@ def main(argv=None):
     if gain < LEAST_GAIN:
         sys.exit(1)
     return results
+
+
+def data_options(cfg, data):
+    """KEY VALUE pairs that make ``cfg``, one of the demo's, use the demo's data in the folder ``data``."""
+    return ['DATASETS.LIST_DIR', str(data), 'DATASETS.ROOT_DIR', str(data),
+            'DATASETS.TEST_ROOT_DIR', str(data / 'test'),
+            'MODEL.PRETRAIN_PATH', str(data / Path(cfg.MODEL.PRETRAIN_PATH).name)]
 
 
 def table(results):
