@@ -514,10 +514,10 @@ def test_folders_of_a_camera_are_no_individuals(tmp_path):
             save(tmp_path / 'n' / f'20{number}45678' / f'{photo}.png')  # eight digits are a name
             save(tmp_path / 'm' / f'10{number}MASAI' / f'{photo}.png')
     assert run(tmp_path / 'n', tmp_path / 'numbers')['source']['individuals'] == 6
-    assert '--identity-level -1 takes them all the same' in fails(tmp_path / 'm', tmp_path / 'none')
+    assert '--identity-level -1 takes them anyway' in fails(tmp_path / 'm', tmp_path / 'none')
     facts = run(tmp_path / 'm', tmp_path / 'names', '--identity-level', -1)
     assert facts['source']['individuals'] == 6
-    assert any('6 of 6 individuals have a name of folders of a camera' in note for note in facts['notes'])
+    assert any('6 of 6 individuals are named like folders of a camera' in note for note in facts['notes'])
 
 
 def test_individuals_at_different_depths(tmp_path):
@@ -532,7 +532,20 @@ def test_individuals_at_different_depths(tmp_path):
     facts = run(source, tmp_path / 'out', '--identity-level', 1)
     assert facts['source']['individuals'] == 6 and facts['left_out'] == {'unidentified': 1}
     facts = run(source, tmp_path / 'last', '--identity-level', -1)
-    assert any('1 of 7 individuals have a name of years (2024)' in note for note in facts['notes'])
+    assert any('1 of 7 individuals are named like years (2024)' in note for note in facts['notes'])
+
+
+def test_folders_above_the_individuals_are_told(tmp_path):
+    """Herds, or individuals above their encounters? Folders of splits, years or of all are neither."""
+    expected = {'herds': True, 'years': False, 'one': False}
+    for individual in range(8):
+        for number in range(3):
+            for name, above in (('herds', f'h{individual // 3}'), ('years', f'{2020 + individual // 3}'), ('one', 'images')):
+                save(tmp_path / name / above / f'i{individual}' / f'{number}.png')
+    for name, told in expected.items():
+        notes = run(tmp_path / name, tmp_path / f'out {name}')['notes']
+        assert told == ('the folder right above a photo is the individual; --identity-level 1 gives 3 individuals '
+                        '(h0, h1, h2)' in notes) and told == any('--identity-level' in note for note in notes)
 
 
 def test_one_folder_name_below_every_individual(tmp_path):
@@ -1536,8 +1549,8 @@ def test_a_link_to_nothing(tmp_path):
     source = write_folder(tmp_path / 'species')
     (source / 'a00' / 'x.png').symlink_to(tmp_path / 'unmounted' / 'x.png')
     assert fails(source, tmp_path / 'out') == (
-        f"1 of 33 photos are missing in '{source}' (a00/x.png): 1 x a link to a file that is missing, as 'a00/x.png': bring the "
-        'file back, or delete the link; --skip-bad leaves such photos out and counts them')
+        f"1 of 33 photos are missing in '{source}' (a00/x.png): 1 x a link to a file that is missing, as 'a00/x.png': "
+        'bring the file back, or delete the link; --skip-bad leaves such photos out and counts them')
     assert run(source, tmp_path / 'skip', '--skip-bad')['left_out'] == {'missing photo': 1}
 
 
@@ -1703,6 +1716,7 @@ def test_rows_that_contradict(tmp_path):
 
 @pytest.mark.parametrize(('name', 'content', 'said'), [
     ('m.csv', b'path,identity\na.png,x"y,"z"w\n', 'm.csv:2: not a readable CSV'),
+    ('m.csv', b'path,identity,note\na.png,x,"big" bull\n', 'with each double quote that is part of the text doubled'),
     ('m.csv', b'path,identity,note\na.png,x,"two\nlines"\nb.png,"x,y\nc.png,z,\n',
      'm.csv:4: a double quote opens in this row and is not closed (read on to line 5'),
     ('m.csv', b'path,identity\na.png,"x\nb.png,y\nc.png,"z"\n', 'm.csv:2: a double quote opens in this row'),

@@ -34,18 +34,20 @@ def check_folders(root, paths: list, level: int | None) -> list:
     if paths and not names:
         raise InputError(f'{root}: {len(paths)} photos, but none in a folder of an individual (--identity-level '
                          f'{level or -1}); give each individual a folder, {BY_PATTERN}')
-    kinds = {name: kind for name in names if (kind := _kind(name))}
+    kinds, notes = {name: kind for name in names if (kind := _kind(name))}, []
     what = ' and '.join(sorted(set(kinds.values())))
     if level is None:
         if 2 * len(kinds) > len(names):
             raise InputError(f'{root}: the folders that would be individuals are {what} ({_first(list(kinds))}); '
-                             f'{_ways(paths)}; --identity-level -1 takes them all the same')
+                             f'{_ways(paths)}; --identity-level -1 takes them anyway')
         _check_recurring(root, paths, names)
         _check_depths(root, paths)
+        if above := [way for level, way in _levels(paths).items() if level != -1]:
+            notes = [f'the folder right above a photo is the individual; {", ".join(above)}']
     if kinds and not all(name.isdecimal() for name in names):  # among numbered individuals 2020 is no year
-        return [f"{len(kinds)} of {counted(len(names), 'individual')} have a name of {what} ({_first(list(kinds))}); if these "
-                'are no individuals, move their photos']
-    return []
+        notes.append(f"{len(kinds)} of {counted(len(names), 'individual')} are named like {what} ({_first(list(kinds))}); if "
+                     'they are not individuals, move their photos')
+    return notes
 
 
 def _names(paths, level):
@@ -62,8 +64,8 @@ def _check_recurring(root, paths, names):
         parents[name].add('/'.join(folder for folder in above if not _kind(folder)))
     several = [name for name in names if len(parents[name]) > 1]
     if 2 * len(several) > len(names):
-        raise InputError(f"{root}: {len(several)} of {len(names)} names of folders that would be individuals are there several "
-                         f"times, as '{several[0]}' below {_first(sorted(parents[several[0]]))}; {_ways(paths)}")
+        raise InputError(f"{root}: {len(several)} of {len(names)} names of folders that would be individuals occur in several "
+                         f"places, as '{several[0]}' below {_first(sorted(parents[several[0]]))}; {_ways(paths)}")
 
 
 def _check_depths(root, paths):
@@ -79,15 +81,21 @@ def _check_depths(root, paths):
 
 def _ways(paths):
     """What to do where that is not clear: what each level gives that may be meant, and the pattern."""
-    shallowest = min(path.count('/') for path in paths if '/' in path)
-    ways = {}  # names: what to say of them
+    ways = _levels(paths).values()
+    if not ways:
+        return f'give each individual a folder, or name them in a table, {BY_PATTERN}'
+    return f"{', '.join(ways)}, {BY_PATTERN}"
+
+
+def _levels(paths):
+    """{level: what it gives} of those that may be meant; of levels that give the same names the last one."""
+    shallowest = min((path.count('/') for path in paths if '/' in path), default=0)
+    ways = {}  # names: level, what it gives
     for level in (*range(1, shallowest + 1), -1):
         names = _names(paths, level)
         if len(names) > 1 and 2 * sum(1 for name in names if _kind(name)) <= len(names):
-            ways[tuple(names)] = f'--identity-level {level} gives {len(names)} individuals ({_first(names)})'
-    if not ways:
-        return f'give each individual a folder, or name them in a table, {BY_PATTERN}'
-    return f"{', '.join(ways.values())}, {BY_PATTERN}"
+            ways[tuple(names)] = level, f'--identity-level {level} gives {len(names)} individuals ({_first(names)})'
+    return dict(ways.values())
 
 
 def _kind(name):

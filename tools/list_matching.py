@@ -27,8 +27,9 @@ def match_paths(paths: list, root, may_move: bool) -> Matches:
     """Find the files of a table's paths that do not exist as they are written.
 
     A file fits whose path differs in the Unicode form of accents, in case, or in a photo's ending that the table lacks or has
-    otherwise; where several fit, none is taken. Folders must be the table's, but for a beginning that all paths have in common: of absolute paths from
-    another computer, and of relative ones with ``may_move``. Names without any folder may then be anywhere.
+    otherwise; where several fit, none is taken. Folders must be the table's, but for a beginning that all paths have in
+    common: of absolute paths from another computer, and of relative ones with ``may_move``. Names without any folder may then
+    be anywhere.
 
     Args:
         paths: different ones, with '/'.

@@ -198,7 +198,7 @@ def _note_skipped(source, skipped):
     for folder, count in counts.items():
         by_name[os.path.basename(folder)] += count
     names = ', '.join(f"'{name}' {count}" for name, count in by_name.most_common())
-    what = f'in folders as a NAS, a system or a photo program makes them ({names}); rename such a folder to have it read'
+    what = f'in folders that a NAS, the system or a photo program makes ({names}); rename such a folder to have it read'
     if not source.sightings:
         raise InputError(f"{source.root}: all {counted(counts.total(), 'photo')} are {what}, or give its own path")
     source.notes.append(f"skipped: {counted(counts.total(), 'photo')} {what}")
@@ -270,8 +270,8 @@ def _read_table(path, photos, given, groups, date_format, species, skip_bad, box
     for column in source.unused if 'bbox' in columns else ():
         angles = Counter(row[column] for _, row in table.rows if known(row[column]).strip('0.,'))
         if simple(column) in ANGLES and angles:
-            source.notes.append(f"column '{column}' ({_shown(angles)}) was not read: where it turns the boxes, give it in "
-                                "radians, as --column theta=…")
+            source.notes.append(f"column '{column}' ({_shown(angles)}) was not read: if it turns the boxes, write it in "
+                                f"radians and name it with --column theta='{column}'")
     numbers = [number for sighting in source.sightings if sighting.box for number in sighting.box[:4]]
     if source.shares is None:  # of boxes in pixels half of the numbers, width and height, are larger
         near = sum(-OVERSHOOT <= number <= 1 + OVERSHOOT for number in numbers)

@@ -95,7 +95,8 @@ def _csv_rows(path):
         if reader.line_num > line or 'end of data' in str(error):
             raise InputError(f'{path}:{line}: a double quote opens in this row and is not closed (read on to line '
                              f'{reader.line_num}: {error}); close it, or double one that is part of the text') from None
-        raise InputError(f'{path}:{line}: not a readable CSV ({error}); save it as CSV UTF-8') from None
+        raise InputError(f'{path}:{line}: not a readable CSV ({error}); save it as CSV UTF-8, with each double '
+                         'quote that is part of the text doubled') from None
     if not rows:
         raise InputError(f'{path}: no rows; a header and one photo a row are expected')
     return [name for name in columns if name], rows

@@ -269,8 +269,8 @@ def _find_changes(source, headers, args):
             boxes += 1
             beyond += list_photos.is_beyond(sighting.box, header.box_size(args.boxes, listed_size)[0], source.shares)
     if beyond:
-        source.notes.append(f"{beyond} of {counted(boxes, 'box')} more than 5 % beyond the photo, and clipped: are these x1 y1 "
-                            'x2 y2 (--box-format xyxy), or of the picture before it was turned (--boxes stored)?')
+        source.notes.append(f"{beyond} of {counted(boxes, 'box')} reach more than 5 % beyond the photo and are clipped: are "
+                            'these x1 y1 x2 y2 (--box-format xyxy), or of the picture before it was turned (--boxes stored)?')
     source.sightings = list(changes)
     return changes
 
