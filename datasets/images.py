@@ -33,9 +33,9 @@ UPRIGHT = {
     4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90}
 
-# Beyond this Pillow warns, and beyond twice this it raises; here either is an error of its own.
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # beyond this Pillow warns, and beyond twice this it raises
+# What is wrong with a photo is an error here; broken EXIF and the like of a good one is no matter.
+warnings.filterwarnings('ignore', module=r'PIL\.')
 
 
 class UnreadablePhoto(InputError):
@@ -111,8 +111,8 @@ def why_unreadable(path: str, error: Exception) -> str:
         if head[4:8] == b'ftyp' and head[8:] in HEIF_BRANDS and 'HEIF' not in photo_formats():
             return HEIF_REASON
         if head[:4] in TIFF_HEADS:
-            return ('a kind of TIFF that is not read here, as of 64-bit values or of five bands; '
-                    'save it with 8 bits, grey or RGB')
+            return ('a TIFF that is cut off, or of a kind that is not read here (64-bit values, five '
+                    'bands); save it again with 8 bits, grey or RGB')
         return f'not a picture in a format that is read here ({", ".join(photo_formats())})'
     reason = ' '.join(str(error).split())[:200] or type(error).__name__
     return f'the photo cannot be decoded ({reason})'

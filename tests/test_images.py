@@ -174,12 +174,19 @@ def test_no_warning_of_photos_that_are_allowed(tmp_path):
     assert find_turned([tmp_path / 'a.tif']) == [] and 'decoded' in find_unreadable([tmp_path / 'a.tif'])[tmp_path / 'a.tif']
 
 
-def test_no_warning_beside_the_error(tmp_path):
-    """Pillow warns of what has more than our limit, and raises only beyond twice that."""
-    (tmp_path / 'a.png').write_bytes(png(13_378, 13_377))
-    code = "from sys import argv; from datasets.images import find_unreadable; print(*find_unreadable(argv[1:]).values())"
-    done = subprocess.run([sys.executable, '-c', code, tmp_path / 'a.png'], capture_output=True, text=True, check=True)
-    assert done.stdout == 'the photo has more than 178956970 pixels (13378 x 13377)\n' and not done.stderr
+def test_pillow_prints_no_warnings(tmp_path):
+    """It warns of more pixels than our limit, of a TIFF that is cut off, and of the broken EXIF of a good photo."""
+    (tmp_path / 'large.png').write_bytes(png(13_378, 13_377))
+    whole = saved(tmp_path, Image.fromarray(COLOUR), 'cut.tif').read_bytes()
+    (tmp_path / 'cut.tif').write_bytes(b'II*\0' + struct.pack('<I', len(whole)) + whole[8:])  # nothing where tags should be
+    Image.fromarray(COLOUR).save(tmp_path / 'exif.jpg', exif=Image.Exif().tobytes()[:12] + b'\x09\0')
+    code = ("from sys import argv; from datasets.images import find_turned, find_unreadable; "
+            "print(find_turned(argv[1:]), *find_unreadable(argv[1:]).values(), sep='\\n')")
+    done = subprocess.run([sys.executable, '-c', code, *map(str, sorted(tmp_path.iterdir()))], capture_output=True,
+                          text=True, check=True)
+    turned, cut, large = done.stdout.splitlines()
+    assert turned == '[]' and 'TIFF that is cut off' in cut
+    assert large == 'the photo has more than 178956970 pixels (13378 x 13377)' and not done.stderr
 
 
 def test_broken_photos_are_named(tmp_path):
