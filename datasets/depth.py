@@ -25,6 +25,10 @@ REMEDY = ('save it with 8 bits, or state in the file which value is white '
 OTHER_ORDER = {'B': 'L', 'L': 'B', 'N': 'B' if sys.byteorder == 'little' else 'L'}
 
 
+# Rawmodes that Pillow takes for the file's order of bytes where libtiff gives that of the machine.
+MISREAD = {'I;16BS', 'I;32BS', 'F;32BF'}
+
+
 class DepthError(ValueError):
     """The file does not say what its values mean, or what it says cannot be."""
 
@@ -73,7 +77,7 @@ def _stated_range(image, reopen):
         return 0, FULL  # Pillow has scaled it
     if image.format == 'PNG':
         bits = _significant_bits(reopen)
-        return (0, 2 ** bits - 1) if bits else None
+        return (0, 2 ** bits - 1) if bits in range(1, 17) else None
     if image.format == 'TIFF':
         bits = max(_tag(image, BITS, 1))
         white = max(_tag(image, WHITE, 2 ** bits - 1 if bits % 8 else None))
@@ -97,6 +101,9 @@ def _significant_bits(reopen):
 
 def _grey_values(image, rawmode):
     """(values (height, width), what may be white in them)"""
+    if rawmode in MISREAD and image.tile[0].codec_name == 'libtiff':
+        raise DepthError('a compressed TIFF of signed values or floats in big-endian order is not read; '
+                         'save it with 8 bits')
     values, bits = np.asarray(image), 16
     if image.format == 'TIFF':
         bits = max(_tag(image, BITS, 1))

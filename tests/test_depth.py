@@ -1,6 +1,10 @@
 """Photos of more than 8 bits: scaled by what the file says, else rejected; never black or white."""
+import re
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from PIL import Image
 from datasets.images import read_image
 from utils.errors import InputError
 
+ROOT = Path(__file__).resolve().parents[1]
 Y, X = np.mgrid[:12, :20]
 SHARES = (np.sin(X / 3) + np.cos(Y / 2) + 2) / 4  # of white
 SHARES = (SHARES - SHARES.min()) / (SHARES.max() - SHARES.min())
@@ -164,6 +169,8 @@ WITH_NAN[2, 3] = np.nan
     (grey(65535, np.uint16), {'tags': {341: 4095}},
      'from 0 to 65535, but the file states 0 as black and 4095 as white'),
     (TWELVE, {'tags': {340: 9, 341: 9}}, 'the file states 9 as black and 9 as white'),
+    (grey(32767, np.int16), {'big': True, 'deflate': True}, 'a compressed TIFF of signed values or floats'),
+    (grey(1, np.float32), {'big': True, 'deflate': True}, 'a compressed TIFF of signed values or floats'),
     (grey(65535, np.uint16, COLOURS), {'planar': True}, r'this kind of 16-bit colour \(R\)'),
     (grey(1, np.float64), {}, 'of a kind that is not read here'),
     (grey(65535, np.uint16, np.stack([SHARES] * 5, axis=-1)), {}, 'of a kind that is not read here'),
@@ -194,6 +201,22 @@ def test_ordinary_photos_of_16_bits_keep_their_high_byte(tmp_path, bands):
     for deflate in (False, True):
         path = write_tiff(tmp_path / 'a.tif', values, tags=tags, deflate=deflate)
         np.testing.assert_array_equal(levels(path), expected)
+
+
+@pytest.mark.parametrize('bits', [b'', b'\0', b'\x11', b'\xff'])
+def test_impossible_bits_of_a_png_say_nothing(tmp_path, bits):
+    values = grey(65535, np.uint16)
+    path = write_png(tmp_path / 'a.png', values, (b'sBIT', bits))
+    np.testing.assert_array_equal(levels(path), of_grey(values >> 8))
+
+
+def test_the_command_of_the_docs_states_what_is_white(tmp_path):
+    """Also in a file that was compressed."""
+    Image.fromarray(TWELVE).save(tmp_path / 'a.tif', compression='tiff_lzw')
+    text = (ROOT / 'docs/your_own_animals.md').read_text(encoding='utf-8')
+    code = re.search(r'`python -c "(.*tiffinfo.*)"`', text).group(1)
+    subprocess.run([sys.executable, '-c', code], cwd=tmp_path, check=True)
+    np.testing.assert_array_equal(levels(tmp_path / 'b.tif'), of_grey(TWELVE >> 4))
 
 
 def test_greys_that_pillow_has_scaled(tmp_path):
