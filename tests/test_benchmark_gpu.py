@@ -293,6 +293,11 @@ def test_without_a_gpu_its_tests_run(monkeypatch, capsys, code):
     assert capsys.readouterr().out.startswith('No CUDA device here')
 
 
+def test_the_cpu_at_full_size_is_refused():
+    with pytest.raises(InputError, match='--device cpu .* give --tiny too'):
+        benchmark_gpu.main(['--device', 'cpu'])
+
+
 def test_an_unknown_part_is_refused():
     with pytest.raises(InputError, match='--only tea: no part .* device, compile'):
         benchmark_gpu.choose(['tea'])

@@ -38,7 +38,7 @@ from tools.benchmark_core import Settings
 from utils.errors import InputError, exit_code
 from utils.files import make_output_dir, write_json
 from utils.logger import progress
-from utils.runtime import make_runtime
+from utils.runtime import has_cuda, make_runtime
 
 SIDE_BY_SIDE = 3    # parts that only check
 MINUTES = 6
@@ -87,12 +87,14 @@ def main(argv=None):
     args = parse(argv)
     if args.starve:
         return runs.starve(args.starve)
-    device = torch.device(args.device or make_runtime().device.type)
+    if not args.device and not has_cuda():
+        return without_gpu()
+    device = torch.device(args.device) if args.device else make_runtime().device
     settings = Settings(quick=args.tiny, device=device, options=parts.TOY_PHOTOS if args.tiny else ())
     if args.part:
         return answer(args.part, settings, Path(args.answer))
     if device.type == 'cpu' and not args.tiny:
-        return without_gpu()
+        raise InputError('--device cpu is for a rehearsal; give --tiny too')
     rows = run(choose(args.only), settings, time.monotonic() + 60 * args.minutes)
     path = Path(make_output_dir(args.out)) / f'gpu{"-tiny" if args.tiny else ""}.json'
     write_json(path, finite({'machine': machine(settings), 'rows': rows}))

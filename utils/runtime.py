@@ -116,6 +116,11 @@ def process_backend(device):
     return 'cpu:gloo,cuda:nccl' if device == 'cuda' and torch.cuda.is_available() else 'gloo'
 
 
+def has_cuda() -> bool:
+    """Whether there is a CUDA device."""
+    return torch.cuda.is_available()
+
+
 def _device(name, processes):
     there = {'cuda': torch.cuda.is_available, 'mps': torch.backends.mps.is_available, 'cpu': lambda: True}
     if name == 'cuda' and processes.world_size > 1 and (index := _own_gpu(processes)) is not None:
