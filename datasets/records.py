@@ -233,12 +233,15 @@ def _skip_broken(records, what):
     broken = find_unreadable([record.path for record in records])
     if not broken:
         return records
+    for path, reason in broken.items():
+        if not os.path.lexists(path):  # a disk that is pulled out is no broken photo
+            raise InputError(f'{path}: {reason}; bring it back (is the disk still mounted?)')
     left = [record for record in records if record.path not in broken]
     for path, reason in broken.items():
         logger.warning('skipped: %s: %s', path, reason)
     message = f'{what}: {len(records) - len(left)} of {len(records)} photos cannot be read'
     if not left:
-        raise InputError(f'{message}; nothing is left')
+        raise InputError(f'{message}; nothing is left: replace them')
     logger.warning('%s; going on without them, %d individuals have no photo left', message, _lost(records, left))
     return left
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from datasets.images import find_unreadable
 from datasets.records import Counts, Record, check_contiguous, count, counts_table, fingerprint, locate, read_list
 from utils.errors import InputError
 
@@ -204,6 +205,18 @@ def test_locate_without_broken_photos(tmp_path, caplog):
     with pytest.raises(InputError, match='my.txt: 2 of 2 photos cannot be read; nothing is left'):
         locate(listed[1:], skip_broken=True, **options)
     assert locate([], skip_broken=True, **options) == []
+
+
+def test_a_photo_that_goes_while_all_are_decoded_is_not_skipped(tmp_path, monkeypatch):
+    """The disk was pulled out: without the photos on it the run would be another one."""
+    def pull_out(paths):
+        (tmp_path / 'b.png').unlink()
+        return find_unreadable(paths)
+    for name in ('a.png', 'b.png'):
+        Image.new('RGB', (4, 4)).save(tmp_path / name)
+    monkeypatch.setattr('datasets.records.find_unreadable', pull_out)
+    with pytest.raises(InputError, match='b.png: .* it has gone; bring it back'):
+        locate([Record('a.png', 0), Record('b.png', 1)], tmp_path, False, 'my.txt', 'ROOT', skip_broken=True)
 
 
 def test_locate_without_the_folder(tmp_path):
