@@ -15,10 +15,10 @@ from utils.logger import progress
 # Of photos, which may come from strangers. Pillow has decoders beyond these, some of which start
 # other programs (EPS). HEIF is read where one of HEIF_READERS is installed.
 FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'PPM', 'TIFF', 'WEBP', 'JPEG2000', 'AVIF', 'DIB', 'TGA', 'HEIF')
-HEIF_READERS = ('pillow_heif', 'pi_heif')  # pi-heif is the extra; its sister is newer, but holds GPL code
+HEIF_READERS = ('pillow_heif', 'pi_heif')  # pi-heif is its predecessor without an encoder
 HEIF_ENDINGS = {'.heic', '.heif', '.hif'}
 HEIF_BRANDS = {b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1'}
-HEIF_REASON = 'a HEIC photo; convert it to JPEG, or install pi-heif (pip install pi-heif; see SECURITY.md)'
+HEIF_REASON = 'a HEIC photo; convert it to JPEG, or install pillow-heif (pip install pillow-heif)'
 TIFF_HEADS = {b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'}
 MAX_PIXELS = 178_956_970  # half a gigabyte as RGB
 MAX_RATIO = 100  # longer side / shorter side

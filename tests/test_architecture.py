@@ -34,7 +34,7 @@ TOP_LEVEL = {
 }
 EXTRAS = 'requirements-extras.txt'
 # Where the name to import is not the name to install.
-IMPORT_NAME = {'ImageHash': 'imagehash', 'Pillow': 'PIL', 'PyYAML': 'yaml', 'pi-heif': 'pi_heif',
+IMPORT_NAME = {'ImageHash': 'imagehash', 'Pillow': 'PIL', 'PyYAML': 'yaml', 'pillow-heif': 'pillow_heif',
                'scikit-learn': 'sklearn'}
 
 

@@ -120,7 +120,7 @@ HEIC = b'\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf'
 def test_heic_without_its_library(tmp_path, monkeypatch):
     monkeypatch.setattr(images, 'photo_formats', lambda: ('JPEG', 'PNG'))
     (tmp_path / 'a.heic').write_bytes(HEIC)
-    with pytest.raises(InputError, match='a.heic: a HEIC photo; convert it to JPEG, or install pi-heif'):
+    with pytest.raises(InputError, match='a.heic: a HEIC photo; convert it to JPEG, or install pillow-heif'):
         read_image(tmp_path / 'a.heic')
     (tmp_path / 'a.mp4').write_bytes(HEIC.replace(b'heic', b'isom'))
     with pytest.raises(InputError, match='not a picture in a format that is read here'):
