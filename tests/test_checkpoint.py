@@ -1,4 +1,5 @@
 """Checkpoints and states: both formats, what is refused, and that nothing which is read is ever run."""
+import argparse
 import copy
 import hashlib
 import json
@@ -186,6 +187,48 @@ def test_weights_as_tutorials_save_them(inside, prefix, tmp_path, caplog):
         assert all((word in line) == (word in prefix) for word in ('module.', '_orig_mod.'))
 
 
+@pytest.mark.parametrize('keys', [['checkpoint', 'model'], ['a', 'b', 'state_dict']])
+def test_weights_in_dicts_within_dicts(keys, tmp_path, caplog):
+    """The optimizer's tensors, one level below the model's and under their names, are no weights."""
+    state, content = {'a.b': torch.ones(2)}, None
+    moments = {'state': {'a.b': {'exp_avg': torch.zeros(2)}}}
+    for key in reversed(keys):
+        content = {key: content, 'epoch': 1} if content else {key: state, 'optimizer': moments}
+    content['self'] = content
+    torch.save(content, tmp_path / 'a.pth')
+    with caplog.at_level('INFO', 'transreid'):
+        assert same(load_state(tmp_path / 'a.pth'), state)
+    assert f"under '{'.'.join(keys)}'" in caplog.text
+
+
+def test_a_dict_within_itself_holds_no_weights(tmp_path):
+    content = {}
+    content['a'] = content['b'] = {'c': content}
+    torch.save(content, tmp_path / 'a.pth')
+    refused(lambda: load_state(tmp_path / 'a.pth'), 'TEST.WEIGHT', 'a.pth', 'no plain state dict', 'holds none')
+
+
+@pytest.mark.parametrize('beside', [np.float64(0.5), np.int64(3), np.bool_(True), [np.float32(1)], np.ones((2, 3)),
+                                    np.array(['a', 'b'], dtype=object), argparse.Namespace(lr=0.1, map=np.float64(1))])
+def test_numbers_of_numpy_and_options_beside_the_weights_are_skipped(beside, tmp_path):
+    torch.save({'model': {'a': torch.ones(2)}, 'beside': beside}, tmp_path / 'a.pth')
+    assert same(load_state(tmp_path / 'a.pth'), {'a': torch.ones(2)})
+    for content in (beside, {'a': torch.ones(2), 'beside': beside}):
+        torch.save(content, tmp_path / 'a.pth')
+        refused(lambda: load_state(tmp_path / 'a.pth'), 'TEST.WEIGHT', 'a.pth', 'no plain state dict')
+        refused(lambda: load_tree(tmp_path / 'a.pth', 'KEY'), 'KEY', 'a.pth', "none of this program's states")
+
+
+@pytest.mark.parametrize('wrap', [lambda code: np.array([code], dtype=object), lambda code: argparse.Namespace(x=code)])
+def test_code_in_what_is_skipped_is_not_run(wrap, tmp_path):
+    class Code:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / 'ran'),)
+    torch.save({'model': {'a': torch.ones(2)}, 'beside': wrap(Code())}, tmp_path / 'a.pth')
+    refused(lambda: load_state(tmp_path / 'a.pth'), 'TEST.WEIGHT', 'a.pth', 'refused and not run')
+    assert not (tmp_path / 'ran').exists()
+
+
 def test_names_within_are_kept(tmp_path):
     names = {'a.module.b': 'a.module.b', 'a._orig_mod.b': 'a.b', 'a_orig_mod.b': 'a_orig_mod.b', 'modules.a': 'modules.a'}
     torch.save({name: torch.ones(1) for name in names}, tmp_path / 'a.pth')
@@ -195,6 +238,8 @@ def test_names_within_are_kept(tmp_path):
 def test_several_state_dicts_are_ambiguous(tmp_path):
     torch.save({'model': {'a': torch.ones(1)}, 'ema': {'a': torch.zeros(1)}, 'epoch': 3}, tmp_path / 'a.pth')
     refused(lambda: load_state(tmp_path / 'a.pth'), 'TEST.WEIGHT', 'a.pth', '2 state dicts', "'model', 'ema'", "['model']")
+    torch.save({'x': {'model': {'a': torch.ones(1)}}, 'y': {'model': {'a': torch.zeros(1)}}}, tmp_path / 'a.pth')
+    refused(lambda: load_state(tmp_path / 'a.pth'), "'x.model', 'y.model'", "torch.load(path)['x']['model']")
     torch.save({'module.a': torch.ones(1), 'a': torch.zeros(1)}, tmp_path / 'a.pth')
     refused(lambda: load_state(tmp_path / 'a.pth'), 'TEST.WEIGHT', 'a.pth', 'same name')
 

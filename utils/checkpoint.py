@@ -20,9 +20,24 @@ from utils.files import atomic_write
 # What weights are made of, by safetensors' names for it.
 DTYPES = {torch.float64: 'F64', torch.float32: 'F32', torch.float16: 'F16', torch.bfloat16: 'BF16', torch.int64: 'I64',
           torch.int32: 'I32', torch.int16: 'I16', torch.int8: 'I8', torch.uint8: 'U8', torch.bool: 'BOOL'}
+DEPTH = 4  # of the dicts around a state dict
 SLACK = 64 << 20  # bytes that tensors may take beyond four times their file: some repeat a value without storing it
 
 
+class _Skipped:
+    """Stands where a file holds an object of Python or NumPy beside its weights. It runs and keeps nothing."""
+
+    def __init__(self, *_):
+        pass
+
+    def __setstate__(self, _):
+        pass
+
+
+# What training programs write beside their weights: a best mAP, a history, the options of the command line.
+SKIPPED = [(_Skipped, name) for name in (
+    'numpy.dtype', 'numpy.ndarray', 'numpy._core.multiarray.scalar', 'numpy._core.multiarray._reconstruct',
+    'numpy.core.multiarray.scalar', 'numpy.core.multiarray._reconstruct', 'argparse.Namespace')]
 WRAPPERS = ('module.', '_orig_mod.')  # what DataParallel and torch.compile put before the names of weights
 STATE_OF_A_RUN = {'format', 'stage', 'tensors'}  # of utils.journal's, besides other keys
 
@@ -60,8 +75,8 @@ def load_state(path, key='TEST.WEIGHT'):
 def load_checkpoint(path, key='TEST.WEIGHT'):
     """Read a state dict, .pth or safetensors (told by content), as a :class:`Checkpoint`.
 
-    It may stand beside an epoch, an optimizer and the like, under whatever name, and its names may begin with ``module.`` or
-    ``_orig_mod.``; the log says so. ``key`` is the config key the path came from, for the error.
+    It may stand beside an epoch, an optimizer and the like, under whatever name, also in a dict within, and its names may
+    begin with ``module.`` or ``_orig_mod.``; the log says so. ``key`` is the config key the path came from, for the error.
     InputError: empty or missing path, a file that is no checkpoint or is cut short, one that holds more than weights
     (refused, never run), several state dicts or the state of a run, or claims to be far larger than it is.
     """
@@ -93,15 +108,34 @@ def _find_state(content, path, key):
             newest = _checkpoints_beside(Path(path))
             remedy = f'take the newest checkpoint there, {newest[0]}' if newest else 'no checkpoint lies beside it yet'
             raise InputError(f'{key}: {path} is what a training resumes from, not a checkpoint; {remedy}')
-        found = [name for name, value in content.items() if _is_name(name) and _is_state(value)]
+        found = _states_within(content)
     if len(found) > 1:
-        names = [repr(name[:40]) for name in found]
+        names = [repr('.'.join(keys)[:40]) for keys, _ in found]
         listed = ', '.join(names[:4]) + (' …' if names[4:] else '')
+        first = ''.join(f'[{name!r}]' for name in found[0][0])
         raise InputError(f'{key}: {path} holds {len(found)} state dicts: {listed}; save the one you mean alone: '
-                         f'torch.save(torch.load(path)[{names[0]}], other_path)')
+                         f'torch.save(torch.load(path){first}, other_path)')
     if not found:
         raise InputError(f'{key}: {path} is no plain state dict (names and tensors), and holds none')
-    return content[found[0]], found[0]
+    keys, state = found[0]
+    return state, '.'.join(keys)
+
+
+def _states_within(content: dict) -> list[tuple[tuple[str, ...], dict]]:
+    """The state dicts in a dict, with the keys that lead to each; deeper ones only where there is none above.
+
+    So an optimizer's parts are not found beside a model. Each dict is seen once: strangers' may hold themselves.
+    """
+    found, level, seen = [], [((), content)], set()
+    while level and not found and len(level[0][0]) < DEPTH:
+        below = []
+        for keys, node in level:
+            for name, value in node.items():
+                if _is_name(name) and _is_dict(value) and id(value) not in seen:
+                    seen.add(id(value))
+                    (found if _is_state(value) else below).append(((*keys, name), value))
+        level = below
+    return found
 
 
 def _is_state(value):
@@ -292,7 +326,8 @@ def _read(path, key):
                 state = OrderedDict((name, file.get_tensor(name).clone()) for name in file.keys())  # noqa: SIM118 it is no dict
                 state._metadata = {'': file.metadata() or {}}
                 return state
-        with open(path, 'rb') as file, warnings.catch_warnings():  # the file: of a path torch believes the suffix
+        with open(path, 'rb') as file, warnings.catch_warnings(), torch.serialization.safe_globals(SKIPPED):
+            # the file and not its path: torch would believe the suffix
             warnings.simplefilter('ignore')  # torch's guesses about a damaged file
             return torch.load(file, map_location='cpu', weights_only=True)
     except InputError:
