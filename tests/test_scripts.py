@@ -366,6 +366,19 @@ def test_a_mismatch_names_the_config_of_the_run(world, name, opts, again):
     make_model_clipreid.make_test_model(config({}, saved))
 
 
+def test_the_command_for_a_run_of_several_processes_is_for_one(world):
+    """Without torchrun the test of such a config would only ask for it."""
+    weight = world.folder / 'a.pth'
+    model = make_model_clipreid.make_model(load_cfg(world.yml()), 3)
+    save_state(model.state_dict(), weight, model.about)
+    (world.folder / 'config.yml').write_text(load_cfg(world.yml(), ['MODEL.DIST_TRAIN', 'True']).dump())
+    with pytest.raises(Mismatch) as caught:
+        test_clipreid.main(world.args('TEST.WEIGHT', weight, 'INPUT.SIZE_TEST', '[48, 32]'))
+    words = shlex.split(str(caught.value).partition('the config of its run: ')[2])
+    assert words[2:] == ['TEST.WEIGHT', str(weight), 'MODEL.DIST_TRAIN', 'False']
+    assert test_clipreid.main(words)['mAP'] > 0
+
+
 def test_who_trains_on_is_told_the_config_too(world):
     cfg = load_cfg(world.yml(), ['MODEL.PRETRAIN_CHOICE', 'self', 'MODEL.PRETRAIN_PATH', str(world.folder / 'a.pth')])
     model = make_model_clipreid.make_model(load_cfg(world.yml()), 3)

@@ -65,6 +65,9 @@ def naming_its_config(checkpoint: str, key: str = '') -> Iterator[None]:
         remedy = f'the config of its run is {config}'
         if key:
             words = ['--config_file', str(config), key, str(checkpoint)]
+            with contextlib.suppress(OSError):
+                if 'DIST_TRAIN: true' in config.read_text(encoding='utf-8', errors='replace'):
+                    words += ['MODEL.DIST_TRAIN', 'False']  # trained by torchrun, tested without
             remedy = f'or take the config of its run: {shlex.join(words)}'
         raise Mismatch(f'{error}; {remedy}') from None
 
