@@ -45,8 +45,8 @@ def load_cfg(config_file='', opts=()):
             _merge(cfg, tree, '', str(path))
     opts = list(opts)
     if len(opts) % 2:
-        raise ConfigError(f'command line: overrides come in pairs KEY VALUE, but {len(opts)} words were given: '
-                          f'{_short(" ".join(map(str, opts)))}')
+        raise ConfigError(f'command line: overrides come in pairs KEY VALUE (a value with spaces needs quotes), but the '
+                          f'number of words is odd, {len(opts)}: {_short(" ".join(map(str, opts)))}')
     for key, value in zip(opts[::2], opts[1::2], strict=True):
         tree = value
         for part in reversed(str(key).split('.')):

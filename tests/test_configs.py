@@ -160,7 +160,8 @@ def test_unknown_key_without_a_near_one():
 
 
 def test_overrides_come_in_pairs():
-    refused('pairs KEY VALUE', '3 words', 'SOLVER.SEED 1 OUTPUT_DIR', opts=['SOLVER.SEED', '1', 'OUTPUT_DIR'])
+    refused('pairs KEY VALUE', 'odd, 3: SOLVER.SEED 1 OUTPUT_DIR', opts=['SOLVER.SEED', '1', 'OUTPUT_DIR'])
+    refused('needs quotes', opts=['INPUT.SIZE_TRAIN', '[48,', '80]'])
     refused('MODEL is a section', opts=['MODEL', 'RN50'])
 
 
