@@ -10,6 +10,7 @@ import sys
 import pytest
 from conftest import ROOT, World, write_photo
 
+import configs
 from configs import ConfigError, command_line
 from utils.errors import exit_code
 
@@ -63,6 +64,13 @@ def test_options_are_read_wherever_they_stand(name, load_nothing):
             assert read(name, [*itertools.chain(*words)]) == ('my.yml', expected)
 
 
+def test_resume_wins_over_the_state_that_the_run_began_with():
+    """The same command with --resume goes on, also where it began from another run's state."""
+    train = importlib.import_module('train_clipreid')
+    for words in (['--resume', 'SOLVER.RESUME', 'a.pth'], ['SOLVER.RESUME', 'a.pth', '--resume']):
+        assert configs.load_cfg('', train.parse(words).opts).SOLVER.RESUME == 'auto'
+
+
 @pytest.mark.parametrize('words', [['TEST.WEIGHT', 'w', '--top', '3'], ['--to', '3', 'TEST.WEIGHT', 'w'],
                                    ['TEST.WEIGHT', '--top=3', 'w']])
 def test_options_have_their_values(words):
@@ -94,7 +102,7 @@ def test_a_key_without_its_value():
     parser.add_argument('--top')
     opts = command_line.parse_with_pairs(parser, ['TEST.WEIGHT', '--top', '3']).opts
     with pytest.raises(ConfigError, match='pairs KEY VALUE.*: TEST.WEIGHT'):
-        importlib.import_module('configs').load_cfg('', opts)
+        configs.load_cfg('', opts)
 
 
 def test_releases_before_and_after_the_options():
