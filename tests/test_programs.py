@@ -119,7 +119,8 @@ PATHS = {
     'tools.run_demo': '--config --data', 'tools.rank_photos': '--config_file --photos --out',
     'tools.check_data': '--config_file --out', 'tools.make_demo': '--out',
     'tools.make_lists': 'source --out --photos --photos-out', 'tools.remove_background': 'src dst --masks --sheet --list',
-    'tools.benchmark': '--out', 'tools.plot_benchmarks': '--json --out',
+    'tools.benchmark': '--out', 'tools.benchmark_gpu': '--out',
+    'tools.plot_benchmarks': '--json --out',
     **dict.fromkeys(('tools.prepare_atrw', 'tools.prepare_elephant', 'tools.prepare_yak'), 'release --out --lists --like'),
 }
 
