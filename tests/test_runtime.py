@@ -91,8 +91,8 @@ PINNED = 'Caught RuntimeError in pin memory thread for device 0.\nTraceback: lin
      'cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED'),
     (RuntimeError('CUDA error: insufficient resources when calling `cusparseSpGEMM_compute()`'),
      'CUDA error: insufficient resources when calling `cusparseSpGEMM_compute()`'),
-    (RuntimeError('FIND was unable to find an engine to execute this computation'),
-     'FIND was unable to find an engine to execute this computation'),
+    (RuntimeError('GET was unable to find an engine to execute this computation; CUDNN_STATUS_ALLOC_FAILED'),
+     'GET was unable to find an engine to execute this computation; CUDNN_STATUS_ALLOC_FAILED'),
     (RuntimeError(OUTSIDE), OUTSIDE),
     (RuntimeError('Pin memory thread exited unexpectedly'), 'Pin memory thread exited unexpectedly')])
 def test_out_of_memory_in_one_line(error, reason):
@@ -103,7 +103,8 @@ def test_out_of_memory_in_one_line(error, reason):
 
 @pytest.mark.parametrize(('text', 'message'), [
     ('CUDA error: no kernel image is available for execution on the device', 'has no kernels for this GPU, only for .*sm_'),
-    ('CUDA error: CUDA-capable device(s) is/are busy or unavailable', 'another process has the GPU for itself')])
+    ('CUDA error: CUDA-capable device(s) is/are busy or unavailable', 'another process has the GPU for itself'),
+    ('GET was unable to find an engine to execute this computation', 'cuDNN cannot .* full, or this GPU lacks .*; lower X,')])
 def test_a_gpu_that_cannot_be_used(monkeypatch, text, message):
     monkeypatch.setattr(torch.cuda, 'get_arch_list', lambda: ['sm_75', 'sm_80'])
     with pytest.raises(InputError, match=message) as told, explained('X'):

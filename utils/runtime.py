@@ -28,8 +28,7 @@ DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 # What torch, CUDA's libraries and the DataLoader say when memory runs out, on the GPU or the CPU.
 OUT_OF_MEMORY = ('out of memory', "can't allocate memory", 'ALLOC_FAILED', 'ALLOCATION_FAILED', 'resource allocation failed',
-                 'insufficient resources', 'unable to find an engine',  # of cuDNN, which has tried all it knows
-                 'Pin memory thread exited unexpectedly')
+                 'insufficient resources', 'Pin memory thread exited unexpectedly')
 MAIN_GUARD = "put the call in your script below `if __name__ == '__main__':`"
 WORKER_ENDED = re.compile(r'DataLoader worker \(pid.*?\) '
                           r'(is killed by signal: [\w ]+|exited unexpectedly(?: with exit code \d+)?)')
@@ -209,6 +208,9 @@ def explained(batch_keys):
             raise InputError(f'out of memory ({line}); lower {batch_keys}, or the sizes of the photos') from error
         if WORKER_ENDED.match(str(error)):
             raise InputError(_worker_ended(error)) from error
+        if 'unable to find an engine' in str(error):  # cuDNN hides why each of its ways failed
+            raise InputError(f'cuDNN cannot compute a convolution ({str(error).strip().splitlines()[0][:200]}): GPU memory is '
+                             f'full, or this GPU lacks the precision; lower {batch_keys}, or set SOLVER.AMP off') from error
         if 'no kernel image is available' in str(error):
             raise InputError(f'torch {torch.__version__} has no kernels for this GPU, only for '
                              f'{", ".join(torch.cuda.get_arch_list())}; install a torch built for it '
