@@ -13,7 +13,7 @@ import train_clipreid
 from tools import rank_photos
 from utils.errors import InputError
 from utils.processes import Processes
-from utils.runtime import explained, make_runtime
+from utils.runtime import Runtime, explained, make_runtime, process_backend
 
 
 def pretend_gpu(monkeypatch, capability=(8, 0), count=1):
@@ -39,9 +39,7 @@ PRECISIONS = '''
 import torch
 torch.cuda.is_available = lambda: True
 torch.cuda.is_bf16_supported = lambda including_emulation=True: True
-from utils.errors import InputError
-from utils.processes import Processes
-from utils.runtime import explained, make_runtime
+from utils.runtime import make_runtime
 before = torch.backends.cuda.matmul.allow_tf32
 runtime = make_runtime('cuda')
 print(before, torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32,
@@ -137,6 +135,35 @@ def test_the_compiler_is_tried_where_it_will_be_used(world, monkeypatch, script)
     with pytest.raises(InputError, match='does not work on meta .Cannot find a working triton installation.; .* Triton'):
         script.main(args)
     assert tried == ['meta'] and not list(world.output.iterdir() if world.output.exists() else [])
+
+
+@pytest.mark.parametrize(('device', 'beside'), [('cuda', True), ('mps', False)])
+def test_a_copy_beside_the_program_is_from_pinned_memory(monkeypatch, device, beside):
+    """From other memory it would read what is used for something else by then."""
+    steps = []
+
+    def pin_memory(tensor):
+        steps.append('pinned')
+        return tensor
+
+    def to(tensor, device, non_blocking):
+        steps.append((device.type, non_blocking))
+        return tensor
+    monkeypatch.setattr(torch.Tensor, 'pin_memory', pin_memory)
+    monkeypatch.setattr(torch.Tensor, 'to', to)
+    runtime = Runtime(torch.device(device), None, None, 'fp32')
+    numbers = runtime.move_all(torch.arange(3), torch.arange(2))
+    assert [part.tolist() for part in numbers] == [[0, 1, 2], [0, 1]]
+    assert steps == ['pinned'] * beside + [(device, beside)]
+
+
+@pytest.mark.parametrize(('device', 'gpus', 'nccl', 'backend'), [
+    ('cuda', 1, True, 'cpu:gloo,cuda:nccl'), ('cuda', 1, False, 'gloo'), ('cuda', 0, True, 'gloo'), ('cpu', 1, True, 'gloo')])
+def test_processes_talk_through_what_is_there(monkeypatch, device, gpus, nccl, backend):
+    """Torch for Windows has GPUs and no NCCL."""
+    pretend_gpu(monkeypatch, count=gpus)
+    monkeypatch.setattr(torch.distributed, 'is_nccl_available', lambda: nccl)
+    assert process_backend(device) == backend
 
 
 @pytest.mark.parametrize('deterministic', [False, True])

@@ -50,8 +50,8 @@ class Runtime(NamedTuple):
         return DTYPES[self.precision]
 
     def move(self, tensor):
-        """To the device; asynchronously where the tensor's memory is pinned."""
-        return tensor.to(self.device, non_blocking=True)
+        """To the device; without waiting where memory is pinned. MPS would read the tensor after it is gone."""
+        return tensor.to(self.device, non_blocking=wants_pinned_memory(self.device))
 
     def move_all(self, *tensors):
         """Tensors (n,) of one type to the device: in one copy, which does not wait for a GPU."""
@@ -111,8 +111,12 @@ def make_runtime(device='cuda', amp='auto', deterministic=False, processes=SINGL
 
 
 def process_backend(device):
-    """How several processes talk to each other, for ``utils.processes``: NCCL between GPUs, gloo between CPUs."""
-    return 'cpu:gloo,cuda:nccl' if device == 'cuda' and torch.cuda.is_available() else 'gloo'
+    """How several processes talk to each other, for ``utils.processes``: NCCL between GPUs, else gloo, which can do both.
+
+    Torch for Windows has no NCCL.
+    """
+    nccl = device == 'cuda' and torch.cuda.is_available() and torch.distributed.is_nccl_available()
+    return 'cpu:gloo,cuda:nccl' if nccl else 'gloo'
 
 
 def has_cuda() -> bool:
