@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+import utils.journal
 from utils.errors import InputError
-from utils.journal import Writer
+from utils.journal import Journal, Writer
 from utils.logger import MetricsFile, log_to_file, setup_logger
 
 
@@ -39,6 +41,22 @@ def test_an_error_is_raised_where_it_is_next_met():
     writer.start(fails)
     writer.wait(quiet=True)
     writer.wait()
+
+
+def test_a_state_is_copied_once_the_former_is_written(tmp_path, monkeypatch):
+    """Two copies would take twice the memory."""
+    steps = []
+
+    def save_tree(tree, path):
+        time.sleep(0.1)
+        steps.append('written')
+    monkeypatch.setattr(utils.journal, 'copy_tree', lambda tree: steps.append('copied'))
+    monkeypatch.setattr(utils.journal, 'save_tree', save_tree)
+    monkeypatch.setattr(Journal, '_state', lambda self: {})
+    with Journal(tmp_path, None, {}, None, name='RN50', metrics=True) as journal:
+        journal.save()
+        journal.save()
+    assert steps == ['copied', 'written'] * 2
 
 
 def test_metrics_are_cut_back_and_gone_on_with(tmp_path):
