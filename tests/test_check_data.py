@@ -329,6 +329,14 @@ def test_a_query_whose_only_match_is_its_copy(herd):
     assert 'some_without_positive' not in herd.check(PROTOCOL='query_apart')[0]
 
 
+def test_a_query_whose_copy_is_in_the_gallery_is_counted_as_in_the_test(herd):
+    duplicate(herd, 'test/animal6/0.jpg', 'test/animal6/copy.jpg')
+    herd.add('gallery', 'test/animal6/copy.jpg', 0)
+    found, _ = herd.check(PROTOCOL='query_in_gallery')
+    assert '2 of 3 queries are not in the gallery' in found['itself']['text']
+    assert '2 of 3 query photos are not in the gallery' in found['warned']['text']
+
+
 def test_repeated_lines_and_other_spellings_are_one_photo(herd):
     """Told as training and the test tell it."""
     herd.lists['train'].append(f"./{herd.lists['train'][0]}")

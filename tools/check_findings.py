@@ -1,6 +1,5 @@
 """The checks: lists and photos -> findings."""
 from collections import Counter, defaultdict
-from dataclasses import replace
 from statistics import median
 
 import numpy as np
@@ -65,10 +64,6 @@ class Inspection:
 
     def _records(self, split):
         return self.lists.splits.get(split, [])
-
-    def _marked(self, split):
-        """Its records, as to which are copies."""
-        return [replace(record, copy_of=self.photos[record.path].content) for record in self._records(split)]
 
     def findings(self):
         """List of ``Finding``, in the table's order."""
@@ -189,7 +184,7 @@ class Inspection:
                       'the names of their folders', [item([], name) for _, name in shared])
 
     def _positives(self):
-        query, gallery, protocol = self._marked('query'), self._marked('gallery'), self.lists.protocol
+        query, gallery, protocol = self._records('query'), self._records('gallery'), self.lists.protocol
         if not (query and gallery and protocol):
             return
         without = np.flatnonzero(count_positives(query, gallery, protocol) == 0)

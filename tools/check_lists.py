@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from configs import with_value
 from datasets.animal import TEST_LISTS, TRAINING_LISTS, list_file, train_root
-from datasets.copies import one_spelling
+from datasets.copies import as_photos
 from datasets.make_dataloader_clipreid import make_batches
 from datasets.protocols import PROTOCOLS, attach_atrw, check_protocol, read_atrw, resolve_protocol
 from datasets.records import check_contiguous, locate, read_list
@@ -94,7 +94,7 @@ def _read_animals(lists, cfg):
         _attach_ground_truth(lists, data)
     _locate(lists, cfg)
     named = ((lists.sources[split], records) for split, records in lists.splits.items())
-    lists.splits = dict(zip(lists.splits, one_spelling(*named), strict=True))
+    lists.splits = dict(zip(lists.splits, as_photos(*named), strict=True))
     if {'query', 'gallery'} <= lists.splits.keys():
         with lists.refusing():
             lists.protocol = resolve_protocol(data.PROTOCOL, data.SPECIES, lists.splits['query'] or listed['query'],
