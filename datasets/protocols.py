@@ -134,8 +134,12 @@ def _check_known(protocol, records):
 
 
 def market_protocol(records):
-    """The protocol of validation: with a single camera the camera filter would remove every positive, so it is off."""
-    return PROTOCOLS['market' if len({record.camid for record in records}) > 1 else 'market_one_camera']
+    """The protocol of validation: with a single camera the camera filter would remove every positive, so it is off.
+
+    Distractors have no say: they are no positives, whatever their camera.
+    """
+    cameras = {record.camid for record in records if record.pid != NOBODY}
+    return PROTOCOLS['market' if len(cameras) > 1 else 'market_one_camera']
 
 
 def read_atrw(path):

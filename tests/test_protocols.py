@@ -69,6 +69,7 @@ def test_camera_filter_is_off_with_one_camera():
     assert market_protocol(two).ignore == 'camera'
     assert resolve_protocol('market', '', one[:1], one[1:]).name == 'market_one_camera'
     assert resolve_protocol('market', '', two[:1], two[1:]).name == 'market'
+    assert market_protocol([*one, Record('nobody', -1, camid=1)]).ignore == ''
     assert market_protocol(one).no_positive == market_protocol(two).no_positive == 'skip'
 
 
