@@ -147,8 +147,9 @@ def _parse(line, where, allow_outside, is_gallery):
     if not INTEGER.fullmatch(label):
         raise InputError(f'{where}: label {_shown(label)} is no integer; labels are whole numbers from 0, of up to 18 digits')
     if int(label) < (NOBODY if is_gallery else 0):
-        raise InputError(f"{where}: label '{label}' is negative; labels are whole numbers from 0, and {NOBODY} (nobody) in "
-                         'DATASETS.GALLERY_LIST, if that is a list of its own: all other photos show somebody')
+        raise InputError(f"{where}: label '{label}' is negative; labels are whole numbers from 0. Only a gallery list that "
+                         f'is not the query list too may hold {NOBODY}, for photos of none of the individuals: name it in '
+                         'DATASETS.GALLERY_LIST')
     if side not in ('0', '1', '-'):
         raise InputError(f"{where}: side {_shown(side)} is neither 0 (left) nor 1 (right) nor '-'; leave it out where unknown")
     for name, text, digits in (('camera', camera, 6), ('encounter', encounter, 15)):

@@ -194,7 +194,7 @@ def test_distractors_are_for_the_gallery_alone(cfg):
             load_test(cfg) if name == 'query' else load_train(cfg)
         write_list(folder / f'{name}.txt', rows)
     cfg.DATASETS.QUERY_LIST, cfg.DATASETS.GALLERY_LIST = 'gallery.txt', ''
-    with pytest.raises(InputError, match="gallery.txt:3: label '-1' is negative.*if that is a list of its own"):
+    with pytest.raises(InputError, match="gallery.txt:3: label '-1' is negative.*not the query list too"):
         load_test(cfg)
 
 

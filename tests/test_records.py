@@ -78,7 +78,7 @@ def test_paths(tmp_path, line, expected):
     ('a.jpg 3.0', "label '3.0' is no integer"),
     ('a.jpg 3.0 1', "label '3.0' is no integer"),
     ('a.jpg 1_0', "label '1_0' is no integer"),
-    ('a.jpg -1', "label '-1' is negative; labels are whole numbers from 0, and -1 (nobody) in DATASETS.GALLERY_LIST"),
+    ('a.jpg -1', "label '-1' is negative; labels are whole numbers from 0. Only a gallery list that is not the query"),
     ('a.jpg 1 2', "side '2'"),
     ('a.jpg 1 left', "side 'left'"),
     ('a.jpg ' + '9' * 5000, 'a line of 5006 characters'),
@@ -149,7 +149,7 @@ def test_a_list_of_gigabytes_is_not_read(tmp_path):
 def test_a_gallery_may_show_nobody(tmp_path):
     path = write(tmp_path, 'a.jpg 3\nb.jpg -1 - 2\n')
     assert [(record.pid, record.camera) for record in read_list(path, is_gallery=True)] == [(3, None), (-1, 2)]
-    with pytest.raises(InputError, match="list.txt:2: label '-1' is negative; .* -1 \\(nobody\\) in DATASETS.GALLERY_LIST"):
+    with pytest.raises(InputError, match="list.txt:2: label '-1' is negative; .* name it in DATASETS.GALLERY_LIST"):
         read_list(path)
     with pytest.raises(InputError, match="list.txt:1: label '-2' is negative"):
         read_list(write(tmp_path, 'a.jpg -2'), is_gallery=True)
