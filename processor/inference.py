@@ -15,7 +15,7 @@ from utils.reranking import re_rank_features, re_ranking
 class Result(NamedTuple):
     """metrics: name -> fraction, of several trials their mean. distance: (Q, G) float32, what the rankings of the (first) trial
     were made from. without_positive: queries with no right answer in the gallery, see ``utils.metrics.without_positive``.
-    copies: {'queries': how many have copies in the gallery, 'photos': how many those are, 'ignored': the metrics without
+    copies: {'queries': how many have copies in the gallery, 'photos': how many those are, 'without': the metrics without
     them}, see ``utils.metrics.copies_in_gallery``."""
 
     metrics: dict
@@ -124,7 +124,7 @@ def _copies(trial, protocol, distance, metrics):
         ranking = rank_queries(distance, trial.query, trial.gallery, replace(protocol, never_itself=True))
         metrics = summarize(ranking, [record.group for record in trial.query]) if ranking.counted.any() else {}
     queries, photos = (len(set(column)) for column in pairs.T.tolist())
-    return {'queries': queries, 'photos': photos, 'ignored': metrics}
+    return {'queries': queries, 'photos': photos, 'without': metrics}
 
 
 def _mean(numbers):
@@ -159,12 +159,12 @@ def report_copies(result: Result, protocol, logger) -> None:
     """Log how many queries have copies in the gallery, and what that does to the numbers where the protocol counts them."""
     copies = result.copies
     if copies['queries'] and protocol.never_itself:
-        logger.info('Copies of queries in the gallery, byte for byte: %g (of %g queries), ignored as the queries are',
+        logger.info('Copies of queries in the gallery, byte for byte: %g (of %g queries). They are ignored',
                     copies['photos'], copies['queries'])
     elif copies['queries']:
-        logger.warning("Queries that find themselves in the gallery, byte for byte: %g (%g photos). Protocol '%s' counts that: "
-                       '%s. Without these photos: %s', copies['queries'], copies['photos'], protocol.name,
-                       _short_line(result.metrics), _short_line(copies['ignored']))
+        logger.warning("Gallery photos with the same bytes as a query: %g (of %g queries). Protocol '%s' counts them as "
+                       'matches: %s. Without them: %s', copies['photos'], copies['queries'], protocol.name,
+                       _short_line(result.metrics), _short_line(copies['without']))
 
 
 def _short_line(metrics):

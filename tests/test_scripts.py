@@ -431,12 +431,12 @@ def test_copies_and_distractors_in_a_test(world):
         assert (copies['queries'], copies['photos']) == (1, 1)
         rows = list(csv.DictReader((world.output / 'ranked_lists.csv').read_text().splitlines()))
         first = {row['photo'].rpartition('test/')[2] for row in rows if row['query'].endswith('6/0.png')}
-        return metrics, copies['ignored'], first, (world.output / 'test_log.txt').read_text()
+        return metrics, copies['without'], first, (world.output / 'test_log.txt').read_text()
 
     metrics, ignored, first, log = tested()
     assert {'6/copy.png', 'nobody.png'} <= first and metrics['mAP'] > ignored['mAP']
-    assert ("Queries that find themselves in the gallery, byte for byte: 1 (1 photos). Protocol 'query_apart' counts that: "
-            f"mAP {metrics['mAP']:.1%}") in log and f"Without these photos: mAP {ignored['mAP']:.1%}" in log
+    assert ("Gallery photos with the same bytes as a query: 1 (of 1 queries). Protocol 'query_apart' counts them as matches: "
+            f"mAP {metrics['mAP']:.1%}") in log and f"Without them: mAP {ignored['mAP']:.1%}" in log
     metrics, ignored, first, log = tested('DATASETS.PROTOCOL', 'all')
     assert '6/copy.png' not in first and 'nobody.png' in first and metrics == ignored
-    assert 'Copies of queries in the gallery, byte for byte: 1 (of 1 queries), ignored' in log
+    assert 'Copies of queries in the gallery, byte for byte: 1 (of 1 queries)' in log
