@@ -1,6 +1,6 @@
 """Metrics the plain way, query by query on whole sorted rankings, as published code does it.
 
-The rules are those of shared/spec/6-evaluation.md. What utils/metrics.py must equal.
+The rules are those of the published evaluation (README, "Citations"). What utils/metrics.py must equal.
 """
 import numpy as np
 from sklearn.metrics import average_precision_score

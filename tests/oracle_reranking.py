@@ -1,7 +1,7 @@
 """k-reciprocal re-ranking the plain way, photo by photo on dense N x N matrices, as published code does it.
 
-Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017; the rules of
-shared/spec/6-evaluation.md. N = Q + G photos, the query first. Slow and large on purpose: what utils/reranking.py must equal.
+Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017. N = Q + G
+photos, the query first. Slow and large on purpose: what utils/reranking.py must equal.
 """
 import numpy as np
 
