@@ -25,7 +25,7 @@ demo: $(READY)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(PY) tools/run_demo.py
 
 test: $(READY)
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal $(ARGS)
 
 faults: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests/faults

@@ -139,6 +139,9 @@ class Made:
     def __init__(self, content, /, **attributes):
         self.content, self.attributes = content, attributes
 
+    def __repr__(self):
+        return f'Made({self.content!r}, {self.attributes})'
+
     def __reduce__(self):
         return OrderedDict, (), self.attributes, None, iter(self.content.items())
 
