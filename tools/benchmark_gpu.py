@@ -40,7 +40,7 @@ from utils.files import make_output_dir, write_json
 from utils.logger import progress
 from utils.runtime import has_cuda, make_runtime
 
-SIDE_BY_SIDE = 3    # parts that only check
+SIDE_BY_SIDE = 5 if (os.cpu_count() or 1) >= 15 else 3    # parts that only check
 MINUTES = 6
 RUNNING = set()     # processes of parts
 NO_GPU_TESTS = 'tests/test_gpu.py'
