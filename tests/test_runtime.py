@@ -166,16 +166,6 @@ def test_processes_talk_through_what_is_there(monkeypatch, device, gpus, nccl, b
     assert process_backend(device) == backend
 
 
-@pytest.mark.parametrize('deterministic', [False, True])
-def test_the_fastest_convolutions_are_looked_for(monkeypatch, deterministic):
-    """Which of them is the fastest is another matter each time, so not in deterministic mode."""
-    pretend_gpu(monkeypatch)
-    monkeypatch.setattr(torch, 'use_deterministic_algorithms', lambda mode: None)
-    monkeypatch.setattr(torch.backends.cudnn, 'benchmark', deterministic)
-    make_runtime('cuda', deterministic=deterministic)
-    assert torch.backends.cudnn.benchmark is not deterministic
-
-
 def test_a_run_on_the_cpu_leaves_the_gpu_asleep(world, monkeypatch):
     """Waking it takes a second, and hundreds of megabytes of its memory."""
     def wake(*_):

@@ -90,7 +90,6 @@ def make_runtime(device='cuda', amp='auto', deterministic=False, processes=SINGL
     if device.type == 'cuda':  # else float32 would keep 10 bits in tests, validation and losses
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False  # vendors' containers switch it on
-        torch.backends.cudnn.benchmark = not deterministic  # shapes hardly change: try all ways once, take the fastest
     if deterministic and os.environ.get('CUBLAS_WORKSPACE_CONFIG') not in WORKSPACES:
         os.environ['CUBLAS_WORKSPACE_CONFIG'] = WORKSPACES[0]  # read when cuBLAS is first used
     if deterministic != torch.are_deterministic_algorithms_enabled():  # it imports torch's compiler, which takes a second
