@@ -154,7 +154,7 @@ def _stage2_step(settings, name, photos):
 def _losses(settings, name, photos):
     """The same batch again and again, in float32, at the rate that training starts with: both losses must fall alike.
 
-    At the full rate RN50 proves nothing from random weights: weights that differ by 1e-7 have losses apart by 2 % after 3 steps.
+    At the full rate RN50 proves nothing from random weights: weights 1e-7 apart have losses 2 % apart after 3 steps.
     """
     steps, reset = _two_ways(settings, name, photos, contextlib.nullcontext, warm_up=True)
 
