@@ -22,7 +22,7 @@ help:
 	@echo 'make gpu    check and time the program on a CUDA GPU: a table in six minutes; without a GPU only the tests that need none'
 
 demo: $(READY)
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(PY) tools/run_demo.py
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(PY) -m tools.demo
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal $(ARGS)
@@ -39,10 +39,10 @@ lint: $(READY)
 	$(PY) -m ruff check .
 
 benchmark: $(READY)
-	$(PY) tools/benchmark.py $(ARGS)
+	$(PY) -m benchmarks $(ARGS)
 
 gpu: $(READY)
-	$(PY) tools/benchmark_gpu.py $(ARGS)
+	$(PY) -m benchmarks.gpu $(ARGS)
 
 # The stamp comes last: an installation that was broken off is taken up again by the next `make`.
 $(INSTALLED): requirements.txt requirements-dev.txt

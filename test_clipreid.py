@@ -27,9 +27,9 @@ def run(argv, description, name, always_rerank=False):
 def judge(cfg, config_file, name, always_rerank):
     """Test TEST.WEIGHT as ``cfg`` says; the other arguments are those of :func:`run`."""
     # here and not above: --help and a wrong key need no PyTorch, which takes seconds to load
+    from utils.device import explained, process_backend
+    from utils.distributed import several_processes
     from utils.logger import close_logger, setup_logger
-    from utils.processes import several_processes
-    from utils.runtime import explained, process_backend
 
     setup_logger()
     logger = logging.getLogger('transreid.test')
@@ -51,11 +51,11 @@ def _judge(cfg, config_file, name, always_rerank, processes, logger):
     from datasets.make_dataloader_clipreid import make_test_dataloader
     from model.make_model_clipreid import make_test_model
     from processor.inference import do_inference, report, report_copies
+    from utils.device import make_runtime, seed_everything, wants_pinned_memory
     from utils.files import keep_earlier, make_output_dir, write_json
-    from utils.lock import output_lock
     from utils.logger import log_to_file
-    from utils.run import log_run
-    from utils.runtime import make_runtime, seed_everything, wants_pinned_memory
+    from utils.run.lock import output_lock
+    from utils.run.provenance import log_run
 
     output_dir = make_output_dir(cfg.OUTPUT_DIR)
     # a training may be at work here, another test may not: it would write the same files

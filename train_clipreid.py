@@ -43,10 +43,10 @@ def train(cfg):
     # here and not above: --help and a wrong key need no PyTorch, which takes seconds to load
     from model.clip.weights import known
     from solver.make_optimizer_prompt import optimizer_names
+    from utils.device import explained, process_backend
+    from utils.distributed import several_processes
     from utils.logger import close_logger, setup_logger
-    from utils.processes import several_processes
-    from utils.runtime import explained, process_backend
-    from utils.stopping import StopRequest
+    from utils.run.signals import StopRequest
 
     known(cfg.MODEL.NAME)
     _check_optimizers(cfg, optimizer_names())
@@ -68,10 +68,10 @@ def train(cfg):
 
 def _train(cfg, processes, stop, logger):
     """Everything that can be refused is, before a file of this run is made."""
+    from utils.device import make_runtime, seed_everything
     from utils.files import drop_leftovers, make_output_dir
-    from utils.lock import output_lock
-    from utils.run import log_run
-    from utils.runtime import make_runtime, seed_everything
+    from utils.run.lock import output_lock
+    from utils.run.provenance import log_run
 
     finished, best = processes.broadcast(_finished(cfg))
     if finished:  # whatever has become of its photos
@@ -98,7 +98,7 @@ def _train(cfg, processes, stop, logger):
 
 def _finished(cfg):
     """[whether the run in OUTPUT_DIR is done and to be gone on with, its best mAP]"""
-    from utils.resume import is_finished, is_own, read_state
+    from utils.run.resume import is_finished, is_own, read_state
 
     state = read_state(cfg.SOLVER.RESUME, cfg.OUTPUT_DIR) if cfg.OUTPUT_DIR else None
     own = state is not None and is_own(cfg.SOLVER.RESUME, cfg.OUTPUT_DIR)
@@ -107,7 +107,7 @@ def _finished(cfg):
 
 def _again(cfg, best, processes, logger):
     """A finished run is asked for again."""
-    from utils.lock import output_lock
+    from utils.run.lock import output_lock
 
     if processes.main:
         with contextlib.suppress(InputError), output_lock(cfg.OUTPUT_DIR):
@@ -119,8 +119,8 @@ def _again(cfg, best, processes, logger):
 
 def _state(cfg, output_dir, processes, logger):
     """The state to go on from or None, now that nobody else can write it."""
-    from utils.journal import STATE
-    from utils.resume import place, read_state
+    from utils.run.journal import STATE
+    from utils.run.resume import place, read_state
 
     state = read_state(cfg.SOLVER.RESUME, output_dir)
     if processes.broadcast(place(state)) != place(state):
@@ -133,7 +133,7 @@ def _state(cfg, output_dir, processes, logger):
 def _loaders(cfg, runtime, end, logger):
     """The photos; closed at the ``end``."""
     from datasets.make_dataloader_clipreid import make_dataloader
-    from utils.runtime import wants_pinned_memory
+    from utils.device import wants_pinned_memory
 
     loaders = make_dataloader(cfg, wants_pinned_memory(runtime.device), runtime.processes, runtime.device)
     end.callback(loaders.close)
@@ -163,8 +163,8 @@ def _work(cfg, loaders, runtime):
 def _journal(cfg, output_dir, work, loaders, runtime, about):
     """The run's trail; its state holds all in ``work`` that training changes."""
     from model.clip.weights import known
-    from utils.journal import Journal
-    from utils.resume import facts_of
+    from utils.run.journal import Journal
+    from utils.run.resume import facts_of
 
     solver, model = cfg.SOLVER, work.model
     parts = {1: {'optimizer': work.optimizer_1},
@@ -179,7 +179,7 @@ def _begin(cfg, journal, state, loaders, logger):
     """Go on from ``state``, see that the disk has room, begin the log; returns whether it is the run of this OUTPUT_DIR that
     goes on. A state of another folder goes on in one that is new to it."""
     from utils.logger import log_to_file
-    from utils.resume import check_disk, go_on, is_own, planned_files, set_aside
+    from utils.run.resume import check_disk, go_on, is_own, planned_files, set_aside
 
     solver, processes, output_dir = cfg.SOLVER, journal.runtime.processes, journal.folder
     if state:
@@ -209,8 +209,8 @@ def _stages(cfg, work, loaders, runtime, journal, about, goes_on):
     """Train; returns the best validation mAP."""
     from processor.processor_clipreid_stage1 import do_train_stage1
     from processor.processor_clipreid_stage2 import do_train_stage2
-    from utils.run import save_run
-    from utils.runtime import explained
+    from utils.device import explained
+    from utils.run.provenance import save_run
 
     one, two, stop = cfg.SOLVER.STAGE1, cfg.SOLVER.STAGE2, runtime.stop
     if runtime.processes.main:

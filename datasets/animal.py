@@ -3,9 +3,9 @@ import logging
 import os
 
 from datasets.copies import as_photos
+from datasets.photos import TestPhotos, TrainPhotos
 from datasets.protocols import PROTOCOLS, attach_atrw, check_protocol, read_atrw, resolve_protocol
 from datasets.records import check_contiguous, locate, read_list
-from datasets.splits import TestPhotos, TrainPhotos
 from utils.errors import InputError
 
 logger = logging.getLogger('transreid')

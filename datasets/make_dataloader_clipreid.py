@@ -5,16 +5,16 @@ from typing import NamedTuple
 
 import torch
 
-from datasets.bases import PREFETCH, ImageDataset, ImageLoader, fitting_workers
 from datasets.cache import make_caches
 from datasets.checks import short_epoch
+from datasets.dataset import PREFETCH, ImageDataset, ImageLoader, fitting_workers
 from datasets.protocols import Protocol
 from datasets.records import counts_table, fingerprint
 from datasets.sampler import EpochBatches, RandomIdentitySampler, ShuffleSampler
 from datasets.sources import load_test, load_train
 from datasets.transforms import make_test_transform, make_train_transform
+from utils.distributed import SINGLE
 from utils.errors import InputError
-from utils.processes import SINGLE
 
 logger = logging.getLogger('transreid')
 
@@ -149,7 +149,7 @@ def make_test_dataloader(cfg, pin_memory=False, processes=SINGLE, device=None):
 
 
 def make_test_set(cfg, photos, dataset, options, processes, fingerprints):
-    """The ``TestSet`` of ``datasets.splits.TestPhotos``; dataset: a function of records to the loader's data set."""
+    """The ``TestSet`` of ``datasets.photos.TestPhotos``; dataset: a function of records to the loader's data set."""
     looks_at = attrgetter('path', *(['camid'] if cfg.MODEL.SIE_CAMERA else []), *(['viewid'] if cfg.MODEL.SIE_VIEW else []))
     records, *places = each_once(*(split for trial in photos.trials for split in trial), looks_at=looks_at)
     trials = [Trial(*trial, *places[2 * number:2 * number + 2]) for number, trial in enumerate(photos.trials)]

@@ -2,7 +2,7 @@
 import logging
 import os
 
-from datasets import official
+from datasets import reid_sets as official
 from datasets.records import Record, read_list
 from utils.errors import InputError
 

@@ -6,12 +6,12 @@ READERS = {'animals': animal, **dict.fromkeys(person.SETS, person), **dict.fromk
 
 
 def load_train(cfg):
-    """Photos of a training run: ``datasets.splits.TrainPhotos``. Raises ``InputError``."""
+    """Photos of a training run: ``datasets.photos.TrainPhotos``. Raises ``InputError``."""
     return _reader(cfg).load_train(cfg)
 
 
 def load_test(cfg):
-    """Photos of a test: ``datasets.splits.TestPhotos``. Raises ``InputError``."""
+    """Photos of a test: ``datasets.photos.TestPhotos``. Raises ``InputError``."""
     return _reader(cfg).load_test(cfg)
 
 

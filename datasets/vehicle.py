@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from datasets import official
+from datasets import reid_sets as official
 from datasets.copies import as_photos
 from datasets.protocols import Protocol
 from datasets.records import Record, read_file

@@ -12,7 +12,7 @@ from model.prompt import find_slots, sentence_for
 from model.reid_model import ReIDModel, Sentence
 from utils.checkpoint import check_state, load_checkpoint
 from utils.errors import InputError, Mismatch
-from utils.run import naming_its_config
+from utils.run.provenance import naming_its_config
 
 logger = logging.getLogger('transreid')
 
@@ -139,7 +139,7 @@ def _assemble(cfg, arch, num_class, side_counts, activation, sentence=None):
     if arch.family == 'RN':
         image = image.to(memory_format=torch.channels_last)  # what convolutions are fastest in
     if cfg.MODEL.COMPILE:
-        image.compile()  # in place: the state dict keeps its names; utils.runtime has tried it
+        image.compile()  # in place: the state dict keeps its names; utils.device has tried it
     return ReIDModel(image, text, (arch.feature_dim, arch.embed_dim), num_class, sentence, neck_feat=cfg.TEST.NECK_FEAT,
                      side=side, side_factor=cfg.MODEL.SIE_COE, activation=activation,
                      grid=arch.positions(cfg.INPUT.SIZE_TRAIN, cfg.MODEL.STRIDE_SIZE))

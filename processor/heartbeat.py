@@ -3,8 +3,8 @@ import logging
 import os
 from datetime import timedelta
 
+from utils.device import memory_in_use
 from utils.meter import Stopwatch
-from utils.runtime import memory_in_use
 
 logger = logging.getLogger('transreid.train')
 

@@ -31,7 +31,7 @@ def photo_features(model, loader, runtime):
 
 def do_train_stage1(model, loader, optimizer, scheduler, runtime, journal, *, epochs, batch_size, seed, log_period,
                     checkpoint_period):
-    """Learn the prompts for ``epochs`` epochs, as many of them as ``journal`` (utils.journal.Journal) has left.
+    """Learn the prompts for ``epochs`` epochs, as many of them as ``journal`` (utils.run.journal.Journal) has left.
 
     Every photo of ``loader`` is encoded once; an epoch is a fresh permutation of those features in batches of
     ``batch_size``, the last one may be smaller. Loss: supervised contrast image -> text plus text -> image. Checkpoints

@@ -25,7 +25,7 @@ def text_features(model, runtime, batch_size=64):
 
 def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, scheduler, runtime, journal, *, epochs, log_period,
                     checkpoint_period, eval_period, normalise=True, rerank=False):
-    """Fine-tune the image encoder for ``epochs`` epochs, as many of them as ``journal`` (utils.journal.Journal) has left;
+    """Fine-tune the image encoder for ``epochs`` epochs, as many of them as ``journal`` (utils.run.journal.Journal) has left;
     return the best validation mAP (None without validation).
 
     Parameters

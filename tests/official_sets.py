@@ -2,7 +2,7 @@
 
 Each function writes below ``root`` (DATASETS.ROOT_DIR) and returns the set's folder.
 """
-from conftest import write_photo
+from tests.helpers import write_photo
 
 SIZE = (8, 16)  # width, height in pixels
 

@@ -9,7 +9,6 @@ import zipfile
 
 import pytest
 import torch
-from conftest import ROOT, toy_config
 from PIL import Image
 from yacs.config import CfgNode
 
@@ -19,9 +18,10 @@ import train_clipreid
 from configs import ConfigError, get_defaults, load_cfg
 from model.clip import weights
 from model.make_model_clipreid import make_model
+from tests.helpers import ROOT, toy_config
 from utils.checkpoint import load_state, load_tree, save_state
+from utils.device import Runtime
 from utils.errors import InputError
-from utils.runtime import Runtime
 
 NO_STAGE1 = ('SOLVER.STAGE1.MAX_EPOCHS', 0)
 ONE_EPOCH = (*NO_STAGE1, 'SOLVER.STAGE2.MAX_EPOCHS', 1)

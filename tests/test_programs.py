@@ -8,21 +8,22 @@ import shutil
 import sys
 
 import pytest
-from conftest import ROOT, World, write_photo
 
 import configs
 from configs import ConfigError, command_line
+from tests.helpers import ROOT, World, write_photo
 from utils.errors import exit_code
 
 PROGRAMS = sorted(path.relative_to(ROOT).with_suffix('').as_posix().replace('/', '.')
-                  for path in [*ROOT.glob('*.py'), *(ROOT / 'tools').glob('*.py')]
+                  for path in [*ROOT.glob('*.py'), *(ROOT / 'tools').rglob('*.py'), *(ROOT / 'benchmarks').glob('*.py')]
                   if "__name__ == '__main__'" in path.read_text(encoding='utf-8'))
 # Those that take KEY VALUE pairs, with the options that they need or have besides.
 WITH_PAIRS = {
     'train_clipreid': ['--config_file=my.yml', '--resume'], 'test_clipreid': ['--config_file=my.yml'],
     'test_rerank_clipreid': ['--config_file=my.yml'],
     'tools.rank_photos': ['--config_file=my.yml', '--photos=new', '--top=3'],
-    'tools.check_data': ['--config_file=my.yml', '--closed', '--near=3'], 'tools.run_demo': ['--config=my.yml', '--seed=2'],
+    'tools.check_data': ['--config_file=my.yml', '--closed', '--near=3'],
+    'tools.demo.__main__': ['--config=my.yml', '--seed=2'],
 }
 
 
@@ -106,7 +107,7 @@ def test_a_key_without_its_value():
 
 
 def test_releases_before_and_after_the_options():
-    from tools.preparing import arguments
+    from wildlife.releases.arrange import arguments
     args = arguments(['a.zip', '--seed', '3', 'b.zip', '--lists', 'l', 'c.zip'], 'text')
     assert (args.release, args.seed, str(args.lists)) == (['a.zip', 'b.zip', 'c.zip'], 3, 'l')
 
@@ -116,11 +117,11 @@ def test_releases_before_and_after_the_options():
 # The options of each program that are paths.
 PATHS = {
     'train_clipreid': '--config_file', 'test_clipreid': '--config_file', 'test_rerank_clipreid': '--config_file',
-    'tools.run_demo': '--config --data', 'tools.rank_photos': '--config_file --photos --out',
-    'tools.check_data': '--config_file --out', 'tools.make_demo': '--out',
+    'tools.demo.__main__': '--config --data', 'tools.rank_photos': '--config_file --photos --out',
+    'tools.check_data': '--config_file --out', 'tools.demo.data': '--out',
     'tools.make_lists': 'source --out --photos --photos-out', 'tools.remove_background': 'src dst --masks --sheet --list',
-    'tools.benchmark': '--out', 'tools.benchmark_gpu': '--out',
-    'tools.plot_benchmarks': '--json --out',
+    'benchmarks.__main__': '--out', 'benchmarks.gpu': '--out',
+    'benchmarks.plots': '--json --out',
     **dict.fromkeys(('tools.prepare_atrw', 'tools.prepare_elephant', 'tools.prepare_yak'), 'release --out --lists --like'),
 }
 
@@ -160,7 +161,7 @@ def test_the_home_in_every_option_that_is_a_path(name, monkeypatch, tmp_path, ca
 
 
 def test_no_option_is_a_path_by_pathlib_alone():
-    for path in [*ROOT.glob('*.py'), *(ROOT / 'tools').glob('*.py')]:
+    for path in [*ROOT.glob('*.py'), *(ROOT / 'tools').rglob('*.py'), *(ROOT / 'benchmarks').glob('*.py')]:
         assert 'type=Path' not in path.read_text(encoding='utf-8'), path
 
 

@@ -8,7 +8,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import TIMES
 from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -17,12 +16,13 @@ import test_rerank_clipreid
 import train_clipreid
 from configs import flatten, load_cfg
 from model import make_model_clipreid
+from tests.helpers import TIMES
 from tools import rank_photos
 from utils.checkpoint import load_state, save_state
+from utils.device import Runtime
 from utils.errors import InputError, Mismatch
-from utils.lock import output_lock
 from utils.metrics import distance_text
-from utils.runtime import Runtime
+from utils.run.lock import output_lock
 
 LOG_LINE = re.compile(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} transreid(\.train|\.test)? (INFO|WARNING): ')
 

@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, write_photo
+
+from tests.helpers import ROOT, write_photo
 
 TUTORIAL = (ROOT / 'docs/your_own_animals.md').read_text(encoding='utf-8')
 COMMANDS = re.findall(r'^```bash\n(.*?)\n```', TUTORIAL, re.MULTILINE | re.DOTALL)
@@ -30,14 +31,20 @@ def write_nyala(folder, individuals=12, sightings=4):
         table.writerows(rows)
 
 
+def program_of(command):
+    """(words after python that name the program, its arguments)"""
+    python, first, *words = shlex.split(command)
+    assert python == 'python'
+    return (['-m', words[0]], words[1:]) if first == '-m' else ([str(ROOT / first)], words)
+
+
 def run(command, folder, weights):
     """A command of the tutorial, typed in ``folder``; training and tests with a toy CLIP and small photos."""
-    python, script, *words = shlex.split(command)
-    assert python == 'python'
-    options = {**SMALL, 'MODEL.PRETRAIN_PATH': weights} if re.search('clipreid.py|rank_photos.py', script) else {}
+    script, words = program_of(command)
+    options = {**SMALL, 'MODEL.PRETRAIN_PATH': weights} if re.search('clipreid.py|rank_photos', script[-1]) else {}
     options = [word for pair in options.items() for word in pair]
-    done = subprocess.run([sys.executable, ROOT / script, *words, *options], cwd=folder, capture_output=True, text=True,
-                          env=os.environ | {'OMP_NUM_THREADS': '1'}, timeout=300)
+    done = subprocess.run([sys.executable, *script, *words, *options], cwd=folder, capture_output=True, text=True,
+                          env=os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
@@ -50,9 +57,9 @@ def test_every_command(tmp_path, toy_weights):
     write_photo(tmp_path / 'data/new_photos/IMG_1.jpg', 3, 77)
     told = {command: run(command, folder, toy_weights['RN50']) for command in COMMANDS}
 
-    assert [shlex.split(command)[1] for command in COMMANDS] == [
-        'tools/make_lists.py', 'tools/check_data.py', 'train_clipreid.py', 'test_clipreid.py', 'test_clipreid.py',
-        'test_rerank_clipreid.py', 'tools/rank_photos.py']
+    assert [os.path.basename(program_of(command)[0][-1]) for command in COMMANDS] == [
+        'tools.make_lists', 'tools.check_data', 'train_clipreid.py', 'test_clipreid.py', 'test_clipreid.py',
+        'test_rerank_clipreid.py', 'tools.rank_photos']
     lists, output = folder / 'datalist/nyala', folder / 'output/nyala/cnn'
     for name in re.findall(r'`([\w/]+\.(?:yml|html|json|csv))`', TUTORIAL):  # the files that the text speaks of
         assert any((place / name).exists() for place in (lists, output, output / 'matches', folder, tmp_path / 'data/nyala')) \

@@ -1,4 +1,4 @@
-"""Check the data of a config before training: python tools/check_data.py --config_file X [--out FOLDER] [KEY VALUE …]
+"""Check the data of a config before training: python -m tools.check_data --config_file X [--out FOLDER] [KEY VALUE …]
 
 Looks for what would make training or its results wrong: photos that are missing or cannot be read, one photo under two labels,
 train photos in the test, encounters that are cut in two, queries without a right answer; and for what is worth a look.
@@ -17,17 +17,15 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
-
 from configs import ConfigError, load_cfg
 from configs.command_line import parse_with_pairs, path_text
 from datasets.records import count, counts_table
-from tools.check_findings import Inspection
-from tools.check_lists import read_lists
-from tools.check_page import make_page
-from tools.check_photos import as_dicts, earlier_photos, read_photos, reader
 from utils.errors import InputError, exit_code
 from utils.files import atomic_write, write_json, writing
+from wildlife.checks.findings import Inspection
+from wildlife.checks.lists import read_lists
+from wildlife.checks.page import make_page
+from wildlife.checks.photos import as_dicts, earlier_photos, read_photos, reader
 
 MAX_NEAR = 64  # bits: beyond, different photos are nearly the same
 

@@ -1,4 +1,4 @@
-"""Make split lists, two ymls and a report of photos of any animal: python tools/make_lists.py PHOTOS --out datalist/nyala
+"""Make split lists, two ymls and a report of photos of any animal: python -m tools.make_lists PHOTOS --out datalist/nyala
 
 PHOTOS is one of
     a folder           with a folder of photos for each individual (--identity-level where there are folders in between)
@@ -29,23 +29,23 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
-
 from configs import ConfigError
 from configs.command_line import path_text, path_value
 from datasets.images import read_image
 from datasets.protocols import PROTOCOLS
 from datasets.records import counts_table
 from datasets.sampler import choose_batch
-from tools import list_photos, list_report, list_splits
-from tools.list_columns import MEANINGS
-from tools.list_records import TESTS, choose_test, make_records
-from tools.list_sources import read_source
-from tools.list_words import counted, is_plain
-from tools.list_yml import INDIVIDUALS, INSTANCES, SIZE, commands, fitting_size, from_project, load_text, yml_text
 from utils.errors import InputError, exit_code
 from utils.files import atomic_write, write_json, writing
 from utils.logger import progress
+from wildlife import photos as list_photos
+from wildlife.lists import report as list_report
+from wildlife.lists import splits as list_splits
+from wildlife.lists.columns import MEANINGS
+from wildlife.lists.records import TESTS, choose_test, make_records
+from wildlife.lists.sources import read_source
+from wildlife.lists.yml import INDIVIDUALS, INSTANCES, SIZE, commands, fitting_size, from_project, load_text, yml_text
+from wildlife.words import counted, is_plain
 
 LISTS = ('train', 'val', 'query', 'gallery')
 YMLS = {'cnn': 'cnn_clipreid.yml', 'vit': 'vit_clipreid.yml'}

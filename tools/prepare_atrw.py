@@ -1,6 +1,6 @@
 """Tigers, ATRW's re-identification photos as released, into the folders of configs/tiger/*_ori.yml:
 
-    python tools/prepare_atrw.py atrw_reid_train.tar.gz atrw_anno_reid_train.tar.gz atrw_reid_test.tar.gz gt_test_plain.json
+    python -m tools.prepare_atrw atrw_reid_train.tar.gz atrw_anno_reid_train.tar.gz atrw_reid_test.tar.gz gt_test_plain.json
 
 The archives come from LILA (CC BY-NC-SA 4.0), gt_test_plain.json from github.com/cvwc2019/ATRWEvalScript, annotations/. Folders
 do as well: those that the archives were unpacked to, or the one that they lie in. Written below --out, and into --lists:
@@ -18,13 +18,12 @@ import re
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
-
 from configs import ConfigError
 from datasets.animal import TRAINING_LISTS
 from datasets.protocols import PROTOCOLS, read_atrw
-from tools.archives import plain, warn
-from tools.preparing import (
+from utils.errors import InputError, exit_code
+from wildlife.releases.archives import plain, warn
+from wildlife.releases.arrange import (
     DATA_DIR,
     arguments,
     carry_out,
@@ -35,7 +34,6 @@ from tools.preparing import (
     training,
     warn_of_counts,
 )
-from utils.errors import InputError, exit_code
 
 TRAIN_LIST, VAL_LIST = TRAINING_LISTS['tiger']
 TEST_LIST, TRUTH = PROTOCOLS['tiger'].query_list, PROTOCOLS['tiger'].ground_truth
@@ -45,7 +43,7 @@ EVALSCRIPT = 'https://github.com/cvwc2019/ATRWEvalScript, annotations/'
 
 
 def main(argv=None):
-    """Returns what ``tools.preparing.carry_out`` does."""
+    """Returns what ``wildlife.releases.arrange.carry_out`` does."""
     args = arguments(argv, 'Arrange the tiger photos of ATRW and make their lists.')
     release = read_release(args, inside='atrw_')
     train, test = (release.photos(lambda file, name=name: name in file.folders[-1:]) for name in ('train', 'test'))

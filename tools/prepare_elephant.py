@@ -1,7 +1,7 @@
 """Elephants, ELPephants as released or the crops of the published lists, into the folders of configs/elephant/*_ori.yml:
 
-    python tools/prepare_elephant.py 'ELPephant (elephant ID system).zip'    the release, with its own split
-    python tools/prepare_elephant.py CROPS --like published_lists            the crops 0.jpg …, with the published lists
+    python -m tools.prepare_elephant 'ELPephant (elephant ID system).zip'    the release, with its own split
+    python -m tools.prepare_elephant CROPS --like published_lists            the crops 0.jpg …, with the published lists
 
 The release comes from the University of Jena (inf-cv.uni-jena.de), on accepting its licence terms. The crops 0.jpg … 2076.jpg
 of the published lists are not in it, and the map to its photos is not known: ask for them together with the lists (arXiv
@@ -17,16 +17,23 @@ The side is taken from a file's name where that says left or right.
 """
 import re
 import sys
-from pathlib import Path, PurePosixPath
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
+from pathlib import PurePosixPath
 
 from configs import ConfigError
 from datasets.animal import TRAINING_LISTS
 from datasets.protocols import PROTOCOLS
-from tools.archives import plain, warn
-from tools.preparing import DATA_DIR, arguments, carry_out, check_present, follow, list_line, read_release, warn_of_counts
 from utils.errors import InputError, exit_code
+from wildlife.releases.archives import plain, warn
+from wildlife.releases.arrange import (
+    DATA_DIR,
+    arguments,
+    carry_out,
+    check_present,
+    follow,
+    list_line,
+    read_release,
+    warn_of_counts,
+)
 
 TRAIN_LIST, VAL_LIST = TRAINING_LISTS['elephant']
 PROBE, GALLERY = PROTOCOLS['elephant'].query_list, PROTOCOLS['elephant'].gallery_list
@@ -36,7 +43,7 @@ JENA = 'https://inf-cv.uni-jena.de (ELPephants, on accepting its licence terms)'
 
 
 def main(argv=None):
-    """Returns what ``tools.preparing.carry_out`` does."""
+    """Returns what ``wildlife.releases.arrange.carry_out`` does."""
     args = arguments(argv, 'Arrange the photos of ELPephants and make their lists.')
     release = read_release(args, inside='elp')
     photos = release.photos(lambda file: file.folders[-1:] == ('images',)) or release.photos()

@@ -1,6 +1,6 @@
 """Yaks, YakReID-103 as released, into the folders of configs/yak/*_ori.yml:
 
-    python tools/prepare_yak.py 'IJCB 2021' --like published_lists
+    python -m tools.prepare_yak 'IJCB 2021' --like published_lists
 
 The release is not public: ask the authors (IJCB 2021, IEEE 9484341). Taken are the photos below a folder 'train', and those
 below 'val' or '…test…' ('IJCB 2021/train', 'IJCB 2021/hard-test/val'). Written below --out, and into --lists:
@@ -17,16 +17,24 @@ and gets its lists alone; a larger one gets those of the simple test alone, and 
 """
 import re
 import sys
-from pathlib import Path, PurePosixPath
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
+from pathlib import PurePosixPath
 
 from configs import ConfigError
 from datasets.animal import TRAINING_LISTS
 from datasets.protocols import PROTOCOLS
-from tools.archives import warn
-from tools.preparing import DATA_DIR, arguments, carry_out, draw, follow, list_line, read_release, training, warn_of_counts
 from utils.errors import InputError, exit_code
+from wildlife.releases.archives import warn
+from wildlife.releases.arrange import (
+    DATA_DIR,
+    arguments,
+    carry_out,
+    draw,
+    follow,
+    list_line,
+    read_release,
+    training,
+    warn_of_counts,
+)
 
 TRAIN_LIST, VAL_LIST = TRAINING_LISTS['yak']
 HARD = (PROTOCOLS['yak'].query_list, PROTOCOLS['yak'].gallery_list)
@@ -41,7 +49,7 @@ ASK = "or ask the authors of YakReID-103 (IJCB 2021, IEEE 9484341)"
 
 
 def main(argv=None):
-    """Returns what ``tools.preparing.carry_out`` does."""
+    """Returns what ``wildlife.releases.arrange.carry_out`` does."""
     args = arguments(argv, 'Arrange the photos of YakReID-103 and make their lists.')
     release = read_release(args, inside='ijcb|yak')
     train = release.photos(lambda file: _split(file) == 'train')

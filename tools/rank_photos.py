@@ -1,6 +1,6 @@
 """Who is this? For new photos the known individuals that look most like them.
 
-    python tools/rank_photos.py --photos NEW --config_file datalist/nyala/cnn_clipreid.yml TEST.WEIGHT RN50_80.pth
+    python -m tools.rank_photos --photos NEW --config_file datalist/nyala/cnn_clipreid.yml TEST.WEIGHT RN50_80.pth
 
 Known are all photos in the lists of the config, by the names in ``photos.csv`` of tools/make_lists.py where that lies beside
 the lists, else by list and label ('train 12'). New photos should show what the known ones do (cut out as they were). New and
@@ -22,12 +22,10 @@ from pathlib import Path
 
 import torch.nn.functional as F
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
-
 from configs import ConfigError, load_cfg
 from configs.command_line import parse_with_pairs, path_text
 from datasets.animal import TEST_LISTS
-from datasets.bases import ImageDataset, ImageLoader
+from datasets.dataset import ImageDataset, ImageLoader
 from datasets.images import find_unreadable
 from datasets.make_dataloader_clipreid import loader_options
 from datasets.records import NOBODY, Record
@@ -35,13 +33,13 @@ from datasets.sources import load_test, load_train
 from datasets.transforms import make_test_transform
 from model.make_model_clipreid import make_test_model
 from processor.inference import extract_features
-from tools.list_folders import photo_extensions, photos_below
-from tools.pictures import thumbnail
+from utils.device import explained, make_runtime
 from utils.errors import InputError, exit_code
 from utils.files import atomic_write, make_output_dir
 from utils.logger import setup_logger
 from utils.metrics import distance_text
-from utils.runtime import explained, make_runtime
+from wildlife.lists.folders import photo_extensions, photos_below
+from wildlife.thumbnails import thumbnail
 
 logger = logging.getLogger('transreid')
 

@@ -1,7 +1,7 @@
-"""Remove the background of photos, for the ymls without _ori: python tools/remove_background.py SRC DST
+"""Remove the background of photos, for the ymls without _ori: python -m tools.remove_background SRC DST
 
-    python tools/remove_background.py ../data/Animal-2 ../data/Animal-Seg-V3
-    python tools/remove_background.py ../data/tiger/test_original ../data/tiger/tiger_test_isnet_seg
+    python -m tools.remove_background ../data/Animal-2 ../data/Animal-Seg-V3
+    python -m tools.remove_background ../data/tiger/test_original ../data/tiger/tiger_test_isnet_seg
 
 Every photo below SRC becomes one of the same relative name, size and format below DST, its background black: found by rembg's
 ISNet (pip install -r requirements-extras.txt), or by masks of one's own (--masks FOLDER, the same relative names). That the
@@ -22,20 +22,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project, when run as a program
-
 from configs import ConfigError
 from configs.command_line import path_text, path_value
 from datasets.images import read_image
 from datasets.records import read_list
-from tools.archives import files_below, warn
-from tools.contact_sheet import contact_sheet
-from tools.list_folders import photo_extensions
-from tools.list_photos import read_header
-from tools.masks import MaskFolder, Network
 from utils.errors import InputError, exit_code
 from utils.files import atomic_write, drop_leftovers, write_json, writing
 from utils.logger import progress
+from wildlife.background.contact_sheet import contact_sheet
+from wildlife.background.masks import MaskFolder, Network
+from wildlife.lists.folders import photo_extensions
+from wildlife.photos import read_header
+from wildlife.releases.archives import files_below, warn
 
 WRITTEN = {'.jpg': 'JPEG', '.jpeg': 'JPEG', '.jfif': 'JPEG', '.jpe': 'JPEG', '.png': 'PNG', '.bmp': 'BMP', '.webp': 'WEBP',
            '.tif': 'TIFF', '.tiff': 'TIFF'}

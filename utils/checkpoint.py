@@ -39,7 +39,7 @@ SKIPPED = [(_Skipped, name) for name in (
     'numpy.dtype', 'numpy.ndarray', 'numpy._core.multiarray.scalar', 'numpy._core.multiarray._reconstruct',
     'numpy.core.multiarray.scalar', 'numpy.core.multiarray._reconstruct', 'argparse.Namespace')]
 WRAPPERS = ('module.', '_orig_mod.')  # what DataParallel and torch.compile put before the names of weights
-STATE_OF_A_RUN = {'format', 'stage', 'tensors'}  # of utils.journal's, besides other keys
+STATE_OF_A_RUN = {'format', 'stage', 'tensors'}  # of utils.run.journal's, besides other keys
 
 logger = logging.getLogger('transreid')
 

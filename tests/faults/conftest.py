@@ -5,7 +5,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import World
+
+from tests.helpers import World
 
 from .harness import Zygote
 

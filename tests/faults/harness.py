@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 import torch
-from conftest import ROOT
+
+from tests.helpers import ROOT
 
 LIMIT = 120     # seconds after which a run is taken to hang
 MEASURED = {'time', 'seconds'}    # of metrics.jsonl: what differs from run to run

@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import World
+
+from tests.helpers import World
 
 from .harness import differences, state_of
 

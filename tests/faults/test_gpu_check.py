@@ -2,8 +2,8 @@
 import pytest
 import torch
 
-from tools import benchmark_gpu_runs as runs
-from tools.benchmark_core import Settings
+from benchmarks import gpu_runs as runs
+from benchmarks.core import Settings
 
 pytestmark = pytest.mark.slow
 

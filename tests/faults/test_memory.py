@@ -17,7 +17,7 @@ from datasets.make_dataloader_clipreid import TestSet, Trial, each_once
 from datasets.protocols import PROTOCOLS
 from datasets.records import Record
 from processor import inference
-from utils.runtime import make_runtime
+from utils.device import make_runtime
 
 torch.set_num_threads(1)
 queries, gallery, individuals, rerank = 4000, 16000, 1000, json.loads(sys.argv[2])

@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
-from utils.lock import output_lock
+from tests.helpers import ROOT
+from utils.run.lock import output_lock
 
 from .harness import LIMIT, differences, is_measured
 

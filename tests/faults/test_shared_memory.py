@@ -25,7 +25,7 @@ rank_photos.main(['--photos', f'{sys.argv[2]}/test/7', *common])
 LOADER = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from datasets.bases import ImageDataset, ImageLoader
+from datasets.dataset import ImageDataset, ImageLoader
 from datasets.records import Record
 from datasets.transforms import make_test_transform
 from utils.errors import exit_code

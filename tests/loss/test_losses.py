@@ -1,0 +1,290 @@
+"""Losses against the golden numbers, loops written from the definitions, and batches at the edge."""
+import copy
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from loss.center_loss import CenterLoss
+from loss.make_loss import make_loss
+from loss.supcontrast import SupConLoss
+from loss.triplet_loss import TripletLoss, hardest_pairs
+
+GOLDEN = Path(__file__).resolve().parents[1] / 'golden'
+JSON = json.loads((GOLDEN / 'losses.json').read_text())
+CASES = JSON['cases']
+ARRAYS = np.load(GOLDEN / 'losses.npz')
+
+
+def arrays(case, dtype):
+    """The stored arrays of a case as tensors; the inputs that have a gradient in ``dtype``."""
+    names = [name.split('/')[1] for name in ARRAYS.files if name.startswith(f'{case}/')]
+    tensors = {name: torch.from_numpy(ARRAYS[f'{case}/{name}']) for name in names}
+    for name in CASES[case]['grad_wrt']:
+        tensors[name] = tensors[name].to(dtype).requires_grad_()
+    return tensors
+
+
+def config(*, metric='triplet', center='no', sampler='softmax_triplet', smooth='on', no_margin=False, margin=0.3,
+           weights=(1.0, 1.0, 1.0), center_weight=5e-4):
+    return SimpleNamespace(
+        MODEL=SimpleNamespace(METRIC_LOSS_TYPE=metric, IF_WITH_CENTER=center, IF_LABELSMOOTH=smooth,
+                              NO_MARGIN=no_margin, ID_LOSS_WEIGHT=weights[0], TRIPLET_LOSS_WEIGHT=weights[1],
+                              I2T_LOSS_WEIGHT=weights[2]),
+        DATALOADER=SimpleNamespace(SAMPLER=sampler),
+        SOLVER=SimpleNamespace(MARGIN=margin, STAGE2=SimpleNamespace(CENTER_LOSS_WEIGHT=center_weight, CENTER_LR=0.5)))
+
+
+def whole_loss(case, x):
+    facts = CASES[case]
+    weights = tuple(facts['weights'][name] for name in ('id', 'triplet', 'i2t'))
+    criterion = make_loss(config(smooth=facts['labelsmooth'], no_margin=facts['no_margin'], margin=facts['margin'],
+                                 weights=weights), facts['num_classes'])
+    return criterion([x['score0'], x['score1']], [x['feat0'], x['feat1'], x['feat2']], x['t'], x.get('i2tscore'))
+
+
+def golden_loss(case, x):
+    if case == 'supcon_rectangular':
+        return SupConLoss()(x['a'], x['b'], x['ta'], x['tb'])
+    if case.startswith('supcon'):
+        i2t = SupConLoss()(x['image'], x['text'], x['t'], x['t'])
+        t2i = SupConLoss()(x['text'], x['image'], x['t'], x['t'])
+        return {'i2t': i2t, 't2i': t2i, 'sum': i2t + t2i}[case.rsplit('_', 1)[1]]
+    if case.startswith('triplet'):
+        return TripletLoss(CASES[case]['margin'])(x['x'], x['t'])
+    if case.startswith('ce_'):
+        return F.cross_entropy(x['score'], x['t'], label_smoothing=0.1 if 'smooth' in case else 0.0)
+    if case.startswith('center'):
+        criterion = CenterLoss(*x['centers'].shape)
+        del criterion.centers
+        criterion.centers = x['centers']
+        return criterion(x['x'], x['t'])
+    return sum(whole_loss(case, x).values())
+
+
+@pytest.mark.parametrize('suffix', ['', '_float64'])
+@pytest.mark.parametrize('case', CASES)
+def test_golden_value_and_gradients(case, suffix):
+    x, facts = arrays(case, torch.float64 if suffix else torch.float32), CASES[case]
+    value = golden_loss(case, x)
+    duplicates = 'duplicates' in case
+    assert value.item() == pytest.approx(facts[f'value{suffix}'], rel=1e-5, abs=1e-3 if duplicates else 1e-6)
+    value.backward()
+    if not duplicates:
+        norms = [x[name].grad.norm().item() for name in facts['grad_wrt']]
+        assert norms == pytest.approx(facts[f'grad_norms{suffix}'], rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize('case', [case for case in CASES if f'{case}/dist_ap' in ARRAYS.files])
+def test_golden_hardest_pairs(case):
+    x = arrays(case, torch.float32)
+    d_ap, d_an = hardest_pairs(x['x'], x['t'])
+    torch.testing.assert_close(d_ap, x['dist_ap'], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(d_an, x['dist_an'], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize('case', [case for case in CASES if case.startswith('make_loss')])
+def test_golden_terms(case):
+    terms, facts = whole_loss(case, arrays(case, torch.float32)), CASES[case]
+    expected = {name: value * facts['weights'][name] for name, value in facts['unweighted_terms'].items()
+                if value is not None}
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize('index', range(len(JSON['triplet_unbalanced'])))
+def test_golden_unbalanced_triplet(index):
+    facts = JSON['triplet_unbalanced'][index]
+    x = torch.from_numpy(ARRAYS[f'triplet_unbalanced_{index}/x']).requires_grad_()
+    value = TripletLoss(0.3)(x, torch.tensor(facts['labels']))
+    assert value.item() == pytest.approx(facts['value_by_definition'], rel=1e-5)
+    value.backward()
+    assert x.grad.isfinite().all()
+
+
+# Loops from the definitions
+
+def supcon_by_hand(a, b, ta, tb):
+    total = 0.0
+    for row, label in zip(a.tolist(), ta.tolist()):
+        logits = [sum(u * v for u, v in zip(row, other)) for other in b.tolist()]
+        log_sum = math.log(sum(math.exp(logit) for logit in logits))
+        logs = [logit - log_sum for logit, other in zip(logits, tb.tolist()) if other == label]
+        total -= sum(logs) / len(logs)
+    return total / len(a)
+
+
+def triplet_by_hand(x, labels, margin):
+    """The root of clamped squares: the distance to oneself is 1e-6, not 0."""
+    x, labels, total = x.tolist(), labels.tolist(), 0.0
+    for row, label in zip(x, labels):
+        positive = max(max(math.dist(row, other), 1e-6) for other, also in zip(x, labels) if also == label)
+        negative = min(math.dist(row, other) for other, also in zip(x, labels) if also != label)
+        gap = positive - negative
+        total += math.log1p(math.exp(gap)) if margin is None else max(0.0, gap + margin)
+    return total / len(x)
+
+
+def cross_entropy_by_hand(score, labels, epsilon):
+    total = 0.0
+    for row, label in zip(score.tolist(), labels.tolist()):
+        log_sum = math.log(sum(math.exp(logit) for logit in row))
+        for index, logit in enumerate(row):
+            target = (1 - epsilon) * (index == label) + epsilon / len(row)
+            total -= target * (logit - log_sum)
+    return total / len(score)
+
+
+def batch(seed, *shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_supcon_is_the_loop():
+    a, b = batch(0, 5, 4), batch(1, 7, 4)
+    ta, tb = torch.tensor([0, 1, 2, 0, 3]), torch.tensor([3, 2, 0, 0, 1, 1, 0])
+    assert SupConLoss()(a, b, ta, tb).item() == pytest.approx(supcon_by_hand(a, b, ta, tb), rel=1e-12)
+    assert SupConLoss()(b, a, tb, ta).item() == pytest.approx(supcon_by_hand(b, a, tb, ta), rel=1e-12)
+
+
+@pytest.mark.parametrize('margin', [None, 0.0, 0.3, 2.0])
+@pytest.mark.parametrize('labels', [[0, 0, 1, 1, 2, 2], [3, 0, 0, 0, 0, 7], [4, 3, 2, 1, 0, 5], [1, 0, 0, 0, 0, 0]])
+def test_triplet_is_the_loop(labels, margin):
+    x, labels = batch(2, 6, 5), torch.tensor(labels)
+    value = TripletLoss(margin)(x, labels).item()
+    assert value == pytest.approx(triplet_by_hand(x, labels, margin), rel=1e-9)
+
+
+def test_triplet_typed_by_hand():
+    x, labels = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([0, 0, 1])
+    # d_ap = 1, 1, 0 (itself); d_an = 3, 2, 2
+    assert TripletLoss(1.5)(x, labels).item() == pytest.approx((0 + 0.5 + 0) / 3, abs=1e-6)
+
+
+def test_center_is_the_loop():
+    criterion, x, labels = CenterLoss(3, 4), batch(3, 5, 4).float(), torch.tensor([0, 2, 2, 1, 0])
+    centers = criterion.centers.tolist()
+    expected = sum(math.dist(row, centers[label]) ** 2 for row, label in zip(x.tolist(), labels.tolist())) / 5
+    assert criterion(x, labels).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_whole_loss_is_the_loop():
+    score, feat = [batch(4, 6, 3), batch(5, 6, 3)], [batch(6, 6, 4), batch(7, 6, 5), batch(8, 6, 2)]
+    i2t, labels = batch(9, 6, 3), torch.tensor([0, 0, 1, 1, 2, 2])
+    criterion = make_loss(config(metric='triplet_center', weights=(0.25, 2.0, 3.0)), num_classes=3, feat_dim=5)
+    centers = criterion.center.centers.tolist()
+    spread = sum(math.dist(row, centers[label]) ** 2 for row, label in zip(feat[1].tolist(), labels.tolist())) / 6
+    expected = {'id': 0.25 * sum(cross_entropy_by_hand(one, labels, 0.1) for one in score),
+                'triplet': 2.0 * sum(triplet_by_hand(one, labels, 0.3) for one in feat),
+                'i2t': 3.0 * cross_entropy_by_hand(i2t, labels, 0.1),
+                'center': 5e-4 * spread}
+    terms = criterion(score, feat, labels, i2t)
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected, rel=1e-6)
+
+
+def test_softmax_sampler_has_no_triplet_and_no_smoothing():
+    score, feat, i2t = [batch(4, 3, 5), batch(5, 3, 5)], [batch(6, 3, 4)] * 3, batch(9, 3, 5)
+    labels = torch.tensor([4, 4, 4])  # of one identity: a triplet would be refused
+    terms = make_loss(config(sampler='softmax', weights=(0.25, 1.0, 2.0)), num_classes=5)(score, feat, labels, i2t)
+    expected = {'id': 0.25 * sum(cross_entropy_by_hand(one, labels, 0.0) for one in score),
+                'i2t': 2.0 * cross_entropy_by_hand(i2t, labels, 0.1)}
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected, rel=1e-7)
+
+
+@pytest.mark.parametrize('metric, center, sampler, terms', [
+    ('triplet', 'no', 'softmax_triplet', {'id', 'triplet'}),
+    ('triplet', 'yes', 'softmax_triplet', {'id', 'triplet', 'center'}),
+    ('triplet_center', 'no', 'softmax_triplet', {'id', 'triplet', 'center'}),
+    ('center', 'no', 'softmax_triplet', {'id', 'center'}),
+    ('triplet', 'no', 'softmax', {'id'}),
+    ('center', 'yes', 'softmax', {'id', 'center'}),
+])
+def test_which_terms_there_are(metric, center, sampler, terms):
+    criterion = make_loss(config(metric=metric, center=center, sampler=sampler), num_classes=3, feat_dim=5)
+    score, feat = [batch(4, 4, 3)] * 2, [batch(6, 4, 5)] * 3
+    assert set(criterion(score, feat, torch.tensor([0, 0, 1, 1]))) == terms
+    assert (criterion.center is not None) == ('center' in terms)
+
+
+def test_centres_do_not_feel_the_weight_but_features_do():
+    x, labels = batch(3, 4, 5).float().requires_grad_(), torch.tensor([0, 0, 1, 2])
+    criterion = make_loss(config(metric='center', center_weight=1e-3), num_classes=3, feat_dim=5)
+    alone = copy.deepcopy(criterion.center)
+    criterion([batch(4, 4, 3)], [None, x, None], labels)['center'].backward()
+    of_features, x.grad = x.grad, None
+    alone(x, labels).backward()
+    torch.testing.assert_close(criterion.center.centers.grad, alone.centers.grad)
+    torch.testing.assert_close(of_features, 1e-3 * x.grad)
+
+
+# Edges
+
+def test_supcon_refuses_what_has_no_value():
+    x = batch(0, 3, 4)
+    with pytest.raises(ValueError, match=r'row 1 \(label 5\) has no positive'):
+        SupConLoss()(x, x, torch.tensor([0, 5, 1]), torch.tensor([0, 1, 1]))
+    with pytest.raises(ValueError, match='empty batch'):
+        SupConLoss()(x[:0], x[:0], torch.tensor([]), torch.tensor([]))
+    with pytest.raises(ValueError, match='one label a row'):
+        SupConLoss()(x, x, torch.tensor([0, 1]), torch.tensor([0, 1, 1]))
+
+
+def test_triplet_refuses_what_has_no_value():
+    x = batch(0, 3, 4)
+    with pytest.raises(ValueError, match='all 3 photos of the batch are of one identity'):
+        TripletLoss(0.3)(x, torch.tensor([2, 2, 2]))
+    with pytest.raises(ValueError, match='empty batch'):
+        TripletLoss(0.3)(x[:0], torch.tensor([]))
+    with pytest.raises(ValueError, match='one label a row'):
+        TripletLoss(0.3)(x, torch.tensor([0, 1]))
+
+
+def test_center_refuses_what_has_no_value():
+    with pytest.raises(ValueError, match=r'features \(N, 4\)'):
+        CenterLoss(3, 4)(torch.zeros(2, 5), torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match='N > 0'):
+        CenterLoss(3, 4)(torch.zeros(0, 4), torch.tensor([], dtype=torch.long))
+
+
+def test_make_loss_refuses_unknown_choices():
+    with pytest.raises(ValueError, match="'arcface' is unknown; choose one of triplet, triplet_center, center"):
+        make_loss(config(metric='arcface'), num_classes=3)
+    with pytest.raises(ValueError, match="'random' is unknown; choose one of softmax, softmax_triplet"):
+        make_loss(config(sampler='random'), num_classes=3)
+    with pytest.raises(ValueError, match='feat_dim'):
+        make_loss(config(metric='center'), num_classes=3)
+
+
+@pytest.mark.parametrize('margin', [None, 0.3])
+def test_triplet_gradient_is_finite_where_photos_coincide(margin):
+    x = torch.zeros(6, 8, requires_grad=True)
+    TripletLoss(margin)(x, torch.tensor([0, 0, 1, 1, 2, 3])).backward()
+    assert x.grad.isfinite().all()
+
+
+def test_an_identity_with_one_photo_is_its_own_positive_without_a_gradient():
+    x = (100 * batch(1, 3, 512)).float().requires_grad_()
+    d_ap, _ = hardest_pairs(x, torch.tensor([0, 1, 2]))
+    d_ap.sum().backward()
+    assert d_ap.tolist() == pytest.approx([1e-6] * 3)
+    assert not x.grad.any()
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(dtype):
+    labels = torch.tensor([0, 0, 1, 1])
+    x, score = (30 * batch(0, 4, 64)).to(dtype), batch(1, 4, 3).to(dtype)
+    criterion = make_loss(config(metric='triplet_center'), num_classes=3, feat_dim=64)
+
+    def losses(x, score):
+        return [SupConLoss()(x, x, labels, labels), *criterion([score] * 2, [x] * 3, labels, score).values()]
+
+    expected = losses(x.float(), score.float())
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        under_autocast = losses(x.float(), score.float())
+    for got in (losses(x, score), under_autocast):
+        assert all(value.dtype == torch.float32 for value in got)
+        assert [value.item() for value in got] == [value.item() for value in expected]

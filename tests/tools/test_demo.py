@@ -1,0 +1,79 @@
+"""The demo's data: the same for the same seed, lists that fit, individuals apart, no way out by the mean colour."""
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs import load_cfg
+from datasets.records import read_list
+from model.make_model_clipreid import make_model
+from tests.helpers import ROOT
+from tools.demo import __main__ as run_demo
+from tools.demo.data import draw, make_demo
+
+
+@pytest.fixture(scope='module')
+def demo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('demo')
+    make_demo(folder, seed=3, train_individuals=4, test_individuals=5)
+    return folder
+
+
+def test_same_seed_same_photos():
+    a, b, c = (np.asarray(draw(seed, 2, 1)[0]) for seed in (1, 1, 2))
+    assert np.array_equal(a, b) and not np.array_equal(a, c)
+
+
+def test_photos_of_an_individual_differ():
+    photos = [np.asarray(p, dtype=float) for p in draw(1, 0, 4)]
+    assert min(np.abs(photos[0] - other).mean() for other in photos[1:]) > 10
+
+
+def test_lists(demo):
+    lists = {name: read_list(demo / f'{name}.txt') for name in ('train', 'val', 'query', 'gallery')}
+    assert {r.pid for r in lists['train']} == {r.pid for r in lists['val']} == set(range(4))
+    assert {r.pid for r in lists['query']} == {r.pid for r in lists['gallery']}
+    assert not {r.path for r in lists['query']} & {r.path for r in lists['gallery']}
+    for name, records in lists.items():
+        for record in records:
+            with Image.open(demo / ('photos' if name in ('train', 'val') else 'test') / record.path) as image:
+                image.load()
+
+
+def test_mean_colour_does_not_solve_it(demo):
+    query, gallery = (read_list(demo / f'{name}.txt') for name in ('query', 'gallery'))
+    colour = [np.array([np.asarray(Image.open(demo / 'test' / r.path)).mean((0, 1)) for r in part])
+              for part in (query, gallery)]
+    nearest = np.linalg.norm(colour[0][:, None] - colour[1][None], axis=2).argmin(1)
+    assert np.mean([query[i].pid == gallery[n].pid for i, n in enumerate(nearest)]) < 0.6  # chance: 0.2
+
+
+@pytest.mark.parametrize('kind', ['cnn', 'vit'])
+def test_weights_fit_the_yml(demo, kind):
+    cfg = load_cfg(ROOT / f'configs/demo/{kind}_clipreid.yml')
+    path = demo / cfg.MODEL.PRETRAIN_PATH.rsplit('/', 1)[-1]
+    cfg = load_cfg(ROOT / f'configs/demo/{kind}_clipreid.yml', ['MODEL.PRETRAIN_PATH', str(path)])
+    assert make_model(cfg, 4).num_class == 4
+
+
+@pytest.mark.parametrize(('after', 'code'), [(0.35, None), (0.29, 1)])
+def test_too_small_a_gain_fails(monkeypatch, tmp_path, capsys, after, code):
+    """The driver alone: its scripts are replaced, the untrained encoder scores 0.10."""
+    tested = []
+
+    def test(argv):
+        opts = dict(zip(argv[2::2], argv[3::2]))
+        tested.append((opts['TEST.WEIGHT'], opts['OUTPUT_DIR']) if 'OUTPUT_DIR' in opts else (opts['TEST.WEIGHT'], ''))
+        return {'mAP': 0.10 if '_stage1_' in opts['TEST.WEIGHT'] else after, 'rank1': 0.5}
+
+    monkeypatch.setattr(run_demo, 'make_demo', lambda folder, seed: None)
+    monkeypatch.setattr(run_demo.train_clipreid, 'main', lambda argv: None)
+    monkeypatch.setattr(run_demo.test_clipreid, 'main', test)
+    monkeypatch.setattr(run_demo.test_rerank_clipreid, 'main', test)
+    if code:
+        with pytest.raises(SystemExit) as stopped:
+            run_demo.main(['--data', str(tmp_path)])
+        assert stopped.value.code == code
+    else:
+        assert run_demo.main(['--data', str(tmp_path)])['after']['mAP'] == after
+    assert len(set(tested)) == 3  # nothing is overwritten
+    assert 'ranked_lists.png' in capsys.readouterr().out

@@ -1,0 +1,327 @@
+"""Files and locks: temporary names, leftovers, what an error of the file system says, who holds a folder."""
+import contextlib
+import errno
+import logging
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from utils import files
+from utils.errors import InputError
+from utils.files import atomic_write, drop_leftovers, free_bytes, keep_earlier, make_output_dir, temporary_name, writing
+from utils.run import lock
+from utils.run.lock import output_lock
+
+ROOT = Path(__file__).resolve().parents[2]
+needs_locks = pytest.mark.skipif(lock.fcntl is None, reason='no record locks on this system')
+
+HOLDER = '''
+import os, sys, time
+from utils.run.lock import output_lock
+with output_lock(sys.argv[1], *sys.argv[3:]):
+    if sys.argv[2] == 'fork' and os.fork() == 0:
+        time.sleep(60)      # a loader's worker that outlives its parent
+        os._exit(0)
+    print('held', flush=True)
+    sys.stdin.read()
+'''
+
+
+def holder(folder, fork=False, name='train'):
+    """A process that holds the lock until its stdin ends."""
+    process = subprocess.Popen([sys.executable, '-c', HOLDER, str(folder), 'fork' if fork else '-', name], cwd=ROOT, text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout.readline() == 'held\n'
+    return process
+
+
+def end(process):
+    """The process and what it has forked."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+
+
+def fails_with(number):
+    def call(*_, **__):
+        raise OSError(number, os.strerror(number))
+    return call
+
+
+# ---------------------------------------------------------------- writing
+
+def test_text_is_written_whatever_a_name_is(tmp_path):
+    with atomic_write(tmp_path / 'a.csv') as file:
+        file.write('Łucja 虎 ' + os.fsdecode(b'caf\xe9'))
+    assert (tmp_path / 'a.csv').read_text(encoding='utf-8') == 'Łucja 虎 caf\\udce9'
+
+
+def test_an_unfinished_file_is_nowhere_to_be_seen(tmp_path):
+    path = tmp_path / 'x.txt'
+    path.write_text('old')
+    with atomic_write(path) as file:
+        file.write('new')
+        file.flush()
+        assert path.read_text() == 'old'
+        assert {p.name for p in tmp_path.iterdir()} == {'x.txt', temporary_name('x.txt')}
+    assert path.read_text() == 'new' and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize('step', ['fsync', 'replace'])
+@pytest.mark.parametrize('number, remedy', [(errno.ENOSPC, 'make space there'), (errno.EDQUOT, 'your quota is used up'),
+                                            (errno.EROFS, 'choose another folder'), (errno.EACCES, 'choose another folder'),
+                                            (errno.ENOENT, 'its folder is gone'), (errno.EIO, 'is the disk full')])
+def test_a_failed_write_leaves_the_old_file_and_says_why(tmp_path, monkeypatch, step, number, remedy):
+    path = tmp_path / 'x.txt'
+    path.write_text('old')
+    monkeypatch.setattr(files.os, step, fails_with(number))
+    words = re.escape(f'cannot write {path}: {os.strerror(number)}; {remedy}')
+    with pytest.raises(InputError, match=words), atomic_write(path) as file:
+        file.write('new')
+    assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize('error', [KeyboardInterrupt, SystemExit, ValueError('a bug')])
+def test_a_write_broken_off_leaves_the_old_file(tmp_path, error):
+    path = tmp_path / 'x.txt'
+    path.write_text('old')
+    with pytest.raises(BaseException) as raised, atomic_write(path) as file:
+        file.write('new')
+        raise error
+    assert raised.type is (error if isinstance(error, type) else type(error))
+    assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_is_gone(tmp_path):
+    with pytest.raises(InputError, match='its folder is gone'), atomic_write(tmp_path / 'gone' / 'x.txt'):
+        pass
+    with pytest.raises(InputError, match='its folder is gone'), writing(tmp_path / 'gone'):
+        os.listdir(tmp_path / 'gone')
+
+
+def test_the_folder_is_synced_after_the_rename(tmp_path, monkeypatch):
+    """Before that a power failure may take the new name away."""
+    calls = []
+    monkeypatch.setattr(files.os, 'fsync', lambda handle: calls.append(os.readlink(f'/proc/self/fd/{handle}')
+                                                                       if os.path.exists('/proc/self/fd') else handle))
+    with atomic_write(tmp_path / 'x.txt') as file:
+        file.write('new')
+    assert len(calls) == 2
+    if os.path.exists('/proc/self/fd'):
+        assert calls == [str(tmp_path / temporary_name('x.txt')), str(tmp_path)]
+
+
+def test_earlier_files_are_numbered(tmp_path):
+    path = tmp_path / 'x.txt'
+    assert keep_earlier(path) is None
+    for number in (1, 2):
+        path.write_text(str(number))
+        assert keep_earlier(path) == tmp_path / f'x.{number}.txt'
+    assert not path.exists() and (tmp_path / 'x.2.txt').read_text() == '2'
+
+
+def test_an_earlier_file_that_cannot_be_kept(tmp_path, monkeypatch):
+    (tmp_path / 'x.txt').write_text('1')
+    monkeypatch.setattr(Path, 'rename', fails_with(errno.EROFS))
+    with pytest.raises(InputError, match='x.1.txt: Read-only file system; choose another folder'):
+        keep_earlier(tmp_path / 'x.txt')
+
+
+def test_free_bytes(tmp_path):
+    here = free_bytes(tmp_path)
+    stat = os.statvfs(tmp_path)
+    assert here == pytest.approx(stat.f_bavail * stat.f_frsize, rel=0.05)
+    assert free_bytes(tmp_path / 'not' / 'there' / 'yet') == pytest.approx(here, rel=0.05)
+
+
+# ---------------------------------------------------------------- OUTPUT_DIR
+
+def test_leftovers_of_the_dead_are_dropped_and_of_the_living_kept(tmp_path):
+    process = subprocess.Popen([sys.executable, '-c', ''])
+    gone = process.pid if process.wait() == 0 else None
+    host, old = socket.gethostname(), time.time() - 2 * files.STALE_SECONDS
+    dropped = {f'.tmp-{gone}@{host}@x.pth', temporary_name('x.pth'), '.tmp-1@elsewhere@old.pth', '.tmp-unknown',
+               f'.tmp-{"9" * 40}@{host}@x.pth'}
+    kept = {f'.tmp-{os.getppid()}@{host}@x.pth', f'.tmp-1@{host}@x.pth', f'.tmp-{gone}@elsewhere@x.pth', '.tmp-new', 'x.pth'}
+    for name in dropped | kept:
+        (tmp_path / name).write_text('')
+        if name in ('.tmp-1@elsewhere@old.pth', '.tmp-unknown'):
+            os.utime(tmp_path / name, (old, old))
+    assert make_output_dir(tmp_path) == tmp_path
+    assert {p.name for p in tmp_path.iterdir()} == dropped | kept  # whoever comes first need not hold the lock
+    drop_leftovers(tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == kept
+
+
+def test_a_folder_within_the_output_folder_that_looks_like_a_leftover_is_left_alone(tmp_path):
+    (tmp_path / temporary_name('folder')).mkdir()
+    drop_leftovers(tmp_path)
+    assert (tmp_path / temporary_name('folder')).is_dir()
+
+
+@pytest.mark.parametrize('number, remedy', [(errno.ENOSPC, 'make space there'), (errno.EROFS, 'choose another folder'),
+                                            (errno.EIO, 'choose another folder')])
+def test_an_output_folder_that_cannot_be_written(tmp_path, monkeypatch, number, remedy):
+    monkeypatch.setattr(files.tempfile, 'TemporaryFile', fails_with(number))
+    words = f'OUTPUT_DIR {tmp_path} cannot be written: {os.strerror(number)}; {remedy}'
+    with pytest.raises(InputError, match=re.escape(words)):
+        make_output_dir(tmp_path)
+
+
+# ---------------------------------------------------------------- the lock
+
+@needs_locks
+def test_the_lock_names_its_holder(tmp_path):
+    before = time.time()
+    with output_lock(tmp_path):
+        assert {p.name for p in tmp_path.iterdir()} == {'.train.lock'}
+        text = (tmp_path / '.train.lock').read_text()
+    found = re.fullmatch(r'process (\d+) on host (\S+) since (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\n', text)
+    assert found[1] == str(os.getpid()) and found[2] == socket.gethostname()
+    assert before - 1 <= time.mktime(time.strptime(found[3], '%Y-%m-%d %H:%M:%S')) <= time.time()
+    assert not list(tmp_path.iterdir())
+
+
+@needs_locks
+def test_another_process_is_refused_with_the_holders_name(tmp_path):
+    process = holder(tmp_path)
+    try:
+        with pytest.raises(InputError) as error, output_lock(tmp_path):
+            pass
+        assert re.fullmatch(rf'OUTPUT_DIR {re.escape(str(tmp_path))} is in use by process {process.pid} on host '
+                            rf'{re.escape(socket.gethostname())} since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d; wait for it or choose '
+                            rf'another OUTPUT_DIR', str(error.value))
+        with output_lock(tmp_path, 'test'):     # does not exclude it
+            assert {p.name for p in tmp_path.iterdir()} == {'.train.lock', '.test.lock'}
+        with pytest.raises(InputError), output_lock(tmp_path):  # refusal has not freed it
+            pass
+        process.communicate()
+        with output_lock(tmp_path):
+            pass
+    finally:
+        end(process)
+
+
+@needs_locks
+def test_the_same_process_is_refused_too(tmp_path):
+    (tmp_path / 'link').symlink_to(tmp_path)
+    with output_lock(tmp_path):
+        for folder in (tmp_path, str(tmp_path), tmp_path / 'link', tmp_path / 'x' / '..'):
+            with pytest.raises(InputError, match=f'in use by process {os.getpid()} on'), output_lock(folder):
+                pass
+        process = subprocess.run([sys.executable, '-c', HOLDER, str(tmp_path), '-'], cwd=ROOT, capture_output=True, text=True)
+        assert f'in use by process {os.getpid()} on' in process.stderr     # the lock has survived the refusals
+    with output_lock(tmp_path):
+        pass
+
+
+@needs_locks
+@pytest.mark.parametrize('fork', [False, True], ids=['alone', 'with a worker that outlives it'])
+def test_a_killed_holder_holds_nothing(tmp_path, fork):
+    process = holder(tmp_path, fork)
+    try:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert 'process' in (tmp_path / '.train.lock').read_text()     # left behind, and taken over
+        with output_lock(tmp_path):
+            assert f'process {os.getpid()} on' in (tmp_path / '.train.lock').read_text()
+        if fork:
+            os.killpg(process.pid, 0)   # the worker was there all the time
+    finally:
+        end(process)
+    assert not list(tmp_path.iterdir())
+
+
+@needs_locks
+def test_the_lock_is_given_back_after_an_error(tmp_path):
+    with pytest.raises(KeyError), output_lock(tmp_path):
+        raise KeyError
+    handles = len(os.listdir('/proc/self/fd')) if os.path.exists('/proc/self/fd') else None
+    for _ in range(3):
+        with output_lock(tmp_path):
+            pass
+    assert handles is None or len(os.listdir('/proc/self/fd')) == handles
+
+
+@needs_locks
+def test_a_lock_file_removed_between_opening_and_locking_is_opened_again(tmp_path, monkeypatch):
+    """Its holder leaves just then: a lock on the removed file would keep nobody out."""
+    real, path = lock.fcntl.lockf, tmp_path / '.train.lock'
+    calls = []
+
+    def lockf(handle, how):
+        if not calls:
+            path.unlink()
+        calls.append(handle)
+        return real(handle, how)
+    monkeypatch.setattr(lock.fcntl, 'lockf', lockf)
+    with output_lock(tmp_path):
+        assert len(calls) == 2 and f'process {os.getpid()} on' in path.read_text()
+
+
+@needs_locks
+def test_the_lock_of_a_run_that_made_the_folder_anew_is_left_alone(tmp_path):
+    folder = tmp_path / 'out'
+    folder.mkdir()
+    with output_lock(folder):
+        folder.rename(tmp_path / 'moved away')
+        folder.mkdir()
+        (folder / '.train.lock').write_text('process 1 on host other')
+    assert (folder / '.train.lock').read_text() == 'process 1 on host other'
+
+
+@needs_locks
+def test_a_lock_is_not_written_through_a_link(tmp_path):
+    (tmp_path / 'precious').write_text('1')
+    (tmp_path / '.train.lock').symlink_to(tmp_path / 'precious')
+    with pytest.raises(InputError, match='cannot write .*train.lock'), output_lock(tmp_path):
+        pass
+    assert (tmp_path / 'precious').read_text() == '1'
+
+
+@pytest.mark.parametrize('missing', ['on this file system', 'on this operating system'])
+def test_without_locks_there_is_a_warning(tmp_path, monkeypatch, caplog, missing):
+    caplog.set_level(logging.WARNING, 'transreid')
+    if missing == 'on this operating system':
+        monkeypatch.setattr(lock, 'fcntl', None)
+    elif lock.fcntl is None:
+        pytest.skip('no record locks on this system')
+    else:
+        monkeypatch.setattr(lock.fcntl, 'lockf', fails_with(errno.ENOLCK))
+    with output_lock(tmp_path):
+        assert 'no file locks' in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
+@needs_locks
+def test_eight_processes_at_once_hold_it_one_after_another(tmp_path):
+    """Each looks whether it is alone; the lock file is removed and made anew all the time."""
+    script = '''
+import os, sys, time
+from utils.errors import InputError
+from utils.run.lock import output_lock
+folder, rounds = sys.argv[1], 0
+while rounds < 25:
+    try:
+        with output_lock(folder):
+            os.close(os.open(folder + '/alone', os.O_CREAT | os.O_EXCL))
+            os.unlink(folder + '/alone')
+            rounds += 1
+    except InputError:
+        pass
+    time.sleep(0.0005)
+'''
+    crowd = [subprocess.Popen([sys.executable, '-c', script, str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+             for _ in range(8)]
+    errors = [process.communicate()[1] for process in crowd]
+    assert [process.returncode for process in crowd] == [0] * 8, errors
+    assert not list(tmp_path.iterdir())
