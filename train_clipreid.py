@@ -1,4 +1,5 @@
 """Train: python train_clipreid.py --config_file configs/tiger/cnn_clipreid.yml [KEY VALUE …]"""
+
 import argparse
 import contextlib
 import sys
@@ -11,6 +12,7 @@ from utils.errors import InputError, exit_code
 
 class Work(NamedTuple):
     """The model and what trains it in stages 1 and 2."""
+
     model: Any
     criterion: Any
     optimizer_1: Any  # None, as scheduler_1, without prompts
@@ -27,11 +29,20 @@ def main(argv=None):
 
 
 def parse(argv):
-    """The command line's ``config_file`` and ``opts``; --resume is SOLVER.RESUME auto among them."""
-    parser = argparse.ArgumentParser(description='Train CLIP-ReID on photos of individual animals, in two stages.')
-    parser.add_argument('--config_file', type=path_text, default='', help='a yml of configs/, or your own')
-    parser.add_argument('--resume', action='store_true', help='go on with the run in OUTPUT_DIR, if there is one '
-                                                              '(SOLVER.RESUME auto)')
+    """The command line's ``config_file`` and ``opts``; --resume is SOLVER.RESUME auto among
+    them.
+    """
+    parser = argparse.ArgumentParser(
+        description='Train CLIP-ReID on photos of individual animals, in two stages.'
+    )
+    parser.add_argument(
+        '--config_file', type=path_text, default='', help='a yml of configs/, or your own'
+    )
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='go on with the run in OUTPUT_DIR, if there is one (SOLVER.RESUME auto)',
+    )
     args = parse_with_pairs(parser, argv)
     if args.resume:
         args.opts += ['SOLVER.RESUME', 'auto']
@@ -52,9 +63,13 @@ def train(cfg):
     _check_optimizers(cfg, optimizer_names())
     logger = setup_logger()
     try:
-        with StopRequest().listening() as stop, \
-                several_processes(cfg.MODEL.DIST_TRAIN, process_backend(cfg.MODEL.DEVICE), stop) as processes, \
-                explained('the batches (IMS_PER_BATCH of SOLVER.STAGE1, SOLVER.STAGE2, TEST)'):
+        with (
+            StopRequest().listening() as stop,
+            several_processes(
+                cfg.MODEL.DIST_TRAIN, process_backend(cfg.MODEL.DEVICE), stop
+            ) as processes,
+            explained('the batches (IMS_PER_BATCH of SOLVER.STAGE1, SOLVER.STAGE2, TEST)'),
+        ):
             stop.impatient = processes.world_size == 1
             if not processes.main:
                 setup_logger(quiet=True)
@@ -77,13 +92,25 @@ def _train(cfg, processes, stop, logger):
     if finished:  # whatever has become of its photos
         return _again(cfg, best, processes, logger)
     output_dir = make_output_dir(cfg.OUTPUT_DIR)
-    with output_lock(output_dir) if processes.main else contextlib.nullcontext(), contextlib.ExitStack() as end:
-        runtime = make_runtime(cfg.MODEL.DEVICE, cfg.SOLVER.AMP, cfg.SOLVER.DETERMINISTIC, processes, stop,
-                               compiles=cfg.MODEL.COMPILE)
+    with (
+        output_lock(output_dir) if processes.main else contextlib.nullcontext(),
+        contextlib.ExitStack() as end,
+    ):
+        runtime = make_runtime(
+            cfg.MODEL.DEVICE,
+            cfg.SOLVER.AMP,
+            cfg.SOLVER.DETERMINISTIC,
+            processes,
+            stop,
+            compiles=cfg.MODEL.COMPILE,
+        )
         seed_everything(cfg.SOLVER.SEED)
         about = log_run(cfg, runtime, logger)
         if cfg.SOLVER.STAGE1.MAX_EPOCHS == cfg.SOLVER.STAGE2.MAX_EPOCHS == 0:
-            logger.warning('SOLVER.STAGE1.MAX_EPOCHS and SOLVER.STAGE2.MAX_EPOCHS are 0: nothing will be trained')
+            logger.warning(
+                'SOLVER.STAGE1.MAX_EPOCHS and SOLVER.STAGE2.MAX_EPOCHS are 0: nothing will be '
+                'trained'
+            )
         if processes.main:
             drop_leftovers(output_dir)
         state = _state(cfg, output_dir, processes, logger)
@@ -112,8 +139,12 @@ def _again(cfg, best, processes, logger):
     if processes.main:
         with contextlib.suppress(InputError), output_lock(cfg.OUTPUT_DIR):
             pass  # takes away the lock file of a run that was killed at its very end
-    logger.info('%s: this run is finished: %d epochs of stage 2, best validation mAP %s', cfg.OUTPUT_DIR,
-                cfg.SOLVER.STAGE2.MAX_EPOCHS, best)
+    logger.info(
+        '%s: this run is finished: %d epochs of stage 2, best validation mAP %s',
+        cfg.OUTPUT_DIR,
+        cfg.SOLVER.STAGE2.MAX_EPOCHS,
+        best,
+    )
     return best
 
 
@@ -124,7 +155,10 @@ def _state(cfg, output_dir, processes, logger):
 
     state = read_state(cfg.SOLVER.RESUME, output_dir)
     if processes.broadcast(place(state)) != place(state):
-        raise InputError(f'OUTPUT_DIR {output_dir} is not the same folder for all processes; put it on a disk that all share')
+        raise InputError(
+            f'OUTPUT_DIR {output_dir} is not the same folder for all processes; put it on a disk '
+            'that all share'
+        )
     if state is None and cfg.SOLVER.RESUME:
         logger.info('nothing to resume: there is no %s; a run starts', output_dir / STATE)
     return state
@@ -135,7 +169,9 @@ def _loaders(cfg, runtime, end, logger):
     from datasets.make_dataloader_clipreid import make_dataloader
     from utils.device import wants_pinned_memory
 
-    loaders = make_dataloader(cfg, wants_pinned_memory(runtime.device), runtime.processes, runtime.device)
+    loaders = make_dataloader(
+        cfg, wants_pinned_memory(runtime.device), runtime.processes, runtime.device
+    )
     end.callback(loaders.close)
     if runtime.processes.main:
         warn_of_data(cfg, loaders, logger)
@@ -147,17 +183,30 @@ def _work(cfg, loaders, runtime):
     from loss.make_loss import make_loss
     from model.make_model_clipreid import make_model
     from solver.lr_scheduler import make_scheduler_1stage, make_scheduler_2stage
-    from solver.make_optimizer_prompt import make_optimizer_1stage, make_optimizer_2stage, make_optimizer_center
+    from solver.make_optimizer_prompt import (
+        make_optimizer_1stage,
+        make_optimizer_2stage,
+        make_optimizer_center,
+    )
     from utils.sync_batchnorm import sync_batch_norms
 
-    model = make_model(cfg, loaders.num_classes, loaders.camera_num, loaders.view_num).to(runtime.device)
+    model = make_model(cfg, loaders.num_classes, loaders.camera_num, loaders.view_num).to(
+        runtime.device
+    )
     if cfg.MODEL.SYNC_BN:
         sync_batch_norms(model.image_encoder, runtime.processes)
     criterion = make_loss(cfg, loaders.num_classes, model.feature_dim).to(runtime.device)
     optimizer_1 = make_optimizer_1stage(cfg, model) if model.has_prompts else None
     optimizer_2 = make_optimizer_2stage(cfg, model)
-    return Work(model, criterion, optimizer_1, optimizer_1 and make_scheduler_1stage(cfg, optimizer_1),
-                optimizer_2, make_scheduler_2stage(cfg, optimizer_2), make_optimizer_center(cfg, criterion))
+    return Work(
+        model,
+        criterion,
+        optimizer_1,
+        optimizer_1 and make_scheduler_1stage(cfg, optimizer_1),
+        optimizer_2,
+        make_scheduler_2stage(cfg, optimizer_2),
+        make_optimizer_center(cfg, criterion),
+    )
 
 
 def _journal(cfg, output_dir, work, loaders, runtime, about):
@@ -167,17 +216,37 @@ def _journal(cfg, output_dir, work, loaders, runtime, about):
     from utils.run.resume import facts_of
 
     solver, model = cfg.SOLVER, work.model
-    parts = {1: {'optimizer': work.optimizer_1},
-             2: {'optimizer': work.optimizer_2, 'criterion': work.criterion, 'center_optimizer': work.center_optimizer}}
-    parts = {stage: {name: part for name, part in some.items() if part is not None} for stage, some in parts.items()}
-    return Journal(output_dir, model, parts, runtime, name=known(cfg.MODEL.NAME)[0], suffix=solver.CHECKPOINT_FORMAT,
-                   minutes=solver.CHECKPOINT_MINUTES, period=solver.RESUME_PERIOD, about=model.about,
-                   facts=facts_of(flatten(cfg), loaders.fingerprints, about, model.about))
+    parts = {
+        1: {'optimizer': work.optimizer_1},
+        2: {
+            'optimizer': work.optimizer_2,
+            'criterion': work.criterion,
+            'center_optimizer': work.center_optimizer,
+        },
+    }
+    parts = {
+        stage: {name: part for name, part in some.items() if part is not None}
+        for stage, some in parts.items()
+    }
+    return Journal(
+        output_dir,
+        model,
+        parts,
+        runtime,
+        name=known(cfg.MODEL.NAME)[0],
+        suffix=solver.CHECKPOINT_FORMAT,
+        minutes=solver.CHECKPOINT_MINUTES,
+        period=solver.RESUME_PERIOD,
+        about=model.about,
+        facts=facts_of(flatten(cfg), loaders.fingerprints, about, model.about),
+    )
 
 
 def _begin(cfg, journal, state, loaders, logger):
-    """Go on from ``state``, see that the disk has room, begin the log; returns whether it is the run of this OUTPUT_DIR that
-    goes on. A state of another folder goes on in one that is new to it."""
+    """Go on from ``state``, see that the disk has room, begin the log; returns whether it is the
+    run of this OUTPUT_DIR that goes on. A state of another folder goes on in one that is new to
+    it.
+    """
     from utils.logger import log_to_file
     from utils.run.resume import check_disk, go_on, is_own, planned_files, set_aside
 
@@ -186,23 +255,38 @@ def _begin(cfg, journal, state, loaders, logger):
         go_on(journal, state)
     goes_on = state is not None and is_own(solver.RESUME, output_dir)
     if processes.main:
-        check_disk(output_dir, planned_files(journal, solver.STAGE1, solver.STAGE2, loaders.validation is not None),
-                   loaders.cache_bytes * processes.local_world_size, new=not goes_on)
+        check_disk(
+            output_dir,
+            planned_files(journal, solver.STAGE1, solver.STAGE2, loaders.validation is not None),
+            loaders.cache_bytes * processes.local_world_size,
+            new=not goes_on,
+        )
         log_to_file(output_dir, 'train_log.txt', append=goes_on)
     if not goes_on:
         journal.best = None  # the best checkpoint of the other folder is not here
         if processes.main:
             set_aside(output_dir)
     if state:
-        logger.info('Resumed: stage %d, epoch %d, %d iterations of it done', journal.stage, journal.epoch, journal.iteration)
+        logger.info(
+            'Resumed: stage %d, epoch %d, %d iterations of it done',
+            journal.stage,
+            journal.epoch,
+            journal.iteration,
+        )
     return goes_on
 
 
 def _metrics(journal, state, processes):
-    """metrics.jsonl, cut back to where it was at ``state``, if there is one. The first process alone writes it."""
+    """metrics.jsonl, cut back to where it was at ``state``, if there is one. The first process
+    alone writes it.
+    """
     from utils.logger import MetricsFile
 
-    return MetricsFile(journal.folder, state and state['metrics_length']) if processes.main else contextlib.nullcontext()
+    return (
+        MetricsFile(journal.folder, state and state['metrics_length'])
+        if processes.main
+        else contextlib.nullcontext()
+    )
 
 
 def _stages(cfg, work, loaders, runtime, journal, about, goes_on):
@@ -216,18 +300,45 @@ def _stages(cfg, work, loaders, runtime, journal, about, goes_on):
     if runtime.processes.main:
         save_run(cfg, about, journal.folder, goes_on)
     with stop.patiently(), explained('SOLVER.STAGE1.IMS_PER_BATCH'):
-        do_train_stage1(work.model, loaders.train_loader_stage1, work.optimizer_1, work.scheduler_1, runtime, journal,
-                        epochs=one.MAX_EPOCHS, batch_size=one.IMS_PER_BATCH, seed=cfg.SOLVER.SEED,
-                        log_period=one.LOG_PERIOD, checkpoint_period=one.CHECKPOINT_PERIOD)
-    with stop.patiently(), explained('SOLVER.STAGE2.IMS_PER_BATCH (training) or TEST.IMS_PER_BATCH (validation)'):
-        return do_train_stage2(work.model, loaders, work.criterion, work.optimizer_2, work.center_optimizer, work.scheduler_2,
-                               runtime, journal, epochs=two.MAX_EPOCHS, log_period=two.LOG_PERIOD,
-                               checkpoint_period=two.CHECKPOINT_PERIOD, eval_period=two.EVAL_PERIOD,
-                               normalise=cfg.TEST.FEAT_NORM == 'yes', rerank=cfg.TEST.RE_RANKING)
+        do_train_stage1(
+            work.model,
+            loaders.train_loader_stage1,
+            work.optimizer_1,
+            work.scheduler_1,
+            runtime,
+            journal,
+            epochs=one.MAX_EPOCHS,
+            batch_size=one.IMS_PER_BATCH,
+            seed=cfg.SOLVER.SEED,
+            log_period=one.LOG_PERIOD,
+            checkpoint_period=one.CHECKPOINT_PERIOD,
+        )
+    with (
+        stop.patiently(),
+        explained('SOLVER.STAGE2.IMS_PER_BATCH (training) or TEST.IMS_PER_BATCH (validation)'),
+    ):
+        return do_train_stage2(
+            work.model,
+            loaders,
+            work.criterion,
+            work.optimizer_2,
+            work.center_optimizer,
+            work.scheduler_2,
+            runtime,
+            journal,
+            epochs=two.MAX_EPOCHS,
+            log_period=two.LOG_PERIOD,
+            checkpoint_period=two.CHECKPOINT_PERIOD,
+            eval_period=two.EVAL_PERIOD,
+            normalise=cfg.TEST.FEAT_NORM == 'yes',
+            rerank=cfg.TEST.RE_RANKING,
+        )
 
 
 def warn_of_data(cfg, loaders, logger):
-    """Warn of what looks wrong with the photos and their labels; the test lists' too, where they are there."""
+    """Warn of what looks wrong with the photos and their labels; the test lists' too, where they
+    are there.
+    """
     from datasets.checks import data_warnings
     from datasets.sources import load_test
 
@@ -235,7 +346,9 @@ def warn_of_data(cfg, loaders, logger):
         return
     validation, test = loaders.validation.query if loaders.validation else (), ((), ())
     with contextlib.suppress(InputError):
-        photos = load_test(with_value(cfg, 'DATASETS.SKIP_BROKEN', False))  # no need to decode them all
+        photos = load_test(
+            with_value(cfg, 'DATASETS.SKIP_BROKEN', False)
+        )  # no need to decode them all
         test = photos.query, photos.gallery
     for line in data_warnings(loaders.train_loader_stage1.dataset.records, validation, *test):
         logger.warning('%s', line)
@@ -245,8 +358,11 @@ def _check_optimizers(cfg, names):
     """Before anything starts: stage 2's is made hours later."""
     for stage in ('STAGE1', 'STAGE2'):
         if cfg.SOLVER[stage].OPTIMIZER_NAME not in names:
-            raise ConfigError(f'SOLVER.{stage}.OPTIMIZER_NAME is {cfg.SOLVER[stage].OPTIMIZER_NAME!r}; choose from '
-                              f'{", ".join(names)}')
+            raise ConfigError(
+                f'SOLVER.{stage}.OPTIMIZER_NAME is {cfg.SOLVER[stage].OPTIMIZER_NAME!r}; choose '
+                'from '
+                f'{", ".join(names)}'
+            )
 
 
 if __name__ == '__main__':

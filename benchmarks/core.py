@@ -1,4 +1,7 @@
-"""How the benchmark measures: a case has two ways to one result; they run in turns. Medians, difference, memory, profile."""
+"""How the benchmark measures: a case has two ways to one result; they run in turns. Medians,
+difference, memory, profile.
+"""
+
 import contextlib
 import cProfile
 import functools
@@ -21,13 +24,14 @@ from utils.device import make_runtime
 from utils.linear import linear
 
 ROUNDS, QUICK_ROUNDS = 5, 2
-PRODUCT = 4096      # rows of the square matrices whose product gives the arithmetic limit
-TOP = 8             # lines of a profile
+PRODUCT = 4096  # rows of the square matrices whose product gives the arithmetic limit
+TOP = 8  # lines of a profile
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the builders of cases are told. quick: sizes for a run of all cases in two minutes; photos: of a training step;
+    """What the builders of cases are told. quick: sizes for a run of all cases in two minutes;
+    photos: of a training step;
     options: KEY VALUE pairs for the models' configs."""
 
     quick: bool = False
@@ -40,11 +44,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Ways:
-    """Both ways to the result, ready to be called: () -> arrays, tensors, numbers, or tuples, lists, dicts of them.
+    """Both ways to the result, ready to be called: () -> arrays, tensors, numbers, or tuples,
+    lists, dicts of them.
 
     plain: the specification's formulation; None: there is none to compare with.
-    reset: called before every warm-up, not timed: puts back what earlier calls have changed (a trained model).
-    flops: () -> floating-point operations of one call of ours, a multiply-add counted as two; see ``count_flops``.
+    reset: called before every warm-up, not timed: puts back what earlier calls have changed (a
+    trained model).
+    flops: () -> floating-point operations of one call of ours, a multiply-add counted as two; see
+    ``count_flops``.
     dtype: of the products among them, whose limit they are compared with.
     """
 
@@ -56,7 +63,9 @@ class Ways:
 
 
 def relative_difference(plain, ours):
-    """Largest |plain − ours| of an array over the largest |plain| in it; of nested results the largest of all."""
+    """Largest |plain − ours| of an array over the largest |plain| in it; of nested results the
+    largest of all.
+    """
     if isinstance(plain, Mapping):
         if plain.keys() != ours.keys():
             return math.inf
@@ -65,7 +74,10 @@ def relative_difference(plain, ours):
         if len(plain) != len(ours):
             return math.inf
         return max((relative_difference(*pair) for pair in zip(plain, ours)), default=0.0)
-    plain, ours = (np.asarray(x.detach().float().cpu() if isinstance(x, torch.Tensor) else x) for x in (plain, ours))
+    plain, ours = (
+        np.asarray(x.detach().float().cpu() if isinstance(x, torch.Tensor) else x)
+        for x in (plain, ours)
+    )
     if plain.shape != ours.shape:
         return math.inf
     if plain.size == 0:
@@ -80,9 +92,11 @@ class Case:
     """One row of the table.
 
     name: what ``--only`` looks for; title: for people.
-    ways: () -> context manager that yields ``Ways``: allocates when the row runs, and gives back afterwards. Where
-    ``memory`` is asked it must be picklable: functools.partial of a function of a module.
-    goal: plain seconds / ours, on the CPU at one thread; limit: seconds that ours may take; None: no goal.
+    ways: () -> context manager that yields ``Ways``: allocates when the row runs, and gives back
+    afterwards. Where ``memory`` is asked it must be picklable: functools.partial of a function of a
+    module.
+    goal: plain seconds / ours, on the CPU at one thread; limit: seconds that ours may take; None:
+    no goal.
     tolerance: what ``difference(plain result, ours result)`` may be.
     threaded: False: the row runs once, at one thread, as more do not matter or would take too long.
     rounds: fewer or more than usual.
@@ -103,14 +117,27 @@ class Case:
 
 
 def run_case(case, settings, threads, rounds):
-    """Measure a case at a number of threads; returns its row as a dict for JSON. Goals are for full size on one CPU thread."""
-    judged = settings.device.type == 'cpu' and not settings.quick and (threads == 1 or not case.threaded)
-    row = {'name': case.name, 'title': case.title, 'threads': threads, 'goal': case.goal if judged else None,
-           'limit_s': case.limit if judged else None, 'tolerance': case.tolerance, 'difference': None}
+    """Measure a case at a number of threads; returns its row as a dict for JSON. Goals are for full
+    size on one CPU thread.
+    """
+    judged = (
+        settings.device.type == 'cpu' and not settings.quick and (threads == 1 or not case.threaded)
+    )
+    row = {
+        'name': case.name,
+        'title': case.title,
+        'threads': threads,
+        'goal': case.goal if judged else None,
+        'limit_s': case.limit if judged else None,
+        'tolerance': case.tolerance,
+        'difference': None,
+    }
     with use_threads(threads), case.ways() as ways:
         row |= time_in_turns(ways, rounds, case.difference)
         if row['difference'] is not None and not row['difference'] <= case.tolerance:
-            row['failed'] = f'the results differ by {row["difference"]:.1e}, {case.tolerance:.1e} is allowed'
+            row['failed'] = (
+                f'the results differ by {row["difference"]:.1e}, {case.tolerance:.1e} is allowed'
+            )
         row['reached'] = _reached(row)
         if row['reached'] is False or settings.profile or settings.device.type != 'cpu':
             row['profile'] = profile(ways, row['ours']['median_s'], threads, settings.device)
@@ -120,7 +147,10 @@ def run_case(case, settings, threads, rounds):
     if case.memory and settings.device.type == 'cpu':
         row['memory'] = {name: in_fresh_process(case.ways, name, threads) for name in _names(ways)}
         if case.memory_goal and 'plain' in row['memory']:
-            row['memory'] |= {'goal': case.memory_goal, 'reached': memory_ratio(row['memory']) <= case.memory_goal}
+            row['memory'] |= {
+                'goal': case.memory_goal,
+                'reached': memory_ratio(row['memory']) <= case.memory_goal,
+            }
     return row
 
 
@@ -135,7 +165,9 @@ def _names(ways):
 
 
 def time_in_turns(ways, rounds, difference=relative_difference):
-    """Warm up and compare, then plain, ours, ours, plain, plain, ours …; all seconds, their medians and the ratio."""
+    """Warm up and compare, then plain, ours, ours, plain, plain, ours …; all seconds, their medians
+    and the ratio.
+    """
     names = _names(ways)
     if ways.reset:
         ways.reset()
@@ -180,12 +212,14 @@ def use_threads(threads):
 
 # Memory
 
-def in_fresh_process(ways, name, threads, accelerator=None):
-    """One call of one way in a new process: {'seconds', 'peak_bytes', 'extra_bytes'}, the peak of the whole process and
-    what of it the call added. Bytes are None where there is no /proc (macOS).
 
-    accelerator: the device that the way uses, if it does: it is called once before, which starts the device and loads its
-    kernels, and 'device_peak_bytes' is added."""
+def in_fresh_process(ways, name, threads, accelerator=None):
+    """One call of one way in a new process: {'seconds', 'peak_bytes', 'extra_bytes'}, the peak of
+    the whole process and what of it the call added. Bytes are None where there is no /proc (macOS).
+
+    accelerator: the device that the way uses, if it does: it is called once before, which starts
+    the device and loads its kernels, and 'device_peak_bytes' is added.
+    """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context('spawn')) as pool:
         return pool.submit(measure, ways, name, threads, accelerator).result()
 
@@ -201,8 +235,15 @@ def measure(ways, name, threads, accelerator=None):
         before = _forget_peak()
         seconds = seconds_of(call)
         peak = _status('VmHWM')
-        on_device = {'device_peak_bytes': torch.accelerator.max_memory_allocated()} if accelerator else {}
-    return {'seconds': seconds, 'peak_bytes': peak, 'extra_bytes': peak - before if peak else None, **on_device}
+        on_device = (
+            {'device_peak_bytes': torch.accelerator.max_memory_allocated()} if accelerator else {}
+        )
+    return {
+        'seconds': seconds,
+        'peak_bytes': peak,
+        'extra_bytes': peak - before if peak else None,
+        **on_device,
+    }
 
 
 def _forget_peak():
@@ -218,7 +259,9 @@ def _status(field):
         lines = Path('/proc/self/status').read_text(encoding='ascii').splitlines()
     except OSError:
         return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f'{field}:')), None)
+    return next(
+        (int(line.split()[1]) * 1024 for line in lines if line.startswith(f'{field}:')), None
+    )
 
 
 def memory_ratio(memory):
@@ -240,20 +283,26 @@ def _device_memory(ways):
 
 # Where the time goes
 
+
 @functools.cache
 def product_peak(threads, device, dtype=torch.float32):
-    """The arithmetic limit in FLOP/s: a large product of matrices, the better library's best of three."""
+    """The arithmetic limit in FLOP/s: a large product of matrices, the better library's best of
+    three.
+    """
     size = PRODUCT if device.type == 'cpu' else 2 * PRODUCT  # too short for an accelerator else
     with use_threads(threads):
         a, b = (torch.ones(size, size, device=device, dtype=dtype) for _ in range(2))
         out = a @ b
         ways = (lambda: torch.mm(a, b, out=out)), (lambda: linear(a, b))
-        return 2 * size ** 3 / min(seconds_of(way) for way in ways for _ in range(3))
+        return 2 * size**3 / min(seconds_of(way) for way in ways for _ in range(3))
 
 
 def count_flops(function):
-    """Floating-point operations of one call: products, convolutions and attention, forward and backward."""
+    """Floating-point operations of one call: products, convolutions and attention, forward and
+    backward.
+    """
     from torch.utils.flop_counter import FlopCounterMode
+
     torch.backends.mkldnn.set_flags(False)  # oneDNN's products are not counted: take torch's own
     try:
         with FlopCounterMode(display=False) as counter:
@@ -264,26 +313,44 @@ def count_flops(function):
 
 
 def profile(ways, median, threads, device):
-    """Why ours takes its time: the largest kernels and Python functions as shares of one call, and the arithmetic.
+    """Why ours takes its time: the largest kernels and Python functions as shares of one call, and
+    the arithmetic.
 
     On a device also the share of the median in which none of its kernels ran.
     """
     with torch.profiler.profile() as profiler:
         wall = seconds_of(ways.ours)
     events = profiler.key_averages()
-    facts = {'kernels': _top({event.key: event.self_cpu_time_total / 1e6 for event in events}, wall)}
+    facts = {
+        'kernels': _top({event.key: event.self_cpu_time_total / 1e6 for event in events}, wall)
+    }
     if device.type != 'cpu':
-        busy = {event.key: event.self_device_time_total / 1e6 for event in events  # kernels, not what launched or spans them
-                if event.device_type != torch.autograd.DeviceType.CPU and not event.is_user_annotation}
-        facts |= {'device_kernels': _top(busy, wall), 'device_idle': max(0.0, 1 - sum(busy.values()) / median)}
+        busy = {
+            event.key: event.self_device_time_total / 1e6
+            for event in events  # kernels, not what launched or spans them
+            if event.device_type != torch.autograd.DeviceType.CPU and not event.is_user_annotation
+        }
+        facts |= {
+            'device_kernels': _top(busy, wall),
+            'device_idle': max(0.0, 1 - sum(busy.values()) / median),
+        }
     python = cProfile.Profile()
     wall = seconds_of(lambda: python.runcall(ways.ours))
-    facts['functions'] = _top({f'{Path(file).name}:{line} {name}': own for (file, line, name), (_, _, own, _, _)
-                               in pstats.Stats(python).stats.items()}, wall)
+    facts['functions'] = _top(
+        {
+            f'{Path(file).name}:{line} {name}': own
+            for (file, line, name), (_, _, own, _, _) in pstats.Stats(python).stats.items()
+        },
+        wall,
+    )
     if ways.flops:
         peak, flops = product_peak(threads, device, ways.dtype), ways.flops()
-        facts |= {'flops': flops, 'peak_flops': peak, 'share_of_limit': flops / median / peak,
-                  'dtype': str(ways.dtype).removeprefix('torch.')}
+        facts |= {
+            'flops': flops,
+            'peak_flops': peak,
+            'share_of_limit': flops / median / peak,
+            'dtype': str(ways.dtype).removeprefix('torch.'),
+        }
     return facts
 
 

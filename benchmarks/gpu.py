@@ -1,13 +1,16 @@
-"""Whether a GPU computes what the CPU does, and how fast: make gpu, or python -m benchmarks.gpu [--only NAME …]
+"""Whether a GPU computes what the CPU does, and how fast: make gpu, or python -m benchmarks.gpu
+[--only NAME …]
 
-Every part runs in a process of its own with a limit of time: one that fails or hangs is told with its reason, and the
-others go on. First those that only check, several side by side, then those that measure, one after the other. At most six
-minutes on one GPU; nothing is downloaded. Prints a table, ready for docs/performance.md, and writes
-benchmarks/results/gpu.json. Exit code 1 if a part failed.
+Every part runs in a process of its own with a limit of time: one that fails or hangs is told with
+its reason, and the others go on. First those that only check, several side by side, then those that
+measure, one after the other. At most six minutes on one GPU; nothing is downloaded. Prints a table,
+ready for docs/performance.md, and writes benchmarks/results/gpu.json. Exit code 1 if a part failed.
 
-Without a CUDA device the tests of the same paths that need none are run instead. --device cpu --tiny rehearses all parts
+Without a CUDA device the tests of the same paths that need none are run instead. --device cpu
+--tiny rehearses all parts
 with toy models in some minutes: for those who change them.
 """
+
 import argparse
 import contextlib
 import functools
@@ -36,9 +39,9 @@ from utils.files import make_output_dir, write_json
 from utils.logger import progress
 
 ROOT = Path(__file__).resolve().parents[1]
-SIDE_BY_SIDE = 5 if (os.cpu_count() or 1) >= 15 else 3    # parts that only check
+SIDE_BY_SIDE = 5 if (os.cpu_count() or 1) >= 15 else 3  # parts that only check
 MINUTES = 6
-RUNNING = set()     # processes of parts
+RUNNING = set()  # processes of parts
 NO_GPU_TESTS = 'tests/benchmarks/test_gpu.py'
 
 
@@ -46,7 +49,8 @@ NO_GPU_TESTS = 'tests/benchmarks/test_gpu.py'
 class Part:
     """One row of the table.
 
-    name: what --only looks for; title: what it shows. find: function of (settings, folder) to ``parts.Finding``.
+    name: what --only looks for; title: what it shows. find: function of (settings, folder) to
+    ``parts.Finding``.
     seconds: its limit. measures: it must be alone on the machine. devices: how many it needs.
     """
 
@@ -68,12 +72,42 @@ PARTS = (
     Part('waits', 'iterations that wait for the GPU', runs.waits, 100),
     Part('memory', 'out of memory', runs.memory, 100),
     Part('features', 'test features of the GPU and of the CPU', parts.features, 100),
-    Part('processes', 'two GPUs: `MODEL.SYNC_BN`, a killed process, out of memory', runs.processes, 240, devices=2),
+    Part(
+        'processes',
+        'two GPUs: `MODEL.SYNC_BN`, a killed process, out of memory',
+        runs.processes,
+        240,
+        devices=2,
+    ),
     Part('rerank', 're-ranking', parts.reranking, 120, measures=True),
-    Part('rn50-step', 'RN50: step, losses of 50 steps', functools.partial(parts.steps, 'rn50'), 90, measures=True),
-    Part('vit-step', 'ViT-B-16: step, losses of 50 steps', functools.partial(parts.steps, 'vit'), 90, measures=True),
-    Part('rn50-epoch', 'RN50: epochs at the tiger settings', functools.partial(runs.epoch, 'RN50'), 90, measures=True),
-    Part('vit-epoch', 'ViT-B-16: epochs at the tiger settings', functools.partial(runs.epoch, 'ViT'), 90, measures=True),
+    Part(
+        'rn50-step',
+        'RN50: step, losses of 50 steps',
+        functools.partial(parts.steps, 'rn50'),
+        90,
+        measures=True,
+    ),
+    Part(
+        'vit-step',
+        'ViT-B-16: step, losses of 50 steps',
+        functools.partial(parts.steps, 'vit'),
+        90,
+        measures=True,
+    ),
+    Part(
+        'rn50-epoch',
+        'RN50: epochs at the tiger settings',
+        functools.partial(runs.epoch, 'RN50'),
+        90,
+        measures=True,
+    ),
+    Part(
+        'vit-epoch',
+        'ViT-B-16: epochs at the tiger settings',
+        functools.partial(runs.epoch, 'ViT'),
+        90,
+        measures=True,
+    ),
     Part('cudnn', '`cudnn.benchmark`', parts.cudnn, 60, measures=True),
 )
 
@@ -86,7 +120,9 @@ def main(argv=None):
     if not args.device and not has_cuda():
         return without_gpu()
     device = torch.device(args.device) if args.device else make_runtime().device
-    settings = Settings(quick=args.tiny, device=device, options=parts.TOY_PHOTOS if args.tiny else ())
+    settings = Settings(
+        quick=args.tiny, device=device, options=parts.TOY_PHOTOS if args.tiny else ()
+    )
     if args.part:
         return answer(args.part, settings, Path(args.answer))
     if device.type == 'cpu' and not args.tiny:
@@ -102,28 +138,52 @@ def main(argv=None):
 
 def parse(argv):
     parser = argparse.ArgumentParser(description='Check and time the program on a GPU.')
-    parser.add_argument('--only', nargs='+', default=[], metavar='NAME', help='parts whose name contains this word')
-    parser.add_argument('--minutes', type=float, default=MINUTES, help=f'for all parts together, default {MINUTES}')
+    parser.add_argument(
+        '--only', nargs='+', default=[], metavar='NAME', help='parts whose name contains this word'
+    )
+    parser.add_argument(
+        '--minutes', type=float, default=MINUTES, help=f'for all parts together, default {MINUTES}'
+    )
     parser.add_argument('--device', help='default: the GPU; cpu together with --tiny')
-    parser.add_argument('--tiny', action='store_true', help='a rehearsal with toy models: nothing is measured')
-    parser.add_argument('--out', type=path_text, default=str(ROOT / 'benchmarks/results'), help='folder for the JSON')
-    parser.add_argument('--part', help=argparse.SUPPRESS)  # what the processes of the parts are started with
+    parser.add_argument(
+        '--tiny', action='store_true', help='a rehearsal with toy models: nothing is measured'
+    )
+    parser.add_argument(
+        '--out',
+        type=path_text,
+        default=str(ROOT / 'benchmarks/results'),
+        help='folder for the JSON',
+    )
+    parser.add_argument(
+        '--part', help=argparse.SUPPRESS
+    )  # what the processes of the parts are started with
     parser.add_argument('--answer', help=argparse.SUPPRESS)
     parser.add_argument('--starve', nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 
 def choose(words):
-    """The parts whose name contains one of ``words``; all without words. InputError for a word that names none."""
+    """The parts whose name contains one of ``words``; all without words. InputError for a word that
+    names none.
+    """
     for word in words:
         if not any(word in part.name for part in PARTS):
-            raise InputError(f'--only {word}: no part has this in its name; choose from {", ".join(p.name for p in PARTS)}')
+            raise InputError(
+                f'--only {word}: no part has this in its name; choose from '
+                f'{", ".join(p.name for p in PARTS)}'
+            )
     return [part for part in PARTS if not words or any(word in part.name for word in words)]
 
 
 def without_gpu():
-    """Say that there is none, and run the tests that need none. SystemExit with pytest's code if they fail."""
-    print(f'No CUDA device here: nothing is measured. The tests of its paths that need none ({NO_GPU_TESTS}):', flush=True)
+    """Say that there is none, and run the tests that need none. SystemExit with pytest's code if
+    they fail.
+    """
+    print(
+        'No CUDA device here: nothing is measured. The tests of its paths that need none '
+        f'({NO_GPU_TESTS}):',
+        flush=True,
+    )
     code = subprocess.run([sys.executable, '-m', 'pytest', '-q', NO_GPU_TESTS], cwd=ROOT).returncode
     if code:
         sys.exit(code)
@@ -138,7 +198,9 @@ def run(chosen, settings, deadline):
     checks = [part for part in possible if not part.measures]
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         try:
-            for row in progress(pool.map(lambda part: run_part(part, settings, deadline), checks), 'checks'):
+            for row in progress(
+                pool.map(lambda part: run_part(part, settings, deadline), checks), 'checks'
+            ):
                 rows[row['name']] = row
         except BaseException:  # Ctrl-C: the parts, of sessions of their own, do not hear it
             pool.shutdown(wait=False, cancel_futures=True)
@@ -149,8 +211,13 @@ def run(chosen, settings, deadline):
         rows[part.name] = run_part(part, settings, deadline)
     for part in chosen:
         if part not in possible:
-            rows[part.name] = {'name': part.name, 'title': part.title, 'result': 'skipped', 'seconds': 0.0,
-                               'text': f'needs {part.devices} devices, there is {count}'}
+            rows[part.name] = {
+                'name': part.name,
+                'title': part.title,
+                'result': 'skipped',
+                'seconds': 0.0,
+                'text': f'needs {part.devices} devices, there is {count}',
+            }
     return [rows[part.name] for part in chosen]
 
 
@@ -159,26 +226,55 @@ def run_part(part, settings, deadline):
     start, row = time.monotonic(), {'name': part.name, 'title': part.title}
     limit = min(part.seconds, deadline - start)
     if limit <= 0:
-        return row | {'result': 'failed', 'seconds': 0.0, 'text': 'no time was left for it; give more --minutes'}
+        return row | {
+            'result': 'failed',
+            'seconds': 0.0,
+            'text': 'no time was left for it; give more --minutes',
+        }
     with tempfile.TemporaryDirectory() as folder:
         path, log = Path(folder) / 'answer.json', Path(folder) / 'log.txt'
-        command = [sys.executable, '-m', 'benchmarks.gpu', '--device', settings.device.type, *['--tiny'] * settings.quick,
-                   '--part', part.name, '--answer', str(path)]
-        ended = in_time(command, {} if part.measures else {'OMP_NUM_THREADS': str(threads())}, log, limit)
+        command = [
+            sys.executable,
+            '-m',
+            'benchmarks.gpu',
+            '--device',
+            settings.device.type,
+            *['--tiny'] * settings.quick,
+            '--part',
+            part.name,
+            '--answer',
+            str(path),
+        ]
+        ended = in_time(
+            command, {} if part.measures else {'OMP_NUM_THREADS': str(threads())}, log, limit
+        )
         row['seconds'] = time.monotonic() - start
         if path.exists():
             found = json.loads(path.read_text(encoding='utf-8'))
             row |= found | {'result': 'failed' if found['wrong'] else 'ok'}
             return row | {'text': '; '.join([*found['wrong'], found['text']])}
-        lines = log.read_text(encoding='utf-8', errors='replace').strip().splitlines() or ['it ended without a word']
+        lines = log.read_text(encoding='utf-8', errors='replace').strip().splitlines() or [
+            'it ended without a word'
+        ]
     reason = lines[-1] if ended else f'no end after {limit:.0f} s; its last words: {lines[-1]}'
     return row | {'result': 'failed', 'text': reason[:300], 'log': lines[-50:]}
 
 
 def in_time(command, variables, log, limit):
-    """Run a command, its output in the file ``log``; whether it has ended within ``limit`` seconds. Nothing of it is left."""
-    with log.open('w', encoding='utf-8') as file, subprocess.Popen(
-            command, cwd=ROOT, env={**variables, **os.environ}, stdout=file, stderr=file, start_new_session=True) as process:
+    """Run a command, its output in the file ``log``; whether it has ended within ``limit`` seconds.
+    Nothing of it is left.
+    """
+    with (
+        log.open('w', encoding='utf-8') as file,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**variables, **os.environ},
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        ) as process,
+    ):
         RUNNING.add(process)
         try:
             process.wait(limit)
@@ -216,8 +312,11 @@ def answer(name, settings, path):
 def table(rows):
     """Lines of Markdown."""
     lines = ['| part | what it shows | result | s | found |', '|---|---|---|---|---|']
-    return lines + [f'| {row["name"]} | {row["title"]} | {row["result"]} | {row["seconds"]:.0f} | '
-                    f'{row["text"].replace("|", "/")} |' for row in rows]
+    return lines + [
+        f'| {row["name"]} | {row["title"]} | {row["result"]} | {row["seconds"]:.0f} | '
+        f'{row["text"].replace("|", "/")} |'
+        for row in rows
+    ]
 
 
 if __name__ == '__main__':

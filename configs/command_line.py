@@ -1,4 +1,5 @@
 """Command lines: options and KEY VALUE pairs in any order, paths that begin with ``~``."""
+
 import argparse
 import os
 import re
@@ -7,12 +8,16 @@ from pathlib import Path
 
 
 def expand_home(path: str) -> str:
-    """``path``, a ``~`` or ``~user`` at its start replaced by that home. ValueError: nobody knows it."""
+    """``path``, a ``~`` or ``~user`` at its start replaced by that home. ValueError: nobody knows
+    it.
+    """
     expanded = os.path.expanduser(path)
     if path.startswith('~') and expanded == path:
         user = path.split('/')[0]
-        raise ValueError(f'there is no home for {user} in {path!r}; write the path out, or ./{path} '
-                         f'where that is its name')
+        raise ValueError(
+            f'there is no home for {user} in {path!r}; write the path out, or ./{path} '
+            f'where that is its name'
+        )
     return expanded
 
 
@@ -29,13 +34,17 @@ def path_value(text: str) -> Path:
     return Path(path_text(text))
 
 
-PAIRS = ('pairs that override the yml, before, between or after the options, as in OUTPUT_DIR '
-         './output/mine TEST.WEIGHT ./output/mine/RN50_best.pth')
+PAIRS = (
+    'pairs that override the yml, before, between or after the options, as in OUTPUT_DIR '
+    './output/mine TEST.WEIGHT ./output/mine/RN50_best.pth'
+)
 
 
-def parse_with_pairs(parser: argparse.ArgumentParser,
-                     argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse ``argv``; the words that belong to no option, wherever they stand, are the list ``opts``.
+def parse_with_pairs(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None = None
+) -> argparse.Namespace:
+    """Parse ``argv``; the words that belong to no option, wherever they stand, are the list
+    ``opts``.
 
     They are KEY VALUE pairs for :func:`configs.load_cfg`. A value may begin with ``-``, as a
     negative number does, but not look like an option (``--word``). An unknown option ends the

@@ -1,4 +1,5 @@
 """Photos that were read once in this run, kept as pixels in a file of OUTPUT_DIR."""
+
 import logging
 import mmap
 import os
@@ -20,9 +21,10 @@ STAMP_BYTES = 24  # three int64
 def make_caches(folder, limit, wanted, processes=1):
     """Caches for a run, as a dict of ``transforms.Reading`` to ``PhotoCache``.
 
-    folder: OUTPUT_DIR; '' = no cache. limit: bytes on the disk of all caches together, also of the other ``processes`` of
-    this machine; half of what is free there is never exceeded. wanted: (reading, paths) pairs, the most important first;
-    where not all fits, the first photos are kept, and that is logged. No file is made before ``PhotoCache.reserve``.
+    folder: OUTPUT_DIR; '' = no cache. limit: bytes on the disk of all caches together, also of the
+    other ``processes`` of this machine; half of what is free there is never exceeded. wanted:
+    (reading, paths) pairs, the most important first; where not all fits, the first photos are kept,
+    and that is logged. No file is made before ``PhotoCache.reserve``.
     """
     if not folder or limit <= 0:
         return {}
@@ -39,15 +41,17 @@ def make_caches(folder, limit, wanted, processes=1):
 
 
 class PhotoCache:
-    """What ``reading`` makes of the files ``paths``, as far as ``limit`` bytes go; the rest is read each time.
+    """What ``reading`` makes of the files ``paths``, as far as ``limit`` bytes go; the rest is read
+    each time.
 
-    ``cache(path)`` gives uint8 (H, W, 3), to be copied and not to be written to. A photo counts as unchanged while its
-    times and size are what they were before it was read; else it is read again. So errors, of a file that
-    vanished too, are those of ``reading``.
+    ``cache(path)`` gives uint8 (H, W, 3), to be copied and not to be written to. A photo counts as
+    unchanged while its times and size are what they were before it was read; else it is read again.
+    So errors, of a file that vanished too, are those of ``reading``.
 
-    The file is mapped into memory and shared with worker processes, forked or spawned: who reads a photo puts its pixels
-    there, then its stamp, and two who do so at once write the same. It is as large as it will ever be before the first
-    photo (a full disk found later would kill the process), and has no name, so nothing is left of it however a run ends.
+    The file is mapped into memory and shared with worker processes, forked or spawned: who reads a
+    photo puts its pixels there, then its stamp, and two who do so at once write the same. It is as
+    large as it will ever be before the first photo (a full disk found later would kill the
+    process), and has no name, so nothing is left of it however a run ends.
     """
 
     def __init__(self, folder, reading, paths, limit):
@@ -56,10 +60,16 @@ class PhotoCache:
         self.reading = reading
         self._handle = self._stamps = self._pixels = None
         self._slot_bytes = STAMP_BYTES + 3 * reading.size[0] * reading.size[1]
-        self._slots = {path: slot for slot, path in enumerate(paths[:limit // self._slot_bytes])}
+        self._slots = {path: slot for slot, path in enumerate(paths[: limit // self._slot_bytes])}
         if len(self._slots) < len(paths):
-            logger.warning('%d of %d photos are decoded each time: DATALOADER.CACHE_GB, or half of the free disk at %s, '
-                           'is used up', len(paths) - len(self._slots), len(paths), folder)
+            logger.warning(
+                '%d of %d photos are decoded each time: DATALOADER.CACHE_GB, or half of the free '
+                'disk at %s, '
+                'is used up',
+                len(paths) - len(self._slots),
+                len(paths),
+                folder,
+            )
 
     @property
     def nbytes(self):
@@ -67,10 +77,16 @@ class PhotoCache:
         return len(self._slots) * self._slot_bytes
 
     def reserve(self):
-        """Make the file, once, before other processes get a copy of this object. Without it nothing is kept."""
+        """Make the file, once, before other processes get a copy of this object. Without it nothing
+        is kept.
+        """
         if self._handle is not None or not self._slots:
             return
-        logger.info('Decoded photos are kept at %s: %.1f GB (DATALOADER.CACHE_GB)', self.folder, self.nbytes / 1e9)
+        logger.info(
+            'Decoded photos are kept at %s: %.1f GB (DATALOADER.CACHE_GB)',
+            self.folder,
+            self.nbytes / 1e9,
+        )
         try:
             with tempfile.TemporaryFile(dir=self.folder, prefix=temporary_name('photos')) as file:
                 _allocate(file.fileno(), self.nbytes)
@@ -78,14 +94,22 @@ class PhotoCache:
                 self._handle = os.dup(file.fileno())
                 weakref.finalize(self, os.close, self._handle)
         except (OSError, ValueError) as error:  # ValueError: no memory map of such a file
-            logger.warning('no room for decoded photos at %s (%.1f GB, DATALOADER.CACHE_GB): %s; they are decoded each '
-                           'time', self.folder, self.nbytes / 1e9, getattr(error, 'strerror', None) or error)
+            logger.warning(
+                'no room for decoded photos at %s (%.1f GB, DATALOADER.CACHE_GB): %s; they are '
+                'decoded each '
+                'time',
+                self.folder,
+                self.nbytes / 1e9,
+                getattr(error, 'strerror', None) or error,
+            )
             self._slots = {}
 
     def _map(self, handle):
         memory, count = mmap.mmap(handle, self.nbytes), len(self._slots)
         self._stamps = np.ndarray((count, 3), np.int64, buffer=memory)
-        self._pixels = np.ndarray((count, *self.reading.size, 3), np.uint8, buffer=memory, offset=count * STAMP_BYTES)
+        self._pixels = np.ndarray(
+            (count, *self.reading.size, 3), np.uint8, buffer=memory, offset=count * STAMP_BYTES
+        )
 
     def __call__(self, path):
         slot = self._slots.get(path) if self._handle is not None else None
@@ -101,7 +125,9 @@ class PhotoCache:
 
     def __getstate__(self):
         """For a spawned worker the open file goes along; other copies read each time."""
-        spawning = self._handle is not None and get_spawning_popen() and hasattr(reduction, 'DupFd')  # not on Windows
+        spawning = (
+            self._handle is not None and get_spawning_popen() and hasattr(reduction, 'DupFd')
+        )  # not on Windows
         handle = reduction.DupFd(self._handle) if spawning else None
         return self.__dict__ | {'_handle': handle, '_stamps': None, '_pixels': None}
 
@@ -116,7 +142,8 @@ class PhotoCache:
 def _stamp(path):
     """(times of modification and of change in ns, bytes + 1) of a file, None where there is none.
 
-    The time of change cannot be set back, as the other is by `cp -p`. Never all 0, which stands for no photo.
+    The time of change cannot be set back, as the other is by `cp -p`. Never all 0, which stands for
+    no photo.
     """
     try:
         status = os.stat(path)

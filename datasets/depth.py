@@ -6,6 +6,7 @@ floats the narrowest usual range that holds the values is meant. A photo that wo
 a quarter of that range is rejected: mostly a camera of 10, 12 or 14 bits took it, and it would be
 nearly black.
 """
+
 import os
 import struct
 import sys
@@ -19,8 +20,10 @@ USUAL = (1, 255, FULL)  # white in files of floats and of 32 bits
 SHARE = 1 / 4  # of white, that the brightest value must reach
 BITS, PHOTOMETRIC, FORMAT, BLACK, WHITE = 258, 262, 339, 340, 341  # TIFF tags
 WHITE_IS_ZERO, SIGNED = 0, 2  # values of two of them
-REMEDY = ('save it with 8 bits, or state in the file which value is white '
-          '(TIFF: tag 341, SMaxSampleValue; PNG: chunk sBIT)')
+REMEDY = (
+    'save it with 8 bits, or state in the file which value is white '
+    '(TIFF: tag 341, SMaxSampleValue; PNG: chunk sBIT)'
+)
 # Of a colour's 16 bits Pillow keeps the high byte. Told the other byte order, it keeps the low one.
 OTHER_ORDER = {'B': 'L', 'L': 'B', 'N': 'B' if sys.byteorder == 'little' else 'L'}
 
@@ -77,10 +80,10 @@ def _stated_range(image, reopen):
         return 0, FULL  # Pillow has scaled it
     if image.format == 'PNG':
         bits = _significant_bits(reopen)
-        return (0, 2 ** bits - 1) if bits in range(1, 17) else None
+        return (0, 2**bits - 1) if bits in range(1, 17) else None
     if image.format == 'TIFF':
         bits = max(_tag(image, BITS, 1))
-        white = max(_tag(image, WHITE, 2 ** bits - 1 if bits % 8 else None))
+        white = max(_tag(image, WHITE, 2**bits - 1 if bits % 8 else None))
         return None if white is None else (min(_tag(image, BLACK, 0)), white)
     return None
 
@@ -102,8 +105,10 @@ def _significant_bits(reopen):
 def _grey_values(image, rawmode):
     """(values (height, width), what may be white in them)"""
     if rawmode in MISREAD and image.tile[0].codec_name == 'libtiff':
-        raise DepthError('a compressed TIFF of signed values or floats in big-endian order is not read; '
-                         'save it with 8 bits')
+        raise DepthError(
+            'a compressed TIFF of signed values or floats in big-endian order is not read; '
+            'save it with 8 bits'
+        )
     values, bits = np.asarray(image), 16
     if image.format == 'TIFF':
         bits = max(_tag(image, BITS, 1))
@@ -124,8 +129,10 @@ def _colour_values(reopen, rawmode):
         return four[..., 0] << 8 | four[..., 1]
     if name not in ('RGB', 'RGBX', 'RGBA'):
         raise DepthError(f'this kind of 16-bit colour ({rawmode}) is not read; save it with 8 bits')
-    high, low = (_decode(reopen, mode)[..., :3].astype(np.uint16)
-                 for mode in (rawmode, f'{name};16{OTHER_ORDER[order]}'))
+    high, low = (
+        _decode(reopen, mode)[..., :3].astype(np.uint16)
+        for mode in (rawmode, f'{name};16{OTHER_ORDER[order]}')
+    )
     return high << 8 | low
 
 
@@ -145,8 +152,10 @@ def _find_range(values, stated, usual):
         black, white = stated
         if white > black <= low and high <= white:
             return stated
-        raise DepthError(f'{found}, but the file states {black:.6g} as black and {white:.6g} as '
-                         f'white; save it with 8 bits')
+        raise DepthError(
+            f'{found}, but the file states {black:.6g} as black and {white:.6g} as '
+            f'white; save it with 8 bits'
+        )
     white = next((white for white in usual if high <= white), 0)
     if low < 0 or high <= SHARE * white or not white:
         raise DepthError(f'{found}, and the file does not say which value is white; {REMEDY}')
@@ -156,7 +165,9 @@ def _find_range(values, stated, usual):
 def _rawmode(image):
     """What the decoder is told of the bits; '' where it is told nothing, or has been already."""
     args = image.tile[0].args if image.tile else ''
-    return args if isinstance(args, str) else next((arg for arg in args if isinstance(arg, str)), '')
+    return (
+        args if isinstance(args, str) else next((arg for arg in args if isinstance(arg, str)), '')
+    )
 
 
 def _with_rawmode(args, rawmode):

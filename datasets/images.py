@@ -1,4 +1,5 @@
 """Reading a photo file as an RGB picture of 8 bits, and why it cannot be read."""
+
 import os
 import stat
 import warnings
@@ -14,7 +15,20 @@ from utils.logger import progress
 
 # Of photos, which may come from strangers. Pillow has decoders beyond these, some of which start
 # other programs (EPS). HEIF is read where one of HEIF_READERS is installed.
-FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'PPM', 'TIFF', 'WEBP', 'JPEG2000', 'AVIF', 'DIB', 'TGA', 'HEIF')
+FORMATS = (
+    'JPEG',
+    'PNG',
+    'BMP',
+    'GIF',
+    'PPM',
+    'TIFF',
+    'WEBP',
+    'JPEG2000',
+    'AVIF',
+    'DIB',
+    'TGA',
+    'HEIF',
+)
 HEIF_READERS = ('pillow_heif', 'pi_heif')  # pi-heif is its predecessor without an encoder
 HEIF_ENDINGS = {'.heic', '.heif', '.hif'}
 HEIF_BRANDS = {b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1'}
@@ -29,9 +43,14 @@ THREADS = 8  # that read headers or decode photos: more than processors, as disk
 
 ORIENTATION = 0x112  # EXIF tag
 UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90}
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # beyond this Pillow warns, and beyond twice this it raises
 # What is wrong with a photo is an error here; broken EXIF and the like of a good one is no matter.
@@ -74,8 +93,11 @@ def read_image(path: str, upright: bool = False) -> Image.Image:
         with Image.open(path, formats=photo_formats()) as image:
             _check_size(path, *image.size)
             _check_scans(path, image)
-            picture = read_deep(image, lambda: Image.open(path, formats=photo_formats())) \
-                if is_deep(image) else _to_rgb(image)
+            picture = (
+                read_deep(image, lambda: Image.open(path, formats=photo_formats()))
+                if is_deep(image)
+                else _to_rgb(image)
+            )
             return _turned(picture, orientation_of(image)) if upright else picture
     except UnreadablePhoto:
         raise
@@ -111,8 +133,10 @@ def why_unreadable(path: str, error: Exception) -> str:
         if head[4:8] == b'ftyp' and head[8:] in HEIF_BRANDS and 'HEIF' not in photo_formats():
             return HEIF_REASON
         if head[:4] in TIFF_HEADS:
-            return ('a TIFF that is cut off, or of a kind that is not read here (64-bit values, five '
-                    'bands); save it again with 8 bits, grey or RGB')
+            return (
+                'a TIFF that is cut off, or of a kind that is not read here (64-bit values, five '
+                'bands); save it again with 8 bits, grey or RGB'
+            )
         return f'not a picture in a format that is read here ({", ".join(photo_formats())})'
     reason = ' '.join(str(error).split())[:200] or type(error).__name__
     return f'the photo cannot be decoded ({reason})'
@@ -136,12 +160,14 @@ def orientation_of(image: Image.Image) -> int:
 def find_turned(paths) -> list[str]:
     """Those of the photos ``paths`` that EXIF says are turned or mirrored. Only headers are read:
     0.1 ms a photo, where decoding takes some ms. Photos that cannot be read are not among them."""
+
     def is_turned(path):
         try:
             with Image.open(path, formats=photo_formats()) as image:
                 return image.format != 'TIFF' and orientation_of(image) != 1
         except Exception:  # the loader will tell
             return False
+
     return _where(is_turned, paths, 'headers')
 
 
@@ -156,6 +182,7 @@ def find_unreadable(paths) -> dict[str, str]:
         except UnreadablePhoto as error:
             reasons[path] = error.reason
         return path in reasons
+
     return {path: reasons[path] for path in _where(is_unreadable, paths, 'photos decoded')}
 
 
@@ -173,7 +200,8 @@ def _check_size(path, width, height):
         raise UnreadablePhoto(path, f'{TOO_LARGE} ({width} x {height})')
     if max(width, height) > MAX_RATIO * min(width, height):
         raise UnreadablePhoto(
-            path, f'{width} x {height} pixels, one side more than {MAX_RATIO} times the other')
+            path, f'{width} x {height} pixels, one side more than {MAX_RATIO} times the other'
+        )
 
 
 def _check_scans(path, image):
@@ -183,7 +211,8 @@ def _check_scans(path, image):
             scans = file.read().count(b'\xff\xda')
         if scans > MAX_SCANS:
             raise UnreadablePhoto(
-                path, f'a JPEG of {scans} scans, more than {MAX_SCANS}, takes minutes to decode')
+                path, f'a JPEG of {scans} scans, more than {MAX_SCANS}, takes minutes to decode'
+            )
 
 
 def _unreachable(path, error):
@@ -197,8 +226,11 @@ def _unreachable(path, error):
         what = f'it cannot be read now ({error.strerror})'
     else:
         what = 'it has gone'
-    return UnreadablePhoto(path, f'the photo was there at the start, but {what}',
-                           'bring it back (is the disk still mounted?), then training goes on with --resume')
+    return UnreadablePhoto(
+        path,
+        f'the photo was there at the start, but {what}',
+        'bring it back (is the disk still mounted?), then training goes on with --resume',
+    )
 
 
 def _to_rgb(image):

@@ -1,4 +1,7 @@
-"""The person sets: Market-1501, DukeMTMC-reID, Occluded-Duke, MSMT17 (V1 and V2), as their archives unpack."""
+"""The person sets: Market-1501, DukeMTMC-reID, Occluded-Duke, MSMT17 (V1 and V2), as their archives
+unpack.
+"""
+
 import logging
 import os
 
@@ -9,15 +12,24 @@ from utils.errors import InputError
 logger = logging.getLogger('transreid')
 
 # Photos in folders, named by identity and camera
-FOLDERS = {'market1501': 'Market-1501-v15.09.15', 'dukemtmc': 'dukemtmcreid/DukeMTMC-reID',
-           'occ_duke': 'dukemtmcreid/Occluded_Duke'}
+FOLDERS = {
+    'market1501': 'Market-1501-v15.09.15',
+    'dukemtmc': 'dukemtmcreid/DukeMTMC-reID',
+    'occ_duke': 'dukemtmcreid/Occluded_Duke',
+}
 PARTS = {'train': 'bounding_box_train', 'query': 'query', 'gallery': 'bounding_box_test'}
 VIEWS = {'occ_duke': 1}  # of all its photos, as the original has it
 
 # Photos in lists: version -> folder of a split's photos
-MSMT17 = {'MSMT17': {'train': 'train', 'query': 'test', 'gallery': 'test'},
-          'MSMT17_V2': {'train': 'mask_train_v2', 'query': 'mask_test_v2', 'gallery': 'mask_test_v2'}}
-LISTS = {'train': ('list_train.txt', 'list_val.txt'), 'query': ('list_query.txt',), 'gallery': ('list_gallery.txt',)}
+MSMT17 = {
+    'MSMT17': {'train': 'train', 'query': 'test', 'gallery': 'test'},
+    'MSMT17_V2': {'train': 'mask_train_v2', 'query': 'mask_test_v2', 'gallery': 'mask_test_v2'},
+}
+LISTS = {
+    'train': ('list_train.txt', 'list_val.txt'),
+    'query': ('list_query.txt',),
+    'gallery': ('list_gallery.txt',),
+}
 
 SETS = (*FOLDERS, 'msmt17')
 PUBLISHED = {  # photos, identities in train
@@ -29,12 +41,16 @@ PUBLISHED = {  # photos, identities in train
 
 
 def load_train(cfg):
-    """``TrainPhotos`` of DATASETS.NAMES below ROOT_DIR; the official test is the validation. Raises ``InputError``."""
+    """``TrainPhotos`` of DATASETS.NAMES below ROOT_DIR; the official test is the validation. Raises
+    ``InputError``.
+    """
     return official.train_photos(cfg, *_read(cfg, official.SPLITS))
 
 
 def load_test(cfg):
-    """``TestPhotos`` of DATASETS.NAMES below ROOT_DIR: distractors (identity 0) are in the gallery. Raises ``InputError``."""
+    """``TestPhotos`` of DATASETS.NAMES below ROOT_DIR: distractors (identity 0) are in the gallery.
+    Raises ``InputError``.
+    """
     return official.test_photos(cfg, *_read(cfg, official.TEST))
 
 
@@ -50,22 +66,33 @@ def _read_folders(cfg, names):
     name = cfg.DATASETS.NAMES
     layout = f'{FOLDERS[name]}/{{{",".join(PARTS.values())}}}/*.jpg'
     root = official.find_root(cfg, FOLDERS[name], [PARTS[split] for split in names], layout)
-    return root, {split: official.read_folder(root, PARTS[split], VIEWS.get(name, 0)) for split in names}
+    return root, {
+        split: official.read_folder(root, PARTS[split], VIEWS.get(name, 0)) for split in names
+    }
 
 
 def _read_msmt17(cfg, names):
     def is_there(version):
         folder = os.path.join(cfg.DATASETS.ROOT_DIR, version)
         return os.path.isdir(folder) and os.listdir(folder)
+
     version = next(filter(is_there, MSMT17), 'MSMT17')
     folders = MSMT17[version]
     parts = dict.fromkeys(part for split in names for part in (folders[split], *LISTS[split]))
-    layout = (f'{version}/{{{",".join(dict.fromkeys(folders.values()))}}}/0000/*.jpg with {version}/'
-              f'{{{",".join(file for files in LISTS.values() for file in files)}}}')
+    layout = (
+        f'{version}/{{{",".join(dict.fromkeys(folders.values()))}}}/0000/*.jpg with {version}/'
+        f'{{{",".join(file for files in LISTS.values() for file in files)}}}'
+    )
     root = official.find_root(cfg, version, parts, layout)
     logger.info('msmt17: photos of %s', root)
-    return root, {split: [record for file in LISTS[split]
-                          for record in _read_msmt17_list(os.path.join(root, file), folders[split], cfg)] for split in names}
+    return root, {
+        split: [
+            record
+            for file in LISTS[split]
+            for record in _read_msmt17_list(os.path.join(root, file), folders[split], cfg)
+        ]
+        for split in names
+    }
 
 
 def _read_msmt17_list(path, folder, cfg):
@@ -75,8 +102,11 @@ def _read_msmt17_list(path, folder, cfg):
         fields = os.path.basename(record.path).split('_')
         camera = fields[2] if len(fields) > 3 else ''
         if not (camera.isascii() and camera.isdigit() and 0 < len(camera) <= 4 and int(camera)):
-            raise InputError(f"{path}: '{record.path[:100]}' does not tell the camera (from 1) in the third field of its name, "
-                             f'as 0000/0000_000_01_0303morning_0008_0.jpg does')
+            raise InputError(
+                f"{path}: '{record.path[:100]}' does not tell the camera (from 1) in the third "
+                'field of its name, '
+                f'as 0000/0000_000_01_0303morning_0008_0.jpg does'
+            )
         camera = int(camera) - 1
         records.append(Record(f'{folder}/{record.path}', record.pid, camid=camera, camera=camera))
     return records

@@ -1,4 +1,5 @@
 """What the readers of all data sets return: the photos of a training and of a test."""
+
 from dataclasses import dataclass
 
 from datasets.protocols import Protocol
@@ -9,9 +10,11 @@ from datasets.records import count
 class TestPhotos:
     """Photos of a test, or of the validation during training.
 
-    trials: (query, gallery) pairs, lists of located records; one pair but for VehicleID, whose results are the mean of ten.
+    trials: (query, gallery) pairs, lists of located records; one pair but for VehicleID, whose
+    results are the mean of ten.
     protocol: how rankings are judged. root: folder that the photos are in.
     """
+
     trials: list
     protocol: Protocol
     root: str
@@ -31,9 +34,12 @@ class TestPhotos:
 class TrainPhotos:
     """Photos of a training run.
 
-    train: located records. num_classes: individuals of the train list, also those whose photos were skipped as missing.
-    root: folder that the train photos are in. validation: ``TestPhotos``, or None where there is no validation list.
+    train: located records. num_classes: individuals of the train list, also those whose photos were
+    skipped as missing.
+    root: folder that the train photos are in. validation: ``TestPhotos``, or None where there is no
+    validation list.
     """
+
     train: list
     num_classes: int
     root: str
@@ -52,4 +58,8 @@ class TrainPhotos:
     @property
     def counts(self):
         """dict of split name to ``Counts`` (ids, images, cameras, views)."""
-        return {'train': count(self.train), 'query': count(self.query), 'gallery': count(self.gallery)}
+        return {
+            'train': count(self.train),
+            'query': count(self.query),
+            'gallery': count(self.gallery),
+        }

@@ -1,4 +1,7 @@
-"""Which photos make a batch. Every order is a pure function of (seed, epoch): no global generator is touched."""
+"""Which photos make a batch. Every order is a pure function of (seed, epoch): no global generator
+is touched.
+"""
+
 import random
 from collections import Counter, defaultdict
 from typing import NamedTuple
@@ -14,12 +17,13 @@ SEEN = 0.5  # share of the photos that an epoch should show; see Epoch
 class RandomIdentitySampler(Sampler):
     """Batches of P individuals x K photos, as one sequence of indices.
 
-    At the start of an epoch every individual's photos are shuffled and cut into groups of K (with fewer than K photos,
-    K are drawn with replacement; a remainder is dropped). While P individuals have a group left, P of them, drawn
-    without replacement, give one group each.
+    At the start of an epoch every individual's photos are shuffled and cut into groups of K (with
+    fewer than K photos, K are drawn with replacement; a remainder is dropped). While P individuals
+    have a group left, P of them, drawn without replacement, give one group each.
 
-    labels: individual of each photo. batch_size: P · K. num_instances: K. seed: integer, with ``set_epoch`` the only
-    source of randomness; epoch 0 (the start) draws as the original does after seeding ``random`` and ``numpy.random``.
+    labels: individual of each photo. batch_size: P · K. num_instances: K. seed: integer, with
+    ``set_epoch`` the only source of randomness; epoch 0 (the start) draws as the original does
+    after seeding ``random`` and ``numpy.random``.
 
     ``len()`` is the nominal length, Σ max(n, K) − max(n, K) mod K; an epoch is a little shorter.
     Raises ``InputError`` where no batch could be drawn.
@@ -30,7 +34,9 @@ class RandomIdentitySampler(Sampler):
         self.ids_per_batch = batch_size // num_instances if num_instances > 0 else 0
         self.seed = seed
         self.epoch = 0
-        self.indices = defaultdict(list)  # individual -> its photos, individuals in order of appearance
+        self.indices = defaultdict(
+            list
+        )  # individual -> its photos, individuals in order of appearance
         for index, label in enumerate(labels):
             self.indices[int(label)].append(index)
         self._check(batch_size)
@@ -38,17 +44,27 @@ class RandomIdentitySampler(Sampler):
     def _check(self, batch_size):
         ids, k = len(self.indices), self.num_instances
         if k < 1 or batch_size < k or batch_size % k:
-            raise InputError(f'SOLVER.STAGE2.IMS_PER_BATCH {batch_size} is no multiple of DATALOADER.NUM_INSTANCE {k}; '
-                             'a batch is P individuals with NUM_INSTANCE photos each')
+            raise InputError(
+                f'SOLVER.STAGE2.IMS_PER_BATCH {batch_size} is no multiple of '
+                f'DATALOADER.NUM_INSTANCE {k}; '
+                'a batch is P individuals with NUM_INSTANCE photos each'
+            )
         if ids < 2:
-            raise InputError(f'the train list has {ids} individuals; the triplet loss needs at least two')
+            raise InputError(
+                f'the train list has {ids} individuals; the triplet loss needs at least two'
+            )
         if self.ids_per_batch < 2:
-            raise InputError(f'SOLVER.STAGE2.IMS_PER_BATCH {batch_size} holds one individual; the triplet loss compares at '
-                             f'least two: {2 * k} or more')
+            raise InputError(
+                f'SOLVER.STAGE2.IMS_PER_BATCH {batch_size} holds one individual; the triplet '
+                'loss compares at '
+                f'least two: {2 * k} or more'
+            )
         if ids < self.ids_per_batch:
-            raise InputError(f'the train list has {ids} individuals, a batch needs {self.ids_per_batch} '
-                             f'(SOLVER.STAGE2.IMS_PER_BATCH {batch_size} / DATALOADER.NUM_INSTANCE {k}); '
-                             f'lower IMS_PER_BATCH to {ids * k} or less')
+            raise InputError(
+                f'the train list has {ids} individuals, a batch needs {self.ids_per_batch} '
+                f'(SOLVER.STAGE2.IMS_PER_BATCH {batch_size} / DATALOADER.NUM_INSTANCE {k}); '
+                f'lower IMS_PER_BATCH to {ids * k} or less'
+            )
 
     def set_epoch(self, epoch):
         """Choose the epoch (integer >= 0) that the next iteration draws."""
@@ -67,24 +83,31 @@ class RandomIdentitySampler(Sampler):
             positions = rng.sample(range(len(available)), self.ids_per_batch)
             for position in positions:
                 yield from groups[available[position]].pop()
-            for position in sorted(positions, reverse=True):  # from behind, so that the positions stay right
+            for position in sorted(
+                positions, reverse=True
+            ):  # from behind, so that the positions stay right
                 if not groups[available[position]]:
                     del available[position]
 
     def _groups(self, photos, rng, numpy_rng):
         """Groups of K photos of one individual, the first to be used last."""
         k = self.num_instances
-        photos = list(photos) if len(photos) >= k else numpy_rng.choice(photos, size=k, replace=True).tolist()
+        photos = (
+            list(photos)
+            if len(photos) >= k
+            else numpy_rng.choice(photos, size=k, replace=True).tolist()
+        )
         rng.shuffle(photos)
-        return [photos[start:start + k] for start in range(0, len(photos) - k + 1, k)][::-1]
+        return [photos[start : start + k] for start in range(0, len(photos) - k + 1, k)][::-1]
 
 
 class Epoch(NamedTuple):
     """What epoch 1 is with batches of ``individuals`` x ``instances`` photos.
 
-    steps: batches. photos: different ones. share: ``photos`` of those that an epoch would show if it did not end before
-    all groups are drawn.
+    steps: batches. photos: different ones. share: ``photos`` of those that an epoch would show if
+    it did not end before all groups are drawn.
     """
+
     individuals: int
     instances: int
     steps: int
@@ -97,20 +120,25 @@ class Epoch(NamedTuple):
 
 
 def draw_epoch(labels, individuals: int, instances: int, seed: int = 0) -> Epoch:
-    """The ``Epoch`` of train photos with these labels. Raises ``InputError`` as the sampler does."""
+    """The ``Epoch`` of train photos with these labels. Raises ``InputError`` as the sampler
+    does.
+    """
     sampler = RandomIdentitySampler(labels, individuals * instances, instances, seed)
     sampler.set_epoch(1)
     drawn = list(sampler)
     sizes = Counter(labels).values()
     shown = sum(size - size % instances if size > instances else size for size in sizes)
     photos = len(set(drawn))
-    return Epoch(individuals, instances, len(drawn) // (individuals * instances), photos, photos / shown)
+    return Epoch(
+        individuals, instances, len(drawn) // (individuals * instances), photos, photos / shown
+    )
 
 
 def choose_batch(labels, most: int, instances: int, seed: int = 0, step: int = 1) -> Epoch:
     """The ``Epoch`` of the largest batch that shows enough photos, else of the one that shows most.
 
-    An epoch ends when too few individuals for a batch have photos left: where all are in every batch, after the first.
+    An epoch ends when too few individuals for a batch have photos left: where all are in every
+    batch, after the first.
     most: individuals in a batch, at most, and a multiple of ``step``.
     """
     best = Epoch(0, instances, 0, 0, 0.0)
@@ -139,25 +167,35 @@ class ShuffleSampler(Sampler):
         return self.length
 
     def __iter__(self):
-        yield from np.random.RandomState(epoch_seed(self.seed, self.epoch)).permutation(self.length).tolist()
+        yield from (
+            np.random.RandomState(epoch_seed(self.seed, self.epoch))
+            .permutation(self.length)
+            .tolist()
+        )
 
 
 class EpochBatches(Sampler):
-    """The training loader's batch sampler: lists of (index, sample_seed), a pure function of (seed, epoch).
+    """The training loader's batch sampler: lists of (index, sample_seed), a pure function of (seed,
+    epoch).
 
-    sampler: one of the two above. batch_size: photos a batch, over all processes. ``sample_seed`` (32 bits) steers the
-    random steps of the transform for this photo at this place of the epoch. rank, world_size: every process draws the
-    same epoch and takes its own slice of each batch, of batch_size / world_size photos; ``group`` (K) photos in a row
-    are never torn apart. A last batch that leaves a process a single photo is dropped: batch norm cannot train on it.
+    sampler: one of the two above. batch_size: photos a batch, over all processes. ``sample_seed``
+    (32 bits) steers the random steps of the transform for this photo at this place of the epoch.
+    rank, world_size: every process draws the same epoch and takes its own slice of each batch, of
+    batch_size / world_size photos; ``group`` (K) photos in a row are never torn apart. A last batch
+    that leaves a process a single photo is dropped: batch norm cannot train on it.
 
-    ``len()`` is the nominal number of batches (the log's total); with the P x K sampler an epoch is a little shorter.
+    ``len()`` is the nominal number of batches (the log's total); with the P x K sampler an epoch is
+    a little shorter.
     """
 
     def __init__(self, sampler, batch_size, seed=0, group=1, rank=0, world_size=1):
         if batch_size % (group * world_size) or batch_size // world_size < 2:
-            raise InputError(f'SOLVER.STAGE2.IMS_PER_BATCH {batch_size} cannot be shared by {world_size} processes: '
-                             f'each needs two photos or more, and a multiple of {group}; choose a multiple of '
-                             f'{group * world_size}, or another number of processes')
+            raise InputError(
+                f'SOLVER.STAGE2.IMS_PER_BATCH {batch_size} cannot be shared by {world_size} '
+                'processes: '
+                f'each needs two photos or more, and a multiple of {group}; choose a multiple of '
+                f'{group * world_size}, or another number of processes'
+            )
         self.sampler = sampler
         self.batch_size = batch_size
         self.seed = seed
@@ -166,7 +204,9 @@ class EpochBatches(Sampler):
         self.epoch = self.skip = 0
 
     def set_epoch(self, epoch, skip=0):
-        """Choose the epoch (integer >= 0) that the next iteration draws, and how many of its batches are left out."""
+        """Choose the epoch (integer >= 0) that the next iteration draws, and how many of its
+        batches are left out.
+        """
         self.epoch, self.skip = epoch, skip
         self.sampler.set_epoch(epoch)
 
@@ -177,18 +217,25 @@ class EpochBatches(Sampler):
 
     def __iter__(self):
         indices = list(self.sampler)
-        # A word of its own behind seed and epoch, so that these draws and the order's are not the same
-        seeds = np.random.default_rng([self.seed, self.epoch, 1]).integers(2 ** 32, size=len(indices)).tolist()
+        # A word of its own behind seed and epoch, so that these draws and the order's are not the
+        # same
+        seeds = (
+            np.random.default_rng([self.seed, self.epoch, 1])
+            .integers(2**32, size=len(indices))
+            .tolist()
+        )
         samples = list(zip(indices, seeds, strict=True))
         for start in range(self.skip * self.batch_size, len(samples), self.batch_size):
-            batch = samples[start:start + self.batch_size]
+            batch = samples[start : start + self.batch_size]
             share = len(batch) // self.world_size
             if share >= 2:
-                yield batch[self.rank * share:(self.rank + 1) * share]
+                yield batch[self.rank * share : (self.rank + 1) * share]
 
 
 def epoch_seed(seed, epoch):
-    """A seed of 32 bits for an epoch: ``seed`` itself for epoch 0, mixed with the epoch from 1 on."""
+    """A seed of 32 bits for an epoch: ``seed`` itself for epoch 0, mixed with the epoch from 1
+    on.
+    """
     if epoch == 0:
         return seed
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])

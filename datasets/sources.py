@@ -1,8 +1,13 @@
 """The photos of DATASETS.NAMES, whatever data set it is."""
+
 from datasets import animal, person, vehicle
 from utils.errors import InputError
 
-READERS = {'animals': animal, **dict.fromkeys(person.SETS, person), **dict.fromkeys(vehicle.SETS, vehicle)}
+READERS = {
+    'animals': animal,
+    **dict.fromkeys(person.SETS, person),
+    **dict.fromkeys(vehicle.SETS, vehicle),
+}
 
 
 def load_train(cfg):
@@ -17,5 +22,8 @@ def load_test(cfg):
 
 def _reader(cfg):
     if cfg.DATASETS.NAMES not in READERS:
-        raise InputError(f"DATASETS.NAMES '{cfg.DATASETS.NAMES}' is unknown; choose one of {', '.join(map(repr, READERS))}")
+        raise InputError(
+            f"DATASETS.NAMES '{cfg.DATASETS.NAMES}' is unknown; choose one of "
+            f'{", ".join(map(repr, READERS))}'
+        )
     return READERS[cfg.DATASETS.NAMES]

@@ -1,4 +1,7 @@
-"""The loss of stage 2 from the config: identity, triplet, image-to-text and, when asked for, center loss."""
+"""The loss of stage 2 from the config: identity, triplet, image-to-text and, when asked for, center
+loss.
+"""
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -14,17 +17,24 @@ SMOOTHING = 0.1  # epsilon of label smoothing (Szegedy et al., 2016)
 def make_loss(cfg, num_classes, feat_dim=None):
     """The loss of stage 2 as the config describes it.
 
-    num_classes: number of identities; feat_dim: size of the feature f, needed for the center loss only.
+    num_classes: number of identities; feat_dim: size of the feature f, needed for the center loss
+    only.
 
-    MODEL.METRIC_LOSS_TYPE 'triplet', 'triplet_center' or 'center' (no triplet); MODEL.IF_WITH_CENTER 'yes' adds the
-    center loss to any. DATALOADER.SAMPLER 'softmax' does not put several photos of an identity into a batch: no
-    triplet, and the identity term without label smoothing. Raises ``ValueError`` for other values.
+    MODEL.METRIC_LOSS_TYPE 'triplet', 'triplet_center' or 'center' (no triplet);
+    MODEL.IF_WITH_CENTER 'yes' adds the center loss to any. DATALOADER.SAMPLER 'softmax' does not
+    put several photos of an identity into a batch: no triplet, and the identity term without label
+    smoothing. Raises ``ValueError`` for other values.
     """
     metric, sampler = cfg.MODEL.METRIC_LOSS_TYPE, cfg.DATALOADER.SAMPLER
     if metric not in METRIC_LOSSES:
-        raise ValueError(f"MODEL.METRIC_LOSS_TYPE '{metric}' is unknown; choose one of {', '.join(METRIC_LOSSES)}")
+        raise ValueError(
+            f"MODEL.METRIC_LOSS_TYPE '{metric}' is unknown; choose one of "
+            f'{", ".join(METRIC_LOSSES)}'
+        )
     if sampler not in SAMPLERS:
-        raise ValueError(f"DATALOADER.SAMPLER '{sampler}' is unknown; choose one of {', '.join(SAMPLERS)}")
+        raise ValueError(
+            f"DATALOADER.SAMPLER '{sampler}' is unknown; choose one of {', '.join(SAMPLERS)}"
+        )
     with_triplet = sampler == 'softmax_triplet' and metric != 'center'
     with_center = 'center' in metric or cfg.MODEL.IF_WITH_CENTER == 'yes'
     if with_center and feat_dim is None:
@@ -37,24 +47,45 @@ def make_loss(cfg, num_classes, feat_dim=None):
         center_weight=cfg.SOLVER.STAGE2.CENTER_LOSS_WEIGHT,
         id_smoothing=smoothing if sampler == 'softmax_triplet' else 0.0,
         i2t_smoothing=smoothing,
-        triplet=TripletLoss(None if cfg.MODEL.NO_MARGIN else cfg.SOLVER.MARGIN) if with_triplet else None,
-        center=CenterLoss(num_classes, feat_dim) if with_center else None)
+        triplet=TripletLoss(None if cfg.MODEL.NO_MARGIN else cfg.SOLVER.MARGIN)
+        if with_triplet
+        else None,
+        center=CenterLoss(num_classes, feat_dim) if with_center else None,
+    )
 
 
 class Stage2Loss(nn.Module):
-    """Weighted terms of stage 2. ``center``: the CenterLoss, whose centres are trained too, or None.
+    """Weighted terms of stage 2. ``center``: the CenterLoss, whose centres are trained too, or
+    None.
 
-    *_weight: factors of the terms; *_smoothing: epsilon of label smoothing, 0 … 1; triplet, center: losses or None.
+    *_weight: factors of the terms; *_smoothing: epsilon of label smoothing, 0 … 1; triplet, center:
+    losses or None.
     """
 
-    def __init__(self, *, id_weight, triplet_weight, i2t_weight, center_weight, id_smoothing, i2t_smoothing, triplet,
-                 center):
+    def __init__(
+        self,
+        *,
+        id_weight,
+        triplet_weight,
+        i2t_weight,
+        center_weight,
+        id_smoothing,
+        i2t_smoothing,
+        triplet,
+        center,
+    ):
         super().__init__()
-        self.weights = {'id': id_weight, 'triplet': triplet_weight, 'i2t': i2t_weight, 'center': center_weight}
+        self.weights = {
+            'id': id_weight,
+            'triplet': triplet_weight,
+            'i2t': i2t_weight,
+            'center': center_weight,
+        }
         self.id_smoothing, self.i2t_smoothing = id_smoothing, i2t_smoothing
         self.triplet, self.center = triplet, center
         if center is not None and center_weight:
-            # The weight is for the features: the centres follow at CENTER_LR alone, as in the original's training loop.
+            # The weight is for the features: the centres follow at CENTER_LR alone, as in the
+            # original's training loop.
             center.centers.register_hook(lambda gradient: gradient / center_weight)
 
     @property
@@ -64,11 +95,13 @@ class Stage2Loss(nn.Module):
 
     def forward(self, score, feat, target, i2tscore=None):
         """
-        score: two tensors (N, classes), logits of the classifiers; feat: three tensors (N, *): f_last, f, f_proj.
-        target: (N,) identities; i2tscore: (N, classes) logits of image against sentence, None without prompts.
+        score: two tensors (N, classes), logits of the classifiers; feat: three tensors (N, *):
+        f_last, f, f_proj.
+        target: (N,) identities; i2tscore: (N, classes) logits of image against sentence, None
+        without prompts.
 
-        Returns a dict of weighted scalars, 'id' and those of 'triplet', 'center', 'i2t' that are in use (also with
-        weight 0); their sum is the loss. Half precision is computed in float32.
+        Returns a dict of weighted scalars, 'id' and those of 'triplet', 'center', 'i2t' that are in
+        use (also with weight 0); their sum is the loss. Half precision is computed in float32.
         """
         terms = {'id': sum(_cross_entropy(one, target, self.id_smoothing) for one in score)}
         if self.triplet is not None:
@@ -84,7 +117,8 @@ def _cross_entropy(score, target, smoothing):
     score = score.to(torch.promote_types(score.dtype, torch.float32))
     if not smoothing:
         return F.cross_entropy(score, target)
-    # smoothed in float32 whatever the score's type, as the original does: golden's float64 steps show the difference
+    # smoothed in float32 whatever the score's type, as the original does: golden's float64 steps
+    # show the difference
     classes = score.shape[1]
     share = F.one_hot(target, classes).float() * (1 - smoothing) + smoothing / classes
     return F.cross_entropy(score, share.to(score.dtype))

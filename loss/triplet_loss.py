@@ -1,11 +1,13 @@
 """Triplet loss with the hardest positive and the hardest negative of the batch."""
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 
 class TripletLoss(nn.Module):
-    """Batch-hard triplet loss (Hermans et al., 2017), Euclidean distances; identities may have any number of photos.
+    """Batch-hard triplet loss (Hermans et al., 2017), Euclidean distances; identities may have any
+    number of photos.
 
     margin: >= 0, in units of the features: mean of max(0, d_ap - d_an + margin); None: soft margin,
         mean of log(1 + exp(d_ap - d_an)).
@@ -19,9 +21,10 @@ class TripletLoss(nn.Module):
         """
         features: (N, D) floats, half precision is computed in float32; labels: (N,) integers.
 
-        Returns a scalar >= 0. Raises ``ValueError`` for an empty batch, for labels that do not fit the features, and
-        for a batch of a single identity: no anchor has a negative then. On an accelerator, where looking at the labels would
-        wait for it, such a batch gives NaN instead.
+        Returns a scalar >= 0. Raises ``ValueError`` for an empty batch, for labels that do not fit
+        the features, and
+        for a batch of a single identity: no anchor has a negative then. On an accelerator, where
+        looking at the labels would wait for it, such a batch gives NaN instead.
         """
         d_ap, d_an = hardest_pairs(features, labels)
         if self.margin is None:
@@ -30,27 +33,39 @@ class TripletLoss(nn.Module):
 
 
 def hardest_pairs(features, labels):
-    """Distance of each anchor to its farthest positive, itself included, and to its nearest negative: (N,) and (N,)."""
+    """Distance of each anchor to its farthest positive, itself included, and to its nearest
+    negative: (N,) and (N,).
+    """
     if labels.shape != features.shape[:1]:
-        raise ValueError(f'one label a row is needed: features {tuple(features.shape)}, labels {tuple(labels.shape)}')
+        raise ValueError(
+            f'one label a row is needed: features {tuple(features.shape)}, labels '
+            f'{tuple(labels.shape)}'
+        )
     if not len(features):
         raise ValueError('empty batch: the triplet loss needs photos of at least two identities')
     same = labels[:, None] == labels[None, :]  # (N, N)
     if labels.device.type == 'cpu' and same[0].all():
-        raise ValueError(f'all {len(labels)} photos of the batch are of one identity: the triplet loss needs negatives')
+        raise ValueError(
+            f'all {len(labels)} photos of the batch are of one identity: the triplet loss needs '
+            'negatives'
+        )
     distance = pairwise_distance(features)
-    # max and min over a dimension pass the gradient to one element, where amax and amin would share it among ties.
+    # max and min over a dimension pass the gradient to one element, where amax and amin would share
+    # it among ties.
     d_ap = distance.masked_fill(~same, -torch.inf).max(dim=1).values
     d_an = distance.masked_fill(same, torch.inf).min(dim=1).values
     return d_ap, d_an.masked_fill(d_an.isinf(), torch.nan)
 
 
 def pairwise_distance(features):
-    """Euclidean distances (N, N) between the rows (N, D), at least 1e-6: the root has no finite slope at 0."""
+    """Euclidean distances (N, N) between the rows (N, D), at least 1e-6: the root has no finite
+    slope at 0.
+    """
     with torch.autocast(features.device.type, enabled=False):
         x = features.to(torch.promote_types(features.dtype, torch.float32))
         square = x.pow(2).sum(1)
         squared = square[:, None] + square[None, :] - 2 * x @ x.T
-        # To itself 0 by definition: rounding there would come out of the root as a distance with a huge slope.
+        # To itself 0 by definition: rounding there would come out of the root as a distance with a
+        # huge slope.
         itself = torch.eye(len(x), dtype=torch.bool, device=x.device)
         return squared.masked_fill(itself, 0).clamp(min=1e-12).sqrt()

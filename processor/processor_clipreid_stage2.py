@@ -1,4 +1,5 @@
 """Stage 2: the image encoder is fine-tuned against the frozen text features of all individuals."""
+
 import logging
 from datetime import timedelta
 
@@ -23,10 +24,25 @@ def text_features(model, runtime, batch_size=64):
         return torch.cat([encode(some) for some in everyone.split(batch_size)]).float()
 
 
-def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, scheduler, runtime, journal, *, epochs, log_period,
-                    checkpoint_period, eval_period, normalise=True, rerank=False):
-    """Fine-tune the image encoder for ``epochs`` epochs, as many of them as ``journal`` (utils.run.journal.Journal) has left;
-    return the best validation mAP (None without validation).
+def do_train_stage2(
+    model,
+    loaders,
+    criterion,
+    optimizer,
+    center_optimizer,
+    scheduler,
+    runtime,
+    journal,
+    *,
+    epochs,
+    log_period,
+    checkpoint_period,
+    eval_period,
+    normalise=True,
+    rerank=False,
+):
+    """Fine-tune the image encoder for ``epochs`` epochs, as many of them as ``journal``
+    (utils.run.journal.Journal) has left; return the best validation mAP (None without validation).
 
     Parameters
     ----------
@@ -40,10 +56,11 @@ def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, sche
 
     Checkpoints are OUTPUT_DIR/{NAME}_{epoch}.pth, and {NAME}_best.pth by validation mAP.
 
-    The accuracy is that of the image-to-text logits; of a base variant that of the first classifier, as in the original.
+    The accuracy is that of the image-to-text logits; of a base variant that of the first
+    classifier, as in the original.
 
-    Of several processes each has a part of the batch; what looks at the whole batch (losses, necks) gets the features of
-    all, and so their losses and accuracy are the same everywhere.
+    Of several processes each has a part of the batch; what looks at the whole batch (losses, necks)
+    gets the features of all, and so their losses and accuracy are the same everywhere.
     """
     watch, processes = Stopwatch(), runtime.processes
     heartbeat = Heartbeat(2, epochs, runtime, journal, unused=criterion.unused)
@@ -53,7 +70,9 @@ def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, sche
     optimizers = [o for o in (optimizer, center_optimizer) if o is not None]
     if model.has_prompts:
         model.prompt_learner.requires_grad_(False)  # done with
-    model.gather = processes.gather if processes.world_size > 1 else None  # alone the features stay as they lie
+    model.gather = (
+        processes.gather if processes.world_size > 1 else None
+    )  # alone the features stay as they lie
     wrapped = processes.wrap(model, runtime.device)
 
     for epoch in journal.epochs(2, epochs):
@@ -62,7 +81,9 @@ def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, sche
         loader.batch_sampler.set_epoch(epoch, skip=done)
         model.train()
         waiting = Waiting(loader)
-        for iteration, (*batch, index) in enumerate(progress(waiting, heartbeat.text(epoch)), done + 1):
+        for iteration, (*batch, index) in enumerate(
+            progress(waiting, heartbeat.text(epoch)), done + 1
+        ):
             images, target, cameras, views = (runtime.move(t) for t in batch)
             with runtime.autocast():
                 score, feature, projected = wrapped(images, cam_label=cameras, view_label=views)
@@ -84,10 +105,24 @@ def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, sche
 
             if iteration % log_period == 0:
                 rate = optimizer.param_groups[0]['lr']
-                logger.info('Epoch[%d] Iteration[%d/%d] Loss: %.3f, Acc: %.3f, Base Lr: %.2e', epoch, iteration,
-                            len(loader), tally.mean('loss'), tally.mean('acc'), rate)
-                journal.write('stage2', epoch=epoch, iteration=iteration, loss=tally.mean('loss'),
-                              acc=tally.mean('acc'), lr=rate, **{f'{term}_loss': tally.last[term] for term in terms})
+                logger.info(
+                    'Epoch[%d] Iteration[%d/%d] Loss: %.3f, Acc: %.3f, Base Lr: %.2e',
+                    epoch,
+                    iteration,
+                    len(loader),
+                    tally.mean('loss'),
+                    tally.mean('acc'),
+                    rate,
+                )
+                journal.write(
+                    'stage2',
+                    epoch=epoch,
+                    iteration=iteration,
+                    loss=tally.mean('loss'),
+                    acc=tally.mean('acc'),
+                    lr=rate,
+                    **{f'{term}_loss': tally.last[term] for term in terms},
+                )
             if journal.wants_state(iteration):
                 stop_if_not_finite(tally.settle(), 2, epoch, records)
                 journal.save()
@@ -95,8 +130,12 @@ def do_train_stage2(model, loaders, criterion, optimizer, center_optimizer, sche
         stop_if_not_finite(tally.settle(), 2, epoch, records)
         validates = loaders.validation is not None and (epoch % eval_period == 0 or epoch == epochs)
         journal.end_epoch(epochs, validates)
-        logger.info('Epoch %d done. Time per batch: %.3f[s] Speed: %.1f[samples/s]', epoch,
-                    journal.epoch_seconds / max(journal.iteration, 1), tally.photos / journal.epoch_seconds)
+        logger.info(
+            'Epoch %d done. Time per batch: %.3f[s] Speed: %.1f[samples/s]',
+            epoch,
+            journal.epoch_seconds / max(journal.iteration, 1),
+            tally.photos / journal.epoch_seconds,
+        )
         heartbeat.beat(epoch, tally, optimizer.param_groups[0]['lr'], waiting.seconds)
         processes.broadcast_buffers(model)
         if epoch % checkpoint_period == 0 or epoch == epochs:

@@ -1,11 +1,14 @@
 """Learning rates of both stages: pure functions of the epoch, and a thin object that sets them."""
+
 import math
 
 
 def stage1_lr(epoch, *, base_lr, max_epochs, warmup_epochs, warmup_lr_init, lr_min):
-    """Linear warm-up from ``warmup_lr_init``, then a cosine (SGDR without restarts) to ``lr_min`` at ``max_epochs``.
+    """Linear warm-up from ``warmup_lr_init``, then a cosine (SGDR without restarts) to ``lr_min``
+    at ``max_epochs``.
 
-    The warm-up is counted inside the cosine: it takes over at epoch ``warmup_epochs`` where the cosine is by then.
+    The warm-up is counted inside the cosine: it takes over at epoch ``warmup_epochs`` where the
+    cosine is by then.
     epoch: from 1; max_epochs, warmup_epochs: in epochs. Returns the learning rate of that epoch.
     """
     if epoch < warmup_epochs:
@@ -18,9 +21,9 @@ def stage1_lr(epoch, *, base_lr, max_epochs, warmup_epochs, warmup_lr_init, lr_m
 def stage2_lr(epoch, *, base_lr, steps, gamma, warmup_factor, warmup_iters, warmup_method='linear'):
     """``base_lr`` times ``gamma`` for every step that is reached, times the warm-up.
 
-    The warm-up goes in a line from ``warmup_factor`` at epoch 0 to 1 at ``warmup_iters`` ('linear') or stays at
-    ``warmup_factor`` until then ('constant'). epoch: from 1; steps, warmup_iters: in epochs, in spite of the name.
-    Returns the learning rate of that epoch.
+    The warm-up goes in a line from ``warmup_factor`` at epoch 0 to 1 at ``warmup_iters`` ('linear')
+    or stays at ``warmup_factor`` until then ('constant'). epoch: from 1; steps, warmup_iters: in
+    epochs, in spite of the name. Returns the learning rate of that epoch.
     """
     warmup = 1.0
     if epoch < warmup_iters:
@@ -30,9 +33,11 @@ def stage2_lr(epoch, *, base_lr, steps, gamma, warmup_factor, warmup_iters, warm
 
 
 class EpochScheduler:
-    """Sets every group's rate at the start of an epoch. It has no state: the epoch says all, also when a run resumes.
+    """Sets every group's rate at the start of an epoch. It has no state: the epoch says all, also
+    when a run resumes.
 
-    optimizer: torch optimizer; each group's rate at this moment is its base ('initial_lr', unless that is there).
+    optimizer: torch optimizer; each group's rate at this moment is its base ('initial_lr', unless
+    that is there).
     lr: function of (epoch, base_lr) to the learning rate.
     """
 
@@ -54,8 +59,15 @@ def make_scheduler_1stage(cfg, optimizer):
     solver = cfg.SOLVER.STAGE1
 
     def lr(epoch, base_lr):
-        return stage1_lr(epoch, base_lr=base_lr, max_epochs=solver.MAX_EPOCHS, warmup_epochs=solver.WARMUP_EPOCHS,
-                         warmup_lr_init=solver.WARMUP_LR_INIT, lr_min=solver.LR_MIN)
+        return stage1_lr(
+            epoch,
+            base_lr=base_lr,
+            max_epochs=solver.MAX_EPOCHS,
+            warmup_epochs=solver.WARMUP_EPOCHS,
+            warmup_lr_init=solver.WARMUP_LR_INIT,
+            lr_min=solver.LR_MIN,
+        )
+
     return EpochScheduler(optimizer, lr)
 
 
@@ -66,12 +78,22 @@ def make_scheduler_2stage(cfg, optimizer):
     """
     solver = cfg.SOLVER.STAGE2
     if solver.WARMUP_METHOD not in ('linear', 'constant'):
-        raise ValueError(f"SOLVER.STAGE2.WARMUP_METHOD '{solver.WARMUP_METHOD}' is unknown; choose linear or constant")
+        raise ValueError(
+            f"SOLVER.STAGE2.WARMUP_METHOD '{solver.WARMUP_METHOD}' is unknown; choose linear or "
+            'constant'
+        )
     if list(solver.STEPS) != sorted(solver.STEPS):
         raise ValueError(f'SOLVER.STAGE2.STEPS {list(solver.STEPS)} must ascend')
 
     def lr(epoch, base_lr):
-        return stage2_lr(epoch, base_lr=base_lr, steps=solver.STEPS, gamma=solver.GAMMA,
-                         warmup_factor=solver.WARMUP_FACTOR, warmup_iters=solver.WARMUP_ITERS,
-                         warmup_method=solver.WARMUP_METHOD)
+        return stage2_lr(
+            epoch,
+            base_lr=base_lr,
+            steps=solver.STEPS,
+            gamma=solver.GAMMA,
+            warmup_factor=solver.WARMUP_FACTOR,
+            warmup_iters=solver.WARMUP_ITERS,
+            warmup_method=solver.WARMUP_METHOD,
+        )
+
     return EpochScheduler(optimizer, lr)

@@ -1,4 +1,5 @@
 """Optimizers of both stages from the config: which parameters, at which rate, with which decay."""
+
 import inspect
 
 import torch
@@ -10,16 +11,20 @@ def make_optimizer_1stage(cfg, model):
     At STAGE1.BASE_LR and WEIGHT_DECAY. Raises ``ValueError`` where there are none to train.
     """
     solver = cfg.SOLVER.STAGE1
-    settings = [(parameter, solver.BASE_LR, solver.WEIGHT_DECAY) for name, parameter in model.named_parameters()
-                if name.startswith('prompt_learner.') and parameter.requires_grad]
+    settings = [
+        (parameter, solver.BASE_LR, solver.WEIGHT_DECAY)
+        for name, parameter in model.named_parameters()
+        if name.startswith('prompt_learner.') and parameter.requires_grad
+    ]
     return _make(solver, settings)
 
 
 def make_optimizer_2stage(cfg, model):
     """The optimizer of stage 2: all that needs a gradient but the prompts and the text encoder.
 
-    Names with "bias": rate times BIAS_LR_FACTOR, WEIGHT_DECAY_BIAS. LARGE_FC_LR: classifiers at 2 * STAGE2.BASE_LR.
-    The first group, whose rate the log shows, is the one of the model's first weight.
+    Names with "bias": rate times BIAS_LR_FACTOR, WEIGHT_DECAY_BIAS. LARGE_FC_LR: classifiers at 2 *
+    STAGE2.BASE_LR. The first group, whose rate the log shows, is the one of the model's first
+    weight.
     """
     solver = cfg.SOLVER.STAGE2
     settings = []
@@ -36,7 +41,9 @@ def make_optimizer_2stage(cfg, model):
 
 
 def make_optimizer_center(cfg, criterion):
-    """SGD at STAGE2.CENTER_LR over the centres of ``make_loss``'s criterion, None where it has no center loss."""
+    """SGD at STAGE2.CENTER_LR over the centres of ``make_loss``'s criterion, None where it has no
+    center loss.
+    """
     if criterion.center is None:
         return None
     return torch.optim.SGD(criterion.center.parameters(), lr=cfg.SOLVER.STAGE2.CENTER_LR)
@@ -45,12 +52,17 @@ def make_optimizer_center(cfg, criterion):
 def optimizer_names():
     """The classes of torch.optim that can be asked for.
 
-    Those without weight decay are left out (LBFGS, which needs a closure, SparseAdam, Rprop), and Muon, which takes
-    matrices only.
+    Those without weight decay are left out (LBFGS, which needs a closure, SparseAdam, Rprop), and
+    Muon, which takes matrices only.
     """
-    classes = {name: value for name, value in vars(torch.optim).items()
-               if inspect.isclass(value) and issubclass(value, torch.optim.Optimizer)}
-    return sorted(name for name, value in classes.items() if name != 'Muon' and _takes(value, 'weight_decay'))
+    classes = {
+        name: value
+        for name, value in vars(torch.optim).items()
+        if inspect.isclass(value) and issubclass(value, torch.optim.Optimizer)
+    }
+    return sorted(
+        name for name, value in classes.items() if name != 'Muon' and _takes(value, 'weight_decay')
+    )
 
 
 def _takes(optimizer_class, argument):
@@ -58,22 +70,29 @@ def _takes(optimizer_class, argument):
 
 
 def _make(solver, settings):
-    """The optimizer OPTIMIZER_NAME over (parameter, rate, weight decay); MOMENTUM goes to the classes that have one.
+    """The optimizer OPTIMIZER_NAME over (parameter, rate, weight decay); MOMENTUM goes to the
+    classes that have one.
 
-    Parameters of one rate and weight decay share a group, in the order of their first: what is done to a group at once need not
-    be done to each of its parameters.
+    Parameters of one rate and weight decay share a group, in the order of their first: what is done
+    to a group at once need not be done to each of its parameters.
     """
     name = solver.OPTIMIZER_NAME
     if name not in optimizer_names():
-        raise ValueError(f"OPTIMIZER_NAME '{name}' cannot be used; choose one of {', '.join(optimizer_names())}")
+        raise ValueError(
+            f"OPTIMIZER_NAME '{name}' cannot be used; choose one of {', '.join(optimizer_names())}"
+        )
     if not settings:
         raise ValueError('there is no parameter to train in this stage')
     groups = {}
     for parameter, lr, weight_decay in settings:
-        group = groups.setdefault((lr, weight_decay), {'params': [], 'lr': lr, 'weight_decay': weight_decay})
+        group = groups.setdefault(
+            (lr, weight_decay), {'params': [], 'lr': lr, 'weight_decay': weight_decay}
+        )
         group['params'].append(parameter)
     optimizer_class = getattr(torch.optim, name)
-    if _takes(optimizer_class, 'momentum'):  # not fused: torch's SGD then fails on a parameter whose first gradient comes late
+    if _takes(
+        optimizer_class, 'momentum'
+    ):  # not fused: torch's SGD then fails on a parameter whose first gradient comes late
         options = {'momentum': solver.MOMENTUM}
     else:
         options = {'fused': True} if _fuses(optimizer_class, settings[0][0].device) else {}
@@ -81,7 +100,9 @@ def _make(solver, settings):
 
 
 def _fuses(optimizer_class, device):
-    """Whether the class can do a step in one kernel on this device: tried on one number, as torch's own lists are private."""
+    """Whether the class can do a step in one kernel on this device: tried on one number, as torch's
+    own lists are private.
+    """
     if not _takes(optimizer_class, 'fused'):
         return False
     number = torch.zeros(1, device=device, requires_grad=True)

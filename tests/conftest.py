@@ -1,4 +1,5 @@
 """Fixtures that all tests share; ``tests.helpers`` has the functions."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -26,17 +27,29 @@ def world(tmp_path, toy_weights):
 
 @pytest.fixture
 def cuda(monkeypatch):
-    """torch says that there is a GPU. For tensors on it enter ``fake_cuda()``, or this fixture, a ``FakeTensorMode``."""
+    """torch says that there is a GPU. For tensors on it enter ``fake_cuda()``, or this fixture, a
+    ``FakeTensorMode``.
+    """
     from torch._subclasses import fake_tensor
 
     from datasets import transforms
-    answers = {'is_available': True, 'is_bf16_supported': True, 'device_count': 1, 'get_device_name': 'no GPU',
-               'get_device_capability': (9, 0), 'max_memory_allocated': 0, 'get_rng_state': torch.zeros(16, dtype=torch.uint8),
-               'set_rng_state': None}
+
+    answers = {
+        'is_available': True,
+        'is_bf16_supported': True,
+        'device_count': 1,
+        'get_device_name': 'no GPU',
+        'get_device_capability': (9, 0),
+        'max_memory_allocated': 0,
+        'get_rng_state': torch.zeros(16, dtype=torch.uint8),
+        'set_rng_state': None,
+    }
     for name, answer in answers.items():
         monkeypatch.setattr(torch.cuda, name, lambda *_, _answer=answer, **__: _answer)
     stream = SimpleNamespace(is_capturing=lambda: False)
-    monkeypatch.setattr(torch.accelerator, 'current_stream', lambda *_: stream)  # asked for by the optimizers
+    monkeypatch.setattr(
+        torch.accelerator, 'current_stream', lambda *_: stream
+    )  # asked for by the optimizers
     monkeypatch.setattr(fake_tensor.FakeTensorMode, 'avoid_device_init', True)
     monkeypatch.setattr(fake_tensor, 'init_gpu_context', lambda *_: None)
     yield fake_tensor.FakeTensorMode(allow_non_fake_inputs=True)

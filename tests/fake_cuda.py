@@ -1,9 +1,11 @@
 """A CUDA device without a GPU: tensors that say 'cuda' while their numbers lie in main memory.
 
-torch's own FakeTensorMode has no numbers, so it stops at the first ``item`` or ``nonzero``, and without a driver it has no
-backward pass. Here whole trainings and tests run. As on a GPU, tensors of two devices do not mix, and every operation
-that makes the program wait for the device is noted. Autocast has no effect: everything is computed as it is on the CPU.
+torch's own FakeTensorMode has no numbers, so it stops at the first ``item`` or ``nonzero``, and
+without a driver it has no backward pass. Here whole trainings and tests run. As on a GPU, tensors
+of two devices do not mix, and every operation that makes the program wait for the device is noted.
+Autocast has no effect: everything is computed as it is on the CPU.
 """
+
 import contextlib
 import sys
 from pathlib import Path
@@ -17,24 +19,40 @@ ROOT = Path(__file__).resolve().parents[1]
 CUDA, CPU, META = torch.device('cuda', 0), torch.device('cpu'), torch.device('meta')
 aten = torch.ops.aten
 READS = {  # by the program: a number, or how large the result is
-    aten._local_scalar_dense, aten.nonzero, aten._unique2, aten.unique_consecutive, aten.masked_select,
-    aten.bincount, aten.repeat_interleave, aten.equal,
+    aten._local_scalar_dense,
+    aten.nonzero,
+    aten._unique2,
+    aten.unique_consecutive,
+    aten.masked_select,
+    aten.bincount,
+    aten.repeat_interleave,
+    aten.equal,
 }
 COPIES = {aten._to_copy, aten.copy_}
-INDEXING = {aten.index, aten.index_put_, aten._index_put_impl_}  # an index on the CPU is copied to the device first
+INDEXING = {
+    aten.index,
+    aten.index_put_,
+    aten._index_put_impl_,
+}  # an index on the CPU is copied to the device first
 
 
 @contextlib.contextmanager
 def fake_cuda():
-    """Within it 'cuda' can be asked for wherever torch takes a device. Yields the list of what has waited for it so far."""
+    """Within it 'cuda' can be asked for wherever torch takes a device. Yields the list of what has
+    waited for it so far.
+    """
     waits = []
-    no_inference_mode = mock.patch.object(torch, 'inference_mode', torch.no_grad)  # its tensors cannot be made here
+    no_inference_mode = mock.patch.object(
+        torch, 'inference_mode', torch.no_grad
+    )  # its tensors cannot be made here
     with no_inference_mode, _Dispatch(waits), _Names():
         yield waits
 
 
 class FakeCudaTensor(torch.Tensor):
-    """``value`` holds the numbers; the tensor itself is an empty shell on the device 'meta', for torch's bookkeeping."""
+    """``value`` holds the numbers; the tensor itself is an empty shell on the device 'meta', for
+    torch's bookkeeping.
+    """
 
     device = property(lambda self: CUDA)
     is_cuda = property(lambda self: True)
@@ -65,14 +83,19 @@ class _Names(TorchFunctionMode):
             return args[0]
         if func is torch.Tensor.tolist:  # torch has none for subclasses
             return func(args[0].cpu())
-        if func in (torch.device, torch._C._nn._parse_to) or not any(map(_is_cuda, _leaves((args, kwargs)))):
+        if func in (torch.device, torch._C._nn._parse_to) or not any(
+            map(_is_cuda, _leaves((args, kwargs)))
+        ):
             return func(*args, **kwargs)
 
-        plain_data = func in (torch.tensor, torch.as_tensor) and not isinstance(args[0], torch.Tensor)
+        plain_data = func in (torch.tensor, torch.as_tensor) and not isinstance(
+            args[0], torch.Tensor
+        )
         device = CPU if plain_data else META  # torch copies numbers past all modes
 
         def rename(leaf):
             return device if _is_cuda(leaf) else leaf
+
         result = func(*_map(rename, args), **_map(rename, kwargs))
         return result.to(META) if plain_data else result
 
@@ -91,7 +114,9 @@ class _Dispatch(TorchDispatchMode):
         device = kwargs.get('device')
         if not fakes and device != META:
             return func(*args, **kwargs)
-        on_host = device == CPU or (func.overloadpacket is aten.copy_ and not isinstance(args[0], FakeCudaTensor))
+        on_host = device == CPU or (
+            func.overloadpacket is aten.copy_ and not isinstance(args[0], FakeCudaTensor)
+        )
         _check_devices(func, args, tensors)
         if _waits(func, args, kwargs, on_host, len(fakes) < len(tensors)):
             self.waits.append(f'{_line_of_ours()} {func.overloadpacket.__name__}')
@@ -103,11 +128,14 @@ class _Dispatch(TorchDispatchMode):
             if on_host or not isinstance(part, torch.Tensor):
                 return part
             return known[id(part)] if id(part) in known else FakeCudaTensor(part)
+
         return _map(wrap, result)
 
 
 def _map(function, part):
-    """``function`` of everything in nested lists, tuples and dicts. Torch's own is slower: it knows all kinds of containers."""
+    """``function`` of everything in nested lists, tuples and dicts. Torch's own is slower: it knows
+    all kinds of containers.
+    """
     if type(part) in (list, tuple):
         return type(part)([_map(function, each) for each in part])
     if type(part) is dict:
@@ -123,7 +151,10 @@ def _leaves(part):
 
 def _shell(value):
     if value.is_sparse:
-        nothing = torch.empty(value.sparse_dim(), 0, dtype=torch.long, device=META), torch.empty(0, device=META)
+        nothing = (
+            torch.empty(value.sparse_dim(), 0, dtype=torch.long, device=META),
+            torch.empty(0, device=META),
+        )
         return torch.sparse_coo_tensor(*nothing, value.shape, check_invariants=False)
     return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=META)
 
@@ -137,23 +168,34 @@ def _is_cuda(leaf):
 
 
 def _check_devices(func, args, tensors):
-    """RuntimeError for what a GPU would not do: mixing devices. Numbers of the CPU may meet tensors element by element."""
+    """RuntimeError for what a GPU would not do: mixing devices. Numbers of the CPU may meet tensors
+    element by element.
+    """
     packet = func.overloadpacket
     if packet in COPIES or (packet in INDEXING and isinstance(args[0], FakeCudaTensor)):
         return
     for tensor in tensors:
         number = tensor.dim() == 0 and tensor.device == CPU and torch.Tag.pointwise in func.tags
         if not isinstance(tensor, FakeCudaTensor) and not number:
-            raise RuntimeError(f'{func}: tensors on cuda and on {tensor.device}, {tuple(tensor.shape)}')
+            raise RuntimeError(
+                f'{func}: tensors on cuda and on {tensor.device}, {tuple(tensor.shape)}'
+            )
 
 
 def _waits(func, args, kwargs, on_host, mixed):
     packet = func.overloadpacket
     if packet in COPIES:
-        asynchronous = kwargs.get('non_blocking', False) or (packet is aten.copy_ and args[2:] == (True,))
+        asynchronous = kwargs.get('non_blocking', False) or (
+            packet is aten.copy_ and args[2:] == (True,)
+        )
         return (on_host or mixed) and not asynchronous
-    if packet in INDEXING:  # by an index on the CPU, or by a mask, of which the program must know how much it takes
-        return any(index is not None and (index.device == CPU or index.dtype == torch.bool) for index in args[1])
+    if (
+        packet in INDEXING
+    ):  # by an index on the CPU, or by a mask, of which the program must know how much it takes
+        return any(
+            index is not None and (index.device == CPU or index.dtype == torch.bool)
+            for index in args[1]
+        )
     return packet in READS and kwargs.get('output_size') is None
 
 

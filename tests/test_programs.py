@@ -1,4 +1,7 @@
-"""What holds for every program: options and KEY VALUE pairs in any order, ~ in paths, any name on any terminal."""
+"""What holds for every program: options and KEY VALUE pairs in any order, ~ in paths, any name on
+any terminal.
+"""
+
 import argparse
 import importlib
 import io
@@ -14,12 +17,19 @@ from configs import ConfigError, command_line
 from tests.helpers import ROOT, World, write_photo
 from utils.errors import exit_code
 
-PROGRAMS = sorted(path.relative_to(ROOT).with_suffix('').as_posix().replace('/', '.')
-                  for path in [*ROOT.glob('*.py'), *(ROOT / 'tools').rglob('*.py'), *(ROOT / 'benchmarks').glob('*.py')]
-                  if "__name__ == '__main__'" in path.read_text(encoding='utf-8'))
+PROGRAMS = sorted(
+    path.relative_to(ROOT).with_suffix('').as_posix().replace('/', '.')
+    for path in [
+        *ROOT.glob('*.py'),
+        *(ROOT / 'tools').rglob('*.py'),
+        *(ROOT / 'benchmarks').glob('*.py'),
+    ]
+    if "__name__ == '__main__'" in path.read_text(encoding='utf-8')
+)
 # Those that take KEY VALUE pairs, with the options that they need or have besides.
 WITH_PAIRS = {
-    'train_clipreid': ['--config_file=my.yml', '--resume'], 'test_clipreid': ['--config_file=my.yml'],
+    'train_clipreid': ['--config_file=my.yml', '--resume'],
+    'test_clipreid': ['--config_file=my.yml'],
     'test_rerank_clipreid': ['--config_file=my.yml'],
     'tools.rank_photos': ['--config_file=my.yml', '--photos=new', '--top=3'],
     'tools.check_data': ['--config_file=my.yml', '--closed', '--near=3'],
@@ -39,6 +49,7 @@ class Read(Exception):
 def load_nothing(monkeypatch):
     def load_cfg(*arguments):
         raise Read(*arguments)
+
     for name in WITH_PAIRS:
         monkeypatch.setattr(importlib.import_module(name), 'load_cfg', load_cfg, raising=False)
 
@@ -49,17 +60,26 @@ def read(name, argv):
     return caught.value.args
 
 
-# ------------------------------------------------------------------------------------------------- order of the words
+# ------------------------------------------------------------------------------ order of the words
+
 
 def test_the_programs_are_found():
-    assert {'train_clipreid', 'tools.make_lists', *WITH_PAIRS} <= set(PROGRAMS) and len(PROGRAMS) >= 14
+    assert {'train_clipreid', 'tools.make_lists', *WITH_PAIRS} <= set(PROGRAMS) and len(
+        PROGRAMS
+    ) >= 14
 
 
 @pytest.mark.parametrize('name', WITH_PAIRS)
 def test_options_are_read_wherever_they_stand(name, load_nothing):
     pairs = [('OUTPUT_DIR', 'x'), ('SOLVER.MARGIN', '-1e-3')]
     options = [(word,) for word in WITH_PAIRS[name]]
-    expected = ['OUTPUT_DIR', 'x', 'SOLVER.MARGIN', '-1e-3', *['SOLVER.RESUME', 'auto'] * ('train' in name)]
+    expected = [
+        'OUTPUT_DIR',
+        'x',
+        'SOLVER.MARGIN',
+        '-1e-3',
+        *['SOLVER.RESUME', 'auto'] * ('train' in name),
+    ]
     for words in itertools.permutations([*pairs, *options]):
         if words.index(pairs[0]) < words.index(pairs[1]):
             assert read(name, [*itertools.chain(*words)]) == ('my.yml', expected)
@@ -72,10 +92,18 @@ def test_resume_wins_over_the_state_that_the_run_began_with():
         assert configs.load_cfg('', train.parse(words).opts).SOLVER.RESUME == 'auto'
 
 
-@pytest.mark.parametrize('words', [['TEST.WEIGHT', 'w', '--top', '3'], ['--to', '3', 'TEST.WEIGHT', 'w'],
-                                   ['TEST.WEIGHT', '--top=3', 'w']])
+@pytest.mark.parametrize(
+    'words',
+    [
+        ['TEST.WEIGHT', 'w', '--top', '3'],
+        ['--to', '3', 'TEST.WEIGHT', 'w'],
+        ['TEST.WEIGHT', '--top=3', 'w'],
+    ],
+)
 def test_options_have_their_values(words):
-    args = importlib.import_module('tools.rank_photos').parse(['--photos', 'new', *words, '--config_file', 'my.yml'])
+    args = importlib.import_module('tools.rank_photos').parse(
+        ['--photos', 'new', *words, '--config_file', 'my.yml']
+    )
     assert (args.top, args.photos, args.opts) == (3, 'new', ['TEST.WEIGHT', 'w'])
 
 
@@ -95,7 +123,11 @@ def test_an_unknown_option_ends_with_2_and_names_the_known(name, wrong, load_not
             main_of(name)([*words, *WITH_PAIRS[name]])
         said = capsys.readouterr().err
         assert caught.value.code == 2
-        assert f'unrecognized arguments: {wrong[0]}' in said and '--config' in said and 'KEY VALUE' in said
+        assert (
+            f'unrecognized arguments: {wrong[0]}' in said
+            and '--config' in said
+            and 'KEY VALUE' in said
+        )
 
 
 def test_a_key_without_its_value():
@@ -108,27 +140,39 @@ def test_a_key_without_its_value():
 
 def test_releases_before_and_after_the_options():
     from wildlife.releases.arrange import arguments
+
     args = arguments(['a.zip', '--seed', '3', 'b.zip', '--lists', 'l', 'c.zip'], 'text')
     assert (args.release, args.seed, str(args.lists)) == (['a.zip', 'b.zip', 'c.zip'], 3, 'l')
 
 
-# ------------------------------------------------------------------------------------------------- paths with ~
+# ------------------------------------------------------------------------------------ paths with ~
 
 # The options of each program that are paths.
 PATHS = {
-    'train_clipreid': '--config_file', 'test_clipreid': '--config_file', 'test_rerank_clipreid': '--config_file',
-    'tools.demo.__main__': '--config --data', 'tools.rank_photos': '--config_file --photos --out',
-    'tools.check_data': '--config_file --out', 'tools.demo.data': '--out',
-    'tools.make_lists': 'source --out --photos --photos-out', 'tools.remove_background': 'src dst --masks --sheet --list',
-    'benchmarks.__main__': '--out', 'benchmarks.gpu': '--out',
+    'train_clipreid': '--config_file',
+    'test_clipreid': '--config_file',
+    'test_rerank_clipreid': '--config_file',
+    'tools.demo.__main__': '--config --data',
+    'tools.rank_photos': '--config_file --photos --out',
+    'tools.check_data': '--config_file --out',
+    'tools.demo.data': '--out',
+    'tools.make_lists': 'source --out --photos --photos-out',
+    'tools.remove_background': 'src dst --masks --sheet --list',
+    'benchmarks.__main__': '--out',
+    'benchmarks.gpu': '--out',
     'benchmarks.plots': '--json --out',
-    **dict.fromkeys(('tools.prepare_atrw', 'tools.prepare_elephant', 'tools.prepare_yak'), 'release --out --lists --like'),
+    **dict.fromkeys(
+        ('tools.prepare_atrw', 'tools.prepare_elephant', 'tools.prepare_yak'),
+        'release --out --lists --like',
+    ),
 }
 
 
 def with_paths(name, value):
     """A command line of the program with ``value`` for each path."""
-    return [f'{option}={value}' if option.startswith('--') else value for option in PATHS[name].split()]
+    return [
+        f'{option}={value}' if option.startswith('--') else value for option in PATHS[name].split()
+    ]
 
 
 @pytest.mark.parametrize('name', PROGRAMS)
@@ -148,47 +192,81 @@ def test_the_home_in_every_option_that_is_a_path(name, monkeypatch, tmp_path, ca
             if names <= vars(args).keys():
                 raise Parsed(vars(args))
             return args, rest
+
         monkeypatch.setattr(argparse.ArgumentParser, method, parse)
     with pytest.raises(Parsed) as caught:
         main_of(name)(with_paths(name, '~/x y'))
     found = {option: caught.value.args[0][option] for option in names}
-    assert {option: str(value[0] if isinstance(value, list) else value) for option, value in found.items()} == \
-        dict.fromkeys(names, f'{tmp_path}/x y')
+    assert {
+        option: str(value[0] if isinstance(value, list) else value)
+        for option, value in found.items()
+    } == dict.fromkeys(names, f'{tmp_path}/x y')
     with pytest.raises(SystemExit) as caught:
         main_of(name)(with_paths(name, '~nobody_is_called_so/x'))
     assert caught.value.code == 2
-    assert "there is no home for ~nobody_is_called_so in '~nobody_is_called_so/x'" in capsys.readouterr().err
+    assert (
+        "there is no home for ~nobody_is_called_so in '~nobody_is_called_so/x'"
+        in capsys.readouterr().err
+    )
 
 
 def test_no_option_is_a_path_by_pathlib_alone():
-    for path in [*ROOT.glob('*.py'), *(ROOT / 'tools').rglob('*.py'), *(ROOT / 'benchmarks').glob('*.py')]:
+    for path in [
+        *ROOT.glob('*.py'),
+        *(ROOT / 'tools').rglob('*.py'),
+        *(ROOT / 'benchmarks').glob('*.py'),
+    ]:
         assert 'type=Path' not in path.read_text(encoding='utf-8'), path
 
 
 def test_a_run_below_the_home(world, monkeypatch, tmp_path_factory):
-    """Trained, tested and resumed: nothing is a folder named ~, and the second command goes on with the first one's run."""
+    """Trained, tested and resumed: nothing is a folder named ~, and the second command goes on with
+    the first one's run.
+    """
     elsewhere = tmp_path_factory.mktemp('elsewhere')
     monkeypatch.chdir(elsewhere)
     monkeypatch.setenv('HOME', str(world.folder))
     shutil.copy(world.weights['RN50'], world.folder / 'clip.pth')
-    text = (ROOT / world.yml()).read_text(encoding='utf-8').replace(world.weights['RN50'], '~/clip.pth')
+    text = (
+        (ROOT / world.yml())
+        .read_text(encoding='utf-8')
+        .replace(world.weights['RN50'], '~/clip.pth')
+    )
     yml = world.folder / 'home.yml'
-    yml.write_text(text.replace(f'{world.folder}/', '~/').replace(
-        f'{world.folder}\n', '~/\n'), encoding='utf-8')
-    short = ['--config_file=~/home.yml', '--resume', 'SOLVER.STAGE1.MAX_EPOCHS', '1', 'SOLVER.STAGE2.MAX_EPOCHS', '1']
+    yml.write_text(
+        text.replace(f'{world.folder}/', '~/').replace(f'{world.folder}\n', '~/\n'),
+        encoding='utf-8',
+    )
+    short = [
+        '--config_file=~/home.yml',
+        '--resume',
+        'SOLVER.STAGE1.MAX_EPOCHS',
+        '1',
+        'SOLVER.STAGE2.MAX_EPOCHS',
+        '1',
+    ]
     best = main_of('train_clipreid')(short)
     assert best > 0 and main_of('train_clipreid')(short) == best
     assert not (world.output / 'train_log.1.txt').exists()
     assert main_of('train_clipreid')([*short, 'OUTPUT_DIR', str(world.output)]) == best
-    assert main_of('test_clipreid')(['--config_file=~/home.yml', 'TEST.WEIGHT', '~/output/RN50_1.pth'])['mAP'] > 0
-    assert not any(elsewhere.iterdir()) and str(world.folder) in (world.output / 'config.yml').read_text(encoding='utf-8')
+    assert (
+        main_of('test_clipreid')(
+            ['--config_file=~/home.yml', 'TEST.WEIGHT', '~/output/RN50_1.pth']
+        )['mAP']
+        > 0
+    )
+    assert not any(elsewhere.iterdir()) and str(world.folder) in (
+        world.output / 'config.yml'
+    ).read_text(encoding='utf-8')
 
 
-# ------------------------------------------------------------------------------------------------- terminals
+# --------------------------------------------------------------------------------------- terminals
+
 
 @pytest.fixture(params=['ascii', 'cp1252'])
 def terminal(request, monkeypatch):
     """Run a program on a terminal that cannot show every name: (exit code, text)."""
+
     def run(main, *argv):
         screen = io.TextIOWrapper(io.BytesIO(), encoding=request.param, write_through=True)
         monkeypatch.setattr(sys, 'stdout', screen)
@@ -198,6 +276,7 @@ def terminal(request, monkeypatch):
         except SystemExit as end:
             code = end.code
         return code, screen.buffer.getvalue().decode(request.param)
+
     return run
 
 
@@ -219,14 +298,19 @@ def test_names_on_any_terminal(terminal, tmp_path, toy_weights, monkeypatch):
     world = World(tmp_path / '虎', toy_weights)
     weight = world.output / 'RN50_1.pth'
     for individual, number in itertools.product(range(5), range(3)):
-        write_photo(tmp_path / 'src' / f'Łucja {individual}' / f'虎{number}.png', individual, number)
+        write_photo(
+            tmp_path / 'src' / f'Łucja {individual}' / f'虎{number}.png', individual, number
+        )
     monkeypatch.chdir(tmp_path)
     short = ['SOLVER.STAGE1.MAX_EPOCHS', 1, 'SOLVER.STAGE2.MAX_EPOCHS', 1]
     for name, argv in [
-            ('train_clipreid', world.args(*short)), ('test_clipreid', world.args('TEST.WEIGHT', weight)),
-            ('test_rerank_clipreid', world.args('TEST.WEIGHT', weight)),
-            ('tools.rank_photos', world.args('--photos', tmp_path / 'src', 'TEST.WEIGHT', weight)),
-            ('tools.check_data', world.args()), ('tools.make_lists', ['src', '--out', '虎lists'])]:
+        ('train_clipreid', world.args(*short)),
+        ('test_clipreid', world.args('TEST.WEIGHT', weight)),
+        ('test_rerank_clipreid', world.args('TEST.WEIGHT', weight)),
+        ('tools.rank_photos', world.args('--photos', tmp_path / 'src', 'TEST.WEIGHT', weight)),
+        ('tools.check_data', world.args()),
+        ('tools.make_lists', ['src', '--out', '虎lists']),
+    ]:
         code, text = terminal(main_of(name), *argv)
         assert code == 0 and '\\u864e' in text and 'Traceback' not in text, (name, text)
     assert '虎' in (world.output / 'train_log.txt').read_text(encoding='utf-8')
@@ -238,17 +322,23 @@ def test_names_on_any_terminal(terminal, tmp_path, toy_weights, monkeypatch):
 
 def test_file_names_that_the_locale_lacks(terminal, monkeypatch):
     """As with LC_ALL=de_DE.ISO-8859-1: no such file can be opened, and no traceback tells why."""
+
     def main(argv):
         open('虎'.encode(sys.getfilesystemencoding()), 'rb').close()
+
     monkeypatch.setattr(sys, 'getfilesystemencoding', lambda: 'ascii')
     code, text = terminal(main)
     assert (code, text.count('\n')) == (2, 1)
-    assert "error: the file name '\\u864e' does not exist in the encoding of this locale, ascii; set PYTHONUTF8=1" in text
+    assert (
+        "error: the file name '\\u864e' does not exist in the encoding of this locale, ascii; "
+        'set PYTHONUTF8=1'
+    ) in text
 
 
 def test_a_name_that_is_no_unicode_in_the_log(tmp_path):
     """As from an old archive: a lone surrogate stands for its byte."""
     from utils.logger import log_to_file, setup_logger
+
     logger = setup_logger()
     log_to_file(tmp_path, 'log.txt')
     logger.info('photo %s', os.fsdecode(b'caf\xe9.jpg'))

@@ -1,4 +1,7 @@
-"""docs/your_own_animals.md as it is written: its commands, on drawn photos that are named as the tutorial's."""
+"""docs/your_own_animals.md as it is written: its commands, on drawn photos that are named as the
+tutorial's.
+"""
+
 import csv
 import json
 import os
@@ -13,18 +16,34 @@ from tests.helpers import ROOT, write_photo
 
 TUTORIAL = (ROOT / 'docs/your_own_animals.md').read_text(encoding='utf-8')
 COMMANDS = re.findall(r'^```bash\n(.*?)\n```', TUTORIAL, re.MULTILINE | re.DOTALL)
-SMALL = {'MODEL.DEVICE': 'cpu', 'INPUT.SIZE_TRAIN': '[32,32]', 'INPUT.SIZE_TEST': '[32,32]', 'DATALOADER.NUM_WORKERS': '0'}
+SMALL = {
+    'MODEL.DEVICE': 'cpu',
+    'INPUT.SIZE_TRAIN': '[32,32]',
+    'INPUT.SIZE_TEST': '[32,32]',
+    'DATALOADER.NUM_WORKERS': '0',
+}
 
 
 def write_nyala(folder, individuals=12, sightings=4):
-    """metadata.csv and images/<individual>/<sighting>_leftphoto.jpg, … of every individual and sighting."""
+    """metadata.csv and images/<individual>/<sighting>_leftphoto.jpg, … of every individual and
+    sighting.
+    """
     rows = []
     for individual in range(individuals):
         for sighting in range(sightings):
             for side in ('left', 'right'):
-                name = f'images/{individual:03d}/{individual * sightings + sighting}_{side}photo.jpg'
+                name = (
+                    f'images/{individual:03d}/{individual * sightings + sighting}_{side}photo.jpg'
+                )
                 write_photo(folder / name, individual, 2 * sighting + (side == 'right'))
-                rows.append({'image_id': len(rows), 'identity': f'{individual:03d}', 'path': name, 'orientation': side})
+                rows.append(
+                    {
+                        'image_id': len(rows),
+                        'identity': f'{individual:03d}',
+                        'path': name,
+                        'orientation': side,
+                    }
+                )
     with open(folder / 'metadata.csv', 'w', newline='') as file:
         table = csv.DictWriter(file, rows[0])
         table.writeheader()
@@ -39,12 +58,24 @@ def program_of(command):
 
 
 def run(command, folder, weights):
-    """A command of the tutorial, typed in ``folder``; training and tests with a toy CLIP and small photos."""
+    """A command of the tutorial, typed in ``folder``; training and tests with a toy CLIP and small
+    photos.
+    """
     script, words = program_of(command)
-    options = {**SMALL, 'MODEL.PRETRAIN_PATH': weights} if re.search('clipreid.py|rank_photos', script[-1]) else {}
+    options = (
+        {**SMALL, 'MODEL.PRETRAIN_PATH': weights}
+        if re.search('clipreid.py|rank_photos', script[-1])
+        else {}
+    )
     options = [word for pair in options.items() for word in pair]
-    done = subprocess.run([sys.executable, *script, *words, *options], cwd=folder, capture_output=True, text=True,
-                          env=os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}, timeout=300)
+    done = subprocess.run(
+        [sys.executable, *script, *words, *options],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)},
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
@@ -58,18 +89,32 @@ def test_every_command(tmp_path, toy_weights):
     told = {command: run(command, folder, toy_weights['RN50']) for command in COMMANDS}
 
     assert [os.path.basename(program_of(command)[0][-1]) for command in COMMANDS] == [
-        'tools.make_lists', 'tools.check_data', 'train_clipreid.py', 'test_clipreid.py', 'test_clipreid.py',
-        'test_rerank_clipreid.py', 'tools.rank_photos']
+        'tools.make_lists',
+        'tools.check_data',
+        'train_clipreid.py',
+        'test_clipreid.py',
+        'test_clipreid.py',
+        'test_rerank_clipreid.py',
+        'tools.rank_photos',
+    ]
     lists, output = folder / 'datalist/nyala', folder / 'output/nyala/cnn'
-    for name in re.findall(r'`([\w/]+\.(?:yml|html|json|csv))`', TUTORIAL):  # the files that the text speaks of
-        assert any((place / name).exists() for place in (lists, output, output / 'matches', folder, tmp_path / 'data/nyala')) \
-            or name in ('media.csv', 'observations.csv'), name
-    assert 'Protocol cross-encounter: ' in told[COMMANDS[3]] and 'Protocol all: ' in told[COMMANDS[4]]
+    for name in re.findall(
+        r'`([\w/]+\.(?:yml|html|json|csv))`', TUTORIAL
+    ):  # the files that the text speaks of
+        assert any(
+            (place / name).exists()
+            for place in (lists, output, output / 'matches', folder, tmp_path / 'data/nyala')
+        ) or name in ('media.csv', 'observations.csv'), name
+    assert (
+        'Protocol cross-encounter: ' in told[COMMANDS[3]] and 'Protocol all: ' in told[COMMANDS[4]]
+    )
     rows = list(csv.DictReader((output / 'ranked_lists.csv').read_text().splitlines()))
     tested = {row['query'] for row in rows}
     assert len(tested) == len((lists / 'query.txt').read_text().splitlines())
     encounter = {row['query']: re.search(r'/(\d+)_', row['query'])[1] for row in rows}
-    assert not [row for row in rows if re.search(r'/(\d+)_', row['photo'])[1] == encounter[row['query']]]  # across encounters
+    assert not [
+        row for row in rows if re.search(r'/(\d+)_', row['photo'])[1] == encounter[row['query']]
+    ]  # across encounters
     matches = list(csv.DictReader((output / 'matches/matches.csv').read_text().splitlines()))
     assert [row['rank'] for row in matches] == ['1', '2', '3', '4', '5']
     assert {row['individual'] for row in matches} <= {f'{n:03d}' for n in range(12)}

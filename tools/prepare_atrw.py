@@ -1,18 +1,23 @@
 """Tigers, ATRW's re-identification photos as released, into the folders of configs/tiger/*_ori.yml:
 
-    python -m tools.prepare_atrw atrw_reid_train.tar.gz atrw_anno_reid_train.tar.gz atrw_reid_test.tar.gz gt_test_plain.json
+    python -m tools.prepare_atrw atrw_reid_train.tar.gz atrw_anno_reid_train.tar.gz
+    atrw_reid_test.tar.gz gt_test_plain.json
 
-The archives come from LILA (CC BY-NC-SA 4.0), gt_test_plain.json from github.com/cvwc2019/ATRWEvalScript, annotations/. Folders
-do as well: those that the archives were unpacked to, or the one that they lie in. Written below --out, and into --lists:
+The archives come from LILA (CC BY-NC-SA 4.0), gt_test_plain.json from
+github.com/cvwc2019/ATRWEvalScript, annotations/. Folders
+do as well: those that the archives were unpacked to, or the one that they lie in. Written below
+--out, and into --lists:
 
     Animal-2/{train,val}/<entity>/*.jpg   tiger/test_original/*.jpg
     mytrain.txt myval.txt mytest.txt gt_test_plain.json
 
-An entity is one flank of one tiger: for all 107 of the published training lists its number % 3 is their side. mytest.txt is the
-published one, line by line. The published mytrain.txt and myval.txt hold 1825 of the release's 1887 photos; which are left out,
-and which photo is for validation, follows from nothing in the release. So without --like all photos are used and the validation
-photos are drawn; with --like FOLDER the lists in it are followed.
+An entity is one flank of one tiger: for all 107 of the published training lists its number % 3 is
+their side. mytest.txt is the published one, line by line. The published mytrain.txt and myval.txt
+hold 1825 of the release's 1887 photos; which are left out, and which photo is for validation,
+follows from nothing in the release. So without --like all photos are used and the validation photos
+are drawn; with --like FOLDER the lists in it are followed.
 """
+
 import contextlib
 import re
 import sys
@@ -46,20 +51,39 @@ def main(argv=None):
     """Returns what ``wildlife.releases.arrange.carry_out`` does."""
     args = arguments(argv, 'Arrange the tiger photos of ATRW and make their lists.')
     release = read_release(args, inside='atrw_')
-    train, test = (release.photos(lambda file, name=name: name in file.folders[-1:]) for name in ('train', 'test'))
-    table, truth_file = release.find('reid_list_train.csv'), release.find(TRUTH) or _truth_beside(args)
-    _check_parts({f'atrw_reid_train.tar.gz (train/*.jpg) from {LILA}': train,
-                  f'atrw_anno_reid_train.tar.gz (reid_list_train.csv) from {LILA}': table,
-                  f'atrw_reid_test.tar.gz (test/*.jpg) from {LILA}': test,
-                  f'{TRUTH} from {EVALSCRIPT}': truth_file})
+    train, test = (
+        release.photos(lambda file, name=name: name in file.folders[-1:])
+        for name in ('train', 'test')
+    )
+    table, truth_file = (
+        release.find('reid_list_train.csv'),
+        release.find(TRUTH) or _truth_beside(args),
+    )
+    _check_parts(
+        {
+            f'atrw_reid_train.tar.gz (train/*.jpg) from {LILA}': train,
+            f'atrw_anno_reid_train.tar.gz (reid_list_train.csv) from {LILA}': table,
+            f'atrw_reid_test.tar.gz (test/*.jpg) from {LILA}': test,
+            f'{TRUTH} from {EVALSCRIPT}': truth_file,
+        }
+    )
     entities = read_entities(release.text(table), table.name)
     check_present(sorted(entities.keys() - train.keys()), len(entities), table.name)
     test_names, truth = test_entities(release, truth_file)
     check_present([name for name in test_names if name not in test], len(test_names), TRUTH)
-    warn_of_counts('ATRW', {'training photos': (len(entities), 1887), 'entities': (len(set(entities.values())), 107),
-                            'test photos': (len(test_names), 1764)})
+    warn_of_counts(
+        'ATRW',
+        {
+            'training photos': (len(entities), 1887),
+            'entities': (len(set(entities.values())), 107),
+            'test photos': (len(test_names), 1764),
+        },
+    )
     if extra := train.keys() - entities.keys():
-        warn(f'{len(extra)} photos in train/ are not in {table.name} ({min(extra)} …); they are left out')
+        warn(
+            f'{len(extra)} photos in train/ are not in {table.name} ({min(extra)} …); they are '
+            'left out'
+        )
 
     make = follow_lists if args.like else make_lists
     targets, lists = make(args, entities, train, test)
@@ -71,11 +95,16 @@ def main(argv=None):
 def follow_lists(args, entities, train, test):
     """The published lists: (targets, lists)."""
     to_train, to_test = (train, args.out / DATA_DIR), (test, args.out / TEST_ROOT)
-    targets, lists = follow(args, {TRAIN_LIST: to_train, VAL_LIST: to_train, TEST_LIST: to_test}, optional=(TEST_LIST,))
+    targets, lists = follow(
+        args, {TRAIN_LIST: to_train, VAL_LIST: to_train, TEST_LIST: to_test}, optional=(TEST_LIST,)
+    )
     for path in (line.split()[0] for line in [*lists[TRAIN_LIST], *lists[VAL_LIST]]):
         *_, folder, name = '/', *path.split('/')
         if folder != str(entity := entities.get(plain(name), folder)):
-            raise InputError(f'--like {args.like}: {path} is entity {entity} in the release, other than in these lists')
+            raise InputError(
+                f'--like {args.like}: {path} is entity {entity} in the release, other than in '
+                'these lists'
+            )
     return targets, lists
 
 
@@ -91,17 +120,25 @@ def make_lists(args, entities, train, test):
 
 
 def read_entities(text, what):
-    """``reid_list_train.csv``, rows ``entity,file name`` without a header -> {file name: entity}. Raises ``InputError``."""
+    """``reid_list_train.csv``, rows ``entity,file name`` without a header -> {file name: entity}.
+    Raises ``InputError``.
+    """
     entities = {}
     for number, line in enumerate(text.splitlines(), start=1):
         row = [cell.strip() for cell in line.split(',')]  # there are no quotes
         if not any(row):
             continue
         if len(row) != 2 or not re.fullmatch('[0-9]{1,9}', row[0]) or not row[1]:
-            raise InputError(f"{what}:{number}: expected 'entity,file name' with a whole number, got {','.join(row)[:100]!r}")
+            raise InputError(
+                f"{what}:{number}: expected 'entity,file name' with a whole number, got "
+                f'{",".join(row)[:100]!r}'
+            )
         entity, name = int(row[0]), plain(row[1].rpartition('/')[2])
         if entities.setdefault(name, entity) != entity:
-            raise InputError(f'{what}:{number}: {name} is entity {entity} here, {entities[name]} before; unpack the file again')
+            raise InputError(
+                f'{what}:{number}: {name} is entity {entity} here, {entities[name]} before; '
+                'unpack the file again'
+            )
     if not entities:
         raise InputError(f'{what}: the list is empty; unpack atrw_anno_reid_train.tar.gz again')
     return entities
@@ -121,7 +158,11 @@ def _check_parts(parts):
 
 def test_entities(release, truth_file):
     """({'000012.jpg': entity} in the order of the ground truth, the ground truth's text)."""
-    in_release = contextlib.nullcontext(truth_file) if isinstance(truth_file, Path) else release.on_disk(truth_file)
+    in_release = (
+        contextlib.nullcontext(truth_file)
+        if isinstance(truth_file, Path)
+        else release.on_disk(truth_file)
+    )
     with in_release as path:
         truth, text = read_atrw(path), path.read_text(encoding='utf-8-sig')
     return {f'{image:06d}.jpg': entity for image, (entity, *_) in truth.items()}, text

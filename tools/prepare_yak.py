@@ -2,19 +2,24 @@
 
     python -m tools.prepare_yak 'IJCB 2021' --like published_lists
 
-The release is not public: ask the authors (IJCB 2021, IEEE 9484341). Taken are the photos below a folder 'train', and those
-below 'val' or '…test…' ('IJCB 2021/train', 'IJCB 2021/hard-test/val'). Written below --out, and into --lists:
+The release is not public: ask the authors (IJCB 2021, IEEE 9484341). Taken are the photos below a
+folder 'train', and those below 'val' or '…test…' ('IJCB 2021/train', 'IJCB 2021/hard-test/val').
+Written below --out, and into --lists:
 
     Animal-2/{train,val}/<yak + 300>/*.jpg   val/<yak>/*.jpg
-    yak_mytrain_aligned.txt yak_myval_aligned.txt yak_probe_simple.txt yak_gallery_simple.txt (or …_hard.txt)
+    yak_mytrain_aligned.txt yak_myval_aligned.txt yak_probe_simple.txt yak_gallery_simple.txt (or
+    …_hard.txt)
 
-In the published lists the folder is the yak's number + 300, so that species do not meet (yak 90's photos are called 00183_*);
-the side is 1 up to number 103 but for three yaks, 0 above; test labels go on after the training ones, one number left out. That
-holds for all of them and is done so here. Unknown: which photo of a yak is for validation, which half of its test photos is the
-query (both were drawn: --seed here), what makes a photo hard, and in which folder the photos of the simple test come. That one
-has 843, the 433 of the hard test among them. So without --like a release of at most 433 test photos is taken for the hard test
-and gets its lists alone; a larger one gets those of the simple test alone, and configs/yak needs DATASETS.SPECIES s_yak.
+In the published lists the folder is the yak's number + 300, so that species do not meet (yak 90's
+photos are called 00183_*); the side is 1 up to number 103 but for three yaks, 0 above; test labels
+go on after the training ones, one number left out. That holds for all of them and is done so here.
+Unknown: which photo of a yak is for validation, which half of its test photos is the query (both
+were drawn: --seed here), what makes a photo hard, and in which folder the photos of the simple test
+come. That one has 843, the 433 of the hard test among them. So without --like a release of at most
+433 test photos is taken for the hard test and gets its lists alone; a larger one gets those of the
+simple test alone, and configs/yak needs DATASETS.SPECIES s_yak.
 """
+
 import re
 import sys
 from pathlib import PurePosixPath
@@ -45,7 +50,7 @@ OFFSET = 300  # from the yak's number to its folder
 RENUMBERED = {183: 90}  # called 00183_*, in the published folder of yak 90
 LAST_RIGHT = 103  # numbers up to here show the right flank, those above the left one …
 LEFT = {85, 88, 96}  # … but for these
-ASK = "or ask the authors of YakReID-103 (IJCB 2021, IEEE 9484341)"
+ASK = 'or ask the authors of YakReID-103 (IJCB 2021, IEEE 9484341)'
 
 
 def main(argv=None):
@@ -55,24 +60,42 @@ def main(argv=None):
     train = release.photos(lambda file: _split(file) == 'train')
     test = release.photos(lambda file: _split(file) == 'test')
     if not train or not test:
-        missing = ' and '.join(name for name, photos in (('train', train), ('hard-test/val', test)) if not photos)
-        raise InputError(f"of YakReID-103 is missing: photos of {missing}; give the folder 'IJCB 2021' or its archive; {ASK}")
+        missing = ' and '.join(
+            name for name, photos in (('train', train), ('hard-test/val', test)) if not photos
+        )
+        raise InputError(
+            f"of YakReID-103 is missing: photos of {missing}; give the folder 'IJCB 2021' or its "
+            f'archive; {ASK}'
+        )
     is_hard = len(test) <= HARD_PHOTOS
-    warn_of_counts('YakReID-103', {'training photos': (len(train), 1404),
-                                   'test photos': (len(test), HARD_PHOTOS if is_hard else SIMPLE_PHOTOS)})
+    warn_of_counts(
+        'YakReID-103',
+        {
+            'training photos': (len(train), 1404),
+            'test photos': (len(test), HARD_PHOTOS if is_hard else SIMPLE_PHOTOS),
+        },
+    )
     if is_hard:
-        warn(f'{len(test)} test photos are at most the {HARD_PHOTOS} of the hard test, not the {SIMPLE_PHOTOS} of the simple '
-             f'one: there are no {SIMPLE[0]} and {SIMPLE[1]}')
+        warn(
+            f'{len(test)} test photos are at most the {HARD_PHOTOS} of the hard test, not the '
+            f'{SIMPLE_PHOTOS} of the simple '
+            f'one: there are no {SIMPLE[0]} and {SIMPLE[1]}'
+        )
 
     train_root, test_root = args.out / DATA_DIR, args.out / TEST_ROOT
     targets, lists = [], {}
     if args.like:
         tests = HARD if is_hard else HARD + SIMPLE
-        where = dict.fromkeys((TRAIN_LIST, VAL_LIST), (train, train_root)) | dict.fromkeys(tests, (test, test_root))
+        where = dict.fromkeys((TRAIN_LIST, VAL_LIST), (train, train_root)) | dict.fromkeys(
+            tests, (test, test_root)
+        )
         has_hard = is_hard or any((args.like / name).is_file() for name in HARD)
         targets, lists = follow(args, where, optional=SIMPLE if has_hard else HARD)
         if not has_hard:
-            warn(f'there are no {HARD[0]} and {HARD[1]} in {args.like}; test with DATASETS.SPECIES s_yak')
+            warn(
+                f'there are no {HARD[0]} and {HARD[1]} in {args.like}; test with '
+                'DATASETS.SPECIES s_yak'
+            )
     else:
         individuals, sides = by_folder(train)
         lists[TRAIN_LIST], lists[VAL_LIST], paths = training(individuals, args.seed, sides)
@@ -81,13 +104,18 @@ def main(argv=None):
         paths, lists[query], lists[gallery] = halves(test, len(individuals) + 1, args.seed)
         targets.append({test[name]: [test_root / path] for name, path in paths.items()})
         if not is_hard:
-            warn(f'without --like there are no {HARD[0]} and {HARD[1]}: what makes a photo hard is not known; '
-                 'test with DATASETS.SPECIES s_yak')
+            warn(
+                f'without --like there are no {HARD[0]} and {HARD[1]}: what makes a photo hard '
+                'is not known; '
+                'test with DATASETS.SPECIES s_yak'
+            )
     return carry_out(args, 'yak', TEST_ROOT, targets, lists)
 
 
 def by_folder(photos):
-    """Training photos by the number of their folder-to-be, and the sides: ({folder: [names]}, {folder: 0 or 1})."""
+    """Training photos by the number of their folder-to-be, and the sides: ({folder: [names]},
+    {folder: 0 or 1}).
+    """
     individuals, sides = {}, {}
     taken = {yak_number(file) for file in photos.values()}
     for name, file in photos.items():
@@ -102,7 +130,8 @@ def by_folder(photos):
 def halves(photos, first_label, seed):
     """A test: of each yak half of the photos, the smaller one, is query.
 
-    photos: base name -> ``File``. Returns ({name: path below the test root}, query lines, gallery lines).
+    photos: base name -> ``File``. Returns ({name: path below the test root}, query lines, gallery
+    lines).
     """
     yaks = {}
     for name, file in photos.items():
@@ -117,14 +146,19 @@ def halves(photos, first_label, seed):
 
 
 def yak_number(file):
-    """The number of the folder that the photo is in, or the one that its name begins with. Raises ``InputError``."""
+    """The number of the folder that the photo is in, or the one that its name begins with. Raises
+    ``InputError``.
+    """
     folder = file.folders[-1] if file.folders else ''
     if folder.isascii() and folder.isdigit():
         return int(folder)
     number = _number_in(file.base, None)
     if number is None:
-        raise InputError(f"{file.source}: {file.name} is in no numbered folder, and its name does not begin with a number "
-                         "('1/00001_012.jpg'); give the release as it is")
+        raise InputError(
+            f'{file.source}: {file.name} is in no numbered folder, and its name does not begin '
+            'with a number '
+            "('1/00001_012.jpg'); give the release as it is"
+        )
     return number
 
 

@@ -1,4 +1,7 @@
-"""Device, precision, randomness and processes: settled once, above the loops. The only file that knows about CUDA."""
+"""Device, precision, randomness and processes: settled once, above the loops. The only file that
+knows about CUDA.
+"""
+
 import contextlib
 import hashlib
 import logging
@@ -23,15 +26,27 @@ except ImportError:  # Windows
 
 logger = logging.getLogger('transreid')
 
-WORKSPACES = (':4096:8', ':16:8')  # of cuBLAS: with others older versions of torch fail in deterministic mode
+WORKSPACES = (
+    ':4096:8',
+    ':16:8',
+)  # of cuBLAS: with others older versions of torch fail in deterministic mode
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 # What torch, CUDA's libraries and the DataLoader say when memory runs out, on the GPU or the CPU.
-OUT_OF_MEMORY = ('out of memory', "can't allocate memory", 'ALLOC_FAILED', 'ALLOCATION_FAILED', 'resource allocation failed',
-                 'insufficient resources', 'Pin memory thread exited unexpectedly')
+OUT_OF_MEMORY = (
+    'out of memory',
+    "can't allocate memory",
+    'ALLOC_FAILED',
+    'ALLOCATION_FAILED',
+    'resource allocation failed',
+    'insufficient resources',
+    'Pin memory thread exited unexpectedly',
+)
 MAIN_GUARD = "put the call in your script below `if __name__ == '__main__':`"
-WORKER_ENDED = re.compile(r'DataLoader worker \(pid.*?\) '
-                          r'(is killed by signal: [\w ]+|exited unexpectedly(?: with exit code \d+)?)')
+WORKER_ENDED = re.compile(
+    r'DataLoader worker \(pid.*?\) '
+    r'(is killed by signal: [\w ]+|exited unexpectedly(?: with exit code \d+)?)'
+)
 
 
 class Runtime(NamedTuple):
@@ -50,7 +65,9 @@ class Runtime(NamedTuple):
         return DTYPES[self.precision]
 
     def move(self, tensor):
-        """To the device; without waiting where memory is pinned. MPS would read the tensor after it is gone."""
+        """To the device; without waiting where memory is pinned. MPS would read the tensor after it
+        is gone.
+        """
         return tensor.to(self.device, non_blocking=wants_pinned_memory(self.device))
 
     def move_all(self, *tensors):
@@ -64,25 +81,33 @@ class Runtime(NamedTuple):
 
     @property
     def comparing(self):
-        """Where features are compared and ranked: where they are, if that device has the sparse products of re-ranking."""
+        """Where features are compared and ranked: where they are, if that device has the sparse
+        products of re-ranking.
+        """
         return torch.device('cpu') if self.device.type == 'mps' else self.device
 
     def look_period(self, period):
-        """Iterations between looks at the loss: ``period`` on an accelerator, which a look waits for; 1 on the CPU."""
+        """Iterations between looks at the loss: ``period`` on an accelerator, which a look waits
+        for; 1 on the CPU.
+        """
         return 1 if self.device.type == 'cpu' else period
 
 
-def make_runtime(device='cuda', amp='auto', deterministic=False, processes=SINGLE, stop=None, compiles=False):
+def make_runtime(
+    device='cuda', amp='auto', deterministic=False, processes=SINGLE, stop=None, compiles=False
+):
     """Settle device and precision.
 
     Parameters
     ----------
     device : {'cuda', 'cpu', 'mps'}
-        The CPU is taken, with a warning, where there is no such device. Of several processes each has a GPU of its own.
+        The CPU is taken, with a warning, where there is no such device. Of several processes each
+        has a GPU of its own.
     amp : {'auto', 'off', 'bf16', 'fp16'}
         'auto' = bf16 on a GPU that computes in it, else fp16 with gradient scaling; off elsewhere.
     deterministic : bool
-        Only kernels that add up in the same order each time; an operation without such a kernel raises RuntimeError.
+        Only kernels that add up in the same order each time; an operation without such a kernel
+        raises RuntimeError.
     compiles : bool
         Whether torch.compile will be used on the device: InputError where it does not work.
     """
@@ -92,25 +117,33 @@ def make_runtime(device='cuda', amp='auto', deterministic=False, processes=SINGL
         torch.backends.cuda.matmul.allow_tf32 = False  # vendors' containers switch it on
     if deterministic and os.environ.get('CUBLAS_WORKSPACE_CONFIG') not in WORKSPACES:
         os.environ['CUBLAS_WORKSPACE_CONFIG'] = WORKSPACES[0]  # read when cuBLAS is first used
-    if deterministic != torch.are_deterministic_algorithms_enabled():  # it imports torch's compiler, which takes a second
+    if (
+        deterministic != torch.are_deterministic_algorithms_enabled()
+    ):  # it imports torch's compiler, which takes a second
         torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic = deterministic
     if compiles:
         _try_compiler(device)
     precision = {'auto': _best_precision(device), 'off': 'fp32'}.get(amp, amp)
     if precision == 'fp16' and device.type != 'cuda':
-        raise InputError(f'SOLVER.AMP fp16 needs a CUDA GPU, the device is {device.type}; choose auto, off or bf16')
+        raise InputError(
+            f'SOLVER.AMP fp16 needs a CUDA GPU, the device is {device.type}; choose auto, off or '
+            'bf16'
+        )
     if precision == 'fp32':
         autocast = contextlib.nullcontext
     else:
+
         def autocast():
             return torch.autocast(device.type, dtype=DTYPES[precision])
+
     scaler = torch.amp.GradScaler(device.type, enabled=precision == 'fp16')
     return Runtime(device, autocast, scaler, precision, processes, stop or StopRequest())
 
 
 def process_backend(device):
-    """How several processes talk to each other, for ``utils.distributed``: NCCL between GPUs, else gloo, which can do both.
+    """How several processes talk to each other, for ``utils.distributed``: NCCL between GPUs, else
+    gloo, which can do both.
 
     Torch for Windows has no NCCL.
     """
@@ -124,7 +157,11 @@ def has_cuda() -> bool:
 
 
 def _device(name, processes):
-    there = {'cuda': torch.cuda.is_available, 'mps': torch.backends.mps.is_available, 'cpu': lambda: True}
+    there = {
+        'cuda': torch.cuda.is_available,
+        'mps': torch.backends.mps.is_available,
+        'cpu': lambda: True,
+    }
     if name == 'cuda' and processes.world_size > 1 and (index := _own_gpu(processes)) is not None:
         return torch.device(name, index)
     if not there[name]():
@@ -134,10 +171,12 @@ def _device(name, processes):
 
 
 def _own_gpu(processes):
-    """Index of the GPU that this one of several processes has for itself; None where no process has any.
+    """Index of the GPU that this one of several processes has for itself; None where no process has
+    any.
 
-    Of all GPUs of a machine it is that of the local rank, and the first where SLURM or CUDA_VISIBLE_DEVICES shows each process
-    its own. All compare their GPUs' serial numbers, which tell one GPU from another also where both are number 0.
+    Of all GPUs of a machine it is that of the local rank, and the first where SLURM or
+    CUDA_VISIBLE_DEVICES shows each process its own. All compare their GPUs' serial numbers, which
+    tell one GPU from another also where both are number 0.
     """
     count = torch.cuda.device_count()
     index = processes.local_rank if processes.local_world_size <= count else 0
@@ -151,9 +190,13 @@ def _own_gpu(processes):
     if missing.all():
         return None
     if missing.any() or len(of_all.unique(dim=0)) < processes.world_size:
-        raise InputError(f'each process needs a GPU of its own: {processes.local_world_size} were started on this machine, '
-                         f'{count} GPUs are visible to this one; start one process a GPU (--nproc_per_node), or set '
-                         f'MODEL.DEVICE cpu')
+        raise InputError(
+            f'each process needs a GPU of its own: {processes.local_world_size} were started on '
+            'this machine, '
+            f'{count} GPUs are visible to this one; start one process a GPU (--nproc_per_node), '
+            'or set '
+            f'MODEL.DEVICE cpu'
+        )
     return index
 
 
@@ -171,8 +214,11 @@ def _try_compiler(device):
         torch.compile(lambda x: x + 1)(number)
     except Exception as error:  # of the compiler, the linker, the toolchain …
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
-        raise InputError(f'MODEL.COMPILE True: torch.compile does not work on {device} ({reason}); on a GPU it needs '
-                         f'Triton and a C compiler, on the CPU a C++ compiler; set MODEL.COMPILE False') from None
+        raise InputError(
+            f'MODEL.COMPILE True: torch.compile does not work on {device} ({reason}); on a GPU '
+            'it needs '
+            f'Triton and a C compiler, on the CPU a C++ compiler; set MODEL.COMPILE False'
+        ) from None
 
 
 def device_text(device):
@@ -188,11 +234,15 @@ def wants_pinned_memory(device):
 
 
 def memory_in_use(device):
-    """Peak memory of this process in 10⁹ bytes: {'memory_gb': main memory, 'device_memory_gb': the GPU's}, as far as known."""
+    """Peak memory of this process in 10⁹ bytes: {'memory_gb': main memory, 'device_memory_gb': the
+    GPU's}, as far as known.
+    """
     peak = {}
     if resource:
         unit = 1 if sys.platform == 'darwin' else 1024
-        peak['memory_gb'] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 3)
+        peak['memory_gb'] = round(
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 3
+        )
     if device.type == 'cuda':
         peak['device_memory_gb'] = round(torch.cuda.max_memory_allocated(device) / 1e9, 3)
     return peak
@@ -200,29 +250,47 @@ def memory_in_use(device):
 
 @contextlib.contextmanager
 def explained(batch_keys):
-    """Errors of torch that the user can mend, as InputError. batch_keys: what to lower when memory runs out."""
-    if getattr(multiprocessing.current_process(), '_inheriting', False):  # as multiprocessing itself looks at it
-        raise InputError(f'a worker process imports the script that started it, which would run again: {MAIN_GUARD}')
+    """Errors of torch that the user can mend, as InputError. batch_keys: what to lower when memory
+    runs out.
+    """
+    if getattr(
+        multiprocessing.current_process(), '_inheriting', False
+    ):  # as multiprocessing itself looks at it
+        raise InputError(
+            'a worker process imports the script that started it, which would run again: '
+            f'{MAIN_GUARD}'
+        )
     try:
         yield
     except (RuntimeError, MemoryError) as error:  # torch's own out of memory is a RuntimeError
         line = _out_of_memory(error)
         if line:
-            raise InputError(f'out of memory ({line}); lower {batch_keys}, or the sizes of the photos') from error
+            raise InputError(
+                f'out of memory ({line}); lower {batch_keys}, or the sizes of the photos'
+            ) from error
         if WORKER_ENDED.match(str(error)):
             raise InputError(_worker_ended(error)) from error
         if 'unable to find an engine' in str(error):  # cuDNN hides why each of its ways failed
-            raise InputError(f'cuDNN cannot compute a convolution ({str(error).strip().splitlines()[0][:200]}): GPU memory is '
-                             f'full, or this GPU lacks the precision; lower {batch_keys}, or set SOLVER.AMP off') from error
+            raise InputError(
+                'cuDNN cannot compute a convolution '
+                f'({str(error).strip().splitlines()[0][:200]}): GPU memory is '
+                f'full, or this GPU lacks the precision; lower {batch_keys}, or set SOLVER.AMP off'
+            ) from error
         if 'no kernel image is available' in str(error):
-            raise InputError(f'torch {torch.__version__} has no kernels for this GPU, only for '
-                             f'{", ".join(torch.cuda.get_arch_list())}; install a torch built for it '
-                             f'(docs/performance.md), or set MODEL.DEVICE cpu') from error
+            raise InputError(
+                f'torch {torch.__version__} has no kernels for this GPU, only for '
+                f'{", ".join(torch.cuda.get_arch_list())}; install a torch built for it '
+                f'(docs/performance.md), or set MODEL.DEVICE cpu'
+            ) from error
         if 'busy or unavailable' in str(error):
-            raise InputError('another process has the GPU for itself; wait for it, choose another GPU '
-                             'with CUDA_VISIBLE_DEVICES, or set MODEL.DEVICE cpu') from error
+            raise InputError(
+                'another process has the GPU for itself; wait for it, choose another GPU '
+                'with CUDA_VISIBLE_DEVICES, or set MODEL.DEVICE cpu'
+            ) from error
         if 'does not have a deterministic implementation' in str(error):
-            raise InputError(f'SOLVER.DETERMINISTIC True: {str(error).split(",")[0]}; set it to False') from error
+            raise InputError(
+                f'SOLVER.DETERMINISTIC True: {str(error).split(",")[0]}; set it to False'
+            ) from error
         raise
 
 
@@ -230,9 +298,15 @@ def _worker_ended(error):
     """error: torch's; the first word of why is in its cause, where there is one."""
     reason = WORKER_ENDED.match(str(error.__cause__)) or WORKER_ENDED.match(str(error))
     if 'killed' in reason[1]:
-        return (f'a process that decodes photos was killed ({reason[0]}); is memory or /dev/shm full? Lower '
-                f'DATALOADER.NUM_WORKERS; a training resumes with --resume')
-    return f'a process that decodes photos ended ({reason[0]}); what it said is above. To fix it, {worker_remedy()}'
+        return (
+            f'a process that decodes photos was killed ({reason[0]}); is memory or /dev/shm '
+            'full? Lower '
+            f'DATALOADER.NUM_WORKERS; a training resumes with --resume'
+        )
+    return (
+        f'a process that decodes photos ended ({reason[0]}); what it said is above. To fix '
+        f'it, {worker_remedy()}'
+    )
 
 
 def worker_remedy() -> str:
@@ -250,14 +324,22 @@ def _out_of_memory(error):
 
 
 def random_states(device):
-    """The states of Python's, NumPy's and torch's generators, that of a GPU ``device`` too, for :func:`set_random_states`."""
+    """The states of Python's, NumPy's and torch's generators, that of a GPU ``device`` too, for
+    :func:`set_random_states`.
+    """
     kind, words, *rest = np.random.get_state()
-    return {'python': random.getstate(), 'numpy': (kind, words.tolist(), *rest), 'torch': torch.get_rng_state(),
-            'cuda': [torch.cuda.get_rng_state(device)] if device.type == 'cuda' else []}
+    return {
+        'python': random.getstate(),
+        'numpy': (kind, words.tolist(), *rest),
+        'torch': torch.get_rng_state(),
+        'cuda': [torch.cuda.get_rng_state(device)] if device.type == 'cuda' else [],
+    }
 
 
 def set_random_states(states, device):
-    """Take the generators up where :func:`random_states` left them; the GPU's if both runs have one."""
+    """Take the generators up where :func:`random_states` left them; the GPU's if both runs have
+    one.
+    """
     version, words, gauss = states['python']
     random.setstate((version, tuple(words), gauss))
     kind, words, *rest = states['numpy']

@@ -1,4 +1,7 @@
-"""The one exception for what the user can mend: a file, a list, a key, a weight; and the one for a run that is asked to end."""
+"""The one exception for what the user can mend: a file, a list, a key, a weight; and the one for a
+run that is asked to end.
+"""
+
 import contextlib
 import io
 import os
@@ -11,23 +14,31 @@ class InputError(Exception):
 
 
 class Mismatch(InputError):
-    """A checkpoint and a config that do not fit each other. The config of the checkpoint's run would."""
+    """A checkpoint and a config that do not fit each other. The config of the checkpoint's run
+    would.
+    """
 
 
 class Stopped(BaseException):
-    """A signal asked the run to end. Like KeyboardInterrupt it is no error, and passes by what catches errors.
+    """A signal asked the run to end. Like KeyboardInterrupt it is no error, and passes by what
+    catches errors.
 
-    code: what the program exits with, 128 + the signal's number: 130 after Ctrl-C, 143 after SIGTERM, 129 where the
-    terminal was closed.
+    code: what the program exits with, 128 + the signal's number: 130 after Ctrl-C, 143 after
+    SIGTERM, 129 where the terminal was closed.
     """
 
     def __init__(self, number):
-        super().__init__(f'stopped by {signal.Signals(number).name}; a training goes on with the same command and --resume')
+        super().__init__(
+            f'stopped by {signal.Signals(number).name}; a training goes on with the same command '
+            'and --resume'
+        )
         self.code = 128 + number
 
 
 def escape_output() -> None:
-    """From now on print an escape, as \\u864e, for what the terminal's encoding lacks, instead of failing on it."""
+    """From now on print an escape, as \\u864e, for what the terminal's encoding lacks, instead of
+    failing on it.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None where there is no terminal at all
             stream.reconfigure(errors='backslashreplace')
@@ -36,9 +47,10 @@ def escape_output() -> None:
 def exit_code(main, *errors):
     """Run ``main()`` as a command and return its exit code.
 
-    0; 2 after bad input (``InputError`` or one of ``errors``, say ``configs.ConfigError``), told in one line on
-    stderr; 130 after Ctrl-C; 143 after SIGTERM where ``main`` turns that into ``Stopped``; 141, as the shell's own tools, where
-    what reads its output has ended (``| head``). No name is too strange to be printed, see :func:`escape_output`.
+    0; 2 after bad input (``InputError`` or one of ``errors``, say ``configs.ConfigError``), told in
+    one line on stderr; 130 after Ctrl-C; 143 after SIGTERM where ``main`` turns that into
+    ``Stopped``; 141, as the shell's own tools, where what reads its output has ended (``| head``).
+    No name is too strange to be printed, see :func:`escape_output`.
     """
     escape_output()
     try:
@@ -55,8 +67,11 @@ def exit_code(main, *errors):
         encoding = sys.getfilesystemencoding()
         if encoding == 'utf-8':
             raise
-        sys.stderr.write(f'error: the file name {error.object!r} does not exist in the encoding of this locale, {encoding}; '
-                         f'set PYTHONUTF8=1 in the environment\n')
+        sys.stderr.write(
+            f'error: the file name {error.object!r} does not exist in the encoding of this '
+            f'locale, {encoding}; '
+            f'set PYTHONUTF8=1 in the environment\n'
+        )
         return 2
     except Stopped as stopped:
         with contextlib.suppress(OSError, AttributeError):  # the terminal may be gone

@@ -1,4 +1,7 @@
-"""Writing files so that nothing is lost: under a temporary name, then renamed; earlier files are kept."""
+"""Writing files so that nothing is lost: under a temporary name, then renamed; earlier files are
+kept.
+"""
+
 import contextlib
 import errno
 import hashlib
@@ -14,18 +17,24 @@ from pathlib import Path
 from utils.errors import InputError
 
 TEMPORARY = '.tmp-'  # prefix of files that are not finished
-STALE_SECONDS = 3600  # by then an unfinished file of another host is nobody's: a write takes minutes
+STALE_SECONDS = (
+    3600  # by then an unfinished file of another host is nobody's: a write takes minutes
+)
 
 _REMEDIES = {
-    errno.ENOSPC: 'make space there', errno.EDQUOT: 'your quota is used up: make space there',
-    errno.EROFS: 'choose another folder', errno.EACCES: 'choose another folder',
+    errno.ENOSPC: 'make space there',
+    errno.EDQUOT: 'your quota is used up: make space there',
+    errno.EROFS: 'choose another folder',
+    errno.EACCES: 'choose another folder',
     errno.ENOENT: 'its folder is gone: was it moved or deleted?',
 }
 
 
 @contextlib.contextmanager
 def writing(path):
-    """The file system's errors about ``path`` within this block, as InputError: what it said, and what to do."""
+    """The file system's errors about ``path`` within this block, as InputError: what it said, and
+    what to do.
+    """
     try:
         yield
     except OSError as error:
@@ -37,9 +46,11 @@ def writing(path):
 def atomic_write(path, mode='w', sync=True):
     """Open a temporary file beside ``path`` and rename it to ``path`` once all is on the disk.
 
-    A process killed at any moment leaves either the old file or the new one, and so does a power failure unless ``sync`` is
-    False: for files by the thousand that can be made again. A failure leaves the old one and no temporary file; an error of the
-    file system is raised as InputError. Text is UTF-8; bytes of a file's name that are none are written escaped, as \\udce9.
+    A process killed at any moment leaves either the old file or the new one, and so does a power
+    failure unless ``sync`` is
+    False: for files by the thousand that can be made again. A failure leaves the old one and no
+    temporary file; an error of the file system is raised as InputError. Text is UTF-8; bytes of a
+    file's name that are none are written escaped, as \\udce9.
     """
     path = Path(path)
     text = {} if 'b' in mode else {'encoding': 'utf-8', 'errors': 'backslashreplace'}
@@ -60,7 +71,9 @@ def atomic_write(path, mode='w', sync=True):
 
 
 def temporary_name(name):
-    """What this process calls ``name`` while it is not finished; the owner in it tells :func:`drop_leftovers` what to drop."""
+    """What this process calls ``name`` while it is not finished; the owner in it tells
+    :func:`drop_leftovers` what to drop.
+    """
     return f'{TEMPORARY}{os.getpid()}@{socket.gethostname()}@{name}'
 
 
@@ -75,7 +88,9 @@ def _sync_folder(folder):
 
 
 def free_bytes(folder):
-    """Free bytes for this user on the disk of ``folder``, which need not be there yet. OSError where nobody knows."""
+    """Free bytes for this user on the disk of ``folder``, which need not be there yet. OSError
+    where nobody knows.
+    """
     folder = Path(folder).resolve()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -89,7 +104,9 @@ def write_json(path, value):
 
 
 def keep_earlier(path):
-    """Rename an existing ``path`` to the first free ``stem.N.suffix``; return the new path, or None."""
+    """Rename an existing ``path`` to the first free ``stem.N.suffix``; return the new path, or
+    None.
+    """
     path = Path(path)
     if not path.exists():
         return None
@@ -104,8 +121,11 @@ def keep_earlier(path):
 def make_output_dir(folder):
     """Make OUTPUT_DIR where missing, see that it can be written."""
     if not folder:
-        raise InputError('OUTPUT_DIR is empty; name the folder for logs, checkpoints and results, in the yml or as '
-                         'OUTPUT_DIR ./output/mine')
+        raise InputError(
+            'OUTPUT_DIR is empty; name the folder for logs, checkpoints and results, in the yml '
+            'or as '
+            'OUTPUT_DIR ./output/mine'
+        )
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -113,12 +133,16 @@ def make_output_dir(folder):
             probe.write(bytes(4096))  # a full disk still makes files, empty ones
     except OSError as error:
         remedy = _REMEDIES.get(error.errno, 'choose another folder')
-        raise InputError(f'OUTPUT_DIR {folder} cannot be written: {error.strerror}; {remedy}') from None
+        raise InputError(
+            f'OUTPUT_DIR {folder} cannot be written: {error.strerror}; {remedy}'
+        ) from None
     return folder
 
 
 def drop_leftovers(folder):
-    """Drop what killed runs left unfinished in ``folder``. Only for who holds its lock: a pid says little across containers."""
+    """Drop what killed runs left unfinished in ``folder``. Only for who holds its lock: a pid says
+    little across containers.
+    """
     for leftover in Path(folder).glob(f'{TEMPORARY}*'):
         with contextlib.suppress(OSError):  # another run may drop it at this moment
             if _is_nobodys(leftover):
@@ -126,12 +150,16 @@ def drop_leftovers(folder):
 
 
 def _is_nobodys(temporary):
-    """Whether the process that was writing this file is gone. On a shared disk it may be at work on another host."""
+    """Whether the process that was writing this file is gone. On a shared disk it may be at work on
+    another host.
+    """
     owner = re.fullmatch(rf'{re.escape(TEMPORARY)}(\d+)@(.+?)@.*', temporary.name)
     if owner is None or owner[2] != socket.gethostname():
         return time.time() - temporary.stat().st_mtime > STALE_SECONDS
     pid = int(owner[1])
-    return pid == os.getpid() or not _alive(pid)  # in containers a run gets its predecessor's number
+    return pid == os.getpid() or not _alive(
+        pid
+    )  # in containers a run gets its predecessor's number
 
 
 def _alive(pid):

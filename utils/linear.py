@@ -1,10 +1,12 @@
 """Float32 products on the CPU: torch's own on Intel's processors, oneDNN's on others.
 
-Torch hands its own to MKL, which takes AVX-512 on Intel's processors and AVX2 on those of other makers. oneDNN, which torch
-already uses for convolutions, takes AVX-512 on both, and on Intel's it is the slower of the two (docs/performance.md). The
-processor decides, so that a machine gives the same bits each time. Same product, other order of the sums. For small products
-and for other types this is ``torch.nn.functional.linear`` everywhere.
+Torch hands its own to MKL, which takes AVX-512 on Intel's processors and AVX2 on those of other
+makers. oneDNN, which torch already uses for convolutions, takes AVX-512 on both, and on Intel's it
+is the slower of the two (docs/performance.md). The processor decides, so that a machine gives the
+same bits each time. Same product, other order of the sums. For small products and for other types
+this is ``torch.nn.functional.linear`` everywhere.
 """
+
 import functools
 import platform
 from pathlib import Path
@@ -13,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-SMALL = 2 ** 20  # multiply-adds below which oneDNN's call itself costs more than it gains
+SMALL = 2**20  # multiply-adds below which oneDNN's call itself costs more than it gains
 CPUINFO = Path('/proc/cpuinfo')
 INTEL = ('GenuineIntel', 'i386')  # as Linux and Windows say it, and as macOS does
 
@@ -26,10 +28,22 @@ class Linear(nn.Linear):
 
 
 def linear(x, weight, bias=None):
-    """x (…, K), weight (N, K), bias (N,) -> x · weightᵀ + bias (…, N). Can be differentiated once."""
-    here = x.device.type == 'cpu' and x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled('cpu')
+    """x (…, K), weight (N, K), bias (N,) -> x · weightᵀ + bias (…, N). Can be differentiated
+    once.
+    """
+    here = (
+        x.device.type == 'cpu'
+        and x.dtype == weight.dtype == torch.float32
+        and not torch.is_autocast_enabled('cpu')
+    )
     fits = x.ndim > 1 and x.shape[-1] == weight.shape[1] and x.numel() * len(weight) >= SMALL
-    if here and fits and torch.backends.mkldnn.enabled and not torch.compiler.is_compiling() and uses_onednn():
+    if (
+        here
+        and fits
+        and torch.backends.mkldnn.enabled
+        and not torch.compiler.is_compiling()
+        and uses_onednn()
+    ):
         return _OneDNN.apply(x, weight, bias)
     return F.linear(x, weight, bias)
 
@@ -48,9 +62,11 @@ class _OneDNN(torch.autograd.Function):
         for_x, for_weight, for_bias = ctx.needs_input_grad
         gradient = gradient.contiguous()
         rows = gradient.flatten(0, -2)
-        return (_product(gradient, weight.t()) if for_x else None,
-                _product(rows.t(), x.flatten(0, -2).t()) if for_weight else None,
-                rows.sum(0) if for_bias else None)
+        return (
+            _product(gradient, weight.t()) if for_x else None,
+            _product(rows.t(), x.flatten(0, -2).t()) if for_weight else None,
+            rows.sum(0) if for_bias else None,
+        )
 
 
 def _product(x, weight, bias=None):
@@ -60,7 +76,9 @@ def _product(x, weight, bias=None):
 @functools.cache
 def uses_onednn() -> bool:
     """Whether oneDNN makes the float32 products on this machine's CPU."""
-    mkl_is_at_home = torch.backends.mkl.is_available() and any(name in processor_maker() for name in INTEL)
+    mkl_is_at_home = torch.backends.mkl.is_available() and any(
+        name in processor_maker() for name in INTEL
+    )
     return not mkl_is_at_home and _has_onednn()
 
 
@@ -71,19 +89,25 @@ def products_text() -> str:
 
 
 def processor_maker() -> str:
-    """'GenuineIntel', 'AuthenticAMD' …, on Windows within a longer text; other systems' word ('arm'), '' for none."""
+    """'GenuineIntel', 'AuthenticAMD' …, on Windows within a longer text; other systems' word
+    ('arm'), '' for none.
+    """
     try:
         lines = CPUINFO.read_text(encoding='utf-8', errors='replace').splitlines()
     except OSError:  # no Linux
         return platform.processor()
-    return next((line.partition(':')[2].strip() for line in lines if line.startswith('vendor_id')), '')
+    return next(
+        (line.partition(':')[2].strip() for line in lines if line.startswith('vendor_id')), ''
+    )
 
 
 def _has_onednn():
-    """Whether this torch has oneDNN's product (an operator of its compiler, so none to rely on) and it is one."""
+    """Whether this torch has oneDNN's product (an operator of its compiler, so none to rely on) and
+    it is one.
+    """
     if not torch.backends.mkldnn.is_available():
         return False
-    x, weight = torch.arange(6.).reshape(2, 3), torch.arange(12.).reshape(3, 4).t()
+    x, weight = torch.arange(6.0).reshape(2, 3), torch.arange(12.0).reshape(3, 4).t()
     try:
         return torch.equal(_product(x, weight, torch.ones(4)), x @ weight.t() + 1)
     except (AttributeError, RuntimeError, TypeError, NotImplementedError):

@@ -1,4 +1,5 @@
 """The log that people read and grep, the same facts as JSON lines, and progress bars."""
+
 import contextlib
 import json
 import logging
@@ -17,8 +18,9 @@ FORMAT = '%(asctime)s %(name)s %(levelname)s: %(message)s'
 
 
 class _Screen(logging.Handler):
-    """Lines to stdout, above a progress bar if one is being drawn. A stdout that is gone, as after `| tee`, ends no training:
-    the log goes on in its file."""
+    """Lines to stdout, above a progress bar if one is being drawn. A stdout that is gone, as after
+    `| tee`, ends no training: the log goes on in its file.
+    """
 
     gone = False
 
@@ -28,23 +30,34 @@ class _Screen(logging.Handler):
         try:
             tqdm.write(self.format(record), file=sys.stdout)
             sys.stdout.flush()
-        except (OSError, ValueError, AttributeError):  # broken pipe, full disk; closed; there was none
+        except (
+            OSError,
+            ValueError,
+            AttributeError,
+        ):  # broken pipe, full disk; closed; there was none
             self.gone = True
-            with contextlib.suppress(OSError, ValueError, AttributeError):  # its buffer would fail again at the end
+            with contextlib.suppress(
+                OSError, ValueError, AttributeError
+            ):  # its buffer would fail again at the end
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _LogFile(logging.FileHandler):
-    """A log that cannot be written any more ends the run in one line; logging itself would print a traceback a line."""
+    """A log that cannot be written any more ends the run in one line; logging itself would print a
+    traceback a line.
+    """
 
     def handleError(self, record):
-        logging.getLogger('transreid').removeHandler(self)  # what is said about this goes to the screen alone
+        logging.getLogger('transreid').removeHandler(
+            self
+        )  # what is said about this goes to the screen alone
         with writing(self.baseFilename):
             raise sys.exc_info()[1]
 
 
 def setup_logger(quiet=False):
-    """Logger 'transreid' (and its children .train, .test) to stdout; lines are remembered for :func:`log_to_file`.
+    """Logger 'transreid' (and its children .train, .test) to stdout; lines are remembered for
+    :func:`log_to_file`.
 
     quiet: no line and no progress bar, for all but the first of several processes.
     """
@@ -58,15 +71,18 @@ def setup_logger(quiet=False):
     screen = _Screen()
     screen.setFormatter(logging.Formatter(FORMAT))
     logger.addHandler(screen)
-    logger.addHandler(logging.handlers.MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL + 1))
+    logger.addHandler(
+        logging.handlers.MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL + 1)
+    )
     return logger
 
 
 def log_to_file(folder, filename, append=False):
     """From now on, and all lines since :func:`setup_logger`, to ``folder/filename`` as well.
 
-    Called once everything is checked, so that a failed start leaves the files of an earlier run alone. A log of an
-    earlier run is kept beside it under a number; ``append`` = it is this run's own, and goes on.
+    Called once everything is checked, so that a failed start leaves the files of an earlier run
+    alone. A log of an earlier run is kept beside it under a number; ``append`` = it is this run's
+    own, and goes on.
     """
     logger = logging.getLogger('transreid')
     path = Path(folder) / filename
@@ -95,10 +111,12 @@ def close_logger():
 
 
 class MetricsFile:
-    """``metrics.jsonl``: one JSON object a line, written at once, so that a killed run keeps what it had.
+    """``metrics.jsonl``: one JSON object a line, written at once, so that a killed run keeps what
+    it had.
 
-    length: of the file, in bytes, when the run that goes on here was at the same place; what follows is cut off, as it will be
-    written again. None: a new run, and the file of an earlier one is kept under a number.
+    length: of the file, in bytes, when the run that goes on here was at the same place; what
+    follows is cut off, as it will be written again. None: a new run, and the file of an earlier one
+    is kept under a number.
     """
 
     def __init__(self, folder, length=None, filename='metrics.jsonl'):
@@ -107,7 +125,9 @@ class MetricsFile:
             keep_earlier(self.path)
         with writing(self.path):
             if length is not None and self.path.exists():
-                whole = self.path.read_bytes()[:length].rpartition(b'\n')  # cut by hand, a half line may be the last
+                whole = self.path.read_bytes()[:length].rpartition(
+                    b'\n'
+                )  # cut by hand, a half line may be the last
                 os.truncate(self.path, len(whole[0] + whole[1]))
             self._file = open(self.path, 'ab')  # noqa: SIM115 closed by __exit__
 
@@ -135,4 +155,11 @@ class MetricsFile:
 def progress(iterable, text, total=None):
     """A progress bar on a terminal, nothing elsewhere."""
     quiet = logging.getLogger('transreid').level > logging.CRITICAL
-    return tqdm(iterable, desc=text, total=total, leave=False, disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True)
+    return tqdm(
+        iterable,
+        desc=text,
+        total=total,
+        leave=False,
+        disable=quiet or not sys.stderr.isatty(),
+        dynamic_ncols=True,
+    )

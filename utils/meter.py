@@ -1,4 +1,5 @@
 """What a loop counts, without waiting for the device in every iteration."""
+
 import time
 
 import torch
@@ -37,11 +38,11 @@ class Waiting:
 
 
 class Tally:
-    """Numbers of an epoch's iterations. They stay on their device until :meth:`settle` fetches all there are at once:
-    reading a number from a GPU waits until the GPU has come so far.
+    """Numbers of an epoch's iterations. They stay on their device until :meth:`settle` fetches all
+    there are at once: reading a number from a GPU waits until the GPU has come so far.
 
-    last: name -> float, of the latest iteration that was settled. photos: how many were settled. constant: the names whose
-    number was the same in every iteration, as long as there were three.
+    last: name -> float, of the latest iteration that was settled. photos: how many were settled.
+    constant: the names whose number was the same in every iteration, as long as there were three.
     """
 
     def __init__(self):
@@ -49,15 +50,25 @@ class Tally:
         self._pending, self._sums, self._range, self._iterations = [], {}, {}, 0
 
     def add(self, count, note, **numbers):
-        """An iteration of ``count`` photos: name -> scalar tensor, and a ``note`` that :meth:`settle` hands back."""
-        self._pending.append((count, note, {name: number.detach() for name, number in numbers.items()}))
+        """An iteration of ``count`` photos: name -> scalar tensor, and a ``note`` that
+        :meth:`settle` hands back.
+        """
+        self._pending.append(
+            (count, note, {name: number.detach() for name, number in numbers.items()})
+        )
 
     def settle(self):
-        """Fetch what was added since the last time; returns [(note, {name: float})] of it, oldest first."""
+        """Fetch what was added since the last time; returns [(note, {name: float})] of it, oldest
+        first.
+        """
         if not self._pending:
             return []
-        values = torch.stack([torch.stack([number.float() for number in numbers.values()])
-                              for _, _, numbers in self._pending]).tolist()
+        values = torch.stack(
+            [
+                torch.stack([number.float() for number in numbers.values()])
+                for _, _, numbers in self._pending
+            ]
+        ).tolist()
         settled = []
         for (count, note, numbers), row in zip(self._pending, values, strict=True):
             self.last = dict(zip(numbers, row, strict=True))
@@ -81,13 +92,26 @@ class Tally:
 
     @property
     def constant(self):
-        return [name for name, (low, high) in self._range.items() if low == high] if self._iterations >= 3 else []
+        return (
+            [name for name, (low, high) in self._range.items() if low == high]
+            if self._iterations >= 3
+            else []
+        )
 
     def state_dict(self):
         """All that was settled, for :meth:`load_state_dict`."""
-        return {'last': self.last, 'photos': self.photos, 'sums': self._sums, 'range': self._range,
-                'iterations': self._iterations}
+        return {
+            'last': self.last,
+            'photos': self.photos,
+            'sums': self._sums,
+            'range': self._range,
+            'iterations': self._iterations,
+        }
 
     def load_state_dict(self, state):
         self.last, self.photos = dict(state['last']), state['photos']
-        self._sums, self._range, self._iterations = dict(state['sums']), dict(state['range']), state['iterations']
+        self._sums, self._range, self._iterations = (
+            dict(state['sums']),
+            dict(state['range']),
+            state['iterations'],
+        )

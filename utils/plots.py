@@ -1,4 +1,5 @@
 """Pictures of results."""
+
 from PIL import Image, ImageDraw, ImageFont
 
 from utils.files import atomic_write
@@ -8,7 +9,8 @@ HEIGHT, GAP, FRAME, MARGIN = 96, 6, 4, 14  # pixels
 
 
 def ranked_lists(path, queries, title, read):
-    """A PNG: every row a query and the head of its ranking, right ones framed green, wrong ones red.
+    """A PNG: every row a query and the head of its ranking, right ones framed green, wrong ones
+    red.
 
     Parameters
     ----------
@@ -17,12 +19,19 @@ def ranked_lists(path, queries, title, read):
     read : callable
         Path -> RGB PIL image.
     """
-    rows = [[(_thumbnail(read(photo)), QUERY), *((_thumbnail(read(p)), RIGHT if right else WRONG) for p, right in ranked)]
-            for photo, ranked in queries]
+    rows = [
+        [
+            (_thumbnail(read(photo)), QUERY),
+            *((_thumbnail(read(p)), RIGHT if right else WRONG) for p, right in ranked),
+        ]
+        for photo, ranked in queries
+    ]
     width = max(image.width for row in rows for image, _ in row) + 2 * FRAME
     columns = max(len(row) for row in rows)
     step_x, step_y, top = width + GAP, HEIGHT + 2 * FRAME + GAP, 58
-    page = Image.new('RGB', (2 * MARGIN + step_x * columns + 2 * GAP, top + step_y * len(rows) + MARGIN), 'white')
+    page = Image.new(
+        'RGB', (2 * MARGIN + step_x * columns + 2 * GAP, top + step_y * len(rows) + MARGIN), 'white'
+    )
     draw, small = ImageDraw.Draw(page), ImageFont.load_default(13)
     draw.text((MARGIN, 8), title, fill='black', font=ImageFont.load_default(17))
     for column in range(columns):
@@ -31,7 +40,9 @@ def ranked_lists(path, queries, title, read):
     for r, row in enumerate(rows):
         for column, (image, colour) in enumerate(row):
             x, y = _x(column, step_x), top + r * step_y
-            draw.rectangle((x, y, x + image.width + 2 * FRAME - 1, y + HEIGHT + 2 * FRAME - 1), fill=colour)
+            draw.rectangle(
+                (x, y, x + image.width + 2 * FRAME - 1, y + HEIGHT + 2 * FRAME - 1), fill=colour
+            )
             page.paste(image, (x + FRAME, y + FRAME))
     with atomic_write(path, 'wb') as file:
         page.save(file, format='PNG')

@@ -1,13 +1,18 @@
-"""Batch norm of convolutions over the photos of all processes, also on the CPU, which torch's SyncBatchNorm cannot use."""
+"""Batch norm of convolutions over the photos of all processes, also on the CPU, which torch's
+SyncBatchNorm cannot use.
+"""
+
 import torch
 from torch import nn
 
 
 def sync_batch_norms(module, processes):
-    """Let every BatchNorm2d below ``module`` (or itself) see the batches of all ``processes``; returns the module.
+    """Let every BatchNorm2d below ``module`` (or itself) see the batches of all ``processes``;
+    returns the module.
 
-    In place: parameters and buffers stay the same objects under the same names. The batches must have equal shapes. On an
-    accelerator torch.nn.SyncBatchNorm does this. Of one process nothing changes.
+    In place: parameters and buffers stay the same objects under the same names. The batches must
+    have equal shapes. On an accelerator torch.nn.SyncBatchNorm does this. Of one process nothing
+    changes.
     """
     if processes.world_size == 1:
         return module
@@ -25,10 +30,12 @@ def _replace(module, make):
 
 
 class BatchNorm2dOfAll(nn.BatchNorm2d):
-    """``norm``, whose statistics in training are those of the photos (B, C, H, W) of all ``processes`` (Ioffe & Szegedy, 2015).
+    """``norm``, whose statistics in training are those of the photos (B, C, H, W) of all
+    ``processes`` (Ioffe & Szegedy, 2015).
 
-    Gradients are those of the sum of all processes' losses. The processes must have equal shapes; a batch norm without
-    momentum, weight or running statistics is not provided for. In evaluation a plain batch norm.
+    Gradients are those of the sum of all processes' losses. The processes must have equal shapes; a
+    batch norm without momentum, weight or running statistics is not provided for. In evaluation a
+    plain batch norm.
     """
 
     def __init__(self, norm, processes):
@@ -42,12 +49,18 @@ class BatchNorm2dOfAll(nn.BatchNorm2d):
     def forward(self, x):
         if not self.training:
             return super().forward(x)
-        numbers = x.to(torch.promote_types(x.dtype, self.weight.dtype))  # half precision is too coarse for sums
-        out, mean, variance = _Normalize.apply(numbers, self.weight, self.bias, self.eps, self.processes.mean)
+        numbers = x.to(
+            torch.promote_types(x.dtype, self.weight.dtype)
+        )  # half precision is too coarse for sums
+        out, mean, variance = _Normalize.apply(
+            numbers, self.weight, self.bias, self.eps, self.processes.mean
+        )
         count = self.processes.world_size * x.numel() / x.shape[1]
         self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)  # without bias, as torch keeps it
+        self.running_var.lerp_(
+            variance * (count / (count - 1)), self.momentum
+        )  # without bias, as torch keeps it
         return out.to(x.dtype)
 
 
@@ -55,7 +68,8 @@ class _Normalize(torch.autograd.Function):
     """(x (B, C, H, W), weight, bias, eps, average) -> (normalised x, mean (C,), variance (C,)).
 
     average: function of a tensor to its mean over the processes.
-    The mean of all is taken off before squaring: no digits are lost. By hand and with few tensors of this size, which are what
+    The mean of all is taken off before squaring: no digits are lost. By hand and with few tensors
+    of this size, which are what
     takes time: from differentiable pieces it takes seven times as long.
     """
 
@@ -78,8 +92,16 @@ class _Normalize(torch.autograd.Function):
         product = gradient * normal
         of_bias, of_weight = gradient.sum(_ROWS), product.sum(_ROWS)
         # What the mean and the variance of all photos pass on.
-        shift, tilt = ctx.average(torch.stack([of_bias, of_weight])) * (len(weight) / normal.numel())
-        of_x = torch.mul(normal, _over(tilt), out=product).add_(_over(shift)).neg_().add_(gradient).mul_(_over(weight * slope))
+        shift, tilt = ctx.average(torch.stack([of_bias, of_weight])) * (
+            len(weight) / normal.numel()
+        )
+        of_x = (
+            torch.mul(normal, _over(tilt), out=product)
+            .add_(_over(shift))
+            .neg_()
+            .add_(gradient)
+            .mul_(_over(weight * slope))
+        )
         return of_x, of_weight, of_bias, None, None
 
 

@@ -4,7 +4,8 @@
 def tied(pairs):
     """Sets of what hangs together.
 
-    pairs: (member, bond); members of one bond are tied, None is no member. Returns sets, in the order of their least members.
+    pairs: (member, bond); members of one bond are tied, None is no member. Returns sets, in the
+    order of their least members.
     """
     sets, first = {}, {}
     for member, bond in pairs:

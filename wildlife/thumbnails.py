@@ -1,4 +1,5 @@
 """Small pictures inside HTML pages, so that a page is one file."""
+
 import base64
 import io
 import os
@@ -10,7 +11,8 @@ from utils.errors import InputError
 
 
 def thumbnail(path, side, upright=False):
-    """A data URI of the photo at most ``side`` pixels wide and high, '' where it is missing or cannot be decoded.
+    """A data URI of the photo at most ``side`` pixels wide and high, '' where it is missing or
+    cannot be decoded.
 
     upright: whether it is turned as its EXIF says.
     """

@@ -1,10 +1,13 @@
-"""The weights in a TorchScript archive, as OpenAI publishes CLIP, read without running the code that comes with them.
+"""The weights in a TorchScript archive, as OpenAI publishes CLIP, read without running the code
+that comes with them.
 
-Such an archive is a zip: data.pkl, a pickle of the tree of modules; data/*, the tensors' bytes; code/**.py, the modules'
-classes. ``torch.jit.load`` compiles that code. Here the pickle's instructions are read one by one, and those that call
-something only note what they would have called; of the code a few lines a class are read, as text. Layout: torch 2.14,
+Such an archive is a zip: data.pkl, a pickle of the tree of modules; data/*, the tensors' bytes;
+code/**.py, the modules' classes. ``torch.jit.load`` compiles that code. Here the pickle's
+instructions are read one by one, and those that call something only note what they would have
+called; of the code a few lines a class are read, as text. Layout: torch 2.14,
 torch/csrc/jit/serialization (pickler.cpp, python_print.cpp).
 """
+
 import math
 import pickletools
 import re
@@ -16,9 +19,18 @@ import torch
 from utils.checkpoint import SLACK, check_tensors, first_line
 from utils.errors import InputError
 
-STORAGES = {'DoubleStorage': torch.float64, 'FloatStorage': torch.float32, 'HalfStorage': torch.float16,
-            'BFloat16Storage': torch.bfloat16, 'LongStorage': torch.int64, 'IntStorage': torch.int32,
-            'ShortStorage': torch.int16, 'CharStorage': torch.int8, 'ByteStorage': torch.uint8, 'BoolStorage': torch.bool}
+STORAGES = {
+    'DoubleStorage': torch.float64,
+    'FloatStorage': torch.float32,
+    'HalfStorage': torch.float16,
+    'BFloat16Storage': torch.bfloat16,
+    'LongStorage': torch.int64,
+    'IntStorage': torch.int32,
+    'ShortStorage': torch.int16,
+    'CharStorage': torch.int8,
+    'ByteStorage': torch.uint8,
+    'BoolStorage': torch.bool,
+}
 MAX_MODULES = 100_000  # the largest CLIP has about a thousand
 MAX_DEPTH = 100
 
@@ -30,12 +42,14 @@ class _Damaged(Exception):
 @dataclass
 class _Global:
     """A name that the pickle would have imported."""
+
     name: str  # 'torch._utils _rebuild_tensor_v2'
 
 
 @dataclass
 class _Module:
     """An object of a class of the archive; it has no methods."""
+
     name: str  # '__torch__.torch.nn.modules.linear.Linear'
     attributes: dict = field(default_factory=dict)
 
@@ -43,30 +57,45 @@ class _Module:
 @dataclass
 class _Call:
     """A call that the pickle asks for and that was not made."""
+
     name: str
     arguments: tuple
 
 
 def archive_state(path, key):
-    """State dict of a TorchScript archive, as ``torch.jit.load(path).state_dict()`` gives it: {name: CPU tensor}.
+    """State dict of a TorchScript archive, as ``torch.jit.load(path).state_dict()`` gives it:
+    {name: CPU tensor}.
 
-    ``key`` is the config key the path came from. InputError: a file that is no such archive, is damaged or cut short, or
-    claims to be larger than it is.
+    ``key`` is the config key the path came from. InputError: a file that is no such archive, is
+    damaged or cut short, or claims to be larger than it is.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             state = _Reader(archive).state()
     except Exception as error:  # zipfile and pickletools raise anything on damaged bytes
-        raise InputError(f'{key}: {path} is a damaged TorchScript archive, or none that torch writes ({first_line(error)}); it '
-                         f'was not run; copy or download it again') from None
+        raise InputError(
+            f'{key}: {path} is a damaged TorchScript archive, or none that torch writes '
+            f'({first_line(error)}); it '
+            f'was not run; copy or download it again'
+        ) from None
     check_tensors(state.values(), path, key)
     return state
 
 
 class _Reader:
     def __init__(self, archive):
-        self.archive, self.members = archive, {member.filename: member for member in archive.infolist()}
-        self.root = next((name.split('/')[0] for name in self.members if re.fullmatch(r'[^/]+/constants\.pkl', name)), '')
+        self.archive, self.members = (
+            archive,
+            {member.filename: member for member in archive.infolist()},
+        )
+        self.root = next(
+            (
+                name.split('/')[0]
+                for name in self.members
+                if re.fullmatch(r'[^/]+/constants\.pkl', name)
+            ),
+            '',
+        )
         size = archive.fp.seek(0, 2)
         if sum(member.file_size for member in self.members.values()) > 4 * size + SLACK:
             raise _Damaged('it unpacks to far more than it holds')
@@ -91,7 +120,9 @@ class _Reader:
         return buffer
 
     def collect(self, module, prefix, state, depth):
-        """Parameters, then buffers, then the modules within, in the order of nn.Module.state_dict."""
+        """Parameters, then buffers, then the modules within, in the order of
+        nn.Module.state_dict.
+        """
         self.modules += 1
         if depth > MAX_DEPTH or self.modules > MAX_MODULES:
             raise _Damaged('its modules hold each other')
@@ -109,18 +140,24 @@ class _Reader:
                 self.collect(value, f'{prefix}{name}.', state, depth + 1)
 
     def tensor_names(self, class_name):
-        """Which attributes of a class are in a state dict, by its source; None: the class is no nn.Module."""
+        """Which attributes of a class are in a state dict, by its source; None: the class is no
+        nn.Module.
+        """
         folder, _, name = class_name.rpartition('.')
         if folder not in self.sources:
             text = self.bytes(f'code/{folder.replace(".", "/")}.py').decode()
-            self.sources[folder] = dict(re.findall(r'^class (\w+)(.*\n(?:(?: .*)?\n)*)', text + '\n', re.M))
+            self.sources[folder] = dict(
+                re.findall(r'^class (\w+)(.*\n(?:(?: .*)?\n)*)', text + '\n', re.M)
+            )
         source = self.sources[folder].get(name)
         if source is None:
             raise _Damaged(f'class {class_name} is missing')
         if not source.startswith('(Module)'):
             return None
         parameters, buffers = self.listed(source, 'parameters'), self.listed(source, 'buffers')
-        optional = re.findall(r'^  (\w+) : Optional\[Tensor\]$', source, re.M)  # torch takes no such buffer for one
+        optional = re.findall(
+            r'^  (\w+) : Optional\[Tensor\]$', source, re.M
+        )  # torch takes no such buffer for one
         return [*parameters, *(name for name in buffers if name not in optional)]
 
     @staticmethod
@@ -131,18 +168,30 @@ class _Reader:
         return re.findall(r'\w+', line[1]) if line else []
 
     def tensor(self, value, name):
-        """The tensor that ``_rebuild_tensor_v2(storage, offset, size, stride, …)`` would have made."""
+        """The tensor that ``_rebuild_tensor_v2(storage, offset, size, stride, …)`` would have
+        made.
+        """
         if not isinstance(value, _Call) or value.name != 'torch._utils _rebuild_tensor_v2':
             raise _Damaged(f'{name} is no dense tensor')
         storage, offset, size, stride = value.arguments[:4]
         if not isinstance(storage, _Call) or storage.name != 'storage':
             raise _Damaged(f'{name} has no storage')
         kind, number, _, count = storage.arguments
-        dtype = STORAGES.get(kind.name.removeprefix('torch ')) if isinstance(kind, _Global) else None
+        dtype = (
+            STORAGES.get(kind.name.removeprefix('torch ')) if isinstance(kind, _Global) else None
+        )
         numbers = [offset, count, *size, *stride]
-        if dtype is None or len(size) != len(stride) or any(type(n) is not int or not 0 <= n < 2**48 for n in numbers):
+        if (
+            dtype is None
+            or len(size) != len(stride)
+            or any(type(n) is not int or not 0 <= n < 2**48 for n in numbers)
+        ):
             raise _Damaged(f'{name} is of no kind that weights have')
-        end = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) + 1 if math.prod(size) else offset
+        end = (
+            offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) + 1
+            if math.prod(size)
+            else offset
+        )
         memory = self.storage(number)
         if end > count or count * dtype.itemsize != len(memory):
             raise _Damaged(f'{name} reaches beyond its bytes')
@@ -157,9 +206,11 @@ class _Reader:
 
 
 def run_nothing(data):
-    """The value of a pickle as torch's own pickler writes it, with _Global, _Module and _Call where it asks for more than data.
+    """The value of a pickle as torch's own pickler writes it, with _Global, _Module and _Call where
+    it asks for more than data.
 
-    ``data``: bytes. _Damaged or any error of pickletools: other instructions, or damaged bytes. Nothing is imported or called.
+    ``data``: bytes. _Damaged or any error of pickletools: other instructions, or damaged bytes.
+    Nothing is imported or called.
     """
     stack, marks, memo = [], [], {}
 

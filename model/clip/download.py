@@ -1,4 +1,7 @@
-"""One file from the network into a cache: gone on with where it broke, checked whole, named last, fetched by one process."""
+"""One file from the network into a cache: gone on with where it broke, checked whole, named last,
+fetched by one process.
+"""
+
 import contextlib
 import http.client
 import logging
@@ -19,7 +22,9 @@ logger = logging.getLogger('transreid')
 TIMEOUT = 30.0  # seconds of silence after which a connection is given up
 TRIES = 4  # that bring nothing, one after another
 PAUSE = 1.0  # seconds before the second try; doubled before each further one
-MAX_BYTES = 8 << 30  # no file of ours is nearly as large: a server that does not stop must not fill the disk
+MAX_BYTES = (
+    8 << 30
+)  # no file of ours is nearly as large: a server that does not stop must not fill the disk
 FOR_GOOD = set(range(400, 500)) - {408, 416, 425, 429}  # answers that another try does not change
 
 
@@ -30,40 +35,60 @@ class _Broken(Exception):
 def download(url, path, sha256, otherwise):
     """Fetch ``url`` to ``path`` (a Path; its folder is there) and check its SHA-256.
 
-    The bytes gather in ``path``.part, which a later try or process goes on with (HTTP Range). ``path``.lock lets one
-    process fetch; others wait for it and find the file. InputError, in one line that ends with ``otherwise``, what the
+    The bytes gather in ``path``.part, which a later try or process goes on with (HTTP Range).
+    ``path``.lock lets one process fetch; others wait for it and find the file. InputError, in one
+    line that ends with ``otherwise``, what the
     user may do instead: no connection after some tries, no such file, another content; a full disk.
     """
     with _locked(path):
         if path.is_file():  # the other process has it
             return
         part = path.with_name(f'{path.name}.part')
-        logger.info('downloading %s to %s%s', url, path, f', from {_size(part) / 1e6:.1f} MB on' if _size(part) else '')
+        logger.info(
+            'downloading %s to %s%s',
+            url,
+            path,
+            f', from {_size(part) / 1e6:.1f} MB on' if _size(part) else '',
+        )
         gone_on = _fetch(url, part, otherwise)
         if gone_on and sha256_file(part) != sha256:
-            logger.warning('%s, which was gone on with, is not the right file; it is fetched anew', part)
+            logger.warning(
+                '%s, which was gone on with, is not the right file; it is fetched anew', part
+            )
             part.unlink()
             _fetch(url, part, otherwise)
         if sha256_file(part) != sha256:
             part.unlink()
-            raise InputError(f'{url} sends another file than expected, or a damaged one (SHA-256 differs); {otherwise}')
+            raise InputError(
+                f'{url} sends another file than expected, or a damaged one (SHA-256 differs); '
+                f'{otherwise}'
+            )
         with writing(path):
             os.replace(part, path)
 
 
 @contextlib.contextmanager
 def _locked(path):
-    """Alone with ``path``, after waiting for whoever is. The system frees the lock of a process that dies."""
+    """Alone with ``path``, after waiting for whoever is. The system frees the lock of a process
+    that dies.
+    """
     lock = FileLock(f'{path}.lock')
     try:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            logger.info('another process downloads %s; waiting for it (it holds %s)', path.name, lock.lock_file)
+            logger.info(
+                'another process downloads %s; waiting for it (it holds %s)',
+                path.name,
+                lock.lock_file,
+            )
             lock.acquire()
     except (OSError, NotImplementedError) as error:
-        raise InputError(f'the cache {path.parent} cannot be written ({getattr(error, "strerror", None) or error}); set '
-                         f'CLIP_CACHE to another folder') from None
+        raise InputError(
+            f'the cache {path.parent} cannot be written '
+            f'({getattr(error, "strerror", None) or error}); set '
+            f'CLIP_CACHE to another folder'
+        ) from None
     try:
         yield
     finally:
@@ -71,7 +96,9 @@ def _locked(path):
 
 
 def _fetch(url, part, otherwise):
-    """All of ``url`` to the file ``part``, by as many connections as it takes; whether any went on with earlier bytes."""
+    """All of ``url`` to the file ``part``, by as many connections as it takes; whether any went on
+    with earlier bytes.
+    """
     fruitless, gone_on = 0, False
     while True:
         before = _size(part)
@@ -88,19 +115,29 @@ def _fetch(url, part, otherwise):
         if fruitless == TRIES:
             raise InputError(f'cannot download {url} ({reason}); {_kept(part)}{otherwise}')
         pause = PAUSE * 2 ** (fruitless - 1)
-        logger.warning('download of %s broke at %.1f MB (%s); trying again in %.0f s', url, _size(part) / 1e6, reason, pause)
+        logger.warning(
+            'download of %s broke at %.1f MB (%s); trying again in %.0f s',
+            url,
+            _size(part) / 1e6,
+            reason,
+            pause,
+        )
         time.sleep(pause)
 
 
 def _fetch_rest(url, part):
-    """What ``part`` lacks of ``url``, by one connection. _Broken: it ended early. HTTPError: no use in trying again."""
+    """What ``part`` lacks of ``url``, by one connection. _Broken: it ended early. HTTPError: no use
+    in trying again.
+    """
     start = _size(part)
     request = urllib.request.Request(url, headers={'Range': f'bytes={start}-'} if start else {})
     try:
         answer = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416 and start:  # nothing follows: all is here, or what is here is of another file
+        if (
+            error.code == 416 and start
+        ):  # nothing follows: all is here, or what is here is of another file
             return
         if error.code in FOR_GOOD:
             raise
@@ -115,15 +152,21 @@ def _fetch_rest(url, part):
             raise _Broken('the server sends another range than asked for')
         rest = answer.length  # bytes to come; None: unknown
         total = None if rest is None else start + rest
-        with progress(None, f'downloading {part.stem}', total=total) as bar, writing(part), \
-                open(part, 'ab' if start else 'wb') as file:
+        with (
+            progress(None, f'downloading {part.stem}', total=total) as bar,
+            writing(part),
+            open(part, 'ab' if start else 'wb') as file,
+        ):
             bar.update(start)
             for chunk in _chunks(answer):
                 file.write(chunk)
                 bar.update(len(chunk))
                 if file.tell() > MAX_BYTES:
                     part.unlink()
-                    raise InputError(f'{url} does not end after {MAX_BYTES / 1e9:.0f} GB; it is no file of weights')
+                    raise InputError(
+                        f'{url} does not end after {MAX_BYTES / 1e9:.0f} GB; it is no file of '
+                        'weights'
+                    )
             file.flush()
             os.fsync(file.fileno())
             if total is not None and file.tell() < total:
@@ -131,7 +174,9 @@ def _fetch_rest(url, part):
 
 
 def _chunks(answer):
-    """Bytes as they come; the network's errors as _Broken, as the writer takes every OSError for the disk's."""
+    """Bytes as they come; the network's errors as _Broken, as the writer takes every OSError for
+    the disk's.
+    """
     try:
         while chunk := answer.read1(1 << 20):
             yield chunk
@@ -151,7 +196,10 @@ def _kept(part):
     if not _size(part):
         part.unlink(missing_ok=True)
         return ''
-    return f'{_size(part) / 1e6:.1f} MB are kept in {part} and the same command goes on from there; or '
+    return (
+        f'{_size(part) / 1e6:.1f} MB are kept in {part} and the same command goes on from '
+        'there; or '
+    )
 
 
 def _size(part):

@@ -1,7 +1,10 @@
-"""Checkpoints of open_clip and its kin: where their weights lie, and which activation they were trained with.
+"""Checkpoints of open_clip and its kin: where their weights lie, and which activation they were
+trained with.
 
-Names of files and settings: https://github.com/mlfoundations/open_clip (open_clip/factory.py, open_clip/model.py).
+Names of files and settings: https://github.com/mlfoundations/open_clip (open_clip/factory.py,
+open_clip/model.py).
 """
+
 import json
 import re
 from pathlib import Path
@@ -17,11 +20,31 @@ WEIGHTS = ('open_clip_model.safetensors', 'open_clip_pytorch_model.bin')  # the 
 MAX_BYTES = 1_000_000  # of a config; the published ones have about a thousand
 
 # What may stand in a config. Shapes tell these, or they matter in training alone:
-TOLD = ('layers', 'width', 'patch_size', 'image_size', 'context_length', 'vocab_size', 'patch_dropout')
-# Of these our towers have one value; what is false, null or empty asks for nothing; all else is not known here.
-TOWERS = {'vision_cfg': {'head_width': 64, 'mlp_ratio': 4, 'pool_type': 'tok', 'pos_embed_type': 'learnable'},
-          'text_cfg': {'mlp_ratio': 4, 'pool_type': 'argmax', 'proj_type': 'linear'}}
-BOTH = {'act_kwargs': {'approximate': 'none'}, 'norm_kwargs': {'eps': 1e-5}, 'block_type': 'default'}
+TOLD = (
+    'layers',
+    'width',
+    'patch_size',
+    'image_size',
+    'context_length',
+    'vocab_size',
+    'patch_dropout',
+)
+# Of these our towers have one value; what is false, null or empty asks for nothing; all else is not
+# known here.
+TOWERS = {
+    'vision_cfg': {
+        'head_width': 64,
+        'mlp_ratio': 4,
+        'pool_type': 'tok',
+        'pos_embed_type': 'learnable',
+    },
+    'text_cfg': {'mlp_ratio': 4, 'pool_type': 'argmax', 'proj_type': 'linear'},
+}
+BOTH = {
+    'act_kwargs': {'approximate': 'none'},
+    'norm_kwargs': {'eps': 1e-5},
+    'block_type': 'default',
+}
 
 
 class Activation(NamedTuple):
@@ -35,8 +58,9 @@ class Activation(NamedTuple):
 def find_weights(path):
     """The file of weights that MODEL.PRETRAIN_PATH means.
 
-    ``path``: a file, which is returned as it is; a folder as downloaded from the hub; 'hf-hub:owner/name', which the library
-    huggingface_hub fetches, or finds in its cache. InputError: none of them is there, or there is no such library.
+    ``path``: a file, which is returned as it is; a folder as downloaded from the hub;
+    'hf-hub:owner/name', which the library huggingface_hub fetches, or finds in its cache.
+    InputError: none of them is there, or there is no such library.
     """
     path = str(path)
     if path.startswith(HUB):
@@ -45,17 +69,20 @@ def find_weights(path):
         return path
     found = [str(Path(path) / name) for name in WEIGHTS if (Path(path) / name).is_file()]
     if not found:
-        raise InputError(f'{KEY}: the folder {path} holds neither {" nor ".join(WEIGHTS)}; name the file itself')
+        raise InputError(
+            f'{KEY}: the folder {path} holds neither {" nor ".join(WEIGHTS)}; name the file itself'
+        )
     return found[0]
 
 
 def activation_of(path, about, inside, text=True):
     """The :class:`Activation` of the weights in the file ``path``, which is no TorchScript archive.
 
-    By what was noted in it (``about``), else by open_clip's config beside it, else by its name: a guess. The config is about
-    files of the hub's own names; what it says of others is a guess too. ``inside``: the name under which the weights stood
-    beside other things, 'state_dict' in a training checkpoint of open_clip. InputError: a config that is damaged, or of a
-    CLIP that our towers are not; ``text``: the text's too.
+    By what was noted in it (``about``), else by open_clip's config beside it, else by its name: a
+    guess. The config is about files of the hub's own names; what it says of others is a guess too.
+    ``inside``: the name under which the weights stood beside other things, 'state_dict' in a
+    training checkpoint of open_clip. InputError: a config that is damaged, or of a CLIP that our
+    towers are not; ``text``: the text's too.
     """
     path = Path(path)
     name, config = path.name.lower(), path.parent / CONFIG
@@ -69,15 +96,25 @@ def activation_of(path, about, inside, text=True):
         return Activation('quickgelu', guess, False)
     if config.is_file():
         found = _of_config(config, towers)
-        return Activation(found.name, f'guessed, as {found.why}, but {path.name} is none of the files that it is about '
-                                      f'({", ".join(WEIGHTS)}); set MODEL.ACTIVATION if it is not so', False)
-    if inside == 'state_dict' or path.suffix in ('.bin', '.safetensors') or re.search(r'open_?clip|laion|datacomp', name):
-        return Activation('gelu', f'open_clip\'s, {guess}', False)
-    return Activation('quickgelu', f'OpenAI\'s, {guess}', False)
+        return Activation(
+            found.name,
+            f'guessed, as {found.why}, but {path.name} is none of the files that it is about '
+            f'({", ".join(WEIGHTS)}); set MODEL.ACTIVATION if it is not so',
+            False,
+        )
+    if (
+        inside == 'state_dict'
+        or path.suffix in ('.bin', '.safetensors')
+        or re.search(r'open_?clip|laion|datacomp', name)
+    ):
+        return Activation('gelu', f"open_clip's, {guess}", False)
+    return Activation('quickgelu', f"OpenAI's, {guess}", False)
 
 
 def _of_config(path, towers):
-    """The activation that open_clip's config names, once all else in it about ``towers`` is as ours are."""
+    """The activation that open_clip's config names, once all else in it about ``towers`` is as ours
+    are.
+    """
     try:
         with open(path, 'rb') as file:
             model = json.loads(file.read(MAX_BYTES))['model_cfg']
@@ -86,14 +123,26 @@ def _of_config(path, towers):
     except OSError as error:
         raise InputError(f'{KEY}: {path} cannot be read ({error.strerror})') from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f'{KEY}: {path} is no config of open_clip ({first_line(error)}); bring the published one, or take '
-                         f'the weights to another folder and set MODEL.ACTIVATION') from None
+        raise InputError(
+            f'{KEY}: {path} is no config of open_clip ({first_line(error)}); bring the published '
+            'one, or take '
+            f'the weights to another folder and set MODEL.ACTIVATION'
+        ) from None
     if not (quick is None or isinstance(quick, bool)):
-        raise InputError(f'{KEY}: {path}: quick_gelu must be true or false, got a {type(quick).__name__}')
+        raise InputError(
+            f'{KEY}: {path}: quick_gelu must be true or false, got a {type(quick).__name__}'
+        )
     if others:
-        raise InputError(f'{KEY}: {path} describes a CLIP that cannot be built here: {", ".join(others)}; if the weights '
-                         f'are another one\'s, take them to another folder')
-    said = 'has no quick_gelu, which means false' if quick is None else f'says quick_gelu {str(quick).lower()}'
+        raise InputError(
+            f'{KEY}: {path} describes a CLIP that cannot be built here: {", ".join(others)}; if '
+            'the weights '
+            f"are another one's, take them to another folder"
+        )
+    said = (
+        'has no quick_gelu, which means false'
+        if quick is None
+        else f'says quick_gelu {str(quick).lower()}'
+    )
     return Activation('quickgelu' if quick else 'gelu', f'{path} {said}', True)
 
 
@@ -110,17 +159,27 @@ def _others(section, said):
 
 
 def _from_hub(path):
-    """The file in the hub's cache; the config, without which a repository is none of open_clip's, comes to lie beside it."""
+    """The file in the hub's cache; the config, without which a repository is none of open_clip's,
+    comes to lie beside it.
+    """
     repository = path.removeprefix(HUB)
     if not re.fullmatch(r'[\w.-]+/[\w.-]+', repository):
-        raise InputError(f'{KEY}: {path} is no name of a repository; write it like {HUB}imageomics/bioclip')
-    instead = f'download {CONFIG} and {WEIGHTS[0]} (or {WEIGHTS[1]}) into a folder and give that folder instead'
+        raise InputError(
+            f'{KEY}: {path} is no name of a repository; write it like {HUB}imageomics/bioclip'
+        )
+    instead = (
+        f'download {CONFIG} and {WEIGHTS[0]} (or {WEIGHTS[1]}) into a folder and give that '
+        'folder instead'
+    )
     try:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.utils import EntryNotFoundError
     except ImportError as error:
-        raise InputError(f'{KEY}: {path} needs the library huggingface_hub ({first_line(error)}): pip install -r '
-                         f'requirements-extras.txt; or {instead}') from None
+        raise InputError(
+            f'{KEY}: {path} needs the library huggingface_hub ({first_line(error)}): pip install '
+            '-r '
+            f'requirements-extras.txt; or {instead}'
+        ) from None
     try:
         hf_hub_download(repo_id=repository, filename=CONFIG)
         try:
@@ -128,5 +187,8 @@ def _from_hub(path):
         except EntryNotFoundError:  # some have the other one only
             return str(hf_hub_download(repo_id=repository, filename=WEIGHTS[1]))
     except Exception as error:  # of the library, of HTTP, of the file system
-        raise InputError(f'{KEY}: {path} was not got ({type(error).__name__}: {first_line(error)}); look at the name and the '
-                         f'network, or {instead}') from None
+        raise InputError(
+            f'{KEY}: {path} was not got ({type(error).__name__}: {first_line(error)}); look at '
+            'the name and the '
+            f'network, or {instead}'
+        ) from None

@@ -1,7 +1,9 @@
-"""CLIP's byte-pair tokenizer (Radford et al. 2021; byte-level BPE after Sennrich et al. 2016 and GPT-2).
+"""CLIP's byte-pair tokenizer (Radford et al. 2021; byte-level BPE after Sennrich et al. 2016 and
+GPT-2).
 
 The merges are OpenAI's data, see bpe_merges.LICENSE.txt.
 """
+
 import functools
 import gzip
 import html
@@ -16,12 +18,20 @@ from utils.errors import InputError
 CONTEXT_LENGTH = 77  # ids, start and end included
 START, END = '<|startoftext|>', '<|endoftext|>'
 _WORDS = regex.compile(
-    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+", regex.IGNORECASE)
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+",
+    regex.IGNORECASE,
+)
 
 
 def _byte_symbols():
-    """A printable character for each byte 0…255: itself where it is printable, else one from U+0100 on."""
-    printable = [*range(ord('!'), ord('~') + 1), *range(ord('¡'), ord('¬') + 1), *range(ord('®'), ord('ÿ') + 1)]
+    """A printable character for each byte 0…255: itself where it is printable, else one from U+0100
+    on.
+    """
+    printable = [
+        *range(ord('!'), ord('~') + 1),
+        *range(ord('¡'), ord('¬') + 1),
+        *range(ord('®'), ord('ÿ') + 1),
+    ]
     others = [b for b in range(256) if b not in printable]
     return {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(others)}
 
@@ -32,8 +42,18 @@ def _vocabulary():
     symbols = _byte_symbols()
     with gzip.open(Path(__file__).with_name('bpe_merges.txt.gz'), 'rt', encoding='utf-8') as file:
         merges = [tuple(line.split()) for line in file]
-    entries = [*symbols.values(), *(s + '</w>' for s in symbols.values()), *map(''.join, merges), START, END]
-    return symbols, {pair: rank for rank, pair in enumerate(merges)}, {entry: i for i, entry in enumerate(entries)}
+    entries = [
+        *symbols.values(),
+        *(s + '</w>' for s in symbols.values()),
+        *map(''.join, merges),
+        START,
+        END,
+    ]
+    return (
+        symbols,
+        {pair: rank for rank, pair in enumerate(merges)},
+        {entry: i for i, entry in enumerate(entries)},
+    )
 
 
 def clean(text):
@@ -56,8 +76,8 @@ def _word_ids(word):
             break
         joined, i = [], 0
         while i < len(parts):
-            step = 2 if tuple(parts[i:i + 2]) == pair else 1
-            joined.append(''.join(parts[i:i + step]))
+            step = 2 if tuple(parts[i : i + 2]) == pair else 1
+            joined.append(''.join(parts[i : i + step]))
             i += step
         parts = joined
     return tuple(ids[p] for p in parts)
@@ -71,8 +91,8 @@ def encode(text):
 def tokenize(texts, context_length=CONTEXT_LENGTH, truncate=False):
     """Ids of one text or several: (N, context_length) int64, zeros behind the end.
 
-    InputError when a text needs more than ``context_length`` ids, unless ``truncate``: then the last one kept is
-    the end.
+    InputError when a text needs more than ``context_length`` ids, unless ``truncate``: then the
+    last one kept is the end.
     """
     _, _, ids = _vocabulary()
     texts = [texts] if isinstance(texts, str) else list(texts)
@@ -81,8 +101,11 @@ def tokenize(texts, context_length=CONTEXT_LENGTH, truncate=False):
         line = [ids[START], *encode(text), ids[END]]
         if len(line) > context_length:
             if not truncate:
-                raise InputError(f'the text {text[:60]!r} needs {len(line)} tokens, {context_length} are allowed; '
-                                 f'shorten it')
-            line = [*line[:context_length - 1], ids[END]]
-        row[:len(line)] = torch.tensor(line)
+                raise InputError(
+                    f'the text {text[:60]!r} needs {len(line)} tokens, {context_length} are '
+                    'allowed; '
+                    f'shorten it'
+                )
+            line = [*line[: context_length - 1], ids[END]]
+        row[: len(line)] = torch.tensor(line)
     return tokens

@@ -1,4 +1,7 @@
-"""The GPU check: its parts with toy models on a fake CUDA device, and what it makes of parts that fail, hang or cannot run."""
+"""The GPU check: its parts with toy models on a fake CUDA device, and what it makes of parts that
+fail, hang or cannot run.
+"""
+
 import json
 import os
 import subprocess
@@ -48,29 +51,42 @@ def find(name, folder, settings=FAKE):
     return found
 
 
-# ------------------------------------------------------------------------------------------------- parts
+# ------------------------------------------------------------------------------------------- parts
+
 
 @pytest.mark.parametrize('cudnn', [False, True])
 def test_the_device_and_tf32(gpu, tmp_path, monkeypatch, cudnn):
     monkeypatch.setattr(parts, 'make_runtime', lambda device: SimpleNamespace(precision='bf16'))
     monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', cudnn)
     found = find('device', tmp_path)
-    assert found.text.startswith('no GPU, 80 GB, capability 9.0; torch ') and 'auto is bf16' in found.text
+    assert (
+        found.text.startswith('no GPU, 80 GB, capability 9.0; torch ')
+        and 'auto is bf16' in found.text
+    )
     assert found.wrong == (['float32 is computed in TF32'] if cudnn else [])
 
 
 @pytest.mark.parametrize('error', [0.0, 1e-3])
 def test_features_of_another_precision_are_found(gpu, tmp_path, monkeypatch, error):
     real = parts.relative_difference
-    monkeypatch.setattr(parts, 'relative_difference', lambda here, there: real(here, there * (1 + error)))
+    monkeypatch.setattr(
+        parts, 'relative_difference', lambda here, there: real(here, there * (1 + error))
+    )
     found = find('features', tmp_path)
     assert found.facts.keys() == {'RN50', 'ViT'} and len(found.wrong) == (2 if error else 0)
 
 
 def test_re_ranking_on_both_devices(gpu, tmp_path, monkeypatch):
     found = find('rerank', tmp_path)
-    assert not found.wrong and found.facts['difference'] < 1e-5 and found.facts['deterministic_difference'] < 1e-5
-    assert [(one['photos'], one['k1'], one['peak_gb']) for one in found.facts['large']] == [(300, 20, 3.0), (300, 50, 3.0)]
+    assert (
+        not found.wrong
+        and found.facts['difference'] < 1e-5
+        and found.facts['deterministic_difference'] < 1e-5
+    )
+    assert [(one['photos'], one['k1'], one['peak_gb']) for one in found.facts['large']] == [
+        (300, 20, 3.0),
+        (300, 50, 3.0),
+    ]
     assert not torch.are_deterministic_algorithms_enabled()
 
 
@@ -80,17 +96,29 @@ def test_steps_and_losses_of_both_formulations(gpu, tmp_path, monkeypatch, allow
     monkeypatch.setattr(benchmark_models, 'loss_cases', lambda *_: cases)
     found = find('vit-step', tmp_path)
     assert len(found.wrong) == wrong and 0 < found.facts['losses_difference'] < 1e-2
-    assert all(word in found.text for word in ('s a step of 8 photos', 'idle', 'peak 3.0 GB', 'losses differ by'))
+    assert all(
+        word in found.text
+        for word in ('s a step of 8 photos', 'idle', 'peak 3.0 GB', 'losses differ by')
+    )
 
 
 def test_both_models_have_their_cases():
-    names = {case.name for case in (*benchmark_models.cases(Settings()), *benchmark_models.loss_cases(Settings(), 8))}
+    names = {
+        case.name
+        for case in (
+            *benchmark_models.cases(Settings()),
+            *benchmark_models.loss_cases(Settings(), 8),
+        )
+    }
     assert names >= {'rn50-step', 'rn50-losses', 'vit-step', 'vit-losses'}
 
 
 def test_kernels_of_cudnn(gpu, tmp_path):
     before = torch.backends.cudnn.benchmark
-    assert 'with cudnn.benchmark' in find('cudnn', tmp_path).text and torch.backends.cudnn.benchmark == before
+    assert (
+        'with cudnn.benchmark' in find('cudnn', tmp_path).text
+        and torch.backends.cudnn.benchmark == before
+    )
 
 
 def test_an_epoch(gpu, tmp_path):
@@ -102,11 +130,13 @@ def test_an_epoch(gpu, tmp_path):
 @pytest.mark.parametrize('again', [0, 1])
 def test_graphs_compiled_after_the_first_epoch_are_found(gpu, tmp_path, monkeypatch, again):
     from torch._dynamo.utils import counters
+
     made = iter([2, 2, 2 + again])
 
     class Graphs(dict):
         def __getitem__(self, name):
             return next(made)
+
     monkeypatch.setitem(counters, 'stats', Graphs())
     monkeypatch.setattr('utils.device._try_compiler', lambda device: None)
     monkeypatch.setattr(torch.nn.Module, 'compile', lambda self: None)
@@ -116,7 +146,9 @@ def test_graphs_compiled_after_the_first_epoch_are_found(gpu, tmp_path, monkeypa
 
 def test_the_demo(gpu, tmp_path):
     found = find('demo-fp16', tmp_path)
-    assert not found.wrong and 0 <= found.facts['metrics']['mAP'] <= 1 and found.facts['amp'] == 'fp16'
+    assert (
+        not found.wrong and 0 <= found.facts['metrics']['mAP'] <= 1 and found.facts['amp'] == 'fp16'
+    )
 
 
 def test_a_demo_beyond_the_seeds_spread_is_found(tmp_path, monkeypatch):
@@ -124,7 +156,9 @@ def test_a_demo_beyond_the_seeds_spread_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, 'train', lambda _: [])
     (tmp_path / 'RN50_15.pth').touch()
     for score, wrong in ((0.60, 0), (0.50, 1), (float('nan'), 1)):
-        monkeypatch.setattr(runs.test_clipreid, 'main', lambda _, score=score: {'mAP': score, 'rank1': 0.7})
+        monkeypatch.setattr(
+            runs.test_clipreid, 'main', lambda _, score=score: {'mAP': score, 'rank1': 0.7}
+        )
         assert len(runs.demo('off', Settings(), tmp_path).wrong) == wrong
 
 
@@ -135,23 +169,40 @@ def test_waits_that_grow_with_the_iterations_are_found(gpu, tmp_path, monkeypatc
 
     def train(arguments):
         import warnings
+
         real(arguments)
         for _ in range(2 if 'output32' in ' '.join(arguments) else 4):
-            warnings.warn_explicit('called a synchronizing CUDA operation', UserWarning, '/somewhere/loop.py', 7)
+            warnings.warn_explicit(
+                'called a synchronizing CUDA operation', UserWarning, '/somewhere/loop.py', 7
+            )
+
     monkeypatch.setattr(runs, 'train', train)
     found = find('waits', tmp_path)
     assert modes == ['warn', 'default'] * 2
-    assert found.facts['waits'] == [{'loop.py:7': 2}, {'loop.py:7': 4}] and found.wrong == ['loop.py:7 waits 2 times more']
+    assert found.facts['waits'] == [{'loop.py:7': 2}, {'loop.py:7': 4}] and found.wrong == [
+        'loop.py:7 waits 2 times more'
+    ]
 
 
-@pytest.mark.parametrize('error, wrong', [
-    (torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 MiB.'), 0), (InputError('no photos'), 1), (None, 1)])
+@pytest.mark.parametrize(
+    'error, wrong',
+    [
+        (torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 MiB.'), 0),
+        (InputError('no photos'), 1),
+        (None, 1),
+    ],
+)
 def test_memory_that_ends(gpu, tmp_path, monkeypatch, error, wrong):
     shares = []
-    monkeypatch.setattr(torch.cuda, 'set_per_process_memory_fraction', lambda share, index: shares.append((share, index)))
+    monkeypatch.setattr(
+        torch.cuda,
+        'set_per_process_memory_fraction',
+        lambda share, index: shares.append((share, index)),
+    )
 
     def forward(*_, **__):
         raise error
+
     if error:
         monkeypatch.setattr('model.reid_model.ReIDModel.forward', forward)
     found = find('memory', tmp_path)
@@ -161,7 +212,11 @@ def test_memory_that_ends(gpu, tmp_path, monkeypatch, error, wrong):
 
 def test_a_rank_without_memory(gpu, monkeypatch):
     shares, arguments = [], ['--config_file', 'a.yml', 'MODEL.DEVICE', 'cuda']
-    monkeypatch.setattr(torch.cuda, 'set_per_process_memory_fraction', lambda share, index: shares.append((share, index)))
+    monkeypatch.setattr(
+        torch.cuda,
+        'set_per_process_memory_fraction',
+        lambda share, index: shares.append((share, index)),
+    )
     monkeypatch.setattr(runs.train_clipreid, 'main', shares.append)
     monkeypatch.setenv('LOCAL_RANK', '1')
     benchmark_gpu.main(['--starve', *arguments])
@@ -172,7 +227,9 @@ def test_a_rank_without_memory(gpu, monkeypatch):
 def trainings(monkeypatch):
     """No training is started; ``ends`` are the (exit code, line) of those that are waited for."""
     process, ends = SimpleNamespace(send_signal=lambda number: None, kill=lambda: None), []
-    monkeypatch.setattr(runs, 'demo_arguments', lambda settings, folder, output, *opts: ['OUTPUT_DIR', output])
+    monkeypatch.setattr(
+        runs, 'demo_arguments', lambda settings, folder, output, *opts: ['OUTPUT_DIR', output]
+    )
     monkeypatch.setattr(runs, '_start', lambda *_: process)
     monkeypatch.setattr(runs, '_finish', lambda *_: None)
     monkeypatch.setattr(runs, '_wait_for', lambda *_: None)
@@ -180,10 +237,15 @@ def trainings(monkeypatch):
     return ends
 
 
-@pytest.mark.parametrize('hashes, code, wrong', [
-    ('aaa', 143, []), ('aaa', 0, ['after SIGTERM the exit code is 0, 143 is right']),
-    ('aba', 143, ['the same training twice gives other weights']),
-    ('aab', 143, ['stopped and resumed it gives other weights'])])
+@pytest.mark.parametrize(
+    'hashes, code, wrong',
+    [
+        ('aaa', 143, []),
+        ('aaa', 0, ['after SIGTERM the exit code is 0, 143 is right']),
+        ('aba', 143, ['the same training twice gives other weights']),
+        ('aab', 143, ['stopped and resumed it gives other weights']),
+    ],
+)
 def test_weights_that_differ_are_found(trainings, monkeypatch, tmp_path, hashes, code, wrong):
     left = list(hashes)
     monkeypatch.setattr(runs, '_hash', lambda _: left.pop(0))
@@ -191,23 +253,36 @@ def test_weights_that_differ_are_found(trainings, monkeypatch, tmp_path, hashes,
     assert runs.deterministic(FAKE, tmp_path).wrong == wrong
 
 
-@pytest.mark.parametrize('loss, code, line, wrong', [
-    (2.0, 2, 'rank 1: out of memory', []), (2.1, 2, 'rank 1: out of memory', ['the loss of two']),
-    (2.0, 0, 'rank 1: out of memory', ['after a process was killed']), (2.0, 2, 'rank 1: bug', ['where the memory'])])
-def test_processes_that_do_not_end_as_they_should_are_found(trainings, monkeypatch, tmp_path, loss, code, line, wrong):
+@pytest.mark.parametrize(
+    'loss, code, line, wrong',
+    [
+        (2.0, 2, 'rank 1: out of memory', []),
+        (2.1, 2, 'rank 1: out of memory', ['the loss of two']),
+        (2.0, 0, 'rank 1: out of memory', ['after a process was killed']),
+        (2.0, 2, 'rank 1: bug', ['where the memory']),
+    ],
+)
+def test_processes_that_do_not_end_as_they_should_are_found(
+    trainings, monkeypatch, tmp_path, loss, code, line, wrong
+):
     losses = {'one': 2.0, 'both': loss}
-    monkeypatch.setattr(runs, 'metrics', lambda folder: [{'event': 'stage2_epoch', 'loss': losses[folder.name]}])
+    monkeypatch.setattr(
+        runs, 'metrics', lambda folder: [{'event': 'stage2_epoch', 'loss': losses[folder.name]}]
+    )
     monkeypatch.setattr(runs, '_end_alone', lambda _: (code, 'gone', 1.0))
     trainings += [(-9, ''), (2, line), (2, line)]
     found = runs.processes(FAKE, tmp_path)
-    assert [text[:len(start)] for text, start in zip(found.wrong, wrong, strict=True)] == wrong
+    assert [text[: len(start)] for text, start in zip(found.wrong, wrong, strict=True)] == wrong
     assert line in found.text
 
 
-# ------------------------------------------------------------------------------------------------- the check
+# --------------------------------------------------------------------------------------- the check
+
 
 def test_a_part_in_a_process_of_its_own(tmp_path, capsys):
-    rows = benchmark_gpu.main(['--device', 'cpu', '--tiny', '--only', 'device', '--out', str(tmp_path / 'results')])
+    rows = benchmark_gpu.main(
+        ['--device', 'cpu', '--tiny', '--only', 'device', '--out', str(tmp_path / 'results')]
+    )
     assert [(row['name'], row['result']) for row in rows] == [('device', 'ok')]
     content = json.loads((tmp_path / 'results/gpu-tiny.json').read_text())
     assert content['rows'] == rows and content['machine']['torch'] == torch.__version__
@@ -215,14 +290,19 @@ def test_a_part_in_a_process_of_its_own(tmp_path, capsys):
 
 
 def test_a_part_that_hangs_is_ended_with_all_that_it_started(tmp_path):
-    child = f'import subprocess, sys; print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]).pid, ' \
-            f'file=open({str(tmp_path / "pid")!r}, "w", buffering=1)); import time; time.sleep(60)'
+    child = (
+        'import subprocess, sys; print(subprocess.Popen([sys.executable, "-c", "import time; '
+        'time.sleep(60)"]).pid, '
+        f'file=open({str(tmp_path / "pid")!r}, "w", buffering=1)); import time; time.sleep(60)'
+    )
     start = time.monotonic()
     assert not benchmark_gpu.in_time([sys.executable, '-c', child], {}, tmp_path / 'log', 2)
     assert time.monotonic() - start < 20 and not benchmark_gpu.RUNNING
     pid = int((tmp_path / 'pid').read_text())
     for _ in range(100):
-        state = subprocess.run(['ps', '-o', 'stat=', '-p', str(pid)], capture_output=True, text=True).stdout.strip()
+        state = subprocess.run(
+            ['ps', '-o', 'stat=', '-p', str(pid)], capture_output=True, text=True
+        ).stdout.strip()
         if not state or state.startswith('Z'):  # nobody may be there to bury it
             break
         time.sleep(0.05)
@@ -231,19 +311,29 @@ def test_a_part_that_hangs_is_ended_with_all_that_it_started(tmp_path):
         pytest.fail('what it had started still runs')
 
 
-@pytest.mark.parametrize('ended, finding, log, result, text', [
-    (True, {'text': 'fine', 'facts': {'a': 1}, 'wrong': []}, '', 'ok', 'fine'),
-    (True, {'text': 'odd', 'facts': {}, 'wrong': ['one', 'two']}, '', 'failed', 'one; two; odd'),
-    (True, None, 'Traceback\nRuntimeError: no kernel\n', 'failed', 'RuntimeError: no kernel'),
-    (True, None, '', 'failed', 'it ended without a word'),
-    (False, None, 'Epoch 3\n', 'failed', 'no end after 30 s; its last words: Epoch 3'),
-])
+@pytest.mark.parametrize(
+    'ended, finding, log, result, text',
+    [
+        (True, {'text': 'fine', 'facts': {'a': 1}, 'wrong': []}, '', 'ok', 'fine'),
+        (
+            True,
+            {'text': 'odd', 'facts': {}, 'wrong': ['one', 'two']},
+            '',
+            'failed',
+            'one; two; odd',
+        ),
+        (True, None, 'Traceback\nRuntimeError: no kernel\n', 'failed', 'RuntimeError: no kernel'),
+        (True, None, '', 'failed', 'it ended without a word'),
+        (False, None, 'Epoch 3\n', 'failed', 'no end after 30 s; its last words: Epoch 3'),
+    ],
+)
 def test_what_becomes_of_a_part(monkeypatch, ended, finding, log, result, text):
     def in_time(command, variables, log_file, limit):
         log_file.write_text(log)
         if finding:
             (log_file.parent / 'answer.json').write_text(json.dumps(finding))
         return ended
+
     monkeypatch.setattr(benchmark_gpu, 'in_time', in_time)
     row = benchmark_gpu.run_part(TOY, FAKE, time.monotonic() + 1000)
     assert (row['name'], row['result'], row['text']) == ('toy', result, text)
@@ -263,8 +353,14 @@ def test_checks_come_first_and_measurements_alone(monkeypatch, tmp_path, capsys)
         time.sleep(0.05)
         most[part.name] = len(running)
         running.discard(part.name)
-        return {'name': part.name, 'title': part.title, 'result': 'failed' if part.name == 'waits' else 'ok', 'seconds': 1.0,
-                'text': 'a|b'}
+        return {
+            'name': part.name,
+            'title': part.title,
+            'result': 'failed' if part.name == 'waits' else 'ok',
+            'seconds': 1.0,
+            'text': 'a|b',
+        }
+
     monkeypatch.setattr(benchmark_gpu, 'run_part', run_part)
     monkeypatch.setattr(torch.accelerator, 'device_count', lambda: 1)
     monkeypatch.setattr(benchmark_gpu, 'machine', lambda settings: {})
@@ -273,18 +369,28 @@ def test_checks_come_first_and_measurements_alone(monkeypatch, tmp_path, capsys)
     assert stop.value.code == 1
     rows = json.loads((tmp_path / 'gpu.json').read_text())['rows']
     assert [row['name'] for row in rows] == list(BY_NAME)
-    assert {row['name']: row['text'] for row in rows if row['result'] == 'skipped'} == \
-        {'processes': 'needs 2 devices, there is 1'}
-    assert all(most[part.name] == 1 for part in PARTS if part.measures) and max(most.values()) <= benchmark_gpu.SIDE_BY_SIDE
+    assert {row['name']: row['text'] for row in rows if row['result'] == 'skipped'} == {
+        'processes': 'needs 2 devices, there is 1'
+    }
+    assert (
+        all(most[part.name] == 1 for part in PARTS if part.measures)
+        and max(most.values()) <= benchmark_gpu.SIDE_BY_SIDE
+    )
     lines = capsys.readouterr().out.splitlines()
-    assert sum(line.startswith('| ') for line in lines) == len(PARTS) + 1 and all(line.count('|') in (0, 6) for line in lines)
+    assert sum(line.startswith('| ') for line in lines) == len(PARTS) + 1 and all(
+        line.count('|') in (0, 6) for line in lines
+    )
 
 
 @pytest.mark.parametrize('code', [0, 3])
 def test_without_a_gpu_its_tests_run(monkeypatch, capsys, code):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     commands = []
-    monkeypatch.setattr(subprocess, 'run', lambda command, **_: commands.append(command) or SimpleNamespace(returncode=code))
+    monkeypatch.setattr(
+        subprocess,
+        'run',
+        lambda command, **_: commands.append(command) or SimpleNamespace(returncode=code),
+    )
     if code:
         with pytest.raises(SystemExit) as stop:
             benchmark_gpu.main([])

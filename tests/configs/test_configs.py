@@ -1,4 +1,5 @@
 """Configuration: the published values, how files and overrides merge, and what is refused."""
+
 import json
 
 import pytest
@@ -10,25 +11,49 @@ from tests.helpers import GOLDEN, ROOT
 from utils.run.resume import HARMLESS
 
 PUBLISHED = json.loads((GOLDEN / 'configs.json').read_text())
-NEW = {'DATASETS.LIST_DIR': 'datalist', 'DATASETS.TRAIN_LIST': '', 'DATASETS.VAL_LIST': '', 'DATASETS.QUERY_LIST': '',
-       'DATASETS.GALLERY_LIST': '', 'DATASETS.PROTOCOL': '', 'DATASETS.GROUND_TRUTH': '', 'DATASETS.SKIP_MISSING': False,
-       'DATASETS.SKIP_BROKEN': False,
-       'MODEL.PROMPT': '', 'MODEL.ACTIVATION': 'auto', 'DATASETS.TEST_SIZE': 800,
-       'SOLVER.AMP': 'auto', 'MODEL.COMPILE': False, 'MODEL.SYNC_BN': False,
-       'DATASETS.ALLOW_OUTSIDE': False, 'SOLVER.DETERMINISTIC': False, 'SOLVER.RESUME': '',
-       'SOLVER.RESUME_PERIOD': 1, 'SOLVER.CHECKPOINT_MINUTES': 0.0, 'SOLVER.CHECKPOINT_FORMAT': 'pth',
-       'DATALOADER.CACHE_GB': 8.0, 'TEST.RERANK_TIES': 'index', 'TEST.RERANK_K1': 20,
-       'TEST.RERANK_K2': 6, 'TEST.RERANK_LAMBDA': 0.3}
+NEW = {
+    'DATASETS.LIST_DIR': 'datalist',
+    'DATASETS.TRAIN_LIST': '',
+    'DATASETS.VAL_LIST': '',
+    'DATASETS.QUERY_LIST': '',
+    'DATASETS.GALLERY_LIST': '',
+    'DATASETS.PROTOCOL': '',
+    'DATASETS.GROUND_TRUTH': '',
+    'DATASETS.SKIP_MISSING': False,
+    'DATASETS.SKIP_BROKEN': False,
+    'MODEL.PROMPT': '',
+    'MODEL.ACTIVATION': 'auto',
+    'DATASETS.TEST_SIZE': 800,
+    'SOLVER.AMP': 'auto',
+    'MODEL.COMPILE': False,
+    'MODEL.SYNC_BN': False,
+    'DATASETS.ALLOW_OUTSIDE': False,
+    'SOLVER.DETERMINISTIC': False,
+    'SOLVER.RESUME': '',
+    'SOLVER.RESUME_PERIOD': 1,
+    'SOLVER.CHECKPOINT_MINUTES': 0.0,
+    'SOLVER.CHECKPOINT_FORMAT': 'pth',
+    'DATALOADER.CACHE_GB': 8.0,
+    'TEST.RERANK_TIES': 'index',
+    'TEST.RERANK_K1': 20,
+    'TEST.RERANK_K2': 6,
+    'TEST.RERANK_LAMBDA': 0.3,
+}
 
 
 def plain(cfg):
     """Flat, tuples as lists, each value with its type, so that 1, 1.0 and True differ."""
-    return {key: (type(value).__name__, list(value) if isinstance(value, list | tuple) else value)
-            for key, value in flatten(cfg).items()}
+    return {
+        key: (type(value).__name__, list(value) if isinstance(value, list | tuple) else value)
+        for key, value in flatten(cfg).items()
+    }
 
 
 def golden(values):
-    types = {**PUBLISHED['_types'], 'SOLVER.STAGE2.STEPS': 'tuple'}  # the file shows tuples as lists
+    types = {
+        **PUBLISHED['_types'],
+        'SOLVER.STAGE2.STEPS': 'tuple',
+    }  # the file shows tuples as lists
     return {key: (types[key], value) for key, value in values.items()}
 
 
@@ -47,14 +72,17 @@ def write(folder, text, name='my.yml'):
     return folder / name
 
 
-# ------------------------------------------------------------------------------------------------- published values
+# -------------------------------------------------------------------------------- published values
+
 
 def test_defaults_are_the_published_ones():
     ours = plain(get_defaults())
     theirs = golden(PUBLISHED['_defaults'])
     assert theirs.pop('MODEL.NAME') == ('str', 'resnet50')  # which the original could not build
     assert ours.pop('MODEL.NAME') == ('str', 'RN50')
-    assert {key: ours.pop(key) for key in NEW} == {key: (type(value).__name__, value) for key, value in NEW.items()}
+    assert {key: ours.pop(key) for key in NEW} == {
+        key: (type(value).__name__, value) for key, value in NEW.items()
+    }
     assert ours == theirs
 
 
@@ -67,13 +95,24 @@ def test_species_yml(file):
 
 
 def test_there_are_twelve():
-    files = {f'configs/{species}/{kind}_clipreid{photos}.yml' for species in ('tiger', 'yak', 'elephant')
-             for kind in ('cnn', 'vit') for photos in ('', '_ori')}
+    files = {
+        f'configs/{species}/{kind}_clipreid{photos}.yml'
+        for species in ('tiger', 'yak', 'elephant')
+        for kind in ('cnn', 'vit')
+        for photos in ('', '_ori')
+    }
     assert files == set(PUBLISHED['loads'])
-    assert files == {str(p.relative_to(ROOT)) for s in ('tiger', 'yak', 'elephant') for p in (ROOT / 'configs' / s).iterdir()}
+    assert files == {
+        str(p.relative_to(ROOT))
+        for s in ('tiger', 'yak', 'elephant')
+        for p in (ROOT / 'configs' / s).iterdir()
+    }
 
 
-ACCEPTED_HERE = {'SOLVER.STAGE1.BASE_LR 1': ('float', 1.0), 'MODEL.DEVICE_ID 0': ('str', '0')}  # errors of the original
+ACCEPTED_HERE = {
+    'SOLVER.STAGE1.BASE_LR 1': ('float', 1.0),
+    'MODEL.DEVICE_ID 0': ('str', '0'),
+}  # errors of the original
 
 
 @pytest.mark.parametrize('words', sorted(PUBLISHED['command_line_examples']))
@@ -89,7 +128,8 @@ def test_command_line_examples(words):
         assert plain(load_cfg('', [key, text]))[key] == (expected['type'], expected['value'])
 
 
-# ------------------------------------------------------------------------------------------------- files
+# ------------------------------------------------------------------------------------------- files
+
 
 def test_later_wins_and_the_result_is_frozen(tmp_path):
     write(tmp_path, 'SOLVER: {SEED: 1, MARGIN: 0.1}\nOUTPUT_DIR: a\n', 'low.yml')
@@ -106,7 +146,10 @@ def test_later_wins_and_the_result_is_frozen(tmp_path):
 
 
 def test_the_saved_config_loads_again(tmp_path):
-    cfg = load_cfg(ROOT / 'configs/yak/vit_clipreid.yml', ['SOLVER.STAGE2.STEPS', '[3, 4]', 'MODEL.PROMPT', 'yes X X X X'])
+    cfg = load_cfg(
+        ROOT / 'configs/yak/vit_clipreid.yml',
+        ['SOLVER.STAGE2.STEPS', '[3, 4]', 'MODEL.PROMPT', 'yes X X X X'],
+    )
     assert plain(load_cfg(write(tmp_path, cfg.dump()))) == plain(cfg)
 
 
@@ -120,18 +163,29 @@ def test_base_goes_in_a_circle_or_is_missing(tmp_path):
         refused('my.yml', '_BASE_', 'the path of a yml', file=write(tmp_path, f'_BASE_: {value}\n'))
 
 
-@pytest.mark.parametrize('text, words', [
-    ('MODEL: [1, 2\nb', ('not a readable YAML file',)), ('MODEL:\n\tNAME: a\n', ('not a readable YAML file',)),
-    ('- a\n- b\n', ('expected sections', 'list')), ('just words\n', ('expected sections', 'str')),
-    ('MODEL: RN50\n', ('MODEL is a section', 'NAME')), ('MODEL: 3\n', ('MODEL is a section', 'NAME')),
-    ('DATASETS:\n', ('DATASETS is an empty section', 'NAMES, ROOT_DIR', 'take the line out')),
-    ('DATASETS:\nMODEL: {NANE: a}\n', ('unknown key MODEL.NANE',)),
-    ('MODEL: {NAME: {DEPTH: 50}}\n', ('MODEL.NAME.DEPTH', 'a value, not a section')),
-    ('MODEL: {NAME: }\n', ('MODEL.NAME has no value', "'RN50'")), ('SOLVER: {SEED: ~}\n', ('SOLVER.SEED has no value', '1234')),
-    ('MODEL: {NAME: [RN50, RN101]}\n', ('MODEL.NAME must be a text',)), ('1: 2\n', ('unknown key 1',)),
-    ('MODEL: {_BASE_: a.yml}\n', ('unknown key MODEL._BASE_',)),
-    ('SOLVER: {BASE_LR: 0.1}\n', ('unknown key SOLVER.BASE_LR', 'SOLVER.STAGE1.BASE_LR or SOLVER.STAGE2.BASE_LR')),
-])
+@pytest.mark.parametrize(
+    'text, words',
+    [
+        ('MODEL: [1, 2\nb', ('not a readable YAML file',)),
+        ('MODEL:\n\tNAME: a\n', ('not a readable YAML file',)),
+        ('- a\n- b\n', ('expected sections', 'list')),
+        ('just words\n', ('expected sections', 'str')),
+        ('MODEL: RN50\n', ('MODEL is a section', 'NAME')),
+        ('MODEL: 3\n', ('MODEL is a section', 'NAME')),
+        ('DATASETS:\n', ('DATASETS is an empty section', 'NAMES, ROOT_DIR', 'take the line out')),
+        ('DATASETS:\nMODEL: {NANE: a}\n', ('unknown key MODEL.NANE',)),
+        ('MODEL: {NAME: {DEPTH: 50}}\n', ('MODEL.NAME.DEPTH', 'a value, not a section')),
+        ('MODEL: {NAME: }\n', ('MODEL.NAME has no value', "'RN50'")),
+        ('SOLVER: {SEED: ~}\n', ('SOLVER.SEED has no value', '1234')),
+        ('MODEL: {NAME: [RN50, RN101]}\n', ('MODEL.NAME must be a text',)),
+        ('1: 2\n', ('unknown key 1',)),
+        ('MODEL: {_BASE_: a.yml}\n', ('unknown key MODEL._BASE_',)),
+        (
+            'SOLVER: {BASE_LR: 0.1}\n',
+            ('unknown key SOLVER.BASE_LR', 'SOLVER.STAGE1.BASE_LR or SOLVER.STAGE2.BASE_LR'),
+        ),
+    ],
+)
 def test_broken_files(tmp_path, text, words):
     path = write(tmp_path, text)
     assert refused(*words, file=path).startswith(str(path))
@@ -144,13 +198,22 @@ def test_file_that_is_none(tmp_path):
     assert plain(load_cfg(write(tmp_path, '# nothing\n'))) == plain(get_defaults())
 
 
-# ------------------------------------------------------------------------------------------------- keys
+# -------------------------------------------------------------------------------------------- keys
 
-@pytest.mark.parametrize('key, nearest', [
-    ('MODEL.NANE', 'MODEL.NAME'), ('SOLVER.BASE_LR', 'SOLVER.STAGE1.BASE_LR or SOLVER.STAGE2.BASE_LR'),
-    ('SOLVER.STEPS', 'SOLVER.STAGE2.STEPS'), ('STRIDE_SIZE', 'MODEL.STRIDE_SIZE'), ('model.name', 'MODEL.NAME'),
-    ('INPUT.SIZE_TRIAN', 'INPUT.SIZE_TRAIN'), ('OUTPUT', 'OUTPUT_DIR'), ('SOLVER.STAGE1.STEPS', 'SOLVER.STAGE2.STEPS'),
-])
+
+@pytest.mark.parametrize(
+    'key, nearest',
+    [
+        ('MODEL.NANE', 'MODEL.NAME'),
+        ('SOLVER.BASE_LR', 'SOLVER.STAGE1.BASE_LR or SOLVER.STAGE2.BASE_LR'),
+        ('SOLVER.STEPS', 'SOLVER.STAGE2.STEPS'),
+        ('STRIDE_SIZE', 'MODEL.STRIDE_SIZE'),
+        ('model.name', 'MODEL.NAME'),
+        ('INPUT.SIZE_TRIAN', 'INPUT.SIZE_TRAIN'),
+        ('OUTPUT', 'OUTPUT_DIR'),
+        ('SOLVER.STAGE1.STEPS', 'SOLVER.STAGE2.STEPS'),
+    ],
+)
 def test_unknown_key_names_the_nearest(key, nearest):
     refused(f'unknown key {key}', f'did you mean {nearest}', opts=[key, '1'])
 
@@ -160,54 +223,102 @@ def test_unknown_key_without_a_near_one():
 
 
 def test_overrides_come_in_pairs():
-    refused('pairs KEY VALUE', 'odd, 3: SOLVER.SEED 1 OUTPUT_DIR', opts=['SOLVER.SEED', '1', 'OUTPUT_DIR'])
+    refused(
+        'pairs KEY VALUE',
+        'odd, 3: SOLVER.SEED 1 OUTPUT_DIR',
+        opts=['SOLVER.SEED', '1', 'OUTPUT_DIR'],
+    )
     refused('needs quotes', opts=['INPUT.SIZE_TRAIN', '[48,', '80]'])
     refused('MODEL is a section', opts=['MODEL', 'RN50'])
 
 
-# ------------------------------------------------------------------------------------------------- values
+# ------------------------------------------------------------------------------------------ values
 
-@pytest.mark.parametrize('key, value, expected', [
-    ('SOLVER.SEED', 'abc', 'whole number'), ('SOLVER.SEED', '1.5', 'whole number'), ('SOLVER.SEED', 'True', 'whole number'),
-    ('SOLVER.MARGIN', 'True', 'a number'), ('SOLVER.MARGIN', '[1]', 'a number'), ('TEST.RE_RANKING', '1', 'True or False'),
-    ('TEST.RE_RANKING', 'no', 'True or False'), ('INPUT.SIZE_TRAIN', '256', 'list of whole numbers'),
-    ('INPUT.SIZE_TRAIN', '[256.0, 128]', 'list of whole numbers'), ('INPUT.PIXEL_MEAN', "['a', 1, 2]", 'list of numbers'),
-    ('SOLVER.SEED', '', 'whole number'), ('SOLVER.SEED', 'None', 'whole number'),
-])
+
+@pytest.mark.parametrize(
+    'key, value, expected',
+    [
+        ('SOLVER.SEED', 'abc', 'whole number'),
+        ('SOLVER.SEED', '1.5', 'whole number'),
+        ('SOLVER.SEED', 'True', 'whole number'),
+        ('SOLVER.MARGIN', 'True', 'a number'),
+        ('SOLVER.MARGIN', '[1]', 'a number'),
+        ('TEST.RE_RANKING', '1', 'True or False'),
+        ('TEST.RE_RANKING', 'no', 'True or False'),
+        ('INPUT.SIZE_TRAIN', '256', 'list of whole numbers'),
+        ('INPUT.SIZE_TRAIN', '[256.0, 128]', 'list of whole numbers'),
+        ('INPUT.PIXEL_MEAN', "['a', 1, 2]", 'list of numbers'),
+        ('SOLVER.SEED', '', 'whole number'),
+        ('SOLVER.SEED', 'None', 'whole number'),
+    ],
+)
 def test_wrong_types(key, value, expected):
     refused(f'{key} must be', expected, repr(value), opts=[key, value])
 
 
-@pytest.mark.parametrize('key, value, complaint', [
-    ('SOLVER.STAGE1.BASE_LR', '0', 'greater than 0'), ('SOLVER.STAGE2.BASE_LR', '-1e-3', 'greater than 0'),
-    ('SOLVER.STAGE2.BASE_LR', '1e999', 'finite'), ('SOLVER.STAGE1.IMS_PER_BATCH', '0', 'greater than 0'),
-    ('DATALOADER.NUM_INSTANCE', '0', 'greater than 0'), ('SOLVER.STAGE1.MAX_EPOCHS', '-1', 'not be negative'),
-    ('DATALOADER.NUM_WORKERS', '-1', 'not be negative'), ('INPUT.PROB', '1.5', 'between 0 and 1'),
-    ('INPUT.RE_PROB', '-0.1', 'between 0 and 1'), ('TEST.RERANK_LAMBDA', '2', 'between 0 and 1'),
-    ('TEST.RERANK_K1', '0', 'greater than 0'), ('INPUT.SIZE_TRAIN', '[256]', '2 numbers'),
-    ('INPUT.SIZE_TEST', '[0, 128]', 'greater than 0'), ('INPUT.PIXEL_MEAN', '[0.5]', '3 numbers'),
-    ('INPUT.PIXEL_STD', '[0, 1, 1]', 'greater than 0'), ('SOLVER.STAGE2.STEPS', '[60, 40]', 'must rise'),
-    ('SOLVER.STAGE2.EVAL_PERIOD', '0', 'greater than 0'), ('INPUT.PADDING', '-1', 'not be negative'),
-    ('SOLVER.MARGIN', '-1', 'not be negative'), ('SOLVER.SEED', '-1', 'SOLVER.SEED'),
-    ('SOLVER.SEED', str(2 ** 70), 'SOLVER.SEED'),
-])
+@pytest.mark.parametrize(
+    'key, value, complaint',
+    [
+        ('SOLVER.STAGE1.BASE_LR', '0', 'greater than 0'),
+        ('SOLVER.STAGE2.BASE_LR', '-1e-3', 'greater than 0'),
+        ('SOLVER.STAGE2.BASE_LR', '1e999', 'finite'),
+        ('SOLVER.STAGE1.IMS_PER_BATCH', '0', 'greater than 0'),
+        ('DATALOADER.NUM_INSTANCE', '0', 'greater than 0'),
+        ('SOLVER.STAGE1.MAX_EPOCHS', '-1', 'not be negative'),
+        ('DATALOADER.NUM_WORKERS', '-1', 'not be negative'),
+        ('INPUT.PROB', '1.5', 'between 0 and 1'),
+        ('INPUT.RE_PROB', '-0.1', 'between 0 and 1'),
+        ('TEST.RERANK_LAMBDA', '2', 'between 0 and 1'),
+        ('TEST.RERANK_K1', '0', 'greater than 0'),
+        ('INPUT.SIZE_TRAIN', '[256]', '2 numbers'),
+        ('INPUT.SIZE_TEST', '[0, 128]', 'greater than 0'),
+        ('INPUT.PIXEL_MEAN', '[0.5]', '3 numbers'),
+        ('INPUT.PIXEL_STD', '[0, 1, 1]', 'greater than 0'),
+        ('SOLVER.STAGE2.STEPS', '[60, 40]', 'must rise'),
+        ('SOLVER.STAGE2.EVAL_PERIOD', '0', 'greater than 0'),
+        ('INPUT.PADDING', '-1', 'not be negative'),
+        ('SOLVER.MARGIN', '-1', 'not be negative'),
+        ('SOLVER.SEED', '-1', 'SOLVER.SEED'),
+        ('SOLVER.SEED', str(2**70), 'SOLVER.SEED'),
+    ],
+)
 def test_ranges(key, value, complaint):
     refused(key, complaint, opts=[key, value])
 
 
-@pytest.mark.parametrize('key, allowed', [
-    ('MODEL.DEVICE', 'mps'), ('MODEL.PRETRAIN_CHOICE', 'finetune'), ('MODEL.IF_WITH_CENTER', 'yes'),
-    ('MODEL.METRIC_LOSS_TYPE', 'triplet_center'), ('MODEL.IF_LABELSMOOTH', 'off'), ('DATALOADER.SAMPLER', 'softmax_triplet'),
-    ('SOLVER.AMP', 'bf16'), ('SOLVER.STAGE2.WARMUP_METHOD', 'constant'), ('TEST.NECK_FEAT', 'before'), ('TEST.FEAT_NORM', 'no'),
-    ('MODEL.NECK', 'bnneck'), ('MODEL.ID_LOSS_TYPE', 'softmax')])
+@pytest.mark.parametrize(
+    'key, allowed',
+    [
+        ('MODEL.DEVICE', 'mps'),
+        ('MODEL.PRETRAIN_CHOICE', 'finetune'),
+        ('MODEL.IF_WITH_CENTER', 'yes'),
+        ('MODEL.METRIC_LOSS_TYPE', 'triplet_center'),
+        ('MODEL.IF_LABELSMOOTH', 'off'),
+        ('DATALOADER.SAMPLER', 'softmax_triplet'),
+        ('SOLVER.AMP', 'bf16'),
+        ('SOLVER.STAGE2.WARMUP_METHOD', 'constant'),
+        ('TEST.NECK_FEAT', 'before'),
+        ('TEST.FEAT_NORM', 'no'),
+        ('MODEL.NECK', 'bnneck'),
+        ('MODEL.ID_LOSS_TYPE', 'softmax'),
+    ],
+)
 def test_choices(key, allowed):
     refused(f"{key} is 'else'", 'choose from', repr(allowed), opts=[key, 'else'])
     assert flatten(load_cfg('', [key, allowed, 'MODEL.PRETRAIN_PATH', 'a.pth']))[key] == allowed
 
 
-@pytest.mark.parametrize('key, word', [('MODEL.IF_WITH_CENTER', 'no'), ('MODEL.IF_WITH_CENTER', 'yes'),
-                                       ('MODEL.IF_LABELSMOOTH', 'on'), ('MODEL.IF_LABELSMOOTH', 'off'),
-                                       ('TEST.FEAT_NORM', 'yes'), ('TEST.FEAT_NORM', 'no')])
+@pytest.mark.parametrize(
+    'key, word',
+    [
+        ('MODEL.IF_WITH_CENTER', 'no'),
+        ('MODEL.IF_WITH_CENTER', 'yes'),
+        ('MODEL.IF_LABELSMOOTH', 'on'),
+        ('MODEL.IF_LABELSMOOTH', 'off'),
+        ('TEST.FEAT_NORM', 'yes'),
+        ('TEST.FEAT_NORM', 'no'),
+    ],
+)
 @pytest.mark.parametrize('quote', ['', "'"])
 def test_yes_no_on_off_mean_what_they_say(tmp_path, key, word, quote):
     section, name = key.split('.')
@@ -217,32 +328,50 @@ def test_yes_no_on_off_mean_what_they_say(tmp_path, key, word, quote):
     assert plain(load_cfg('', [key, word]))[key] == ('str', word)
 
 
-@pytest.mark.parametrize('text, key, expected', [
-    ('SOLVER: {STAGE2: {STEPS: [3, 4]}}', 'SOLVER.STAGE2.STEPS', ('tuple', [3, 4])),
-    ("SOLVER: {STAGE2: {STEPS: '(3, 4)'}}", 'SOLVER.STAGE2.STEPS', ('tuple', [3, 4])),
-    ('SOLVER: {STAGE2: {STEPS: []}}', 'SOLVER.STAGE2.STEPS', ('tuple', [])),
-    ('INPUT:\n  SIZE_TRAIN: (64, 32)', 'INPUT.SIZE_TRAIN', ('list', [64, 32])),
-    ('INPUT: {PIXEL_MEAN: [0, 0.5, 1]}', 'INPUT.PIXEL_MEAN', ('list', [0, 0.5, 1])),
-    ('SOLVER: {STAGE1: {BASE_LR: 1}}', 'SOLVER.STAGE1.BASE_LR', ('float', 1.0)),
-    ('SOLVER: {STAGE1: {BASE_LR: 1e-6}}', 'SOLVER.STAGE1.BASE_LR', ('float', 1e-6)),  # a text for YAML
-    ('MODEL: {DEVICE_ID: 0}', 'MODEL.DEVICE_ID', ('str', '0')),
-    ("DATASETS: {ROOT_DIR: ('../data/')}", 'DATASETS.ROOT_DIR', ('str', '../data/')),
-    ('OUTPUT_DIR: 2024', 'OUTPUT_DIR', ('str', '2024')),
-    ('MODEL: {NO_MARGIN: yes}', 'MODEL.NO_MARGIN', ('bool', True)),
-])
+@pytest.mark.parametrize(
+    'text, key, expected',
+    [
+        ('SOLVER: {STAGE2: {STEPS: [3, 4]}}', 'SOLVER.STAGE2.STEPS', ('tuple', [3, 4])),
+        ("SOLVER: {STAGE2: {STEPS: '(3, 4)'}}", 'SOLVER.STAGE2.STEPS', ('tuple', [3, 4])),
+        ('SOLVER: {STAGE2: {STEPS: []}}', 'SOLVER.STAGE2.STEPS', ('tuple', [])),
+        ('INPUT:\n  SIZE_TRAIN: (64, 32)', 'INPUT.SIZE_TRAIN', ('list', [64, 32])),
+        ('INPUT: {PIXEL_MEAN: [0, 0.5, 1]}', 'INPUT.PIXEL_MEAN', ('list', [0, 0.5, 1])),
+        ('SOLVER: {STAGE1: {BASE_LR: 1}}', 'SOLVER.STAGE1.BASE_LR', ('float', 1.0)),
+        (
+            'SOLVER: {STAGE1: {BASE_LR: 1e-6}}',
+            'SOLVER.STAGE1.BASE_LR',
+            ('float', 1e-6),
+        ),  # a text for YAML
+        ('MODEL: {DEVICE_ID: 0}', 'MODEL.DEVICE_ID', ('str', '0')),
+        ("DATASETS: {ROOT_DIR: ('../data/')}", 'DATASETS.ROOT_DIR', ('str', '../data/')),
+        ('OUTPUT_DIR: 2024', 'OUTPUT_DIR', ('str', '2024')),
+        ('MODEL: {NO_MARGIN: yes}', 'MODEL.NO_MARGIN', ('bool', True)),
+    ],
+)
 def test_values_in_the_type_of_the_default(tmp_path, text, key, expected):
     assert plain(load_cfg(write(tmp_path, text)))[key] == expected
 
 
-# ------------------------------------------------------------------------------------------------- paths
+# ------------------------------------------------------------------------------------------- paths
 
-WORDS = {'MODEL.NAME', 'MODEL.PROMPT', 'DATASETS.NAMES', 'DATASETS.SPECIES', 'DATASETS.PROTOCOL',
-         'SOLVER.STAGE1.OPTIMIZER_NAME', 'SOLVER.STAGE2.OPTIMIZER_NAME'}
+WORDS = {
+    'MODEL.NAME',
+    'MODEL.PROMPT',
+    'DATASETS.NAMES',
+    'DATASETS.SPECIES',
+    'DATASETS.PROTOCOL',
+    'SOLVER.STAGE1.OPTIMIZER_NAME',
+    'SOLVER.STAGE2.OPTIMIZER_NAME',
+}
 
 
 def test_every_text_is_a_path_or_a_word():
     """A new key whose value is a path belongs into PATHS."""
-    texts = {key for key, value in flatten(get_defaults()).items() if isinstance(value, str)} - CHOICES.keys() - KEPT.keys()
+    texts = (
+        {key for key, value in flatten(get_defaults()).items() if isinstance(value, str)}
+        - CHOICES.keys()
+        - KEPT.keys()
+    )
     assert texts == PATHS | WORDS and not PATHS & WORDS
 
 
@@ -261,9 +390,20 @@ def test_the_home_in_a_path(key, tmp_path, monkeypatch):
         assert flatten(cfg)[key] == '/home/ann/x'
         assert flatten(load_cfg(write(tmp_path, cfg.dump())))[key] == '/home/ann/x'
     assert flatten(load_cfg('', [key, 'a/~/x']))[key] == 'a/~/x'
-    refused('my.yml', key, 'no home for ~nobody_is_called_so', './~nobody_is_called_so',
-            file=write(tmp_path, text.replace('~', '~nobody_is_called_so')))
-    refused('my.yml', key, 'has no value', 'the home is ~/', file=write(tmp_path, text.replace('~/x', '~')))
+    refused(
+        'my.yml',
+        key,
+        'no home for ~nobody_is_called_so',
+        './~nobody_is_called_so',
+        file=write(tmp_path, text.replace('~', '~nobody_is_called_so')),
+    )
+    refused(
+        'my.yml',
+        key,
+        'has no value',
+        'the home is ~/',
+        file=write(tmp_path, text.replace('~/x', '~')),
+    )
     refused('command line', key, 'no home for', opts=[key, '~nobody_is_called_so'])
 
 
@@ -276,13 +416,27 @@ def test_the_home_in_base(tmp_path, monkeypatch):
     write(tmp_path, 'SOLVER: {SEED: 5}\n', 'low.yml')
     (tmp_path / 'sub').mkdir()
     assert load_cfg(write(tmp_path / 'sub', '_BASE_: ~/low.yml\n')).SOLVER.SEED == 5
-    refused('my.yml', '_BASE_', 'no home for', file=write(tmp_path, '_BASE_: ~nobody_is_called_so/low.yml\n'))
+    refused(
+        'my.yml',
+        '_BASE_',
+        'no home for',
+        file=write(tmp_path, '_BASE_: ~nobody_is_called_so/low.yml\n'),
+    )
 
 
 def test_batch_of_individuals():
-    opts = ['DATALOADER.SAMPLER', 'softmax_triplet', 'SOLVER.STAGE2.IMS_PER_BATCH', '66', 'DATALOADER.NUM_INSTANCE', '4']
+    opts = [
+        'DATALOADER.SAMPLER',
+        'softmax_triplet',
+        'SOLVER.STAGE2.IMS_PER_BATCH',
+        '66',
+        'DATALOADER.NUM_INSTANCE',
+        '4',
+    ]
     refused('SOLVER.STAGE2.IMS_PER_BATCH 66', 'multiple', 'DATALOADER.NUM_INSTANCE 4', opts=opts)
-    assert load_cfg('', ['DATALOADER.SAMPLER', 'softmax', *opts[2:]]).SOLVER.STAGE2.IMS_PER_BATCH == 66
+    assert (
+        load_cfg('', ['DATALOADER.SAMPLER', 'softmax', *opts[2:]]).SOLVER.STAGE2.IMS_PER_BATCH == 66
+    )
 
 
 def test_kept_keys_are_warned_of(caplog):

@@ -1,4 +1,7 @@
-"""Photos kept in a file: the same bytes as reading them, whatever happens to photos, disk and processes."""
+"""Photos kept in a file: the same bytes as reading them, whatever happens to photos, disk and
+processes.
+"""
+
 import errno
 import gc
 import logging
@@ -28,7 +31,9 @@ SLOT = STAMP_BYTES + 12 * 8 * 3
 
 def write_photo(path, seed):
     """A PNG of noise; (modification time, size) differs for every seed."""
-    image = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (20, 10, 3)).astype(np.uint8))
+    image = Image.fromarray(
+        np.random.default_rng(seed).integers(0, 256, (20, 10, 3)).astype(np.uint8)
+    )
     image.save(path)
     os.utime(path, ns=(0, seed * 1000))
 
@@ -51,7 +56,11 @@ def folder(tmp_path):
 def readings(monkeypatch):
     """Paths as they are decoded."""
     read, plain = [], type(TRANSFORM.reading).__call__
-    monkeypatch.setattr(type(TRANSFORM.reading), '__call__', lambda self, path: read.append(path) or plain(self, path))
+    monkeypatch.setattr(
+        type(TRANSFORM.reading),
+        '__call__',
+        lambda self, path: read.append(path) or plain(self, path),
+    )
     return read
 
 
@@ -123,7 +132,10 @@ def test_the_limit_counts_for_all_caches(folder, paths, caplog):
     wanted = [(TRANSFORM.reading, paths), (other, paths)]
     caches = make_caches(folder, 5 * SLOT + 3 * slot + slot - 1, wanted)
     assert [cache.nbytes for cache in caches.values()] == [5 * SLOT, 3 * slot]
-    assert f'2 of 5 photos are decoded each time: DATALOADER.CACHE_GB, or half of the free disk at {folder}' in caplog.text
+    assert (
+        '2 of 5 photos are decoded each time: DATALOADER.CACHE_GB, or half of the free disk at '
+        f'{folder}'
+    ) in caplog.text
     for cache in caches.values():
         cache.reserve()
     assert_same(caches[TRANSFORM.reading], paths * 2)
@@ -149,13 +161,16 @@ def test_no_room_no_file(folder, paths, limit):
 
 
 def test_half_of_the_free_disk_is_the_most(folder, paths, monkeypatch):
-    monkeypatch.setattr(module.shutil, 'disk_usage', lambda folder: type('usage', (), {'free': 7 * SLOT}))
+    monkeypatch.setattr(
+        module.shutil, 'disk_usage', lambda folder: type('usage', (), {'free': 7 * SLOT})
+    )
     assert make_cache(folder, paths).nbytes == 3 * SLOT
 
 
 def test_a_full_disk_is_a_warning(folder, paths, monkeypatch, caplog):
     def full(handle, start, size):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     monkeypatch.setattr(os, 'posix_fallocate', full, raising=False)
     cache = make_cache(folder, paths)
     assert_same(cache, paths * 2)
@@ -164,7 +179,9 @@ def test_a_full_disk_is_a_warning(folder, paths, monkeypatch, caplog):
 
 
 def test_the_disk_space_is_taken_before_the_first_photo(folder, paths):
-    """A hole in the file would be filled later, when the disk may be full: the process would be killed."""
+    """A hole in the file would be filled later, when the disk may be full: the process would be
+    killed.
+    """
     reading = make_test_transform(size=(256, 128), **STATISTICS).reading
     cache = make_caches(folder, 1e9, [(reading, paths * 2)])[reading]
     cache.reserve()
@@ -206,15 +223,21 @@ def test_copies_outside_of_workers_read_each_time(folder, paths, readings):
 @pytest.mark.parametrize('start', ['fork', 'spawn', 'forkserver'])
 def test_workers_share_what_they_read(folder, paths, readings, start):
     cache = make_caches(folder, 1e6, [(TRANSFORM.reading, paths)])[TRANSFORM.reading]
-    dataset = ImageDataset([Record(path, number) for number, path in enumerate(paths)], TRANSFORM, cache=cache)
+    dataset = ImageDataset(
+        [Record(path, number) for number, path in enumerate(paths)], TRANSFORM, cache=cache
+    )
     plain = [dataset[number][0] for number in range(5)]
     assert len(readings) == 5 and cache._handle is None  # no file before a loader asks
-    loader = ImageLoader(dataset, batch_size=1, num_workers=2, persistent_workers=True, multiprocessing_context=start)
+    loader = ImageLoader(
+        dataset, batch_size=1, num_workers=2, persistent_workers=True, multiprocessing_context=start
+    )
     for _ in range(2):
         for number, batch in enumerate(loader):
             assert torch.equal(batch[0][0], plain[number])
     assert_same(cache, paths)
-    assert len(readings) == 10  # the last 5 for the comparison: this process found what the workers had written
+    assert (
+        len(readings) == 10
+    )  # the last 5 for the comparison: this process found what the workers had written
 
 
 def test_two_writers_at_once_do_no_harm(folder, paths):

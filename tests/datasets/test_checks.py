@@ -1,4 +1,7 @@
-"""Warnings at the start: each fault in lists that were right otherwise, and none for the published ones."""
+"""Warnings at the start: each fault in lists that were right otherwise, and none for the published
+ones.
+"""
+
 import os
 import re
 from dataclasses import replace
@@ -17,7 +20,10 @@ DATALIST = Path(__file__).resolve().parents[2] / '../shared/datalist'
 
 @pytest.fixture
 def lists(tmp_path):
-    """A function of {split: {path: label or (label, contents)}} to lists of records whose files differ unless told."""
+    """A function of {split: {path: label or (label, contents)}} to lists of records whose files
+    differ unless told.
+    """
+
     def make(**splits):
         made = []
         for photos in splits.values():
@@ -29,17 +35,24 @@ def lists(tmp_path):
                 file.write_text(contents)
                 made[-1].append(Record(str(file), label))
         return made
+
     return make
 
 
-GOOD = {'train': {'ann/1.jpg': 0, 'ann/2.jpg': 0, 'bob/1.jpg': 1, 'bob/2.jpg': 1},
-        'validation': {'val/ann/3.jpg': 0}, 'query': {'t/cleo/1.jpg': 0}, 'gallery': {'t/dan/1.jpg': 1}}
+GOOD = {
+    'train': {'ann/1.jpg': 0, 'ann/2.jpg': 0, 'bob/1.jpg': 1, 'bob/2.jpg': 1},
+    'validation': {'val/ann/3.jpg': 0},
+    'query': {'t/cleo/1.jpg': 0},
+    'gallery': {'t/dan/1.jpg': 1},
+}
 
 
 def warning(lists, tmp_path, **changes):
     """The one warning that GOOD lists with these changes give, without the folder."""
     assert changes.keys() <= GOOD.keys()
-    (line,) = data_warnings(*lists(**{split: {**photos, **changes.get(split, {})} for split, photos in GOOD.items()}))
+    (line,) = data_warnings(
+        *lists(**{split: {**photos, **changes.get(split, {})} for split, photos in GOOD.items()})
+    )
     assert '\n' not in line
     return line.replace(f'{tmp_path}/', '')
 
@@ -53,7 +66,10 @@ def test_individuals_with_a_single_photo(lists, tmp_path):
     line = warning(lists, tmp_path, train={'cy/1.jpg': 2})
     assert line.startswith('1 of 3 train individuals have a single photo (label 2: cy/1.jpg)')
     line = warning(lists, tmp_path, train={f'{label}.jpg': label for label in range(2, 7)})
-    assert line.startswith('5 of 7 train individuals') and '(label 2: 2.jpg, label 3: 3.jpg, label 4: 4.jpg …)' in line
+    assert (
+        line.startswith('5 of 7 train individuals')
+        and '(label 2: 2.jpg, label 3: 3.jpg, label 4: 4.jpg …)' in line
+    )
 
 
 def test_photos_that_only_exif_turns(lists, tmp_path):
@@ -63,12 +79,17 @@ def test_photos_that_only_exif_turns(lists, tmp_path):
     for record in splits[0][:2] + splits[3]:
         Image.new('L', (4, 4), len(record.path)).save(record.path, exif=exif)
     (line,) = data_warnings(*splits)
-    assert line.startswith('3 of 7 photos are rotated or mirrored by EXIF only '
-                           f'({tmp_path}/ann/1.jpg, {tmp_path}/ann/2.jpg, {tmp_path}/t/dan/1.jpg): they are read as stored')
+    assert line.startswith(
+        '3 of 7 photos are rotated or mirrored by EXIF only '
+        f'({tmp_path}/ann/1.jpg, {tmp_path}/ann/2.jpg, {tmp_path}/t/dan/1.jpg): they are read as '
+        'stored'
+    )
 
 
 def test_the_same_photo_under_two_labels(lists, tmp_path):
-    line = warning(lists, tmp_path, train={'bob/3.jpg': (1, 'ann/1.jpg'), 'ann/4.jpg': (0, 'ann/1.jpg')})
+    line = warning(
+        lists, tmp_path, train={'bob/3.jpg': (1, 'ann/1.jpg'), 'ann/4.jpg': (0, 'ann/1.jpg')}
+    )
     assert line.startswith('1 photos are in the train and validation lists under two labels')
     assert '(ann/1.jpg (label 0) = bob/3.jpg (label 1))' in line
     train, *_ = lists(**GOOD)
@@ -82,7 +103,10 @@ def test_copies_within_an_individual_are_no_fault(lists):
 
 def test_a_train_photo_in_validation(lists, tmp_path):
     line = warning(lists, tmp_path, validation={'val/bob/3.jpg': (1, 'bob/2.jpg')})
-    assert line.startswith('1 of 2 validation photos are train photos too') and '(val/bob/3.jpg = bob/2.jpg)' in line
+    assert (
+        line.startswith('1 of 2 validation photos are train photos too')
+        and '(val/bob/3.jpg = bob/2.jpg)' in line
+    )
     line = warning(lists, tmp_path, validation={'ann/1.jpg': 0})
     assert line.startswith('1 of 2 validation photos') and '(ann/1.jpg)' in line
 
@@ -90,40 +114,64 @@ def test_a_train_photo_in_validation(lists, tmp_path):
 @pytest.mark.parametrize('split', ['query', 'gallery'])
 def test_a_train_photo_in_the_test(lists, tmp_path, split):
     line = warning(lists, tmp_path, **{split: {'t/dan/2.jpg': (1, 'bob/2.jpg')}})
-    assert line.startswith('1 of 3 test photos are train photos too') and '(t/dan/2.jpg = bob/2.jpg)' in line
+    assert (
+        line.startswith('1 of 3 test photos are train photos too')
+        and '(t/dan/2.jpg = bob/2.jpg)' in line
+    )
     train, *_ = lists(**GOOD)
     assert '4 of 4 test' in data_warnings(train, query=train + train)[0]
 
 
 def test_a_closed_set(lists):
-    """The gallery is the train list, with the validation list, a part, or copies: known individuals on purpose."""
-    train, validation, new, _ = lists(**GOOD | {'query': {'later/ann/1.jpg': 0, 'later/bob/1.jpg': 1}})
-    copies, = lists(gallery={'copy/ann/1.jpg': (0, 'ann/1.jpg')})
+    """The gallery is the train list, with the validation list, a part, or copies: known individuals
+    on purpose.
+    """
+    train, validation, new, _ = lists(
+        **GOOD | {'query': {'later/ann/1.jpg': 0, 'later/bob/1.jpg': 1}}
+    )
+    (copies,) = lists(gallery={'copy/ann/1.jpg': (0, 'ann/1.jpg')})
     for gallery in (train, train[:1], copies):
         assert data_warnings(train, query=new, gallery=gallery) == []
         assert data_warnings(train, validation, new, [*gallery, *validation]) == []
         (line,) = data_warnings(train, query=[*new, train[0]], gallery=gallery)
         assert line.startswith('1 of 3 query photos are train photos too')
-    lines = data_warnings(train, query=new, gallery=[*train, new[0]])  # not closed: the gallery has others too
-    assert [line.partition(' are ')[0] for line in lines] == ['4 of 6 test photos', '2 of 2 test individuals']
+    lines = data_warnings(
+        train, query=new, gallery=[*train, new[0]]
+    )  # not closed: the gallery has others too
+    assert [line.partition(' are ')[0] for line in lines] == [
+        '4 of 6 test photos',
+        '2 of 2 test individuals',
+    ]
 
 
 def test_distractors_are_no_individuals(lists):
-    """Whatever folders they lie in; and a gallery of train photos and distractors is of a closed set."""
-    train, _, query, gallery = lists(**GOOD | {'gallery': {'t/dan/1.jpg': 1, 'bob/9.jpg': -1, 'x/1.jpg': -1, 'y/1.jpg': -1}})
+    """Whatever folders they lie in; and a gallery of train photos and distractors is of a closed
+    set.
+    """
+    train, _, query, gallery = lists(
+        **GOOD | {'gallery': {'t/dan/1.jpg': 1, 'bob/9.jpg': -1, 'x/1.jpg': -1, 'y/1.jpg': -1}}
+    )
     assert data_warnings(train, query=query, gallery=gallery) == []
-    assert data_warnings(train, query=[replace(gallery[1], pid=1)], gallery=[*train, *gallery[2:]]) == []
+    assert (
+        data_warnings(train, query=[replace(gallery[1], pid=1)], gallery=[*train, *gallery[2:]])
+        == []
+    )
     (line,) = data_warnings(train, query=[*query, replace(gallery[1], pid=1)], gallery=gallery)
-    assert line.startswith('1 photos are in the test lists under two labels') and '(label -1)' in line
+    assert (
+        line.startswith('1 photos are in the test lists under two labels') and '(label -1)' in line
+    )
 
 
 def test_an_encounter_in_train_and_the_test(lists):
     train, _, query, gallery = lists(**GOOD)
     seen = [replace(record, encounter=number) for number, record in enumerate(train)]
-    (line,) = data_warnings(seen, query=[replace(query[0], encounter=2)], gallery=[replace(gallery[0], encounter=7)])
+    (line,) = data_warnings(
+        seen, query=[replace(query[0], encounter=2)], gallery=[replace(gallery[0], encounter=7)]
+    )
     assert line.startswith('1 of 2 encounters of the test are in the train list too (2)')
     assert data_warnings(seen, query=[replace(query[0], encounter=2)], gallery=seen) == [
-        line.replace('1 of 2', '1 of 1')]  # a closed set: of the queries only
+        line.replace('1 of 2', '1 of 1')
+    ]  # a closed set: of the queries only
     assert data_warnings(seen, query=query, gallery=seen) == []
 
 
@@ -132,18 +180,30 @@ def test_individuals_in_train_and_test(lists, tmp_path):
     assert line.startswith('1 of 3 test individuals are train individuals too') and '(bob)' in line
 
 
-@pytest.mark.parametrize(('train', 'test', 'found'), [
-    ('data/train/{}', 'data/test/{}', True), ('data/{}', 'data/{}', True), ('data/train/{}', 'data/query/{}', True),
-    ('data/train/{}', 'other/{}', False), ('tigers/train/{}', 'yaks/test/{}', False), ('data/seg/{}', 'data/test/{}', False)])
+@pytest.mark.parametrize(
+    ('train', 'test', 'found'),
+    [
+        ('data/train/{}', 'data/test/{}', True),
+        ('data/{}', 'data/{}', True),
+        ('data/train/{}', 'data/query/{}', True),
+        ('data/train/{}', 'other/{}', False),
+        ('tigers/train/{}', 'yaks/test/{}', False),
+        ('data/seg/{}', 'data/test/{}', False),
+    ],
+)
 def test_numbers_are_names_within_a_data_set(lists, train, test, found):
-    train, test = ({f'{folder.format(number)}/{photo}.jpg': number for number in numbers for photo in photos}
-                   for folder, numbers, photos in ((train, (1, 2), 'ab'), (test, (2, 3), 'cd')))
+    train, test = (
+        {f'{folder.format(number)}/{photo}.jpg': number for number in numbers for photo in photos}
+        for folder, numbers, photos in ((train, (1, 2), 'ab'), (test, (2, 3), 'cd'))
+    )
     lines = data_warnings(*lists(train=train, validation={}, query=test))
     assert len(lines) == found
     assert all('(2)' in line for line in lines)
 
 
-@pytest.mark.parametrize('test', [{'bob/8.jpg': 0, 'bob/9.jpg': 1}, {'bob/8.jpg': 0, 'dan/9.jpg': 0}, {'bob/8.jpg': 0}])
+@pytest.mark.parametrize(
+    'test', [{'bob/8.jpg': 0, 'bob/9.jpg': 1}, {'bob/8.jpg': 0, 'dan/9.jpg': 0}, {'bob/8.jpg': 0}]
+)
 def test_folders_that_are_not_individuals_say_nothing(lists, test):
     assert data_warnings(*lists(train=GOOD['train'], validation={}, query=test)) == []
 
@@ -153,23 +213,39 @@ def test_a_photo_that_cannot_be_read_is_left_to_the_loader(lists):
     assert data_warnings([*train, Record('/nowhere/1.jpg', 0), Record('/nowhere/2.jpg', 1)]) == []
 
 
-ROOTS = {'tiger': 'tiger/tiger_test_isnet_seg', 'yak': 'val', 's_yak': 'yak_test_seg_isnet_pp',
-         'elephant': 'ele_test_v3_seg'}  # of the published configs, beside Animal-Seg-V3
+ROOTS = {
+    'tiger': 'tiger/tiger_test_isnet_seg',
+    'yak': 'val',
+    's_yak': 'yak_test_seg_isnet_pp',
+    'elephant': 'ele_test_v3_seg',
+}  # of the published configs, beside Animal-Seg-V3
 
 
 @pytest.mark.skipif(not DATALIST.exists(), reason='the published lists are not here')
 @pytest.mark.parametrize('train', ['tiger', 'yak', 'elephant', 'all'])
 @pytest.mark.parametrize('test', sorted(ROOTS))
 def test_no_false_alarm_on_the_published_lists(monkeypatch, train, test):
-    """Where no two photos are the same; also of a model of one species, or of all, tested on another."""
+    """Where no two photos are the same; also of a model of one species, or of all, tested on
+    another.
+    """
     sizes = {}
     monkeypatch.setattr(os.path, 'getsize', lambda path: sizes.setdefault(path, len(sizes)))
 
     def located(name, root):
-        return [Record(f'/data/{root}/{record.path}', record.pid) for record in read_list(DATALIST / name)]
+        return [
+            Record(f'/data/{root}/{record.path}', record.pid)
+            for record in read_list(DATALIST / name)
+        ]
+
     train_list, val_list = TRAINING_LISTS[train]
     lists = [located(name, 'Animal-Seg-V3') for name in (train_list, val_list)]
-    lists.append([record for name in dict.fromkeys(TEST_LISTS[test]) for record in located(name, ROOTS[test])])
+    lists.append(
+        [
+            record
+            for name in dict.fromkeys(TEST_LISTS[test])
+            for record in located(name, ROOTS[test])
+        ]
+    )
     assert data_warnings(*lists) == []
 
 
@@ -179,8 +255,12 @@ def herd(*sizes):
 
 
 def chosen(line):
-    """(individuals, photos of each) of a batch that a warning names, where the present one has four photos of each."""
-    batch, instances = (re.search(rf'with .*{key} (\d+)', line) for key in ('IMS_PER_BATCH', 'NUM_INSTANCE'))
+    """(individuals, photos of each) of a batch that a warning names, where the present one has four
+    photos of each.
+    """
+    batch, instances = (
+        re.search(rf'with .*{key} (\d+)', line) for key in ('IMS_PER_BATCH', 'NUM_INSTANCE')
+    )
     instances = int(instances[1]) if instances else 4
     return int(batch[1]) // instances, instances
 
@@ -190,8 +270,11 @@ def test_an_epoch_that_shows_few_photos():
     labels = herd(*[2] * 7, 608, *[2] * 6, 1, 1)
     line = short_epoch(labels, 64, 4)
     now = draw_epoch(labels, 16, 4)
-    assert line.startswith(f'an epoch of stage 2 ends after step 1 and shows {now.photos} of 636 train photos: fewer than 16 '
-                           'individuals have photos left then, as label 7 has 608 of them; with SOLVER.STAGE2.IMS_PER_')
+    assert line.startswith(
+        f'an epoch of stage 2 ends after step 1 and shows {now.photos} of 636 train photos: '
+        'fewer than 16 '
+        'individuals have photos left then, as label 7 has 608 of them; with SOLVER.STAGE2.IMS_PER_'
+    )
     better = draw_epoch(labels, *chosen(line))
     assert better.batch_size <= 64 and better.photos > 4 * now.photos
     assert f'it ends after step {better.steps} and shows {better.photos}' in line
@@ -209,7 +292,9 @@ def test_a_smaller_batch_shows_enough(processes):
 
 def test_a_batch_that_cannot_be_better_is_not_named():
     line = short_epoch(herd(400, 2), 8, 4)
-    assert 'IMS_PER_BATCH' not in line and line.endswith('list fewer photos of label 0 or more of the others')
+    assert 'IMS_PER_BATCH' not in line and line.endswith(
+        'list fewer photos of label 0 or more of the others'
+    )
 
 
 @pytest.mark.parametrize('sizes', [[8] * 20, [3] * 16, [1] * 16, [12] * 8 + [4] * 8])

@@ -1,4 +1,7 @@
-"""One photo that the lists name several times: spellings, links, repeated lines, files with the same bytes."""
+"""One photo that the lists name several times: spellings, links, repeated lines, files with the
+same bytes.
+"""
+
 import os
 from collections import Counter
 from pathlib import Path
@@ -31,17 +34,25 @@ def records(root, *names, **facts):
 @pytest.mark.parametrize('spelling', SPELLINGS)
 def test_a_file_has_one_spelling_in_all_lists(root, spelling, caplog):
     other = spelling.format('a.jpg')
-    query, gallery = one_spelling(('q.txt', records(root, 'a.jpg')), ('g.txt', records(root, 'b.jpg', other)))
+    query, gallery = one_spelling(
+        ('q.txt', records(root, 'a.jpg')), ('g.txt', records(root, 'b.jpg', other))
+    )
     assert query == records(root, 'a.jpg') and gallery == records(root, 'b.jpg', 'a.jpg')
-    query, gallery = one_spelling(('q.txt', records(root, other)), ('g.txt', records(root, 'a.jpg', 'b.jpg')))
-    assert query == records(root, other) and gallery == records(root, other, 'b.jpg')  # the first one
+    query, gallery = one_spelling(
+        ('q.txt', records(root, other)), ('g.txt', records(root, 'a.jpg', 'b.jpg'))
+    )
+    assert query == records(root, other) and gallery == records(
+        root, other, 'b.jpg'
+    )  # the first one
     assert not caplog.text
 
 
 def test_a_disk_that_ignores_case(root, monkeypatch):
     stat = os.stat
     with monkeypatch.context() as patch:
-        patch.setattr(os, 'stat', lambda path: stat(os.path.join(root, os.path.basename(path).lower())))
+        patch.setattr(
+            os, 'stat', lambda path: stat(os.path.join(root, os.path.basename(path).lower()))
+        )
         (photos,) = one_spelling(('g.txt', records(root, 'A.JPG', 'b.jpg', 'a.jpg', 'B.jpg')))
     assert photos == records(root, 'A.JPG', 'b.jpg')
 
@@ -49,17 +60,27 @@ def test_a_disk_that_ignores_case(root, monkeypatch):
 def test_a_disk_without_numbers_of_files(root, monkeypatch):
     """Some network disks give 0 for all."""
     with monkeypatch.context() as patch:
-        patch.setattr(os, 'stat', lambda path, stat=os.stat: os.stat_result((*stat(path)[:1], 0, 0, 1, 0, 0, 1, 0, 0, 0)))
-        (photos,) = one_spelling(('g.txt', records(root, 'a.jpg', 'b.jpg', './a.jpg', 'symbolic.jpg')))
+        patch.setattr(
+            os,
+            'stat',
+            lambda path, stat=os.stat: os.stat_result((*stat(path)[:1], 0, 0, 1, 0, 0, 1, 0, 0, 0)),
+        )
+        (photos,) = one_spelling(
+            ('g.txt', records(root, 'a.jpg', 'b.jpg', './a.jpg', 'symbolic.jpg'))
+        )
     assert photos == records(root, 'a.jpg', 'b.jpg')
 
 
 def test_a_repeated_line_counts_once(root, caplog):
     """A line with other facts is another line."""
-    listed = records(root, 'a.jpg', 'b.jpg', 'in/../a.jpg', 'a.jpg') + records(root, 'a.jpg', encounter=3)
+    listed = records(root, 'a.jpg', 'b.jpg', 'in/../a.jpg', 'a.jpg') + records(
+        root, 'a.jpg', encounter=3
+    )
     (photos,) = one_spelling(('g.txt', listed))
     assert photos == records(root, 'a.jpg', 'b.jpg') + records(root, 'a.jpg', encounter=3)
-    assert caplog.messages == [f'g.txt: 2 of 5 lines repeat another and count once, first of {root}/a.jpg']
+    assert caplog.messages == [
+        f'g.txt: 2 of 5 lines repeat another and count once, first of {root}/a.jpg'
+    ]
 
 
 def test_ordinary_lists_stay_as_they_are(root, caplog):
@@ -73,8 +94,12 @@ def test_copies_are_marked(root):
     (root / 'c.jpg').write_text('a')
     (root / 'd.jpg').write_text('a')
     first, second = mark_copies(records(root, 'd.jpg', 'b.jpg'), records(root, 'a.jpg', 'c.jpg'))
-    assert [record.photo for record in first + second] == [str(root / f'{name}.jpg') for name in 'abaa']
-    assert [record.path for record in first + second] == [str(root / f'{name}.jpg') for name in 'dbac']
+    assert [record.photo for record in first + second] == [
+        str(root / f'{name}.jpg') for name in 'abaa'
+    ]
+    assert [record.path for record in first + second] == [
+        str(root / f'{name}.jpg') for name in 'dbac'
+    ]
 
 
 def test_a_photo_that_has_gone_is_left_to_the_loader(root):
@@ -88,9 +113,16 @@ def test_only_photos_of_equal_size_are_opened_and_each_is_read_once(tmp_path, mo
     def recorded(path, *arguments, plain=open):
         read.update([Path(path).name])
         return plain(path, *arguments)
+
     monkeypatch.setattr('builtins.open', recorded)
     long = 'x' * copies.HEAD
-    contents = {'alone': 'a', 'short 1': 'bb', 'short 2': 'cc', 'long 1': long + 'd', 'long 2': long + 'e'}
+    contents = {
+        'alone': 'a',
+        'short 1': 'bb',
+        'short 2': 'cc',
+        'long 1': long + 'd',
+        'long 2': long + 'e',
+    }
     for name, text in contents.items():
         (tmp_path / name).write_text(text)
     paths = {str(tmp_path / name) for name in contents}

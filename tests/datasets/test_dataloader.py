@@ -1,4 +1,7 @@
-"""From a config to loaders: lists by species, checks before anything runs, batches that workers do not change."""
+"""From a config to loaders: lists by species, checks before anything runs, batches that workers do
+not change.
+"""
+
 import gc
 import json
 import logging
@@ -29,13 +32,22 @@ from datasets.transforms import make_test_transform
 from tests.oracles.loader import plain_loader, plain_test_transform, plain_train_transform
 from utils.errors import InputError
 
-TRAIN = [('train/0/a b.jpg', 0, 0), ('train/0/1.jpg', 0, 1), ('train/1/2.jpg', 1, 0), ('train/1/3.jpg', 1, 0),
-         ('train/1/4.jpg', 1, 1), ('train/2/5.jpg', 2, 1), ('train/3/6.jpg', 3, 1)]
+TRAIN = [
+    ('train/0/a b.jpg', 0, 0),
+    ('train/0/1.jpg', 0, 1),
+    ('train/1/2.jpg', 1, 0),
+    ('train/1/3.jpg', 1, 0),
+    ('train/1/4.jpg', 1, 1),
+    ('train/2/5.jpg', 2, 1),
+    ('train/3/6.jpg', 3, 1),
+]
 VAL = [('val/0/7.jpg', 0, 0), ('val/2/8.jpg', 2, 1)]
 QUERY = [('000000.jpg', 5), ('000001.jpg', 5), ('000002.jpg', 9)]
 GALLERY = [('000002.jpg', 9), ('000003.jpg', 5)]
-TRUTH = [{'imgid': index, 'entityid': pid, 'query': 'sing', 'frame': [0, 0, index]}
-         for index, (_, pid) in enumerate(QUERY)]
+TRUTH = [
+    {'imgid': index, 'entityid': pid, 'query': 'sing', 'frame': [0, 0, index]}
+    for index, (_, pid) in enumerate(QUERY)
+]
 
 
 def write_list(path, rows):
@@ -60,28 +72,63 @@ def cfg(tmp_path):
     make_photos(tmp_path / 'test', QUERY + GALLERY)
     return Namespace(
         MODEL=Namespace(SIE_CAMERA=False, SIE_VIEW=False),
-        DATASETS=Namespace(NAMES='animals', SPECIES='nyala', ROOT_DIR=str(tmp_path / 'photos'), DATA_DIR='seg',
-                           TEST_ROOT_DIR=str(tmp_path / 'test'), LIST_DIR=str(lists), TRAIN_LIST='train.txt',
-                           VAL_LIST='val.txt', QUERY_LIST='query.txt', GALLERY_LIST='gallery.txt', PROTOCOL='',
-                           GROUND_TRUTH='', SKIP_MISSING=False, SKIP_BROKEN=False, ALLOW_OUTSIDE=False),
-        INPUT=Namespace(SIZE_TRAIN=[16, 8], SIZE_TEST=[12, 6], PROB=0.5, RE_PROB=0.5, PADDING=2,
-                        PIXEL_MEAN=[0.5, 0.5, 0.5], PIXEL_STD=[0.5, 0.5, 0.5]),
-        DATALOADER=Namespace(SAMPLER='softmax_triplet', NUM_INSTANCE=2, NUM_WORKERS=0, CACHE_GB=1.0),
-        SOLVER=Namespace(SEED=11, STAGE1=Namespace(IMS_PER_BATCH=3), STAGE2=Namespace(IMS_PER_BATCH=4)),
-        TEST=Namespace(IMS_PER_BATCH=4), OUTPUT_DIR=str(tmp_path))
+        DATASETS=Namespace(
+            NAMES='animals',
+            SPECIES='nyala',
+            ROOT_DIR=str(tmp_path / 'photos'),
+            DATA_DIR='seg',
+            TEST_ROOT_DIR=str(tmp_path / 'test'),
+            LIST_DIR=str(lists),
+            TRAIN_LIST='train.txt',
+            VAL_LIST='val.txt',
+            QUERY_LIST='query.txt',
+            GALLERY_LIST='gallery.txt',
+            PROTOCOL='',
+            GROUND_TRUTH='',
+            SKIP_MISSING=False,
+            SKIP_BROKEN=False,
+            ALLOW_OUTSIDE=False,
+        ),
+        INPUT=Namespace(
+            SIZE_TRAIN=[16, 8],
+            SIZE_TEST=[12, 6],
+            PROB=0.5,
+            RE_PROB=0.5,
+            PADDING=2,
+            PIXEL_MEAN=[0.5, 0.5, 0.5],
+            PIXEL_STD=[0.5, 0.5, 0.5],
+        ),
+        DATALOADER=Namespace(
+            SAMPLER='softmax_triplet', NUM_INSTANCE=2, NUM_WORKERS=0, CACHE_GB=1.0
+        ),
+        SOLVER=Namespace(
+            SEED=11, STAGE1=Namespace(IMS_PER_BATCH=3), STAGE2=Namespace(IMS_PER_BATCH=4)
+        ),
+        TEST=Namespace(IMS_PER_BATCH=4),
+        OUTPUT_DIR=str(tmp_path),
+    )
 
 
 def by_species(cfg, species, lists):
     """The same config with lists by species; ``lists``: rows of the published file names."""
     data = cfg.DATASETS
-    data.SPECIES, data.TRAIN_LIST, data.VAL_LIST, data.QUERY_LIST, data.GALLERY_LIST = species, '', '', '', ''
+    data.SPECIES, data.TRAIN_LIST, data.VAL_LIST, data.QUERY_LIST, data.GALLERY_LIST = (
+        species,
+        '',
+        '',
+        '',
+        '',
+    )
     for name, rows in lists.items():
         write_list(Path(data.LIST_DIR) / name, rows)
     return cfg
 
 
 def listed(records, folder):
-    return [(str(Path(record.path).relative_to(folder)), record.pid, record.viewid) for record in records]
+    return [
+        (str(Path(record.path).relative_to(folder)), record.pid, record.viewid)
+        for record in records
+    ]
 
 
 def test_animals(cfg, tmp_path):
@@ -91,14 +138,28 @@ def test_animals(cfg, tmp_path):
     assert animals.gallery is animals.train
     assert animals.num_classes == 4
     assert animals.root == animals.validation.root == str(tmp_path / 'photos/seg')
-    assert animals.counts == {'train': Counts(4, 7, 1, 2), 'query': Counts(2, 2, 1, 2), 'gallery': Counts(4, 7, 1, 2)}
+    assert animals.counts == {
+        'train': Counts(4, 7, 1, 2),
+        'query': Counts(2, 2, 1, 2),
+        'gallery': Counts(4, 7, 1, 2),
+    }
 
 
 def test_training_loaders(cfg, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger='transreid')
     loaders = doors.make_dataloader(cfg)
-    assert loaders._fields == ('train_loader_stage2', 'train_loader_stage1', 'val_loader', 'num_query', 'num_classes',
-                               'camera_num', 'view_num', 'validation', 'fingerprints', 'cache_bytes')
+    assert loaders._fields == (
+        'train_loader_stage2',
+        'train_loader_stage1',
+        'val_loader',
+        'num_query',
+        'num_classes',
+        'camera_num',
+        'view_num',
+        'validation',
+        'fingerprints',
+        'cache_bytes',
+    )
     assert loaders[3:7] == (2, 4, 1, 2)
     rows = [line.split() for line in caplog.text.splitlines()[1:]]
     assert ['train', '7', '4', '1', '1.5', '3'] in rows
@@ -106,7 +167,9 @@ def test_training_loaders(cfg, tmp_path, caplog):
 
     batches = list(loaders.train_loader_stage1)
     assert [len(batch[0]) for batch in batches] == [3, 3, 1]
-    images, pids, camids, viewids, indices = (torch.cat(column) for column in zip(*batches, strict=True))
+    images, pids, camids, viewids, indices = (
+        torch.cat(column) for column in zip(*batches, strict=True)
+    )
     assert images.shape == (7, 3, 16, 8) and images.dtype == torch.float32
     assert pids.tolist() == [pid for _, pid, _ in TRAIN]
     assert camids.tolist() == [0] * 7
@@ -122,26 +185,39 @@ def test_training_loaders(cfg, tmp_path, caplog):
     assert [len(batch[0]) for batch in batches] == [4, 4, 1]
     assert batches[0][0].shape == (4, 3, 12, 6)
     assert torch.cat([batch[1] for batch in batches]).tolist() == [pid for _, pid, _ in VAL + TRAIN]
-    assert [record.pid for record in loaders.val_loader.dataset.records] == [pid for _, pid, _ in VAL + TRAIN]
+    assert [record.pid for record in loaders.val_loader.dataset.records] == [
+        pid for _, pid, _ in VAL + TRAIN
+    ]
     validation = loaders.validation
     assert validation.loader is loaders.val_loader
     assert listed(validation.query, tmp_path / 'photos/seg') == VAL
     assert listed(validation.gallery, tmp_path / 'photos/seg') == TRAIN
-    assert (validation.query_index.tolist(), validation.gallery_index.tolist()) == ([0, 1], list(range(2, 9)))
+    assert (validation.query_index.tolist(), validation.gallery_index.tolist()) == (
+        [0, 1],
+        list(range(2, 9)),
+    )
 
 
 @pytest.mark.parametrize('workers', [0, 2])
 @pytest.mark.parametrize('cached', [False, True])
 def test_all_batches_are_the_plain_loaders(cfg, workers, cached):
-    """Over three epochs, with photos kept in the file and without, by this process or by workers."""
+    """Over three epochs, with photos kept in the file and without, by this process or by
+    workers.
+    """
     cfg.DATALOADER.NUM_WORKERS, cfg.OUTPUT_DIR = workers, cfg.OUTPUT_DIR if cached else ''
     cfg.INPUT.SIZE_TEST = cfg.INPUT.SIZE_TRAIN
     loaders = doors.make_dataloader(cfg)
-    settings = {'size': cfg.INPUT.SIZE_TRAIN, 'mean': cfg.INPUT.PIXEL_MEAN, 'std': cfg.INPUT.PIXEL_STD}
+    settings = {
+        'size': cfg.INPUT.SIZE_TRAIN,
+        'mean': cfg.INPUT.PIXEL_MEAN,
+        'std': cfg.INPUT.PIXEL_STD,
+    }
     random = plain_train_transform(flip=0.5, padding=2, erase=0.5, **settings)
-    for loader, transform in [(loaders.train_loader_stage1, plain_test_transform(**settings)),
-                              (loaders.train_loader_stage2, random),
-                              (loaders.val_loader, plain_test_transform(**settings))]:
+    for loader, transform in [
+        (loaders.train_loader_stage1, plain_test_transform(**settings)),
+        (loaders.train_loader_stage2, random),
+        (loaders.val_loader, plain_test_transform(**settings)),
+    ]:
         plain = plain_loader(loader.dataset.records, transform, batch_sampler=loader.batch_sampler)
         for epoch in (1, 2, 3):
             if hasattr(loader.batch_sampler, 'set_epoch'):
@@ -150,29 +226,42 @@ def test_all_batches_are_the_plain_loaders(cfg, workers, cached):
             assert len(batches) == len(expected) > 1
             for batch, other in zip(batches, expected, strict=True):
                 assert len(batch) == len(other) == 5
-                torch.testing.assert_close(batch[0], other[0], rtol=0, atol=2e-6)  # 1/5000 of a grey level
+                torch.testing.assert_close(
+                    batch[0], other[0], rtol=0, atol=2e-6
+                )  # 1/5000 of a grey level
                 assert all(torch.equal(*pair) for pair in zip(batch[1:], other[1:], strict=True))
 
 
 @pytest.mark.parametrize(('size_test', 'times'), [([16, 8], 2), ([12, 6], 3)])
 def test_training_decodes_no_photo_twice(cfg, tmp_path, monkeypatch, size_test, times):
-    """Once for each of the two filters: stage 1 and validation share. With another SIZE_TEST they cannot."""
+    """Once for each of the two filters: stage 1 and validation share. With another SIZE_TEST they
+    cannot.
+    """
     read = Counter()
-    monkeypatch.setattr(transforms, 'read_image', lambda path, upright: read.update([path]) or read_image(path))
+    monkeypatch.setattr(
+        transforms, 'read_image', lambda path, upright: read.update([path]) or read_image(path)
+    )
     cfg.DATALOADER.SAMPLER, cfg.INPUT.SIZE_TEST = 'softmax', size_test
     loaders = doors.make_dataloader(cfg)
     assert loaders.val_loader.dataset.cache._handle is None  # a refused run has taken no space
-    for loader in (loaders.train_loader_stage1, *[loaders.train_loader_stage2, loaders.val_loader] * 3):
+    for loader in (
+        loaders.train_loader_stage1,
+        *[loaders.train_loader_stage2, loaders.val_loader] * 3,
+    ):
         assert sum(len(batch[1]) for batch in loader) == len(loader.dataset)
     folder = tmp_path / 'photos/seg'
-    assert read == {str(folder / path): times for path, *_ in TRAIN} | {str(folder / path): 1 for path, *_ in VAL}
+    assert read == {str(folder / path): times for path, *_ in TRAIN} | {
+        str(folder / path): 1 for path, *_ in VAL
+    }
 
 
 def test_a_photo_has_one_place_in_the_cache_whatever_its_spelling(cfg, tmp_path):
     cfg.INPUT.SIZE_TEST = cfg.INPUT.SIZE_TRAIN
     size = doors.make_dataloader(cfg).cache_bytes
     (tmp_path / 'photos/seg/link.jpg').symlink_to('train/1/2.jpg')
-    write_list(Path(cfg.DATASETS.LIST_DIR) / 'val.txt', [*VAL, ('./train/0/1.jpg', 0), ('link.jpg', 1)])
+    write_list(
+        Path(cfg.DATASETS.LIST_DIR) / 'val.txt', [*VAL, ('./train/0/1.jpg', 0), ('link.jpg', 1)]
+    )
     loaders = doors.make_dataloader(cfg)
     assert loaders.cache_bytes == size and loaders.num_query == 4
     assert len(loaders.val_loader.dataset) == len(TRAIN) + len(VAL)
@@ -195,7 +284,9 @@ def test_distractors_are_for_the_gallery_alone(cfg):
             load_test(cfg) if name == 'query' else load_train(cfg)
         write_list(folder / f'{name}.txt', rows)
     cfg.DATASETS.QUERY_LIST, cfg.DATASETS.GALLERY_LIST = 'gallery.txt', ''
-    with pytest.raises(InputError, match="gallery.txt:3: label '-1' is negative.*not the query list too"):
+    with pytest.raises(
+        InputError, match="gallery.txt:3: label '-1' is negative.*not the query list too"
+    ):
         load_test(cfg)
 
 
@@ -216,12 +307,18 @@ def test_batches_are_the_same_on_an_accelerator(cfg, workers):
     """The same draws, and the same photos to rounding."""
     cfg.DATALOADER.NUM_WORKERS = workers
     device = torch.accelerator.current_accelerator()
-    here, there = doors.make_dataloader(cfg), doors.make_dataloader(cfg, pin_memory=True, device=device)
+    here, there = (
+        doors.make_dataloader(cfg),
+        doors.make_dataloader(cfg, pin_memory=True, device=device),
+    )
     for mine, other in zip(here[:3], there[:3], strict=True):
         for batch, moved in zip(mine, other, strict=True):
             assert all(column.device.type == device.type for column in moved)
             torch.testing.assert_close(moved[0].cpu(), batch[0], rtol=0, atol=2e-6)
-            assert all(torch.equal(column, again.cpu()) for column, again in zip(batch[1:], moved[1:], strict=True))
+            assert all(
+                torch.equal(column, again.cpu())
+                for column, again in zip(batch[1:], moved[1:], strict=True)
+            )
 
 
 def drawn(cfg, workers, epochs=(1, 2)):
@@ -287,20 +384,39 @@ def test_a_broken_photo_ends_the_loop_with_one_line_and_at_once(tmp_path, worker
     assert time.monotonic() - start < 4  # torch's own way holds each worker for five seconds
 
 
-@pytest.mark.parametrize(('wanted', 'free', 'processes', 'used'), [
-    (8, 10 ** 9, 1, 8), (8, 64 * 2 ** 20, 1, 4), (8, 64 * 2 ** 20, 2, 1), (8, 2 ** 16, 1, 0), (0, 0, 1, 0), (8, None, 1, 8)])
-def test_workers_are_as_many_as_the_shared_memory_holds(monkeypatch, caplog, wanted, free, processes, used):
+@pytest.mark.parametrize(
+    ('wanted', 'free', 'processes', 'used'),
+    [
+        (8, 10**9, 1, 8),
+        (8, 64 * 2**20, 1, 4),
+        (8, 64 * 2**20, 2, 1),
+        (8, 2**16, 1, 0),
+        (0, 0, 1, 0),
+        (8, None, 1, 8),
+    ],
+)
+def test_workers_are_as_many_as_the_shared_memory_holds(
+    monkeypatch, caplog, wanted, free, processes, used
+):
     """64 photos of 256 x 128 are 6.3 MB; a worker has two batches ahead, the loop two more."""
     monkeypatch.setattr(bases, 'shared_memory_free', lambda: free)
     assert bases.fitting_workers(wanted, 64 * 256 * 128 * 3, processes) == used
     assert len(caplog.messages) == (used < wanted)
     for line in caplog.messages:
-        assert f'has {free / 1e6:.1f} MB free' in line and f'NUM_WORKERS {wanted} needs up to' in line
-        assert f'the run uses {used} workers' in line and '--shm-size 8g' in line and 'NUM_WORKERS 0' in line
+        assert (
+            f'has {free / 1e6:.1f} MB free' in line and f'NUM_WORKERS {wanted} needs up to' in line
+        )
+        assert (
+            f'the run uses {used} workers' in line
+            and '--shm-size 8g' in line
+            and 'NUM_WORKERS 0' in line
+        )
 
 
-@pytest.mark.parametrize(('platform', 'writable', 'free'), [
-    ('linux', True, 77), ('linux', False, 0), ('darwin', True, None), ('win32', True, None)])
+@pytest.mark.parametrize(
+    ('platform', 'writable', 'free'),
+    [('linux', True, 77), ('linux', False, 0), ('darwin', True, None), ('win32', True, None)],
+)
 def test_only_linux_has_a_shared_memory_that_may_be_full(monkeypatch, platform, writable, free):
     monkeypatch.setattr(bases.sys, 'platform', platform)
     monkeypatch.setattr(bases.os, 'access', lambda path, mode: writable)
@@ -325,15 +441,27 @@ def test_a_batch_is_as_large_as_was_said(cfg):
     assert 0.6 < taken / (64 * dataset.transform.photo_bytes) < 1  # a box may be smaller
 
 
-@pytest.mark.parametrize('error', [RuntimeError('unable to allocate shared memory(shm) for file </torch_7>: No space left '
-                                                'on device (28)'), OSError(24, 'Too many open files')])
+@pytest.mark.parametrize(
+    'error',
+    [
+        RuntimeError(
+            'unable to allocate shared memory(shm) for file </torch_7>: No space left '
+            'on device (28)'
+        ),
+        OSError(24, 'Too many open files'),
+    ],
+)
 def test_a_batch_that_cannot_be_handed_over_ends_the_loop(cfg, monkeypatch, error):
     """Else the worker's queue prints the error and loses the batch, and the loop waits for it."""
+
     def fail(storage):
         raise error
+
     monkeypatch.setitem(ForkingPickler._extra_reducers, torch.UntypedStorage, fail)
     dataset = doors.make_dataloader(cfg).train_loader_stage1.dataset
-    with pytest.raises(InputError, match=f'cannot hand over .*{error.args[-1][:20]}.*--shm-size.*NUM_WORKERS 0') as caught:
+    with pytest.raises(
+        InputError, match=f'cannot hand over .*{error.args[-1][:20]}.*--shm-size.*NUM_WORKERS 0'
+    ) as caught:
         list(ImageLoader(dataset, num_workers=1, multiprocessing_context='fork', timeout=20))
     assert '\n' not in str(caught.value)
 
@@ -341,6 +469,7 @@ def test_a_batch_that_cannot_be_handed_over_ends_the_loop(cfg, monkeypatch, erro
 def test_workers_that_cannot_start_are_an_error_in_one_line(cfg, monkeypatch):
     def fail(process):
         raise OSError(11, 'Resource temporarily unavailable')
+
     monkeypatch.setattr(multiprocessing.process.BaseProcess, 'start', fail)
     loader = ImageLoader(doors.make_dataloader(cfg).train_loader_stage1.dataset, num_workers=1)
     with pytest.raises(InputError, match='do not start .*temporarily unavailable.*NUM_WORKERS 0'):
@@ -363,13 +492,21 @@ with explained('X'):
 
 
 def test_a_script_without_a_main_guard_is_told_so(tmp_path):
-    """Its workers would start it again, where they are not forked. Orders that fill a pipe: the start waited for ever."""
+    """Its workers would start it again, where they are not forked. Orders that fill a pipe: the
+    start waited for ever.
+    """
     make_photos(tmp_path, [('a.png',)])
     (tmp_path / 'script.py').write_text(UNGUARDED)
     root = Path(doors.__file__).parents[1]
-    done = subprocess.run([sys.executable, tmp_path / 'script.py', root, tmp_path / 'a.png'], capture_output=True, text=True,
-                          timeout=60)
-    first, *_, last = [line for line in done.stderr.splitlines() if 'InputError' in line and line[0] != ' ']
+    done = subprocess.run(
+        [sys.executable, tmp_path / 'script.py', root, tmp_path / 'a.png'],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    first, *_, last = [
+        line for line in done.stderr.splitlines() if 'InputError' in line and line[0] != ' '
+    ]
     assert 'imports the script that started it' in first and "`if __name__ == '__main__':`" in first
     assert 'do not start (exit code 1' in last and "`if __name__ == '__main__':`" in last
     assert done.returncode == 1
@@ -402,32 +539,50 @@ def test_validation_of_strangers_warns(cfg, caplog):
     assert '1 individuals are not in the train list (44)' in caplog.text
 
 
-@pytest.mark.parametrize(('species', 'train', 'val'), [
-    ('tiger', 'mytrain.txt', 'myval.txt'), ('yak', 'yak_mytrain_aligned.txt', 'yak_myval_aligned.txt'),
-    ('h_yak', 'yak_mytrain_aligned.txt', 'yak_myval_aligned.txt'), ('elephant', 'ele_train.txt', 'ele_val.txt'),
-    ('s_yak', 'yak_mytrain_aligned.txt', 'yak_myval_aligned.txt'),
-    ('all', 'all_train_aligned.txt', 'all_val_aligned.txt')])
+@pytest.mark.parametrize(
+    ('species', 'train', 'val'),
+    [
+        ('tiger', 'mytrain.txt', 'myval.txt'),
+        ('yak', 'yak_mytrain_aligned.txt', 'yak_myval_aligned.txt'),
+        ('h_yak', 'yak_mytrain_aligned.txt', 'yak_myval_aligned.txt'),
+        ('elephant', 'ele_train.txt', 'ele_val.txt'),
+        ('s_yak', 'yak_mytrain_aligned.txt', 'yak_myval_aligned.txt'),
+        ('all', 'all_train_aligned.txt', 'all_val_aligned.txt'),
+    ],
+)
 def test_training_lists_by_species(cfg, species, train, val):
     loaders = doors.make_dataloader(by_species(cfg, species, {train: TRAIN, val: VAL}))
     assert (loaders.num_query, loaders.num_classes) == (2, 4)
 
 
-@pytest.mark.parametrize(('species', 'query', 'gallery'), [
-    ('yak', 'yak_probe_hard.txt', 'yak_gallery_hard.txt'), ('h_yak', 'yak_probe_hard.txt', 'yak_gallery_hard.txt'),
-    ('s_yak', 'yak_probe_simple.txt', 'yak_gallery_simple.txt'),
-    ('elephant', 'ele_new_test_probe.txt', 'ele_new_test_gallery.txt')])
+@pytest.mark.parametrize(
+    ('species', 'query', 'gallery'),
+    [
+        ('yak', 'yak_probe_hard.txt', 'yak_gallery_hard.txt'),
+        ('h_yak', 'yak_probe_hard.txt', 'yak_gallery_hard.txt'),
+        ('s_yak', 'yak_probe_simple.txt', 'yak_gallery_simple.txt'),
+        ('elephant', 'ele_new_test_probe.txt', 'ele_new_test_gallery.txt'),
+    ],
+)
 def test_test_lists_by_species(cfg, species, query, gallery):
     test = doors.make_test_dataloader(by_species(cfg, species, {query: QUERY, gallery: GALLERY}))
     assert test.protocol.name == species
     assert [record.pid for record in test.query] == [5, 5, 9]
     assert [record.pid for record in test.gallery] == [9, 5]
-    assert torch.cat([batch[1] for batch in test.loader]).tolist() == [5, 5, 9, 5]  # 000002.jpg is in both
+    assert torch.cat([batch[1] for batch in test.loader]).tolist() == [
+        5,
+        5,
+        9,
+        5,
+    ]  # 000002.jpg is in both
     assert (test.query_index.tolist(), test.gallery_index.tolist()) == ([0, 1, 2], [2, 3])
     assert test.loader.dataset.cache is None
     assert next(iter(test.loader))[0].shape == (4, 3, 12, 6)
 
 
-@pytest.mark.parametrize(('species', 'name'), [('tiger', 'mytest.txt'), ('debug', 'debug_ele_train.txt')])
+@pytest.mark.parametrize(
+    ('species', 'name'), [('tiger', 'mytest.txt'), ('debug', 'debug_ele_train.txt')]
+)
 def test_query_and_gallery_are_the_same_photos(cfg, species, name):
     (Path(cfg.DATASETS.LIST_DIR) / 'gt_test_plain.json').write_text(json.dumps(TRUTH))
     test = doors.make_test_dataloader(by_species(cfg, species, {name: QUERY}))
@@ -439,7 +594,11 @@ def test_query_and_gallery_are_the_same_photos(cfg, species, name):
 def test_photos_are_the_same_where_a_model_gets_the_same():
     """Path, camera and view; the individual is what a list says."""
     a, b = Record('a', 0), Record('b', 1)
-    other_side, other_camera, renamed = Record('a', 0, viewid=1), Record('a', 0, camid=1), Record('a', 7)
+    other_side, other_camera, renamed = (
+        Record('a', 0, viewid=1),
+        Record('a', 0, camid=1),
+        Record('a', 7),
+    )
     query, gallery = [a, b, a, other_side], [b, other_camera, renamed, Record('c', 2)]
     records, query_index, gallery_index = doors.each_once(query, gallery)
     assert records == [a, b, other_side, other_camera, gallery[3]]
@@ -447,11 +606,17 @@ def test_photos_are_the_same_where_a_model_gets_the_same():
     assert query_index.dtype == gallery_index.dtype == torch.int64
 
 
-@pytest.mark.parametrize(('looks_at_camera', 'looks_at_side', 'rows'), [
-    (False, False, [2, 2]), (False, True, [3, 2]), (True, False, [2, 3]), (True, True, [3, 4])])
-def test_a_photo_is_encoded_again_only_for_a_model_that_sees_the_difference(cfg, looks_at_camera, looks_at_side, rows):
+@pytest.mark.parametrize(
+    ('looks_at_camera', 'looks_at_side', 'rows'),
+    [(False, False, [2, 2]), (False, True, [3, 2]), (True, False, [2, 3]), (True, True, [3, 4])],
+)
+def test_a_photo_is_encoded_again_only_for_a_model_that_sees_the_difference(
+    cfg, looks_at_camera, looks_at_side, rows
+):
     """000002.jpg of the query list is in the gallery with another side, and with another camera."""
-    write_list(Path(cfg.DATASETS.LIST_DIR) / 'gallery.txt', [('000002.jpg', 9, 1), ('000002.jpg', 9, 0, 3)])
+    write_list(
+        Path(cfg.DATASETS.LIST_DIR) / 'gallery.txt', [('000002.jpg', 9, 1), ('000002.jpg', 9, 0, 3)]
+    )
     cfg.MODEL.SIE_CAMERA, cfg.MODEL.SIE_VIEW = looks_at_camera, looks_at_side
     test = doors.make_test_dataloader(cfg)
     assert (test.query_index.tolist(), test.gallery_index.tolist()) == ([0, 1, 2], rows)
@@ -467,7 +632,10 @@ def test_own_test_lists(cfg, tmp_path, monkeypatch):
     assert len(load_test(cfg).query) == 2
     monkeypatch.chdir(tmp_path)
     write_list(tmp_path / 'query.txt', QUERY[:1])
-    cfg.DATASETS.QUERY_LIST, cfg.DATASETS.LIST_DIR = 'query.txt', 'elsewhere'  # in LIST_DIR first, then here
+    cfg.DATASETS.QUERY_LIST, cfg.DATASETS.LIST_DIR = (
+        'query.txt',
+        'elsewhere',
+    )  # in LIST_DIR first, then here
     assert len(load_test(cfg).query) == 1
 
 
@@ -480,32 +648,53 @@ def test_ground_truth_elsewhere(cfg, tmp_path):
     assert [record.frame for record in photos.query] == [(0, 0, 0), (0, 0, 1), (0, 0, 2)]
 
 
-@pytest.mark.parametrize(('keys', 'complaint'), [
-    ({'NAMES': 'market1502'}, "DATASETS.NAMES 'market1502' is unknown; choose one of 'animals', 'market1501', .*'VehicleID'"),
-    ({'TRAIN_LIST': ''}, "SPECIES 'nyala' has no train list; choose one of tiger, .* or set DATASETS.TRAIN_LIST"),
-    ({'TRAIN_LIST': '', 'SPECIES': 'debug'}, "SPECIES 'debug' has no train list"),
-    ({'TRAIN_LIST': 'gone.txt'}, 'lists/gone.txt: no such list'),
-    ({'ROOT_DIR': 'nowhere'}, "DATASETS.ROOT_DIR/DATA_DIR: there is no folder 'nowhere/seg'"),
-    ({'DATA_DIR': ''}, 'train.txt: 7 of 7 photos are missing .*SKIP_MISSING True'),
-    ({'TRAIN_LIST': 'val.txt'}, r'val.txt: training labels must be 0 … n-1'),
-    ({'SPECIES': 'tiger', 'TRAIN_LIST': '', 'VAL_LIST': ''}, 'lists/mytrain.txt: no such list'),
-])
+@pytest.mark.parametrize(
+    ('keys', 'complaint'),
+    [
+        (
+            {'NAMES': 'market1502'},
+            (
+                "DATASETS.NAMES 'market1502' is unknown; choose one of 'animals', 'market1501', "
+                ".*'VehicleID'"
+            ),
+        ),
+        (
+            {'TRAIN_LIST': ''},
+            "SPECIES 'nyala' has no train list; choose one of tiger, .* or set DATASETS.TRAIN_LIST",
+        ),
+        ({'TRAIN_LIST': '', 'SPECIES': 'debug'}, "SPECIES 'debug' has no train list"),
+        ({'TRAIN_LIST': 'gone.txt'}, 'lists/gone.txt: no such list'),
+        ({'ROOT_DIR': 'nowhere'}, "DATASETS.ROOT_DIR/DATA_DIR: there is no folder 'nowhere/seg'"),
+        ({'DATA_DIR': ''}, 'train.txt: 7 of 7 photos are missing .*SKIP_MISSING True'),
+        ({'TRAIN_LIST': 'val.txt'}, r'val.txt: training labels must be 0 … n-1'),
+        ({'SPECIES': 'tiger', 'TRAIN_LIST': '', 'VAL_LIST': ''}, 'lists/mytrain.txt: no such list'),
+    ],
+)
 def test_bad_training_input(cfg, keys, complaint):
     vars(cfg.DATASETS).update(keys)
     with pytest.raises(InputError, match=complaint):
         doors.make_dataloader(cfg)
 
 
-@pytest.mark.parametrize(('keys', 'complaint'), [
-    ({'NAMES': 'market1502'}, 'DATASETS.NAMES'),
-    ({'QUERY_LIST': '', 'GALLERY_LIST': ''}, "SPECIES 'nyala' has no test list; choose one of tiger, yak"),
-    ({'QUERY_LIST': '', 'GALLERY_LIST': '', 'SPECIES': 'all'}, "SPECIES 'all' has no test list"),
-    ({'QUERY_LIST': ''}, 'no test list; .* or set DATASETS.QUERY_LIST'),
-    ({'PROTOCOL': 'other'}, "DATASETS.PROTOCOL 'other' is unknown; choose one of"),
-    ({'TEST_ROOT_DIR': 'nowhere'}, "DATASETS.TEST_ROOT_DIR: there is no folder 'nowhere'"),
-    ({'PROTOCOL': 'tiger'}, 'gt_test_plain.json: no such file'),
-    ({'QUERY_LIST': 'train.txt'}, 'train.txt: 7 of 7 photos are missing'),
-])
+@pytest.mark.parametrize(
+    ('keys', 'complaint'),
+    [
+        ({'NAMES': 'market1502'}, 'DATASETS.NAMES'),
+        (
+            {'QUERY_LIST': '', 'GALLERY_LIST': ''},
+            "SPECIES 'nyala' has no test list; choose one of tiger, yak",
+        ),
+        (
+            {'QUERY_LIST': '', 'GALLERY_LIST': '', 'SPECIES': 'all'},
+            "SPECIES 'all' has no test list",
+        ),
+        ({'QUERY_LIST': ''}, 'no test list; .* or set DATASETS.QUERY_LIST'),
+        ({'PROTOCOL': 'other'}, "DATASETS.PROTOCOL 'other' is unknown; choose one of"),
+        ({'TEST_ROOT_DIR': 'nowhere'}, "DATASETS.TEST_ROOT_DIR: there is no folder 'nowhere'"),
+        ({'PROTOCOL': 'tiger'}, 'gt_test_plain.json: no such file'),
+        ({'QUERY_LIST': 'train.txt'}, 'train.txt: 7 of 7 photos are missing'),
+    ],
+)
 def test_bad_test_input(cfg, keys, complaint):
     vars(cfg.DATASETS).update(keys)
     with pytest.raises(InputError, match=complaint):
@@ -514,7 +703,10 @@ def test_bad_test_input(cfg, keys, complaint):
 
 def test_bad_sampler(cfg):
     cfg.DATALOADER.SAMPLER = 'triplet'
-    with pytest.raises(InputError, match="DATALOADER.SAMPLER 'triplet' is unknown; choose softmax_triplet or softmax"):
+    with pytest.raises(
+        InputError,
+        match="DATALOADER.SAMPLER 'triplet' is unknown; choose softmax_triplet or softmax",
+    ):
         doors.make_dataloader(cfg)
 
 

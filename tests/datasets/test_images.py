@@ -1,4 +1,5 @@
 """Reading photos: every mode, and what is rejected."""
+
 import base64
 import errno
 import os
@@ -31,9 +32,22 @@ def saved(tmp_path, image, name):
 
 
 @pytest.mark.filterwarnings('error')
-@pytest.mark.parametrize(('mode', 'name'), [('L', 'a.png'), ('RGB', 'a.png'), ('RGBA', 'a.png'), ('LA', 'a.png'),
-                                            ('P', 'a.png'), ('1', 'a.png'), ('CMYK', 'a.jpg'), ('CMYK', 'a.tif'),
-                                            ('I;16', 'a.png'), ('I;16', 'a.tif'), ('P', 'a.gif')])
+@pytest.mark.parametrize(
+    ('mode', 'name'),
+    [
+        ('L', 'a.png'),
+        ('RGB', 'a.png'),
+        ('RGBA', 'a.png'),
+        ('LA', 'a.png'),
+        ('P', 'a.png'),
+        ('1', 'a.png'),
+        ('CMYK', 'a.jpg'),
+        ('CMYK', 'a.tif'),
+        ('I;16', 'a.png'),
+        ('I;16', 'a.tif'),
+        ('P', 'a.gif'),
+    ],
+)
 def test_every_mode_becomes_rgb(tmp_path, mode, name):
     wide = Image.fromarray(GREY.astype(np.uint16) * 257)
     source = wide if mode == 'I;16' else Image.fromarray(COLOUR).convert(mode)
@@ -91,8 +105,11 @@ def test_upright_where_it_is_asked_for(tmp_path, kind, orientation):
 
 
 def test_turned_photos_are_found_by_their_headers(tmp_path, monkeypatch):
-    paths = [turned(tmp_path / f'{orientation}.{kind}', orientation)
-             for kind in ('png', 'jpg', 'tif') for orientation in (1, 6)]
+    paths = [
+        turned(tmp_path / f'{orientation}.{kind}', orientation)
+        for kind in ('png', 'jpg', 'tif')
+        for orientation in (1, 6)
+    ]
     (tmp_path / 'broken.jpg').write_bytes(b'rubbish')
     monkeypatch.setattr(ImageFile.ImageFile, 'load', lambda image: pytest.fail('decoded'))
     found = find_turned([*paths, paths[1], tmp_path / 'broken.jpg', tmp_path / 'none.jpg'])
@@ -120,7 +137,9 @@ HEIC = b'\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf'
 def test_heic_without_its_library(tmp_path, monkeypatch):
     monkeypatch.setattr(images, 'photo_formats', lambda: ('JPEG', 'PNG'))
     (tmp_path / 'a.heic').write_bytes(HEIC)
-    with pytest.raises(InputError, match='a.heic: a HEIC photo; convert it to JPEG, or install pillow-heif'):
+    with pytest.raises(
+        InputError, match='a.heic: a HEIC photo; convert it to JPEG, or install pillow-heif'
+    ):
         read_image(tmp_path / 'a.heic')
     (tmp_path / 'a.mp4').write_bytes(HEIC.replace(b'heic', b'isom'))
     with pytest.raises(InputError, match='not a picture in a format that is read here'):
@@ -135,7 +154,8 @@ HALVES = base64.b64decode(
     'AAyAAAADAIRiAAEABkQBwXPBiQAAABNjb2xybmNseAABAA0ABoAAAAAUaXNwZQAAAAAAAABAAAAAQAAAAChjbGFwAA'
     'AAHgAAAAEAAAAUAAAAAf///94AAAAC////1AAAAAIAAAAQcGl4aQAAAAADCAgIAAAAGGlwbWEAAAAAAAAAAQABBYEC'
     'AwWEAAAAYG1kYXQAAABUKAGvBPIbUcaAQlMov6b///Jbdl1wsS6RE9/1m+20rBfitjqoneJ+5xKoLnSvNNQlBVrSJL'
-    '/jgGvwyuDpdqegWcluXdS0IkBnlL6fw6kgZv2abByc')  # 30 x 20 pixels, two colours
+    '/jgGvwyuDpdqegWcluXdS0IkBnlL6fw6kgZv2abByc'
+)  # 30 x 20 pixels, two colours
 
 
 def test_heic(tmp_path):
@@ -154,9 +174,15 @@ def test_heic(tmp_path):
     assert 'install' not in str(caught.value)
 
 
-@pytest.mark.parametrize(('installed', 'expected'), [
-    ([], []), (['pi_heif'], ['pi_heif']), (['pillow_heif'], ['pillow_heif']),
-    (['pi_heif', 'pillow_heif'], ['pillow_heif'])])
+@pytest.mark.parametrize(
+    ('installed', 'expected'),
+    [
+        ([], []),
+        (['pi_heif'], ['pi_heif']),
+        (['pillow_heif'], ['pillow_heif']),
+        (['pi_heif', 'pillow_heif'], ['pillow_heif']),
+    ],
+)
 def test_either_library_reads_heic(monkeypatch, installed, expected):
     """pillow-heif first: it gets the fixes of its decoder."""
     used = []
@@ -171,19 +197,34 @@ def test_either_library_reads_heic(monkeypatch, installed, expected):
 def test_no_warning_of_photos_that_are_allowed(tmp_path):
     """Pillow's own limit is half of ours."""
     (tmp_path / 'a.tif').write_bytes(tiff(12_000, 8_000))
-    assert find_turned([tmp_path / 'a.tif']) == [] and 'decoded' in find_unreadable([tmp_path / 'a.tif'])[tmp_path / 'a.tif']
+    assert (
+        find_turned([tmp_path / 'a.tif']) == []
+        and 'decoded' in find_unreadable([tmp_path / 'a.tif'])[tmp_path / 'a.tif']
+    )
 
 
 def test_pillow_prints_no_warnings(tmp_path):
-    """It warns of more pixels than our limit, of a TIFF that is cut off, and of the broken EXIF of a good photo."""
+    """It warns of more pixels than our limit, of a TIFF that is cut off, and of the broken EXIF of
+    a good photo.
+    """
     (tmp_path / 'large.png').write_bytes(png(13_378, 13_377))
     whole = saved(tmp_path, Image.fromarray(COLOUR), 'cut.tif').read_bytes()
-    (tmp_path / 'cut.tif').write_bytes(b'II*\0' + struct.pack('<I', len(whole)) + whole[8:])  # nothing where tags should be
-    Image.fromarray(COLOUR).save(tmp_path / 'exif.jpg', exif=Image.Exif().tobytes()[:12] + b'\x09\0')
-    code = ("from sys import argv; from datasets.images import find_turned, find_unreadable; "
-            "print(find_turned(argv[1:]), *find_unreadable(argv[1:]).values(), sep='\\n')")
-    done = subprocess.run([sys.executable, '-c', code, *map(str, sorted(tmp_path.iterdir()))], capture_output=True,
-                          text=True, check=True)
+    (tmp_path / 'cut.tif').write_bytes(
+        b'II*\0' + struct.pack('<I', len(whole)) + whole[8:]
+    )  # nothing where tags should be
+    Image.fromarray(COLOUR).save(
+        tmp_path / 'exif.jpg', exif=Image.Exif().tobytes()[:12] + b'\x09\0'
+    )
+    code = (
+        'from sys import argv; from datasets.images import find_turned, find_unreadable; '
+        "print(find_turned(argv[1:]), *find_unreadable(argv[1:]).values(), sep='\\n')"
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code, *map(str, sorted(tmp_path.iterdir()))],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     turned, cut, large = done.stdout.splitlines()
     assert turned == '[]' and 'TIFF that is cut off' in cut
     assert large == 'the photo has more than 178956970 pixels (13378 x 13377)' and not done.stderr
@@ -193,60 +234,108 @@ def test_broken_photos_are_named(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8)
     for name in ('cut.jpg', 'cut.png', 'cut.tif'):
         whole = saved(tmp_path, Image.fromarray(noise), name).read_bytes()
-        (tmp_path / name).write_bytes(whole[:len(whole) // 2])
+        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
     (tmp_path / 'empty.jpg').touch()
     (tmp_path / 'text.jpg').write_text('not a picture')
     (tmp_path / 'folder.jpg').mkdir()
     os.mkfifo(tmp_path / 'pipe.jpg')  # nobody writes to it
     os.symlink('/dev/zero', tmp_path / 'device.jpg')
-    (tmp_path / 'letter.jpg').write_bytes(b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n')  # Ghostscript's
-    (tmp_path / 'bare.bmp').write_bytes(saved(tmp_path, Image.new('RGB', (4, 4)), 'a.bmp').read_bytes().replace(
-        struct.pack('<ii', 4, 4), struct.pack('<ii', 4, 0), 1))
-    for name, complaint in [('cut.jpg', 'cannot be decoded'), ('cut.png', 'cannot be decoded'), ('cut.tif', ''),
-                            ('empty.jpg', 'empty file'), ('text.jpg', 'not a picture'),
-                            ('folder.jpg', 'pipe or device'), ('pipe.jpg', 'pipe or device'),
-                            ('device.jpg', 'pipe or device'), ('letter.jpg', 'not a picture in a format'), ('bare.bmp', '')]:
+    (tmp_path / 'letter.jpg').write_bytes(
+        b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n'
+    )  # Ghostscript's
+    (tmp_path / 'bare.bmp').write_bytes(
+        saved(tmp_path, Image.new('RGB', (4, 4)), 'a.bmp')
+        .read_bytes()
+        .replace(struct.pack('<ii', 4, 4), struct.pack('<ii', 4, 0), 1)
+    )
+    for name, complaint in [
+        ('cut.jpg', 'cannot be decoded'),
+        ('cut.png', 'cannot be decoded'),
+        ('cut.tif', ''),
+        ('empty.jpg', 'empty file'),
+        ('text.jpg', 'not a picture'),
+        ('folder.jpg', 'pipe or device'),
+        ('pipe.jpg', 'pipe or device'),
+        ('device.jpg', 'pipe or device'),
+        ('letter.jpg', 'not a picture in a format'),
+        ('bare.bmp', ''),
+    ]:
         with pytest.raises(InputError) as caught:
             read_image(tmp_path / name)
         message = str(caught.value)
-        assert message.startswith(str(tmp_path / name)) and complaint in message and '\n' not in message
+        assert (
+            message.startswith(str(tmp_path / name))
+            and complaint in message
+            and '\n' not in message
+        )
         assert 'take it out of the list' in message
 
 
 def png(width, height, *chunks):
-    """A PNG that says it is so large, with other chunks, and one row of pixels, or whatever ``chunks`` hold."""
+    """A PNG that says it is so large, with other chunks, and one row of pixels, or whatever
+    ``chunks`` hold.
+    """
+
     def chunk(kind, data):
-        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+        return (
+            struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+        )
+
     head = chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 0, 0, 0, 0))
     body = [(b'IDAT', zlib.compress(b'\0' * (width + 1) * min(height, 64)))]
-    return b'\x89PNG\r\n\x1a\n' + head + b''.join(chunk(*part) for part in [*chunks, *body, (b'IEND', b'')])
+    return (
+        b'\x89PNG\r\n\x1a\n'
+        + head
+        + b''.join(chunk(*part) for part in [*chunks, *body, (b'IEND', b'')])
+    )
 
 
 def tiff(width, height):
     """A TIFF without a strip of pixels, which Pillow opens without a look at its size."""
-    tags = [(256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, height), (279, 1)]
-    return b'II*\0\x08\0\0\0' + struct.pack('<H', len(tags)) + b''.join(
-        struct.pack('<HHII', tag, 4, 1, value) for tag, value in tags) + b'\0\0\0\0'
+    tags = [
+        (256, width),
+        (257, height),
+        (258, 8),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (277, 1),
+        (278, height),
+        (279, 1),
+    ]
+    return (
+        b'II*\0\x08\0\0\0'
+        + struct.pack('<H', len(tags))
+        + b''.join(struct.pack('<HHII', tag, 4, 1, value) for tag, value in tags)
+        + b'\0\0\0\0'
+    )
 
 
-TEXT_BOMB = b'comment\0\0' + zlib.compress(bytes(10 ** 8))
+TEXT_BOMB = b'comment\0\0' + zlib.compress(bytes(10**8))
 
 
-@pytest.mark.parametrize(('name', 'content', 'complaint'), [
-    ('bomb.png', png(60_000, 60_000), 'more than 178956970 pixels'),
-    ('nearly.png', png(13_378, 13_377), 'more than 178956970 pixels'),
-    ('bomb.tif', tiff(50_000, 50_000), 'more than 178956970 pixels'),
-    ('long.png', png(1, 100_000), '1 x 100000 pixels, one side more than 100 times the other'),
-    ('wide.png', png(1010, 10), '1010 x 10 pixels'),
-    ('text.png', png(8, 8, (b'zTXt', TEXT_BOMB)), 'cannot be decoded'),
-    ('profile.png', png(8, 8, (b'iCCP', TEXT_BOMB)), ''),
-])
+@pytest.mark.parametrize(
+    ('name', 'content', 'complaint'),
+    [
+        ('bomb.png', png(60_000, 60_000), 'more than 178956970 pixels'),
+        ('nearly.png', png(13_378, 13_377), 'more than 178956970 pixels'),
+        ('bomb.tif', tiff(50_000, 50_000), 'more than 178956970 pixels'),
+        ('long.png', png(1, 100_000), '1 x 100000 pixels, one side more than 100 times the other'),
+        ('wide.png', png(1010, 10), '1010 x 10 pixels'),
+        ('text.png', png(8, 8, (b'zTXt', TEXT_BOMB)), 'cannot be decoded'),
+        ('profile.png', png(8, 8, (b'iCCP', TEXT_BOMB)), ''),
+    ],
+)
 def test_pictures_made_to_hurt_are_refused(tmp_path, name, content, complaint):
     (tmp_path / name).write_bytes(content)
     try:
         read_image(tmp_path / name)
     except InputError as error:
-        assert str(error).startswith(f'{tmp_path / name}: ') and complaint in str(error) and '\n' not in str(error)
+        assert (
+            str(error).startswith(f'{tmp_path / name}: ')
+            and complaint in str(error)
+            and '\n' not in str(error)
+        )
     else:
         assert not complaint  # harmless
 
@@ -271,23 +360,39 @@ def test_the_contents_count_not_the_name(tmp_path):
     np.testing.assert_array_equal(np.asarray(read_image(tmp_path / 'a.jpg')), COLOUR)
 
 
-@pytest.mark.parametrize(('gone', 'told'), [('season/tiger/39.png', 'it has gone'),
-                                            ('season/tiger', "its folder '{}' has gone"),
-                                            ('season', "its folder '{}' has gone")])
+@pytest.mark.parametrize(
+    ('gone', 'told'),
+    [
+        ('season/tiger/39.png', 'it has gone'),
+        ('season/tiger', "its folder '{}' has gone"),
+        ('season', "its folder '{}' has gone"),
+    ],
+)
 @pytest.mark.parametrize('workers', [0, 2])
 def test_photos_that_vanish_during_an_epoch(tmp_path, gone, told, workers):
     """As of a disk that is pulled out: told at once, and no worker hangs."""
     folder = tmp_path / 'season' / 'tiger'
     folder.mkdir(parents=True)
-    records = [Record(str(saved(folder, Image.fromarray(COLOUR), f'{number}.png')), 0) for number in range(40)]
-    loader = ImageLoader(ImageDataset(records, make_test_transform((4, 4), MEAN, STD)), batch_size=1, num_workers=workers)
+    records = [
+        Record(str(saved(folder, Image.fromarray(COLOUR), f'{number}.png')), 0)
+        for number in range(40)
+    ]
+    loader = ImageLoader(
+        ImageDataset(records, make_test_transform((4, 4), MEAN, STD)),
+        batch_size=1,
+        num_workers=workers,
+    )
     batches = iter(loader)
     next(batches)
     (tmp_path / gone).rename(tmp_path / 'elsewhere')
     with pytest.raises(InputError) as caught:
         list(batches)
     message = str(caught.value)
-    assert message.startswith(str(folder)) and 'was there at the start' in message and '\n' not in message
+    assert (
+        message.startswith(str(folder))
+        and 'was there at the start' in message
+        and '\n' not in message
+    )
     assert told.format(tmp_path / gone) in message and '--resume' in message
 
 
@@ -296,15 +401,21 @@ def test_a_photo_that_the_disk_does_not_give(tmp_path, monkeypatch):
 
     def fail(*args, **options):
         raise OSError(errno.EIO, 'Input/output error')
+
     monkeypatch.setattr(images.Image, 'open', fail)
-    with pytest.raises(InputError, match=r'a.png: the photo was there .* cannot be read now \(Input/output error\).*--resume'):
+    with pytest.raises(
+        InputError,
+        match=r'a.png: the photo was there .* cannot be read now \(Input/output error\).*--resume',
+    ):
         read_image(path)
 
 
 def test_a_jpeg_of_too_many_scans(tmp_path):
     """A progressive JPEG is decoded anew for each scan: 0.1 MB could take minutes."""
     path = tmp_path / 'scans.jpg'
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(path, progressive=True)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(
+        path, progressive=True
+    )
     assert read_image(path).size == (64, 64)
     content = path.read_bytes()
     last = content.rindex(b'\xff\xda')

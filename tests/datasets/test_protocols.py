@@ -1,4 +1,5 @@
 """Which protocol a test follows, ATRW's ground truth, and the lists of a species."""
+
 import json
 from pathlib import Path
 
@@ -11,22 +12,27 @@ from utils.errors import InputError
 ROOT = Path(__file__).resolve().parents[2]
 DATALIST = ROOT / '../shared/datalist'
 GOLDEN = json.loads((ROOT / 'tests/golden/data.json').read_text())
-TRUTH = [{'imgid': 0, 'entityid': 7, 'query': 'sing', 'frame': [1, 2, 30]},
-         {'imgid': 12, 'entityid': 8, 'query': 'multi', 'frame': [1, 3, 40]}]
+TRUTH = [
+    {'imgid': 0, 'entityid': 7, 'query': 'sing', 'frame': [1, 2, 30]},
+    {'imgid': 12, 'entityid': 8, 'query': 'multi', 'frame': [1, 3, 40]},
+]
 
 
 def records_of(*paths, pid=0):
     return [Record(path, pid) for path in paths]
 
 
-@pytest.mark.parametrize(('species', 'drop_nearest', 'ap', 'ignore'), [
-    ('tiger', True, 'precision', 'sequence'),
-    ('elephant', True, 'trapezoid', ''),
-    ('debug', True, 'trapezoid', ''),
-    ('yak', False, 'trapezoid', ''),
-    ('h_yak', False, 'trapezoid', ''),
-    ('s_yak', False, 'trapezoid', ''),
-])
+@pytest.mark.parametrize(
+    ('species', 'drop_nearest', 'ap', 'ignore'),
+    [
+        ('tiger', True, 'precision', 'sequence'),
+        ('elephant', True, 'trapezoid', ''),
+        ('debug', True, 'trapezoid', ''),
+        ('yak', False, 'trapezoid', ''),
+        ('h_yak', False, 'trapezoid', ''),
+        ('s_yak', False, 'trapezoid', ''),
+    ],
+)
 def test_species_protocols(species, drop_nearest, ap, ignore):
     photos = records_of('a.jpg')
     protocol = resolve_protocol('', species, photos, photos)
@@ -37,24 +43,36 @@ def test_species_protocols(species, drop_nearest, ap, ignore):
 
 
 @pytest.mark.skipif(not DATALIST.exists(), reason='the published lists are not here')
-@pytest.mark.parametrize('name', [name for name, protocol in PROTOCOLS.items() if protocol.query_list])
+@pytest.mark.parametrize(
+    'name', [name for name, protocol in PROTOCOLS.items() if protocol.query_list]
+)
 def test_species_protocols_fit_the_published_lists(name, caplog):
     protocol = PROTOCOLS[name]
-    query, gallery = read_list(DATALIST / protocol.query_list), read_list(DATALIST / protocol.gallery_list)
+    query, gallery = (
+        read_list(DATALIST / protocol.query_list),
+        read_list(DATALIST / protocol.gallery_list),
+    )
     assert resolve_protocol('', name, query, gallery) is protocol
     assert not caplog.text
 
 
 def test_own_species_is_judged_by_its_lists():
     gallery = records_of('a.jpg', 'b.jpg')
-    assert resolve_protocol('', 'nyala', records_of('a.jpg', 'z.jpg'), gallery).name == 'query_in_gallery'
-    assert resolve_protocol('', 'nyala', records_of('y.jpg', 'z.jpg'), gallery).name == 'query_apart'
+    assert (
+        resolve_protocol('', 'nyala', records_of('a.jpg', 'z.jpg'), gallery).name
+        == 'query_in_gallery'
+    )
+    assert (
+        resolve_protocol('', 'nyala', records_of('y.jpg', 'z.jpg'), gallery).name == 'query_apart'
+    )
 
 
 def test_protocol_by_name(caplog):
     inside, gallery = records_of('a.jpg'), records_of('a.jpg', 'b.jpg')
     assert resolve_protocol('elephant', 'yak', inside, gallery).name == 'elephant'
-    with pytest.raises(InputError, match="DATASETS.PROTOCOL 'elefant' is unknown; choose one of tiger, yak, h_yak"):
+    with pytest.raises(
+        InputError, match="DATASETS.PROTOCOL 'elefant' is unknown; choose one of tiger, yak, h_yak"
+    ):
         resolve_protocol('elefant', 'yak', inside, gallery)
     assert not caplog.text
     resolve_protocol('', 'yak', inside, gallery)
@@ -73,10 +91,12 @@ def test_camera_filter_is_off_with_one_camera():
     assert market_protocol(one).no_positive == market_protocol(two).no_positive == 'skip'
 
 
-CROSS = {'cross-camera': [Record('a.jpg', 0, camera=0), Record('b.jpg', 0, camid=1, camera=1)],
-         'cross-encounter': [Record('a.jpg', 0, encounter=0), Record('b.jpg', 0, encounter=1)],
-         'cross-side': [Record('a.jpg', 0, side=0), Record('b.jpg', 0, side=1)],
-         'all': records_of('a.jpg', 'b.jpg')}
+CROSS = {
+    'cross-camera': [Record('a.jpg', 0, camera=0), Record('b.jpg', 0, camid=1, camera=1)],
+    'cross-encounter': [Record('a.jpg', 0, encounter=0), Record('b.jpg', 0, encounter=1)],
+    'cross-side': [Record('a.jpg', 0, side=0), Record('b.jpg', 0, side=1)],
+    'all': records_of('a.jpg', 'b.jpg'),
+}
 
 
 @pytest.mark.parametrize('name', CROSS)
@@ -84,7 +104,11 @@ def test_protocols_for_lists_of_ones_own(name, caplog):
     photos = CROSS[name]
     protocol = resolve_protocol(name, 'nyala', photos, photos)
     assert protocol is PROTOCOLS[name]
-    assert (protocol.ap, protocol.no_positive, protocol.drop_nearest) == ('precision', 'skip', False)
+    assert (protocol.ap, protocol.no_positive, protocol.drop_nearest) == (
+        'precision',
+        'skip',
+        False,
+    )
     assert 'a photo is never compared with itself' in protocol.text
     assert not caplog.text  # a query in the gallery is no surprise
 
@@ -93,19 +117,28 @@ def test_protocols_for_lists_of_ones_own(name, caplog):
 def test_lists_that_do_not_know_what_the_protocol_looks_at(name, caplog):
     what = name.removeprefix('cross-')
     photos = records_of('a.jpg', 'b.jpg')
-    with pytest.raises(InputError, match=f"'{name}' needs {what}s, but .* 'path label side camera encounter'"):
+    with pytest.raises(
+        InputError, match=f"'{name}' needs {what}s, but .* 'path label side camera encounter'"
+    ):
         resolve_protocol(name, 'nyala', photos, photos)
     resolve_protocol(name, 'nyala', photos, CROSS[name])
     assert f'2 of 4 listed photos have no {what}' in caplog.text
 
 
 def test_distractors_need_not_know_what_the_protocol_looks_at(caplog):
-    resolve_protocol('cross-encounter', 'nyala', CROSS['cross-encounter'], [*CROSS['cross-encounter'], Record('x.jpg', -1)])
+    resolve_protocol(
+        'cross-encounter',
+        'nyala',
+        CROSS['cross-encounter'],
+        [*CROSS['cross-encounter'], Record('x.jpg', -1)],
+    )
     assert not caplog.text
 
 
 def test_a_copy_stands_for_the_query_that_is_dropped(caplog):
-    resolve_protocol('query_in_gallery', '', records_of('a.jpg'), [Record('b.jpg', 0, copy_of='a.jpg')])
+    resolve_protocol(
+        'query_in_gallery', '', records_of('a.jpg'), [Record('b.jpg', 0, copy_of='a.jpg')]
+    )
     assert not caplog.text
 
 
@@ -126,8 +159,10 @@ def test_read_and_attach_atrw(tmp_path, caplog):
     truth = read_atrw(path)
     assert truth == {0: (7, 'sing', (1, 2, 30)), 12: (8, 'multi', (1, 3, 40))}
     listed = [Record('sub/000012.jpg', 8), Record('000000.jpg', 7)]
-    assert attach_atrw(listed, truth, path) == [Record('sub/000012.jpg', 8, frame=(1, 3, 40), group='multi'),
-                                                Record('000000.jpg', 7, frame=(1, 2, 30), group='sing')]
+    assert attach_atrw(listed, truth, path) == [
+        Record('sub/000012.jpg', 8, frame=(1, 3, 40), group='multi'),
+        Record('000000.jpg', 7, frame=(1, 2, 30), group='sing'),
+    ]
     assert not caplog.text
     attach_atrw(listed[:1], truth, path)
     assert '1 of its 2 photos are not in the list' in caplog.text
@@ -148,23 +183,30 @@ def test_list_and_ground_truth_disagree(tmp_path):
     path = write_truth(tmp_path, TRUTH)
     truth = read_atrw(path)
     strangers = [Record(f'{number:06d}.jpg', 7) for number in (0, 1, 2, 3, 4)]
-    with pytest.raises(InputError, match=r'4 of 5 photos .*\(000001.jpg, 000002.jpg, 000003.jpg …\)'):
+    with pytest.raises(
+        InputError, match=r'4 of 5 photos .*\(000001.jpg, 000002.jpg, 000003.jpg …\)'
+    ):
         attach_atrw(strangers, truth, path)
-    with pytest.raises(InputError, match='000012.jpg is entity 8 there, but its label in the list is 7'):
+    with pytest.raises(
+        InputError, match='000012.jpg is entity 8 there, but its label in the list is 7'
+    ):
         attach_atrw([Record('000012.jpg', 7)], truth, path)
 
 
-@pytest.mark.parametrize(('content', 'complaint'), [
-    ('{not json', 'not JSON'),
-    ({}, 'should be a list'),
-    ([], 'should be a list'),
-    ([3], 'entry 1: expected'),
-    ([{**TRUTH[0], 'query': 'both'}], 'entry 1: expected'),
-    ([{**TRUTH[0], 'imgid': '0'}], 'entry 1: expected'),
-    ([TRUTH[0], {**TRUTH[1], 'frame': [1, 2]}], 'entry 2: expected'),
-    ([{'imgid': 0, 'entityid': 7, 'query': 'sing'}], 'entry 1: expected'),
-    ([TRUTH[0], TRUTH[0]], 'imgid 0 occurs twice'),
-])
+@pytest.mark.parametrize(
+    ('content', 'complaint'),
+    [
+        ('{not json', 'not JSON'),
+        ({}, 'should be a list'),
+        ([], 'should be a list'),
+        ([3], 'entry 1: expected'),
+        ([{**TRUTH[0], 'query': 'both'}], 'entry 1: expected'),
+        ([{**TRUTH[0], 'imgid': '0'}], 'entry 1: expected'),
+        ([TRUTH[0], {**TRUTH[1], 'frame': [1, 2]}], 'entry 2: expected'),
+        ([{'imgid': 0, 'entityid': 7, 'query': 'sing'}], 'entry 1: expected'),
+        ([TRUTH[0], TRUTH[0]], 'imgid 0 occurs twice'),
+    ],
+)
 def test_bad_ground_truth(tmp_path, content, complaint):
     with pytest.raises(InputError, match='truth.json: ') as caught:
         read_atrw(write_truth(tmp_path, content))

@@ -1,4 +1,5 @@
 """The P x K sampler, the shuffled one, and the batches they make."""
+
 import hashlib
 import json
 import random
@@ -10,19 +11,29 @@ import pytest
 import torch
 
 from datasets.records import read_list
-from datasets.sampler import SEEN, EpochBatches, RandomIdentitySampler, ShuffleSampler, choose_batch, draw_epoch
+from datasets.sampler import (
+    SEEN,
+    EpochBatches,
+    RandomIdentitySampler,
+    ShuffleSampler,
+    choose_batch,
+    draw_epoch,
+)
 from utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 DATALIST = ROOT / '../shared/datalist'
-GOLDEN = {name: case for name, case in json.loads((ROOT / 'tests/golden/data.json').read_text())['sampler'].items()
-          if isinstance(case, dict)}
+GOLDEN = {
+    name: case
+    for name, case in json.loads((ROOT / 'tests/golden/data.json').read_text())['sampler'].items()
+    if isinstance(case, dict)
+}
 SIZES = [1, 3, 4, 5, 8, 9, 2, 17, 6, 4]  # photos of each individual
 LABELS = [label for label, size in enumerate(SIZES) for _ in range(size)]
 
 
 def chunks(indices, size):
-    return [indices[start:start + size] for start in range(0, len(indices), size)]
+    return [indices[start : start + size] for start in range(0, len(indices), size)]
 
 
 @pytest.mark.skipif(not DATALIST.exists(), reason='the published lists are not here')
@@ -34,7 +45,7 @@ def test_draws_as_the_original(name):
     epoch = list(sampler)
     assert len(sampler) == case['nominal_length']
     assert len(epoch) == case['true_length']
-    assert chunks(epoch, case['batch'])[:len(case['first_batches'])] == case['first_batches']
+    assert chunks(epoch, case['batch'])[: len(case['first_batches'])] == case['first_batches']
     assert hashlib.sha256(' '.join(map(str, epoch)).encode()).hexdigest() == case['sha256_of_epoch']
     batches = EpochBatches(sampler, case['batch'], group=case['instances'])
     assert len(batches) == case['dataloader_len']
@@ -51,7 +62,11 @@ def epoch_by_hand(labels, p, k, seed):
         if len(photos) < k:
             photos = np.random.choice(photos, size=k, replace=True)
         random.shuffle(photos)
-        groups[pid] = [photos[start:start + k] for start in range(0, len(photos), k) if start + k <= len(photos)]
+        groups[pid] = [
+            photos[start : start + k]
+            for start in range(0, len(photos), k)
+            if start + k <= len(photos)
+        ]
     while len(pids) >= p:
         for pid in random.sample(pids, p):
             epoch.extend(int(index) for index in groups[pid].pop(0))
@@ -63,7 +78,9 @@ def epoch_by_hand(labels, p, k, seed):
 @pytest.mark.parametrize('seed', [0, 1, 1234])
 def test_first_epoch_by_hand(seed):
     shuffled = random.Random(seed).sample(LABELS, len(LABELS))
-    assert list(RandomIdentitySampler(shuffled, 12, 4, seed=seed)) == epoch_by_hand(shuffled, 3, 4, seed)
+    assert list(RandomIdentitySampler(shuffled, 12, 4, seed=seed)) == epoch_by_hand(
+        shuffled, 3, 4, seed
+    )
 
 
 @pytest.mark.parametrize(('p', 'k'), [(2, 4), (3, 2), (10, 4), (4, 1), (5, 3)])
@@ -81,15 +98,23 @@ def test_properties(p, k, epoch):
         assert len({group[0] for group in groups}) == p
         used.update(group[0] for group in groups)
     assert all(times <= max(SIZES[label], k) // k for label, times in used.items())
-    assert sum(used[label] < max(n, k) // k for label, n in enumerate(SIZES)) < p  # it ends when fewer than P are left
+    assert (
+        sum(used[label] < max(n, k) // k for label, n in enumerate(SIZES)) < p
+    )  # it ends when fewer than P are left
     times = Counter(indices)
     assert all(times[index] <= 1 for index, label in enumerate(LABELS) if SIZES[label] >= k)
 
 
-@pytest.mark.parametrize('make', [lambda: RandomIdentitySampler(LABELS, 8, 4, seed=5),
-                                  lambda: ShuffleSampler(30, seed=5)])
+@pytest.mark.parametrize(
+    'make',
+    [lambda: RandomIdentitySampler(LABELS, 8, 4, seed=5), lambda: ShuffleSampler(30, seed=5)],
+)
 def test_order_is_a_function_of_seed_and_epoch(make):
-    state, numpy_state, torch_state = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
+    state, numpy_state, torch_state = (
+        random.getstate(),
+        np.random.get_state()[1].tolist(),
+        torch.get_rng_state(),
+    )
     sampler, later = make(), make()
     epochs = []
     for epoch in range(4):
@@ -104,14 +129,17 @@ def test_order_is_a_function_of_seed_and_epoch(make):
     assert torch.equal(torch.get_rng_state(), torch_state)
 
 
-@pytest.mark.parametrize(('labels', 'batch', 'instances', 'complaint'), [
-    (LABELS, 10, 4, 'IMS_PER_BATCH 10 is no multiple of DATALOADER.NUM_INSTANCE 4'),
-    (LABELS, 2, 4, 'no multiple'),
-    (LABELS, 8, 0, 'no multiple'),
-    (LABELS, 44, 4, 'has 10 individuals, a batch needs 11 .* lower IMS_PER_BATCH to 40'),
-    ([0, 0, 0], 4, 4, 'has 1 individuals'),
-    ([], 4, 4, 'has 0 individuals'),
-])
+@pytest.mark.parametrize(
+    ('labels', 'batch', 'instances', 'complaint'),
+    [
+        (LABELS, 10, 4, 'IMS_PER_BATCH 10 is no multiple of DATALOADER.NUM_INSTANCE 4'),
+        (LABELS, 2, 4, 'no multiple'),
+        (LABELS, 8, 0, 'no multiple'),
+        (LABELS, 44, 4, 'has 10 individuals, a batch needs 11 .* lower IMS_PER_BATCH to 40'),
+        ([0, 0, 0], 4, 4, 'has 1 individuals'),
+        ([], 4, 4, 'has 0 individuals'),
+    ],
+)
 def test_impossible_batches(labels, batch, instances, complaint):
     with pytest.raises(InputError, match=complaint):
         RandomIdentitySampler(labels, batch, instances)
@@ -141,7 +169,11 @@ def test_sample_seeds_differ_and_repeat():
 @pytest.mark.parametrize('kind', ['softmax', 'softmax_triplet'])
 def test_processes_share_the_batches(kind, world_size):
     def batches(rank, world_size):
-        sampler = ShuffleSampler(64, seed=2) if kind == 'softmax' else RandomIdentitySampler(LABELS, 16, 4, seed=2)
+        sampler = (
+            ShuffleSampler(64, seed=2)
+            if kind == 'softmax'
+            else RandomIdentitySampler(LABELS, 16, 4, seed=2)
+        )
         group = 1 if kind == 'softmax' else 4
         shared = EpochBatches(sampler, 16, seed=2, group=group, rank=rank, world_size=world_size)
         shared.set_epoch(5)
@@ -190,10 +222,17 @@ def test_the_largest_batch_that_shows_enough():
     assert choose_batch(herd(4, 4, 3), 16, 4)[:3] == (3, 4, 1)
     labels = herd(40, 36, 30, 4, 4, 3)
     chosen = choose_batch(labels, 16, 4)
-    assert 2 <= chosen.individuals < 6 and chosen == draw_epoch(labels, chosen.individuals, 4) and chosen.share >= SEEN
+    assert (
+        2 <= chosen.individuals < 6
+        and chosen == draw_epoch(labels, chosen.individuals, 4)
+        and chosen.share >= SEEN
+    )
     assert draw_epoch(labels, chosen.individuals + 1, 4).share < SEEN
     assert choose_batch(labels, 5, 4, step=2).individuals in (2, 4)
     unequal = herd(400, 2, 2, 2, 2)
-    most = max((draw_epoch(unequal, individuals, 4) for individuals in range(2, 6)), key=lambda epoch: epoch.photos)
+    most = max(
+        (draw_epoch(unequal, individuals, 4) for individuals in range(2, 6)),
+        key=lambda epoch: epoch.photos,
+    )
     assert choose_batch(unequal, 16, 4) == most and most.share < SEEN
     assert choose_batch(herd(9), 16, 4).individuals == 0

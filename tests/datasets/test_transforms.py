@@ -1,4 +1,5 @@
 """The two transforms: against the original's numbers, and against torchvision's."""
+
 import json
 import math
 from pathlib import Path
@@ -37,7 +38,10 @@ def photo(number, tmp_path):
 def apply(transform, path, flip=0, top=0, left=0):
     """The float image for a choice made by hand."""
     pixels = torch.tensor(transform.reading(path))[None]
-    return transform(pixels, Draws(torch.tensor([[flip, top, left]]), torch.zeros(1, 4, dtype=int), torch.empty(0)))[0]
+    return transform(
+        pixels,
+        Draws(torch.tensor([[flip, top, left]]), torch.zeros(1, 4, dtype=int), torch.empty(0)),
+    )[0]
 
 
 def assert_golden(name, image):
@@ -46,7 +50,9 @@ def assert_golden(name, image):
     assert image.dtype == torch.float32
     assert image.sum().item() == pytest.approx(expected['sum'], abs=1.0)
     np.testing.assert_allclose(image.mean((1, 2)), expected['channel_mean'], atol=1e-4)
-    np.testing.assert_allclose(image.std((1, 2), unbiased=False), expected['channel_std_population'], atol=1e-4)
+    np.testing.assert_allclose(
+        image.std((1, 2), unbiased=False), expected['channel_std_population'], atol=1e-4
+    )
     np.testing.assert_allclose(image[:, ::16, ::16], ARRAYS[f'{name}/every_16th'], atol=1e-4)
 
 
@@ -55,7 +61,10 @@ def assert_golden(name, image):
 def test_golden_transforms(number, kind, tmp_path):
     path = photo(number, tmp_path)
     assert_golden(f'photo{number}/{kind}/test', apply(make_test_transform(**settings(kind)), path))
-    assert_golden(f'photo{number}/{kind}/train_resize_tensor_normalise', apply(train_transform(kind, padding=0), path))
+    assert_golden(
+        f'photo{number}/{kind}/train_resize_tensor_normalise',
+        apply(train_transform(kind, padding=0), path),
+    )
     flipped = apply(train_transform(kind, padding=10), path, flip=1, top=3, left=17)
     assert_golden(f'photo{number}/{kind}/train_flip_pad10_crop_top3_left17', flipped)
 
@@ -65,18 +74,24 @@ def test_golden_resizing(number, tmp_path):
     path = photo(number, tmp_path)
     test = make_test_transform(**settings()).reading(path)
     np.testing.assert_array_equal(test, ARRAYS[f'photo{number}/test_resized_uint8'])
-    np.testing.assert_array_equal(train_transform().reading(path), ARRAYS[f'photo{number}/train_resized_uint8'])
+    np.testing.assert_array_equal(
+        train_transform().reading(path), ARRAYS[f'photo{number}/train_resized_uint8']
+    )
 
 
 def test_the_plain_steps_are_the_originals():
     """So that equality with the plain transforms is equality with the original."""
-    assert [str(step) for step in plain_test_transform(**settings()).transforms] == GOLDEN['test_steps']
+    assert [str(step) for step in plain_test_transform(**settings()).transforms] == GOLDEN[
+        'test_steps'
+    ]
     plain = plain_train_transform(flip=0.5, padding=10, erase=0.5, **settings()).transforms
     assert [str(step) for step in plain[:-1]] == GOLDEN['train_steps'][:-1]
     erasing, expected = plain[-1], GOLDEN['random_erasing']
     assert erasing.p == expected['probability']
     assert erasing.scale == (expected['min_area'], expected['max_area'])
-    assert [math.log(ratio) for ratio in erasing.ratio] == pytest.approx(expected['log_aspect_ratio'])
+    assert [math.log(ratio) for ratio in erasing.ratio] == pytest.approx(
+        expected['log_aspect_ratio']
+    )
     assert erasing.value == 'random'
 
 
@@ -85,9 +100,13 @@ def records(tmp_path_factory):
     """Photos of odd sizes and modes, smaller and larger than what they become."""
     folder, rng, made = tmp_path_factory.mktemp('photos'), np.random.default_rng(3), []
     sizes = [(33, 47), (200, 91), (1, 1), (5, 300), (64, 32), (127, 255), (21, 9)]
-    for number, (size, mode) in enumerate(zip(sizes, ('RGB', 'RGB', 'RGB', 'L', 'RGB', 'RGBA', 'P'), strict=True)):
+    for number, (size, mode) in enumerate(
+        zip(sizes, ('RGB', 'RGB', 'RGB', 'L', 'RGB', 'RGBA', 'P'), strict=True)
+    ):
         path = folder / f'{number}.{"jpg" if number < 4 else "png"}'
-        Image.fromarray(rng.integers(0, 256, (*size, 3)).astype(np.uint8)).convert(mode).save(path, quality=60)
+        Image.fromarray(rng.integers(0, 256, (*size, 3)).astype(np.uint8)).convert(mode).save(
+            path, quality=60
+        )
         made.append(Record(str(path), pid=number + 3, camid=number % 2, viewid=number % 3))
     return made
 
@@ -107,9 +126,23 @@ def test_the_test_transform_is_torchvisions(records, kind, size):
         assert equal(mine[index], plain[index])
 
 
-@pytest.mark.parametrize(('flip', 'padding', 'erase'), [
-    (0.5, 10, 0.5), (0, 10, 0.5), (1, 10, 0.5), (0.5, 0, 0.5), (0.5, 3, 0), (0.5, 3, 1), (1, 0, 1), (0, 0, 0), (0.1, 1, 0.3)])
-@pytest.mark.parametrize('size', [(64, 32), (31, 17), (3, 40), (2, 2), (1, 1)])  # in the small ones hardly a box fits
+@pytest.mark.parametrize(
+    ('flip', 'padding', 'erase'),
+    [
+        (0.5, 10, 0.5),
+        (0, 10, 0.5),
+        (1, 10, 0.5),
+        (0.5, 0, 0.5),
+        (0.5, 3, 0),
+        (0.5, 3, 1),
+        (1, 0, 1),
+        (0, 0, 0),
+        (0.1, 1, 0.3),
+    ],
+)
+@pytest.mark.parametrize(
+    'size', [(64, 32), (31, 17), (3, 40), (2, 2), (1, 1)]
+)  # in the small ones hardly a box fits
 def test_the_train_transform_is_torchvisions(records, size, flip, padding, erase):
     """Same draws, same floats, for a batch and for its photos one by one."""
     chosen = {'flip': flip, 'padding': padding, 'erase': erase}
@@ -185,7 +218,9 @@ def boxes_by_hand(times, height, width):
 
 
 def test_random_erasing_has_timms_distribution():
-    """One box of pixel noise in about half of the images, its size distributed as in timm (max_count=1, 'pixel')."""
+    """One box of pixel noise in about half of the images, its size distributed as in timm
+    (max_count=1, 'pixel').
+    """
     times = 3000
     draws = train_transform(size=(64, 32)).draw(range(times))
     boxes = draws.box[draws.box[:, 2] > 0].numpy()
@@ -195,7 +230,9 @@ def test_random_erasing_has_timms_distribution():
     quantiles = np.linspace(0.1, 0.9, 9)
     for measure in (lambda box: box.prod(1) / (64 * 32), lambda box: np.log(box[:, 0] / box[:, 1])):
         mine, timms = measure(sizes), measure(expected)
-        np.testing.assert_allclose(np.quantile(mine, quantiles), np.quantile(timms, quantiles), atol=0.12)
+        np.testing.assert_allclose(
+            np.quantile(mine, quantiles), np.quantile(timms, quantiles), atol=0.12
+        )
         assert abs(mine.mean() - timms.mean()) < 0.05
     area = sizes.prod(1) / (64 * 32)
     assert area.min() > 0.015 and area.max() < 0.345
@@ -221,4 +258,6 @@ def test_sizes_are_height_and_width(tmp_path):
     Image.fromarray(colour).save(path)
     pixels = make_test_transform(**settings(size=(40, 20))).reading(path)
     assert (pixels.shape, pixels.dtype) == ((40, 20, 3), np.uint8)
-    np.testing.assert_array_equal(pixels, Image.fromarray(colour).resize((20, 40), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(
+        pixels, Image.fromarray(colour).resize((20, 40), Image.Resampling.BILINEAR)
+    )

@@ -1,4 +1,7 @@
-"""The faults suite: runs that are killed, full disks, damaged files. ``make faults`` prints what was tried."""
+"""The faults suite: runs that are killed, full disks, damaged files. ``make faults`` prints what
+was tried.
+"""
+
 import json
 import os
 from collections import Counter
@@ -38,8 +41,10 @@ def pytest_terminal_summary(terminalreporter, config):
 
     Tests say so by ``record_property``: 'kill' = where it struck; 'inputs' = [what, how many].
     """
-    reports = {result: [r for r in terminalreporter.stats.get(result, []) if 'tests/faults/' in r.nodeid]
-               for result in ('passed', 'failed', 'error', 'skipped')}
+    reports = {
+        result: [r for r in terminalreporter.stats.get(result, []) if 'tests/faults/' in r.nodeid]
+        for result in ('passed', 'failed', 'error', 'skipped')
+    }
     kills, killed, inputs, faults = Counter(), Counter(), Counter(), Counter()
     for result, some in reports.items():
         for report in some:
@@ -58,17 +63,37 @@ def pytest_terminal_summary(terminalreporter, config):
     if not any(reports.values()):
         return
     tried = {
-        'killed_runs': killed.total() - killed['skipped'], 'killed_runs_bit_identical': killed['passed'], 'kills': dict(kills),
-        'faults': faults.total() - faults['skipped'], 'faults_met': faults['passed'], 'inputs': dict(inputs),
-        'skipped': sorted({f'{r.nodeid}: {r.longrepr[2] if isinstance(r.longrepr, tuple) else r.longrepr}'
-                           for r in reports['skipped']}),
+        'killed_runs': killed.total() - killed['skipped'],
+        'killed_runs_bit_identical': killed['passed'],
+        'kills': dict(kills),
+        'faults': faults.total() - faults['skipped'],
+        'faults_met': faults['passed'],
+        'inputs': dict(inputs),
+        'skipped': sorted(
+            {
+                f'{r.nodeid}: {r.longrepr[2] if isinstance(r.longrepr, tuple) else r.longrepr}'
+                for r in reports['skipped']
+            }
+        ),
     }
-    path = Path(os.environ.get('FAULTS_JSON') or config._tmp_path_factory.getbasetemp() / 'faults.json')
+    path = Path(
+        os.environ.get('FAULTS_JSON') or config._tmp_path_factory.getbasetemp() / 'faults.json'
+    )
     path.write_text(json.dumps(tried, indent=2) + '\n')
     say = terminalreporter.write_line
     terminalreporter.section('faults')
-    say(f'kills: {sum(kills.values())} ({", ".join(f"{n} in {where}" for where, n in kills.most_common()) or "none"}); '
-        f'runs killed, resumed and bit-identical at the end: {killed["passed"]}/{tried["killed_runs"]}')
-    say(f'faults: {tried["faults_met"]}/{tried["faults"]} met as promised, {len(tried["skipped"])} skipped')
-    say(f'inputs tried: {", ".join(f"{what} {number}" for what, number in inputs.items()) or "none"}')
+    say(
+        f'kills: {sum(kills.values())} '
+        f'({", ".join(f"{n} in {where}" for where, n in kills.most_common()) or "none"}); '
+        'runs killed, resumed and bit-identical at the end: '
+        f'{killed["passed"]}/{tried["killed_runs"]}'
+    )
+    say(
+        f'faults: {tried["faults_met"]}/{tried["faults"]} met as promised, '
+        f'{len(tried["skipped"])} skipped'
+    )
+    say(
+        'inputs tried: '
+        f'{", ".join(f"{what} {number}" for what, number in inputs.items()) or "none"}'
+    )
     say(f'as JSON: {path}')

@@ -1,4 +1,5 @@
 """Training runs that are started, struck and looked at."""
+
 import contextlib
 import json
 import os
@@ -14,8 +15,8 @@ import torch
 
 from tests.helpers import ROOT
 
-LIMIT = 120     # seconds after which a run is taken to hang
-MEASURED = {'time', 'seconds'}    # of metrics.jsonl: what differs from run to run
+LIMIT = 120  # seconds after which a run is taken to hang
+MEASURED = {'time', 'seconds'}  # of metrics.jsonl: what differs from run to run
 
 
 class Zygote:
@@ -23,8 +24,13 @@ class Zygote:
 
     def __init__(self):
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name('zygote.py'))], cwd=ROOT, text=True, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, env=os.environ | {'OMP_NUM_THREADS': '1'})
+            [sys.executable, str(Path(__file__).with_name('zygote.py'))],
+            cwd=ROOT,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {'OMP_NUM_THREADS': '1'},
+        )
         self._runs = []
 
     def ask(self, **request):
@@ -35,7 +41,9 @@ class Zygote:
         return json.loads(self._process.stdout.readline())
 
     def start(self, folder, *arguments, fault=None, script='train_clipreid.py'):
-        """Run ``python script arguments…`` with its output, and what is to happen in it, in ``folder``."""
+        """Run ``python script arguments…`` with its output, and what is to happen in it, in
+        ``folder``.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         for name in ('reached', 'go', 'out', 'err', 'stack'):
             (folder / name).unlink(missing_ok=True)
@@ -71,7 +79,9 @@ class Run:
         while (code := self.poll()) is None:
             if time.monotonic() > until:
                 self.dump()
-                raise AssertionError(f'the run hangs:\n{self.stack}\n{self.out[-2000:]}\n{self.err[-2000:]}')
+                raise AssertionError(
+                    f'the run hangs:\n{self.stack}\n{self.out[-2000:]}\n{self.err[-2000:]}'
+                )
             time.sleep(0.01)
         return code
 
@@ -81,7 +91,9 @@ class Run:
         while not (self.folder / 'reached').exists():
             if self.poll() is not None:
                 return (self.folder / 'reached').exists()
-            assert time.monotonic() < until, f'the run hangs:\n{self.out[-2000:]}\n{self.err[-2000:]}'
+            assert time.monotonic() < until, (
+                f'the run hangs:\n{self.out[-2000:]}\n{self.err[-2000:]}'
+            )
             time.sleep(0.005)
         return True
 
@@ -97,7 +109,9 @@ class Run:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGUSR1)
         until = time.monotonic() + 2
-        while not re.search(r'zygote\.py", line \d+ in <module>\n$|\.\.\.\n$', self.stack):  # the main thread comes last
+        while not re.search(
+            r'zygote\.py", line \d+ in <module>\n$|\.\.\.\n$', self.stack
+        ):  # the main thread comes last
             if self.poll() is not None or time.monotonic() > until:
                 return False
             time.sleep(0.001)
@@ -131,7 +145,9 @@ class Run:
 
     @property
     def where(self):
-        """What the run was at when ``stack`` was written, for people; writing comes first, as it goes on beside the rest."""
+        """What the run was at when ``stack`` was written, for people; writing comes first, as it
+        goes on beside the rest.
+        """
         functions = re.findall(r'line \d+ in (\S+)', self.stack)
         for words, names in PLACES:
             if any(re.fullmatch(names, function) for function in functions):
@@ -139,7 +155,7 @@ class Run:
         return 'start or end'
 
 
-PLACES = [      # the first that fits: words, functions on the stack
+PLACES = [  # the first that fits: words, functions on the stack
     ('writing a state', r'save_tree'),
     ('writing a checkpoint', r'save_checkpoint|save_state'),
     ('writing another file', r'atomic_write|_sync_folder|write_json'),
@@ -159,13 +175,17 @@ def same_tensors(a, b):
     a, b = state_of(a), state_of(b)
     if a.keys() != b.keys():
         return sorted(a.keys() ^ b.keys())
-    return [name for name in a if a[name].dtype != b[name].dtype or not torch.equal(a[name], b[name])]
+    return [
+        name for name in a if a[name].dtype != b[name].dtype or not torch.equal(a[name], b[name])
+    ]
 
 
 def lines_of(path):
     """metrics.jsonl without what is measured."""
-    return [{key: value for key, value in json.loads(line).items() if not is_measured(key)}
-            for line in path.read_text().splitlines()]
+    return [
+        {key: value for key, value in json.loads(line).items() if not is_measured(key)}
+        for line in path.read_text().splitlines()
+    ]
 
 
 def is_measured(key):
@@ -185,8 +205,13 @@ def differences(folder, reference):
             found.append(f'{name}: {len(different)} tensors differ, {different[:3]}')
     here, there = lines_of(folder / 'metrics.jsonl'), lines_of(reference / 'metrics.jsonl')
     if here != there:
-        first = next((i for i, (a, b) in enumerate(zip(here, there)) if a != b), min(len(here), len(there)))
-        found.append(f'metrics.jsonl: {len(here)} and {len(there)} lines, line {first + 1}: {here[first:first + 1]} '
-                     f'instead of {there[first:first + 1]}')
+        first = next(
+            (i for i, (a, b) in enumerate(zip(here, there)) if a != b), min(len(here), len(there))
+        )
+        found.append(
+            f'metrics.jsonl: {len(here)} and {len(there)} lines, line {first + 1}: '
+            f'{here[first : first + 1]} '
+            f'instead of {there[first : first + 1]}'
+        )
     found += [f'{p.name} is left' for p in folder.iterdir() if p.name.startswith('.')]
     return found

@@ -1,4 +1,7 @@
-"""Full and read-only disks, folders that vanish, two runs in one folder: one line, nothing lost, and going on afterwards."""
+"""Full and read-only disks, folders that vanish, two runs in one folder: one line, nothing lost,
+and going on afterwards.
+"""
+
 import contextlib
 import os
 import shutil
@@ -15,8 +18,18 @@ from .harness import differences, state_of
 pytestmark = pytest.mark.slow
 
 STAGE_1, STAGE_2, BATCHES = 2, 3, 3
-SHAPE = ('SOLVER.STAGE1.MAX_EPOCHS', STAGE_1, 'SOLVER.STAGE2.MAX_EPOCHS', STAGE_2, 'DATALOADER.NUM_WORKERS', 2,
-         'SOLVER.STAGE1.CHECKPOINT_PERIOD', 1, 'SOLVER.STAGE2.CHECKPOINT_PERIOD', 1)
+SHAPE = (
+    'SOLVER.STAGE1.MAX_EPOCHS',
+    STAGE_1,
+    'SOLVER.STAGE2.MAX_EPOCHS',
+    STAGE_2,
+    'DATALOADER.NUM_WORKERS',
+    2,
+    'SOLVER.STAGE1.CHECKPOINT_PERIOD',
+    1,
+    'SOLVER.STAGE2.CHECKPOINT_PERIOD',
+    1,
+)
 STEP = 'torch.amp.GradScaler.step'
 MID_STAGE_2 = {'call': STEP, 'number': STAGE_1 * BATCHES + BATCHES + 2}
 
@@ -47,8 +60,13 @@ def disk(tmp_path):
     """A disk of its own, of 1 GB or, remounted, of any size."""
     folder = tmp_path / 'disk'
     folder.mkdir()
-    if not hasattr(os, 'geteuid') or os.geteuid() or subprocess.run(
-            ['mount', '-t', 'tmpfs', '-o', 'size=1g', 'faults', folder], capture_output=True).returncode:
+    if (
+        not hasattr(os, 'geteuid')
+        or os.geteuid()
+        or subprocess.run(
+            ['mount', '-t', 'tmpfs', '-o', 'size=1g', 'faults', folder], capture_output=True
+        ).returncode
+    ):
         pytest.skip('cannot mount a small disk: not root')
     yield Disk(folder)
     subprocess.run(['umount', '-l', folder], check=True)
@@ -86,12 +104,22 @@ def test_a_disk_that_is_full_at_the_start(zygote, faults_world, reference, disk,
     finish(zygote, tmp_path / 'last', faults_world, disk.out, reference)
 
 
-FULL = {    # where the disk is full from: a call
+FULL = {  # where the disk is full from: a call
     'before the first state': {'call': STEP, 'number': 1},
     'an iteration of stage 1': {'call': STEP, 'number': BATCHES + 2},
     'an iteration of stage 2': MID_STAGE_2,
-    'a state just written': {'call': 'os.replace', 'about': 'resume.pth', 'number': STAGE_1 + 3, 'after': True},
-    'half a state': {'call': 'os.fsync', 'about': 'resume.pth', 'number': STAGE_1 + 3, 'after': True},
+    'a state just written': {
+        'call': 'os.replace',
+        'about': 'resume.pth',
+        'number': STAGE_1 + 3,
+        'after': True,
+    },
+    'half a state': {
+        'call': 'os.fsync',
+        'about': 'resume.pth',
+        'number': STAGE_1 + 3,
+        'after': True,
+    },
     'validation': {'call': 'processor.inference.extract_features', 'number': 1},
     'a line of the log': {'call': 'utils.logger.MetricsFile.write', 'number': 12},
 }
@@ -101,7 +129,9 @@ FULL = {    # where the disk is full from: a call
 @pytest.mark.parametrize('place', FULL)
 def test_a_disk_that_fills_up(zygote, faults_world, reference, disk, tmp_path, place, free):
     """Nothing half-written, the last state stays, and the run goes on once there is space."""
-    run = zygote.start(tmp_path / 'first', *arguments(faults_world, disk.out), fault=FULL[place] | {'pause': True})
+    run = zygote.start(
+        tmp_path / 'first', *arguments(faults_world, disk.out), fault=FULL[place] | {'pause': True}
+    )
     run.wait_until_reached()
     before = {p.name for p in disk.out.iterdir()}
     disk.leave(free)
@@ -117,7 +147,9 @@ def test_a_disk_that_fills_up(zygote, faults_world, reference, disk, tmp_path, p
 
 
 def test_a_disk_that_stays_full_and_is_tried_again(zygote, faults_world, reference, disk, tmp_path):
-    run = zygote.start(tmp_path / 'first', *arguments(faults_world, disk.out), fault=MID_STAGE_2 | {'pause': True})
+    run = zygote.start(
+        tmp_path / 'first', *arguments(faults_world, disk.out), fault=MID_STAGE_2 | {'pause': True}
+    )
     run.wait_until_reached()
     disk.leave(0)
     run.go_on()
@@ -139,7 +171,10 @@ def test_a_read_only_folder(zygote, faults_world, reference, disk, tmp_path):
     assert 'Read-only file system' in run.error and str(disk.out) in run.error
     disk.remount('rw')
     fault = MID_STAGE_2 | {'signal': 15}
-    assert zygote.start(tmp_path / 'second', *arguments(faults_world, disk.out), fault=fault).wait() == 143
+    assert (
+        zygote.start(tmp_path / 'second', *arguments(faults_world, disk.out), fault=fault).wait()
+        == 143
+    )
     before = sorted(p.name for p in disk.out.iterdir())
     disk.remount('ro')
     run = zygote.start(tmp_path / 'third', *arguments(faults_world, disk.out))
@@ -152,7 +187,9 @@ def test_a_read_only_folder(zygote, faults_world, reference, disk, tmp_path):
 
 def test_the_output_folder_is_deleted_while_running(zygote, faults_world, reference, tmp_path):
     out = tmp_path / 'out'
-    run = zygote.start(tmp_path / 'first', *arguments(faults_world, out), fault=MID_STAGE_2 | {'pause': True})
+    run = zygote.start(
+        tmp_path / 'first', *arguments(faults_world, out), fault=MID_STAGE_2 | {'pause': True}
+    )
     run.wait_until_reached()
     shutil.rmtree(out)
     run.go_on()
@@ -163,14 +200,23 @@ def test_the_output_folder_is_deleted_while_running(zygote, faults_world, refere
 
 @pytest.fixture(scope='module')
 def larger(tmp_path_factory, toy_weights, zygote):
-    """(a world with epochs longer than what workers read ahead, OUTPUT_DIR of an uninterrupted run)"""
+    """(a world with epochs longer than what workers read ahead, OUTPUT_DIR of an uninterrupted
+    run)
+    """
     world = World(tmp_path_factory.mktemp('larger'), toy_weights)
     run = zygote.start(world.folder / 'run', *arguments(world, world.output, *LARGER))
     assert run.wait() == 0, run.err
     return world, world.output
 
 
-LARGER = ('SOLVER.STAGE2.IMS_PER_BATCH', 4, 'SOLVER.STAGE1.IMS_PER_BATCH', 4, 'DATALOADER.CACHE_GB', 0)
+LARGER = (
+    'SOLVER.STAGE2.IMS_PER_BATCH',
+    4,
+    'SOLVER.STAGE1.IMS_PER_BATCH',
+    4,
+    'DATALOADER.CACHE_GB',
+    0,
+)
 LARGER_BATCHES = 6
 
 
@@ -179,11 +225,21 @@ LARGER_BATCHES = 6
 def test_the_photos_vanish_and_come_back(zygote, larger, tmp_path, place, workers):
     world, reference = larger
     out, photos, away = tmp_path / 'out', world.folder / 'photos', world.folder / 'away'
-    fault = {'features of stage 1': {'call': 'processor.processor_clipreid_stage1.photo_features', 'number': 1},
-             'an epoch of stage 2': {'call': STEP, 'number': STAGE_1 * LARGER_BATCHES + LARGER_BATCHES + 1},
-             'validation': {'call': 'processor.inference.extract_features', 'number': 2}}[place]
+    fault = {
+        'features of stage 1': {
+            'call': 'processor.processor_clipreid_stage1.photo_features',
+            'number': 1,
+        },
+        'an epoch of stage 2': {
+            'call': STEP,
+            'number': STAGE_1 * LARGER_BATCHES + LARGER_BATCHES + 1,
+        },
+        'validation': {'call': 'processor.inference.extract_features', 'number': 2},
+    }[place]
     opts = (*LARGER, 'DATALOADER.NUM_WORKERS', workers)
-    run = zygote.start(tmp_path / 'first', *arguments(world, out, *opts), fault=fault | {'pause': True})
+    run = zygote.start(
+        tmp_path / 'first', *arguments(world, out, *opts), fault=fault | {'pause': True}
+    )
     run.wait_until_reached()
     photos.rename(away)
     try:
@@ -199,16 +255,25 @@ def test_the_photos_vanish_and_come_back(zygote, larger, tmp_path, place, worker
 
 
 def test_two_runs_in_one_folder(zygote, faults_world, reference, tmp_path):
-    """The second is told whose it is, and the first comes to no harm; a test of its checkpoint may run beside it."""
+    """The second is told whose it is, and the first comes to no harm; a test of its checkpoint may
+    run beside it.
+    """
     out = tmp_path / 'out'
-    first = zygote.start(tmp_path / 'first', *arguments(faults_world, out), fault=MID_STAGE_2 | {'pause': True})
+    first = zygote.start(
+        tmp_path / 'first', *arguments(faults_world, out), fault=MID_STAGE_2 | {'pause': True}
+    )
     first.wait_until_reached()
     for number, resume in enumerate((True, False)):
-        second = zygote.start(tmp_path / f'second{number}', *arguments(faults_world, out, resume=resume))
+        second = zygote.start(
+            tmp_path / f'second{number}', *arguments(faults_world, out, resume=resume)
+        )
         assert second.wait() == 2
         assert f'process {first.pid} on host {socket.gethostname()} since 2' in second.error
-    test = zygote.start(tmp_path / 'test', *faults_world.args('OUTPUT_DIR', out, 'TEST.WEIGHT', out / 'RN50_1.pth'),
-                        script='test_clipreid.py')
+    test = zygote.start(
+        tmp_path / 'test',
+        *faults_world.args('OUTPUT_DIR', out, 'TEST.WEIGHT', out / 'RN50_1.pth'),
+        script='test_clipreid.py',
+    )
     assert test.wait() == 0, test.err
     first.go_on()
     assert first.wait() == 0, first.err
@@ -218,7 +283,9 @@ def test_two_runs_in_one_folder(zygote, faults_world, reference, tmp_path):
 def test_a_killed_run_holds_its_folder_no_more(zygote, faults_world, reference, tmp_path):
     """At once, while its loader's workers still live."""
     out = tmp_path / 'out'
-    run = zygote.start(tmp_path / 'first', *arguments(faults_world, out), fault=MID_STAGE_2 | {'pause': True})
+    run = zygote.start(
+        tmp_path / 'first', *arguments(faults_world, out), fault=MID_STAGE_2 | {'pause': True}
+    )
     run.wait_until_reached()
     run.kill()
     assert run.wait() == -9

@@ -1,4 +1,5 @@
 """SIGKILL at any moment: a run that goes on ends with the bits of one that was left alone."""
+
 import random
 import signal
 import time
@@ -9,10 +10,20 @@ from .harness import differences
 
 pytestmark = pytest.mark.slow
 
-STAGE_1, STAGE_2, BATCHES = 4, 6, 3     # epochs, epochs, batches of an epoch
-SHAPE = ('SOLVER.STAGE1.MAX_EPOCHS', STAGE_1, 'SOLVER.STAGE2.MAX_EPOCHS', STAGE_2, 'DATALOADER.NUM_WORKERS', 2)
-BEGIN = {'call': 'processor.processor_clipreid_stage1.do_train_stage1', 'number': 1}    # also of a run that goes on
-OFTEN = ('SOLVER.CHECKPOINT_MINUTES', 1e-5)     # a state after every iteration
+STAGE_1, STAGE_2, BATCHES = 4, 6, 3  # epochs, epochs, batches of an epoch
+SHAPE = (
+    'SOLVER.STAGE1.MAX_EPOCHS',
+    STAGE_1,
+    'SOLVER.STAGE2.MAX_EPOCHS',
+    STAGE_2,
+    'DATALOADER.NUM_WORKERS',
+    2,
+)
+BEGIN = {
+    'call': 'processor.processor_clipreid_stage1.do_train_stage1',
+    'number': 1,
+}  # also of a run that goes on
+OFTEN = ('SOLVER.CHECKPOINT_MINUTES', 1e-5)  # a state after every iteration
 
 
 def arguments(world, name, out, *opts):
@@ -26,7 +37,9 @@ def uninterrupted(zygote, faults_world, tmp_path_factory):
     runs = {}
     for name in faults_world.weights:
         folder = tmp_path_factory.mktemp(name)
-        run = zygote.start(folder / 'run', *arguments(faults_world, name, folder / 'out'), fault=BEGIN)
+        run = zygote.start(
+            folder / 'run', *arguments(faults_world, name, folder / 'out'), fault=BEGIN
+        )
         run.wait_until_reached()
         start = time.monotonic()
         assert run.wait() == 0, run.err
@@ -40,20 +53,50 @@ def write(file, number, **how):
 
 # What to strike: at a call, so that every kind of moment is met.
 PLACES = {
-    'features of stage 1': ('RN50', (), {'call': 'processor.processor_clipreid_stage1.photo_features', 'number': 1,
-                                         'after': True}),
-    'an iteration of stage 1': ('ViT-B-16', OFTEN, {'call': 'torch.amp.GradScaler.step', 'number': 2 * BATCHES + 2}),
-    'an iteration of stage 2': ('RN50', OFTEN, {'call': 'torch.amp.GradScaler.step',
-                                                'number': STAGE_1 * BATCHES + 3 * BATCHES + 2, 'after': True}),
+    'features of stage 1': (
+        'RN50',
+        (),
+        {'call': 'processor.processor_clipreid_stage1.photo_features', 'number': 1, 'after': True},
+    ),
+    'an iteration of stage 1': (
+        'ViT-B-16',
+        OFTEN,
+        {'call': 'torch.amp.GradScaler.step', 'number': 2 * BATCHES + 2},
+    ),
+    'an iteration of stage 2': (
+        'RN50',
+        OFTEN,
+        {
+            'call': 'torch.amp.GradScaler.step',
+            'number': STAGE_1 * BATCHES + 3 * BATCHES + 2,
+            'after': True,
+        },
+    ),
     'half a state': ('RN50', (), write('resume.pth', 7)),
     'half the first state': ('ViT-B-16', (), write('resume.pth', 1)),
     'half a state within an epoch': ('ViT-B-16', OFTEN, write('resume.pth', 5)),
-    'a state not yet renamed': ('ViT-B-16', OFTEN, {'call': 'os.replace', 'about': 'resume.pth', 'number': 20}),
-    'a state just renamed': ('RN50', OFTEN, {'call': 'os.replace', 'about': 'resume.pth', 'number': 24, 'after': True}),
+    'a state not yet renamed': (
+        'ViT-B-16',
+        OFTEN,
+        {'call': 'os.replace', 'about': 'resume.pth', 'number': 20},
+    ),
+    'a state just renamed': (
+        'RN50',
+        OFTEN,
+        {'call': 'os.replace', 'about': 'resume.pth', 'number': 24, 'after': True},
+    ),
     'half a checkpoint': ('RN50', (), write('RN50_4.pth', 1)),
     'half the best checkpoint': ('ViT-B-16', OFTEN, write('ViT-B-16_best.pth', 1)),
-    'validation': ('ViT-B-16', (), {'call': 'processor.inference.extract_features', 'number': 3, 'after': True}),
-    'a line of the metrics': ('RN50', OFTEN, {'call': 'utils.logger.MetricsFile.write', 'number': 25, 'after': True}),
+    'validation': (
+        'ViT-B-16',
+        (),
+        {'call': 'processor.inference.extract_features', 'number': 3, 'after': True},
+    ),
+    'a line of the metrics': (
+        'RN50',
+        OFTEN,
+        {'call': 'utils.logger.MetricsFile.write', 'number': 25, 'after': True},
+    ),
 }
 
 
@@ -67,21 +110,31 @@ def see_that_it_ends_the_same(zygote, world, name, folder, out, opts, reference)
 def test_killed_at(zygote, faults_world, uninterrupted, tmp_path, record_property, place):
     name, opts, fault = PLACES[place]
     out = tmp_path / 'out'
-    run = zygote.start(tmp_path / 'first', *arguments(faults_world, name, out, *opts), fault=fault | {'signal': signal.SIGKILL})
+    run = zygote.start(
+        tmp_path / 'first',
+        *arguments(faults_world, name, out, *opts),
+        fault=fault | {'signal': signal.SIGKILL},
+    )
     assert run.wait() == -signal.SIGKILL, (run.out[-1000:], run.err)
     record_property('kill', run.where)
-    see_that_it_ends_the_same(zygote, faults_world, name, tmp_path / 'last', out, opts, uninterrupted[name][0])
+    see_that_it_ends_the_same(
+        zygote, faults_world, name, tmp_path / 'last', out, opts, uninterrupted[name][0]
+    )
 
 
 @pytest.mark.parametrize('case', range(20))
 def test_killed_at_any_moment(zygote, faults_world, uninterrupted, tmp_path, record_property, case):
-    """Some runs more than once. Where the run was faster than that, an earlier moment of another one is drawn."""
+    """Some runs more than once. Where the run was faster than that, an earlier moment of another
+    one is drawn.
+    """
     rng = random.Random(case)
     name, opts, kills = ('RN50', 'ViT-B-16')[case % 2], (OFTEN, ())[case // 2 % 2], 1 + case % 3
     reference, seconds = uninterrupted[name]
     out, killed = tmp_path / '0', []
     for attempt in range(1, 30):
-        run = zygote.start(tmp_path / 'run', *arguments(faults_world, name, out, *opts), fault=BEGIN)
+        run = zygote.start(
+            tmp_path / 'run', *arguments(faults_world, name, out, *opts), fault=BEGIN
+        )
         if run.reaches():
             time.sleep(seconds * rng.random() / attempt)
         if run.dump():

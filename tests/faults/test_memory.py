@@ -1,4 +1,5 @@
 """The peak memory of a test and of a re-ranked one stays below what docs/reliability.md says."""
+
 import json
 import subprocess
 import sys
@@ -37,10 +38,16 @@ print(json.dumps({'gb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 102
 """
 
 
-@pytest.mark.parametrize('rerank', [None, {'k1': 20, 'k2': 6, 'lambda_value': 0.3, 'ties': 'index'}])
+@pytest.mark.parametrize(
+    'rerank', [None, {'k1': 20, 'k2': 6, 'lambda_value': 0.3, 'ties': 'index'}]
+)
 def test_twenty_thousand_photos(rerank):
-    done = subprocess.run([sys.executable, '-c', SCRIPT, str(ROOT), json.dumps(rerank)], capture_output=True, text=True,
-                          check=True)
+    done = subprocess.run(
+        [sys.executable, '-c', SCRIPT, str(ROOT), json.dumps(rerank)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     found = json.loads(done.stdout)
     assert found['mAP'] > 0.99  # individuals this far apart
     assert found['gb'] < 2.5  # without a model; 1.8 were measured

@@ -1,4 +1,7 @@
-"""Whole scripts in several processes under torchrun: the same results, the same end for all, and a state to go on from."""
+"""Whole scripts in several processes under torchrun: the same results, the same end for all, and a
+state to go on from.
+"""
+
 import contextlib
 import json
 import os
@@ -30,15 +33,30 @@ SETTINGS = {
 
 
 class Group:
-    """A script under torchrun; its output goes to a file. All its processes are known by a variable of their environment."""
+    """A script under torchrun; its output goes to a file. All its processes are known by a variable
+    of their environment.
+    """
 
-    def __init__(self, folder, processes, *arguments, script='train_clipreid.py', start=(*TORCHRUN, '--standalone'), before=()):
+    def __init__(
+        self,
+        folder,
+        processes,
+        *arguments,
+        script='train_clipreid.py',
+        start=(*TORCHRUN, '--standalone'),
+        before=(),
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self._mark = folder, f'FAULTS_GROUP={uuid.uuid4()}'
         command = [*before, *start, '--nproc_per_node', processes, script, *arguments]
         with open(folder / 'log', 'wb') as log:
-            self.process = subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
-                                            env=os.environ | dict([self._mark.split('=')], OMP_NUM_THREADS='1'))
+            self.process = subprocess.Popen(
+                list(map(str, command)),
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | dict([self._mark.split('=')], OMP_NUM_THREADS='1'),
+            )
 
     @property
     def log(self):
@@ -50,7 +68,9 @@ class Group:
         found = {}
         for name in filter(str.isdigit, os.listdir('/proc')):
             with contextlib.suppress(OSError):
-                variables = Path('/proc', name, 'environ').read_text(errors='replace').split('\0')  # empty of a zombie
+                variables = (
+                    Path('/proc', name, 'environ').read_text(errors='replace').split('\0')
+                )  # empty of a zombie
                 if self._mark in variables:
                     found[int(name)] = variables
         return found
@@ -63,7 +83,9 @@ class Group:
         """torchrun's exit code, 0 if all have returned 0. Nothing of the group is left behind."""
         try:
             code = self.process.wait(limit)
-            until = time.monotonic() + 20  # loader processes look after their parent every few seconds
+            until = (
+                time.monotonic() + 20
+            )  # loader processes look after their parent every few seconds
             while (left := self.members()) and time.monotonic() < until:
                 time.sleep(0.1)
             assert not left, f'left behind: {left}\n{self.log[-3000:]}'
@@ -77,7 +99,9 @@ class Group:
         """Until a line of metrics.jsonl or of the log holds this."""
         until, metrics = time.monotonic() + LIMIT, self.folder / 'metrics.jsonl'
         while text not in (metrics.read_text() if metrics.exists() else '') + self.log:
-            assert self.process.poll() is None and time.monotonic() < until, f'no {text}:\n{self.log[-3000:]}'
+            assert self.process.poll() is None and time.monotonic() < until, (
+                f'no {text}:\n{self.log[-3000:]}'
+            )
             time.sleep(0.02)
 
     @property
@@ -87,20 +111,37 @@ class Group:
 
 
 def options(folder, *more):
-    return ['OUTPUT_DIR', folder, 'SOLVER.STAGE1.IMS_PER_BATCH', BATCH, 'SOLVER.STAGE2.IMS_PER_BATCH', BATCH,
-            'TEST.IMS_PER_BATCH', 4, *more]
+    return [
+        'OUTPUT_DIR',
+        folder,
+        'SOLVER.STAGE1.IMS_PER_BATCH',
+        BATCH,
+        'SOLVER.STAGE2.IMS_PER_BATCH',
+        BATCH,
+        'TEST.IMS_PER_BATCH',
+        4,
+        *more,
+    ]
 
 
 def alone(*arguments, script='train_clipreid.py'):
     """The script in one process: (exit code, output)."""
-    done = subprocess.run(list(map(str, [sys.executable, script, *arguments])), cwd=ROOT, text=True, timeout=LIMIT,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ | {'OMP_NUM_THREADS': '1'})
+    done = subprocess.run(
+        list(map(str, [sys.executable, script, *arguments])),
+        cwd=ROOT,
+        text=True,
+        timeout=LIMIT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=os.environ | {'OMP_NUM_THREADS': '1'},
+    )
     return done.returncode, done.stdout
 
 
 @pytest.fixture(scope='module')
 def trained(faults_world):
     """(name, processes) -> OUTPUT_DIR of a whole run"""
+
     @cache
     def run(name, processes):
         folder = faults_world.folder / f'{name}-{processes}'
@@ -112,6 +153,7 @@ def trained(faults_world):
             code, log = group.wait(), group.log
         assert code == 0, log[-3000:]
         return folder
+
     return run
 
 
@@ -120,12 +162,19 @@ def lines_of(folder):
 
 
 def largest_difference(folder, other):
-    """Of the numbers in metrics.jsonl, relative; the lines must be the same but for that, and for what is measured."""
+    """Of the numbers in metrics.jsonl, relative; the lines must be the same but for that, and for
+    what is measured.
+    """
     lines, others = lines_of(folder), lines_of(other)
-    assert [(line['event'], line.get('epoch')) for line in lines] == [(line['event'], line.get('epoch')) for line in others]
-    return max(abs(line[key] - another[key]) / max(abs(another[key]), 1e-3)
-               for line, another in zip(lines, others, strict=True) for key in another.keys() | line.keys()
-               if not is_measured(key) and isinstance(another[key], float))
+    assert [(line['event'], line.get('epoch')) for line in lines] == [
+        (line['event'], line.get('epoch')) for line in others
+    ]
+    return max(
+        abs(line[key] - another[key]) / max(abs(another[key]), 1e-3)
+        for line, another in zip(lines, others, strict=True)
+        for key in another.keys() | line.keys()
+        if not is_measured(key) and isinstance(another[key], float)
+    )
 
 
 def names(folder):
@@ -135,16 +184,22 @@ def names(folder):
 
 @pytest.mark.parametrize('name, processes', [('ViT-B-16', 2), ('ViT-B-16', 3), ('RN50', 2)])
 def test_several_processes_train_as_one(name, processes, trained):
-    """Whole trainings: losses, accuracies and validation within what the order of sums makes; the same files, written once."""
+    """Whole trainings: losses, accuracies and validation within what the order of sums makes; the
+    same files, written once.
+    """
     one, several = trained(name, 1), trained(name, processes)
     assert largest_difference(several, one) < 1e-3
     assert names(several) == names(one)
     log = (several / 'log').read_text()
     assert log.count('Validation Results - Epoch: 1') == 1
-    assert 'destroy_process_group' not in log and 'terminate' not in log  # what torch says at an untidy end
+    assert (
+        'destroy_process_group' not in log and 'terminate' not in log
+    )  # what torch says at an untidy end
 
 
-@pytest.mark.parametrize('script, processes', [('test_clipreid.py', 3), ('test_rerank_clipreid.py', 2)])
+@pytest.mark.parametrize(
+    'script, processes', [('test_clipreid.py', 3), ('test_rerank_clipreid.py', 2)]
+)
 def test_several_processes_test_as_one(script, processes, trained, faults_world, tmp_path):
     """The very same numbers: photos are in the same batches."""
     weight = trained('ViT-B-16', 1) / 'ViT-B-16_2.pth'
@@ -163,9 +218,16 @@ def test_several_processes_test_as_one(script, processes, trained, faults_world,
     assert names(folder) == names(tmp_path / '1')
 
 
-# ------------------------------------------------------------------------------------------------- stopped and gone on
+# ----------------------------------------------------------------------------- stopped and gone on
 
-LONG = ['SOLVER.STAGE2.MAX_EPOCHS', 12, 'SOLVER.STAGE2.EVAL_PERIOD', 4, 'SOLVER.STAGE2.CHECKPOINT_PERIOD', 4]
+LONG = [
+    'SOLVER.STAGE2.MAX_EPOCHS',
+    12,
+    'SOLVER.STAGE2.EVAL_PERIOD',
+    4,
+    'SOLVER.STAGE2.CHECKPOINT_PERIOD',
+    4,
+]
 
 
 @pytest.fixture(scope='module')
@@ -179,7 +241,9 @@ def long_run(faults_world):
 
 @pytest.mark.parametrize('how', [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_stopped_or_killed_it_goes_on(how, long_run, faults_world, tmp_path):
-    """With two processes bit for bit; with three and with one (tried after SIGTERM) as close as sums allow."""
+    """With two processes bit for bit; with three and with one (tried after SIGTERM) as close as
+    sums allow.
+    """
     folder = tmp_path / 'run'
     arguments = faults_world.args(*options(folder, *LONG), name='ViT-B-16')
     group = Group(folder, 2, *arguments, *SEVERAL)
@@ -192,8 +256,10 @@ def test_stopped_or_killed_it_goes_on(how, long_run, faults_world, tmp_path):
     assert group.wait() != 0
     assert time.monotonic() - started < 60
     if how == signal.SIGKILL:
-        assert any('rank 0: another process is gone without a word' in line for line in group.errors) \
-            or 'stopped by SIGTERM' in group.log, group.log  # torchrun's own may come first
+        assert (
+            any('rank 0: another process is gone without a word' in line for line in group.errors)
+            or 'stopped by SIGTERM' in group.log
+        ), group.log  # torchrun's own may come first
     else:
         assert group.log.count(f'stopped by {how.name}; ') == 2, group.log
         assert not group.errors, group.log
@@ -209,10 +275,17 @@ def test_stopped_or_killed_it_goes_on(how, long_run, faults_world, tmp_path):
 
     if not others:
         return
-    group = Group(tmp_path / 'three', 3, '--resume', *faults_world.args(*options(tmp_path / 'three', *LONG), name='ViT-B-16'),
-                  *SEVERAL)
+    group = Group(
+        tmp_path / 'three',
+        3,
+        '--resume',
+        *faults_world.args(*options(tmp_path / 'three', *LONG), name='ViT-B-16'),
+        *SEVERAL,
+    )
     assert group.wait() == 0, group.log[-3000:]
-    code, log = alone('--resume', *faults_world.args(*options(tmp_path / 'one', *LONG), name='ViT-B-16'))
+    code, log = alone(
+        '--resume', *faults_world.args(*options(tmp_path / 'one', *LONG), name='ViT-B-16')
+    )
     assert code == 0, log[-3000:]
     for name in others:
         assert largest_difference(tmp_path / name, long_run) < 1e-2
@@ -228,19 +301,29 @@ def test_without_torchrun_they_end(faults_world, tmp_path):
     assert 'error: ended because of torchrun or rank 0: it is gone without a word' in group.errors
 
 
-# ------------------------------------------------------------------------------------------------- one of them fails
+# ------------------------------------------------------------------------------- one of them fails
+
 
 def test_a_photo_that_one_process_cannot_read_ends_all(faults_world, tmp_path):
     photos = shutil.copytree(faults_world.folder / 'photos', tmp_path / 'photos')
-    last = (faults_world.folder / 'lists' / 'train.txt').read_text().splitlines()[-1].split()[0]  # in rank 1's shard
+    last = (
+        (faults_world.folder / 'lists' / 'train.txt').read_text().splitlines()[-1].split()[0]
+    )  # in rank 1's shard
     (photos / last).write_bytes((photos / last).read_bytes()[:200])
     folder = tmp_path / 'run'
-    group = Group(folder, 2, *faults_world.args(*options(folder, 'DATASETS.ROOT_DIR', tmp_path), name='ViT-B-16'), *SEVERAL)
+    group = Group(
+        folder,
+        2,
+        *faults_world.args(*options(folder, 'DATASETS.ROOT_DIR', tmp_path), name='ViT-B-16'),
+        *SEVERAL,
+    )
     group.wait_for('error: ')
     started = time.monotonic()
     assert group.wait() == 1
     assert time.monotonic() - started < 30
-    assert any(line.startswith('error: rank 1: ') and last in line for line in group.errors), group.log
+    assert any(line.startswith('error: rank 1: ') and last in line for line in group.errors), (
+        group.log
+    )
     assert all(last in line for line in group.errors)
     assert 'rank0]: Traceback' not in group.log
 
@@ -248,10 +331,14 @@ def test_a_photo_that_one_process_cannot_read_ends_all(faults_world, tmp_path):
 def test_a_folder_in_use_ends_all(faults_world, tmp_path):
     """An error of the first process, before the others have done anything."""
     with output_lock(tmp_path):
-        group = Group(tmp_path / 'log', 2, *faults_world.args(*options(tmp_path), name='ViT-B-16'), *SEVERAL)
+        group = Group(
+            tmp_path / 'log', 2, *faults_world.args(*options(tmp_path), name='ViT-B-16'), *SEVERAL
+        )
         assert group.wait() == 1
-    assert any(line.startswith(f'error: rank 0: OUTPUT_DIR {tmp_path} is in use by process {os.getpid()} ')
-               for line in group.errors), group.log
+    assert any(
+        line.startswith(f'error: rank 0: OUTPUT_DIR {tmp_path} is in use by process {os.getpid()} ')
+        for line in group.errors
+    ), group.log
     assert not (tmp_path / 'metrics.jsonl').exists()
 
 
@@ -268,7 +355,8 @@ def test_torchrun_and_config_contradict_each_other(several, faults_world, tmp_pa
     assert not (tmp_path / 'run').exists()
 
 
-# ------------------------------------------------------------------------------------------------- two machines
+# ------------------------------------------------------------------------------------ two machines
+
 
 @pytest.fixture
 def two_hosts():
@@ -277,17 +365,34 @@ def two_hosts():
 
     def ip(*words):
         return subprocess.run(['ip', *words], capture_output=True, text=True)
+
     if not shutil.which('ip') or ip('netns', 'add', hosts[0][0]).returncode:
         pytest.skip('no network namespaces: they need root, Linux and the command ip')
     try:
         (first, _), (second, _) = hosts
         assert not ip('netns', 'add', second).returncode
-        made = ip('link', 'add', 'wire', 'netns', first, 'type', 'veth', 'peer', 'name', 'wire', 'netns', second)
+        made = ip(
+            'link',
+            'add',
+            'wire',
+            'netns',
+            first,
+            'type',
+            'veth',
+            'peer',
+            'name',
+            'wire',
+            'netns',
+            second,
+        )
         if made.returncode:
             pytest.skip(f'no veth pair: {made.stderr.strip()}')
         for name, address in hosts:
-            for words in (['addr', 'add', f'{address}/24', 'dev', 'wire'], ['link', 'set', 'wire', 'up'],
-                          ['link', 'set', 'lo', 'up']):
+            for words in (
+                ['addr', 'add', f'{address}/24', 'dev', 'wire'],
+                ['link', 'set', 'wire', 'up'],
+                ['link', 'set', 'lo', 'up'],
+            ):
                 done = ip('-n', name, *words)
                 assert not done.returncode, done.stderr
         yield hosts
@@ -297,15 +402,35 @@ def two_hosts():
 
 
 def test_two_machines(two_hosts, trained, faults_world, tmp_path, monkeypatch):
-    """Two torchruns in two network namespaces with a wire between them, one process each and a disk that both see."""
+    """Two torchruns in two network namespaces with a wire between them, one process each and a disk
+    that both see.
+    """
     monkeypatch.setenv('GLOO_SOCKET_IFNAME', 'wire')  # the host's name leads nowhere here
     folder = tmp_path / 'run'
     arguments = faults_world.args(*options(folder), *SETTINGS['ViT-B-16'], name='ViT-B-16')
     groups = []
     for number, (name, _) in enumerate(two_hosts):
-        start = [*TORCHRUN, '--nnodes', 2, '--node_rank', number, '--master_addr', two_hosts[0][1], '--master_port', 29511]
-        groups.append(Group(tmp_path / f'log{number}', 1, *arguments, *SEVERAL, start=start,
-                            before=['ip', 'netns', 'exec', name]))
+        start = [
+            *TORCHRUN,
+            '--nnodes',
+            2,
+            '--node_rank',
+            number,
+            '--master_addr',
+            two_hosts[0][1],
+            '--master_port',
+            29511,
+        ]
+        groups.append(
+            Group(
+                tmp_path / f'log{number}',
+                1,
+                *arguments,
+                *SEVERAL,
+                start=start,
+                before=['ip', 'netns', 'exec', name],
+            )
+        )
     codes = [group.wait() for group in groups]
     assert codes == [0, 0], [group.log[-2000:] for group in groups]
     assert largest_difference(folder, trained('ViT-B-16', 1)) < 1e-3

@@ -1,4 +1,7 @@
-"""A small /dev/shm, as Docker gives it (64 MB): fewer workers or none, and no loop that waits for ever."""
+"""A small /dev/shm, as Docker gives it (64 MB): fewer workers or none, and no loop that waits for
+ever.
+"""
+
 import os
 import re
 import shutil
@@ -43,19 +46,38 @@ def run(size, script, *arguments):
     """The script in a mount namespace of its own, whose /dev/shm is of ``size``."""
     mount = f'mount -t tmpfs -o size={size} tmpfs /dev/shm'
     unshare = ['unshare', '-m', 'bash', '-c']
-    if (not hasattr(os, 'geteuid') or os.geteuid() or not shutil.which('unshare')
-            or subprocess.run([*unshare, mount], capture_output=True).returncode):
+    if (
+        not hasattr(os, 'geteuid')
+        or os.geteuid()
+        or not shutil.which('unshare')
+        or subprocess.run([*unshare, mount], capture_output=True).returncode
+    ):
         pytest.skip('cannot mount a small /dev/shm: not root, or no unshare')
-    return subprocess.run([*unshare, f'{mount} && exec "$@"', 'bash', sys.executable, '-c', script, str(ROOT),
-                           *map(str, arguments)], capture_output=True, text=True, timeout=LIMIT,
-                          env=os.environ | {'OMP_NUM_THREADS': '1'})
+    return subprocess.run(
+        [
+            *unshare,
+            f'{mount} && exec "$@"',
+            'bash',
+            sys.executable,
+            '-c',
+            script,
+            str(ROOT),
+            *map(str, arguments),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        env=os.environ | {'OMP_NUM_THREADS': '1'},
+    )
 
 
 @pytest.mark.parametrize(('size', 'used'), [('64k', '0'), ('1m', '[1-7]')])
 def test_all_programs_run_with_fewer_workers(world, size, used):
     done = run(size, PROGRAMS, world.folder, *world.args('DATALOADER.NUM_WORKERS', 8))
     assert done.returncode == 0, done.stderr
-    warnings = re.findall(rf'WARNING: /dev/shm has .* the run uses {used} workers.*--shm-size', done.stdout)
+    warnings = re.findall(
+        rf'WARNING: /dev/shm has .* the run uses {used} workers.*--shm-size', done.stdout
+    )
     assert len(warnings) == 3
 
 

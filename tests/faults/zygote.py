@@ -1,9 +1,12 @@
-"""A process that has PyTorch loaded and forks training runs, so that a run starts in a moment instead of in seconds.
+"""A process that has PyTorch loaded and forks training runs, so that a run starts in a moment
+instead of in seconds.
 
 Requests and answers are JSON lines on stdin and stdout:
-{"run": [script, argument, …], "folder": …, "fault": {…} or null} → pid; its output goes to folder/out and folder/err
-{"poll": pid} → exit code (negative: the signal that ended it), or null while it runs
+{"run": [script, argument, …], "folder": …, "fault": {…} or null} → pid; its output goes to
+folder/out and folder/err {"poll": pid} → exit code (negative: the signal that ended it), or null
+while it runs
 """
+
 import faulthandler
 import functools
 import importlib
@@ -25,7 +28,8 @@ def load():
         for module in pkgutil.walk_packages([str(ROOT / package)], f'{package}.'):
             importlib.import_module(module.name)
     import torch
-    torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])     # loads a good deal more
+
+    torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])  # loads a good deal more
 
 
 def resolve(name):
@@ -44,18 +48,22 @@ def said(arguments):
     texts = []
     for argument in arguments:
         try:
-            texts.append(os.readlink(f'/proc/self/fd/{argument}') if type(argument) is int else str(argument)[:1000])
+            texts.append(
+                os.readlink(f'/proc/self/fd/{argument}')
+                if type(argument) is int
+                else str(argument)[:1000]
+            )
         except OSError:
             texts.append('')
     return ' '.join(texts)
 
 
 def install(fault, folder):
-    """Let something happen at a call: ``call`` is its dotted name, ``number`` which one from 1 (of those whose arguments
-    hold the text ``about``), ``after`` = once it has returned.
+    """Let something happen at a call: ``call`` is its dotted name, ``number`` which one from 1 (of
+    those whose arguments hold the text ``about``), ``after`` = once it has returned.
 
-    What happens: the file folder/reached is made; ``cut``: the file of the call's first argument is cut in half; ``pause``: the
-    run waits for a file folder/go; ``signal``: is sent to this process.
+    What happens: the file folder/reached is made; ``cut``: the file of the call's first argument is
+    cut in half; ``pause``: the run waits for a file folder/go; ``signal``: is sent to this process.
     """
     parent, attribute = resolve(fault['call'])
     real, main, count = getattr(parent, attribute), os.getpid(), 0
@@ -82,6 +90,7 @@ def install(fault, folder):
         if now and fault.get('after'):
             strike(arguments)
         return result
+
     setattr(parent, attribute, wrapped)
 
 
@@ -111,7 +120,9 @@ def serve():
 
 
 def become(request):
-    """What a fresh ``python script.py …`` is: a session and output of its own, the usual answer to signals."""
+    """What a fresh ``python script.py …`` is: a session and output of its own, the usual answer to
+    signals.
+    """
     os.setsid()
     folder = Path(request['folder'])
     for number, name in ((1, 'out'), (2, 'err')):
@@ -122,9 +133,11 @@ def become(request):
     os.dup2(null, 0)
     os.close(null)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)   # when Python has ended already
-    stack = open(folder / 'stack', 'w')     # noqa: SIM115 as long as the run
-    faulthandler.register(signal.SIGUSR1, stack, all_threads=False)  # a thread that runs meanwhile could crash it
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # when Python has ended already
+    stack = open(folder / 'stack', 'w')  # noqa: SIM115 as long as the run
+    faulthandler.register(
+        signal.SIGUSR1, stack, all_threads=False
+    )  # a thread that runs meanwhile could crash it
     if request['fault']:
         install(request['fault'], folder)
     sys.argv = request['run']

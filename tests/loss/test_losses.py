@@ -1,4 +1,7 @@
-"""Losses against the golden numbers, loops written from the definitions, and batches at the edge."""
+"""Losses against the golden numbers, loops written from the definitions, and batches at the
+edge.
+"""
+
 import copy
 import json
 import math
@@ -30,22 +33,49 @@ def arrays(case, dtype):
     return tensors
 
 
-def config(*, metric='triplet', center='no', sampler='softmax_triplet', smooth='on', no_margin=False, margin=0.3,
-           weights=(1.0, 1.0, 1.0), center_weight=5e-4):
+def config(
+    *,
+    metric='triplet',
+    center='no',
+    sampler='softmax_triplet',
+    smooth='on',
+    no_margin=False,
+    margin=0.3,
+    weights=(1.0, 1.0, 1.0),
+    center_weight=5e-4,
+):
     return SimpleNamespace(
-        MODEL=SimpleNamespace(METRIC_LOSS_TYPE=metric, IF_WITH_CENTER=center, IF_LABELSMOOTH=smooth,
-                              NO_MARGIN=no_margin, ID_LOSS_WEIGHT=weights[0], TRIPLET_LOSS_WEIGHT=weights[1],
-                              I2T_LOSS_WEIGHT=weights[2]),
+        MODEL=SimpleNamespace(
+            METRIC_LOSS_TYPE=metric,
+            IF_WITH_CENTER=center,
+            IF_LABELSMOOTH=smooth,
+            NO_MARGIN=no_margin,
+            ID_LOSS_WEIGHT=weights[0],
+            TRIPLET_LOSS_WEIGHT=weights[1],
+            I2T_LOSS_WEIGHT=weights[2],
+        ),
         DATALOADER=SimpleNamespace(SAMPLER=sampler),
-        SOLVER=SimpleNamespace(MARGIN=margin, STAGE2=SimpleNamespace(CENTER_LOSS_WEIGHT=center_weight, CENTER_LR=0.5)))
+        SOLVER=SimpleNamespace(
+            MARGIN=margin, STAGE2=SimpleNamespace(CENTER_LOSS_WEIGHT=center_weight, CENTER_LR=0.5)
+        ),
+    )
 
 
 def whole_loss(case, x):
     facts = CASES[case]
     weights = tuple(facts['weights'][name] for name in ('id', 'triplet', 'i2t'))
-    criterion = make_loss(config(smooth=facts['labelsmooth'], no_margin=facts['no_margin'], margin=facts['margin'],
-                                 weights=weights), facts['num_classes'])
-    return criterion([x['score0'], x['score1']], [x['feat0'], x['feat1'], x['feat2']], x['t'], x.get('i2tscore'))
+    criterion = make_loss(
+        config(
+            smooth=facts['labelsmooth'],
+            no_margin=facts['no_margin'],
+            margin=facts['margin'],
+            weights=weights,
+        ),
+        facts['num_classes'],
+    )
+    return criterion(
+        [x['score0'], x['score1']], [x['feat0'], x['feat1'], x['feat2']], x['t'], x.get('i2tscore')
+    )
 
 
 def golden_loss(case, x):
@@ -73,7 +103,9 @@ def test_golden_value_and_gradients(case, suffix):
     x, facts = arrays(case, torch.float64 if suffix else torch.float32), CASES[case]
     value = golden_loss(case, x)
     duplicates = 'duplicates' in case
-    assert value.item() == pytest.approx(facts[f'value{suffix}'], rel=1e-5, abs=1e-3 if duplicates else 1e-6)
+    assert value.item() == pytest.approx(
+        facts[f'value{suffix}'], rel=1e-5, abs=1e-3 if duplicates else 1e-6
+    )
     value.backward()
     if not duplicates:
         norms = [x[name].grad.norm().item() for name in facts['grad_wrt']]
@@ -91,8 +123,11 @@ def test_golden_hardest_pairs(case):
 @pytest.mark.parametrize('case', [case for case in CASES if case.startswith('make_loss')])
 def test_golden_terms(case):
     terms, facts = whole_loss(case, arrays(case, torch.float32)), CASES[case]
-    expected = {name: value * facts['weights'][name] for name, value in facts['unweighted_terms'].items()
-                if value is not None}
+    expected = {
+        name: value * facts['weights'][name]
+        for name, value in facts['unweighted_terms'].items()
+        if value is not None
+    }
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected, rel=1e-5)
 
 
@@ -108,6 +143,7 @@ def test_golden_unbalanced_triplet(index):
 
 # Loops from the definitions
 
+
 def supcon_by_hand(a, b, ta, tb):
     total = 0.0
     for row, label in zip(a.tolist(), ta.tolist()):
@@ -122,7 +158,9 @@ def triplet_by_hand(x, labels, margin):
     """The root of clamped squares: the distance to oneself is 1e-6, not 0."""
     x, labels, total = x.tolist(), labels.tolist(), 0.0
     for row, label in zip(x, labels):
-        positive = max(max(math.dist(row, other), 1e-6) for other, also in zip(x, labels) if also == label)
+        positive = max(
+            max(math.dist(row, other), 1e-6) for other, also in zip(x, labels) if also == label
+        )
         negative = min(math.dist(row, other) for other, also in zip(x, labels) if also != label)
         gap = positive - negative
         total += math.log1p(math.exp(gap)) if margin is None else max(0.0, gap + margin)
@@ -146,12 +184,18 @@ def batch(seed, *shape):
 def test_supcon_is_the_loop():
     a, b = batch(0, 5, 4), batch(1, 7, 4)
     ta, tb = torch.tensor([0, 1, 2, 0, 3]), torch.tensor([3, 2, 0, 0, 1, 1, 0])
-    assert SupConLoss()(a, b, ta, tb).item() == pytest.approx(supcon_by_hand(a, b, ta, tb), rel=1e-12)
-    assert SupConLoss()(b, a, tb, ta).item() == pytest.approx(supcon_by_hand(b, a, tb, ta), rel=1e-12)
+    assert SupConLoss()(a, b, ta, tb).item() == pytest.approx(
+        supcon_by_hand(a, b, ta, tb), rel=1e-12
+    )
+    assert SupConLoss()(b, a, tb, ta).item() == pytest.approx(
+        supcon_by_hand(b, a, tb, ta), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize('margin', [None, 0.0, 0.3, 2.0])
-@pytest.mark.parametrize('labels', [[0, 0, 1, 1, 2, 2], [3, 0, 0, 0, 0, 7], [4, 3, 2, 1, 0, 5], [1, 0, 0, 0, 0, 0]])
+@pytest.mark.parametrize(
+    'labels', [[0, 0, 1, 1, 2, 2], [3, 0, 0, 0, 0, 7], [4, 3, 2, 1, 0, 5], [1, 0, 0, 0, 0, 0]]
+)
 def test_triplet_is_the_loop(labels, margin):
     x, labels = batch(2, 6, 5), torch.tensor(labels)
     value = TripletLoss(margin)(x, labels).item()
@@ -167,20 +211,33 @@ def test_triplet_typed_by_hand():
 def test_center_is_the_loop():
     criterion, x, labels = CenterLoss(3, 4), batch(3, 5, 4).float(), torch.tensor([0, 2, 2, 1, 0])
     centers = criterion.centers.tolist()
-    expected = sum(math.dist(row, centers[label]) ** 2 for row, label in zip(x.tolist(), labels.tolist())) / 5
+    expected = (
+        sum(math.dist(row, centers[label]) ** 2 for row, label in zip(x.tolist(), labels.tolist()))
+        / 5
+    )
     assert criterion(x, labels).item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_whole_loss_is_the_loop():
     score, feat = [batch(4, 6, 3), batch(5, 6, 3)], [batch(6, 6, 4), batch(7, 6, 5), batch(8, 6, 2)]
     i2t, labels = batch(9, 6, 3), torch.tensor([0, 0, 1, 1, 2, 2])
-    criterion = make_loss(config(metric='triplet_center', weights=(0.25, 2.0, 3.0)), num_classes=3, feat_dim=5)
+    criterion = make_loss(
+        config(metric='triplet_center', weights=(0.25, 2.0, 3.0)), num_classes=3, feat_dim=5
+    )
     centers = criterion.center.centers.tolist()
-    spread = sum(math.dist(row, centers[label]) ** 2 for row, label in zip(feat[1].tolist(), labels.tolist())) / 6
-    expected = {'id': 0.25 * sum(cross_entropy_by_hand(one, labels, 0.1) for one in score),
-                'triplet': 2.0 * sum(triplet_by_hand(one, labels, 0.3) for one in feat),
-                'i2t': 3.0 * cross_entropy_by_hand(i2t, labels, 0.1),
-                'center': 5e-4 * spread}
+    spread = (
+        sum(
+            math.dist(row, centers[label]) ** 2
+            for row, label in zip(feat[1].tolist(), labels.tolist())
+        )
+        / 6
+    )
+    expected = {
+        'id': 0.25 * sum(cross_entropy_by_hand(one, labels, 0.1) for one in score),
+        'triplet': 2.0 * sum(triplet_by_hand(one, labels, 0.3) for one in feat),
+        'i2t': 3.0 * cross_entropy_by_hand(i2t, labels, 0.1),
+        'center': 5e-4 * spread,
+    }
     terms = criterion(score, feat, labels, i2t)
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected, rel=1e-6)
 
@@ -188,22 +245,31 @@ def test_whole_loss_is_the_loop():
 def test_softmax_sampler_has_no_triplet_and_no_smoothing():
     score, feat, i2t = [batch(4, 3, 5), batch(5, 3, 5)], [batch(6, 3, 4)] * 3, batch(9, 3, 5)
     labels = torch.tensor([4, 4, 4])  # of one identity: a triplet would be refused
-    terms = make_loss(config(sampler='softmax', weights=(0.25, 1.0, 2.0)), num_classes=5)(score, feat, labels, i2t)
-    expected = {'id': 0.25 * sum(cross_entropy_by_hand(one, labels, 0.0) for one in score),
-                'i2t': 2.0 * cross_entropy_by_hand(i2t, labels, 0.1)}
+    terms = make_loss(config(sampler='softmax', weights=(0.25, 1.0, 2.0)), num_classes=5)(
+        score, feat, labels, i2t
+    )
+    expected = {
+        'id': 0.25 * sum(cross_entropy_by_hand(one, labels, 0.0) for one in score),
+        'i2t': 2.0 * cross_entropy_by_hand(i2t, labels, 0.1),
+    }
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected, rel=1e-7)
 
 
-@pytest.mark.parametrize('metric, center, sampler, terms', [
-    ('triplet', 'no', 'softmax_triplet', {'id', 'triplet'}),
-    ('triplet', 'yes', 'softmax_triplet', {'id', 'triplet', 'center'}),
-    ('triplet_center', 'no', 'softmax_triplet', {'id', 'triplet', 'center'}),
-    ('center', 'no', 'softmax_triplet', {'id', 'center'}),
-    ('triplet', 'no', 'softmax', {'id'}),
-    ('center', 'yes', 'softmax', {'id', 'center'}),
-])
+@pytest.mark.parametrize(
+    'metric, center, sampler, terms',
+    [
+        ('triplet', 'no', 'softmax_triplet', {'id', 'triplet'}),
+        ('triplet', 'yes', 'softmax_triplet', {'id', 'triplet', 'center'}),
+        ('triplet_center', 'no', 'softmax_triplet', {'id', 'triplet', 'center'}),
+        ('center', 'no', 'softmax_triplet', {'id', 'center'}),
+        ('triplet', 'no', 'softmax', {'id'}),
+        ('center', 'yes', 'softmax', {'id', 'center'}),
+    ],
+)
 def test_which_terms_there_are(metric, center, sampler, terms):
-    criterion = make_loss(config(metric=metric, center=center, sampler=sampler), num_classes=3, feat_dim=5)
+    criterion = make_loss(
+        config(metric=metric, center=center, sampler=sampler), num_classes=3, feat_dim=5
+    )
     score, feat = [batch(4, 4, 3)] * 2, [batch(6, 4, 5)] * 3
     assert set(criterion(score, feat, torch.tensor([0, 0, 1, 1]))) == terms
     assert (criterion.center is not None) == ('center' in terms)
@@ -221,6 +287,7 @@ def test_centres_do_not_feel_the_weight_but_features_do():
 
 
 # Edges
+
 
 def test_supcon_refuses_what_has_no_value():
     x = batch(0, 3, 4)
@@ -250,9 +317,13 @@ def test_center_refuses_what_has_no_value():
 
 
 def test_make_loss_refuses_unknown_choices():
-    with pytest.raises(ValueError, match="'arcface' is unknown; choose one of triplet, triplet_center, center"):
+    with pytest.raises(
+        ValueError, match="'arcface' is unknown; choose one of triplet, triplet_center, center"
+    ):
         make_loss(config(metric='arcface'), num_classes=3)
-    with pytest.raises(ValueError, match="'random' is unknown; choose one of softmax, softmax_triplet"):
+    with pytest.raises(
+        ValueError, match="'random' is unknown; choose one of softmax, softmax_triplet"
+    ):
         make_loss(config(sampler='random'), num_classes=3)
     with pytest.raises(ValueError, match='feat_dim'):
         make_loss(config(metric='center'), num_classes=3)
@@ -280,7 +351,10 @@ def test_half_precision_is_computed_in_float32(dtype):
     criterion = make_loss(config(metric='triplet_center'), num_classes=3, feat_dim=64)
 
     def losses(x, score):
-        return [SupConLoss()(x, x, labels, labels), *criterion([score] * 2, [x] * 3, labels, score).values()]
+        return [
+            SupConLoss()(x, x, labels, labels),
+            *criterion([score] * 2, [x] * 3, labels, score).values(),
+        ]
 
     expected = losses(x.float(), score.float())
     with torch.autocast('cpu', dtype=torch.bfloat16):

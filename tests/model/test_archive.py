@@ -1,4 +1,5 @@
 """TorchScript archives: the same tensors as torch.jit.load gives, and none of their code run."""
+
 import contextlib
 import io
 import os
@@ -36,11 +37,22 @@ class Block(nn.Module):
         self.register_buffer('maybe', torch.ones(2))
         self.register_buffer('mask', torch.rand(8) < 0.5, persistent=False)
         self.attn_mask = torch.full((4, 4), -1.0).triu(1)
-        self.number, self.words, self.nothing, self.pair, self.real = 3, ['a', 'b'], None, (1, 'x'), 0.1
+        self.number, self.words, self.nothing, self.pair, self.real = (
+            3,
+            ['a', 'b'],
+            None,
+            (1, 'x'),
+            0.1,
+        )
         self.tensors, self.table, self.large = [torch.ones(2)], {'x': torch.ones(1)}, 2**40
 
     def forward(self, x):
-        x = self.mlp(self.ln(x)) * self.scale + self.attn_mask.sum() + self.number + self.tensors[0].sum()
+        x = (
+            self.mlp(self.ln(x)) * self.scale
+            + self.attn_mask.sum()
+            + self.number
+            + self.tensors[0].sum()
+        )
         return torch.where(self.mask, x, x + self.early.sum() * self.real + self.table['x'])
 
 
@@ -68,7 +80,11 @@ def archive(path, kind='script', half=False):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         photos = torch.rand(1, 3, 4, 4)
-        module = torch.jit.script(model) if kind == 'script' else torch.jit.trace(model, photos, check_trace=False)
+        module = (
+            torch.jit.script(model)
+            if kind == 'script'
+            else torch.jit.trace(model, photos, check_trace=False)
+        )
         (module.half() if half else module).save(path)
     return path
 
@@ -85,19 +101,25 @@ def whole(tmp_path_factory):
 
 
 def rewrite(source, target, members, compression=None):
-    """A copy of the archive with other ``members``: path within its folder -> bytes, or a function of the former ones."""
+    """A copy of the archive with other ``members``: path within its folder -> bytes, or a function
+    of the former ones.
+    """
     members = dict(members)
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, 'w') as new:
         for info in old.infolist():
             inner, data = info.filename.split('/', 1)[1], old.read(info)
             change = members.pop(inner, data)
-            new.writestr(info.filename, change(data) if callable(change) else change,
-                         info.compress_type if compression is None else compression)
+            new.writestr(
+                info.filename,
+                change(data) if callable(change) else change,
+                info.compress_type if compression is None else compression,
+            )
     assert not members
     return target
 
 
-# ------------------------------------------------------------------------------------------------- the same tensors
+# -------------------------------------------------------------------------------- the same tensors
+
 
 @pytest.mark.parametrize('half', [False, True], ids=['float', 'half'])
 @pytest.mark.parametrize('kind', ['script', 'trace'])
@@ -120,13 +142,22 @@ def test_older_archives_without_one_of_the_lists(line, whole, tmp_path):
         return re.sub(rf'  {line} = .*\n'.encode(), b'', code)
 
     with zipfile.ZipFile(whole) as old:
-        code = [n.split('/', 1)[1] for n in old.namelist() if n.endswith('.py') and line.encode() in old.read(n)]
+        code = [
+            n.split('/', 1)[1]
+            for n in old.namelist()
+            if n.endswith('.py') and line.encode() in old.read(n)
+        ]
     path = rewrite(whole, tmp_path / 'old.pt', dict.fromkeys(code, without))
     ours, theirs = archive_state(path, KEY), by_torch(path)
-    assert list(ours) == list(theirs) and same(ours, theirs) and 0 < len(ours) < len(archive_state(whole, KEY))
+    assert (
+        list(ours) == list(theirs)
+        and same(ours, theirs)
+        and 0 < len(ours) < len(archive_state(whole, KEY))
+    )
 
 
-# ------------------------------------------------------------------------------------------------- nothing is run
+# ---------------------------------------------------------------------------------- nothing is run
+
 
 class Evil:
     """Pickled, it is a call that makes a file."""
@@ -139,18 +170,28 @@ class Evil:
 
 
 def evil_pickles(victim):
-    """name -> bytes that make the file ``victim`` once Python unpickles them, by every way that pickle knows."""
+    """name -> bytes that make the file ``victim`` once Python unpickles them, by every way that
+    pickle knows.
+    """
     command = f'touch {victim}'
     text = command.encode()
     by_hand = {
         'inst': b"(S'" + text + b"'\nios\nsystem\n.",
         'obj': b"(cos\nsystem\nS'" + text + b"'\no.",
         'global and reduce': b'cos\nsystem\n(X' + struct.pack('<I', len(text)) + text + b'tR.',
-        'stack global': b'\x80\x04\x8c\x02os\x8c\x06system\x93X' + struct.pack('<I', len(text)) + text + b'\x85R.',
+        'stack global': b'\x80\x04\x8c\x02os\x8c\x06system\x93X'
+        + struct.pack('<I', len(text))
+        + text
+        + b'\x85R.',
     }
-    dumped = {f'protocol {protocol}, {name}': pickle.dumps({'a': evil}, protocol)
-              for protocol in (0, 2, 4) for name, evil in (('system', Evil(os.system, command)),
-                                                           ('eval', Evil(eval, f'open({str(victim)!r}, "w")')))}
+    dumped = {
+        f'protocol {protocol}, {name}': pickle.dumps({'a': evil}, protocol)
+        for protocol in (0, 2, 4)
+        for name, evil in (
+            ('system', Evil(os.system, command)),
+            ('eval', Evil(eval, f'open({str(victim)!r}, "w")')),
+        )
+    }
     return by_hand | dumped
 
 
@@ -182,25 +223,41 @@ def test_evil_within_a_module_that_is_otherwise_whole(whole, tmp_path):
     text = f'touch {victim}'.encode()
     call = b'X\x04\0\0\0evilcposix\nsystem\n(X' + struct.pack('<I', len(text)) + text + b'tR'
     rebuild = b'ctorch._utils\n_rebuild_tensor_v2\n'
-    path = rewrite(whole, tmp_path / 'evil.pt', {'data.pkl': lambda data: data.replace(b'(X', b'(' + call + b'X', 1)})
+    path = rewrite(
+        whole,
+        tmp_path / 'evil.pt',
+        {'data.pkl': lambda data: data.replace(b'(X', b'(' + call + b'X', 1)},
+    )
     assert same(archive_state(path, KEY), by_torch(whole))
-    path = rewrite(whole, tmp_path / 'evil.pt', {'data.pkl': lambda data: data.replace(rebuild, b'cposix\nsystem\n')})
+    path = rewrite(
+        whole,
+        tmp_path / 'evil.pt',
+        {'data.pkl': lambda data: data.replace(rebuild, b'cposix\nsystem\n')},
+    )
     refused(lambda: archive_state(path, KEY), 'is no dense tensor')
     assert not victim.exists()
 
 
-@pytest.mark.parametrize('code', ['{text}\nopen({victim!r}, "w")\n', 'import os; os.system("touch {victim}")\n{text}',
-                                  '{evil}'])
+@pytest.mark.parametrize(
+    'code',
+    ['{text}\nopen({victim!r}, "w")\n', 'import os; os.system("touch {victim}")\n{text}', '{evil}'],
+)
 def test_evil_code(code, whole, tmp_path):
     victim = tmp_path / 'victim'
 
     def change(data):
         text = data.decode()
-        evil = text.replace('__parameters__ = [', f'__parameters__ = [open({str(victim)!r}, "w"), ', 1)
+        evil = text.replace(
+            '__parameters__ = [', f'__parameters__ = [open({str(victim)!r}, "w"), ', 1
+        )
         return code.format(text=text, victim=str(victim), evil=evil).encode()
 
     with zipfile.ZipFile(whole) as old:
-        member = next(n.split('/', 1)[1] for n in old.namelist() if n.endswith('.py') and b'class Clip(' in old.read(n))
+        member = next(
+            n.split('/', 1)[1]
+            for n in old.namelist()
+            if n.endswith('.py') and b'class Clip(' in old.read(n)
+        )
     path = rewrite(whole, tmp_path / 'evil.pt', {member: change})
     if 'evil' in code:
         refused(lambda: archive_state(path, KEY), '__parameters__ is no list of names')
@@ -209,13 +266,22 @@ def test_evil_code(code, whole, tmp_path):
     assert not victim.exists()
 
 
-# ------------------------------------------------------------------------------------------------- absurd and damaged ones
+# ------------------------------------------------------------------------- absurd and damaged ones
 
 CLASS = 'class M(Module):\n  __parameters__ = ["w", ]\n  __buffers__ = []\n  w : Tensor\n'
 
 
-def one_tensor(path, storage=('storage', 'F', '0', 'cpu', 4), offset=0, size=(4,), stride=(1,), code=None, tree=None):
+def one_tensor(
+    path,
+    storage=('storage', 'F', '0', 'cpu', 4),
+    offset=0,
+    size=(4,),
+    stride=(1,),
+    code=None,
+    tree=None,
+):
     """An archive by hand: a module with the parameter w, of the given numbers."""
+
     class Name:
         def __init__(self, name):
             self.name = name
@@ -227,12 +293,20 @@ def one_tensor(path, storage=('storage', 'F', '0', 'cpu', 4), offset=0, size=(4,
             return f'c{value.name}\n'.encode()
         if isinstance(value, str):
             return b'X' + struct.pack('<I', len(value)) + value.encode()
-        return b'\x8a\x08' + value.to_bytes(8, 'little', signed=True) if isinstance(value, int) else b'N'
+        return (
+            b'\x8a\x08' + value.to_bytes(8, 'little', signed=True)
+            if isinstance(value, int)
+            else b'N'
+        )
 
     storage = tuple(Name('torch\nFloatStorage') if part == 'F' else part for part in storage)
     numbers = put(offset) + put(size) + put(stride) + b'\x89N'
     tensor = b'ctorch._utils\n_rebuild_tensor_v2\n(' + put(storage) + b'Q' + numbers + b'tR'
-    data = tree if tree is not None else b'\x80\x02c__torch__\nM\n)\x81}(X\x01\0\0\0w' + tensor + b'ub.'
+    data = (
+        tree
+        if tree is not None
+        else b'\x80\x02c__torch__\nM\n)\x81}(X\x01\0\0\0w' + tensor + b'ub.'
+    )
     with zipfile.ZipFile(path, 'w') as new:
         new.writestr('a/data.pkl', data)
         new.writestr('a/data/0', struct.pack('<4f', 1, 2, 3, 4))
@@ -248,39 +322,80 @@ def test_archive_by_hand(tmp_path):
     assert same(state, by_torch(tmp_path / 'a.pt'))
 
 
-@pytest.mark.parametrize('numbers', [
-    {'size': (5,)}, {'offset': 1}, {'offset': -1}, {'size': (2, 2), 'stride': (3, 1)}, {'size': (2**40,)},
-    {'size': (2**40,), 'stride': (0,)}, {'size': (2**31, 2**31), 'stride': (0, 0)}, {'size': (-4,)}, {'stride': (-1,)},
-    {'size': (4,), 'stride': (1, 1)}, {'size': 4}, {'size': ('4',)}, {'size': (2**62, 2**62), 'stride': (2**62, 1)},
-    {'storage': ('storage', 'F', '0', 'cpu', 2**40)}, {'storage': ('storage', 'F', '0', 'cpu', -4)},
-    {'storage': ('storage', 'F', '0', 'cpu', 3)}, {'storage': ('storage', 'F', '1', 'cpu', 4)},
-    {'storage': ('storage', 'F', '../0', 'cpu', 4)}, {'storage': ('storage', 'F', 0, 'cpu', 4, 5)},
-    {'storage': ('storage', 'FloatStorage', '0', 'cpu', 4)}, {'storage': ('other', 'F', '0', 'cpu', 4)},
-    {'code': 'class N(Module):\n  pass\n'}, {'code': 'class M(Module):\n  __parameters__ = ["w", "x".upper(), ]\n'},
-])
+@pytest.mark.parametrize(
+    'numbers',
+    [
+        {'size': (5,)},
+        {'offset': 1},
+        {'offset': -1},
+        {'size': (2, 2), 'stride': (3, 1)},
+        {'size': (2**40,)},
+        {'size': (2**40,), 'stride': (0,)},
+        {'size': (2**31, 2**31), 'stride': (0, 0)},
+        {'size': (-4,)},
+        {'stride': (-1,)},
+        {'size': (4,), 'stride': (1, 1)},
+        {'size': 4},
+        {'size': ('4',)},
+        {'size': (2**62, 2**62), 'stride': (2**62, 1)},
+        {'storage': ('storage', 'F', '0', 'cpu', 2**40)},
+        {'storage': ('storage', 'F', '0', 'cpu', -4)},
+        {'storage': ('storage', 'F', '0', 'cpu', 3)},
+        {'storage': ('storage', 'F', '1', 'cpu', 4)},
+        {'storage': ('storage', 'F', '../0', 'cpu', 4)},
+        {'storage': ('storage', 'F', 0, 'cpu', 4, 5)},
+        {'storage': ('storage', 'FloatStorage', '0', 'cpu', 4)},
+        {'storage': ('other', 'F', '0', 'cpu', 4)},
+        {'code': 'class N(Module):\n  pass\n'},
+        {'code': 'class M(Module):\n  __parameters__ = ["w", "x".upper(), ]\n'},
+    ],
+)
 def test_numbers_that_do_not_fit_the_bytes(numbers, tmp_path):
-    refused(lambda: archive_state(one_tensor(tmp_path / 'a.pt', **numbers), KEY), KEY, tmp_path / 'a.pt')
+    refused(
+        lambda: archive_state(one_tensor(tmp_path / 'a.pt', **numbers), KEY), KEY, tmp_path / 'a.pt'
+    )
 
 
 MODULE = b'c__torch__\nM\n)\x81'
 DOUBLED = b'(X\x01\0\0\0xh%cX\x01\0\0\0yh%cu'  # a module within under two names
 
 
-@pytest.mark.parametrize('tree', [
-    b'\x80\x02' + MODULE + b'q\x00}(X\x01\0\0\0xh\x00ub.',  # a module within itself
-    b'\x80\x02' + MODULE + b'q\x00' + b''.join(MODULE + b'q%c}' % n + DOUBLED % (n - 1, n - 1) + b'b'
-                                            for n in range(1, 60)) + b'.',  # 2^60 modules in 60
-    b'\x80\x02]r\xff\xff\xff\x7f.',  # place 2^31 of the memo
-    b'\x80\x02X\xff\xff\xff\xffx.', b'\x80\x02\x8b\xff\xff\xff\x7f1.',  # a text, a number of 2 GB
-    b'\x80\x05\x96\xff\xff\xff\xff\xff\xff\xff\x7f.', b'\x80\x02}.', b'\x80\x02N.', b'', b'.', b'\x80\x02h\x05.', b'\x80\x02R.',
-    b'\x80\x02t.', b'\x80\x02\x85.', b'\x80\x02K\x01K\x02a.', b'\x80\x02K\x01Q.', b'\x80\x02}(K\x01u.', b'\x80\x02)(b.', MODULE,
-])
+@pytest.mark.parametrize(
+    'tree',
+    [
+        b'\x80\x02' + MODULE + b'q\x00}(X\x01\0\0\0xh\x00ub.',  # a module within itself
+        b'\x80\x02'
+        + MODULE
+        + b'q\x00'
+        + b''.join(MODULE + b'q%c}' % n + DOUBLED % (n - 1, n - 1) + b'b' for n in range(1, 60))
+        + b'.',  # 2^60 modules in 60
+        b'\x80\x02]r\xff\xff\xff\x7f.',  # place 2^31 of the memo
+        b'\x80\x02X\xff\xff\xff\xffx.',
+        b'\x80\x02\x8b\xff\xff\xff\x7f1.',  # a text, a number of 2 GB
+        b'\x80\x05\x96\xff\xff\xff\xff\xff\xff\xff\x7f.',
+        b'\x80\x02}.',
+        b'\x80\x02N.',
+        b'',
+        b'.',
+        b'\x80\x02h\x05.',
+        b'\x80\x02R.',
+        b'\x80\x02t.',
+        b'\x80\x02\x85.',
+        b'\x80\x02K\x01K\x02a.',
+        b'\x80\x02K\x01Q.',
+        b'\x80\x02}(K\x01u.',
+        b'\x80\x02)(b.',
+        MODULE,
+    ],
+)
 def test_trees_that_are_none(tree, tmp_path):
     refused(lambda: archive_state(one_tensor(tmp_path / 'a.pt', tree=tree), KEY), KEY)
 
 
 def test_bomb(whole, tmp_path):
-    path = rewrite(whole, tmp_path / 'bomb.pt', {'data.pkl': bytes(100_000_000)}, zipfile.ZIP_DEFLATED)
+    path = rewrite(
+        whole, tmp_path / 'bomb.pt', {'data.pkl': bytes(100_000_000)}, zipfile.ZIP_DEFLATED
+    )
     assert path.stat().st_size < 1_000_000
     refused(lambda: archive_state(path, KEY), 'unpacks to far more than it holds')
 
@@ -307,7 +422,14 @@ def test_any_damage_is_told(tmp_path):
 
 
 def test_instructions_of_pickles_of_data():
-    data = {'a': [1, 2.5, None, True, (1, 2, 3, 4), (), (5,)], 'b': {}, 'c': [[]], 'd': 2**40, 'e': -1, 'f': 'Größe'}
+    data = {
+        'a': [1, 2.5, None, True, (1, 2, 3, 4), (), (5,)],
+        'b': {},
+        'c': [[]],
+        'd': 2**40,
+        'e': -1,
+        'f': 'Größe',
+    }
     assert run_nothing(pickle.dumps(data, 2)) == data
     file = io.BytesIO()
     torch.save({'n': 1}, file)
@@ -315,11 +437,18 @@ def test_instructions_of_pickles_of_data():
         assert run_nothing(archive.read('archive/data.pkl')) == {'n': 1}
 
 
-# ------------------------------------------------------------------------------------------------- where it may not be
+# ----------------------------------------------------------------------------- where it may not be
+
 
 @pytest.mark.parametrize('load', [load_state, load_tree])
 def test_only_where_training_starts(load, whole):
-    refused(lambda: load(whole, 'TEST.WEIGHT'), 'TEST.WEIGHT', whole, 'TorchScript', 'MODEL.PRETRAIN_PATH')
+    refused(
+        lambda: load(whole, 'TEST.WEIGHT'),
+        'TEST.WEIGHT',
+        whole,
+        'TorchScript',
+        'MODEL.PRETRAIN_PATH',
+    )
 
 
 def test_is_torchscript(whole, tmp_path):

@@ -1,4 +1,7 @@
-"""Base variants: CLIP's image encoder, necks and classifiers, without prompts, text encoder and stage 1."""
+"""Base variants: CLIP's image encoder, necks and classifiers, without prompts, text encoder and
+stage 1.
+"""
+
 import json
 import logging
 import re
@@ -34,30 +37,50 @@ def lines(folder):
 
 
 def baseline_names(kind):
-    """Names of the original's baseline: those of its full model but for prompts and text encoder."""
+    """Names of the original's baseline: those of its full model but for prompts and text
+    encoder.
+    """
     names = json.loads((GOLDEN / f'state_dict_{kind}.json').read_text())
     return [name for name in names if not name.startswith(('prompt_learner.', 'text_encoder.'))]
 
 
-@pytest.mark.parametrize('name, kind, opts', [('RN50', 'rn50', ()), ('ViT-B-16', 'vit', ()),
-                                              ('ViT-B-16', 'vit_sie', ('MODEL.SIE_CAMERA', True))])
+@pytest.mark.parametrize(
+    'name, kind, opts',
+    [
+        ('RN50', 'rn50', ()),
+        ('ViT-B-16', 'vit', ()),
+        ('ViT-B-16', 'vit_sie', ('MODEL.SIE_CAMERA', True)),
+    ],
+)
 def test_names_of_the_baseline(name, kind, opts, world):
     """On the published shapes: every name, in order."""
-    cfg = config(world, name, *BASE, *opts, 'MODEL.PRETRAIN_CHOICE', 'random', 'MODEL.PRETRAIN_PATH', '')
+    cfg = config(
+        world, name, *BASE, *opts, 'MODEL.PRETRAIN_CHOICE', 'random', 'MODEL.PRETRAIN_PATH', ''
+    )
     model = make_model(cfg, 5, camera_num=3)
     assert list(model.state_dict()) == baseline_names(kind)
-    assert not model.has_prompts and model.changed_names(1) == [] and model.changed_names(2) == list(model.state_dict())
+    assert (
+        not model.has_prompts
+        and model.changed_names(1) == []
+        and model.changed_names(2) == list(model.state_dict())
+    )
 
 
 def test_when_a_model_has_prompts(world):
     for epochs, weight, has in ((0, 0, False), (1, 0, True), (0, 1, True), (1, 1, True)):
-        cfg = config(world, 'ViT-B-16', 'SOLVER.STAGE1.MAX_EPOCHS', epochs, 'MODEL.I2T_LOSS_WEIGHT', weight)
+        cfg = config(
+            world, 'ViT-B-16', 'SOLVER.STAGE1.MAX_EPOCHS', epochs, 'MODEL.I2T_LOSS_WEIGHT', weight
+        )
         assert needs_prompts(cfg) == make_model(cfg, 3).has_prompts == has
 
 
 def test_prompts_that_stay_random_are_warned_of(world, caplog):
     caplog.set_level(logging.INFO, 'transreid')
-    for opts, warned in ((('SOLVER.STAGE1.MAX_EPOCHS', 0), True), (BASE, False), (('MODEL.I2T_LOSS_WEIGHT', 0), False)):
+    for opts, warned in (
+        (('SOLVER.STAGE1.MAX_EPOCHS', 0), True),
+        (BASE, False),
+        (('MODEL.I2T_LOSS_WEIGHT', 0), False),
+    ):
         caplog.clear()
         make_model(config(world, 'ViT-B-16', *opts), 3)
         assert ('the prompts are random and stay so' in caplog.text) == warned
@@ -68,7 +91,11 @@ def test_prompts_that_stay_random_are_warned_of(world, caplog):
 def test_a_run_that_trains_nothing_is_warned_of(world):
     warning = 'SOLVER.STAGE1.MAX_EPOCHS and SOLVER.STAGE2.MAX_EPOCHS are 0: nothing will be trained'
     for epochs in (0, 1):
-        train_clipreid.main(world.args(*BASE, 'SOLVER.STAGE2.MAX_EPOCHS', epochs, 'OUTPUT_DIR', world.folder / str(epochs)))
+        train_clipreid.main(
+            world.args(
+                *BASE, 'SOLVER.STAGE2.MAX_EPOCHS', epochs, 'OUTPUT_DIR', world.folder / str(epochs)
+            )
+        )
         assert (warning in (world.folder / f'{epochs}/train_log.txt').read_text()) == (epochs == 0)
 
 
@@ -77,24 +104,44 @@ def test_train_and_test(world, name):
     best = train_clipreid.main(world.args(*BASE, name=name))
     assert 0 < best <= 1
     files = {path.name for path in world.output.iterdir()}
-    assert files == {'train_log.txt', 'metrics.jsonl', 'config.yml', 'run.json', 'resume.pth', f'{name}_2.pth',
-                     f'{name}_best.pth'}
+    assert files == {
+        'train_log.txt',
+        'metrics.jsonl',
+        'config.yml',
+        'run.json',
+        'resume.pth',
+        f'{name}_2.pth',
+        f'{name}_best.pth',
+    }
     state, start = load_state(world.output / f'{name}_2.pth'), load_state(world.weights[name])
     published = baseline_names('rn50' if name == 'RN50' else 'vit')  # with more blocks
-    assert {re.sub(r'\.\d+\.', '.N.', n) for n in state} == {re.sub(r'\.\d+\.', '.N.', n) for n in published}
+    assert {re.sub(r'\.\d+\.', '.N.', n) for n in state} == {
+        re.sub(r'\.\d+\.', '.N.', n) for n in published
+    }
     conv = 'layer1.0.conv1.weight' if name == 'RN50' else 'conv1.weight'
     assert not torch.equal(state[f'image_encoder.{conv}'], start[f'visual.{conv}'])
 
     log = (world.output / 'train_log.txt').read_text()
-    assert re.search(r'Epoch\[2\] Iteration\[1/3\] Loss: \d+\.\d{3}, Acc: \d\.\d{3}, Base Lr: \d\.\d\de-\d\d$', log, re.M)
+    assert re.search(
+        r'Epoch\[2\] Iteration\[1/3\] Loss: \d+\.\d{3}, Acc: \d\.\d{3}, Base Lr: \d\.\d\de-\d\d$',
+        log,
+        re.M,
+    )
     assert 'Stage1 running time' not in log and 'teaches nothing' not in log
     first = next(line for line in lines(world.output) if line['event'] == 'stage2')
-    assert 'i2t_loss' not in first and first['loss'] == pytest.approx(first['id_loss'] + first['triplet_loss'], rel=1e-5)
+    assert 'i2t_loss' not in first and first['loss'] == pytest.approx(
+        first['id_loss'] + first['triplet_loss'], rel=1e-5
+    )
 
     # a test asks the checkpoint whether it has prompts, not the config
-    found = test_clipreid.main(world.args(*BASE, 'TEST.WEIGHT', world.output / f'{name}_2.pth', name=name))
+    found = test_clipreid.main(
+        world.args(*BASE, 'TEST.WEIGHT', world.output / f'{name}_2.pth', name=name)
+    )
     assert found['mAP'] > 0
-    assert test_clipreid.main(world.args('TEST.WEIGHT', world.output / f'{name}_2.pth', name=name)) == found
+    assert (
+        test_clipreid.main(world.args('TEST.WEIGHT', world.output / f'{name}_2.pth', name=name))
+        == found
+    )
 
 
 def test_the_accuracy_is_that_of_the_first_classifier(world, monkeypatch):
@@ -108,24 +155,42 @@ def test_the_accuracy_is_that_of_the_first_classifier(world, monkeypatch):
             assert i2tscore is None
             seen.append([float((one.argmax(1) == target).float().mean()) for one in score])
             return forward(score, feat, target, i2tscore)
+
         criterion.forward = loss
         return criterion
+
     monkeypatch.setattr('loss.make_loss.make_loss', recorded)
     train_clipreid.main(world.args(*BASE, 'SOLVER.STAGE2.MAX_EPOCHS', 4, name='ViT-B-16'))
     first, second = (torch.tensor(column) for column in zip(*seen, strict=True))
     assert not torch.equal(first, second)
     means = first.reshape(4, -1).mean(dim=1).tolist()
-    assert [line['acc'] for line in lines(world.output) if line['event'] == 'stage2_epoch'] == pytest.approx(means)
+    assert [
+        line['acc'] for line in lines(world.output) if line['event'] == 'stage2_epoch'
+    ] == pytest.approx(means)
 
 
-@pytest.mark.parametrize('opts', [('DATALOADER.SAMPLER', 'softmax'), ('MODEL.IF_WITH_CENTER', 'yes'), ('SOLVER.AMP', 'bf16'),
-                                  ('MODEL.SIE_CAMERA', 'True', 'MODEL.SIE_VIEW', 'True'), ('MODEL.STRIDE_SIZE', '[12, 12]'),
-                                  ('MODEL.ACTIVATION', 'gelu'), ('SOLVER.CHECKPOINT_FORMAT', 'safetensors')])
+@pytest.mark.parametrize(
+    'opts',
+    [
+        ('DATALOADER.SAMPLER', 'softmax'),
+        ('MODEL.IF_WITH_CENTER', 'yes'),
+        ('SOLVER.AMP', 'bf16'),
+        ('MODEL.SIE_CAMERA', 'True', 'MODEL.SIE_VIEW', 'True'),
+        ('MODEL.STRIDE_SIZE', '[12, 12]'),
+        ('MODEL.ACTIVATION', 'gelu'),
+        ('SOLVER.CHECKPOINT_FORMAT', 'safetensors'),
+    ],
+)
 def test_options(world, opts):
     train_clipreid.main(world.args(*BASE, *opts, 'SOLVER.STAGE2.MAX_EPOCHS', 1, name='ViT-B-16'))
     weight = next(world.output.glob('ViT-B-16_1.*'))
-    assert test_clipreid.main(world.args(*BASE, *opts, 'TEST.WEIGHT', weight, name='ViT-B-16'))['mAP'] > 0
-    assert load_checkpoint(weight).about['activation'] == ('gelu' if 'gelu' in opts else 'quickgelu')
+    assert (
+        test_clipreid.main(world.args(*BASE, *opts, 'TEST.WEIGHT', weight, name='ViT-B-16'))['mAP']
+        > 0
+    )
+    assert load_checkpoint(weight).about['activation'] == (
+        'gelu' if 'gelu' in opts else 'quickgelu'
+    )
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -139,15 +204,22 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(world, name, monkeypatch):
         self.settle()
         if self.epoch == 2:
             raise InputError('killed')
+
     monkeypatch.setattr(Journal, 'end_epoch', killed)
     with pytest.raises(InputError, match='killed'):
         train_clipreid.main(world.args(*opts, name=name))
     monkeypatch.undo()
     assert load_tree(world.output / 'resume.pth', 'KEY')['epoch'] == 2
-    refused(lambda: train_clipreid.main(world.args('--resume', *opts, 'MODEL.I2T_LOSS_WEIGHT', 1, name=name)),
-            'MODEL.I2T_LOSS_WEIGHT 1.0 (was 0.0)')
+    refused(
+        lambda: train_clipreid.main(
+            world.args('--resume', *opts, 'MODEL.I2T_LOSS_WEIGHT', 1, name=name)
+        ),
+        'MODEL.I2T_LOSS_WEIGHT 1.0 (was 0.0)',
+    )
     train_clipreid.main(world.args('--resume', *opts, name=name))
-    a, b = (load_state(folder / f'{name}_3.pth') for folder in (world.folder / 'whole', world.output))
+    a, b = (
+        load_state(folder / f'{name}_3.pth') for folder in (world.folder / 'whole', world.output)
+    )
     assert a.keys() == b.keys() and all(torch.equal(a[n], b[n]) for n in a)
     assert lines(world.folder / 'whole') == lines(world.output)
 
@@ -159,8 +231,21 @@ def test_a_base_variant_from_either_kind(world, choice, before):
     path = world.folder / 'trained.pth'
     trained = make_model(config(world, 'ViT-B-16', *opts), 4, view_num=2)
     save_state(trained.state_dict(), path, trained.about)
-    model = make_model(config(world, 'ViT-B-16', *BASE, 'MODEL.SIE_VIEW', True, 'MODEL.PRETRAIN_CHOICE', choice,
-                              'MODEL.PRETRAIN_PATH', path), 4, view_num=2)
+    model = make_model(
+        config(
+            world,
+            'ViT-B-16',
+            *BASE,
+            'MODEL.SIE_VIEW',
+            True,
+            'MODEL.PRETRAIN_CHOICE',
+            choice,
+            'MODEL.PRETRAIN_PATH',
+            path,
+        ),
+        4,
+        view_num=2,
+    )
     assert not model.has_prompts
     ours, theirs = model.state_dict(), trained.state_dict()
     equal = {name for name in ours if torch.equal(ours[name], theirs[name])}
@@ -172,36 +257,65 @@ def test_a_base_variant_from_either_kind(world, choice, before):
 def test_prompts_need_a_text_encoder(world, choice):
     path = world.folder / 'base.pth'
     save_state(make_model(config(world, 'RN50', *BASE), 4).state_dict(), path)
-    refused(lambda: make_model(config(world, 'RN50', 'MODEL.PRETRAIN_CHOICE', choice, 'MODEL.PRETRAIN_PATH', path), 4),
-            'MODEL.PRETRAIN_PATH', path, 'base variant', 'SOLVER.STAGE1.MAX_EPOCHS 0', 'MODEL.I2T_LOSS_WEIGHT 0')
-    refused(lambda: make_model(config(world, 'RN50', *BASE, 'MODEL.PRETRAIN_PATH', path), 4), 'self or finetune')
+    refused(
+        lambda: make_model(
+            config(world, 'RN50', 'MODEL.PRETRAIN_CHOICE', choice, 'MODEL.PRETRAIN_PATH', path), 4
+        ),
+        'MODEL.PRETRAIN_PATH',
+        path,
+        'base variant',
+        'SOLVER.STAGE1.MAX_EPOCHS 0',
+        'MODEL.I2T_LOSS_WEIGHT 0',
+    )
+    refused(
+        lambda: make_model(config(world, 'RN50', *BASE, 'MODEL.PRETRAIN_PATH', path), 4),
+        'self or finetune',
+    )
 
 
 def test_broken_base_checkpoints(world):
     path = world.folder / 'base.pth'
     state = dict(make_model(config(world, 'ViT-B-16', *BASE), 4).state_dict())
     cfg = config(world, 'ViT-B-16', 'TEST.WEIGHT', path)
-    for name, tensor, words in (('classifier.weight', None, 'no trained'), ('surplus', torch.zeros(1), '1 unknown (surplus)'),
-                                ('image_encoder.proj', torch.zeros(64), 'visual.proj'),
-                                ('prompt_learner.cls_ctx', torch.zeros(4, 4, 64), 'prompt_learner.* missing'),
-                                ('bottleneck.bias', None, '1 missing'),
-                                ('cv_embed', torch.tensor(1.), 'cv_embed'), ('cv_embed', torch.zeros(0), 'cv_embed')):
+    for name, tensor, words in (
+        ('classifier.weight', None, 'no trained'),
+        ('surplus', torch.zeros(1), '1 unknown (surplus)'),
+        ('image_encoder.proj', torch.zeros(64), 'visual.proj'),
+        ('prompt_learner.cls_ctx', torch.zeros(4, 4, 64), 'prompt_learner.* missing'),
+        ('bottleneck.bias', None, '1 missing'),
+        ('cv_embed', torch.tensor(1.0), 'cv_embed'),
+        ('cv_embed', torch.zeros(0), 'cv_embed'),
+    ):
         torch.save({n: t for n, t in (state | {name: tensor}).items() if t is not None}, path)
         refused(lambda: make_test_model(cfg), 'base.pth', words)
 
 
-@pytest.mark.parametrize('rename', [lambda n: f'text.{n}', lambda n: None], ids=['another text tower', 'none'])
+@pytest.mark.parametrize(
+    'rename', [lambda n: f'text.{n}', lambda n: None], ids=['another text tower', 'none']
+)
 def test_an_image_encoder_is_enough(world, rename):
     """Of CLIPs with another text tower than OpenAI's, or without."""
     state = toy_clip_state('ViT-B-16')
     names = {name: name if name.startswith('visual.') else rename(name) for name in state}
     torch.save({new: state[name] for name, new in names.items() if new}, world.folder / 'clip.pth')
-    model = make_model(config(world, 'ViT-B-16', *BASE, 'MODEL.PRETRAIN_PATH', world.folder / 'clip.pth'), 3)
+    model = make_model(
+        config(world, 'ViT-B-16', *BASE, 'MODEL.PRETRAIN_PATH', world.folder / 'clip.pth'), 3
+    )
     assert torch.equal(model.image_encoder.proj, state['visual.proj'])
-    refused(lambda: make_model(config(world, 'ViT-B-16', 'MODEL.PRETRAIN_PATH', world.folder / 'clip.pth'), 3),
-            'MODEL.PRETRAIN_PATH', 'clip.pth')
-    refused(lambda: make_model(config(world, 'RN50', *BASE, 'MODEL.PRETRAIN_PATH', world.folder / 'clip.pth'), 3),
-            'MODEL.NAME is RN50', 'clip.pth')
+    refused(
+        lambda: make_model(
+            config(world, 'ViT-B-16', 'MODEL.PRETRAIN_PATH', world.folder / 'clip.pth'), 3
+        ),
+        'MODEL.PRETRAIN_PATH',
+        'clip.pth',
+    )
+    refused(
+        lambda: make_model(
+            config(world, 'RN50', *BASE, 'MODEL.PRETRAIN_PATH', world.folder / 'clip.pth'), 3
+        ),
+        'MODEL.NAME is RN50',
+        'clip.pth',
+    )
 
 
 def test_several_processes(world):
@@ -209,11 +323,29 @@ def test_several_processes(world):
     opts = [str(word) for word in (*BASE, 'SOLVER.STAGE2.MAX_EPOCHS', 1, 'SOLVER.AMP', 'off')]
     path = world.yml('ViT-B-16')
     train_clipreid.main(['--config_file', path, *opts, 'OUTPUT_DIR', str(world.folder / 'one')])
-    done = subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2',
-                           str(ROOT / 'train_clipreid.py'), '--config_file', path, *opts, 'MODEL.DIST_TRAIN', 'True'],
-                          capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [
+            sys.executable,
+            '-m',
+            'torch.distributed.run',
+            '--standalone',
+            '--nproc_per_node',
+            '2',
+            str(ROOT / 'train_clipreid.py'),
+            '--config_file',
+            path,
+            *opts,
+            'MODEL.DIST_TRAIN',
+            'True',
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
-    one, two = (load_state(folder / 'ViT-B-16_1.pth') for folder in (world.folder / 'one', world.output))
+    one, two = (
+        load_state(folder / 'ViT-B-16_1.pth') for folder in (world.folder / 'one', world.output)
+    )
     assert one.keys() == two.keys()
     assert all(torch.allclose(one[name].float(), two[name].float(), atol=1e-4) for name in one)
 
@@ -225,14 +357,27 @@ def test_flat_ymls_of_the_original_are_explained(world):
         with pytest.raises(ConfigError) as caught:
             load_cfg(path)
         line = str(caught.value)
-        assert f'unknown key SOLVER.{key}' in line and f'here it is SOLVER.STAGE2.{key}' in line and '\n' not in line
+        assert (
+            f'unknown key SOLVER.{key}' in line
+            and f'here it is SOLVER.STAGE2.{key}' in line
+            and '\n' not in line
+        )
         assert 'SOLVER.STAGE1.MAX_EPOCHS 0' in line and 'MODEL.I2T_LOSS_WEIGHT 0' in line
     keys = ['OPTIMIZER_NAME', 'MAX_EPOCHS', 'STEPS', 'WARMUP_ITERS']
-    path.write_text(yaml.safe_dump({'DATASETS': None, 'SOLVER': dict.fromkeys(keys, 1) | {'SEED': 1}}, sort_keys=False))
+    path.write_text(
+        yaml.safe_dump(
+            {'DATASETS': None, 'SOLVER': dict.fromkeys(keys, 1) | {'SEED': 1}}, sort_keys=False
+        )
+    )
     with pytest.raises(ConfigError) as caught:  # all at once, and before the empty section
         load_cfg(path)
     line = str(caught.value)
-    assert 'here its keys are ' + ', '.join(f'SOLVER.STAGE2.{key}' for key in keys) + ', with SOLVER.STAGE1' in line
+    assert (
+        'here its keys are '
+        + ', '.join(f'SOLVER.STAGE2.{key}' for key in keys)
+        + ', with SOLVER.STAGE1'
+        in line
+    )
     assert '\n' not in line
     with pytest.raises(ConfigError, match='unknown key SOLVER.STAGES') as caught:
         load_cfg('', ['SOLVER.STAGES', 1])

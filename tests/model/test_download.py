@@ -1,4 +1,7 @@
-"""The cache and the download: from a server on this machine that breaks off, falls silent, ignores ranges or lies."""
+"""The cache and the download: from a server on this machine that breaks off, falls silent, ignores
+ranges or lies.
+"""
+
 import hashlib
 import http.server
 import logging
@@ -25,12 +28,16 @@ PIECE = 300_000  # bytes that come before a connection breaks
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """What the server does with its n-th request stands in ``server.script[n]``; afterwards it behaves."""
+    """What the server does with its n-th request stands in ``server.script[n]``; afterwards it
+    behaves.
+    """
 
     def do_GET(self):
         server = self.server
         asked = self.headers.get('Range')
-        what = server.script[len(server.asked)] if len(server.asked) < len(server.script) else 'right'
+        what = (
+            server.script[len(server.asked)] if len(server.asked) < len(server.script) else 'right'
+        )
         server.asked.append(asked)
         server.paths.append(self.path)
         if what == 'garbage':
@@ -53,7 +60,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if what == 'slow':
             server.slow.wait(20)
-        self.wfile.write(body[start:start + PIECE] if what in ('cut', 'reset', 'silence', 'no length') else body[start:])
+        self.wfile.write(
+            body[start : start + PIECE]
+            if what in ('cut', 'reset', 'silence', 'no length')
+            else body[start:]
+        )
         if what == 'silence':
             self.wfile.flush()
             server.slow.wait(20)
@@ -68,18 +79,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """A server that stands for OpenAI's, and an empty cache (``server.cache``, with ``server.file`` and ``server.part``)."""
+    """A server that stands for OpenAI's, and an empty cache (``server.cache``, with ``server.file``
+    and ``server.part``).
+    """
     state = {'visual.proj': torch.ones(500, 500)}  # 1 MB: four pieces
     torch.save(state, tmp_path / 'origin.pt')
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-    server.body, server.script, server.asked, server.paths = (tmp_path / 'origin.pt').read_bytes(), [], [], []
+    server.body, server.script, server.asked, server.paths = (
+        (tmp_path / 'origin.pt').read_bytes(),
+        [],
+        [],
+        [],
+    )
     server.cache, server.state, server.slow = tmp_path / 'cache' / 'clip', state, threading.Event()
     server.file, server.part = server.cache / 'RN50.pt', server.cache / 'RN50.pt.part'
     server.sha256 = hashlib.sha256(server.body).hexdigest()
     monkeypatch.setenv('CLIP_CACHE', str(server.cache))
     monkeypatch.setenv('no_proxy', '*')
     monkeypatch.setattr(download, 'PAUSE', 0.01)
-    monkeypatch.setattr(weights, 'URL', f'http://127.0.0.1:{server.server_port}/{{sha256}}/{{file}}')
+    monkeypatch.setattr(
+        weights, 'URL', f'http://127.0.0.1:{server.server_port}/{{sha256}}/{{file}}'
+    )
     monkeypatch.setitem(weights.OFFICIAL, 'RN50', ('RN50.pt', server.sha256))
     server.handle_error = lambda *_: None
     thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01))
@@ -106,7 +126,8 @@ def ranges(*starts):
     return [f'bytes={start}-' if start else None for start in starts]
 
 
-# ------------------------------------------------------------------------------------------------- the cache
+# --------------------------------------------------------------------------------------- the cache
+
 
 def test_download_then_cache(server):
     assert same(load_clip('RN50').state, server.state)
@@ -145,7 +166,8 @@ def test_own_weights_need_no_network(server, toy_weights):
     assert server.asked == []
 
 
-# ------------------------------------------------------------------------------------------------- what breaks
+# ------------------------------------------------------------------------------------- what breaks
+
 
 def test_each_connection_that_breaks_is_gone_on_with(server, monkeypatch, caplog):
     monkeypatch.setattr(download, 'TIMEOUT', 0.3)
@@ -154,7 +176,12 @@ def test_each_connection_that_breaks_is_gone_on_with(server, monkeypatch, caplog
     assert same(load_clip('RN50').state, server.state)
     assert server.asked == ranges(0, PIECE, PIECE, 2 * PIECE, 2 * PIECE)
     assert server.file.read_bytes() == server.body and names(server.cache) == ['RN50.pt']
-    for words in ('cut short at 0.3 of 1.0 MB', 'HTTP 503 Service Unavailable', 'nothing came for', 'no HTTP'):
+    for words in (
+        'cut short at 0.3 of 1.0 MB',
+        'HTTP 503 Service Unavailable',
+        'nothing came for',
+        'no HTTP',
+    ):
         assert words in caplog.text
 
 
@@ -164,21 +191,28 @@ def test_a_line_that_is_reset(server):
     assert server.file.read_bytes() == server.body and len(server.asked) == 3
 
 
-@pytest.mark.parametrize('left, script, asked', [
-    (PIECE, ['right'], [PIECE]),  # the case that the others vary
-    (PIECE, ['whole'], [PIECE]),  # knows no ranges: sends all
-    (PIECE, ['another range'], [PIECE, 0]),
-    (None, [], [None]),  # None: all is there, only the name is missing; 416
-])
+@pytest.mark.parametrize(
+    'left, script, asked',
+    [
+        (PIECE, ['right'], [PIECE]),  # the case that the others vary
+        (PIECE, ['whole'], [PIECE]),  # knows no ranges: sends all
+        (PIECE, ['another range'], [PIECE, 0]),
+        (None, [], [None]),  # None: all is there, only the name is missing; 416
+    ],
+)
 def test_what_a_killed_process_has_left_is_used(server, left, script, asked):
     keep(server, server.body[:left])
     server.script = script
     assert same(load_clip('RN50').state, server.state)
-    assert server.asked == ranges(*(len(server.body) if start is None else start for start in asked))
+    assert server.asked == ranges(
+        *(len(server.body) if start is None else start for start in asked)
+    )
     assert server.file.read_bytes() == server.body and names(server.cache) == ['RN50.pt']
 
 
-@pytest.mark.parametrize('left', [b'another file', b'y' * 5_000_000])  # 5 MB: 416, more than there is
+@pytest.mark.parametrize(
+    'left', [b'another file', b'y' * 5_000_000]
+)  # 5 MB: 416, more than there is
 def test_rest_of_another_file_is_thrown_away(server, left):
     keep(server, left)
     assert same(load_clip('RN50').state, server.state)
@@ -193,17 +227,25 @@ def test_it_is_fetched_anew_only_once(server):
     assert len(server.asked) == 2 and names(server.cache) == []
 
 
-@pytest.mark.parametrize('script, requests, words', [
-    (['wrong'], 1, ['SHA-256 differs']),
-    (['no length'], 1, ['SHA-256 differs']),  # a cut that nothing tells
-    (['404'], 1, ['cannot download', 'HTTP 404 Not Found']),
-    (['500'] * 9, 4, ['cannot download', 'HTTP 500']),
-    (['garbage'] * 9, 4, ['cannot download', 'no HTTP']),
-])
+@pytest.mark.parametrize(
+    'script, requests, words',
+    [
+        (['wrong'], 1, ['SHA-256 differs']),
+        (['no length'], 1, ['SHA-256 differs']),  # a cut that nothing tells
+        (['404'], 1, ['cannot download', 'HTTP 404 Not Found']),
+        (['500'] * 9, 4, ['cannot download', 'HTTP 500']),
+        (['garbage'] * 9, 4, ['cannot download', 'no HTTP']),
+    ],
+)
 def test_download_that_fails_leaves_nothing(server, script, requests, words):
     server.script = script
-    line = refused(lambda: load_clip('RN50'), f'127.0.0.1:{server.server_port}', f'put it at {server.file}',
-                   'MODEL.PRETRAIN_PATH', *words)
+    line = refused(
+        lambda: load_clip('RN50'),
+        f'127.0.0.1:{server.server_port}',
+        f'put it at {server.file}',
+        'MODEL.PRETRAIN_PATH',
+        *words,
+    )
     assert len(server.asked) == requests
     assert 'disk' not in line and 'kept' not in line
     assert names(server.cache) == []
@@ -213,9 +255,15 @@ def test_download_that_fails_leaves_nothing(server, script, requests, words):
 
 def test_download_that_is_given_up_keeps_what_it_has(server):
     server.script = ['cut', *['500'] * 9]
-    refused(lambda: load_clip('RN50'), f'0.3 MB are kept in {server.part}', 'the same command goes on from there')
+    refused(
+        lambda: load_clip('RN50'),
+        f'0.3 MB are kept in {server.part}',
+        'the same command goes on from there',
+    )
     assert len(server.asked) == download.TRIES  # the cut one and three that brought nothing
-    assert server.part.read_bytes() == server.body[:PIECE] and names(server.cache) == ['RN50.pt.part']
+    assert server.part.read_bytes() == server.body[:PIECE] and names(server.cache) == [
+        'RN50.pt.part'
+    ]
     server.script, server.asked = [], []
     assert same(load_clip('RN50').state, server.state)
     assert server.asked == ranges(PIECE)
@@ -240,20 +288,25 @@ def test_server_that_does_not_stop(server, monkeypatch):
 def test_full_disk(server):
     server.cache.mkdir(parents=True)
     server.part.symlink_to('/dev/full')
-    refused(lambda: load_clip('RN50'), f'cannot write {server.part}', 'No space left on device', 'make space')
+    refused(
+        lambda: load_clip('RN50'),
+        f'cannot write {server.part}',
+        'No space left on device',
+        'make space',
+    )
     assert not server.file.exists() and len(server.asked) == 1
 
 
-# ------------------------------------------------------------------------------------------------- several processes
+# ------------------------------------------------------------------------------- several processes
 
-COMMAND = '''
+COMMAND = """
 import sys
 from model.clip import download, weights
 from utils.logger import setup_logger
 weights.URL, weights.OFFICIAL['RN50'] = sys.argv[1], ('RN50.pt', sys.argv[2])
 setup_logger()
 print(weights.cached_file(*weights.OFFICIAL['RN50']))
-'''
+"""
 
 
 @pytest.fixture
@@ -262,8 +315,15 @@ def fetch(server):
     started = []
 
     def start():
-        started.append(subprocess.Popen([sys.executable, '-c', COMMAND, weights.URL, server.sha256], cwd=ROOT, text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+        started.append(
+            subprocess.Popen(
+                [sys.executable, '-c', COMMAND, weights.URL, server.sha256],
+                cwd=ROOT,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        )
         return started[-1]
 
     yield start

@@ -1,4 +1,5 @@
 """The model against numbers of the original implementation (tests/golden/README.md): building, outputs, first steps."""
+
 import functools
 import json
 from unittest import mock
@@ -38,7 +39,10 @@ def case(request):
     kind = request.param
     sie = ['MODEL.SIE_CAMERA', 'True'] if kind == 'vit_sie' else []
     cfg = load_cfg(ROOT / f'configs/tiger/{YML[kind]}_clipreid.yml', sie)
-    with mock.patch('model.make_model_clipreid.load_clip', lambda *_: Clip(clip_weights(kind.split('_')[0]), OPENAI)):
+    with mock.patch(
+        'model.make_model_clipreid.load_clip',
+        lambda *_: Clip(clip_weights(kind.split('_')[0]), OPENAI),
+    ):
         model = make_model(cfg, CLASSES, camera_num=3 if sie else 0)
     built = {n: t.clone() for n, t in model.state_dict().items()}
     yield kind, cfg, model, as_tensors(fab.state(str(GOLDEN / f'state_dict_{kind}.json'))), built
@@ -100,7 +104,11 @@ def test_outputs(case):
         close(value, golden[name], 1e-3 if resnet else 1e-5)
     for name in golden.files:
         if name.startswith('after_train.'):
-            close(model.state_dict()[name.removeprefix('after_train.')], golden[name], 1e-3 if resnet else 1e-5)
+            close(
+                model.state_dict()[name.removeprefix('after_train.')],
+                golden[name],
+                1e-3 if resnet else 1e-5,
+            )
 
 
 def test_stage1_steps(case):
@@ -110,7 +118,9 @@ def test_stage1_steps(case):
     golden = json.loads((GOLDEN / f'steps_{kind}.json').read_text())['stage1']
     model.load_state_dict(state)
     model.eval()
-    features = 0.3 * torch.from_numpy(fab.tensor('stage1_features', (12, golden['feature_dim']), 0, 'normal'))
+    features = 0.3 * torch.from_numpy(
+        fab.tensor('stage1_features', (12, golden['feature_dim']), 0, 'normal')
+    )
     labels, contrast = torch.tensor(golden['labels']), SupConLoss()
     optimizer = make_optimizer_1stage(cfg, model)
     scheduler = make_scheduler_1stage(cfg, optimizer)
@@ -121,7 +131,10 @@ def test_stage1_steps(case):
             target = labels[chosen]
             individuals, which = target.unique(return_inverse=True)
             text = model(label=individuals, get_text=True)[which]
-            i2t, t2i = (contrast(*pair, target, target) for pair in ((features[chosen], text), (text, features[chosen])))
+            i2t, t2i = (
+                contrast(*pair, target, target)
+                for pair in ((features[chosen], text), (text, features[chosen]))
+            )
             optimizer.zero_grad()
             (i2t + t2i).backward()
             optimizer.step()
@@ -129,8 +142,12 @@ def test_stage1_steps(case):
             for value, name in ((i2t + t2i, 'loss'), (i2t, 'loss_i2t'), (t2i, 'loss_t2i')):
                 assert value.item() == pytest.approx(golden[name][step], rel=1e-4), (step, name)
             prompts = model.state_dict()['prompt_learner.cls_ctx']
-            assert float(prompts.double().norm()) == pytest.approx(golden['cls_ctx_norm'][step], rel=1e-5)
-            assert float(prompts.double().sum()) == pytest.approx(golden['cls_ctx_sum'][step], abs=1e-3)
+            assert float(prompts.double().norm()) == pytest.approx(
+                golden['cls_ctx_norm'][step], rel=1e-5
+            )
+            assert float(prompts.double().sum()) == pytest.approx(
+                golden['cls_ctx_sum'][step], abs=1e-3
+            )
             step += 1
 
 
@@ -148,10 +165,16 @@ def test_stage2_steps(case, precision):
     if kind == 'vit_sie' or (kind, precision) == ('vit', 'float64'):
         pytest.skip('not measured on the original')
     if precision == 'float64':
-        golden, tolerances = json.loads((GOLDEN / 'steps_rn50_float64.json').read_text()), TOLERANCES['rn50_float64']
+        golden, tolerances = (
+            json.loads((GOLDEN / 'steps_rn50_float64.json').read_text()),
+            TOLERANCES['rn50_float64'],
+        )
         model.double()
     else:
-        golden, tolerances = json.loads((GOLDEN / f'steps_{kind}.json').read_text())['stage2'], TOLERANCES[kind]
+        golden, tolerances = (
+            json.loads((GOLDEN / f'steps_{kind}.json').read_text())['stage2'],
+            TOLERANCES[kind],
+        )
     try:
         _stage2_steps(golden, tolerances, cfg, model, state)
     finally:
@@ -159,7 +182,9 @@ def test_stage2_steps(case, precision):
 
 
 def _stage2_steps(golden, tolerances, cfg, model, state):
-    per_step, norm_tolerance, change_tolerance, feature_tolerance, feature_norm_tolerance = tolerances
+    per_step, norm_tolerance, change_tolerance, feature_tolerance, feature_norm_tolerance = (
+        tolerances
+    )
     dtype = model.classifier.weight.dtype
     model.load_state_dict(state)
     target = torch.tensor(golden['labels'])
@@ -180,13 +205,20 @@ def _stage2_steps(golden, tolerances, cfg, model, state):
         loss = sum(terms.values())
         optimizer.zero_grad()
         loss.backward()
-        gradient = torch.stack([p.grad.double().norm() for p in trained if p.grad is not None]).norm()
+        gradient = torch.stack(
+            [p.grad.double().norm() for p in trained if p.grad is not None]
+        ).norm()
         assert float(loss.detach()) == pytest.approx(golden['loss'][step], rel=loss_tolerance)
         weights = {'id': cfg.MODEL.ID_LOSS_WEIGHT, 'triplet': 1, 'i2t': 1}
-        parts = {'id': golden['id0'][step] + golden['id1'][step], 'i2t': golden['i2t'][step],
-                 'triplet': sum(golden[f'tri_{part}'][step] for part in ('last', 'f', 'proj'))}
+        parts = {
+            'id': golden['id0'][step] + golden['id1'][step],
+            'i2t': golden['i2t'][step],
+            'triplet': sum(golden[f'tri_{part}'][step] for part in ('last', 'f', 'proj')),
+        }
         for name, part in parts.items():
-            assert float(terms[name].detach()) / weights[name] == pytest.approx(part, rel=part_tolerance), (step, name)
+            assert float(terms[name].detach()) / weights[name] == pytest.approx(
+                part, rel=part_tolerance
+            ), (step, name)
         assert float(gradient) == pytest.approx(golden['grad_norm'][step], rel=gradient_tolerance)
         assert (logits.argmax(1) == target).double().mean().item() == golden['acc'][step]
         rates = [g['lr'] for g in optimizer.param_groups]
@@ -198,7 +230,9 @@ def _stage2_steps(golden, tolerances, cfg, model, state):
     for name, norm in golden['norms_after'].items():
         assert float(after[name].double().norm()) == pytest.approx(norm, rel=norm_tolerance), name
     for name, norm in golden['change_norms'].items():
-        assert float((after[name].double() - state[name].double()).norm()) == pytest.approx(norm, rel=change_tolerance), name
+        assert float((after[name].double() - state[name].double()).norm()) == pytest.approx(
+            norm, rel=change_tolerance
+        ), name
     for name in after:
         if name in golden['unchanged'] or name.startswith(('text_encoder.', 'prompt_learner.')):
             assert torch.equal(after[name], state[name].to(after[name].dtype)), name
@@ -207,4 +241,6 @@ def _stage2_steps(golden, tolerances, cfg, model, state):
     with torch.no_grad():
         features = model(torch.from_numpy(fab.images(4, 256, 128, 0)).to(dtype))
     close(features[:, :16], golden['feat_before_first16'], feature_tolerance)
-    np.testing.assert_allclose(features.norm(dim=1), golden['feat_before_norm'], rtol=feature_norm_tolerance)
+    np.testing.assert_allclose(
+        features.norm(dim=1), golden['feat_before_norm'], rtol=feature_norm_tolerance
+    )

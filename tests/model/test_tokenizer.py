@@ -1,4 +1,5 @@
 """CLIP's tokenizer against the original's ids; prompts."""
+
 import gzip
 import hashlib
 import json
@@ -18,7 +19,11 @@ CASES = json.loads((GOLDEN / 'tokenizer.json').read_text())
 def test_ids(case):
     ids = tokenize(case['text'])[0]
     assert ids[:20].tolist() == case['ids']
-    assert (int((ids != 0).sum()), int(ids.sum()), int(ids.argmax())) == (case['length'], case['sum'], case['argmax'])
+    assert (int((ids != 0).sum()), int(ids.sum()), int(ids.argmax())) == (
+        case['length'],
+        case['sum'],
+        case['argmax'],
+    )
 
 
 @pytest.mark.parametrize('case', CASES['long'], ids=['too long', 'just fits', 'too long too'])
@@ -58,4 +63,6 @@ def test_prompts_are_learned_words_and_what_follows():
     out = learner(torch.tensor([2, 0]), end=11)
     assert out.shape == (2, 7, 2)  # what follows the prefix, up to the end token
     assert (out[:, 4:] == 2).all()
-    assert torch.equal(out[0, :4], learner.cls_ctx[2]) and torch.equal(out[1, :4], learner.cls_ctx[0])
+    assert torch.equal(out[0, :4], learner.cls_ctx[2]) and torch.equal(
+        out[1, :4], learner.cls_ctx[0]
+    )

@@ -1,4 +1,7 @@
-"""The towers' shortcuts against the plain formulation (oracle_towers.py): values and gradients, in float64."""
+"""The towers' shortcuts against the plain formulation (oracle_towers.py): values and gradients, in
+float64.
+"""
+
 import copy
 import shutil
 
@@ -23,7 +26,10 @@ OPENAI = Activation('quickgelu', 'a test', True)
 def toy_model(monkeypatch, name, *opts):
     state = toy_clip_state(name)
     monkeypatch.setattr('model.make_model_clipreid.load_clip', lambda *_: Clip(state, OPENAI))
-    cfg = load_cfg('', ['MODEL.NAME', name, 'INPUT.SIZE_TRAIN', '[64, 32]', 'INPUT.SIZE_TEST', '[64, 32]', *opts])
+    cfg = load_cfg(
+        '',
+        ['MODEL.NAME', name, 'INPUT.SIZE_TRAIN', '[64, 32]', 'INPUT.SIZE_TEST', '[64, 32]', *opts],
+    )
     model = make_model(cfg, CLASSES, camera_num=3, view_num=2)
     for parameter in model.parameters():  # biases and norms away from 0 and 1
         parameter.data += 0.05 * torch.randn_like(parameter)
@@ -33,7 +39,11 @@ def toy_model(monkeypatch, name, *opts):
 def gradients(model, loss):
     model.zero_grad(set_to_none=True)
     loss.backward()
-    return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+    return {
+        name: parameter.grad
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
 
 
 def same(ours, plain, tolerance=1e-10):
@@ -42,14 +52,24 @@ def same(ours, plain, tolerance=1e-10):
         for pair in zip(ours, plain, strict=True):
             same(*pair, tolerance)
     else:
-        torch.testing.assert_close(ours, plain, rtol=0, atol=tolerance * max(1e-3, plain.abs().max().item()))
+        torch.testing.assert_close(
+            ours, plain, rtol=0, atol=tolerance * max(1e-3, plain.abs().max().item())
+        )
 
 
 # Text
 
-@pytest.mark.parametrize('prompt', [
-    '', 'X X X X', 'A photo of a X X X X tiger.', 'A photo of the rather shy X X X X leopard in the high mountains of Asia.',
-    'X X X X ' + ' '.join(['tiger'] * 71)])
+
+@pytest.mark.parametrize(
+    'prompt',
+    [
+        '',
+        'X X X X',
+        'A photo of a X X X X tiger.',
+        'A photo of the rather shy X X X X leopard in the high mountains of Asia.',
+        'X X X X ' + ' '.join(['tiger'] * 71),
+    ],
+)
 @pytest.mark.parametrize('labels', [[2], [0, 1, 2, 3, 4, 5], [3, 3, 3, 1, 1, 5], [4, 4]])
 def test_text_features(monkeypatch, prompt, labels):
     model = toy_model(monkeypatch, 'ViT-B-16', 'MODEL.PROMPT', prompt)
@@ -60,17 +80,23 @@ def test_text_features(monkeypatch, prompt, labels):
     plain = oracle_towers.text_features(model, labels)
     same(ours, plain)
     ours, plain = (gradients(model, (text * weight).sum()) for text in (ours, plain))
-    assert list(ours) == list(plain) == ['prompt_learner.cls_ctx']  # nothing reaches the frozen weights
+    assert (
+        list(ours) == list(plain) == ['prompt_learner.cls_ctx']
+    )  # nothing reaches the frozen weights
     same(ours['prompt_learner.cls_ctx'], plain['prompt_learner.cls_ctx'])
 
 
 def test_a_sentence_of_77_words_is_read_to_its_end(monkeypatch):
-    model = toy_model(monkeypatch, 'ViT-B-16', 'MODEL.PROMPT', 'X X X X ' + ' '.join(['tiger'] * 71))
+    model = toy_model(
+        monkeypatch, 'ViT-B-16', 'MODEL.PROMPT', 'X X X X ' + ' '.join(['tiger'] * 71)
+    )
     assert model.end == 76
 
 
 def test_text_features_follow_the_weights(monkeypatch):
-    """``get_text`` may not keep what it computed before other weights were loaded; an encoder made before may."""
+    """``get_text`` may not keep what it computed before other weights were loaded; an encoder made
+    before may.
+    """
     model = toy_model(monkeypatch, 'ViT-B-16')
     labels = torch.arange(CLASSES)
     with torch.no_grad():
@@ -84,13 +110,18 @@ def test_text_features_follow_the_weights(monkeypatch):
 
 
 def test_a_stage_1_step(monkeypatch):
-    """Both directions of the contrast: each individual encoded once gives the prompts the gradient of every photo's."""
+    """Both directions of the contrast: each individual encoded once gives the prompts the gradient
+    of every photo's.
+    """
     model = toy_model(monkeypatch, 'ViT-B-16')
     labels = torch.tensor([5, 0, 0, 3, 5, 5, 1])
     images, contrast = torch.randn(len(labels), 64, dtype=torch.float64), SupConLoss()
     individuals, which = labels.unique(return_inverse=True)
     found = []
-    for text in (model.sentence_encoder()(individuals)[which], oracle_towers.text_features(model, labels)):
+    for text in (
+        model.sentence_encoder()(individuals)[which],
+        oracle_towers.text_features(model, labels),
+    ):
         loss = contrast(images, text, labels, labels) + contrast(text, images, labels, labels)
         found.append((loss.detach(), gradients(model, loss)['prompt_learner.cls_ctx']))
     same(*found)
@@ -99,22 +130,37 @@ def test_a_stage_1_step(monkeypatch):
 
 # Photos
 
-@pytest.mark.parametrize('name, opts', [
-    ('RN50', ()), ('ViT-B-16', ()), ('ViT-B-16', ('MODEL.STRIDE_SIZE', '[8, 12]')),
-    ('ViT-B-16', ('MODEL.SIE_CAMERA', 'True', 'MODEL.SIE_VIEW', 'True'))])
+
+@pytest.mark.parametrize(
+    'name, opts',
+    [
+        ('RN50', ()),
+        ('ViT-B-16', ()),
+        ('ViT-B-16', ('MODEL.STRIDE_SIZE', '[8, 12]')),
+        ('ViT-B-16', ('MODEL.SIE_CAMERA', 'True', 'MODEL.SIE_VIEW', 'True')),
+    ],
+)
 @pytest.mark.parametrize('photos', [2, 5])
 def test_image_features(monkeypatch, name, opts, photos):
     model = toy_model(monkeypatch, name, *opts).train()
     plain_model = copy.deepcopy(model)
     images = torch.randn(photos, 3, 64, 32, dtype=torch.float64)
-    side = {'cam_label': torch.arange(photos) % 3, 'view_label': torch.arange(photos) % 2} if 'MODEL.SIE_VIEW' in opts else {}
+    side = (
+        {'cam_label': torch.arange(photos) % 3, 'view_label': torch.arange(photos) % 2}
+        if 'MODEL.SIE_VIEW' in opts
+        else {}
+    )
     ours, plain = model(images, **side), oracle_towers.forward(plain_model, images, **side)
     same(ours, plain)
     scores, features, _ = ours
     weights = [torch.randn_like(tensor) for tensor in (*scores, *features)]
     found = []
     for each, (scores, features, _) in ((model, ours), (plain_model, plain)):
-        found.append(gradients(each, sum((w * t).sum() for w, t in zip(weights, (*scores, *features), strict=True))))
+        found.append(
+            gradients(
+                each, sum((w * t).sum() for w, t in zip(weights, (*scores, *features), strict=True))
+            )
+        )
     assert found[0].keys() == found[1].keys()
     assert 'image_encoder.attnpool.k_proj.bias' in found[0] or name != 'RN50'
     for parameter in found[0]:
@@ -131,7 +177,9 @@ def test_image_features(monkeypatch, name, opts, photos):
 
 @pytest.mark.parametrize('name', ['RN50', 'ViT-B-16'])
 def test_half_precision(monkeypatch, name):
-    """What autocast makes of the shortcuts: all that can be seen of a GPU's precision without one."""
+    """What autocast makes of the shortcuts: all that can be seen of a GPU's precision without
+    one.
+    """
     model = toy_model(monkeypatch, name).float().train()
     plain_model = copy.deepcopy(model)
     images, labels = torch.randn(4, 3, 64, 32), torch.arange(CLASSES)
@@ -146,7 +194,9 @@ def test_half_precision(monkeypatch, name):
     assert model.prompt_learner.cls_ctx.grad.abs().max() > 0
 
 
-@pytest.mark.skipif(not any(map(shutil.which, ('c++', 'g++', 'clang++'))), reason='needs a C++ compiler')
+@pytest.mark.skipif(
+    not any(map(shutil.which, ('c++', 'g++', 'clang++'))), reason='needs a C++ compiler'
+)
 def test_compiled_encoder(monkeypatch):
     """Same state dict, same features."""
     model = toy_model(monkeypatch, 'ViT-B-16').float()
@@ -155,11 +205,14 @@ def test_compiled_encoder(monkeypatch):
     compiled.load_state_dict(model.state_dict())
     images = torch.randn(3, 3, 64, 32)
     with torch.no_grad():
-        torch.testing.assert_close(compiled.eval()(images), model.eval()(images), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            compiled.eval()(images), model.eval()(images), rtol=1e-4, atol=1e-4
+        )
     assert compiled.image_encoder._compiled_call_impl is not None
 
 
 # Products
+
 
 @pytest.fixture(params=[True, False], ids=['oneDNN', 'torch'])
 def library(request, monkeypatch):
@@ -188,8 +241,13 @@ def test_linear_is_torchs(library, shape, bias):
 
 
 def test_linear_takes_tensors_with_gaps(library):
-    """Rows of a larger tensor, columns of a transposed weight, a gradient that is expanded from one number."""
-    x, weight = torch.randn(300, 5, 128)[:, 2].requires_grad_(), torch.randn(128, 64).t().requires_grad_()
+    """Rows of a larger tensor, columns of a transposed weight, a gradient that is expanded from one
+    number.
+    """
+    x, weight = (
+        torch.randn(300, 5, 128)[:, 2].requires_grad_(),
+        torch.randn(128, 64).t().requires_grad_(),
+    )
     y = linear(x, weight)
     torch.testing.assert_close(y, x @ weight.t())
     y.sum().backward()
@@ -210,6 +268,7 @@ def test_linear_has_a_way_for_everything_else(monkeypatch):
 
     def forbidden(*_):
         raise AssertionError('oneDNN was asked')
+
     monkeypatch.setattr(linear_module, '_product', forbidden)
     monkeypatch.setattr(linear_module, 'uses_onednn', lambda: True)
     with pytest.raises(AssertionError):
@@ -228,17 +287,32 @@ def test_linear_has_a_way_for_everything_else(monkeypatch):
 LINUX, ELSEWHERE = 'processor\t: 0\nvendor_id\t: {}\nmodel name\t: X\n', None  # /proc/cpuinfo
 
 
-@pytest.mark.parametrize(('cpuinfo', 'processor', 'onednn', 'text'), [
-    (LINUX.format('GenuineIntel'), '', False, "torch's own (processor: GenuineIntel)"),
-    (LINUX.format('AuthenticAMD'), '', True, "oneDNN's (processor: AuthenticAMD)"),
-    ('CPU implementer\t: 0x41\n', 'x', True, "oneDNN's (processor: unknown)"),  # ARM
-    (ELSEWHERE, '', True, "oneDNN's (processor: unknown)"),
-    (ELSEWHERE, 'Intel64 Family 6 Model 143 Stepping 8, GenuineIntel', False,
-     "torch's own (processor: Intel64 Family 6 Model 143 Stepping 8, GenuineIntel)"),
-    (ELSEWHERE, 'AMD64 Family 25 Model 97 Stepping 2, AuthenticAMD', True,
-     "oneDNN's (processor: AMD64 Family 25 Model 97 Stepping 2, AuthenticAMD)"),
-    (ELSEWHERE, 'i386', False, "torch's own (processor: i386)"), (ELSEWHERE, 'arm', True, "oneDNN's (processor: arm)")])
-def test_the_processor_decides_whose_products(monkeypatch, tmp_path, cpuinfo, processor, onednn, text):
+@pytest.mark.parametrize(
+    ('cpuinfo', 'processor', 'onednn', 'text'),
+    [
+        (LINUX.format('GenuineIntel'), '', False, "torch's own (processor: GenuineIntel)"),
+        (LINUX.format('AuthenticAMD'), '', True, "oneDNN's (processor: AuthenticAMD)"),
+        ('CPU implementer\t: 0x41\n', 'x', True, "oneDNN's (processor: unknown)"),  # ARM
+        (ELSEWHERE, '', True, "oneDNN's (processor: unknown)"),
+        (
+            ELSEWHERE,
+            'Intel64 Family 6 Model 143 Stepping 8, GenuineIntel',
+            False,
+            "torch's own (processor: Intel64 Family 6 Model 143 Stepping 8, GenuineIntel)",
+        ),
+        (
+            ELSEWHERE,
+            'AMD64 Family 25 Model 97 Stepping 2, AuthenticAMD',
+            True,
+            "oneDNN's (processor: AMD64 Family 25 Model 97 Stepping 2, AuthenticAMD)",
+        ),
+        (ELSEWHERE, 'i386', False, "torch's own (processor: i386)"),
+        (ELSEWHERE, 'arm', True, "oneDNN's (processor: arm)"),
+    ],
+)
+def test_the_processor_decides_whose_products(
+    monkeypatch, tmp_path, cpuinfo, processor, onednn, text
+):
     monkeypatch.setattr(linear_module, 'CPUINFO', tmp_path / 'cpuinfo')
     if cpuinfo:
         (tmp_path / 'cpuinfo').write_text(cpuinfo)
@@ -246,9 +320,13 @@ def test_the_processor_decides_whose_products(monkeypatch, tmp_path, cpuinfo, pr
     for name, has in (('mkl', True), ('mkldnn', True)):
         monkeypatch.setattr(getattr(torch.backends, name), 'is_available', lambda has=has: has)
     monkeypatch.setattr(linear_module, '_product', lambda x, weight, bias: x @ weight.t() + bias)
-    monkeypatch.setattr(linear_module, 'uses_onednn', linear_module.uses_onednn.__wrapped__)  # not what was found before
+    monkeypatch.setattr(
+        linear_module, 'uses_onednn', linear_module.uses_onednn.__wrapped__
+    )  # not what was found before
     assert (linear_module.uses_onednn(), linear_module.products_text()) == (onednn, text)
-    monkeypatch.setattr(torch.backends.mkl, 'is_available', lambda: False)  # another library makes torch's own
+    monkeypatch.setattr(
+        torch.backends.mkl, 'is_available', lambda: False
+    )  # another library makes torch's own
     assert linear_module.uses_onednn()
     monkeypatch.setattr(torch.backends.mkldnn, 'is_available', lambda: False)
     assert not linear_module.uses_onednn()
@@ -256,7 +334,9 @@ def test_the_processor_decides_whose_products(monkeypatch, tmp_path, cpuinfo, pr
 
 def test_the_operator_of_onednn_is_tried(monkeypatch):
     """It belongs to torch's compiler and may go."""
+
     def gone(*_):
         raise AttributeError('_linear_pointwise')
+
     monkeypatch.setattr(linear_module, '_product', gone)
     assert not linear_module._has_onednn()

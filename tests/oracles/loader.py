@@ -1,4 +1,7 @@
-"""The plain loader: torchvision's transforms on PIL images, photo by photo, each decoded every time it is asked for."""
+"""The plain loader: torchvision's transforms on PIL images, photo by photo, each decoded every time
+it is asked for.
+"""
+
 import torch
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms as T
@@ -9,28 +12,36 @@ from datasets.images import read_image
 
 def plain_train_transform(size, flip, padding, erase, mean, std):
     """Stage 2's transform: PIL RGB image -> float32 tensor (3, height, width)."""
-    return T.Compose([
-        T.Resize(list(size), interpolation=InterpolationMode.BICUBIC),
-        T.RandomHorizontalFlip(p=flip),
-        T.Pad(padding),
-        T.RandomCrop(tuple(size)),
-        T.ToTensor(),
-        T.Normalize(mean=mean, std=std),
-        T.RandomErasing(p=erase, scale=(0.02, 1 / 3), ratio=(0.3, 1 / 0.3), value='random'),
-    ])
+    return T.Compose(
+        [
+            T.Resize(list(size), interpolation=InterpolationMode.BICUBIC),
+            T.RandomHorizontalFlip(p=flip),
+            T.Pad(padding),
+            T.RandomCrop(tuple(size)),
+            T.ToTensor(),
+            T.Normalize(mean=mean, std=std),
+            T.RandomErasing(p=erase, scale=(0.02, 1 / 3), ratio=(0.3, 1 / 0.3), value='random'),
+        ]
+    )
 
 
 def plain_test_transform(size, mean, std):
-    """The transform of tests, validation and stage 1: PIL RGB image -> float32 tensor (3, height, width)."""
-    return T.Compose([
-        T.Resize(list(size), interpolation=InterpolationMode.BILINEAR),
-        T.ToTensor(),
-        T.Normalize(mean=mean, std=std),
-    ])
+    """The transform of tests, validation and stage 1: PIL RGB image -> float32 tensor (3, height,
+    width).
+    """
+    return T.Compose(
+        [
+            T.Resize(list(size), interpolation=InterpolationMode.BILINEAR),
+            T.ToTensor(),
+            T.Normalize(mean=mean, std=std),
+        ]
+    )
 
 
 class PlainDataset(Dataset):
-    """``dataset[index]`` or ``dataset[index, sample_seed]`` -> (image, pid, camid, viewid, index)."""
+    """``dataset[index]`` or ``dataset[index, sample_seed]`` -> (image, pid, camid, viewid,
+    index).
+    """
 
     def __init__(self, records, transform, seed=0):
         self.records = records

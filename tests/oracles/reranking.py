@@ -1,29 +1,40 @@
-"""k-reciprocal re-ranking the plain way, photo by photo on dense N x N matrices, as published code does it.
+"""k-reciprocal re-ranking the plain way, photo by photo on dense N x N matrices, as published code
+does it.
 
 Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017. N = Q + G
 photos, the query first. Slow and large on purpose: what utils/reranking.py must equal.
 """
+
 import numpy as np
 
 
 def re_ranking_plain(q_g, q_q, g_g, k1=20, k2=6, lambda_value=0.3, ties='reference'):
     """Re-ranked distances (Q, G) float32 from cosine similarities.
 
-    ties: 'reference' = neighbours in the order that a partial sort of the first k1 + 1 leaves; 'index' = by a stable sort.
+    ties: 'reference' = neighbours in the order that a partial sort of the first k1 + 1 leaves;
+    'index' = by a stable sort.
     """
-    similarity = np.concatenate([np.concatenate([q_q, q_g], axis=1), np.concatenate([q_g.T, g_g], axis=1)])
+    similarity = np.concatenate(
+        [np.concatenate([q_q, q_g], axis=1), np.concatenate([q_g.T, g_g], axis=1)]
+    )
     return _re_rank(np.power(2 - 2 * similarity, 2), len(q_q), k1, k2, lambda_value, ties)
 
 
 def re_ranking_euclidean_plain(q_g, q_q, g_g, k1=50, k2=15, lambda_value=0.3, ties='reference'):
-    """The same from squared Euclidean distances, which are not squared again (V and Jaccard in float32)."""
-    distance = np.concatenate([np.concatenate([q_q, q_g], axis=1), np.concatenate([q_g.T, g_g], axis=1)])
+    """The same from squared Euclidean distances, which are not squared again (V and Jaccard in
+    float32).
+    """
+    distance = np.concatenate(
+        [np.concatenate([q_q, q_g], axis=1), np.concatenate([q_g.T, g_g], axis=1)]
+    )
     return _re_rank(distance, len(q_q), k1, k2, lambda_value, ties)
 
 
 def _re_rank(distance, num_query, k1, k2, lambda_value, ties):
     distance = distance.astype(np.float32)
-    largest = np.maximum(distance.max(axis=0), np.finfo(np.float32).tiny)  # photos that are all alike: no 0 / 0
+    largest = np.maximum(
+        distance.max(axis=0), np.finfo(np.float32).tiny
+    )  # photos that are all alike: no 0 / 0
     distance = np.transpose(distance / largest)
     if ties == 'index':
         rank = np.argsort(distance, axis=1, kind='stable')
@@ -49,17 +60,21 @@ def _re_rank(distance, num_query, k1, k2, lambda_value, ties):
             expanded[i] = encoding[rank[i, :k2]].mean(axis=0)
         encoding = expanded
 
-    holders = [np.nonzero(encoding[:, column])[0] for column in range(count)]  # the photos that have the column in their set
+    holders = [
+        np.nonzero(encoding[:, column])[0] for column in range(count)
+    ]  # the photos that have the column in their set
     final = np.zeros((num_query, count), dtype=np.float32)
     for i in range(num_query):
         common = np.zeros(count, dtype=np.float32)
         for column in np.nonzero(encoding[i])[0]:
-            common[holders[column]] += np.minimum(encoding[i, column], encoding[holders[column], column])
+            common[holders[column]] += np.minimum(
+                encoding[i, column], encoding[holders[column], column]
+            )
         final[i] = (1 - common / (2 - common)) * (1 - lambda_value) + distance[i] * lambda_value
     return final[:, num_query:]
 
 
 def _reciprocal(rank, i, k):
     """R(i, k): those of i's first k + 1 whose own first k + 1 contain i."""
-    forward = rank[i, :k + 1]
-    return forward[(rank[forward, :k + 1] == i).any(axis=1)]
+    forward = rank[i, : k + 1]
+    return forward[(rank[forward, : k + 1] == i).any(axis=1)]

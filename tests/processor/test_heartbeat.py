@@ -1,4 +1,5 @@
 """What a long run tells of itself."""
+
 import logging
 from types import SimpleNamespace
 
@@ -27,14 +28,20 @@ def clock(monkeypatch):
 @pytest.fixture
 def journal(clock):
     lines = []
-    return SimpleNamespace(epoch_seconds=10.0, lines=lines, write=lambda event, **facts: lines.append((event, facts)))
+    return SimpleNamespace(
+        epoch_seconds=10.0, lines=lines, write=lambda event, **facts: lines.append((event, facts))
+    )
 
 
 def settled(**numbers):
     """A tally of iterations of four photos, name -> number of each."""
     tally = Tally()
     for values in zip(*numbers.values(), strict=True):
-        tally.add(4, None, **{name: torch.tensor(value) for name, value in zip(numbers, values, strict=True)})
+        tally.add(
+            4,
+            None,
+            **{name: torch.tensor(value) for name, value in zip(numbers, values, strict=True)},
+        )
     tally.settle()
     return tally
 
@@ -44,10 +51,18 @@ GOOD = {'loss': (3.0, 2.0, 1.0), 'acc': (0.25, 0.5, 0.75), 'id': (1.0, 2.0, 3.0)
 
 def test_the_line_of_an_epoch(journal):
     Heartbeat(2, 5, make_runtime('cpu'), journal).beat(3, settled(**GOOD), 0.01, waited=2.5)
-    (event, facts), = journal.lines
+    ((event, facts),) = journal.lines
     assert event == 'stage2_epoch' and 0.1 < facts.pop('memory_gb') < 100
-    assert facts == {'epoch': 3, 'loss': 2.0, 'acc': 0.5, 'id_loss': 2.0, 'lr': 0.01, 'seconds': 10.0,
-                     'photos_per_second': 1.2, 'data_wait_share': 0.25}
+    assert facts == {
+        'epoch': 3,
+        'loss': 2.0,
+        'acc': 0.5,
+        'id_loss': 2.0,
+        'lr': 0.01,
+        'seconds': 10.0,
+        'photos_per_second': 1.2,
+        'data_wait_share': 0.25,
+    }
 
 
 def test_time_left(journal, clock, caplog):
@@ -60,7 +75,9 @@ def test_time_left(journal, clock, caplog):
     assert heart.text(7) == 'stage 1, epoch 7/10, ETA 0:01:20'
     # after 20 s, not after 40, after 60
     assert [record.getMessage() for record in caplog.records] == [
-        'ETA 0:02:20: stage 1, 3 of 10 epochs done', 'ETA 0:01:40: stage 1, 5 of 10 epochs done']
+        'ETA 0:02:20: stage 1, 3 of 10 epochs done',
+        'ETA 0:01:40: stage 1, 5 of 10 epochs done',
+    ]
     clock.now += 80
     heart.beat(10, settled(**GOOD), 0.1, waited=0.0)
     assert len(caplog.records) == 2  # nothing is left
@@ -73,7 +90,7 @@ def test_the_loader_is_the_bottleneck(journal, caplog):
     assert not caplog.records
     heart.beat(3, settled(**GOOD), 0.1, waited=6.0)
     heart.beat(4, settled(**GOOD), 0.1, waited=6.0)
-    warning, = (record.getMessage() for record in caplog.records if record.levelname == 'WARNING')
+    (warning,) = (record.getMessage() for record in caplog.records if record.levelname == 'WARNING')
     assert '60 % of epoch 3' in warning and 'DATALOADER.NUM_WORKERS' in warning
 
 
@@ -88,11 +105,13 @@ def test_short_waits_are_nothing_to_warn_of(journal, caplog):
 def test_a_constant_term(journal, caplog):
     heart = Heartbeat(2, 9, make_runtime('cpu'), journal, unused=['i2t'])
     flat = GOOD | {'triplet': (0.3, 0.3, 0.3), 'i2t': (0.0, 0.0, 0.0)}
-    heart.beat(1, settled(**{name: values[:2] for name, values in flat.items()}), 0.1, waited=0.0)  # two: chance
+    heart.beat(
+        1, settled(**{name: values[:2] for name, values in flat.items()}), 0.1, waited=0.0
+    )  # two: chance
     assert not caplog.records
     heart.beat(2, settled(**flat), 0.1, waited=0.0)
     heart.beat(3, settled(**flat), 0.1, waited=0.0)
-    warning, = (record.getMessage() for record in caplog.records if record.levelname == 'WARNING')
+    (warning,) = (record.getMessage() for record in caplog.records if record.levelname == 'WARNING')
     assert warning.startswith('the triplet term of the loss was 0.3 in every iteration of epoch 2')
 
 
@@ -102,6 +121,7 @@ def test_waiting_counts_the_loader_and_not_the_loop(clock):
             clock.now += 3
             yield item
         clock.now += 1
+
     waiting = Waiting(slow())
     for _ in waiting:
         clock.now += 100

@@ -1,4 +1,5 @@
 """Schedules against every golden epoch, optimizer groups against the golden counts and by hand."""
+
 import copy
 import json
 from pathlib import Path
@@ -24,8 +25,12 @@ CONFIGS = json.loads((GOLDEN / 'configs.json').read_text())
 
 def namespace(tree):
     """Nested dicts as attributes, like a config node."""
-    return SimpleNamespace(**{key: namespace(value) if isinstance(value, dict) else value
-                              for key, value in tree.items()})
+    return SimpleNamespace(
+        **{
+            key: namespace(value) if isinstance(value, dict) else value
+            for key, value in tree.items()
+        }
+    )
 
 
 def golden_config(name):
@@ -41,10 +46,26 @@ def golden_config(name):
 
 def config(**stage):
     """A config with both stages alike."""
-    defaults = {'OPTIMIZER_NAME': 'SGD', 'BASE_LR': 0.1, 'MOMENTUM': 0.7, 'WEIGHT_DECAY': 0.01,
-                'WEIGHT_DECAY_BIAS': 0.02, 'BIAS_LR_FACTOR': 2, 'LARGE_FC_LR': False, 'CENTER_LR': 0.5,
-                'CENTER_LOSS_WEIGHT': 5e-4, 'STEPS': (2, 4), 'GAMMA': 0.1, 'WARMUP_FACTOR': 0.01, 'WARMUP_ITERS': 0,
-                'WARMUP_METHOD': 'linear', 'MAX_EPOCHS': 10, 'WARMUP_EPOCHS': 0, 'WARMUP_LR_INIT': 0.0, 'LR_MIN': 0.0}
+    defaults = {
+        'OPTIMIZER_NAME': 'SGD',
+        'BASE_LR': 0.1,
+        'MOMENTUM': 0.7,
+        'WEIGHT_DECAY': 0.01,
+        'WEIGHT_DECAY_BIAS': 0.02,
+        'BIAS_LR_FACTOR': 2,
+        'LARGE_FC_LR': False,
+        'CENTER_LR': 0.5,
+        'CENTER_LOSS_WEIGHT': 5e-4,
+        'STEPS': (2, 4),
+        'GAMMA': 0.1,
+        'WARMUP_FACTOR': 0.01,
+        'WARMUP_ITERS': 0,
+        'WARMUP_METHOD': 'linear',
+        'MAX_EPOCHS': 10,
+        'WARMUP_EPOCHS': 0,
+        'WARMUP_LR_INIT': 0.0,
+        'LR_MIN': 0.0,
+    }
     return namespace({'SOLVER': {'STAGE1': defaults | stage, 'STAGE2': defaults | stage}})
 
 
@@ -65,11 +86,15 @@ class Toy(nn.Module):
 
 def groups(optimizer, model):
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    return [(names[id(parameter)], group['lr'], group['weight_decay'])
-            for group in optimizer.param_groups for parameter in group['params']]
+    return [
+        (names[id(parameter)], group['lr'], group['weight_decay'])
+        for group in optimizer.param_groups
+        for parameter in group['params']
+    ]
 
 
 # Schedules
+
 
 @pytest.mark.parametrize('name', SOLVER['configs'])
 def test_golden_rates_of_the_species(name):
@@ -90,7 +115,9 @@ def test_golden_rates_of_the_species(name):
     for epoch in range(1, cfg.SOLVER.STAGE2.MAX_EPOCHS + 1):
         scheduler.step(epoch)
         rates.append((weight['lr'], bias['lr']))
-    assert [rate for rate, _ in rates] == pytest.approx(facts['stage2']['lr_weight'], rel=1e-9, abs=0)
+    assert [rate for rate, _ in rates] == pytest.approx(
+        facts['stage2']['lr_weight'], rel=1e-9, abs=0
+    )
     assert [rate for _, rate in rates] == pytest.approx(facts['stage2']['lr_bias'], rel=1e-9, abs=0)
     assert weight['weight_decay'] == facts['stage2']['weight_decay']
     assert bias['weight_decay'] == facts['stage2']['weight_decay_bias']
@@ -99,27 +126,48 @@ def test_golden_rates_of_the_species(name):
 @pytest.mark.parametrize('facts', SOLVER['other_shapes']['stage1'])
 def test_golden_rates_of_other_shapes_stage1(facts):
     expected = facts['lr_epochs_1_to_MAX_plus_3']
-    rates = [stage1_lr(epoch, base_lr=facts['BASE_LR'], max_epochs=facts['MAX_EPOCHS'], lr_min=facts['LR_MIN'],
-                       warmup_epochs=facts['WARMUP_EPOCHS'], warmup_lr_init=facts['WARMUP_LR_INIT'])
-             for epoch in range(1, len(expected) + 1)]
+    rates = [
+        stage1_lr(
+            epoch,
+            base_lr=facts['BASE_LR'],
+            max_epochs=facts['MAX_EPOCHS'],
+            lr_min=facts['LR_MIN'],
+            warmup_epochs=facts['WARMUP_EPOCHS'],
+            warmup_lr_init=facts['WARMUP_LR_INIT'],
+        )
+        for epoch in range(1, len(expected) + 1)
+    ]
     assert rates == pytest.approx(expected, rel=1e-9, abs=0)
 
 
 @pytest.mark.parametrize('facts', SOLVER['other_shapes']['stage2'])
 def test_golden_rates_of_other_shapes_stage2(facts):
-    rates = [stage2_lr(epoch, base_lr=facts['BASE_LR'], steps=facts['STEPS'], gamma=facts['GAMMA'],
-                       warmup_factor=facts['WARMUP_FACTOR'], warmup_iters=facts['WARMUP_ITERS'],
-                       warmup_method=facts['WARMUP_METHOD']) for epoch in range(1, facts['epochs'] + 1)]
+    rates = [
+        stage2_lr(
+            epoch,
+            base_lr=facts['BASE_LR'],
+            steps=facts['STEPS'],
+            gamma=facts['GAMMA'],
+            warmup_factor=facts['WARMUP_FACTOR'],
+            warmup_iters=facts['WARMUP_ITERS'],
+            warmup_method=facts['WARMUP_METHOD'],
+        )
+        for epoch in range(1, facts['epochs'] + 1)
+    ]
     assert rates == pytest.approx(facts['lr'], rel=1e-9, abs=0)
 
 
 def test_stage2_typed_by_hand():
     shape = {'base_lr': 1.0, 'steps': (3, 5), 'gamma': 0.5, 'warmup_factor': 0.2, 'warmup_iters': 2}
-    assert [stage2_lr(epoch, **shape) for epoch in range(1, 7)] == pytest.approx([0.6, 1, 0.5, 0.5, 0.25, 0.25])
+    assert [stage2_lr(epoch, **shape) for epoch in range(1, 7)] == pytest.approx(
+        [0.6, 1, 0.5, 0.5, 0.25, 0.25]
+    )
 
 
 def test_the_epoch_alone_decides():
-    """A resumed run builds a new scheduler over the loaded optimizer: the rates must not shrink twice."""
+    """A resumed run builds a new scheduler over the loaded optimizer: the rates must not shrink
+    twice.
+    """
     cfg, model = config(), Toy()
     first = make_optimizer_2stage(cfg, model)
     make_scheduler_2stage(cfg, first).step(4)
@@ -128,7 +176,8 @@ def test_the_epoch_alone_decides():
     for scheduler in (make_scheduler_2stage(cfg, second), make_scheduler_2stage(cfg, first)):
         scheduler.step(4)
         assert [group['lr'] for group in scheduler.optimizer.param_groups] == pytest.approx(
-            [0.001, 0.002])
+            [0.001, 0.002]
+        )
         scheduler.step(1)
         assert scheduler.optimizer.param_groups[0]['lr'] == pytest.approx(0.1)
 
@@ -145,13 +194,20 @@ def test_schedulers_refuse():
 
 # Groups
 
+
 def test_groups_by_hand():
     cfg, model = config(), Toy()
-    assert groups(make_optimizer_1stage(cfg, model), model) == [('prompt_learner.cls_ctx', 0.1, 0.01)]
+    assert groups(make_optimizer_1stage(cfg, model), model) == [
+        ('prompt_learner.cls_ctx', 0.1, 0.01)
+    ]
     optimizer = make_optimizer_2stage(cfg, model)
     assert groups(optimizer, model) == [
-        ('classifier.weight', 0.1, 0.01), ('bottleneck.weight', 0.1, 0.01), ('image_encoder.weight', 0.1, 0.01),
-        ('classifier.bias', 0.2, 0.02), ('image_encoder.bias', 0.2, 0.02)]
+        ('classifier.weight', 0.1, 0.01),
+        ('bottleneck.weight', 0.1, 0.01),
+        ('image_encoder.weight', 0.1, 0.01),
+        ('classifier.bias', 0.2, 0.02),
+        ('image_encoder.bias', 0.2, 0.02),
+    ]
     assert [len(group['params']) for group in optimizer.param_groups] == [3, 2]
     alike = make_optimizer_2stage(config(BIAS_LR_FACTOR=1, WEIGHT_DECAY_BIAS=0.01), model)
     assert [len(group['params']) for group in alike.param_groups] == [5]
@@ -168,32 +224,49 @@ def test_large_fc_lr_doubles_the_classifiers():
 
 @pytest.mark.parametrize('backbone, file', [('cnn', 'rn50'), ('vit', 'vit')])
 def test_golden_groups(backbone, file):
-    """Names and shapes of the whole model, as parameters without memory: only the rule is tested."""
+    """Names and shapes of the whole model, as parameters without memory: only the rule is
+    tested.
+    """
     facts = SOLVER['groups'][backbone]
-    cfg, model = golden_config(facts['config']), skeleton(f'state_dict_{file}.json', num_classes=107)
+    cfg, model = (
+        golden_config(facts['config']),
+        skeleton(f'state_dict_{file}.json', num_classes=107),
+    )
     for stage, make in (('stage1', make_optimizer_1stage), ('stage2', make_optimizer_2stage)):
         got = groups(make(cfg, model), model)
         assert len(got) == facts[stage]['n_groups']
         sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
         for expected in facts[stage]['by_lr']:
-            names = [name for name, lr, weight_decay in got
-                     if lr == pytest.approx(expected['lr'], rel=1e-9) and weight_decay == expected['weight_decay']]
+            names = [
+                name
+                for name, lr, weight_decay in got
+                if lr == pytest.approx(expected['lr'], rel=1e-9)
+                and weight_decay == expected['weight_decay']
+            ]
             assert len(names) == expected['groups']
             assert sum(sizes[name] for name in names) == expected['numbers']
-            assert names[:len(expected['first'])] == expected['first']
-            assert names[-len(expected['last']):] == expected['last']
+            assert names[: len(expected['first'])] == expected['first']
+            assert names[-len(expected['last']) :] == expected['last']
     assert sum('bias' in name for name, _, _ in got) == facts['stage2_names_with_bias']
-    left_out, expected = sizes.keys() - {name for name, _, _ in got}, facts['stage2']['not_in_optimizer']
+    left_out, expected = (
+        sizes.keys() - {name for name, _, _ in got},
+        facts['stage2']['not_in_optimizer'],
+    )
     text = {name for name in left_out if name.startswith('text_encoder')}
     assert len(text) == expected['text_encoder']
     assert left_out - text == {*expected['prompt_learner'], *expected['other']}
 
 
 def skeleton(file, num_classes):
-    """A module whose parameters have the golden names and shapes (5 individuals there), on the meta device."""
+    """A module whose parameters have the golden names and shapes (5 individuals there), on the meta
+    device.
+    """
     buffers = ('running_mean', 'running_var', 'num_batches_tracked', 'token_prefix', 'token_suffix')
-    shapes = {name: shape for name, shape in json.loads((GOLDEN / file).read_text()).items()
-              if not name.endswith(buffers)}
+    shapes = {
+        name: shape
+        for name, shape in json.loads((GOLDEN / file).read_text()).items()
+        if not name.endswith(buffers)
+    }
     model = nn.Module()
     for name, shape in shapes.items():
         if name.startswith('classifier') or name.endswith('cls_ctx'):
@@ -205,11 +278,14 @@ def skeleton(file, num_classes):
                 module.add_module(part, nn.Module())
             module = getattr(module, part)
         frozen = name in ('bottleneck.bias', 'bottleneck_proj.bias')
-        module.register_parameter(last, nn.Parameter(torch.empty(shape, device='meta'), requires_grad=not frozen))
+        module.register_parameter(
+            last, nn.Parameter(torch.empty(shape, device='meta'), requires_grad=not frozen)
+        )
     return model
 
 
 # Optimizers
+
 
 @pytest.mark.parametrize('name, settings', SOLVER['groups']['cnn']['optimizer_settings'].items())
 def test_golden_settings(name, settings):
@@ -234,14 +310,20 @@ def test_every_optimizer_that_is_offered_takes_a_step(name):
 
 @pytest.mark.parametrize('name', ['Adam', 'AdamW', 'SGD', 'RMSprop'])
 def test_merged_groups_step_as_single_ones(name):
-    """Against torch's plain loop with a group for each parameter, some of them without a gradient now and then."""
+    """Against torch's plain loop with a group for each parameter, some of them without a gradient
+    now and then.
+    """
     torch.manual_seed(0)
     ours = Toy().double()
     theirs = copy.deepcopy(ours)
     optimizer = make_optimizer_2stage(config(OPTIMIZER_NAME=name), ours)
-    apart = [{'params': [dict(theirs.named_parameters())[n]], 'lr': lr, 'weight_decay': decay}
-             for n, lr, decay in groups(optimizer, ours)]
-    plain = getattr(torch.optim, name)(apart, foreach=False, **({'momentum': 0.7} if name in ('SGD', 'RMSprop') else {}))
+    apart = [
+        {'params': [dict(theirs.named_parameters())[n]], 'lr': lr, 'weight_decay': decay}
+        for n, lr, decay in groups(optimizer, ours)
+    ]
+    plain = getattr(torch.optim, name)(
+        apart, foreach=False, **({'momentum': 0.7} if name in ('SGD', 'RMSprop') else {})
+    )
     for step in range(5):
         x = torch.randn(4, 2, dtype=torch.float64)
         for model, each in ((ours, optimizer), (theirs, plain)):
@@ -256,7 +338,9 @@ def test_merged_groups_step_as_single_ones(name):
 
 @pytest.mark.parametrize('name', ['adam', 'LBFGS', 'SparseAdam', 'Optimizer', 'lr_scheduler', ''])
 def test_other_optimizers_are_refused(name):
-    with pytest.raises(ValueError, match=f"OPTIMIZER_NAME '{name}' cannot be used; choose one of .*Adam, .*SGD"):
+    with pytest.raises(
+        ValueError, match=f"OPTIMIZER_NAME '{name}' cannot be used; choose one of .*Adam, .*SGD"
+    ):
         make_optimizer_2stage(config(OPTIMIZER_NAME=name), Toy())
 
 
@@ -268,17 +352,31 @@ def test_nothing_to_train_is_refused():
 
 
 def test_center_optimizer():
-    model = {'METRIC_LOSS_TYPE': 'center', 'IF_WITH_CENTER': 'no', 'IF_LABELSMOOTH': 'on', 'NO_MARGIN': False,
-             'ID_LOSS_WEIGHT': 1.0, 'TRIPLET_LOSS_WEIGHT': 1.0, 'I2T_LOSS_WEIGHT': 1.0}
+    model = {
+        'METRIC_LOSS_TYPE': 'center',
+        'IF_WITH_CENTER': 'no',
+        'IF_LABELSMOOTH': 'on',
+        'NO_MARGIN': False,
+        'ID_LOSS_WEIGHT': 1.0,
+        'TRIPLET_LOSS_WEIGHT': 1.0,
+        'I2T_LOSS_WEIGHT': 1.0,
+    }
     cfg = config()
-    cfg.MODEL, cfg.DATALOADER, cfg.SOLVER.MARGIN = namespace(model), namespace({'SAMPLER': 'softmax_triplet'}), 0.3
+    cfg.MODEL, cfg.DATALOADER, cfg.SOLVER.MARGIN = (
+        namespace(model),
+        namespace({'SAMPLER': 'softmax_triplet'}),
+        0.3,
+    )
     criterion = make_loss(cfg, num_classes=3, feat_dim=2)
     optimizer = make_optimizer_center(cfg, criterion)
     assert isinstance(optimizer, torch.optim.SGD)
     assert optimizer.param_groups[0]['params'] == [criterion.center.centers]
     assert optimizer.param_groups[0]['lr'] == 0.5
-    # One photo: the gradient of its centre is twice the way to it, so at rate 0.5 the centre arrives.
-    criterion([torch.zeros(1, 3)] * 2, [None, torch.tensor([[3.0, 4.0]]), None], torch.tensor([1]))['center'].backward()
+    # One photo: the gradient of its centre is twice the way to it, so at rate 0.5 the centre
+    # arrives.
+    criterion([torch.zeros(1, 3)] * 2, [None, torch.tensor([[3.0, 4.0]]), None], torch.tensor([1]))[
+        'center'
+    ].backward()
     optimizer.step()
     assert criterion.center.centers[1].tolist() == pytest.approx([3, 4])
 

@@ -1,4 +1,7 @@
-"""The demo's data: the same for the same seed, lists that fit, individuals apart, no way out by the mean colour."""
+"""The demo's data: the same for the same seed, lists that fit, individuals apart, no way out by the
+mean colour.
+"""
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -35,16 +38,22 @@ def test_lists(demo):
     assert not {r.path for r in lists['query']} & {r.path for r in lists['gallery']}
     for name, records in lists.items():
         for record in records:
-            with Image.open(demo / ('photos' if name in ('train', 'val') else 'test') / record.path) as image:
+            with Image.open(
+                demo / ('photos' if name in ('train', 'val') else 'test') / record.path
+            ) as image:
                 image.load()
 
 
 def test_mean_colour_does_not_solve_it(demo):
     query, gallery = (read_list(demo / f'{name}.txt') for name in ('query', 'gallery'))
-    colour = [np.array([np.asarray(Image.open(demo / 'test' / r.path)).mean((0, 1)) for r in part])
-              for part in (query, gallery)]
+    colour = [
+        np.array([np.asarray(Image.open(demo / 'test' / r.path)).mean((0, 1)) for r in part])
+        for part in (query, gallery)
+    ]
     nearest = np.linalg.norm(colour[0][:, None] - colour[1][None], axis=2).argmin(1)
-    assert np.mean([query[i].pid == gallery[n].pid for i, n in enumerate(nearest)]) < 0.6  # chance: 0.2
+    assert (
+        np.mean([query[i].pid == gallery[n].pid for i, n in enumerate(nearest)]) < 0.6
+    )  # chance: 0.2
 
 
 @pytest.mark.parametrize('kind', ['cnn', 'vit'])
@@ -62,7 +71,11 @@ def test_too_small_a_gain_fails(monkeypatch, tmp_path, capsys, after, code):
 
     def test(argv):
         opts = dict(zip(argv[2::2], argv[3::2]))
-        tested.append((opts['TEST.WEIGHT'], opts['OUTPUT_DIR']) if 'OUTPUT_DIR' in opts else (opts['TEST.WEIGHT'], ''))
+        tested.append(
+            (opts['TEST.WEIGHT'], opts['OUTPUT_DIR'])
+            if 'OUTPUT_DIR' in opts
+            else (opts['TEST.WEIGHT'], '')
+        )
         return {'mAP': 0.10 if '_stage1_' in opts['TEST.WEIGHT'] else after, 'rank1': 0.5}
 
     monkeypatch.setattr(run_demo, 'make_demo', lambda folder, seed: None)

@@ -1,4 +1,7 @@
-"""Photos that a table calls otherwise than the disk: what is matched, what is not, and what is said of both."""
+"""Photos that a table calls otherwise than the disk: what is matched, what is not, and what is said
+of both.
+"""
+
 import os
 import unicodedata
 
@@ -17,15 +20,26 @@ def match(folder, files, paths, may_move=True):
 
 
 @pytest.mark.parametrize('may_move', [True, False])
-@pytest.mark.parametrize(('file', 'path', 'rule'), [
-    (f'a/{NFD}.png', f'a/{NFC}.png', '1 in the Unicode form of accents'),
-    (f'a/{NFC}.png', f'a/{NFD}.png', '1 in the Unicode form of accents'),
-    (f'{NFD}/1.png', f'{NFC}/1.png', '1 in the Unicode form of accents'),
-    ('A/IMG_1.JPG', 'a/img_1.jpg', '1 in upper and lower case'), (f'{NFD}.PNG', f'{NFC}.png', '1 in upper and lower case'),
-    ('a/1.png', 'a/1', '1 in the ending, which the table lacks'), ('a/1.5.JPG', 'A/1.5', '1 in the ending, which the table'),
-    ('a/1.jpg', 'A/1.HEIC', '1 in the ending'), ('a/1.png.jpg', 'a/1.png', '1 in the ending, which the table lacks'),
-    ('a/1.png', r'C:/Users/ann/a/1.png', "1 in the folder ('C:/Users/ann' is '.' here)"),
-    ('1.png', '/home/ann/1', "1 in the folder ('/home/ann' is '.' here) and in the ending, which the table lacks")])
+@pytest.mark.parametrize(
+    ('file', 'path', 'rule'),
+    [
+        (f'a/{NFD}.png', f'a/{NFC}.png', '1 in the Unicode form of accents'),
+        (f'a/{NFC}.png', f'a/{NFD}.png', '1 in the Unicode form of accents'),
+        (f'{NFD}/1.png', f'{NFC}/1.png', '1 in the Unicode form of accents'),
+        ('A/IMG_1.JPG', 'a/img_1.jpg', '1 in upper and lower case'),
+        (f'{NFD}.PNG', f'{NFC}.png', '1 in upper and lower case'),
+        ('a/1.png', 'a/1', '1 in the ending, which the table lacks'),
+        ('a/1.5.JPG', 'A/1.5', '1 in the ending, which the table'),
+        ('a/1.jpg', 'A/1.HEIC', '1 in the ending'),
+        ('a/1.png.jpg', 'a/1.png', '1 in the ending, which the table lacks'),
+        ('a/1.png', r'C:/Users/ann/a/1.png', "1 in the folder ('C:/Users/ann' is '.' here)"),
+        (
+            '1.png',
+            '/home/ann/1',
+            "1 in the folder ('/home/ann' is '.' here) and in the ending, which the table lacks",
+        ),
+    ],
+)
 def test_one_file_fits(tmp_path, file, path, rule, may_move):
     matches = match(tmp_path, [file, 'b/2.png'], [path], may_move)
     assert matches.found == {path: file} and not matches.reasons
@@ -33,14 +47,39 @@ def test_one_file_fits(tmp_path, file, path, rule, may_move):
     assert rule in matches.note and f"as '{path}' for '{file}'" in matches.note
 
 
-@pytest.mark.parametrize(('files', 'path', 'said'), [
-    (['a.PNG', 'A.png'], 'a.png', "1 x several files fit, as 'a.png' fits 'A.png' and 'a.PNG': write whole paths"),
-    (['a.png', 'a.jpg'], 'a', "1 x several files fit, as 'a' fits 'a.jpg' and 'a.png'"),
-    (['x/a.png', 'y/a.png'], 'C:/z/a.png',
-     "1 x a file of this name in another folder, as 'x/a.png' and 'y/a.png' for 'C:/z/a.png'"),
-    (['b.png'], 'C:/z/a.png', '1 x an absolute path of another computer, and no file of this name is there: --photos'),
-    (['b.png'], 'a.png', '1 x no file of this name is there: correct the paths, or name another folder with --photos'),
-    (['b.png'], 'https://photos.org/a.png', '1 x a web address: download the photos')])
+@pytest.mark.parametrize(
+    ('files', 'path', 'said'),
+    [
+        (
+            ['a.PNG', 'A.png'],
+            'a.png',
+            "1 x several files fit, as 'a.png' fits 'A.png' and 'a.PNG': write whole paths",
+        ),
+        (['a.png', 'a.jpg'], 'a', "1 x several files fit, as 'a' fits 'a.jpg' and 'a.png'"),
+        (
+            ['x/a.png', 'y/a.png'],
+            'C:/z/a.png',
+            (
+                "1 x a file of this name in another folder, as 'x/a.png' and 'y/a.png' for "
+                "'C:/z/a.png'"
+            ),
+        ),
+        (
+            ['b.png'],
+            'C:/z/a.png',
+            '1 x an absolute path of another computer, and no file of this name is there: --photos',
+        ),
+        (
+            ['b.png'],
+            'a.png',
+            (
+                '1 x no file of this name is there: correct the paths, or name another folder with '
+                '--photos'
+            ),
+        ),
+        (['b.png'], 'https://photos.org/a.png', '1 x a web address: download the photos'),
+    ],
+)
 def test_no_file_or_several(tmp_path, files, path, said):
     matches = match(tmp_path, files, [path])
     assert matches.found == {} and matches.note == '' and said in matches.reasons
@@ -48,10 +87,16 @@ def test_no_file_or_several(tmp_path, files, path, said):
 
 def test_folders_of_another_computer_are_one_beginning_for_all(tmp_path):
     files = ['images/cam1/1.png', 'images/cam1/2.png', 'images/cam2/1.png', 'other/3.png']
-    paths = [f'D:/field/2020/{path}' for path in ('Cam1/1.png', 'cam1/2', 'cam2/1.png', 'cam2/3.png', 'cam3/2.png')]
+    paths = [
+        f'D:/field/2020/{path}'
+        for path in ('Cam1/1.png', 'cam1/2', 'cam2/1.png', 'cam2/3.png', 'cam3/2.png')
+    ]
     matches = match(tmp_path, files, paths, may_move=False)
     assert matches.found == dict(zip(paths, files[:3]))
-    assert "1 in the folder ('D:/field/2020' is 'images' here), as 'D:/field/2020/cam2/1.png'" in matches.note
+    assert (
+        "1 in the folder ('D:/field/2020' is 'images' here), as 'D:/field/2020/cam2/1.png'"
+        in matches.note
+    )
     assert '2 x a file of this name in another folder' in matches.reasons
 
 
@@ -61,13 +106,22 @@ def test_relative_paths_begin_elsewhere_only_where_none_is_found(tmp_path):
     assert match(tmp_path, files, paths).found == dict(zip(paths, files))
     assert match(tmp_path, files, paths, may_move=False).found == {}
     assert match(tmp_path, files, ['../images/1.png', '../images/2.png']).found == {
-        '../images/1.png': 'x/1.png', '../images/2.png': 'x/2.png'}
-    gone = match(tmp_path, files, ['1.png'], may_move=False)  # others of the table are there: this one was put away
-    assert gone.found == {} and "1 x a file of this name in another folder, as 'x/1.png' for '1.png'" in gone.reasons
+        '../images/1.png': 'x/1.png',
+        '../images/2.png': 'x/2.png',
+    }
+    gone = match(
+        tmp_path, files, ['1.png'], may_move=False
+    )  # others of the table are there: this one was put away
+    assert (
+        gone.found == {}
+        and "1 x a file of this name in another folder, as 'x/1.png' for '1.png'" in gone.reasons
+    )
 
 
 def test_folders_that_were_renamed_one_by_one_are_not_guessed(tmp_path):
-    matches = match(tmp_path, ['Ann/1.png', 'Bo/1.png', 'Bo/2.png'], ['a/1.png', 'b/1.png', 'b/2.png'])
+    matches = match(
+        tmp_path, ['Ann/1.png', 'Bo/1.png', 'Bo/2.png'], ['a/1.png', 'b/1.png', 'b/2.png']
+    )
     assert matches.found == {} and '3 x a file of this name in another folder' in matches.reasons
 
 
@@ -82,18 +136,26 @@ def test_names_alone_in_folders_below(tmp_path):
 def test_two_copies_of_the_folder_are_told(tmp_path):
     files = ['images/a/1.png', 'images/a/2.png', 'backup/a/1.png', 'backup/a/2.png']
     matches = match(tmp_path, files, ['C:/x/a/1.png', 'C:/x/a/2.png'])
-    assert matches.found == {} and "as 'backup/a/1.png' and 'images/a/1.png' for 'C:/x/a/1.png'" in matches.reasons
+    assert (
+        matches.found == {}
+        and "as 'backup/a/1.png' and 'images/a/1.png' for 'C:/x/a/1.png'" in matches.reasons
+    )
     (tmp_path / 'a').mkdir()
     for name in ('1.png', '2.png'):
         (tmp_path / 'a' / name).touch()
-    assert match(tmp_path, [], ['C:/x/a/1.png']).found == {'C:/x/a/1.png': 'a/1.png'}  # the folder that was named
+    assert match(tmp_path, [], ['C:/x/a/1.png']).found == {
+        'C:/x/a/1.png': 'a/1.png'
+    }  # the folder that was named
 
 
 def test_files_without_a_readable_name_are_told(tmp_path):
     (tmp_path / os.fsdecode(b'Zo\xe9.png')).touch()
     matches = match(tmp_path, [], ['Zo\u00e9.png'])
     assert matches.found == {}
-    assert "1 photo there with a name that is no UTF-8 text, as 'Zo\\udce9.png': rename these files" in matches.reasons
+    assert (
+        "1 photo there with a name that is no UTF-8 text, as 'Zo\\udce9.png': rename these files"
+        in matches.reasons
+    )
 
 
 def test_a_link_to_nothing_is_no_match_for_itself(tmp_path):

@@ -1,4 +1,7 @@
-"""The official archives of the three species: fabricated in their layout, and with the published lists' names where at hand."""
+"""The official archives of the three species: fabricated in their layout, and with the published
+lists' names where at hand.
+"""
+
 import io
 import json
 import os
@@ -28,9 +31,11 @@ LISTS = ROOT.parent / 'shared' / 'datalist'
 published = pytest.mark.skipif(not LISTS.is_dir(), reason='the published lists are not here')
 
 ENTITIES = {0: 3, 4: 4, 13: 2, 21: 5}  # entity: photos
-TRUTH = [{'imgid': 4, 'entityid': 7, 'query': 'sing', 'frame': [1, 2, 3]},
-         {'imgid': 0, 'entityid': 9, 'query': 'multi', 'frame': [1, 2, 90]},
-         {'imgid': 12, 'entityid': 7, 'query': 'sing', 'frame': [2, 2, 3]}]
+TRUTH = [
+    {'imgid': 4, 'entityid': 7, 'query': 'sing', 'frame': [1, 2, 3]},
+    {'imgid': 0, 'entityid': 9, 'query': 'multi', 'frame': [1, 2, 90]},
+    {'imgid': 12, 'entityid': 7, 'query': 'sing', 'frame': [2, 2, 3]},
+]
 
 
 def photo(name):
@@ -69,8 +74,13 @@ def atrw_files(entities=None, truth=TRUTH):
     table = ''.join(f'{entity},{name}\n' for name, entity in entities.items())
     return {
         'atrw_reid_train.tar.gz': {f'train/{name}': photo(name) for name in entities},
-        'atrw_anno_reid_train.tar.gz': {'reid_list_train.csv': table.encode(), 'reid_keypoints_train.json': b'{}'},
-        'atrw_reid_test.tar.gz': {f'test/{entry["imgid"]:06d}.jpg': photo(str(entry['imgid'])) for entry in truth},
+        'atrw_anno_reid_train.tar.gz': {
+            'reid_list_train.csv': table.encode(),
+            'reid_keypoints_train.json': b'{}',
+        },
+        'atrw_reid_test.tar.gz': {
+            f'test/{entry["imgid"]:06d}.jpg': photo(str(entry['imgid'])) for entry in truth
+        },
         'gt_test_plain.json': json.dumps(truth).encode(),
     }
 
@@ -87,7 +97,16 @@ def write_atrw(folder, files):
 
 def run(tool, release, folder, *options):
     releases = release if isinstance(release, list) else [release]
-    return tool.main([*map(str, releases), '--out', str(folder / 'data'), '--lists', str(folder / 'lists'), *map(str, options)])
+    return tool.main(
+        [
+            *map(str, releases),
+            '--out',
+            str(folder / 'data'),
+            '--lists',
+            str(folder / 'lists'),
+            *map(str, options),
+        ]
+    )
 
 
 def names_in(folder):
@@ -95,23 +114,42 @@ def names_in(folder):
 
 
 def tree(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob('*')) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob('*'))
+        if path.is_file()
+    }
 
 
 def listed(folder, *names):
     """Base name: (folder, label, side) of the photos of training lists."""
-    return {Path(path).name: (Path(path).parent.name, *rest) for name in names
-            for path, *rest in (line.split() for line in (folder / name).read_text().splitlines() if line.strip())}
+    return {
+        Path(path).name: (Path(path).parent.name, *rest)
+        for name in names
+        for path, *rest in (
+            line.split() for line in (folder / name).read_text().splitlines() if line.strip()
+        )
+    }
 
 
 def cfg_of(species, folder, *opts):
     roots = {'tiger': 'tiger/test_original', 'yak': 'val', 'elephant': 'elephant'}
-    return load_cfg(ROOT / f'configs/{species}/cnn_clipreid_ori.yml', [
-        'DATASETS.ROOT_DIR', str(folder / 'data'), 'DATASETS.TEST_ROOT_DIR', str(folder / 'data' / roots[species]),
-        'DATASETS.LIST_DIR', str(folder / 'lists'), *opts])
+    return load_cfg(
+        ROOT / f'configs/{species}/cnn_clipreid_ori.yml',
+        [
+            'DATASETS.ROOT_DIR',
+            str(folder / 'data'),
+            'DATASETS.TEST_ROOT_DIR',
+            str(folder / 'data' / roots[species]),
+            'DATASETS.LIST_DIR',
+            str(folder / 'lists'),
+            *opts,
+        ],
+    )
 
 
 # --- ATRW ---
+
 
 @pytest.fixture
 def atrw(tmp_path):
@@ -123,16 +161,28 @@ def test_atrw(atrw, tmp_path, capsys):
     result = run(prepare_atrw, atrw, tmp_path)
     assert tree(atrw) == before
     assert result['written'] == 14 + 3 and result['kept'] == 0
-    train, val, test = (read_list(tmp_path / 'lists' / name) for name in ('mytrain.txt', 'myval.txt', 'mytest.txt'))
+    train, val, test = (
+        read_list(tmp_path / 'lists' / name) for name in ('mytrain.txt', 'myval.txt', 'mytest.txt')
+    )
     assert Counter(record.pid for record in train) == {0: 2, 1: 3, 2: 2, 3: 4}
     assert Counter(record.pid for record in val) == {0: 1, 1: 1, 3: 1}  # two photos are too few
-    assert [(record.path, record.pid) for record in test] == [('000004.jpg', 7), ('000000.jpg', 9), ('000012.jpg', 7)]
+    assert [(record.path, record.pid) for record in test] == [
+        ('000004.jpg', 7),
+        ('000000.jpg', 9),
+        ('000012.jpg', 7),
+    ]
     sides = {record.path.split('/')[1]: record.viewid for record in train + val}
     assert sides == {'0': 0, '4': 1, '13': 1, '21': 0}
     files = tree(tmp_path / 'data')
-    assert set(files) == {*(f'Animal-2/{record.path}' for record in train + val),
-                          *(f'tiger/test_original/{record.path}' for record in test)}
-    assert all(content == photo(Path(name).name) for name, content in files.items() if name.startswith('Animal-2'))
+    assert set(files) == {
+        *(f'Animal-2/{record.path}' for record in train + val),
+        *(f'tiger/test_original/{record.path}' for record in test),
+    }
+    assert all(
+        content == photo(Path(name).name)
+        for name, content in files.items()
+        if name.startswith('Animal-2')
+    )
     assert '14 training photos instead of 1887' in capsys.readouterr().err
     cfg = cfg_of('tiger', tmp_path)
     assert len(load_train(cfg).train) == 11 and len(load_test(cfg).query) == 3
@@ -144,8 +194,16 @@ def test_archives_and_the_folders_they_unpack_to_are_the_same(atrw, tmp_path):
         if isinstance(files, dict):
             write_folder(unpacked, files)
     one, two, three = (tmp_path / name for name in 'abc')
-    assert run(prepare_atrw, atrw, one)['lists'] == run(prepare_atrw, [*sorted(atrw.iterdir())], two)['lists']
-    parts = [unpacked / 'train', unpacked / 'test', unpacked / 'reid_list_train.csv', atrw / 'gt_test_plain.json']
+    assert (
+        run(prepare_atrw, atrw, one)['lists']
+        == run(prepare_atrw, [*sorted(atrw.iterdir())], two)['lists']
+    )
+    parts = [
+        unpacked / 'train',
+        unpacked / 'test',
+        unpacked / 'reid_list_train.csv',
+        atrw / 'gt_test_plain.json',
+    ]
     run(prepare_atrw, parts, three)
     assert tree(one / 'data') == tree(two / 'data') == tree(three / 'data')
 
@@ -159,10 +217,23 @@ def test_a_photo_unpacked_beside_its_archive_counts_once(atrw, tmp_path):
 
 
 def test_the_seed_draws_validation_photos_and_nothing_else(tmp_path):
-    release = write_atrw(tmp_path / 'release', atrw_files({f'{n:06d}.jpg': n % 10 for n in range(200)}))
-    results = [run(prepare_atrw, release, tmp_path / str(n), '--seed', seed)['lists'] for n, seed in enumerate((1, 1, 2))]
+    release = write_atrw(
+        tmp_path / 'release', atrw_files({f'{n:06d}.jpg': n % 10 for n in range(200)})
+    )
+    results = [
+        run(prepare_atrw, release, tmp_path / str(n), '--seed', seed)['lists']
+        for n, seed in enumerate((1, 1, 2))
+    ]
     assert results[0] == results[1] != results[2]
-    assert len({tuple(sorted(line.split('/')[1] for line in result['myval.txt'])) for result in results}) == 1
+    assert (
+        len(
+            {
+                tuple(sorted(line.split('/')[1] for line in result['myval.txt']))
+                for result in results
+            }
+        )
+        == 1
+    )
 
 
 def test_what_is_there_is_kept_and_what_was_cut_off_is_written_again(atrw, tmp_path):
@@ -212,16 +283,25 @@ def test_the_ground_truth_may_lie_with_the_lists(atrw, tmp_path):
     assert len(run(prepare_atrw, atrw, tmp_path)['lists']['mytest.txt']) == 3
 
 
-@pytest.mark.parametrize(('table', 'message'), [
-    ('0,000107.jpg\n0,nowhere.jpg\n', r'1 of its 2 photos are not in the release \(nowhere.jpg\)'),
-    ('0,000107.jpg\n4,000107.jpg\n', ':2: 000107.jpg is entity 4 here, 0 before'),
-    ('identity,file\n0,000107.jpg\n', ":1: expected 'entity,file name' with a whole number"),
-    ('0,000107.jpg,x\n', ':1: expected'),
-    ('\n', 'the list is empty'),
-    ('0,"000107.jpg\n0,000114.jpg\n', r'1 of its 2 photos are not in the release \("000107.jpg\)'),  # ends with its line
-    (f'"{"a" * 200_000}\n', ':1: expected .{,200}$'),
-    (f'0,{"a" * 200_000}\n', r'1 of its 1 photos are not in the release \(a{100}…\)'),
-])
+@pytest.mark.parametrize(
+    ('table', 'message'),
+    [
+        (
+            '0,000107.jpg\n0,nowhere.jpg\n',
+            r'1 of its 2 photos are not in the release \(nowhere.jpg\)',
+        ),
+        ('0,000107.jpg\n4,000107.jpg\n', ':2: 000107.jpg is entity 4 here, 0 before'),
+        ('identity,file\n0,000107.jpg\n', ":1: expected 'entity,file name' with a whole number"),
+        ('0,000107.jpg,x\n', ':1: expected'),
+        ('\n', 'the list is empty'),
+        (
+            '0,"000107.jpg\n0,000114.jpg\n',
+            r'1 of its 2 photos are not in the release \("000107.jpg\)',
+        ),  # ends with its line
+        (f'"{"a" * 200_000}\n', ':1: expected .{,200}$'),
+        (f'0,{"a" * 200_000}\n', r'1 of its 1 photos are not in the release \(a{100}…\)'),
+    ],
+)
 def test_a_bad_table(atrw, tmp_path, table, message):
     write_tar(atrw / 'atrw_anno_reid_train.tar.gz', {'reid_list_train.csv': table.encode()})
     with pytest.raises(InputError, match=f'reid_list_train.csv:? ?{message}'):
@@ -238,7 +318,9 @@ def test_a_repeated_row_counts_once_and_unlisted_photos_are_told(atrw, tmp_path,
 
 def test_a_test_photo_that_is_missing(atrw, tmp_path):
     write_tar(atrw / 'atrw_reid_test.tar.gz', {'test/000004.jpg': b'x'})
-    with pytest.raises(InputError, match='gt_test_plain.json: 2 of its 3 photos are not in the release'):
+    with pytest.raises(
+        InputError, match='gt_test_plain.json: 2 of its 3 photos are not in the release'
+    ):
         run(prepare_atrw, atrw, tmp_path)
 
 
@@ -247,25 +329,49 @@ def test_lists_that_say_otherwise_are_not_overwritten(atrw, tmp_path):
     (tmp_path / 'lists' / 'mytrain.txt').write_text('train/0/000107.jpg 0\n')
     with pytest.raises(InputError, match='mytrain.txt is there and says otherwise; add --like'):
         run(prepare_atrw, atrw, tmp_path)
-    assert tree(tmp_path / 'lists') == {'mytrain.txt': b'train/0/000107.jpg 0\n'} and not (tmp_path / 'data').exists()
+    assert (
+        tree(tmp_path / 'lists') == {'mytrain.txt': b'train/0/000107.jpg 0\n'}
+        and not (tmp_path / 'data').exists()
+    )
 
 
 def test_like(atrw, tmp_path):
     like = tmp_path / 'published'
-    write_folder(like, {'mytrain.txt': b'train/0/000107.jpg 0 0\ntrain/4/000128.jpg 1 1\n\n',
-                        'myval.txt': b'val/4/000142.jpg 1 1'})
+    write_folder(
+        like,
+        {
+            'mytrain.txt': b'train/0/000107.jpg 0 0\ntrain/4/000128.jpg 1 1\n\n',
+            'myval.txt': b'val/4/000142.jpg 1 1',
+        },
+    )
     result = run(prepare_atrw, atrw, tmp_path, '--like', like)
-    assert result['written'] == 3 + 3 and (tmp_path / 'data/Animal-2/val/4/000142.jpg').read_bytes() == photo('000142.jpg')
-    assert (tmp_path / 'lists/mytrain.txt').read_text() == 'train/0/000107.jpg 0 0\ntrain/4/000128.jpg 1 1\n'
+    assert result['written'] == 3 + 3 and (
+        tmp_path / 'data/Animal-2/val/4/000142.jpg'
+    ).read_bytes() == photo('000142.jpg')
+    assert (
+        tmp_path / 'lists/mytrain.txt'
+    ).read_text() == 'train/0/000107.jpg 0 0\ntrain/4/000128.jpg 1 1\n'
     assert run(prepare_atrw, atrw, tmp_path, '--like', tmp_path / 'lists')['kept'] == 6
 
 
-@pytest.mark.parametrize(('files', 'message'), [
-    ({'mytrain.txt': b'train/0/000107.jpg 0\n'}, 'myval.txt is not there'),
-    ({'mytrain.txt': b'train/0/000001.jpg 0\n', 'myval.txt': b'val/0/000107.jpg 0\n'}, 'mytrain.txt: 1 of its 1 photos'),
-    ({'mytrain.txt': b'train/4/000107.jpg 0\n', 'myval.txt': b'val/0/000114.jpg 0\n'}, 'is entity 0 in the release'),
-    ({'mytrain.txt': b'../4/000107.jpg 0\n', 'myval.txt': b'val/0/000114.jpg 0\n'}, 'leads out of'),
-])
+@pytest.mark.parametrize(
+    ('files', 'message'),
+    [
+        ({'mytrain.txt': b'train/0/000107.jpg 0\n'}, 'myval.txt is not there'),
+        (
+            {'mytrain.txt': b'train/0/000001.jpg 0\n', 'myval.txt': b'val/0/000107.jpg 0\n'},
+            'mytrain.txt: 1 of its 1 photos',
+        ),
+        (
+            {'mytrain.txt': b'train/4/000107.jpg 0\n', 'myval.txt': b'val/0/000114.jpg 0\n'},
+            'is entity 0 in the release',
+        ),
+        (
+            {'mytrain.txt': b'../4/000107.jpg 0\n', 'myval.txt': b'val/0/000114.jpg 0\n'},
+            'leads out of',
+        ),
+    ],
+)
 def test_like_of_another_release(atrw, tmp_path, files, message):
     write_folder(tmp_path / 'published', files)
     with pytest.raises(InputError, match=message):
@@ -275,29 +381,60 @@ def test_like_of_another_release(atrw, tmp_path, files, message):
 
 def test_from_the_command_line(atrw, tmp_path):
     (atrw / 'atrw_reid_test.tar.gz').unlink()
-    command = [sys.executable, '-m', 'tools.prepare_atrw', str(atrw), '--out', str(tmp_path / 'data'), '--lists', str(tmp_path)]
+    command = [
+        sys.executable,
+        '-m',
+        'tools.prepare_atrw',
+        str(atrw),
+        '--out',
+        str(tmp_path / 'data'),
+        '--lists',
+        str(tmp_path),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith('error: of ATRW is missing: atrw_reid_test.tar.gz') and done.stderr.count('\n') == 1
+    assert (
+        done.stderr.startswith('error: of ATRW is missing: atrw_reid_test.tar.gz')
+        and done.stderr.count('\n') == 1
+    )
 
 
-@pytest.mark.parametrize('lists', [b'photo.jpg 0\n', b'images/photo.jpg 0\n', b'train/500/ph\xe4.jpg 0\n', b'x\n', b'',
-                                   b'train/13/photo.jpg 0\n'])
+@pytest.mark.parametrize(
+    'lists',
+    [
+        b'photo.jpg 0\n',
+        b'images/photo.jpg 0\n',
+        b'train/500/ph\xe4.jpg 0\n',
+        b'x\n',
+        b'',
+        b'train/13/photo.jpg 0\n',
+    ],
+)
 def test_own_lists_of_other_species_stop_nothing(atrw, tmp_path, capsys, lists):
     names = ('yak_mytrain_aligned.txt', 'yak_myval_aligned.txt', 'ele_train.txt', 'ele_val.txt')
     write_folder(tmp_path / 'lists', dict.fromkeys(names, lists))
     run(prepare_atrw, atrw, tmp_path)
-    assert names_in(tmp_path / 'lists') == {*names, 'mytrain.txt', 'myval.txt', 'mytest.txt', 'gt_test_plain.json'}
+    assert names_in(tmp_path / 'lists') == {
+        *names,
+        'mytrain.txt',
+        'myval.txt',
+        'mytest.txt',
+        'gt_test_plain.json',
+    }
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith(f'warning: {tmp_path}/lists/') and said.endswith(
-        'so all_train_aligned.txt and all_val_aligned.txt, of all species, are not made')
+        'so all_train_aligned.txt and all_val_aligned.txt, of all species, are not made'
+    )
 
 
 @pytest.mark.parametrize('content', [b'train/\xe4.jpg 0\n', None])
 def test_something_else_under_a_lists_name(atrw, tmp_path, content):
     path = tmp_path / 'lists' / 'mytrain.txt'
     path.mkdir(parents=True) if content is None else write_folder(path.parent, {path.name: content})
-    with pytest.raises(InputError, match='mytrain.txt is there and says otherwise|the list cannot be read .a folder'):
+    with pytest.raises(
+        InputError,
+        match='mytrain.txt is there and says otherwise|the list cannot be read .a folder',
+    ):
         run(prepare_atrw, atrw, tmp_path)
     assert not (tmp_path / 'data').exists()
 
@@ -306,11 +443,18 @@ def test_the_next_command_can_be_pasted(atrw, tmp_path, capsys):
     (folder := tmp_path / 'a folder; of mine').mkdir()
     run(prepare_atrw, atrw, folder)
     words = shlex.split(capsys.readouterr().out.splitlines()[-1])
-    assert words[-6:] == ['DATASETS.LIST_DIR', f'{folder}/lists', 'DATASETS.ROOT_DIR', f'{folder}/data',
-                          'DATASETS.TEST_ROOT_DIR', f'{folder}/data/tiger/test_original']
+    assert words[-6:] == [
+        'DATASETS.LIST_DIR',
+        f'{folder}/lists',
+        'DATASETS.ROOT_DIR',
+        f'{folder}/data',
+        'DATASETS.TEST_ROOT_DIR',
+        f'{folder}/data/tiger/test_original',
+    ]
 
 
 # --- archives ---
+
 
 @pytest.mark.parametrize('share', [0.0, 0.3, 0.9])
 def test_a_truncated_archive_writes_nothing(atrw, tmp_path, share):
@@ -318,19 +462,26 @@ def test_a_truncated_archive_writes_nothing(atrw, tmp_path, share):
     files = {f'train/{n:06d}.jpg': os.urandom(3000) for n in range(20)}
     write_tar(path, files)
     content = path.read_bytes()
-    path.write_bytes(content[:int(len(content) * share)])
-    with pytest.raises(InputError, match='atrw_reid_train.tar.gz: the archive is cut off or damaged .*download it again'):
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(
+        InputError,
+        match='atrw_reid_train.tar.gz: the archive is cut off or damaged .*download it again',
+    ):
         run(prepare_atrw, atrw, tmp_path)
     assert not (tmp_path / 'data').exists()
 
 
 def test_a_changed_bit_in_a_compressed_archive_writes_nothing(atrw, tmp_path):
     path = atrw / 'atrw_reid_train.tar.gz'
-    write_tar(path, {name: random.Random(name).randbytes(20_000) for name in atrw_files()[path.name]})
+    write_tar(
+        path, {name: random.Random(name).randbytes(20_000) for name in atrw_files()[path.name]}
+    )
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1  # within a photo: only the checksum at the end tells
     path.write_bytes(content)
-    with pytest.raises(InputError, match='atrw_reid_train.tar.gz: the archive is cut off or damaged .CRC'):
+    with pytest.raises(
+        InputError, match='atrw_reid_train.tar.gz: the archive is cut off or damaged .CRC'
+    ):
         run(prepare_atrw, atrw, tmp_path)
     assert not (tmp_path / 'data').exists()
 
@@ -346,7 +497,10 @@ def test_archives_by_the_name_of_a_link(atrw, tmp_path):
 def test_links_to_folders_are_followed_but_not_in_circles(atrw, tmp_path):
     path = atrw / 'atrw_reid_train.tar.gz'
     path.unlink()
-    write_folder(tmp_path / 'elsewhere', {Path(name).name: content for name, content in atrw_files()[path.name].items()})
+    write_folder(
+        tmp_path / 'elsewhere',
+        {Path(name).name: content for name, content in atrw_files()[path.name].items()},
+    )
     (atrw / 'train').symlink_to(tmp_path / 'elsewhere')
     (tmp_path / 'elsewhere' / 'again').symlink_to(atrw)
     assert run(prepare_atrw, atrw, tmp_path)['written'] == 17
@@ -355,7 +509,10 @@ def test_links_to_folders_are_followed_but_not_in_circles(atrw, tmp_path):
 def test_archives_of_a_kind_that_is_not_read(atrw, tmp_path, capsys):
     (atrw / 'atrw_more.rar').write_bytes(b'Rar!')
     assert run(prepare_atrw, atrw, tmp_path)['written'] == 17
-    assert 'atrw_more.rar is of a kind that is not read here; unpack it beside' in capsys.readouterr().err
+    assert (
+        'atrw_more.rar is of a kind that is not read here; unpack it beside'
+        in capsys.readouterr().err
+    )
     with pytest.raises(InputError, match='atrw_more.rar: this kind of archive is not read'):
         run(prepare_atrw, atrw / 'atrw_more.rar', tmp_path)
 
@@ -367,11 +524,15 @@ def test_a_damaged_zip(tmp_path, damage):
     content = path.read_bytes()
     path.write_bytes(content[:600] if damage == 'cut' else content[:200] + b'x' + content[201:])
     with pytest.raises(InputError, match='cut off or damaged'):
-        archives.copy_files({file: [tmp_path / 'out' / file.base] for file in Release([path], '').files})
+        archives.copy_files(
+            {file: [tmp_path / 'out' / file.base] for file in Release([path], '').files}
+        )
     assert not tree(tmp_path / 'out')
 
 
-@pytest.mark.parametrize('name', ['../evil.jpg', 'train/../../evil.jpg', '/evil.jpg', 'C:/evil.jpg', 'train\\evil.jpg'])
+@pytest.mark.parametrize(
+    'name', ['../evil.jpg', 'train/../../evil.jpg', '/evil.jpg', 'C:/evil.jpg', 'train\\evil.jpg']
+)
 @pytest.mark.parametrize('write', [write_tar, write_zip])
 def test_a_name_that_leads_out(tmp_path, write, name):
     path = tmp_path / ('a.zip' if write is write_zip else 'a.tar.gz')
@@ -381,7 +542,10 @@ def test_a_name_that_leads_out(tmp_path, write, name):
 
 
 def test_what_counts_as_a_photo(tmp_path):
-    write_zip(tmp_path / 'a.zip', dict.fromkeys(['a/1.JPG', 'a/2.png', 'a/3.webp', 'a/4.txt', 'a/jpg', 'a/5.jpg.part'], b'x'))
+    write_zip(
+        tmp_path / 'a.zip',
+        dict.fromkeys(['a/1.JPG', 'a/2.png', 'a/3.webp', 'a/4.txt', 'a/jpg', 'a/5.jpg.part'], b'x'),
+    )
     names = {file.base for file in Release([tmp_path / 'a.zip'], '').photos().values()}
     assert names == {'1.JPG', '2.png', '3.webp'}
 
@@ -402,7 +566,10 @@ def test_links_in_an_archive_are_left_out(tmp_path):
         link.external_attr = 0o120777 << 16
         archive.writestr(link, str(secret))
         archive.writestr('train/5.jpg', b'xx')
-    assert [file.base for file in Release([tmp_path / 'a.tar', tmp_path / 'a.zip'], '').files] == ['4.jpg', '5.jpg']
+    assert [file.base for file in Release([tmp_path / 'a.tar', tmp_path / 'a.zip'], '').files] == [
+        '4.jpg',
+        '5.jpg',
+    ]
 
 
 def test_an_encrypted_zip(tmp_path):
@@ -429,12 +596,17 @@ def test_too_small_a_disk(tmp_path, monkeypatch):
     write_zip(tmp_path / 'a.zip', {'train/1.jpg': bytes(50)})
     monkeypatch.setattr(archives, 'free_bytes', lambda folder: 40)
     with pytest.raises(InputError, match='make space there'):
-        archives.copy_files({file: [tmp_path / 'out' / '1.jpg'] for file in Release([tmp_path / 'a.zip'], '').files})
+        archives.copy_files(
+            {file: [tmp_path / 'out' / '1.jpg'] for file in Release([tmp_path / 'a.zip'], '').files}
+        )
     assert not (tmp_path / 'out').exists()
 
 
 def test_only_archives_of_the_right_name_are_looked_into(tmp_path):
-    write_folder(tmp_path / 'downloads', dict.fromkeys(['holiday.zip', 'ATRW_more.tar.gz', '.hidden', '__MACOSX/1.jpg'], b''))
+    write_folder(
+        tmp_path / 'downloads',
+        dict.fromkeys(['holiday.zip', 'ATRW_more.tar.gz', '.hidden', '__MACOSX/1.jpg'], b''),
+    )
     with pytest.raises(InputError, match='ATRW_more.tar.gz: the archive is cut off or damaged'):
         Release([tmp_path / 'downloads'], 'atrw_')
     (tmp_path / 'downloads' / 'ATRW_more.tar.gz').unlink()
@@ -447,6 +619,7 @@ def test_no_such_release(tmp_path):
 
 
 # --- yak ---
+
 
 def yak_files(yaks=(2, 85, 90, 160), test=((1, 4), (5, 3))):
     """test: (yak, photos); so few are the hard test."""
@@ -467,19 +640,34 @@ def test_yak(tmp_path, write, capsys):
     result = run(prepare_yak, release if write is write_zip else release / 'IJCB 2021', tmp_path)
     assert result['written'] == 3 + 2 + 3 + 1 + 435
     assert listed(tmp_path / 'lists', 'yak_mytrain_aligned.txt', 'yak_myval_aligned.txt') == {
-        '00002_001.jpg': ('302', '0', '1'), '00002_002.jpg': ('302', '0', '1'), '00002_003.jpg': ('302', '0', '1'),
-        '00085_001.jpg': ('385', '1', '0'), '00085_002.jpg': ('385', '1', '0'),
-        '00183_001.jpg': ('390', '2', '0'), '00183_002.jpg': ('390', '2', '0'), '00183_003.jpg': ('390', '2', '0'),
-        '00160_001.jpg': ('460', '3', '0')}
-    query, gallery = (read_list(tmp_path / 'lists' / f'yak_{name}_simple.txt') for name in ('probe', 'gallery'))
-    assert Counter(record.pid for record in query) == {5: 108, 6: 109}  # the smaller half of an odd number
+        '00002_001.jpg': ('302', '0', '1'),
+        '00002_002.jpg': ('302', '0', '1'),
+        '00002_003.jpg': ('302', '0', '1'),
+        '00085_001.jpg': ('385', '1', '0'),
+        '00085_002.jpg': ('385', '1', '0'),
+        '00183_001.jpg': ('390', '2', '0'),
+        '00183_002.jpg': ('390', '2', '0'),
+        '00183_003.jpg': ('390', '2', '0'),
+        '00160_001.jpg': ('460', '3', '0'),
+    }
+    query, gallery = (
+        read_list(tmp_path / 'lists' / f'yak_{name}_simple.txt') for name in ('probe', 'gallery')
+    )
+    assert Counter(record.pid for record in query) == {
+        5: 108,
+        6: 109,
+    }  # the smaller half of an odd number
     assert Counter(record.pid for record in gallery) == {5: 109, 6: 109}
     assert not {record.path for record in query} & {record.path for record in gallery}
     said = capsys.readouterr().err
-    assert 'what makes a photo hard is not known' in said and '435 test photos instead of 843' in said
+    assert (
+        'what makes a photo hard is not known' in said and '435 test photos instead of 843' in said
+    )
     assert not list((tmp_path / 'lists').glob('*hard*'))
     assert len(load_test(cfg_of('yak', tmp_path, 'DATASETS.SPECIES', 's_yak')).gallery) == 218
-    again = run(prepare_yak, tmp_path, tmp_path, '--like', tmp_path / 'lists')  # data/ is below the release: not taken
+    again = run(
+        prepare_yak, tmp_path, tmp_path, '--like', tmp_path / 'lists'
+    )  # data/ is below the release: not taken
     assert again == result | {'written': 0, 'kept': result['written']}
     assert 'no yak_probe_hard.txt and yak_gallery_hard.txt in' in capsys.readouterr().err
 
@@ -487,15 +675,27 @@ def test_yak(tmp_path, write, capsys):
 def test_a_release_of_the_hard_test_alone_gets_no_simple_lists(tmp_path, capsys):
     write_folder(tmp_path / 'release', yak_files())
     result = run(prepare_yak, tmp_path / 'release', tmp_path)
-    assert [len(result['lists'][f'yak_{name}_hard.txt']) for name in ('probe', 'gallery')] == [2 + 1, 2 + 2]
+    assert [len(result['lists'][f'yak_{name}_hard.txt']) for name in ('probe', 'gallery')] == [
+        2 + 1,
+        2 + 2,
+    ]
     said = capsys.readouterr().err
-    assert '7 test photos are at most the 433 of the hard test' in said and '7 test photos instead of 433' in said
+    assert (
+        '7 test photos are at most the 433 of the hard test' in said
+        and '7 test photos instead of 433' in said
+    )
     assert not list((tmp_path / 'lists').glob('*simple*'))
     assert len(load_test(cfg_of('yak', tmp_path)).gallery) == 4  # the ymls' own test
 
     hard = {name: '\n'.join(lines) for name, lines in result['lists'].items()}
-    simple = {name.replace('hard', 'simple'): text + '\n9/00009_001.jpg 7' for name, text in hard.items() if 'hard' in name}
-    write_folder(tmp_path / 'published', {name: text.encode() for name, text in (hard | simple).items()})
+    simple = {
+        name.replace('hard', 'simple'): text + '\n9/00009_001.jpg 7'
+        for name, text in hard.items()
+        if 'hard' in name
+    }
+    write_folder(
+        tmp_path / 'published', {name: text.encode() for name, text in (hard | simple).items()}
+    )
     again = run(prepare_yak, tmp_path / 'release', tmp_path, '--like', tmp_path / 'published')
     assert again['kept'] == 9 + 7 and again['lists'] == result['lists']
 
@@ -504,13 +704,21 @@ def test_yak_90_in_the_folder_of_its_photos_names(tmp_path):
     files = {name.replace('/90/', '/183/'): content for name, content in yak_files().items()}
     write_folder(tmp_path / 'release', files)
     run(prepare_yak, tmp_path / 'release', tmp_path)
-    assert {line.split('/')[1] for line in (tmp_path / 'lists/yak_mytrain_aligned.txt').read_text().splitlines()} == {
-        '302', '385', '390', '460'}
+    assert {
+        line.split('/')[1]
+        for line in (tmp_path / 'lists/yak_mytrain_aligned.txt').read_text().splitlines()
+    } == {'302', '385', '390', '460'}
 
 
 def test_photos_of_one_name_are_not_one_photo(tmp_path):
-    write_folder(tmp_path / 'release', {f'{split}/{yak}/1.jpg': b'same' for split in ('train', 'val') for yak in (1, 2)})
-    with pytest.raises(InputError, match='train/1/1.jpg and .*train/2/1.jpg have the same name in different folders'):
+    write_folder(
+        tmp_path / 'release',
+        {f'{split}/{yak}/1.jpg': b'same' for split in ('train', 'val') for yak in (1, 2)},
+    )
+    with pytest.raises(
+        InputError,
+        match='train/1/1.jpg and .*train/2/1.jpg have the same name in different folders',
+    ):
         run(prepare_yak, tmp_path / 'release', tmp_path)
 
 
@@ -519,13 +727,19 @@ def test_photos_of_other_species_below_out_are_not_taken(tmp_path):
     run(prepare_elephant, tmp_path / 'a.zip', tmp_path)
     write_folder(tmp_path / 'data', yak_files())
     result = run(prepare_yak, tmp_path / 'data', tmp_path)
-    assert len(result['lists']['yak_mytrain_aligned.txt'] + result['lists']['yak_myval_aligned.txt']) == 3 + 2 + 3 + 1
+    assert (
+        len(result['lists']['yak_mytrain_aligned.txt'] + result['lists']['yak_myval_aligned.txt'])
+        == 3 + 2 + 3 + 1
+    )
 
 
 def test_yaks_with_a_single_test_photo(tmp_path, capsys):
     write_folder(tmp_path / 'release', yak_files(test=[(1, 1), (5, 1)]))
     assert 'yak_probe_hard.txt' not in run(prepare_yak, tmp_path / 'release', tmp_path)['lists']
-    assert 'too few photos an individual: nothing for yak_probe_hard.txt, not written' in capsys.readouterr().err
+    assert (
+        'too few photos an individual: nothing for yak_probe_hard.txt, not written'
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / 'lists' / 'yak_probe_hard.txt').exists()
 
 
@@ -562,34 +776,62 @@ def test_elephant(tmp_path, capsys):
     result = run(prepare_elephant, tmp_path, tmp_path)
     assert result['written'] == 2 * 6
     assert result['lists'] == {
-        'ele_train.txt': ['train/507/7_Mai2001.jpg 0', 'train/507/7_left_1998.jpg 0 0',
-                          'train/512/12_b right side.jpg 1 1', 'train/512/12_right.jpg 1 1'],
+        'ele_train.txt': [
+            'train/507/7_Mai2001.jpg 0',
+            'train/507/7_left_1998.jpg 0 0',
+            'train/512/12_b right side.jpg 1 1',
+            'train/512/12_right.jpg 1 1',
+        ],
         'ele_val.txt': ['val/512/12_Öhr.jpg 1'],
         'ele_new_test_probe.txt': ['12_Öhr.jpg 1', '30_x.jpg 2'],
-        'ele_new_test_gallery.txt': ['7_Mai2001.jpg 0', '7_left_1998.jpg 0 0', '12_b right side.jpg 1 1', '12_right.jpg 1 1',
-                                     '12_Öhr.jpg 1', '30_x.jpg 2']}
+        'ele_new_test_gallery.txt': [
+            '7_Mai2001.jpg 0',
+            '7_left_1998.jpg 0 0',
+            '12_b right side.jpg 1 1',
+            '12_right.jpg 1 1',
+            '12_Öhr.jpg 1',
+            '30_x.jpg 2',
+        ],
+    }
     said = capsys.readouterr().err
-    assert '1 photos of val.txt show elephants that are not in train.txt' in said and '6 photos instead of 2078' in said
+    assert (
+        '1 photos of val.txt show elephants that are not in train.txt' in said
+        and '6 photos instead of 2078' in said
+    )
     cfg = cfg_of('elephant', tmp_path)
     assert len(load_train(cfg).train) == 4 and len(load_test(cfg).gallery) == 6
 
 
 def test_names_are_compared_as_they_read(tmp_path):
     """A disk of macOS has NFD, the lists NFC; and endings in capitals."""
-    write_folder(tmp_path / 'release', {unicodedata.normalize('NFD', name).replace('.jpg', '.JPG'): content
-                                        for name, content in elephant_files().items() if 'MAC' not in name})
+    write_folder(
+        tmp_path / 'release',
+        {
+            unicodedata.normalize('NFD', name).replace('.jpg', '.JPG'): content
+            for name, content in elephant_files().items()
+            if 'MAC' not in name
+        },
+    )
     assert run(prepare_elephant, tmp_path / 'release', tmp_path)['written'] == 2 * 6
     assert (tmp_path / 'data/elephant/12_Öhr.jpg').read_bytes() == photo('12_Öhr.jpg')
-    assert archives.plain(unicodedata.normalize('NFD', '12_Öhr.JPG')) == '12_Öhr.jpg'  # as a list of one's own may have it
+    assert (
+        archives.plain(unicodedata.normalize('NFD', '12_Öhr.JPG')) == '12_Öhr.jpg'
+    )  # as a list of one's own may have it
 
 
-@pytest.mark.parametrize(('changes', 'message'), [
-    ({'train': '7\tgone.jpg\n'}, r'train.txt: 1 of its 1 photos are not in the release \(gone.jpg\)'),
-    ({'train': '7_left_1998.jpg\n'}, 'train.txt:1: expected columns with tabs'),
-    ({'train': '7\t7_left_1998.jpg\n' * 2}, 'train.txt: 7_left_1998.jpg is listed twice'),
-    ({'val': '7\t7_left_1998.jpg\n'}, '1 photos are in train.txt and in val.txt'),
-    ({'val': ''}, 'val.txt: the list is empty'),
-])
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (
+            {'train': '7\tgone.jpg\n'},
+            r'train.txt: 1 of its 1 photos are not in the release \(gone.jpg\)',
+        ),
+        ({'train': '7_left_1998.jpg\n'}, 'train.txt:1: expected columns with tabs'),
+        ({'train': '7\t7_left_1998.jpg\n' * 2}, 'train.txt: 7_left_1998.jpg is listed twice'),
+        ({'val': '7\t7_left_1998.jpg\n'}, '1 photos are in train.txt and in val.txt'),
+        ({'val': ''}, 'val.txt: the list is empty'),
+    ],
+)
 def test_bad_elephant_lists(tmp_path, changes, message):
     write_zip(tmp_path / 'a.zip', elephant_files(**changes))
     with pytest.raises(InputError, match=message):
@@ -599,15 +841,22 @@ def test_bad_elephant_lists(tmp_path, changes, message):
 
 @pytest.mark.parametrize('part', ['train.txt', 'val.txt'])
 def test_elephants_without_a_list(tmp_path, part):
-    write_zip(tmp_path / 'a.zip', {name: content for name, content in elephant_files().items() if not name.endswith(part)})
-    with pytest.raises(InputError, match=f'of ELPephants is missing: {part}; download it from https://inf-cv'):
+    write_zip(
+        tmp_path / 'a.zip',
+        {name: content for name, content in elephant_files().items() if not name.endswith(part)},
+    )
+    with pytest.raises(
+        InputError, match=f'of ELPephants is missing: {part}; download it from https://inf-cv'
+    ):
         run(prepare_elephant, tmp_path / 'a.zip', tmp_path)
 
 
 def test_a_name_without_the_elephants_number(tmp_path):
     files = elephant_files(train='7\tjumbo.jpg\n') | {f'{IMAGES}/jumbo.jpg': b'x'}
     write_zip(tmp_path / 'a.zip', files)
-    with pytest.raises(InputError, match="jumbo.jpg: the name does not begin with the elephant's number"):
+    with pytest.raises(
+        InputError, match="jumbo.jpg: the name does not begin with the elephant's number"
+    ):
         run(prepare_elephant, tmp_path / 'a.zip', tmp_path)
 
 
@@ -618,6 +867,7 @@ def test_published_elephant_lists_need_the_crops(tmp_path):
 
 
 # --- the three together, and the published lists ---
+
 
 def test_the_lists_of_all_species(tmp_path):
     run(prepare_atrw, write_atrw(tmp_path / 'atrw', atrw_files()), tmp_path)
@@ -640,15 +890,41 @@ def as_published(tmp_path_factory):
     def names(*lists):
         return sorted({record.path for name in lists for record in read_list(LISTS / name)})
 
-    entities = {Path(path).name: int(path.split('/')[1]) for path in names('mytrain.txt', 'myval.txt')}
-    write_atrw(folder / 'tiger', atrw_files(entities, json.loads((LISTS / 'gt_test_plain.json').read_text())))
+    entities = {
+        Path(path).name: int(path.split('/')[1]) for path in names('mytrain.txt', 'myval.txt')
+    }
+    write_atrw(
+        folder / 'tiger',
+        atrw_files(entities, json.loads((LISTS / 'gt_test_plain.json').read_text())),
+    )
     train = names('yak_mytrain_aligned.txt', 'yak_myval_aligned.txt')
-    write_zip(folder / 'yak.zip', {
-        **{f'IJCB 2021/train/{int(path.split("/")[1]) - 300}/{Path(path).name}': photo(path) for path in train},
-        **{f'IJCB 2021/hard-test/val/{path}': photo(path) for path in names(
-            'yak_probe_hard.txt', 'yak_gallery_hard.txt', 'yak_probe_simple.txt', 'yak_gallery_simple.txt')}})
-    write_zip(folder / 'crops.zip', {f'crops/{path}': photo(path) for path in names('ele_new_test_gallery.txt')})
-    releases = {prepare_atrw: folder / 'tiger', prepare_yak: folder / 'yak.zip', prepare_elephant: folder / 'crops.zip'}
+    write_zip(
+        folder / 'yak.zip',
+        {
+            **{
+                f'IJCB 2021/train/{int(path.split("/")[1]) - 300}/{Path(path).name}': photo(path)
+                for path in train
+            },
+            **{
+                f'IJCB 2021/hard-test/val/{path}': photo(path)
+                for path in names(
+                    'yak_probe_hard.txt',
+                    'yak_gallery_hard.txt',
+                    'yak_probe_simple.txt',
+                    'yak_gallery_simple.txt',
+                )
+            },
+        },
+    )
+    write_zip(
+        folder / 'crops.zip',
+        {f'crops/{path}': photo(path) for path in names('ele_new_test_gallery.txt')},
+    )
+    releases = {
+        prepare_atrw: folder / 'tiger',
+        prepare_yak: folder / 'yak.zip',
+        prepare_elephant: folder / 'crops.zip',
+    }
     for tool, release in releases.items():
         run(tool, release, folder / 'like', '--like', LISTS)
     return folder, releases
@@ -657,10 +933,14 @@ def as_published(tmp_path_factory):
 @published
 def test_the_published_lists_work_as_they_are(as_published):
     folder = as_published[0] / 'like'
-    assert len({path.name for path in (folder / 'lists').iterdir()}) == 15 + 1  # lists and the ground truth
+    assert (
+        len({path.name for path in (folder / 'lists').iterdir()}) == 15 + 1
+    )  # lists and the ground truth
     for path in (folder / 'lists').glob('*.txt'):
         ours, theirs = map(nonblank, (path, LISTS / path.name))
-        if path.name == 'all_train_aligned.txt':  # there the order differs from that of the three lists, in eight lines
+        if (
+            path.name == 'all_train_aligned.txt'
+        ):  # there the order differs from that of the three lists, in eight lines
             ours, theirs = sorted(ours), sorted(theirs)
         assert ours == theirs, path.name
     for species in ('tiger', 'yak', 'elephant'):  # every photo is where the ymls look for it
@@ -672,18 +952,31 @@ def test_the_published_lists_work_as_they_are(as_published):
 
 @published
 def test_made_lists_are_the_published_ones_up_to_the_draw(as_published, tmp_path):
-    """Same photos, folders, labels, sides; validation photos of the same individuals; the tiger test the same line by line."""
+    """Same photos, folders, labels, sides; validation photos of the same individuals; the tiger
+    test the same line by line.
+    """
     folder, releases = as_published
     made = tmp_path / 'lists'
     for tool in (prepare_atrw, prepare_yak):  # most photos are there by now
-        tool.main([str(releases[tool]), '--out', str(folder / 'like' / 'data'), '--lists', str(made)])
+        tool.main(
+            [str(releases[tool]), '--out', str(folder / 'like' / 'data'), '--lists', str(made)]
+        )
     assert read_list(made / 'mytest.txt') == read_list(LISTS / 'mytest.txt')
-    for train, val in (('mytrain.txt', 'myval.txt'), ('yak_mytrain_aligned.txt', 'yak_myval_aligned.txt')):
+    for train, val in (
+        ('mytrain.txt', 'myval.txt'),
+        ('yak_mytrain_aligned.txt', 'yak_myval_aligned.txt'),
+    ):
         assert listed(made, train, val) == listed(LISTS, train, val)
-        assert Counter(row[0] for row in listed(made, val).values()) == Counter(row[0] for row in listed(LISTS, val).values())
+        assert Counter(row[0] for row in listed(made, val).values()) == Counter(
+            row[0] for row in listed(LISTS, val).values()
+        )
     sizes = []
     for folder in (made, LISTS):
         split = [read_list(folder / f'yak_{name}_simple.txt') for name in ('probe', 'gallery')]
-        sizes.append([sorted((record.path, record.pid) for records in split for record in records),
-                      *(Counter(record.pid for record in records) for records in split)])
+        sizes.append(
+            [
+                sorted((record.path, record.pid) for records in split for record in records),
+                *(Counter(record.pid for record in records) for records in split),
+            ]
+        )
     assert sizes[0] == sizes[1]

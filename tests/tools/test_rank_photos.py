@@ -1,4 +1,5 @@
 """Known individuals for photos of unknown ones: against a plain loop, and what is refused."""
+
 import base64
 import csv
 import io
@@ -37,17 +38,25 @@ def trained(world):
 def test_the_nearest_individuals(trained, world):
     arguments, new = trained
     rows = main(arguments)
-    assert list(csv.DictReader((world.output / 'matches/matches.csv').read_text().splitlines())) == [
-        {key: str(value) for key, value in row.items()} for row in rows]
+    assert list(
+        csv.DictReader((world.output / 'matches/matches.csv').read_text().splitlines())
+    ) == [{key: str(value) for key, value in row.items()} for row in rows]
     photos = [row['photo'] for row in rows if row['rank'] == 1]
-    assert photos == sorted(str(new / name) for name in ('a.png', 'deep/er/b.PNG', 'c <b>.png', 'known.png'))
+    assert photos == sorted(
+        str(new / name) for name in ('a.png', 'deep/er/b.PNG', 'c <b>.png', 'known.png')
+    )
     for photo in photos:
         mine = [row for row in rows if row['photo'] == photo]
-        assert [row['rank'] for row in mine] == [1, 2, 3, 4, 5] and len({row['individual'] for row in mine}) == 5
+        assert [row['rank'] for row in mine] == [1, 2, 3, 4, 5] and len(
+            {row['individual'] for row in mine}
+        ) == 5
         distances = [float(row['distance']) for row in mine]
         assert distances == sorted(distances)
     first = next(row for row in rows if row['photo'].endswith('known.png'))
-    assert (first['individual'], first['distance']) == ('test 7', '0')  # the very photo is in the gallery
+    assert (first['individual'], first['distance']) == (
+        'test 7',
+        '0',
+    )  # the very photo is in the gallery
     assert os.path.samefile(first['known_photo'], world.folder / 'test/7/1.png')
     html = (world.output / 'matches/matches.html').read_text()
     assert html.count('<img') == 4 * 6 and 'c &lt;b&gt;.png' in html and '<b>' not in html
@@ -58,20 +67,29 @@ def test_distractors_are_nobody(trained, world):
         file.write('7/../nobody.png -1\n')
     write_photo(world.folder / 'test/nobody.png', 2, 30)
     rows = main([*trained[0], '--top', '99'])
-    assert {row['individual'] for row in rows} == {f'train {n}' for n in range(6)} | {f'test {n}' for n in range(6, 10)}
+    assert {row['individual'] for row in rows} == {f'train {n}' for n in range(6)} | {
+        f'test {n}' for n in range(6, 10)
+    }
 
 
 def test_names_that_make_lists_wrote(trained, world):
     lines = [line.split() for line in (world.folder / 'lists/train.txt').read_text().splitlines()]
-    (world.folder / 'lists/photos.csv').write_text('identity,listed\n' + ''.join(f'"Ann, {label}",{path}\n'
-                                                                                 for path, label, _ in lines) + 'Bo,\n')
+    (world.folder / 'lists/photos.csv').write_text(
+        'identity,listed\n'
+        + ''.join(f'"Ann, {label}",{path}\n' for path, label, _ in lines)
+        + 'Bo,\n'
+    )
     names = {row['individual'] for row in main([*trained[0][:2], '--top', '20', *trained[0][2:]])}
-    assert names == {f'Ann, {n}' for n in range(6)} | {f'train {n}' for n in range(6)} | {f'test {n}' for n in range(6, 10)}
+    assert names == {f'Ann, {n}' for n in range(6)} | {f'train {n}' for n in range(6)} | {
+        f'test {n}' for n in range(6, 10)
+    }
 
 
 def test_against_the_loop():
     generator = torch.Generator().manual_seed(0)
-    new, known = ([f'{part}{n}' for n in range(count)] for part, count in (('new', 7), ('known', 40)))
+    new, known = (
+        [f'{part}{n}' for n in range(count)] for part, count in (('new', 7), ('known', 40))
+    )
     names = [f'animal {n % 9}' for n in range(40)]
     features = F.normalize(torch.randn(47, 16, generator=generator))
     rows = rank(new, features[:7], known, features[7:], names, 4)
@@ -83,12 +101,18 @@ def test_against_the_loop():
                 nearest[name] = distance, known[place]
         expected = sorted((distance, name, path) for name, (distance, path) in nearest.items())[:4]
         mine = [row for row in rows if row['photo'] == photo]
-        assert [(row['individual'], row['known_photo']) for row in mine] == [(name, path) for _, name, path in expected]
-        assert [float(row['distance']) for row in mine] == pytest.approx([distance for distance, _, _ in expected], rel=0.005)
+        assert [(row['individual'], row['known_photo']) for row in mine] == [
+            (name, path) for _, name, path in expected
+        ]
+        assert [float(row['distance']) for row in mine] == pytest.approx(
+            [distance for distance, _, _ in expected], rel=0.005
+        )
 
 
 def test_turned_photos_are_taken_upright(trained, world, capsys):
-    """A photo of the gallery, stored as a camera on its side stores it, and files that are no photos."""
+    """A photo of the gallery, stored as a camera on its side stores it, and files that are no
+    photos.
+    """
     arguments, new = trained
     with Image.open(world.folder / 'test/7/1.png') as image:
         exif = image.getexif()
@@ -99,12 +123,17 @@ def test_turned_photos_are_taken_upright(trained, world, capsys):
     first = next(row for row in rows if row['photo'] == str(new / 'turned.png'))
     assert (first['individual'], first['distance']) == ('test 7', '0')
     said = capsys.readouterr().out
-    assert f"skipped below {new}: 1 x hidden file, as ._turned.png, 1 x no photo ('.txt'), as notes.txt" in said
+    assert (
+        f"skipped below {new}: 1 x hidden file, as ._turned.png, 1 x no photo ('.txt'), as "
+        'notes.txt'
+    ) in said
 
 
 @pytest.mark.parametrize(('kind', 'orientation'), [('jpg', 6), ('png', 3), ('webp', 5), ('tif', 8)])
 def test_a_turned_photo_finds_itself_in_hand_made_lists(trained, world, kind, orientation):
-    """Known and new photos are read by one rule; here both are stored on their side, and so is the copy on the page."""
+    """Known and new photos are read by one rule; here both are stored on their side, and so is the
+    copy on the page.
+    """
     arguments, new = trained
     path, exif = world.folder / f'test/9/9.{kind}', Image.Exif()
     exif[0x112] = orientation
@@ -123,7 +152,9 @@ def test_the_page_shows_photos_upright(tmp_path):
     exif[0x112] = 6
     Image.new('RGB', (40, 20)).save(tmp_path / 'a.jpg', exif=exif)
     for upright, size in ((False, (40, 20)), (True, (20, 40))):
-        content = base64.b64decode(thumbnail(str(tmp_path / 'a.jpg'), 40, upright).partition(',')[2])
+        content = base64.b64decode(
+            thumbnail(str(tmp_path / 'a.jpg'), 40, upright).partition(',')[2]
+        )
         assert Image.open(io.BytesIO(content)).size == size
 
 
@@ -136,12 +167,23 @@ def test_photos_that_cannot_be_read_are_listed_with_the_reason(trained, world, c
     rows = main(arguments)
     problems = {os.path.relpath(row['photo'], new): row for row in rows if row['problem']}
     assert set(problems) == {'empty.jpg', 'cut.png', 'i<phone.heic', 'long.png'}
-    assert problems['empty.jpg'] == {'photo': str(new / 'empty.jpg'), 'rank': '', 'individual': '', 'distance': '',
-                                     'known_photo': '', 'problem': 'the photo is an empty file'}
+    assert problems['empty.jpg'] == {
+        'photo': str(new / 'empty.jpg'),
+        'rank': '',
+        'individual': '',
+        'distance': '',
+        'known_photo': '',
+        'problem': 'the photo is an empty file',
+    }
     assert len(rows) == 4 * 5 + 4
-    assert '4 of 8 photos cannot be read; why: column problem of matches.csv' in capsys.readouterr().out
+    assert (
+        '4 of 8 photos cannot be read; why: column problem of matches.csv'
+        in capsys.readouterr().out
+    )
     html = (world.output / 'matches/matches.html').read_text()
-    assert '<li>empty.jpg: the photo is an empty file</li>' in html and '<li>i&lt;phone.heic: ' in html
+    assert (
+        '<li>empty.jpg: the photo is an empty file</li>' in html and '<li>i&lt;phone.heic: ' in html
+    )
     assert html.count('<tr>') == 4
     table = (world.output / 'matches/matches.csv').read_text()
     assert list(csv.DictReader(table.splitlines()))[-4:] == list(problems.values())
@@ -154,10 +196,17 @@ def test_thumbnails_and_deleted_photos_are_not_new(trained, world, capsys):
         (new / 'deep' / name).mkdir()
         shutil.copy(new / 'a.png', new / 'deep' / name / 'x.png')
     rows = main(arguments)
-    assert {os.path.relpath(row['photo'], new) for row in rows} == {'a.png', 'deep/er/b.PNG', 'c <b>.png', 'known.png'}
+    assert {os.path.relpath(row['photo'], new) for row in rows} == {
+        'a.png',
+        'deep/er/b.PNG',
+        'c <b>.png',
+        'known.png',
+    }
     assert "1 x in a folder 'Originals', as deep/Originals/x.png" in capsys.readouterr().out
     (new / 'deep' / 'Originals').rename(world.folder / 'only' / 'Originals')
-    with pytest.raises(InputError, match="no photo there .skipped: 1 x in a folder 'Originals', as Originals/x.png"):
+    with pytest.raises(
+        InputError, match="no photo there .skipped: 1 x in a folder 'Originals', as Originals/x.png"
+    ):
         main(['--photos', str(world.folder / 'only'), *arguments[2:]])
 
 
@@ -173,7 +222,9 @@ def test_names_that_are_no_text(trained, world):
         first = {row['photo']: row for row in csv.DictReader(file) if row['rank'] == '1'}
     for name in ('caf\\udce9.png', 'two\nlines.png'):
         assert first[str(new / name)]['individual'] == 'test 7'
-    assert len(rows) == 6 * 5 and 'caf\\udce9.png' in (world.output / 'matches/matches.html').read_text(encoding='utf-8')
+    assert len(rows) == 6 * 5 and 'caf\\udce9.png' in (
+        world.output / 'matches/matches.html'
+    ).read_text(encoding='utf-8')
 
 
 def test_without_test_lists_the_train_photos_are_known(trained):
@@ -182,8 +233,17 @@ def test_without_test_lists_the_train_photos_are_known(trained):
 
 
 def test_the_page_is_not_endless():
-    rows = [{'photo': f'{n}.jpg', 'rank': 1, 'individual': 'a', 'distance': '0', 'known_photo': 'gone.jpg', 'problem': ''}
-            for n in range(SHOWN + 3)]
+    rows = [
+        {
+            'photo': f'{n}.jpg',
+            'rank': 1,
+            'individual': 'a',
+            'distance': '0',
+            'known_photo': 'gone.jpg',
+            'problem': '',
+        }
+        for n in range(SHOWN + 3)
+    ]
     assert '… and 3 more photos' in page(rows) and page(rows).count('<tr>') == SHOWN
 
 
@@ -197,11 +257,15 @@ def test_refused(trained, world, tmp_path):
     with pytest.raises(ConfigError, match='unknown key'):
         main([*arguments, 'TEST.WEIGTH', 'x'])
     (world.folder / 'lists/photos.csv').write_text('a,b\n1,2\n')
-    with pytest.raises(InputError, match='photos.csv: not the photos.csv that tools/make_lists.py writes'):
+    with pytest.raises(
+        InputError, match='photos.csv: not the photos.csv that tools/make_lists.py writes'
+    ):
         main(arguments)
     (world.folder / 'lists/photos.csv').unlink()
     (new / 'a.png').write_bytes(b'rubbish')
-    with pytest.raises(InputError, match='a.png: none of 1 photos can be read; .* not a picture in a format'):
+    with pytest.raises(
+        InputError, match='a.png: none of 1 photos can be read; .* not a picture in a format'
+    ):
         main(['--photos', str(new / 'a.png'), *arguments[2:]])
     (world.folder / 'test/7/1.png').write_bytes(b'rubbish')
     with pytest.raises(InputError, match='7/1.png: not a picture .* set DATASETS.SKIP_BROKEN True'):

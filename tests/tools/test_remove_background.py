@@ -1,4 +1,7 @@
-"""Backgrounds removed by masks of files and by a stand-in for rembg: pixels, names, going on, what is refused."""
+"""Backgrounds removed by masks of files and by a stand-in for rembg: pixels, names, going on, what
+is refused.
+"""
+
 import json
 import os
 import subprocess
@@ -34,7 +37,9 @@ def left_half(size=SIZE, value=255):
 
 def save(image, path, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path, **options) if isinstance(image, np.ndarray) else image.save(path, **options)
+    Image.fromarray(image).save(path, **options) if isinstance(image, np.ndarray) else image.save(
+        path, **options
+    )
 
 
 def pixels(path):
@@ -81,11 +86,17 @@ def test_names_formats_and_pixels(src):
 def test_jpeg_quality(src):
     masked(src)
     save(picture(0), src.parent / 'best.jpg', quality=95)
-    with Image.open(src.parent / 'best.jpg') as best, Image.open(src.parent / 'dst' / NAMES[0]) as ours:
+    with (
+        Image.open(src.parent / 'best.jpg') as best,
+        Image.open(src.parent / 'dst' / NAMES[0]) as ours,
+    ):
         assert ours.quantization == best.quantization
 
 
-@pytest.mark.parametrize(('text', 'colour'), [('black', (0, 0, 0)), ('white', (255, 255, 255)), ('10,200,30', (10, 200, 30))])
+@pytest.mark.parametrize(
+    ('text', 'colour'),
+    [('black', (0, 0, 0)), ('white', (255, 255, 255)), ('10,200,30', (10, 200, 30))],
+)
 def test_background_colour(src, text, colour):
     masked(src, '--background', text)
     assert (pixels(src.parent / 'dst' / 'train/1/b.png')[:, 12:] == colour).all()
@@ -104,16 +115,24 @@ def test_soft_edges_mix_and_a_threshold_cuts(src):
 
 def test_what_a_threshold_leaves_is_measured(src):
     save(left_half(value=100), src.parent / 'masks/train/1/b.png')
-    assert masked(src, '--threshold', 0.5)['suspicious'] == {'train/1/b.png': {'mask': 'empty', 'share': 0.0}}
+    assert masked(src, '--threshold', 0.5)['suspicious'] == {
+        'train/1/b.png': {'mask': 'empty', 'share': 0.0}
+    }
     assert (pixels(src.parent / 'dst/train/1/b.png') == pixels(src / 'train/1/b.png')).all()
 
 
 def test_format_png(src):
     masked(src, '--format', 'png')
     assert names_in(src.parent / 'dst') - {'summary.json', 'contact_sheet.png'} == {
-        'train/1/a.png', 'train/1/b.png', 'train/2/c.png', 'val/2/d.png'}
+        'train/1/a.png',
+        'train/1/b.png',
+        'train/2/c.png',
+        'val/2/d.png',
+    }
     save(picture(0), src / 'train/1/a.png')
-    with pytest.raises(InputError, match='train/1/a.jpg and train/1/a.png would both become train/1/a.png'):
+    with pytest.raises(
+        InputError, match='train/1/a.jpg and train/1/a.png would both become train/1/a.png'
+    ):
         masked(src, '--format', 'png', dst=src.parent / 'other')
 
 
@@ -121,7 +140,9 @@ def test_only_listed_photos(src):
     (src.parent / 'list.txt').write_text('train/1/a.jpg 0\nval/2/d.bmp 1 0\n')
     assert masked(src, '--list', src.parent / 'list.txt')['written'] == 2
     (src.parent / 'list.txt').write_text('train/1/gone.jpg 0\nval/2/d.bmp 1 0\n')
-    with pytest.raises(InputError, match=r'1 of 2 listed photos are not there \(train/1/gone.jpg\)'):
+    with pytest.raises(
+        InputError, match=r'1 of 2 listed photos are not there \(train/1/gone.jpg\)'
+    ):
         masked(src, '--list', src.parent / 'list.txt')
 
 
@@ -136,6 +157,7 @@ def test_photos_are_taken_as_stored(src):
 
 
 # --- going on ---
+
 
 def test_what_is_there_is_kept(src):
     masked(src)
@@ -170,7 +192,10 @@ def test_a_photo_that_changed_is_done_again(src, change):
     dst, name = src.parent / 'dst', 'train/1/b.png'
     stamp = (dst / name).stat().st_mtime
     if change == 'size':  # as old as it was
-        for path, image in ((src, picture(3, (48, 32))), (src.parent / 'masks', left_half((48, 32)))):
+        for path, image in (
+            (src, picture(3, (48, 32))),
+            (src.parent / 'masks', left_half((48, 32))),
+        ):
             save(image, path / name)
             os.utime(path / name, (stamp - 9, stamp - 9))
     elif change == 'cut off':
@@ -202,7 +227,10 @@ def test_photos_of_another_source_are_not_mixed(src, rembg):
 
 def test_other_settings_are_not_mixed(src):
     masked(src)
-    with pytest.raises(InputError, match=r'made with background \[0, 0, 0\], not \[255, 255, 255\]; give another folder'):
+    with pytest.raises(
+        InputError,
+        match=r'made with background \[0, 0, 0\], not \[255, 255, 255\]; give another folder',
+    ):
         masked(src, '--background', 'white')
 
 
@@ -210,8 +238,13 @@ def test_photos_of_unknown_origin_are_not_mixed(src):
     save(picture(0), src.parent / 'dst' / NAMES[0])
     with pytest.raises(InputError, match='no summary.json that says how they were made'):
         masked(src)
-    for content in ('[1]', '{"settings": [["masks"]], "suspicious": {}}', '{"settings": {}, "suspicious": {"x": 1}}',
-                    '{"settings": {}, "suspicious": []}', '[' * 100_000):
+    for content in (
+        '[1]',
+        '{"settings": [["masks"]], "suspicious": {}}',
+        '{"settings": {}, "suspicious": {"x": 1}}',
+        '{"settings": {}, "suspicious": []}',
+        '[' * 100_000,
+    ):
         (src.parent / 'dst' / 'summary.json').write_text(content)
         with pytest.raises(InputError, match='is no summary of this tool'):
             masked(src)
@@ -219,14 +252,20 @@ def test_photos_of_unknown_origin_are_not_mixed(src):
 
 # --- suspicious masks ---
 
+
 def test_suspicious_photos(src, capsys):
     save(0 * left_half(), src.parent / 'masks/train/1/b.png')
     save(0 * left_half() + 255, src.parent / 'masks/val/2/d.png')
     result = masked(src)
     empty, full = {'mask': 'empty', 'share': 0.0}, {'mask': 'full', 'share': 1.0}
     assert result['suspicious'] == {'train/1/b.png': empty, 'val/2/d.bmp': full}
-    assert json.loads((src.parent / 'dst/summary.json').read_text())['suspicious'] == result['suspicious']
-    assert (pixels(src.parent / 'dst/train/1/b.png') == pixels(src / 'train/1/b.png')).all()  # never all black
+    assert (
+        json.loads((src.parent / 'dst/summary.json').read_text())['suspicious']
+        == result['suspicious']
+    )
+    assert (
+        pixels(src.parent / 'dst/train/1/b.png') == pixels(src / 'train/1/b.png')
+    ).all()  # never all black
     said = capsys.readouterr().err
     assert '1 photos have an empty mask and keep their background (train/1/b.png)' in said
     assert '1 photos have hardly any background (val/2/d.bmp)' in said
@@ -236,6 +275,7 @@ def test_suspicious_photos(src, capsys):
 
 
 # --- masks ---
+
 
 def _rgba(alpha, grey=0):
     return np.dstack([np.full((*alpha.shape, 3), grey, np.uint8), alpha])
@@ -261,7 +301,9 @@ MASKS = {
 
 @pytest.mark.parametrize('name', MASKS)
 def test_kinds_of_masks(tmp_path, name):
-    np.save(tmp_path / name, MASKS[name]) if name.endswith('.npy') else save(MASKS[name], tmp_path / name)
+    np.save(tmp_path / name, MASKS[name]) if name.endswith('.npy') else save(
+        MASKS[name], tmp_path / name
+    )
     mask = read_mask(tmp_path / name)
     assert mask.mode == 'L' and mask.size == SIZE and (np.asarray(mask) == left_half()).all()
 
@@ -274,7 +316,10 @@ def test_soft_masks_of_more_bits(tmp_path):
     assert np.abs(np.asarray(read_mask(tmp_path / 'a.tif')) - values / 257).max() <= 1
     for largest, kind in ((200, np.uint16), (70_000, np.int32)):
         save((values * largest / 65535).astype(kind), tmp_path / 'a.tif')
-        with pytest.raises(InputError, match=f'a.tif: .*more than 8 bits, with values from 0 to {largest}; write it with 8'):
+        with pytest.raises(
+            InputError,
+            match=f'a.tif: .*more than 8 bits, with values from 0 to {largest}; write it with 8',
+        ):
             read_mask(tmp_path / 'a.tif')
 
 
@@ -285,15 +330,18 @@ def test_one_bit_and_jpeg_masks(tmp_path):
     assert np.abs(np.asarray(read_mask(tmp_path / 'a.jpg')).astype(int) - left_half()).max() < 40
 
 
-@pytest.mark.parametrize(('value', 'message'), [
-    (np.ones((4, 4, 2), np.uint8), r'an array of uint8 \(4, 4, 2\)'),
-    (np.full((4, 4), 2.0), 'values from 2.0 to 2.0'),
-    (np.full((4, 4), np.nan), 'values from nan to nan'),
-    (np.full((4, 4), -1), 'values from -1 to -1'),
-    (np.array([['a']]), 'an array of <U1'),
-    (np.array([[{}]], dtype=object), 'cannot be read'),  # a pickle is not opened
-    (np.zeros((0, 4), np.uint8), 'an array of uint8'),
-])
+@pytest.mark.parametrize(
+    ('value', 'message'),
+    [
+        (np.ones((4, 4, 2), np.uint8), r'an array of uint8 \(4, 4, 2\)'),
+        (np.full((4, 4), 2.0), 'values from 2.0 to 2.0'),
+        (np.full((4, 4), np.nan), 'values from nan to nan'),
+        (np.full((4, 4), -1), 'values from -1 to -1'),
+        (np.array([['a']]), 'an array of <U1'),
+        (np.array([[{}]], dtype=object), 'cannot be read'),  # a pickle is not opened
+        (np.zeros((0, 4), np.uint8), 'an array of uint8'),
+    ],
+)
 def test_arrays_that_are_no_masks(tmp_path, value, message):
     np.save(tmp_path / 'a.npy', value, allow_pickle=True)
     with pytest.raises(InputError, match=f'a.npy.*{message}'):
@@ -319,7 +367,10 @@ def test_masks_of_another_size(src):
     assert masked(src, '--resize-masks', dst=src.parent / 'dst2')['written'] == 4
     assert (pixels(src.parent / 'dst2/train/1/b.png')[:, 13:] == 0).all()
     save(left_half(SIZE[::-1]), src.parent / 'masks/train/1/b.png')
-    with pytest.raises(InputError, match='b.png: the mask of 16 x 24 pixels has not the shape of its photo, 24 x 16 as stored'):
+    with pytest.raises(
+        InputError,
+        match='b.png: the mask of 16 x 24 pixels has not the shape of its photo, 24 x 16 as stored',
+    ):
         masked(src, '--resize-masks', dst=src.parent / 'dst3')
 
 
@@ -333,7 +384,10 @@ def test_masks_below_the_photos_are_none(src):
 
 
 def test_names_of_masks_as_they_read(src):
-    for folder, form, name in ((src, 'NFC', NAMES[1]), (src.parent / 'masks', 'NFD', 'train/1/b.png')):
+    for folder, form, name in (
+        (src, 'NFC', NAMES[1]),
+        (src.parent / 'masks', 'NFD', 'train/1/b.png'),
+    ):
         (folder / name).rename(folder / 'train/1' / unicodedata.normalize(form, 'ö.png'))
     assert masked(src)['written'] == 4
 
@@ -352,6 +406,7 @@ def test_two_masks_of_a_photo(src):
 
 
 # --- rembg ---
+
 
 @pytest.fixture
 def rembg(monkeypatch):
@@ -379,7 +434,9 @@ def test_rembg(src, rembg):
     save(picture(0), src / NAMES[0], quality=95, exif=exif)
     assert run(src)['written'] == 4
     assert rembg.model == 'isnet-general-use'
-    assert [photo.size for photo in rembg.calls] == [SIZE] * 4 and not any(photo.getexif() for photo in rembg.calls)
+    assert [photo.size for photo in rembg.calls] == [SIZE] * 4 and not any(
+        photo.getexif() for photo in rembg.calls
+    )
     assert (pixels(src.parent / 'dst/train/1/b.png')[:, 12:] == 0).all()
     rembg.calls.clear()
     rembg.new_session = None  # nothing to do, nothing to load
@@ -392,7 +449,10 @@ def test_a_model_that_cannot_be_loaded(src, rembg, monkeypatch):
 
     monkeypatch.setenv('U2NET_HOME', '/models')
     rembg.new_session = fail
-    with pytest.raises(InputError, match='--model x cannot be loaded .no network.; .* at /models/x.onnx; or give --masks'):
+    with pytest.raises(
+        InputError,
+        match='--model x cannot be loaded .no network.; .* at /models/x.onnx; or give --masks',
+    ):
         run(src, '--model', 'x')
     assert not (src.parent / 'dst').exists()
 
@@ -411,14 +471,18 @@ def test_a_network_that_fails_on_a_photo(src, rembg):
         return Image.fromarray(left_half(data.size))
 
     rembg.remove = remove
-    with pytest.raises(InputError, match='1 of 4 .*: train/1/b.png: isnet-general-use found no mask .out of memory'):
+    with pytest.raises(
+        InputError, match='1 of 4 .*: train/1/b.png: isnet-general-use found no mask .out of memory'
+    ):
         run(src)
     assert (src.parent / 'dst' / NAMES[3]).exists()
 
 
 def test_a_network_with_a_mask_of_another_size(src, rembg):
     rembg.remove = lambda data, **kwargs: Image.fromarray(left_half((3, 3)))
-    with pytest.raises(InputError, match=r'the mask of isnet-general-use is \(3, 3\), the photo \(24, 16\)'):
+    with pytest.raises(
+        InputError, match=r'the mask of isnet-general-use is \(3, 3\), the photo \(24, 16\)'
+    ):
         run(src)
 
 
@@ -438,8 +502,16 @@ def test_without_rembg(src, tmp_path, monkeypatch, capsys, how):
 
 # --- the door ---
 
-@pytest.mark.parametrize(('option', 'value'), [
-    ('--background', 'blue'), ('--background', '1,2,300'), ('--threshold', '0'), ('--threshold', 'x')])
+
+@pytest.mark.parametrize(
+    ('option', 'value'),
+    [
+        ('--background', 'blue'),
+        ('--background', '1,2,300'),
+        ('--threshold', '0'),
+        ('--threshold', 'x'),
+    ],
+)
 def test_bad_options(src, option, value, capsys):
     with pytest.raises(SystemExit) as error:
         masked(src, option, value)
@@ -461,7 +533,9 @@ def test_bad_folders(src, tmp_path):
 def test_a_photo_of_a_type_that_is_not_written(src):
     save(picture(5), src / 'train/1/e.gif')
     save(left_half(), src.parent / 'masks/train/1/e.png')
-    with pytest.raises(InputError, match='train/1/e.gif: this type of file is not written; add --format png'):
+    with pytest.raises(
+        InputError, match='train/1/e.gif: this type of file is not written; add --format png'
+    ):
         masked(src)
     assert not (src.parent / 'dst').exists()
     assert masked(src, '--format', 'png')['written'] == 5
@@ -473,7 +547,10 @@ def test_files_that_are_left_out_are_named(src, capsys):
     (src / '.hidden.txt').write_bytes(b'x')
     (src / NAMES[0]).rename(src / 'train/1/a.jfif')
     assert masked(src)['written'] == 4
-    assert 'warning: 2 files have no ending of a photo and are left out (notes.txt, train/1/x.xcf)' in capsys.readouterr().err
+    assert (
+        'warning: 2 files have no ending of a photo and are left out (notes.txt, train/1/x.xcf)'
+        in capsys.readouterr().err
+    )
 
 
 def test_links_to_folders_are_followed_but_not_in_circles(src):
@@ -486,22 +563,32 @@ def test_links_to_folders_are_followed_but_not_in_circles(src):
 def test_no_photo_is_replaced(src):
     (src.parent / 'dst').mkdir()
     (src.parent / 'dst/train').symlink_to(src / 'train')
-    settings = remove_background.settings(remove_background.arguments([str(src), 'x', '--masks', 'y']))
-    (src.parent / 'dst/summary.json').write_text(json.dumps({'settings': settings, 'suspicious': {}}))
+    settings = remove_background.settings(
+        remove_background.arguments([str(src), 'x', '--masks', 'y'])
+    )
+    (src.parent / 'dst/summary.json').write_text(
+        json.dumps({'settings': settings, 'suspicious': {}})
+    )
     with pytest.raises(InputError, match='dst/train/1/a.jpg would replace .*/src/train/1/a.jpg'):
         masked(src)
 
 
-@pytest.mark.parametrize('sheet', [f'src/{NAMES[0]}', f'dst/{NAMES[0]}', 'dst/summary.json', 'masks/train/1/b.png'])
+@pytest.mark.parametrize(
+    'sheet', [f'src/{NAMES[0]}', f'dst/{NAMES[0]}', 'dst/summary.json', 'masks/train/1/b.png']
+)
 def test_the_sheet_replaces_nothing(src, sheet):
-    with pytest.raises(InputError, match='the contact sheet would replace this file; give another --sheet'):
+    with pytest.raises(
+        InputError, match='the contact sheet would replace this file; give another --sheet'
+    ):
         masked(src, '--sheet', src.parent / sheet)
     assert not (src.parent / 'dst').exists()
 
 
 def test_a_photo_called_as_the_sheet(src, rembg):
     save(picture(0), src / 'contact_sheet.png')
-    with pytest.raises(InputError, match='dst/contact_sheet.png: the contact sheet would replace this file'):
+    with pytest.raises(
+        InputError, match='dst/contact_sheet.png: the contact sheet would replace this file'
+    ):
         run(src)
     assert run(src, '--sheet', src.parent / 'sheet.png')['written'] == 5
 
@@ -519,10 +606,15 @@ def test_dst_below_src_is_no_source(src):
 def test_a_broken_photo_is_named_and_the_others_are_done(src):
     (src / NAMES[0]).write_bytes(b'no picture')
     for _ in range(2):
-        with pytest.raises(InputError, match=r'1 of 4 photos were not done \(train/1/a.jpg\); .*a.jpg: not a picture'):
+        with pytest.raises(
+            InputError,
+            match=r'1 of 4 photos were not done \(train/1/a.jpg\); .*a.jpg: not a picture',
+        ):
             masked(src)
         assert names_in(src.parent / 'dst') == {*NAMES[1:], 'summary.json', 'contact_sheet.png'}
-        assert list(json.loads((src.parent / 'dst/summary.json').read_text())['failed']) == [NAMES[0]]
+        assert list(json.loads((src.parent / 'dst/summary.json').read_text())['failed']) == [
+            NAMES[0]
+        ]
     save(picture(0), src / NAMES[0])
     assert masked(src) == {'written': 1, 'kept': 3, 'suspicious': {}}
     assert json.loads((src.parent / 'dst/summary.json').read_text())['failed'] == {}
@@ -555,6 +647,18 @@ def test_contact_sheet(src, tmp_path):
 
 
 def test_from_the_command_line(src):
-    command = [sys.executable, '-m', 'tools.remove_background', src, src.parent / 'dst', '--masks', src.parent / 'gone']
+    command = [
+        sys.executable,
+        '-m',
+        'tools.remove_background',
+        src,
+        src.parent / 'dst',
+        '--masks',
+        src.parent / 'gone',
+    ]
     done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2 and done.stderr.startswith('error: --masks') and done.stderr.count('\n') == 1
+    assert (
+        done.returncode == 2
+        and done.stderr.startswith('error: --masks')
+        and done.stderr.count('\n') == 1
+    )

@@ -1,4 +1,5 @@
 """Device, precision and the kernels' settings. GPUs are pretended: no test here needs one."""
+
 import os
 import subprocess
 import sys
@@ -17,25 +18,34 @@ from utils.errors import InputError
 
 
 def pretend_gpu(monkeypatch, capability=(8, 0), count=1):
-    """torch.cuda answers as on a machine with ``count`` GPUs, for what asks before any kernel runs."""
+    """torch.cuda answers as on a machine with ``count`` GPUs, for what asks before any kernel
+    runs.
+    """
     gpu = SimpleNamespace(major=capability[0], minor=capability[1])
-    answers = {'is_available': lambda: count > 0, 'device_count': lambda: count, 'current_device': lambda: 0,
-               'get_device_properties': lambda device=None: gpu, 'set_device': lambda device: None,
-               '_check_bf16_tensor_supported': lambda device: True}  # emulation works on all of them
+    answers = {
+        'is_available': lambda: count > 0,
+        'device_count': lambda: count,
+        'current_device': lambda: 0,
+        'get_device_properties': lambda device=None: gpu,
+        'set_device': lambda device: None,
+        '_check_bf16_tensor_supported': lambda device: True,
+    }  # emulation works on all of them
     for name, answer in answers.items():
         monkeypatch.setattr(torch.cuda, name, answer)
     return gpu
 
 
-@pytest.mark.parametrize(('capability', 'precision'), [
-    ((7, 0), 'fp16'), ((7, 5), 'fp16'), ((8, 0), 'bf16'), ((8, 9), 'bf16'), ((9, 0), 'bf16')])
+@pytest.mark.parametrize(
+    ('capability', 'precision'),
+    [((7, 0), 'fp16'), ((7, 5), 'fp16'), ((8, 0), 'bf16'), ((8, 9), 'bf16'), ((9, 0), 'bf16')],
+)
 def test_bf16_only_where_the_gpu_computes_in_it(monkeypatch, capability, precision):
     pretend_gpu(monkeypatch, capability)
     runtime = make_runtime('cuda')
     assert (runtime.precision, runtime.scaler.is_enabled()) == (precision, precision == 'fp16')
 
 
-PRECISIONS = '''
+PRECISIONS = """
 import torch
 torch.cuda.is_available = lambda: True
 torch.cuda.is_bf16_supported = lambda including_emulation=True: True
@@ -44,20 +54,31 @@ before = torch.backends.cuda.matmul.allow_tf32
 runtime = make_runtime('cuda')
 print(before, torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32,
       torch.get_float32_matmul_precision(), runtime.precision)
-'''
+"""
 
 
 @pytest.mark.parametrize('override', ['0', '1'])
 def test_float32_keeps_all_its_bits(override):
-    """Containers of vendors switch TF32 on by this variable, which torch reads when it is imported."""
+    """Containers of vendors switch TF32 on by this variable, which torch reads when it is
+    imported.
+    """
     environment = os.environ | {'TORCH_ALLOW_TF32_CUBLAS_OVERRIDE': override}
-    done = subprocess.run([sys.executable, '-W', 'error', '-c', PRECISIONS], cwd=ROOT, env=environment,
-                          capture_output=True, text=True)
-    assert done.stdout.split() == [str(override == '1'), 'False', 'False', 'highest', 'bf16'], done.stderr
+    done = subprocess.run(
+        [sys.executable, '-W', 'error', '-c', PRECISIONS],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == [str(override == '1'), 'False', 'False', 'highest', 'bf16'], (
+        done.stderr
+    )
 
 
-@pytest.mark.parametrize(('workspace', 'expected'), [
-    (None, ':4096:8'), (':16:8', ':16:8'), (':4096:2:16:8', ':4096:8'), ('', ':4096:8')])
+@pytest.mark.parametrize(
+    ('workspace', 'expected'),
+    [(None, ':4096:8'), (':16:8', ':16:8'), (':4096:2:16:8', ':4096:8'), ('', ':4096:8')],
+)
 def test_deterministic_products_have_their_workspace(monkeypatch, workspace, expected):
     monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG', raising=False)
     if workspace is not None:
@@ -70,39 +91,95 @@ def test_deterministic_products_have_their_workspace(monkeypatch, workspace, exp
 ACCELERATOR_ERROR = getattr(torch, 'AcceleratorError', RuntimeError)
 ASYNCHRONOUS = '\nCUDA kernel errors might be asynchronously reported at some other API call.'
 OUTSIDE = "CUDA ran out of memory outside PyTorch's allocator."
-PINNED = 'Caught RuntimeError in pin memory thread for device 0.\nTraceback: line 5\nRuntimeError: CUDA error: out of memory'
+PINNED = (
+    'Caught RuntimeError in pin memory thread for device 0.\nTraceback: line '
+    '5\nRuntimeError: CUDA error: out of memory'
+)
 
 
-@pytest.mark.parametrize(('error', 'reason'), [
-    (torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB\nmore'),
-     'CUDA out of memory. Tried to allocate 2 GiB'),
-    (MemoryError(), 'MemoryError'),
-    (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
-     "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
-    (ACCELERATOR_ERROR('CUDA error: out of memory' + ASYNCHRONOUS), 'CUDA error: out of memory'),
-    (RuntimeError('CUDA error: out of memory' + ASYNCHRONOUS), 'CUDA error: out of memory'),
-    (RuntimeError(PINNED), 'RuntimeError: CUDA error: out of memory'),
-    (RuntimeError('CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`'),
-     'CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`'),
-    (RuntimeError('cuDNN error: CUDNN_STATUS_ALLOC_FAILED'), 'cuDNN error: CUDNN_STATUS_ALLOC_FAILED'),
-    (RuntimeError('cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED'),
-     'cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED'),
-    (RuntimeError('CUDA error: insufficient resources when calling `cusparseSpGEMM_compute()`'),
-     'CUDA error: insufficient resources when calling `cusparseSpGEMM_compute()`'),
-    (RuntimeError('GET was unable to find an engine to execute this computation; CUDNN_STATUS_ALLOC_FAILED'),
-     'GET was unable to find an engine to execute this computation; CUDNN_STATUS_ALLOC_FAILED'),
-    (RuntimeError(OUTSIDE), OUTSIDE),
-    (RuntimeError('Pin memory thread exited unexpectedly'), 'Pin memory thread exited unexpectedly')])
+@pytest.mark.parametrize(
+    ('error', 'reason'),
+    [
+        (
+            torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB\nmore'),
+            'CUDA out of memory. Tried to allocate 2 GiB',
+        ),
+        (MemoryError(), 'MemoryError'),
+        (
+            RuntimeError(
+                "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+            ),
+            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes",
+        ),
+        (
+            ACCELERATOR_ERROR('CUDA error: out of memory' + ASYNCHRONOUS),
+            'CUDA error: out of memory',
+        ),
+        (RuntimeError('CUDA error: out of memory' + ASYNCHRONOUS), 'CUDA error: out of memory'),
+        (RuntimeError(PINNED), 'RuntimeError: CUDA error: out of memory'),
+        (
+            RuntimeError(
+                'CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`'
+            ),
+            'CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`',
+        ),
+        (
+            RuntimeError('cuDNN error: CUDNN_STATUS_ALLOC_FAILED'),
+            'cuDNN error: CUDNN_STATUS_ALLOC_FAILED',
+        ),
+        (
+            RuntimeError('cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED'),
+            'cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED',
+        ),
+        (
+            RuntimeError(
+                'CUDA error: insufficient resources when calling `cusparseSpGEMM_compute()`'
+            ),
+            'CUDA error: insufficient resources when calling `cusparseSpGEMM_compute()`',
+        ),
+        (
+            RuntimeError(
+                'GET was unable to find an engine to execute this computation; '
+                'CUDNN_STATUS_ALLOC_FAILED'
+            ),
+            (
+                'GET was unable to find an engine to execute this computation; '
+                'CUDNN_STATUS_ALLOC_FAILED'
+            ),
+        ),
+        (RuntimeError(OUTSIDE), OUTSIDE),
+        (
+            RuntimeError('Pin memory thread exited unexpectedly'),
+            'Pin memory thread exited unexpectedly',
+        ),
+    ],
+)
 def test_out_of_memory_in_one_line(error, reason):
     with pytest.raises(InputError) as told, explained('TEST.IMS_PER_BATCH'):
         raise error
-    assert str(told.value) == f'out of memory ({reason}); lower TEST.IMS_PER_BATCH, or the sizes of the photos'
+    assert (
+        str(told.value)
+        == f'out of memory ({reason}); lower TEST.IMS_PER_BATCH, or the sizes of the photos'
+    )
 
 
-@pytest.mark.parametrize(('text', 'message'), [
-    ('CUDA error: no kernel image is available for execution on the device', 'has no kernels for this GPU, only for .*sm_'),
-    ('CUDA error: CUDA-capable device(s) is/are busy or unavailable', 'another process has the GPU for itself'),
-    ('GET was unable to find an engine to execute this computation', 'cuDNN cannot .* full, or this GPU lacks .*; lower X,')])
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        (
+            'CUDA error: no kernel image is available for execution on the device',
+            'has no kernels for this GPU, only for .*sm_',
+        ),
+        (
+            'CUDA error: CUDA-capable device(s) is/are busy or unavailable',
+            'another process has the GPU for itself',
+        ),
+        (
+            'GET was unable to find an engine to execute this computation',
+            'cuDNN cannot .* full, or this GPU lacks .*; lower X,',
+        ),
+    ],
+)
 def test_a_gpu_that_cannot_be_used(monkeypatch, text, message):
     monkeypatch.setattr(torch.cuda, 'get_arch_list', lambda: ['sm_75', 'sm_80'])
     with pytest.raises(InputError, match=message) as told, explained('X'):
@@ -110,7 +187,9 @@ def test_a_gpu_that_cannot_be_used(monkeypatch, text, message):
     assert '\n' not in str(told.value)
 
 
-@pytest.mark.parametrize('text', ['CUDA error: device-side assert triggered', 'expected scalar type Half'])
+@pytest.mark.parametrize(
+    'text', ['CUDA error: device-side assert triggered', 'expected scalar type Half']
+)
 def test_other_errors_stay_what_they_are(text):
     with pytest.raises(RuntimeError, match=text), explained('X'):
         raise ACCELERATOR_ERROR(text)
@@ -125,6 +204,7 @@ def test_the_compiler_is_tried_where_it_will_be_used(world, monkeypatch, script)
         def run(x):
             tried.append(x.device.type)
             raise RuntimeError('Cannot find a working triton installation\nmore')
+
         return run
 
     monkeypatch.setattr(torch, 'compile', compile_function)
@@ -132,7 +212,10 @@ def test_the_compiler_is_tried_where_it_will_be_used(world, monkeypatch, script)
     args = world.args('MODEL.COMPILE', 'True', 'TEST.WEIGHT', 'x.pth')
     if script is rank_photos:
         args = ['--photos', str(world.folder / 'test'), *args]
-    with pytest.raises(InputError, match='does not work on meta .Cannot find a working triton installation.; .* Triton'):
+    with pytest.raises(
+        InputError,
+        match='does not work on meta .Cannot find a working triton installation.; .* Triton',
+    ):
         script.main(args)
     assert tried == ['meta'] and not list(world.output.iterdir() if world.output.exists() else [])
 
@@ -149,6 +232,7 @@ def test_a_copy_beside_the_program_is_from_pinned_memory(monkeypatch, device, be
     def to(tensor, device, non_blocking):
         steps.append((device.type, non_blocking))
         return tensor
+
     monkeypatch.setattr(torch.Tensor, 'pin_memory', pin_memory)
     monkeypatch.setattr(torch.Tensor, 'to', to)
     runtime = Runtime(torch.device(device), None, None, 'fp32')
@@ -157,8 +241,15 @@ def test_a_copy_beside_the_program_is_from_pinned_memory(monkeypatch, device, be
     assert steps == ['pinned'] * beside + [(device, beside)]
 
 
-@pytest.mark.parametrize(('device', 'gpus', 'nccl', 'backend'), [
-    ('cuda', 1, True, 'cpu:gloo,cuda:nccl'), ('cuda', 1, False, 'gloo'), ('cuda', 0, True, 'gloo'), ('cpu', 1, True, 'gloo')])
+@pytest.mark.parametrize(
+    ('device', 'gpus', 'nccl', 'backend'),
+    [
+        ('cuda', 1, True, 'cpu:gloo,cuda:nccl'),
+        ('cuda', 1, False, 'gloo'),
+        ('cuda', 0, True, 'gloo'),
+        ('cpu', 1, True, 'gloo'),
+    ],
+)
 def test_processes_talk_through_what_is_there(monkeypatch, device, gpus, nccl, backend):
     """Torch for Windows has GPUs and no NCCL."""
     pretend_gpu(monkeypatch, count=gpus)
@@ -168,26 +259,40 @@ def test_processes_talk_through_what_is_there(monkeypatch, device, gpus, nccl, b
 
 def test_a_run_on_the_cpu_leaves_the_gpu_asleep(world, monkeypatch):
     """Waking it takes a second, and hundreds of megabytes of its memory."""
+
     def wake(*_):
         raise AssertionError('CUDA was woken')
+
     pretend_gpu(monkeypatch)
     for owner, name in ((torch.cuda, '_lazy_init'), (torch.Tensor, 'is_pinned')):
         monkeypatch.setattr(owner, name, wake)
-    monkeypatch.setattr(torch.accelerator, 'current_stream', lambda *_: SimpleNamespace(is_capturing=lambda: False))
+    monkeypatch.setattr(
+        torch.accelerator, 'current_stream', lambda *_: SimpleNamespace(is_capturing=lambda: False)
+    )
     train_clipreid.main(world.args('SOLVER.STAGE1.MAX_EPOCHS', 1, 'SOLVER.STAGE2.MAX_EPOCHS', 1))
     state = torch.load(world.output / 'resume.pth')
     assert state['random']['cuda'] == []
-    train_clipreid.main(world.args('--resume', 'SOLVER.STAGE1.MAX_EPOCHS', 1, 'SOLVER.STAGE2.MAX_EPOCHS', 2))
+    train_clipreid.main(
+        world.args('--resume', 'SOLVER.STAGE1.MAX_EPOCHS', 1, 'SOLVER.STAGE2.MAX_EPOCHS', 2)
+    )
 
 
 def devices_of(monkeypatch, visible):
-    """What each process of one machine takes, to which these GPUs (their serial numbers) are visible."""
+    """What each process of one machine takes, to which these GPUs (their serial numbers) are
+    visible.
+    """
+
     def run(rank, gather):
         pretend_gpu(monkeypatch, count=len(visible[rank]))
-        monkeypatch.setattr(torch.cuda, 'get_device_properties',
-                            lambda index=0: SimpleNamespace(major=9, minor=0, uuid=visible[rank][index]))
+        monkeypatch.setattr(
+            torch.cuda,
+            'get_device_properties',
+            lambda index=0: SimpleNamespace(major=9, minor=0, uuid=visible[rank][index]),
+        )
         monkeypatch.setattr(Processes, 'gather', lambda self, tensor: gather(tensor))
-        return make_runtime('cuda', processes=Processes(rank, len(visible), rank, len(visible))).device
+        return make_runtime(
+            'cuda', processes=Processes(rank, len(visible), rank, len(visible))
+        ).device
 
     class Gathered(Exception):
         pass
@@ -195,6 +300,7 @@ def devices_of(monkeypatch, visible):
     def note(tensor):
         told.append(tensor)
         raise Gathered
+
     told = []
     for rank in range(len(visible)):
         with pytest.raises(Gathered):
@@ -202,17 +308,26 @@ def devices_of(monkeypatch, visible):
     return [str(run(rank, lambda _: torch.cat(told))) for rank in range(len(visible))]
 
 
-@pytest.mark.parametrize(('visible', 'devices'), [
-    ([['a', 'b', 'c']] * 3, ['cuda:0', 'cuda:1', 'cuda:2']),
-    ([['a'], ['b'], ['c']], ['cuda:0'] * 3),  # SLURM's --gpus-per-task=1
-    ([['b', 'a'], ['c', 'd'], ['e']], ['cuda:0'] * 3),
-    ([[], []], ['cpu'] * 2)])
+@pytest.mark.parametrize(
+    ('visible', 'devices'),
+    [
+        ([['a', 'b', 'c']] * 3, ['cuda:0', 'cuda:1', 'cuda:2']),
+        ([['a'], ['b'], ['c']], ['cuda:0'] * 3),  # SLURM's --gpus-per-task=1
+        ([['b', 'a'], ['c', 'd'], ['e']], ['cuda:0'] * 3),
+        ([[], []], ['cpu'] * 2),
+    ],
+)
 def test_each_process_has_a_gpu_of_its_own(monkeypatch, visible, devices):
     assert devices_of(monkeypatch, visible) == devices
 
 
-@pytest.mark.parametrize('visible', [[['a']] * 4, [['a', 'b']] * 3, [['a'], ['b'], ['a']], [['a'], []]])
+@pytest.mark.parametrize(
+    'visible', [[['a']] * 4, [['a', 'b']] * 3, [['a'], ['b'], ['a']], [['a'], []]]
+)
 def test_processes_that_share_a_gpu_are_rejected(monkeypatch, visible):
-    with pytest.raises(InputError, match=rf'a GPU of its own: {len(visible)} were started on this machine, '
-                                         rf'{len(visible[0])} GPUs are visible to this one'):
+    with pytest.raises(
+        InputError,
+        match=rf'a GPU of its own: {len(visible)} were started on this machine, '
+        rf'{len(visible[0])} GPUs are visible to this one',
+    ):
         devices_of(monkeypatch, visible)

@@ -1,8 +1,11 @@
-"""Several processes: what they tell each other, that they train as one does, and that they end together.
+"""Several processes: what they tell each other, that they train as one does, and that they end
+together.
 
-Real groups over gloo. This file is also the program of their processes (``python -m tests.utils.test_distributed WHAT``): a
-start takes seconds, so one start of 2 and one of 3 processes do all the checks.
+Real groups over gloo. This file is also the program of their processes (``python -m
+tests.utils.test_distributed WHAT``): a start takes seconds, so one start of 2 and one of 3
+processes do all the checks.
 """
+
 import json
 import os
 import socket
@@ -45,7 +48,8 @@ def check(function):
     return function
 
 
-# ------------------------------------------------------------------------------------------------- what all processes do
+# --------------------------------------------------------------------------- what all processes do
+
 
 @check
 def gathers_rows_in_rank_order(processes):
@@ -54,14 +58,16 @@ def gathers_rows_in_rank_order(processes):
         rows = torch.full((2, 3), rank).to(dtype)
         expected = torch.arange(size).repeat_interleave(2)[:, None].expand(-1, 3).to(dtype)
         assert torch.equal(processes.gather(rows), expected)
-    turned = torch.arange(6.).view(2, 3).T + 100 * rank  # not contiguous
-    assert torch.equal(processes.gather(turned)[3 * rank:3 * rank + 3], turned)
+    turned = torch.arange(6.0).view(2, 3).T + 100 * rank  # not contiguous
+    assert torch.equal(processes.gather(turned)[3 * rank : 3 * rank + 3], turned)
     assert processes.gather(torch.tensor([rank])).tolist() == list(range(size))
 
 
 @check
 def gradient_of_gathered_rows_is_that_of_the_whole_batch(processes):
-    """With a weight before the place and one behind it; the mean over the processes is what the whole batch gives."""
+    """With a weight before the place and one behind it; the mean over the processes is what the
+    whole batch gives.
+    """
     torch.manual_seed(0)
     size, own = processes.world_size, slice(4 * processes.rank, 4 * processes.rank + 4)
     photos = torch.randn(4 * size, 5, dtype=torch.float64)
@@ -71,6 +77,7 @@ def gradient_of_gathered_rows_is_that_of_the_whole_batch(processes):
     def loss(features, behind):  # no sum over the rows
         distance = torch.cdist(behind(features), features[:, :2])
         return distance.logsumexp(1).max() + distance.std()
+
     loss(models[0][0](photos), models[0][1]).backward()
     loss(processes.gather(models[1][0](photos[own])), models[1][1]).backward()
     processes.average_gradients(models[1].parameters())
@@ -81,12 +88,16 @@ def gradient_of_gathered_rows_is_that_of_the_whole_batch(processes):
 @check
 def shards_come_together_in_order(processes):
     for count, batch in ((17, 2), (5, 2), (1, 4), (2, 4), (0, 4), (30, 1)):
-        whole = torch.arange(count * 6.).view(count, 2, 3)
+        whole = torch.arange(count * 6.0).view(count, 2, 3)
         own = whole[list(processes.shard(count, batch))]
         assert torch.equal(processes.gather_rows(own, count), whole)
-    own = whole[list(processes.shard(1, 4))] if processes.main else torch.empty(0)  # who has no row need not know their shape
+    own = (
+        whole[list(processes.shard(1, 4))] if processes.main else torch.empty(0)
+    )  # who has no row need not know their shape
     assert torch.equal(processes.gather_rows(own, 1), whole[:1])
-    with pytest.raises(ValueError, match='8 rows were expected of all processes together, they have'):
+    with pytest.raises(
+        ValueError, match='8 rows were expected of all processes together, they have'
+    ):
         processes.gather_rows(torch.ones(1, 1), 8)
 
 
@@ -124,9 +135,17 @@ def all_wait_at_a_barrier(processes):
 @check
 def sync_batch_norm_is_that_of_the_whole_batch(processes):
     size, rank = processes.world_size, processes.rank
-    for dtype, tolerance, shift in ((torch.float64, 1e-12, 0), (torch.float64, 1e-9, 1e4), (torch.float32, 1e-5, 0)):
+    for dtype, tolerance, shift in (
+        (torch.float64, 1e-12, 0),
+        (torch.float64, 1e-9, 1e4),
+        (torch.float32, 1e-5, 0),
+    ):
         torch.manual_seed(1)
-        x = (torch.randn(4 * size, 3, 5, 6, dtype=dtype) * 2 + shift + torch.arange(4 * size)[:, None, None, None])
+        x = (
+            torch.randn(4 * size, 3, 5, 6, dtype=dtype) * 2
+            + shift
+            + torch.arange(4 * size)[:, None, None, None]
+        )
         x = x.to(memory_format=torch.channels_last)
         norms = [nn.BatchNorm2d(3, eps=1e-3, momentum=0.3).to(dtype)]
         nn.init.normal_(norms[0].weight)
@@ -137,7 +156,7 @@ def sync_batch_norm_is_that_of_the_whole_batch(processes):
         assert all(parameter is before[name] for name, parameter in norms[1].named_parameters())
         assert list(norms[1].state_dict()) == list(norms[0].state_dict())
 
-        inputs = [x.clone().requires_grad_(), x[4 * rank:4 * rank + 4].clone().requires_grad_()]
+        inputs = [x.clone().requires_grad_(), x[4 * rank : 4 * rank + 4].clone().requires_grad_()]
         target = torch.randn(x.shape, dtype=dtype)
         for _ in range(2):
             outputs = norms[0](inputs[0]), norms[1](inputs[1])
@@ -150,9 +169,14 @@ def sync_batch_norm_is_that_of_the_whole_batch(processes):
         own = slice(4 * rank, 4 * rank + 4)
 
         def same(ours, plain, tolerance=tolerance):
-            torch.testing.assert_close(ours, plain, rtol=tolerance, atol=tolerance * float(plain.detach().abs().max()))
+            torch.testing.assert_close(
+                ours, plain, rtol=tolerance, atol=tolerance * float(plain.detach().abs().max())
+            )
+
         same(outputs[1], outputs[0][own])
-        same(inputs[1].grad / size, inputs[0].grad[own])  # the wrapper's mean over processes is still to come
+        same(
+            inputs[1].grad / size, inputs[0].grad[own]
+        )  # the wrapper's mean over processes is still to come
         for name, plain in norms[0].named_parameters():
             same(norms[1].get_parameter(name).grad, plain.grad)
         for name, plain in norms[0].named_buffers():
@@ -167,16 +191,18 @@ def sync_batch_norm_in_half_precision(processes):
     torch.manual_seed(2)
     x = torch.randn(4 * processes.world_size, 3, 5, 6) + 20
     norms = nn.BatchNorm2d(3), sync_batch_norms(nn.BatchNorm2d(3), processes)
-    plain, ours = norms[0](x.bfloat16().float()), norms[1](x.bfloat16()[4 * processes.rank:][:4])
+    plain, ours = norms[0](x.bfloat16().float()), norms[1](x.bfloat16()[4 * processes.rank :][:4])
     assert ours.dtype == torch.bfloat16
-    torch.testing.assert_close(ours.float(), plain[4 * processes.rank:][:4], rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(ours.float(), plain[4 * processes.rank :][:4], rtol=1e-2, atol=1e-2)
     torch.testing.assert_close(norms[1].running_var, norms[0].running_var)
 
 
 def step(model, call, criterion, optimizers, batch, texts, gather=lambda tensor: tensor):
     """One of stage 2, as its loop does it."""
     images, target, cameras = batch
-    score, feature, projected = call(images, cam_label=cameras, view_label=torch.zeros_like(cameras))
+    score, feature, projected = call(
+        images, cam_label=cameras, view_label=torch.zeros_like(cameras)
+    )
     target = gather(target)
     loss = sum(criterion(score, feature, target, projected @ texts.T).values())
     for each in optimizers:
@@ -188,25 +214,58 @@ def step(model, call, criterion, optimizers, batch, texts, gather=lambda tensor:
 
 
 def toy_model(name, optimizer, dtype, folder):
-    """(model, criterion, optimizers, three batches, texts), the same on every process and each time."""
+    """(model, criterion, optimizers, three batches, texts), the same on every process and each
+    time.
+    """
     weights = {name: str(folder / f'{name}.pth')}
-    (folder / 'toy.yml').write_text(json.dumps(toy_config(folder, name, weights[name])))  # JSON is YAML
+    (folder / 'toy.yml').write_text(
+        json.dumps(toy_config(folder, name, weights[name]))
+    )  # JSON is YAML
     torch.save(toy_clip_state(name), weights[name])
-    cfg = load_cfg(str(folder / 'toy.yml'), [
-        'MODEL.SIE_CAMERA', name.startswith('ViT'), 'MODEL.METRIC_LOSS_TYPE', 'triplet_center', 'SOLVER.MARGIN', 0.3,
-        'SOLVER.STAGE2.OPTIMIZER_NAME', optimizer, 'SOLVER.STAGE2.BASE_LR', 1e-3 if optimizer == 'Adam' else 1e-2])
+    cfg = load_cfg(
+        str(folder / 'toy.yml'),
+        [
+            'MODEL.SIE_CAMERA',
+            name.startswith('ViT'),
+            'MODEL.METRIC_LOSS_TYPE',
+            'triplet_center',
+            'SOLVER.MARGIN',
+            0.3,
+            'SOLVER.STAGE2.OPTIMIZER_NAME',
+            optimizer,
+            'SOLVER.STAGE2.BASE_LR',
+            1e-3 if optimizer == 'Adam' else 1e-2,
+        ],
+    )
     torch.manual_seed(3)
     model = make_model(cfg, num_class=6, camera_num=2, view_num=1).to(dtype)
     model.prompt_learner.requires_grad_(False)
     criterion = make_loss(cfg, 6, model.feature_dim).to(dtype)
-    optimizers = [make_optimizer_2stage(cfg, model), torch.optim.SGD(criterion.parameters(), lr=0.1)]
-    batches = [(torch.randn(12, 3, 32, 32).to(dtype), torch.arange(6).repeat_interleave(2), torch.arange(12) % 2)
-               for _ in range(3)]
-    return model.train(), criterion, optimizers, batches, F.normalize(torch.randn(6, TOY[name].embed_dim)).to(dtype)
+    optimizers = [
+        make_optimizer_2stage(cfg, model),
+        torch.optim.SGD(criterion.parameters(), lr=0.1),
+    ]
+    batches = [
+        (
+            torch.randn(12, 3, 32, 32).to(dtype),
+            torch.arange(6).repeat_interleave(2),
+            torch.arange(12) % 2,
+        )
+        for _ in range(3)
+    ]
+    return (
+        model.train(),
+        criterion,
+        optimizers,
+        batches,
+        F.normalize(torch.randn(6, TOY[name].embed_dim)).to(dtype),
+    )
 
 
 def trained_both_ways(processes, name, optimizer, dtype, sync):
-    """The model's and the centres' state after three steps by one process and by all, and the model's state before."""
+    """The model's and the centres' state after three steps by one process and by all, and the
+    model's state before.
+    """
     folder = Path(sys.argv[2]) / str(processes.rank)
     folder.mkdir(exist_ok=True)
     model, criterion, optimizers, batches, texts = toy_model(name, optimizer, dtype, folder)
@@ -221,24 +280,52 @@ def trained_both_ways(processes, name, optimizer, dtype, sync):
     model.gather, wrapped = processes.gather, processes.wrap(model, CPU)
     share = 12 // processes.world_size
     own = slice(share * processes.rank, share * processes.rank + share)
-    together = [step(model, wrapped, criterion, optimizers, [part[own] for part in batch], texts, processes.gather)
-                for batch in batches]
+    together = [
+        step(
+            model,
+            wrapped,
+            criterion,
+            optimizers,
+            [part[own] for part in batch],
+            texts,
+            processes.gather,
+        )
+        for batch in batches
+    ]
     processes.broadcast_buffers(model)
     assert list(model.state_dict()) == names == list(before)
-    return before, plain, model.state_dict() | {'centers': criterion.center.centers.detach()}, alone, together
+    return (
+        before,
+        plain,
+        model.state_dict() | {'centers': criterion.center.centers.detach()},
+        alone,
+        together,
+    )
 
 
 def differences(one, other):
     """name -> largest difference, of the state's floats."""
-    return {name: float((tensor - other[name]).abs().max()) for name, tensor in one.items() if tensor.is_floating_point()}
+    return {
+        name: float((tensor - other[name]).abs().max())
+        for name, tensor in one.items()
+        if tensor.is_floating_point()
+    }
 
 
 def assert_trained_as_one(processes, name, optimizer, dtype, tolerance, sync=False):
-    before, plain, ours, alone, together = trained_both_ways(processes, name, optimizer, dtype, sync)
+    before, plain, ours, alone, together = trained_both_ways(
+        processes, name, optimizer, dtype, sync
+    )
     moved = differences(before, plain)
     difference = differences(plain, ours)
-    assert max(difference.values()) < tolerance, sorted(difference.items(), key=lambda item: -item[1])[:5]
-    still = [n for n in moved if moved[n] < tolerance and not n.startswith(('text_encoder.', 'prompt_learner.'))]
+    assert max(difference.values()) < tolerance, sorted(
+        difference.items(), key=lambda item: -item[1]
+    )[:5]
+    still = [
+        n
+        for n in moved
+        if moved[n] < tolerance and not n.startswith(('text_encoder.', 'prompt_learner.'))
+    ]
     assert still == ['bottleneck.bias', 'bottleneck_proj.bias']  # else it would be no wonder
     assert max(abs(a - b) / a for a, b in zip(alone, together)) < max(tolerance, 1e-6)
     assert_same_everywhere(processes, ours)
@@ -252,7 +339,9 @@ def assert_same_everywhere(processes, state):
 
 @check
 def vit_trains_as_one_process_float64_adam(processes):
-    """The bias of the keys has no gradient but rounding, 1e-17, of which Adam makes 1e-9; all else agrees to 1e-14."""
+    """The bias of the keys has no gradient but rounding, 1e-17, of which Adam makes 1e-9; all else
+    agrees to 1e-14.
+    """
     assert_trained_as_one(processes, 'ViT-B-16', 'Adam', torch.float64, 1e-8)
 
 
@@ -268,14 +357,18 @@ def rn50_with_sync_bn_trains_as_one_process_float64_adam(processes):
 
 @check
 def rn50_with_sync_bn_starts_as_one_process_float32(processes):
-    """The first step's loss only: a ReLU near 0 goes this way or that by rounding, and weights differ by 1e-2 after three."""
+    """The first step's loss only: a ReLU near 0 goes this way or that by rounding, and weights
+    differ by 1e-2 after three.
+    """
     *_, alone, together = trained_both_ways(processes, 'RN50', 'SGD', torch.float32, sync=True)
     assert abs(alone[0] - together[0]) < 1e-5 * alone[0]
 
 
 @check
 def rn50_without_sync_bn_normalises_by_process(processes):
-    """Another training then, but still one: all processes have the same weights and the first one's statistics."""
+    """Another training then, but still one: all processes have the same weights and the first one's
+    statistics.
+    """
     _, plain, ours, *_ = trained_both_ways(processes, 'RN50', 'SGD', torch.float64, sync=False)
     assert max(differences(plain, ours).values()) > 1e-3
     assert_same_everywhere(processes, ours)
@@ -284,21 +377,30 @@ def rn50_without_sync_bn_normalises_by_process(processes):
 @check
 def gpus_are_compared(processes):
     """One is visible to each process, its own or the same."""
+
     def device(serial):
-        gpu = {'is_available': lambda: True, 'device_count': lambda: 1, 'set_device': lambda index: None,
-               'get_device_properties': lambda index: SimpleNamespace(uuid=serial),
-               'is_bf16_supported': lambda **_: True}
+        gpu = {
+            'is_available': lambda: True,
+            'device_count': lambda: 1,
+            'set_device': lambda index: None,
+            'get_device_properties': lambda index: SimpleNamespace(uuid=serial),
+            'is_bf16_supported': lambda **_: True,
+        }
         with mock.patch.multiple(torch.cuda, **gpu):
             return make_runtime('cuda', processes=processes).device
+
     assert str(device(f'GPU {processes.rank}')) == 'cuda:0'
     with pytest.raises(InputError, match='each process needs a GPU of its own'):
         device('the same GPU')
 
 
-# ------------------------------------------------------------------------------------------------- how they end
+# ------------------------------------------------------------------------------------ how they end
+
 
 def fails(processes, how):
-    """What goes wrong in the last process; the others wait for it, or, in 'hang', for something else."""
+    """What goes wrong in the last process; the others wait for it, or, in 'hang', for something
+    else.
+    """
     last = processes.rank == processes.world_size - 1
     if last and how == 'bug':
         raise KeyError('a bug')
@@ -321,9 +423,11 @@ def program(what, folder):
     """This file as a program, in each process."""
     torch.set_num_threads(1)
     if what != 'checks':
+
         def main():
             with several_processes(True, 'gloo') as processes:
                 fails(processes, what)
+
         return exit_code(main)
     warnings.simplefilter('error')
     setup_logger(quiet=True)
@@ -339,23 +443,42 @@ def program(what, folder):
             if processes.any(outcome != 'ok'):  # from here on they may be out of step
                 return 1
     tasks = Path('/proc/self/task')  # Linux
-    left = {name for task in (tasks.iterdir() if tasks.exists() else ()) if 'gloo' in (name := (task / 'comm').read_text())}
+    left = {
+        name
+        for task in (tasks.iterdir() if tasks.exists() else ())
+        if 'gloo' in (name := (task / 'comm').read_text())
+    }
     return f'threads of gloo are left, and may abort the process at its end: {left}' if left else 0
 
 
 def start(world_size, what, folder):
-    """Run this file in ``world_size`` processes: [(exit code, stdout, stderr)], each within a minute or two."""
+    """Run this file in ``world_size`` processes: [(exit code, stdout, stderr)], each within a
+    minute or two.
+    """
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
     running = []
     for rank in range(world_size):
-        variables = {'RANK': rank, 'LOCAL_RANK': rank, 'WORLD_SIZE': world_size, 'LOCAL_WORLD_SIZE': world_size,
-                     'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': port, 'OMP_NUM_THREADS': 1}
-        running.append(subprocess.Popen([sys.executable, '-m', 'tests.utils.test_distributed', what, str(folder)], cwd=ROOT,
-                                        stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True,
-                                        env=os.environ | {name: str(value) for name, value in variables.items()}))
+        variables = {
+            'RANK': rank,
+            'LOCAL_RANK': rank,
+            'WORLD_SIZE': world_size,
+            'LOCAL_WORLD_SIZE': world_size,
+            'MASTER_ADDR': '127.0.0.1',
+            'MASTER_PORT': port,
+            'OMP_NUM_THREADS': 1,
+        }
+        running.append(
+            subprocess.Popen(
+                [sys.executable, '-m', 'tests.utils.test_distributed', what, str(folder)],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=os.environ | {name: str(value) for name, value in variables.items()},
+            )
+        )
     try:
         outputs = [process.communicate(timeout=120) for process in running]
     finally:
@@ -367,6 +490,7 @@ def start(world_size, what, folder):
 @pytest.fixture(scope='module')
 def checked(tmp_path_factory):
     """world size -> ({name: outcomes of the ranks}, [(exit code, stdout, stderr)])"""
+
     @cache
     def run(world_size):
         folder = tmp_path_factory.mktemp(f'group{world_size}')
@@ -378,6 +502,7 @@ def checked(tmp_path_factory):
                 name, outcome = json.loads(line)
                 outcomes.setdefault(name, []).append(outcome)
         return outcomes, ended
+
     return run
 
 
@@ -395,9 +520,15 @@ def test_a_group_ends_without_a_word(world_size, checked):
     assert checked(world_size)[1] == [(0, '', '')] * world_size
 
 
-@pytest.mark.parametrize('world_size, how, guilty, message', [
-    (3, 'input', 2, 'rank 2: a.png cannot be read'), (2, 'first', 0, 'rank 0: a.png cannot be read'),
-    (3, 'late', 0, 'rank 0: a.png cannot be read'), (2, 'bug', 1, "rank 1: KeyError: 'a bug'")])
+@pytest.mark.parametrize(
+    'world_size, how, guilty, message',
+    [
+        (3, 'input', 2, 'rank 2: a.png cannot be read'),
+        (2, 'first', 0, 'rank 0: a.png cannot be read'),
+        (3, 'late', 0, 'rank 0: a.png cannot be read'),
+        (2, 'bug', 1, "rank 1: KeyError: 'a bug'"),
+    ],
+)
 def test_an_error_of_one_is_told_by_all(world_size, how, guilty, message, tmp_path):
     ended = start(world_size, how, tmp_path)
     code, _, stderr = ended.pop(guilty)
@@ -420,45 +551,69 @@ def test_who_loses_another_says_so(tmp_path):
     *others, killed = start(3, 'killed', tmp_path)
     assert killed == (-9, '', '')
     for rank, other in enumerate(others):
-        assert other == (2, '', f'error: rank {rank}: another process is gone without a word; was it killed, perhaps for '
-                                f'want of memory?\n')
+        assert other == (
+            2,
+            '',
+            f'error: rank {rank}: another process is gone without a word; was it killed, perhaps '
+            'for '
+            f'want of memory?\n',
+        )
 
 
-SYSTEM = '''NCCL error in: ProcessGroupNCCL.cpp:3690, unhandled system error (run with NCCL_DEBUG=INFO for details)
+SYSTEM = """NCCL error in: ProcessGroupNCCL.cpp:3690, unhandled system error (run with NCCL_DEBUG=INFO for details)
 ncclSystemError: System call (e.g. socket, malloc) or external library call failed or device error.
 Last error:
-socketProgress: Connection closed by remote peer node1<4711>'''
-INTERNAL = '''NCCL error in: NCCLUtils.cpp:94, internal error - please report this issue to the NCCL developers
+socketProgress: Connection closed by remote peer node1<4711>"""
+INTERNAL = """NCCL error in: NCCLUtils.cpp:94, internal error - please report this issue to the NCCL developers
 ncclInternalError: Internal check failed.
 Last error:
-Net : unexpected transport'''
-TIMEOUT = '[Rank 1] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=7) ran for 3600020 ms before timing out.'
+Net : unexpected transport"""
+TIMEOUT = (
+    '[Rank 1] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=7) ran for '
+    '3600020 ms before timing out.'
+)
 
 
-@pytest.mark.parametrize(('error', 'detail'), [
-    (dist.DistBackendError(SYSTEM), ' (socketProgress: Connection closed by remote peer node1<4711>)'),
-    (RuntimeError(INTERNAL), ' (Net : unexpected transport)'),
-    (dist.DistBackendError('ncclRemoteError: A call failed possibly due to a network error'), ''),
-    (dist.DistBackendError(TIMEOUT), ''),
-    (dist.DistBackendError('NCCL communicator was aborted on rank 1.'), ''),
-    (dist.DistNetworkError('failed to recv, got 0 bytes'), ''),
-    (dist.DistStoreError('wait timeout after 300000ms, keys: /default_pg/0//cuda//0'), '')])
+@pytest.mark.parametrize(
+    ('error', 'detail'),
+    [
+        (
+            dist.DistBackendError(SYSTEM),
+            ' (socketProgress: Connection closed by remote peer node1<4711>)',
+        ),
+        (RuntimeError(INTERNAL), ' (Net : unexpected transport)'),
+        (
+            dist.DistBackendError('ncclRemoteError: A call failed possibly due to a network error'),
+            '',
+        ),
+        (dist.DistBackendError(TIMEOUT), ''),
+        (dist.DistBackendError('NCCL communicator was aborted on rank 1.'), ''),
+        (dist.DistNetworkError('failed to recv, got 0 bytes'), ''),
+        (dist.DistStoreError('wait timeout after 300000ms, keys: /default_pg/0//cuda//0'), ''),
+    ],
+)
 def test_who_loses_another_over_nccl_says_so(error, detail, monkeypatch):
     monkeypatch.setattr(module, 'start_processes', lambda *_: Processes(1, 2, 1, 2))
     with pytest.raises(InputError) as told, several_processes(True, ''):
         raise error
-    assert str(told.value) == f'rank 1: another process is gone without a word; was it killed, perhaps for want of ' \
-                              f'memory?{detail}'
+    assert (
+        str(told.value)
+        == f'rank 1: another process is gone without a word; was it killed, perhaps for want of '
+        f'memory?{detail}'
+    )
 
 
-@pytest.mark.parametrize('text', ['ncclInvalidUsage: Duplicate GPU detected', 'ncclUnhandledCudaError: invalid argument'])
+@pytest.mark.parametrize(
+    'text', ['ncclInvalidUsage: Duplicate GPU detected', 'ncclUnhandledCudaError: invalid argument']
+)
 def test_an_own_error_of_nccl_is_not_the_loss_of_another(text, monkeypatch):
     monkeypatch.setattr(module, 'start_processes', lambda *_: Processes(1, 2, 1, 2))
     with pytest.raises(dist.DistBackendError, match=text), several_processes(True, ''):
         raise dist.DistBackendError(text)
 
 
-# ------------------------------------------------------------------------------------------------- one process
+# ------------------------------------------------------------------------------------- one process
+
 
 def test_one_process_needs_no_group():
     tensor = torch.ones(2, 3, requires_grad=True)
@@ -470,8 +625,13 @@ def test_one_process_needs_no_group():
     assert torch.equal(SINGLE.mean(tensor), tensor) and not SINGLE.mean(tensor).requires_grad
     assert SINGLE.shard(5, 2) == range(5)
     assert SINGLE.blame() is None
-    for nothing in (SINGLE.barrier(), SINGLE.average_gradients([tensor]), SINGLE.broadcast_buffers(model),
-                    SINGLE.fail('a'), SINGLE.stop()):
+    for nothing in (
+        SINGLE.barrier(),
+        SINGLE.average_gradients([tensor]),
+        SINGLE.broadcast_buffers(model),
+        SINGLE.fail('a'),
+        SINGLE.stop(),
+    ):
         assert nothing is None
     assert not torch.distributed.is_initialized()
 
@@ -480,26 +640,40 @@ def test_shards_are_whole_batches():
     for world_size in range(1, 6):
         for count in range(0, 40):
             for batch in range(1, 8):
-                shards = [Processes(rank, world_size).shard(count, batch) for rank in range(world_size)]
+                shards = [
+                    Processes(rank, world_size).shard(count, batch) for rank in range(world_size)
+                ]
                 assert [i for shard in shards for i in shard] == list(range(count))
                 assert all(shard.start % batch == 0 for shard in shards if shard)
-                assert len(shards[0]) == max(map(len, shards)) or max(map(len, shards)) - len(shards[0]) <= batch
+                assert (
+                    len(shards[0]) == max(map(len, shards))
+                    or max(map(len, shards)) - len(shards[0]) <= batch
+                )
                 assert shards[0] or not count
 
 
 @pytest.fixture
 def torchrun(monkeypatch):
     """Sets torchrun's variables; without arguments there are none."""
+
     def set_them(**variables):
         for name in module.VARIABLES:
             monkeypatch.delenv(name, raising=False)
         for name, value in variables.items():
             monkeypatch.setenv(name, str(value))
+
     set_them()
     return set_them
 
 
-COMPLETE = {'RANK': 1, 'WORLD_SIZE': 2, 'LOCAL_RANK': 1, 'LOCAL_WORLD_SIZE': 2, 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': 1}
+COMPLETE = {
+    'RANK': 1,
+    'WORLD_SIZE': 2,
+    'LOCAL_RANK': 1,
+    'LOCAL_WORLD_SIZE': 2,
+    'MASTER_ADDR': '127.0.0.1',
+    'MASTER_PORT': 1,
+}
 
 
 def test_not_wanted_and_not_there(torchrun):
@@ -514,15 +688,29 @@ def test_one_of_torchrun_is_alone(torchrun):
     assert start_processes(False, 'gloo') is SINGLE
 
 
-@pytest.mark.parametrize('wanted, variables, message', [
-    (True, {}, r'RANK, .*MASTER_PORT not in the environment\): torchrun --nproc_per_node 2 train_clipreid.py'),
-    (True, {**COMPLETE, 'MASTER_PORT': ''}, r'\(MASTER_PORT not in the environment\)'),
-    (True, {**COMPLETE, 'RANK': 'one'}, 'must be numbers'),
-    (True, {**COMPLETE, 'RANK': 2}, 'RANK 2, WORLD_SIZE 2, .* contradict each other'),
-    (True, {**COMPLETE, 'RANK': '5'}, 'RANK 5, WORLD_SIZE 2, .* contradict each other'),
-    (True, {**COMPLETE, 'LOCAL_WORLD_SIZE': '0'}, 'LOCAL_WORLD_SIZE 0 .* contradict each other'),
-    (False, COMPLETE, 'torchrun has started 2 processes, .* set MODEL.DIST_TRAIN True'),
-])
+@pytest.mark.parametrize(
+    'wanted, variables, message',
+    [
+        (
+            True,
+            {},
+            (
+                r'RANK, .*MASTER_PORT not in the environment\): torchrun --nproc_per_node 2 '
+                r'train_clipreid.py'
+            ),
+        ),
+        (True, {**COMPLETE, 'MASTER_PORT': ''}, r'\(MASTER_PORT not in the environment\)'),
+        (True, {**COMPLETE, 'RANK': 'one'}, 'must be numbers'),
+        (True, {**COMPLETE, 'RANK': 2}, 'RANK 2, WORLD_SIZE 2, .* contradict each other'),
+        (True, {**COMPLETE, 'RANK': '5'}, 'RANK 5, WORLD_SIZE 2, .* contradict each other'),
+        (
+            True,
+            {**COMPLETE, 'LOCAL_WORLD_SIZE': '0'},
+            'LOCAL_WORLD_SIZE 0 .* contradict each other',
+        ),
+        (False, COMPLETE, 'torchrun has started 2 processes, .* set MODEL.DIST_TRAIN True'),
+    ],
+)
 def test_environment_and_config_must_agree(wanted, variables, message, torchrun):
     torchrun(**variables)
     with pytest.raises(InputError, match=message):

@@ -1,4 +1,7 @@
-"""Files and locks: temporary names, leftovers, what an error of the file system says, who holds a folder."""
+"""Files and locks: temporary names, leftovers, what an error of the file system says, who holds a
+folder.
+"""
+
 import contextlib
 import errno
 import logging
@@ -15,14 +18,22 @@ import pytest
 
 from utils import files
 from utils.errors import InputError
-from utils.files import atomic_write, drop_leftovers, free_bytes, keep_earlier, make_output_dir, temporary_name, writing
+from utils.files import (
+    atomic_write,
+    drop_leftovers,
+    free_bytes,
+    keep_earlier,
+    make_output_dir,
+    temporary_name,
+    writing,
+)
 from utils.run import lock
 from utils.run.lock import output_lock
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_locks = pytest.mark.skipif(lock.fcntl is None, reason='no record locks on this system')
 
-HOLDER = '''
+HOLDER = """
 import os, sys, time
 from utils.run.lock import output_lock
 with output_lock(sys.argv[1], *sys.argv[3:]):
@@ -31,13 +42,19 @@ with output_lock(sys.argv[1], *sys.argv[3:]):
         os._exit(0)
     print('held', flush=True)
     sys.stdin.read()
-'''
+"""
 
 
 def holder(folder, fork=False, name='train'):
     """A process that holds the lock until its stdin ends."""
-    process = subprocess.Popen([sys.executable, '-c', HOLDER, str(folder), 'fork' if fork else '-', name], cwd=ROOT, text=True,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, '-c', HOLDER, str(folder), 'fork' if fork else '-', name],
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
     assert process.stdout.readline() == 'held\n'
     return process
 
@@ -54,10 +71,12 @@ def end(process):
 def fails_with(number):
     def call(*_, **__):
         raise OSError(number, os.strerror(number))
+
     return call
 
 
 # ---------------------------------------------------------------- writing
+
 
 def test_text_is_written_whatever_a_name_is(tmp_path):
     with atomic_write(tmp_path / 'a.csv') as file:
@@ -77,10 +96,20 @@ def test_an_unfinished_file_is_nowhere_to_be_seen(tmp_path):
 
 
 @pytest.mark.parametrize('step', ['fsync', 'replace'])
-@pytest.mark.parametrize('number, remedy', [(errno.ENOSPC, 'make space there'), (errno.EDQUOT, 'your quota is used up'),
-                                            (errno.EROFS, 'choose another folder'), (errno.EACCES, 'choose another folder'),
-                                            (errno.ENOENT, 'its folder is gone'), (errno.EIO, 'is the disk full')])
-def test_a_failed_write_leaves_the_old_file_and_says_why(tmp_path, monkeypatch, step, number, remedy):
+@pytest.mark.parametrize(
+    'number, remedy',
+    [
+        (errno.ENOSPC, 'make space there'),
+        (errno.EDQUOT, 'your quota is used up'),
+        (errno.EROFS, 'choose another folder'),
+        (errno.EACCES, 'choose another folder'),
+        (errno.ENOENT, 'its folder is gone'),
+        (errno.EIO, 'is the disk full'),
+    ],
+)
+def test_a_failed_write_leaves_the_old_file_and_says_why(
+    tmp_path, monkeypatch, step, number, remedy
+):
     path = tmp_path / 'x.txt'
     path.write_text('old')
     monkeypatch.setattr(files.os, step, fails_with(number))
@@ -102,7 +131,10 @@ def test_a_write_broken_off_leaves_the_old_file(tmp_path, error):
 
 
 def test_a_folder_that_is_gone(tmp_path):
-    with pytest.raises(InputError, match='its folder is gone'), atomic_write(tmp_path / 'gone' / 'x.txt'):
+    with (
+        pytest.raises(InputError, match='its folder is gone'),
+        atomic_write(tmp_path / 'gone' / 'x.txt'),
+    ):
         pass
     with pytest.raises(InputError, match='its folder is gone'), writing(tmp_path / 'gone'):
         os.listdir(tmp_path / 'gone')
@@ -111,8 +143,13 @@ def test_a_folder_that_is_gone(tmp_path):
 def test_the_folder_is_synced_after_the_rename(tmp_path, monkeypatch):
     """Before that a power failure may take the new name away."""
     calls = []
-    monkeypatch.setattr(files.os, 'fsync', lambda handle: calls.append(os.readlink(f'/proc/self/fd/{handle}')
-                                                                       if os.path.exists('/proc/self/fd') else handle))
+    monkeypatch.setattr(
+        files.os,
+        'fsync',
+        lambda handle: calls.append(
+            os.readlink(f'/proc/self/fd/{handle}') if os.path.exists('/proc/self/fd') else handle
+        ),
+    )
     with atomic_write(tmp_path / 'x.txt') as file:
         file.write('new')
     assert len(calls) == 2
@@ -145,19 +182,33 @@ def test_free_bytes(tmp_path):
 
 # ---------------------------------------------------------------- OUTPUT_DIR
 
+
 def test_leftovers_of_the_dead_are_dropped_and_of_the_living_kept(tmp_path):
     process = subprocess.Popen([sys.executable, '-c', ''])
     gone = process.pid if process.wait() == 0 else None
     host, old = socket.gethostname(), time.time() - 2 * files.STALE_SECONDS
-    dropped = {f'.tmp-{gone}@{host}@x.pth', temporary_name('x.pth'), '.tmp-1@elsewhere@old.pth', '.tmp-unknown',
-               f'.tmp-{"9" * 40}@{host}@x.pth'}
-    kept = {f'.tmp-{os.getppid()}@{host}@x.pth', f'.tmp-1@{host}@x.pth', f'.tmp-{gone}@elsewhere@x.pth', '.tmp-new', 'x.pth'}
+    dropped = {
+        f'.tmp-{gone}@{host}@x.pth',
+        temporary_name('x.pth'),
+        '.tmp-1@elsewhere@old.pth',
+        '.tmp-unknown',
+        f'.tmp-{"9" * 40}@{host}@x.pth',
+    }
+    kept = {
+        f'.tmp-{os.getppid()}@{host}@x.pth',
+        f'.tmp-1@{host}@x.pth',
+        f'.tmp-{gone}@elsewhere@x.pth',
+        '.tmp-new',
+        'x.pth',
+    }
     for name in dropped | kept:
         (tmp_path / name).write_text('')
         if name in ('.tmp-1@elsewhere@old.pth', '.tmp-unknown'):
             os.utime(tmp_path / name, (old, old))
     assert make_output_dir(tmp_path) == tmp_path
-    assert {p.name for p in tmp_path.iterdir()} == dropped | kept  # whoever comes first need not hold the lock
+    assert {
+        p.name for p in tmp_path.iterdir()
+    } == dropped | kept  # whoever comes first need not hold the lock
     drop_leftovers(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == kept
 
@@ -168,8 +219,14 @@ def test_a_folder_within_the_output_folder_that_looks_like_a_leftover_is_left_al
     assert (tmp_path / temporary_name('folder')).is_dir()
 
 
-@pytest.mark.parametrize('number, remedy', [(errno.ENOSPC, 'make space there'), (errno.EROFS, 'choose another folder'),
-                                            (errno.EIO, 'choose another folder')])
+@pytest.mark.parametrize(
+    'number, remedy',
+    [
+        (errno.ENOSPC, 'make space there'),
+        (errno.EROFS, 'choose another folder'),
+        (errno.EIO, 'choose another folder'),
+    ],
+)
 def test_an_output_folder_that_cannot_be_written(tmp_path, monkeypatch, number, remedy):
     monkeypatch.setattr(files.tempfile, 'TemporaryFile', fails_with(number))
     words = f'OUTPUT_DIR {tmp_path} cannot be written: {os.strerror(number)}; {remedy}'
@@ -179,13 +236,16 @@ def test_an_output_folder_that_cannot_be_written(tmp_path, monkeypatch, number, 
 
 # ---------------------------------------------------------------- the lock
 
+
 @needs_locks
 def test_the_lock_names_its_holder(tmp_path):
     before = time.time()
     with output_lock(tmp_path):
         assert {p.name for p in tmp_path.iterdir()} == {'.train.lock'}
         text = (tmp_path / '.train.lock').read_text()
-    found = re.fullmatch(r'process (\d+) on host (\S+) since (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\n', text)
+    found = re.fullmatch(
+        r'process (\d+) on host (\S+) since (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\n', text
+    )
     assert found[1] == str(os.getpid()) and found[2] == socket.gethostname()
     assert before - 1 <= time.mktime(time.strptime(found[3], '%Y-%m-%d %H:%M:%S')) <= time.time()
     assert not list(tmp_path.iterdir())
@@ -197,10 +257,14 @@ def test_another_process_is_refused_with_the_holders_name(tmp_path):
     try:
         with pytest.raises(InputError) as error, output_lock(tmp_path):
             pass
-        assert re.fullmatch(rf'OUTPUT_DIR {re.escape(str(tmp_path))} is in use by process {process.pid} on host '
-                            rf'{re.escape(socket.gethostname())} since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d; wait for it or choose '
-                            rf'another OUTPUT_DIR', str(error.value))
-        with output_lock(tmp_path, 'test'):     # does not exclude it
+        assert re.fullmatch(
+            rf'OUTPUT_DIR {re.escape(str(tmp_path))} is in use by process {process.pid} on host '
+            rf'{re.escape(socket.gethostname())} since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d; wait '
+            rf'for it or choose '
+            rf'another OUTPUT_DIR',
+            str(error.value),
+        )
+        with output_lock(tmp_path, 'test'):  # does not exclude it
             assert {p.name for p in tmp_path.iterdir()} == {'.train.lock', '.test.lock'}
         with pytest.raises(InputError), output_lock(tmp_path):  # refusal has not freed it
             pass
@@ -216,10 +280,20 @@ def test_the_same_process_is_refused_too(tmp_path):
     (tmp_path / 'link').symlink_to(tmp_path)
     with output_lock(tmp_path):
         for folder in (tmp_path, str(tmp_path), tmp_path / 'link', tmp_path / 'x' / '..'):
-            with pytest.raises(InputError, match=f'in use by process {os.getpid()} on'), output_lock(folder):
+            with (
+                pytest.raises(InputError, match=f'in use by process {os.getpid()} on'),
+                output_lock(folder),
+            ):
                 pass
-        process = subprocess.run([sys.executable, '-c', HOLDER, str(tmp_path), '-'], cwd=ROOT, capture_output=True, text=True)
-        assert f'in use by process {os.getpid()} on' in process.stderr     # the lock has survived the refusals
+        process = subprocess.run(
+            [sys.executable, '-c', HOLDER, str(tmp_path), '-'],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert (
+            f'in use by process {os.getpid()} on' in process.stderr
+        )  # the lock has survived the refusals
     with output_lock(tmp_path):
         pass
 
@@ -231,11 +305,11 @@ def test_a_killed_holder_holds_nothing(tmp_path, fork):
     try:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        assert 'process' in (tmp_path / '.train.lock').read_text()     # left behind, and taken over
+        assert 'process' in (tmp_path / '.train.lock').read_text()  # left behind, and taken over
         with output_lock(tmp_path):
             assert f'process {os.getpid()} on' in (tmp_path / '.train.lock').read_text()
         if fork:
-            os.killpg(process.pid, 0)   # the worker was there all the time
+            os.killpg(process.pid, 0)  # the worker was there all the time
     finally:
         end(process)
     assert not list(tmp_path.iterdir())
@@ -263,6 +337,7 @@ def test_a_lock_file_removed_between_opening_and_locking_is_opened_again(tmp_pat
             path.unlink()
         calls.append(handle)
         return real(handle, how)
+
     monkeypatch.setattr(lock.fcntl, 'lockf', lockf)
     with output_lock(tmp_path):
         assert len(calls) == 2 and f'process {os.getpid()} on' in path.read_text()
@@ -305,7 +380,7 @@ def test_without_locks_there_is_a_warning(tmp_path, monkeypatch, caplog, missing
 @needs_locks
 def test_eight_processes_at_once_hold_it_one_after_another(tmp_path):
     """Each looks whether it is alone; the lock file is removed and made anew all the time."""
-    script = '''
+    script = """
 import os, sys, time
 from utils.errors import InputError
 from utils.run.lock import output_lock
@@ -319,9 +394,16 @@ while rounds < 25:
     except InputError:
         pass
     time.sleep(0.0005)
-'''
-    crowd = [subprocess.Popen([sys.executable, '-c', script, str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-             for _ in range(8)]
+"""
+    crowd = [
+        subprocess.Popen(
+            [sys.executable, '-c', script, str(tmp_path)],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(8)
+    ]
     errors = [process.communicate()[1] for process in crowd]
     assert [process.returncode for process in crowd] == [0] * 8, errors
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,5 @@
 """Numbers of an epoch, fetched now and then."""
+
 import pytest
 import torch
 
@@ -17,7 +18,7 @@ def test_means_by_photos():
     assert tally.last == {'loss': 7.0, 'acc': 1.0}
     assert tally.settle() == []
     tally.add(5, 'c', loss=torch.tensor(float('nan')), acc=torch.tensor(0.0))
-    (note, numbers), = tally.settle()
+    ((note, numbers),) = tally.settle()
     assert note == 'c' and numbers['loss'] != numbers['loss']
     assert tally.mean('acc') == pytest.approx((4 * 0.5 + 1) / 10)
 
@@ -48,4 +49,6 @@ def test_a_tally_goes_on():
     second.load_state_dict(first.state_dict())
     second.add(2, None, loss=torch.tensor(2.0))
     second.settle()
-    assert second.state_dict() == whole.state_dict() and second.means() == {'loss': pytest.approx(8 / 3)}
+    assert second.state_dict() == whole.state_dict() and second.means() == {
+        'loss': pytest.approx(8 / 3)
+    }

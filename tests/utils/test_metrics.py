@@ -1,4 +1,7 @@
-"""Metrics against the golden numbers, the plain way, loops over one ranking, scikit-learn, and matrices typed by hand."""
+"""Metrics against the golden numbers, the plain way, loops over one ranking, scikit-learn, and
+matrices typed by hand.
+"""
+
 import json
 import tracemalloc
 from dataclasses import replace
@@ -31,13 +34,23 @@ GOLDEN = Path(__file__).resolve().parents[1] / 'golden'
 DATALIST = Path(__file__).resolve().parents[2] / '../shared/datalist'
 EVAL = json.loads((GOLDEN / 'eval.json').read_text())
 ARRAYS = np.load(GOLDEN / 'eval.npz')
-ATRW_NAMES = {'mmAP': 'mmAP', 'sing_mAP': 'sing/mAP', 'sing_top1': 'sing/rank1', 'sing_top5': 'sing/rank5',
-              'multi_mAP': 'multi/mAP', 'multi_top1': 'multi/rank1', 'multi_top5': 'multi/rank5'}
+ATRW_NAMES = {
+    'mmAP': 'mmAP',
+    'sing_mAP': 'sing/mAP',
+    'sing_top1': 'sing/rank1',
+    'sing_top5': 'sing/rank5',
+    'multi_mAP': 'multi/mAP',
+    'multi_top1': 'multi/rank1',
+    'multi_top5': 'multi/rank5',
+}
 
 
 def records(pids, camids=None):
     camids = [0] * len(pids) if camids is None else camids
-    return [Record(f'{index}.jpg', int(pid), int(cam)) for index, (pid, cam) in enumerate(zip(pids, camids))]
+    return [
+        Record(f'{index}.jpg', int(pid), int(cam))
+        for index, (pid, cam) in enumerate(zip(pids, camids))
+    ]
 
 
 def golden_set(name):
@@ -51,6 +64,7 @@ def subset_of(metrics, expected):
 
 
 # Golden numbers
+
 
 @pytest.mark.parametrize('drop', [True, False])
 @pytest.mark.parametrize('name', ['plain', 'copies'])
@@ -87,7 +101,9 @@ def test_golden_market():
     cmc, mean = eval_func(distance, q_pid, g_pid, q_cam, g_cam)
     assert cmc == pytest.approx(ARRAYS['market/cmc'], abs=1e-6)
     assert (len(cmc), mean) == (facts.pop('cmc_length'), pytest.approx(facts['mAP'], abs=1e-6))
-    metrics = rank_metrics(distance, records(q_pid, q_cam), records(g_pid, g_cam), PROTOCOLS['market'])
+    metrics = rank_metrics(
+        distance, records(q_pid, q_cam), records(g_pid, g_cam), PROTOCOLS['market']
+    )
     assert metrics == pytest.approx(facts, abs=1e-6)
 
 
@@ -95,7 +111,9 @@ def test_golden_market_without_the_camera_filter():
     distance, q_pid, g_pid, q_cam, g_cam = market_set()
     facts = EVAL['market']['camera_filter_off (q cam 0, g cam 1)']
     cmc, mean = eval_func(distance, q_pid, g_pid, 0 * q_cam, 0 * g_cam + 1)
-    assert {'mAP': mean, 'rank1': cmc[0], 'rank5': cmc[4], 'rank10': cmc[9]} == pytest.approx(facts, abs=1e-6)
+    assert {'mAP': mean, 'rank1': cmc[0], 'rank5': cmc[4], 'rank10': cmc[9]} == pytest.approx(
+        facts, abs=1e-6
+    )
     one = rank_metrics(distance, records(q_pid), records(g_pid), PROTOCOLS['market_one_camera'])
     assert one == pytest.approx(facts, abs=1e-6)
 
@@ -105,7 +123,10 @@ def test_golden_market_short_gallery():
     facts = EVAL['market']['first_30_gallery_photos_max_rank_10']
     short = distance[:, :30], q_pid, g_pid[:30], q_cam, g_cam[:30]
     cmc, mean = eval_func(*short, max_rank=10)
-    assert (mean, cmc.tolist()) == (pytest.approx(facts['mAP'], abs=1e-6), pytest.approx(facts['cmc'], abs=1e-6))
+    assert (mean, cmc.tolist()) == (
+        pytest.approx(facts['mAP'], abs=1e-6),
+        pytest.approx(facts['cmc'], abs=1e-6),
+    )
     longer, same = eval_func(*short)  # stops with an error in the original
     assert (same, longer[:10].tolist()) == (mean, cmc.tolist())
     assert longer.shape == (50,) and longer[29:].tolist() == [1.0] * 21
@@ -123,18 +144,26 @@ def tiger_set():
     """Features of the 1764 test photos by the rule of README-eval.md, and their records."""
     if not (DATALIST / 'mytest.txt').exists():
         pytest.skip('the tiger lists are not here')
-    lines = [line.split() for line in (DATALIST / 'mytest.txt').read_text().splitlines() if line.strip()]
-    truth = {entry['imgid']: entry for entry in json.loads((DATALIST / 'gt_test_plain.json').read_text())}
+    lines = [
+        line.split() for line in (DATALIST / 'mytest.txt').read_text().splitlines() if line.strip()
+    ]
+    truth = {
+        entry['imgid']: entry for entry in json.loads((DATALIST / 'gt_test_plain.json').read_text())
+    }
     entries = [truth[int(name.removesuffix('.jpg'))] for name, *_ in lines]
-    photos = [Record(name, int(label), frame=tuple(entry['frame']), group=entry['query'])
-              for (name, label, *_), entry in zip(lines, entries)]
+    photos = [
+        Record(name, int(label), frame=tuple(entry['frame']), group=entry['query'])
+        for (name, label, *_), entry in zip(lines, entries)
+    ]
     facts = EVAL['tiger']['A']
     _, label = np.unique([photo.pid for photo in photos], return_inverse=True)
     sequences = sorted({photo.frame[:2] for photo in photos})
     sequence = [sequences.index(photo.frame[:2]) for photo in photos]
     generator = np.random.default_rng(facts['seed'] + 30000)
-    centre, scene, noise = (generator.standard_normal((size, facts['dim']))
-                            for size in (label.max() + 1, len(sequences), len(photos)))
+    centre, scene, noise = (
+        generator.standard_normal((size, facts['dim']))
+        for size in (label.max() + 1, len(sequences), len(photos))
+    )
     x = (centre[label] + facts['rho'] * scene[sequence] + facts['sigma'] * noise).astype(np.float32)
     return x / np.linalg.norm(x, axis=1, keepdims=True), photos
 
@@ -142,7 +171,10 @@ def tiger_set():
 def test_golden_tiger():
     features, photos = tiger_set()
     facts, distance = EVAL['tiger']['A'], 1 - features @ features.T
-    ranking, groups = rank_queries(distance, photos, photos, PROTOCOLS['tiger']), [photo.group for photo in photos]
+    ranking, groups = (
+        rank_queries(distance, photos, photos, PROTOCOLS['tiger']),
+        [photo.group for photo in photos],
+    )
 
     stored = np.load(GOLDEN / 'tiger_ap.npz')
     single = np.array(groups) == 'sing'
@@ -153,7 +185,10 @@ def test_golden_tiger():
         metrics = summarize(ranking, groups, subset)
         expected = {new: facts[split][old] for old, new in ATRW_NAMES.items()}
         assert subset_of(metrics, expected) == pytest.approx(expected, abs=1e-6)
-    assert np.bincount(~single[subset]).tolist() == [facts[split]['n_sing'], facts[split]['n_multi']]
+    assert np.bincount(~single[subset]).tolist() == [
+        facts[split]['n_sing'],
+        facts[split]['n_multi'],
+    ]
 
     animal = rank_metrics(distance, photos, photos, PROTOCOLS['query_in_gallery'])
     expected = facts['animal_protocol_remove_closest']
@@ -162,10 +197,17 @@ def test_golden_tiger():
 
 # Loops over one ranking at a time
 
+
 def ranking_by_hand(distance, query, gallery, protocol):
-    """Gallery records of one query in order, without what is dropped or ignored: list of (record, is a positive)."""
+    """Gallery records of one query in order, without what is dropped or ignored: list of (record,
+    is a positive).
+    """
     order = sorted(range(len(gallery)), key=lambda index: (distance[index], index))
-    itself = [index for index in order if gallery[index].pid == query.pid and gallery[index].photo == query.photo]
+    itself = [
+        index
+        for index in order
+        if gallery[index].pid == query.pid and gallery[index].photo == query.photo
+    ]
     if protocol.drop_nearest and not (protocol.never_itself and itself):
         order = order[1:]
     if protocol.never_itself:
@@ -175,17 +217,32 @@ def ranking_by_hand(distance, query, gallery, protocol):
         same = photo.pid == query.pid
         if protocol.ignore == 'camera' and same and photo.camid == query.camid:
             continue
-        if protocol.ignore == 'encounter' and same and photo.encounter is not None and photo.encounter == query.encounter:
+        if (
+            protocol.ignore == 'encounter'
+            and same
+            and photo.encounter is not None
+            and photo.encounter == query.encounter
+        ):
             continue
         cameras = {photo.camera, query.camera}
         if protocol.ignore == 'known camera' and same and (None in cameras or len(cameras) == 1):
             continue
-        if protocol.ignore == 'side' and same and (None in (photo.side, query.side) or photo.side == query.side):
+        if (
+            protocol.ignore == 'side'
+            and same
+            and (None in (photo.side, query.side) or photo.side == query.side)
+        ):
             continue
         if protocol.ignore == 'sequence' and photo.pid == -1:
             continue
-        if (protocol.ignore == 'sequence' and same and photo.frame and query.frame
-                and photo.frame[:2] == query.frame[:2] and abs(photo.frame[2] - query.frame[2]) <= 3):
+        if (
+            protocol.ignore == 'sequence'
+            and same
+            and photo.frame
+            and query.frame
+            and photo.frame[:2] == query.frame[:2]
+            and abs(photo.frame[2] - query.frame[2]) <= 3
+        ):
             continue
         ranking.append((photo, same))
     return ranking
@@ -215,32 +272,50 @@ def metrics_by_hand(distance, query, gallery, protocol):
 
 
 def fabricated(seed, ties):
-    """12 queries, 40 gallery photos of 5 individuals (-1 among them), the first 6 photos the same; cameras, frames
-    close to each other, sides and encounters that may be unknown. Every fourth photo of the gallery is a copy of another, some
-    of the same individual."""
+    """12 queries, 40 gallery photos of 5 individuals (-1 among them), the first 6 photos the same;
+    cameras, frames close to each other, sides and encounters that may be unknown. Every fourth
+    photo of the gallery is a copy of another, some of the same individual.
+    """
     generator = np.random.default_rng(seed)
 
     def maybe(count):
         return int(generator.integers(count)) if generator.random() < 0.7 else None
 
     def photos(count):
-        return [Record(f'{index}.jpg', int(generator.integers(-1, 5)), camid=int(generator.integers(3)),
-                       frame=tuple(map(int, generator.integers(0, (2, 2, 12)))) if generator.random() < 0.9 else None,
-                       side=maybe(2), encounter=maybe(3), camera=maybe(3))
-                for index in range(count)]
+        return [
+            Record(
+                f'{index}.jpg',
+                int(generator.integers(-1, 5)),
+                camid=int(generator.integers(3)),
+                frame=tuple(map(int, generator.integers(0, (2, 2, 12))))
+                if generator.random() < 0.9
+                else None,
+                side=maybe(2),
+                encounter=maybe(3),
+                camera=maybe(3),
+            )
+            for index in range(count)
+        ]
 
     query = photos(12)
     gallery = query[:6] + photos(40)[6:]
     for index in range(8, 40, 4):
         photo = gallery[index // 4]
-        gallery[index] = replace(gallery[index], copy_of=photo.photo, pid=photo.pid if index % 8 else gallery[index].pid)
+        gallery[index] = replace(
+            gallery[index], copy_of=photo.photo, pid=photo.pid if index % 8 else gallery[index].pid
+        )
     distance = generator.random((12, 40))
     return (np.round(distance, 1) if ties else distance), query, gallery
 
 
-ALL_PROTOCOLS = [Protocol('test', ap=ap, drop_nearest=drop, never_itself=never, ignore=ignore, no_positive=none)
-                 for ap in ('trapezoid', 'precision') for drop in (False, True) for never in (False, True)
-                 for ignore in PROTOCOL_CHOICES['ignore'] for none in ('zero', 'skip')]
+ALL_PROTOCOLS = [
+    Protocol('test', ap=ap, drop_nearest=drop, never_itself=never, ignore=ignore, no_positive=none)
+    for ap in ('trapezoid', 'precision')
+    for drop in (False, True)
+    for never in (False, True)
+    for ignore in PROTOCOL_CHOICES['ignore']
+    for none in ('zero', 'skip')
+]
 
 
 @pytest.mark.parametrize('protocol', ALL_PROTOCOLS, ids=str)
@@ -250,12 +325,17 @@ def test_every_protocol_is_the_loop(protocol, monkeypatch):
         for ties in (False, True):
             distance, query, gallery = fabricated(seed, ties)
             expected = metrics_by_hand(distance, query, gallery, protocol)
-            assert rank_metrics(distance, query, gallery, protocol) == pytest.approx(expected, abs=1e-12)
+            assert rank_metrics(distance, query, gallery, protocol) == pytest.approx(
+                expected, abs=1e-12
+            )
             indices, right = ranked_gallery(distance, query, gallery, protocol, rows=[7, 2], top=50)
             for row, index, hit in zip([7, 2], indices, right):
                 by_hand = ranking_by_hand(distance[row], query[row], gallery, protocol)
                 padding = 50 - len(by_hand)
-                assert index.tolist() == [gallery.index(photo) for photo, _ in by_hand] + [-1] * padding
+                assert (
+                    index.tolist()
+                    == [gallery.index(photo) for photo, _ in by_hand] + [-1] * padding
+                )
                 assert hit.tolist() == [same for _, same in by_hand] + [False] * padding
 
 
@@ -267,7 +347,10 @@ def test_positives_and_queries_without_any(ignore, never):
         distance, query, gallery = fabricated(seed, ties=False)
         distance, gallery = distance[:, :12], gallery[:12]
         protocol = Protocol('test', never_itself=never, ignore=ignore)
-        right = [[hit for _, hit in ranking_by_hand(row, one, gallery, protocol)] for row, one in zip(distance, query)]
+        right = [
+            [hit for _, hit in ranking_by_hand(row, one, gallery, protocol)]
+            for row, one in zip(distance, query)
+        ]
         assert count_positives(query, gallery, protocol).tolist() == [sum(hits) for hits in right]
         told = without_positive(rank_queries(distance, query, gallery, protocol))
         assert told['queries'] == sum(not any(hits) for hits in right)
@@ -280,7 +363,9 @@ def test_positives_and_queries_without_any(ignore, never):
 
 @pytest.mark.parametrize('protocol', ALL_PROTOCOLS, ids=str)
 def test_copies_in_the_gallery(protocol):
-    """Those that are removed as copies; elsewhere those that a query finds of itself, besides the nearest that is dropped."""
+    """Those that are removed as copies; elsewhere those that a query finds of itself, besides the
+    nearest that is dropped.
+    """
     found = 0
     for seed in range(4):
         distance, query, gallery = fabricated(seed, ties=False)
@@ -290,12 +375,21 @@ def test_copies_in_the_gallery(protocol):
             same = [photo.pid == one.pid and photo.photo == one.photo for photo in gallery]
             distance[row, same] = -1
             if protocol.never_itself:
-                copies = [photo for photo, is_copy in zip(gallery, same) if is_copy and photo.path != one.path]
+                copies = [
+                    photo
+                    for photo, is_copy in zip(gallery, same)
+                    if is_copy and photo.path != one.path
+                ]
             else:
-                copies = [photo for photo, right in ranking_by_hand(distance[row], one, gallery, protocol)
-                          if right and photo.photo == one.photo]
+                copies = [
+                    photo
+                    for photo, right in ranking_by_hand(distance[row], one, gallery, protocol)
+                    if right and photo.photo == one.photo
+                ]
             expected += [(row, gallery.index(photo)) for photo in copies]
-        assert sorted(map(tuple, copies_in_gallery(query, gallery, protocol).tolist())) == sorted(expected)
+        assert sorted(map(tuple, copies_in_gallery(query, gallery, protocol).tolist())) == sorted(
+            expected
+        )
         found += len(expected)
     assert found
 
@@ -303,7 +397,11 @@ def test_copies_in_the_gallery(protocol):
 def test_no_query_has_a_positive():
     query, gallery, distance = records([0, 1]), records([2, 3]), np.ones((2, 2))
     told = without_positive(rank_queries(distance, query, gallery, PROTOCOLS['all']))
-    assert told == {'queries': 2, 'as_zero': {'mAP': 0, 'rank1': 0, 'rank5': 0, 'rank10': 0}, 'left_out': {}}
+    assert told == {
+        'queries': 2,
+        'as_zero': {'mAP': 0, 'rank1': 0, 'rank5': 0, 'rank10': 0},
+        'left_out': {},
+    }
     assert count_positives(query, gallery, PROTOCOLS['all']).tolist() == [0, 0]
 
 
@@ -323,7 +421,9 @@ def test_precision_is_what_scikit_learn_gives(seed):
         if any(right):
             masked = [False] * (len(gallery) - len(right))  # ATRW: last, all with score 0
             score = [1 / (rank + 1) for rank in range(len(right))] + [0.0] * len(masked)
-            assert ranking.ap[row] == pytest.approx(average_precision_score(right + masked, score), abs=1e-12)
+            assert ranking.ap[row] == pytest.approx(
+                average_precision_score(right + masked, score), abs=1e-12
+            )
         else:
             assert ranking.ap[row] == 0
         assert ranking.positives[row] == sum(right)
@@ -332,13 +432,17 @@ def test_precision_is_what_scikit_learn_gives(seed):
 @pytest.mark.parametrize('seed', range(4))
 def test_eval_func_is_the_loop(seed):
     distance, query, gallery = fabricated(seed, ties=True)
-    facts = [[getattr(photo, field) for photo in photos] for field in ('pid', 'camid') for photos in (query, gallery)]
+    facts = [
+        [getattr(photo, field) for photo in photos]
+        for field in ('pid', 'camid')
+        for photos in (query, gallery)
+    ]
     cmc, mean = eval_func(distance, *facts, max_rank=45)
     curves, aps = [], []
     for row, one in zip(distance, query):
         right = [hit for _, hit in ranking_by_hand(row, one, gallery, PROTOCOLS['market'])]
         if any(right):
-            curves.append([1.0 if any(right[:k + 1]) else 0.0 for k in range(45)])
+            curves.append([1.0 if any(right[: k + 1]) else 0.0 for k in range(45)])
             aps.append(ap_by_hand(right, 'precision'))
     assert cmc.tolist() == pytest.approx(np.mean(curves, axis=0).tolist(), abs=1e-12)
     assert mean == pytest.approx(np.mean(aps), abs=1e-12)
@@ -346,19 +450,33 @@ def test_eval_func_is_the_loop(seed):
 
 # The plain way
 
+
 def crowd(seed, levels, queries=25, gallery=90):
-    """Distances of so many different values (few: most are tied), and photos of 7 individuals, -1 and one alone among them."""
+    """Distances of so many different values (few: most are tied), and photos of 7 individuals, -1
+    and one alone among them.
+    """
     generator = np.random.default_rng(seed)
 
     def photos(count):
-        return [Record(f'{index}.jpg', int(pid), camid=int(generator.integers(2)), group=generator.choice(['sing', 'multi']),
-                       frame=tuple(map(int, generator.integers(0, (2, 2, 9)))))
-                for index, pid in enumerate([*generator.integers(-1, 6, count - 1), 7])]
+        return [
+            Record(
+                f'{index}.jpg',
+                int(pid),
+                camid=int(generator.integers(2)),
+                group=generator.choice(['sing', 'multi']),
+                frame=tuple(map(int, generator.integers(0, (2, 2, 9)))),
+            )
+            for index, pid in enumerate([*generator.integers(-1, 6, count - 1), 7])
+        ]
 
-    return generator.integers(0, levels, (queries, gallery)).astype(np.float32), photos(queries), photos(gallery)
+    return (
+        generator.integers(0, levels, (queries, gallery)).astype(np.float32),
+        photos(queries),
+        photos(gallery),
+    )
 
 
-@pytest.mark.parametrize('levels', [1, 4, 30, 10 ** 6])
+@pytest.mark.parametrize('levels', [1, 4, 30, 10**6])
 @pytest.mark.parametrize('seed', range(5))
 def test_the_plain_way(seed, levels, monkeypatch):
     monkeypatch.setattr(utils.metrics, 'BLOCK', 400)  # four queries at a time
@@ -376,14 +494,18 @@ def test_the_plain_way(seed, levels, monkeypatch):
         assert subset_of(metrics, expected) == pytest.approx(expected, abs=1e-14)
     distance = distance[:, :25]  # ATRW: the gallery is the query
     expected = atrw_plain(distance, query)
-    assert subset_of(rank_metrics(distance, query, query, PROTOCOLS['tiger']), expected) == pytest.approx(expected, abs=1e-14)
+    assert subset_of(
+        rank_metrics(distance, query, query, PROTOCOLS['tiger']), expected
+    ) == pytest.approx(expected, abs=1e-14)
 
 
 def test_the_plain_way_on_tigers():
     features, photos = tiger_set()
     distance, photos = 1 - features[:300] @ features[:300].T, photos[:300]
     expected = atrw_plain(distance, photos)
-    assert subset_of(rank_metrics(distance, photos, photos, PROTOCOLS['tiger']), expected) == pytest.approx(expected, abs=1e-12)
+    assert subset_of(
+        rank_metrics(distance, photos, photos, PROTOCOLS['tiger']), expected
+    ) == pytest.approx(expected, abs=1e-12)
 
 
 def test_memory_is_that_of_a_block(monkeypatch):
@@ -403,41 +525,76 @@ def test_memory_is_that_of_a_block(monkeypatch):
 
 # Typed by hand
 
+
 def test_typed_by_hand():
     query, gallery = records([1, 2]), records([1, 2, 1, 3])
-    distance = np.array([[0.1, 0.2, 0.3, 0.4],    # right, wrong, right, wrong
-                         [0.4, 0.3, 0.2, 0.1]])   # wrong, wrong, right, wrong
+    distance = np.array(
+        [
+            [0.1, 0.2, 0.3, 0.4],  # right, wrong, right, wrong
+            [0.4, 0.3, 0.2, 0.1],
+        ]
+    )  # wrong, wrong, right, wrong
     precision = rank_metrics(distance, query, gallery, Protocol('test', ap='precision'))
-    assert precision == pytest.approx({'mAP': ((1 + 2 / 3) / 2 + 1 / 3) / 2, 'rank1': 0.5, 'rank5': 1, 'rank10': 1})
+    assert precision == pytest.approx(
+        {'mAP': ((1 + 2 / 3) / 2 + 1 / 3) / 2, 'rank1': 0.5, 'rank5': 1, 'rank10': 1}
+    )
     trapezoid = rank_metrics(distance, query, gallery, Protocol('test'))
     first = ((1 + 1) / 2 + (1 / 2 + 2 / 3) / 2) / 2
     assert trapezoid['mAP'] == pytest.approx((first + (0 + 1 / 3) / 2) / 2)
-    dropped = rank_metrics(distance, query, gallery, Protocol('test', ap='precision', drop_nearest=True))
-    assert dropped == pytest.approx({'mAP': (1 / 2 + 1 / 2) / 2, 'rank1': 0, 'rank5': 1, 'rank10': 1})
+    dropped = rank_metrics(
+        distance, query, gallery, Protocol('test', ap='precision', drop_nearest=True)
+    )
+    assert dropped == pytest.approx(
+        {'mAP': (1 / 2 + 1 / 2) / 2, 'rank1': 0, 'rank5': 1, 'rank10': 1}
+    )
 
 
 def test_atrw_typed_by_hand():
-    """Four photos of animal 1 and one of animal 2; the query's own, and one two frames later, do not count."""
-    photos = [Record('a', 1, frame=(3, 0, 100), group='sing'), Record('b', 1, frame=(3, 0, 102), group='sing'),
-              Record('c', 1, frame=(3, 0, 104), group='sing'), Record('d', 1, frame=(4, 0, 101), group='multi'),
-              Record('e', 2, frame=(3, 0, 101), group='multi')]
-    distance = np.array([[0.0, 0.1, 0.3, 0.4, 0.2],    # [a] (b) e c d -> e c d: 1/2, 2/3
-                         [0.1, 0.0, 0.2, 0.4, 0.3],    # [b] (a) (c) e d -> e d: 1/2
-                         [0.3, 0.2, 0.0, 0.1, 0.4],    # [c] d (b) a e -> d a e: 1
-                         [0.4, 0.2, 0.3, 0.0, 0.1],    # [d] e b c a -> 1/2, 2/3, 3/4
-                         [0.2, 0.1, 0.3, 0.4, 0.0]])   # [e] and no other of animal 2 -> 0
+    """Four photos of animal 1 and one of animal 2; the query's own, and one two frames later, do
+    not count.
+    """
+    photos = [
+        Record('a', 1, frame=(3, 0, 100), group='sing'),
+        Record('b', 1, frame=(3, 0, 102), group='sing'),
+        Record('c', 1, frame=(3, 0, 104), group='sing'),
+        Record('d', 1, frame=(4, 0, 101), group='multi'),
+        Record('e', 2, frame=(3, 0, 101), group='multi'),
+    ]
+    distance = np.array(
+        [
+            [0.0, 0.1, 0.3, 0.4, 0.2],  # [a] (b) e c d -> e c d: 1/2, 2/3
+            [0.1, 0.0, 0.2, 0.4, 0.3],  # [b] (a) (c) e d -> e d: 1/2
+            [0.3, 0.2, 0.0, 0.1, 0.4],  # [c] d (b) a e -> d a e: 1
+            [0.4, 0.2, 0.3, 0.0, 0.1],  # [d] e b c a -> 1/2, 2/3, 3/4
+            [0.2, 0.1, 0.3, 0.4, 0.0],
+        ]
+    )  # [e] and no other of animal 2 -> 0
     metrics = rank_metrics(distance, photos, photos, PROTOCOLS['tiger'])
     single = ((1 / 2 + 2 / 3) / 2 + 1 / 2 + 1) / 3
     cross = ((1 / 2 + 2 / 3 + 3 / 4) / 3 + 0) / 2
-    expected = {'sing/mAP': single, 'sing/rank1': 1 / 3, 'sing/rank5': 1, 'sing/rank10': 1, 'multi/mAP': cross,
-                'multi/rank1': 0, 'multi/rank5': 1 / 2, 'multi/rank10': 1 / 2, 'mmAP': (single + cross) / 2,
-                'mAP': (3 * single + 2 * cross) / 5, 'rank1': 1 / 5, 'rank5': 4 / 5, 'rank10': 4 / 5}
+    expected = {
+        'sing/mAP': single,
+        'sing/rank1': 1 / 3,
+        'sing/rank5': 1,
+        'sing/rank10': 1,
+        'multi/mAP': cross,
+        'multi/rank1': 0,
+        'multi/rank5': 1 / 2,
+        'multi/rank10': 1 / 2,
+        'mmAP': (single + cross) / 2,
+        'mAP': (3 * single + 2 * cross) / 5,
+        'rank1': 1 / 5,
+        'rank5': 4 / 5,
+        'rank10': 4 / 5,
+    }
     assert metrics == pytest.approx(expected)
 
 
 def test_equal_distances_rank_by_gallery_index():
     query, gallery = records([1]), records([0, 1, 0, 1])
-    indices, right = ranked_gallery(np.zeros((1, 4)), query, gallery, PROTOCOLS['query_in_gallery'], rows=[0], top=3)
+    indices, right = ranked_gallery(
+        np.zeros((1, 4)), query, gallery, PROTOCOLS['query_in_gallery'], rows=[0], top=3
+    )
     assert indices.tolist() == [[1, 2, 3]]
     assert right.tolist() == [[True, False, True]]
 
@@ -447,21 +604,30 @@ def test_public_split():
     subset = atrw_public_split(groups)
     assert [groups[index] for index in subset] == ['sing'] * 10 + ['multi'] * 5
     assert len(set(subset.tolist())) == 15
-    assert subset.tolist() == atrw_public_split(groups).tolist() != atrw_public_split(groups, seed=1).tolist()
+    assert (
+        subset.tolist()
+        == atrw_public_split(groups).tolist()
+        != atrw_public_split(groups, seed=1).tolist()
+    )
 
 
 def test_summarize_a_subset():
     distance, query, gallery = fabricated(0, ties=False)
     ranking = rank_queries(distance, query, gallery, PROTOCOLS['yak'])
     part = summarize(ranking, [''] * 12, subset=[3, 5, 8])
-    expected = metrics_by_hand(distance[[3, 5, 8]], [query[row] for row in (3, 5, 8)], gallery, PROTOCOLS['yak'])
+    expected = metrics_by_hand(
+        distance[[3, 5, 8]], [query[row] for row in (3, 5, 8)], gallery, PROTOCOLS['yak']
+    )
     assert part == pytest.approx(expected)
 
 
 # Edges
 
+
 def test_a_gallery_of_only_the_query():
-    metrics = rank_metrics(np.zeros((1, 1)), records([1]), records([1]), PROTOCOLS['query_in_gallery'])
+    metrics = rank_metrics(
+        np.zeros((1, 1)), records([1]), records([1]), PROTOCOLS['query_in_gallery']
+    )
     assert metrics == {'mAP': 0.0, 'rank1': 0.0, 'rank5': 0.0, 'rank10': 0.0}
 
 
@@ -469,7 +635,9 @@ def test_a_gallery_of_only_the_query():
 def test_distances_of_any_number_type(dtype):
     distance = np.array([[3, 1, 2]], dtype=dtype)
     before = distance.copy()
-    metrics = rank_metrics(distance, records([1]), records([1, 0, 1]), PROTOCOLS['query_in_gallery'])
+    metrics = rank_metrics(
+        distance, records([1]), records([1, 0, 1]), PROTOCOLS['query_in_gallery']
+    )
     assert metrics['mAP'] == 1.0
     assert (distance == before).all()
 
@@ -478,14 +646,18 @@ def test_distances_of_any_number_type(dtype):
 def test_a_distance_that_is_not_finite_is_refused(value):
     distance = np.zeros((3, 2))
     distance[1:, 1] = value
-    with pytest.raises(InputError, match=r'2 of 3 queries are not finite, first of query 1 \(1.jpg\)'):
+    with pytest.raises(
+        InputError, match=r'2 of 3 queries are not finite, first of query 1 \(1.jpg\)'
+    ):
         rank_metrics(distance, records([1, 1, 1]), records([1, 0]), PROTOCOLS['yak'])
     with pytest.raises(InputError, match='2 of 3 queries are not finite'):
         eval_func(distance, [1, 1, 1], [1, 0], [0, 0, 0], [1, 1])
 
 
 def test_shapes_are_checked():
-    with pytest.raises(ValueError, match=r'the distance is \(2, 3\), but query and gallery are 3 and 2'):
+    with pytest.raises(
+        ValueError, match=r'the distance is \(2, 3\), but query and gallery are 3 and 2'
+    ):
         rank_metrics(np.zeros((2, 3)), records([1, 1, 1]), records([1, 0]), PROTOCOLS['yak'])
     with pytest.raises(ValueError, match='one camera a photo'):
         eval_func(np.zeros((2, 1)), [1, 2], [1], [0], [0])
@@ -496,11 +668,23 @@ def test_shapes_are_checked():
 @pytest.mark.parametrize('field', ['ap', 'ignore', 'no_positive'])
 def test_a_protocol_that_there_is_not_is_refused(field):
     with pytest.raises(ValueError, match=f"protocol: {field} 'typo' is none of"):
-        rank_metrics(np.zeros((1, 1)), records([1]), records([1]), Protocol('test', **{field: 'typo'}))
+        rank_metrics(
+            np.zeros((1, 1)), records([1]), records([1]), Protocol('test', **{field: 'typo'})
+        )
 
 
-@pytest.mark.parametrize(('distance', 'text'), [
-    (-1.19e-07, '0'), (2.4e-07, '0'), (0, '0'), (1.2345e-05, '1.2e-05'), (0.0123456, '0.0123'),
-    (1, '1'), (1.23456, '1.23'), (-0.5, '0')])
+@pytest.mark.parametrize(
+    ('distance', 'text'),
+    [
+        (-1.19e-07, '0'),
+        (2.4e-07, '0'),
+        (0, '0'),
+        (1.2345e-05, '1.2e-05'),
+        (0.0123456, '0.0123'),
+        (1, '1'),
+        (1.23456, '1.23'),
+        (-0.5, '0'),
+    ],
+)
 def test_distances_are_told_with_three_digits_that_mean_something(distance, text):
     assert distance_text(np.float32(distance)) == text

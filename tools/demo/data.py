@@ -1,15 +1,17 @@
 """Make the demo's data: python -m tools.demo.data [--out demo_data] [--seed 1]
 
-Draws photos of invented animals (tools/demo/animals.py), writes the split lists of a species of its own, and two small CLIP
-state dicts. Everything is generated here, from the seed alone: no photo of anybody, and the weights are random, so what
-the demo's models know they have learned from these photos. In the folder afterwards:
+Draws photos of invented animals (tools/demo/animals.py), writes the split lists of a species of its
+own, and two small CLIP state dicts. Everything is generated here, from the seed alone: no photo of
+anybody, and the weights are random, so what the demo's models know they have learned from these
+photos. In the folder afterwards:
 
     photos/train/<individual>/*.jpg   photos/val/<individual>/*.jpg   the individuals to train on
     test/*.jpg                                                        other individuals
-    train.txt val.txt query.txt gallery.txt                           path and label, one photo a line
-    clip_small_rn.pth clip_small_vit.pth                              random weights under CLIP's names
-    README.txt
+    train.txt val.txt query.txt gallery.txt                           path and label, one photo a
+    line clip_small_rn.pth clip_small_vit.pth                              random weights under
+    CLIP's names README.txt
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -28,7 +30,8 @@ TRAIN_INDIVIDUALS, TRAIN_PHOTOS, VAL_PHOTOS = 100, 8, 1
 TEST_INDIVIDUALS, QUERY_PHOTOS, GALLERY_PHOTOS = 20, 3, 5
 
 _TEXT = {'embed_dim': 128, 'text_width': 64, 'text_layers': 2}
-ARCHITECTURES = {  # photos of 64 x 64 pixels: a square map of 4 x 4 or 8 x 8 positions, resized for the demo's photos
+# photos of 64 x 64 pixels: a square map of 4 x 4 or 8 x 8 positions, resized for the demo's photos
+ARCHITECTURES = {
     'clip_small_rn.pth': Architecture(layers=(1, 1, 1, 1), width=16, patch=16, grid=4, **_TEXT),
     'clip_small_vit.pth': Architecture(layers=4, width=64, patch=8, grid=8, **_TEXT),
 }
@@ -38,15 +41,21 @@ The animals are drawn by a program. The weights clip_small_*.pth are RANDOM: the
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description="Draw the demo's animals, write its lists and its small random CLIPs.")
-    parser.add_argument('--out', type=path_text, default='demo_data', help='folder, made where missing')
+    parser = argparse.ArgumentParser(
+        description="Draw the demo's animals, write its lists and its small random CLIPs."
+    )
+    parser.add_argument(
+        '--out', type=path_text, default='demo_data', help='folder, made where missing'
+    )
     parser.add_argument('--seed', type=int, default=1, help='other animals for another number')
     args = parser.parse_args(argv)
     with writing(args.out):
         make_demo(args.out, args.seed)
 
 
-def make_demo(folder, seed=1, train_individuals=TRAIN_INDIVIDUALS, test_individuals=TEST_INDIVIDUALS):
+def make_demo(
+    folder, seed=1, train_individuals=TRAIN_INDIVIDUALS, test_individuals=TEST_INDIVIDUALS
+):
     """Write photos, lists and weights into `folder`; the same files for the same arguments."""
     folder = Path(folder)
     lists = {'train': [], 'val': [], 'query': [], 'gallery': []}
@@ -54,41 +63,64 @@ def make_demo(folder, seed=1, train_individuals=TRAIN_INDIVIDUALS, test_individu
         photos = draw(seed, label, TRAIN_PHOTOS + VAL_PHOTOS)
         for number, photo in enumerate(photos):
             split = 'train' if number < TRAIN_PHOTOS else 'val'
-            lists[split].append(_save(photo, folder / 'photos', f'{split}/{label}/{number:02d}.jpg', label))
-    for label in range(test_individuals):  # numbered on from the training individuals: other animals
+            lists[split].append(
+                _save(photo, folder / 'photos', f'{split}/{label}/{number:02d}.jpg', label)
+            )
+    for label in range(
+        test_individuals
+    ):  # numbered on from the training individuals: other animals
         photos = draw(seed, train_individuals + label, QUERY_PHOTOS + GALLERY_PHOTOS)
         for number, photo in enumerate(photos):
             split = 'query' if number < QUERY_PHOTOS else 'gallery'
-            lists[split].append(_save(photo, folder / 'test', f'{label:03d}_{number:02d}.jpg', label))
+            lists[split].append(
+                _save(photo, folder / 'test', f'{label:03d}_{number:02d}.jpg', label)
+            )
 
     for split, lines in lists.items():
         (folder / f'{split}.txt').write_text(''.join(lines), encoding='utf-8')
     for name, architecture in ARCHITECTURES.items():
         torch.save(random_clip(architecture, seed), folder / name)
     (folder / 'README.txt').write_text(README.format(seed=seed), encoding='utf-8')
-    print(f'{folder}: {sum(map(len, lists.values()))} drawn photos of {train_individuals} individuals to train on and '
-          f'{test_individuals} others to test on; the weights clip_small_*.pth are random, not CLIP\'s')
+    print(
+        f'{folder}: {sum(map(len, lists.values()))} drawn photos of {train_individuals} '
+        'individuals to train on and '
+        f"{test_individuals} others to test on; the weights clip_small_*.pth are random, not CLIP's"
+    )
 
 
 def draw(seed, individual, count):
-    """`count` photos of one individual: RGB pictures, determined by the three numbers and independent of all others."""
+    """`count` photos of one individual: RGB pictures, determined by the three numbers and
+    independent of all others.
+    """
     animal = make_individual(np.random.default_rng([seed, individual]))
-    return [take_photo(animal, np.random.default_rng([seed, individual, number])) for number in range(count)]
+    return [
+        take_photo(animal, np.random.default_rng([seed, individual, number]))
+        for number in range(count)
+    ]
 
 
 def random_clip(architecture, seed):
-    """A CLIP of this architecture as a state dict: OpenAI's names, float16 as in its files, random numbers."""
+    """A CLIP of this architecture as a state dict: OpenAI's names, float16 as in its files, random
+    numbers.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         image, text = architecture.build(size=(64, 64), stride=(architecture.patch,) * 2)
         for module in image.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
-        nn.init.normal_(text.text_projection, std=0.3 * architecture.text_width ** -0.5)  # texts about as long as in CLIP
+        nn.init.normal_(
+            text.text_projection, std=0.3 * architecture.text_width**-0.5
+        )  # texts about as long as in CLIP
         vocabulary = torch.randn(architecture.vocab_size, architecture.text_width) * 0.02
-    state = {f'visual.{name}': tensor for name, tensor in image.state_dict().items()} | text.state_dict()
+    state = {
+        f'visual.{name}': tensor for name, tensor in image.state_dict().items()
+    } | text.state_dict()
     state |= {'token_embedding.weight': vocabulary, 'logit_scale': torch.tensor(1 / 0.07).log()}
-    return {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    return {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in state.items()
+    }
 
 
 def _save(photo, root, path, label):

@@ -1,4 +1,7 @@
-"""One run at a time in a folder: a lock that the system frees when its holder dies, however it dies."""
+"""One run at a time in a folder: a lock that the system frees when its holder dies, however it
+dies.
+"""
+
 import contextlib
 import errno
 import logging
@@ -11,8 +14,10 @@ from utils.errors import InputError
 from utils.files import writing
 
 try:
-    # fcntl's record locks and not flock, which is what the filelock library takes: loader workers are forked, may outlive
-    # a killed run by seconds, and would inherit a flock. Record locks are of the process alone, and NFS knows them.
+    # fcntl's record locks and not flock, which is what the filelock library takes: loader workers
+    # are forked, may outlive
+    # a killed run by seconds, and would inherit a flock. Record locks are of the process alone, and
+    # NFS knows them.
     import fcntl
 except ImportError:  # Windows
     fcntl = None
@@ -20,7 +25,8 @@ except ImportError:  # Windows
 logger = logging.getLogger('transreid')
 
 _HELD_ELSEWHERE = {errno.EACCES, errno.EAGAIN}
-# Path -> who this process said it is. A record lock does not keep out its own process, which loses it when it opens and closes
+# Path -> who this process said it is. A record lock does not keep out its own process, which loses
+# it when it opens and closes
 # the file a second time.
 _held = {}
 
@@ -29,14 +35,18 @@ _held = {}
 def output_lock(folder, name='train'):
     """Hold ``folder``/.``name``.lock; the folder is there and can be written to.
 
-    Raises InputError, which names the holder's process, host and time, where another run (or this process) holds it.
-    Different names do not exclude each other. Afterwards the file is removed; one that a killed run left is taken over.
+    Raises InputError, which names the holder's process, host and time, where another run (or this
+    process) holds it. Different names do not exclude each other. Afterwards the file is removed;
+    one that a killed run left is taken over.
     On a file system without locks: a warning, and no lock.
     """
     path = Path(folder).resolve() / f'.{name}.lock'
     if path in _held:
         raise _in_use(folder, _held[path])
-    owner = f'process {os.getpid()} on host {socket.gethostname()} since {datetime.now():%Y-%m-%d %H:%M:%S}'
+    owner = (
+        f'process {os.getpid()} on host {socket.gethostname()} since '
+        f'{datetime.now():%Y-%m-%d %H:%M:%S}'
+    )
     handle = _acquire(folder, path, owner)
     _held[path] = owner
     try:
@@ -45,8 +55,12 @@ def output_lock(folder, name='train'):
         del _held[path]
         if handle is not None:
             with contextlib.suppress(OSError):
-                if _is_at(handle, path):  # else the folder was deleted, and made anew by another run
-                    path.unlink()  # while it is still locked: whoever has opened it meanwhile sees that and starts over
+                if _is_at(
+                    handle, path
+                ):  # else the folder was deleted, and made anew by another run
+                    # while it is still locked: whoever has opened it meanwhile sees that and starts
+                    # over
+                    path.unlink()
             os.close(handle)
 
 
@@ -65,7 +79,9 @@ def _acquire(folder, path, owner):
             except OSError as error:
                 if error.errno in _HELD_ELSEWHERE:
                     raise _in_use(folder, _read_owner(path)) from None
-                logger.warning('no file locks at %s (%s): keep other runs out yourself', folder, error.strerror)
+                logger.warning(
+                    'no file locks at %s (%s): keep other runs out yourself', folder, error.strerror
+                )
                 path.unlink(missing_ok=True)
                 return None
             if _is_at(handle, path):  # else its holder has just removed it
@@ -84,8 +100,11 @@ def _read_owner(path):
 
 
 def _in_use(folder, owner):
-    return InputError(f'OUTPUT_DIR {folder} is in use by {owner or "another process"}; wait for it or choose another '
-                      f'OUTPUT_DIR')
+    return InputError(
+        f'OUTPUT_DIR {folder} is in use by {owner or "another process"}; wait for it or choose '
+        'another '
+        f'OUTPUT_DIR'
+    )
 
 
 def _is_at(handle, path):

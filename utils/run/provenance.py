@@ -1,4 +1,7 @@
-"""What a run was: written beside its results, so that a number can be traced to code, config, seed and machine."""
+"""What a run was: written beside its results, so that a number can be traced to code, config, seed
+and machine.
+"""
+
 import contextlib
 import platform
 import shlex
@@ -19,12 +22,21 @@ LIBRARIES = ('torch', 'numpy', 'Pillow', 'safetensors', 'yacs', 'PyYAML', 'ftfy'
 
 
 def describe_run(cfg, runtime):
-    """A dict for JSON: version, git state, libraries, device, precision, processes, seed, command."""
+    """A dict for JSON: version, git state, libraries, device, precision, processes, seed,
+    command.
+    """
     libraries = {name: metadata.version(name) for name in LIBRARIES}
     return {
-        'version': __version__, 'git': git_state(), 'command': sys.argv, 'seed': cfg.SOLVER.SEED,
-        'device': device_text(runtime.device), 'precision': runtime.precision, 'processes': runtime.processes.world_size,
-        'python': platform.python_version(), **libraries, 'machine': platform.platform(),
+        'version': __version__,
+        'git': git_state(),
+        'command': sys.argv,
+        'seed': cfg.SOLVER.SEED,
+        'device': device_text(runtime.device),
+        'precision': runtime.precision,
+        'processes': runtime.processes.world_size,
+        'python': platform.python_version(),
+        **libraries,
+        'machine': platform.platform(),
     }
 
 
@@ -32,17 +44,30 @@ def log_run(cfg, runtime, logger):
     """Log the merged config and the machine; return :func:`describe_run`."""
     run = describe_run(cfg, runtime)
     logger.info('Running with config:\n%s', cfg)
-    logger.info('CLIP-ReID for animals %s, git %s, torch %s, device %s, precision %s, seed %d', run['version'],
-                run['git'], run['torch'], run['device'], run['precision'], run['seed'])
+    logger.info(
+        'CLIP-ReID for animals %s, git %s, torch %s, device %s, precision %s, seed %d',
+        run['version'],
+        run['git'],
+        run['torch'],
+        run['device'],
+        run['precision'],
+        run['seed'],
+    )
     if runtime.device.type == 'cpu':
         logger.info('Float32 products: %s', products_text())
     return run
 
 
 def save_run(cfg, run, folder, resumed=False):
-    """``config.yml`` and ``run.json``; earlier ones are kept, and so is the best checkpoint of another run."""
+    """``config.yml`` and ``run.json``; earlier ones are kept, and so is the best checkpoint of
+    another run.
+    """
     folder = Path(folder)
-    best = () if resumed else (path for path in folder.glob('*_best.*') if path.suffix in ('.pth', '.safetensors'))
+    best = (
+        ()
+        if resumed
+        else (path for path in folder.glob('*_best.*') if path.suffix in ('.pth', '.safetensors'))
+    )
     for earlier in (folder / CONFIG, folder / 'run.json', *best):
         keep_earlier(earlier)
     with atomic_write(folder / CONFIG) as file:
@@ -52,9 +77,11 @@ def save_run(cfg, run, folder, resumed=False):
 
 @contextlib.contextmanager
 def naming_its_config(checkpoint: str, key: str = '') -> Iterator[None]:
-    """A ``Mismatch`` in this block says where the config of the checkpoint's run is, if it lies beside it.
+    """A ``Mismatch`` in this block says where the config of the checkpoint's run is, if it lies
+    beside it.
 
-    key: the config key that reads the checkpoint, where the whole config may be taken as it is: the command too.
+    key: the config key that reads the checkpoint, where the whole config may be taken as it is: the
+    command too.
     """
     try:
         yield
@@ -74,9 +101,17 @@ def naming_its_config(checkpoint: str, key: str = '') -> Iterator[None]:
 
 def git_state():
     """Commit of this code, '+changes' behind it if files differ; 'unknown' outside a checkout."""
+
     def git(*words):
-        return subprocess.run(['git', '-C', Path(__file__).parent, *words], capture_output=True, encoding='utf-8',
-                              errors='replace', check=True, timeout=10).stdout.strip()
+        return subprocess.run(
+            ['git', '-C', Path(__file__).parent, *words],
+            capture_output=True,
+            encoding='utf-8',
+            errors='replace',
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+
     try:
         return git('rev-parse', 'HEAD') + ('+changes' if git('status', '--porcelain') else '')
     except (OSError, subprocess.SubprocessError):

@@ -1,19 +1,25 @@
-"""SIGTERM, Ctrl-C and a closed terminal: a run ends at once, or, where work would be lost, at the next good place."""
+"""SIGTERM, Ctrl-C and a closed terminal: a run ends at once, or, where work would be lost, at the
+next good place.
+"""
+
 import contextlib
 import signal
 import time
 
 from utils.errors import Stopped
 
-AGAIN = 0.5  # seconds after which a second Ctrl-C is meant as one: a terminal may send the first twice
+AGAIN = (
+    0.5  # seconds after which a second Ctrl-C is meant as one: a terminal may send the first twice
+)
 
 
 class StopRequest:
     """Which signal has asked the run to end, if any.
 
-    Within :meth:`listening` SIGTERM, SIGINT and SIGHUP raise ``Stopped``; within :meth:`patiently` they are remembered, for
-    the loop to look at ``asked``. A second Ctrl-C is not patient any more, unless ``impatient`` is False (of several
-    processes, one that leaves alone makes the others fail).
+    Within :meth:`listening` SIGTERM, SIGINT and SIGHUP raise ``Stopped``; within :meth:`patiently`
+    they are remembered, for the loop to look at ``asked``. A second Ctrl-C is not patient any more,
+    unless ``impatient`` is False (of several processes, one that leaves alone makes the others
+    fail).
     """
 
     def __init__(self):
@@ -24,7 +30,9 @@ class StopRequest:
 
     @contextlib.contextmanager
     def listening(self):
-        """Takes the signals over, but for those that are ignored (nohup). Only the main thread can; elsewhere they stay."""
+        """Takes the signals over, but for those that are ignored (nohup). Only the main thread can;
+        elsewhere they stay.
+        """
         earlier = {}
         try:
             for name in ('SIGTERM', 'SIGINT', 'SIGHUP'):

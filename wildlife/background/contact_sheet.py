@@ -1,4 +1,5 @@
 """A picture of photos and what became of them, side by side."""
+
 from PIL import Image, ImageDraw, ImageFont
 
 from datasets.records import CONTROL
@@ -22,7 +23,12 @@ def contact_sheet(path, pairs, title):
         small = [_thumbnail(image) for image in images]
         page.paste(small[0], (x, y))
         page.paste(small[1], (x + small[0].width + GAP, y))
-        draw.text((x, y + HEIGHT + 1), _shortened(_printable(caption), draw, font, cell), fill=INK, font=font)
+        draw.text(
+            (x, y + HEIGHT + 1),
+            _shortened(_printable(caption), draw, font, cell),
+            fill=INK,
+            font=font,
+        )
     with atomic_write(path, 'wb') as file:
         page.save(file, format='PNG')
 
@@ -34,7 +40,9 @@ def _thumbnail(image):
 
 
 def _printable(text):
-    return CONTROL.sub('?', text).encode('utf-8', 'replace').decode()  # names of files may hold anything
+    return (
+        CONTROL.sub('?', text).encode('utf-8', 'replace').decode()
+    )  # names of files may hold anything
 
 
 def _shortened(text, draw, font, width):

@@ -1,4 +1,7 @@
-"""Where the animal is in a photo: masks from a folder of files, or from rembg's networks. 255 = animal, 0 = background."""
+"""Where the animal is in a photo: masks from a folder of files, or from rembg's networks. 255 =
+animal, 0 = background.
+"""
+
 import contextlib
 import io
 import os
@@ -14,15 +17,19 @@ from wildlife.releases.archives import files_below
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.npy')
 GREY = 16  # of 255, by which the colours of a grey JPEG may differ
 SHAPE = 0.02  # by which a mask that is scaled may be wider or narrower than its photo
-KINDS = 'a mask is grey (white = animal), or has an alpha channel, or is an array (H, W) of bools, 0–255 or 0.0–1.0'
+KINDS = (
+    'a mask is grey (white = animal), or has an alpha channel, or is an array (H, W) of '
+    'bools, 0–255 or 0.0–1.0'
+)
 EXTRAS = 'pip install -r requirements-extras.txt'
 
 
 class MaskFolder:
     """Masks of the photos' own relative names, with any of ``SUFFIXES``.
 
-    folder: of the masks. names: relative paths of the photos, all of which must have one. resize: scale masks of another size,
-    but the photo's shape, to the photo's, instead of refusing them. paths: {name: of its mask}. Raises ``InputError``.
+    folder: of the masks. names: relative paths of the photos, all of which must have one. resize:
+    scale masks of another size, but the photo's shape, to the photo's, instead of refusing them.
+    paths: {name: of its mask}. Raises ``InputError``.
     """
 
     def __init__(self, folder, names, resize=False):
@@ -37,8 +44,11 @@ class MaskFolder:
         missing = [name for name, paths in several.items() if not paths]
         if missing:
             first = ', '.join(missing[:3]) + (' …' if len(missing) > 3 else '')
-            raise InputError(f'--masks {folder}: {len(missing)} of {len(names)} photos have no mask there ({first}); masks '
-                             f'have the relative names of their photos, with {", ".join(SUFFIXES)}')
+            raise InputError(
+                f'--masks {folder}: {len(missing)} of {len(names)} photos have no mask there '
+                f'({first}); masks '
+                f'have the relative names of their photos, with {", ".join(SUFFIXES)}'
+            )
         for name, paths in several.items():
             if len(paths) > 1:
                 found = ', '.join(path.name for path in paths)
@@ -52,12 +62,20 @@ class MaskFolder:
         if mask.size == photo.size:
             return mask
         if not self.resize:
-            raise InputError(f'{path}: the mask has {mask.width} x {mask.height} pixels, its photo {photo.width} x '
-                             f'{photo.height} (as stored, not rotated by its EXIF); give its own mask, or --resize-masks')
+            raise InputError(
+                f'{path}: the mask has {mask.width} x {mask.height} pixels, its photo '
+                f'{photo.width} x '
+                f'{photo.height} (as stored, not rotated by its EXIF); give its own mask, or '
+                '--resize-masks'
+            )
         width = mask.height * photo.width / photo.height
         if abs(mask.width - width) > max(1, SHAPE * width):  # 1: rounded
-            raise InputError(f'{path}: the mask of {mask.width} x {mask.height} pixels has not the shape of its photo, '
-                             f'{photo.width} x {photo.height} as stored, not rotated by its EXIF; give its own mask')
+            raise InputError(
+                f'{path}: the mask of {mask.width} x {mask.height} pixels has not the shape of '
+                'its photo, '
+                f'{photo.width} x {photo.height} as stored, not rotated by its EXIF; give its '
+                'own mask'
+            )
         return mask.resize(photo.size, Image.Resampling.BILINEAR)
 
 
@@ -66,7 +84,8 @@ def _stem(name):
 
 
 def read_mask(path):
-    """Read a mask file as an 'L' image. Files of 0 and 1 alone are scaled, of 16 or 32 bits those of 0 and any other value.
+    """Read a mask file as an 'L' image. Files of 0 and 1 alone are scaled, of 16 or 32 bits those
+    of 0 and any other value.
 
     Raises ``InputError``.
     """
@@ -76,7 +95,9 @@ def read_mask(path):
         reason = ' '.join(str(error).split())[:200] or type(error).__name__
         raise InputError(f'{path}: the mask cannot be read ({reason}); {KINDS}') from None
     if values is None or values.ndim != 2 or not values.size or values.dtype.kind not in 'biuf':
-        what = 'a coloured picture' if values is None else f'an array of {values.dtype} {values.shape}'
+        what = (
+            'a coloured picture' if values is None else f'an array of {values.dtype} {values.shape}'
+        )
         raise InputError(f'{path}: {what}; {KINDS}')
     lowest, highest = values.min(), values.max()
     top = 1 if values.dtype.kind == 'f' or highest <= 1 else 255
@@ -98,40 +119,60 @@ def _open(path):
                 return alpha
         colours = np.asarray(image.convert('RGB'))
     spread = colours.max(axis=-1) - colours.min(axis=-1)
-    return None if spread.max(initial=0) > GREY else np.asarray(Image.fromarray(colours).convert('L'))
+    return (
+        None if spread.max(initial=0) > GREY else np.asarray(Image.fromarray(colours).convert('L'))
+    )
 
 
 def _shares(values):
-    """Of whole numbers of 16 or 32 bits: what the largest possible one is, is known from them alone."""
+    """Of whole numbers of 16 or 32 bits: what the largest possible one is, is known from them
+    alone.
+    """
     highest = max(1, values.max())
     if not ((values == 0) | (values == highest)).all():
         if not (255 < highest <= 65535 and values.min() >= 0):
-            raise ValueError(f'more than 8 bits, with values from {values.min()} to {highest}; write it with 8')
+            raise ValueError(
+                f'more than 8 bits, with values from {values.min()} to {highest}; write it with 8'
+            )
         highest = 65535
     return values / highest
 
 
 class Network:
-    """One of rembg's networks, as 'isnet-general-use' (input 1024 x 1024), on this machine. Raises ``InputError``."""
+    """One of rembg's networks, as 'isnet-general-use' (input 1024 x 1024), on this machine. Raises
+    ``InputError``.
+    """
 
     def __init__(self, model):
         try:
-            with contextlib.redirect_stdout(io.StringIO()):  # without onnxruntime rembg prints advice and exits
+            with contextlib.redirect_stdout(
+                io.StringIO()
+            ):  # without onnxruntime rembg prints advice and exits
                 import rembg
         except (ImportError, SystemExit) as error:
-            raise InputError(f'removing backgrounds needs rembg and onnxruntime ({error}): {EXTRAS}; or give --masks FOLDER') \
-                from None
+            raise InputError(
+                f'removing backgrounds needs rembg and onnxruntime ({error}): {EXTRAS}; or give '
+                '--masks FOLDER'
+            ) from None
         self.model, self._remove = model, rembg.remove
         home = os.path.join(os.environ.get('U2NET_HOME') or '~/.u2net', f'{model}.onnx')
         try:
             self._session = rembg.new_session(model)
-        except Exception as error:  # no such model, no network, a wrong checksum: each library has its own
+        except (
+            Exception
+        ) as error:  # no such model, no network, a wrong checksum: each library has its own
             reason = ' '.join(str(error).split())[:200] or type(error).__name__
-            raise InputError(f'--model {model} cannot be loaded ({reason}); without a network put the file, from '
-                             f'https://github.com/danielgatis/rembg/releases, at {home}; or give --masks FOLDER') from None
+            raise InputError(
+                f'--model {model} cannot be loaded ({reason}); without a network put the file, '
+                'from '
+                f'https://github.com/danielgatis/rembg/releases, at {home}; or give --masks FOLDER'
+            ) from None
         if not getattr(self._session, 'is_local', lambda: True)():
-            raise InputError(f'--model {model} would send the photos to a service; choose a model that runs here, as '
-                             'isnet-general-use')
+            raise InputError(
+                f'--model {model} would send the photos to a service; choose a model that runs '
+                'here, as '
+                'isnet-general-use'
+            )
 
     def __call__(self, name, photo):
         """The mask of a photo, as an 'L' image of its size."""
@@ -139,8 +180,13 @@ class Network:
             mask = self._remove(photo, session=self._session, only_mask=True)
         except Exception as error:  # as new_session
             reason = ' '.join(str(error).split())[:200] or type(error).__name__
-            raise InputError(f'{name}: {self.model} found no mask ({reason}); take another --model, or give --masks FOLDER') \
-                from None
+            raise InputError(
+                f'{name}: {self.model} found no mask ({reason}); take another --model, or give '
+                '--masks FOLDER'
+            ) from None
         if mask.size != photo.size:
-            raise InputError(f'{name}: the mask of {self.model} is {mask.size}, the photo {photo.size}; take another --model')
+            raise InputError(
+                f'{name}: the mask of {self.model} is {mask.size}, the photo {photo.size}; take '
+                'another --model'
+            )
         return mask.convert('L')

@@ -1,4 +1,7 @@
-"""What a config asks to train and test on, read as training and the test read it, but going on where they would stop."""
+"""What a config asks to train and test on, read as training and the test read it, but going on
+where they would stop.
+"""
+
 import contextlib
 import logging
 import os
@@ -19,11 +22,15 @@ from utils.errors import InputError
 class Lists:
     """What is to be checked.
 
-    splits: {'train', 'validation', 'query', 'gallery': located records, of photos that are there}, those that the config has.
+    splits: {'train', 'validation', 'query', 'gallery': located records, of photos that are there},
+    those that the config has.
     sources: {split: its list or folder}. missing: {split: paths that are not there}.
-    protocol: of the test, None where it cannot be told. refused: what training or the test stop at, one line each.
-    warned: what they warn of. notes: what could not be checked. official: a published set, whose labels and split are given.
+    protocol: of the test, None where it cannot be told. refused: what training or the test stop at,
+    one line each.
+    warned: what they warn of. notes: what could not be checked. official: a published set, whose
+    labels and split are given.
     """
+
     splits: dict = field(default_factory=dict)
     sources: dict = field(default_factory=dict)
     missing: dict = field(default_factory=dict)
@@ -44,7 +51,9 @@ class Lists:
 
 
 def read_lists(cfg):
-    """The ``Lists`` of a config. Raises ``InputError`` where a list cannot be read or there is nothing to check."""
+    """The ``Lists`` of a config. Raises ``InputError`` where a list cannot be read or there is
+    nothing to check.
+    """
     cfg = with_value(cfg, 'DATASETS.SKIP_BROKEN', False)  # broken photos are looked for elsewhere
     lists = Lists(official=cfg.DATASETS.NAMES != 'animals')
     with _collected(lists.warned):
@@ -80,8 +89,11 @@ def _read_animals(lists, cfg):
     _read(lists, cfg, 'gallery', data.GALLERY_LIST or (not gallery and data.QUERY_LIST), gallery)
     listed = dict(lists.splits)
     if not lists.splits:
-        raise InputError(f"DATASETS.SPECIES '{data.SPECIES}': there is no list to check in '{data.LIST_DIR}'; set "
-                         f'DATASETS.TRAIN_LIST, VAL_LIST, QUERY_LIST, GALLERY_LIST, or LIST_DIR')
+        raise InputError(
+            f"DATASETS.SPECIES '{data.SPECIES}': there is no list to check in '{data.LIST_DIR}'; "
+            'set '
+            f'DATASETS.TRAIN_LIST, VAL_LIST, QUERY_LIST, GALLERY_LIST, or LIST_DIR'
+        )
     with lists.refusing():
         if data.PROTOCOL:
             check_protocol(data.PROTOCOL)
@@ -97,8 +109,12 @@ def _read_animals(lists, cfg):
     lists.splits = dict(zip(lists.splits, as_photos(*named), strict=True))
     if {'query', 'gallery'} <= lists.splits.keys():
         with lists.refusing():
-            lists.protocol = resolve_protocol(data.PROTOCOL, data.SPECIES, lists.splits['query'] or listed['query'],
-                                              lists.splits['gallery'] or listed['gallery'])
+            lists.protocol = resolve_protocol(
+                data.PROTOCOL,
+                data.SPECIES,
+                lists.splits['query'] or listed['query'],
+                lists.splits['gallery'] or listed['gallery'],
+            )
 
 
 def _read(lists, cfg, split, named, default):
@@ -117,11 +133,16 @@ def _check_validation(lists):
     query, file = lists.splits['validation'], lists.sources['validation']
     strangers = {record.pid for record in query} - labels
     if strangers == {record.pid for record in query}:
-        lists.refused.append(f'{file}: no validation photo shows an individual of {lists.sources["train"]}, so none could be '
-                             f"found; choose another DATASETS.VAL_LIST, or '' for none")
+        lists.refused.append(
+            f'{file}: no validation photo shows an individual of {lists.sources["train"]}, so '
+            'none could be '
+            f"found; choose another DATASETS.VAL_LIST, or '' for none"
+        )
     elif strangers:
-        lists.warned.append(f'{file}: {len(strangers)} individuals are not in the train list '
-                            f'({", ".join(map(str, sorted(strangers)[:3]))}): they can have no match in validation')
+        lists.warned.append(
+            f'{file}: {len(strangers)} individuals are not in the train list '
+            f'({", ".join(map(str, sorted(strangers)[:3]))}): they can have no match in validation'
+        )
 
 
 def _attach_ground_truth(lists, data):
@@ -129,20 +150,35 @@ def _attach_ground_truth(lists, data):
     if protocol and protocol.ground_truth and {'query', 'gallery'} <= lists.splits.keys():
         truth_file = list_file(data.GROUND_TRUTH or protocol.ground_truth, data.LIST_DIR)
         truth = read_atrw(truth_file)
-        lists.splits |= {split: attach_atrw(lists.splits[split], truth, truth_file) for split in ('query', 'gallery')}
+        lists.splits |= {
+            split: attach_atrw(lists.splits[split], truth, truth_file)
+            for split in ('query', 'gallery')
+        }
 
 
 def _locate(lists, cfg):
-    """Join the paths of all lists with their folder; what is missing, or elsewhere and may not be, is left out."""
+    """Join the paths of all lists with their folder; what is missing, or elsewhere and may not be,
+    is left out.
+    """
     data = cfg.DATASETS
-    folders = {'train': (train_root(cfg), 'DATASETS.ROOT_DIR/DATA_DIR'), 'test': (data.TEST_ROOT_DIR, 'DATASETS.TEST_ROOT_DIR')}
+    folders = {
+        'train': (train_root(cfg), 'DATASETS.ROOT_DIR/DATA_DIR'),
+        'test': (data.TEST_ROOT_DIR, 'DATASETS.TEST_ROOT_DIR'),
+    }
     for split, records in lists.splits.items():
         root, key = folders['train' if split in ('train', 'validation') else 'test']
-        where = {'root': root, 'skip_missing': False, 'what': lists.sources[split], 'key': key,
-                 'allow_outside': data.ALLOW_OUTSIDE}
+        where = {
+            'root': root,
+            'skip_missing': False,
+            'what': lists.sources[split],
+            'key': key,
+            'allow_outside': data.ALLOW_OUTSIDE,
+        }
         present = [record for record in records if os.path.isfile(os.path.join(root, record.path))]
         there = {record.path for record in present}
-        lists.missing[split] = [os.path.join(root, record.path) for record in records if record.path not in there]
+        lists.missing[split] = [
+            os.path.join(root, record.path) for record in records if record.path not in there
+        ]
         try:
             lists.splits[split] = locate(present, **where)
         except InputError as error:
@@ -166,7 +202,10 @@ def _read_official(lists, cfg):
     if train is not None:
         lists.splits['train'] = train.train
     if test is not None:
-        lists.splits |= {'query': test.query, 'gallery': test.gallery}  # VehicleID's other trials have the same photos
+        lists.splits |= {
+            'query': test.query,
+            'gallery': test.gallery,
+        }  # VehicleID's other trials have the same photos
         lists.protocol = test.protocol
     lists.sources = dict.fromkeys(lists.splits, (train or test).root)
 
@@ -184,9 +223,11 @@ def _check_batches(lists, cfg):
     """Whether stage 2 can fill its batches from the photos that are there."""
     labels = [record.pid for record in lists.splits['train']]
     if len(set(labels)) < 2:
-        lists.refused.append(f'{lists.sources["train"]}: photos of {len(set(labels))} individuals are there; telling '
-                             f'individuals apart needs at least two')
+        lists.refused.append(
+            f'{lists.sources["train"]}: photos of {len(set(labels))} individuals are there; '
+            'telling '
+            f'individuals apart needs at least two'
+        )
         return
     with lists.refusing():
         make_batches(cfg, labels, SINGLE)
-

@@ -1,4 +1,7 @@
-"""What each photo file is: its bytes, its picture, its perceptual hash; and which pictures are nearly the same."""
+"""What each photo file is: its bytes, its picture, its perceptual hash; and which pictures are
+nearly the same.
+"""
+
 import json
 import os
 import re
@@ -18,21 +21,31 @@ from utils.logger import progress
 from wildlife import photos as list_photos
 from wildlife.photos import read_header
 
-HASH_SIDE = 16  # 16 x 16 bits: of the usual 8 x 8, different animals in the same grass may have nearly the same
-BITS = HASH_SIDE ** 2
+# 16 x 16 bits: of the usual 8 x 8, different animals in the same grass may have nearly the same
+HASH_SIDE = 16
+BITS = HASH_SIDE**2
 ALPHA = {'RGBA', 'LA', 'PA', 'La', 'RGBa'}
-CODE = (depth.__file__, images.__file__, list_photos.__file__, __file__)  # that decides what a ``Photo`` holds
-BLOCK = 2 ** 20  # pairs of hashes that are compared at a time: 8 MB
+CODE = (
+    depth.__file__,
+    images.__file__,
+    list_photos.__file__,
+    __file__,
+)  # that decides what a ``Photo`` holds
+BLOCK = 2**20  # pairs of hashes that are compared at a time: 8 MB
 
 
 @dataclass(frozen=True, slots=True)
 class Photo:
     """One file.
 
-    bytes, mtime_ns: by which a later check knows that it is the same. sha256: of the bytes. width, height: in stored pixels.
-    mode: Pillow's, '+alpha' where one colour is transparent. orientation: EXIF's, 1 = upright. phash: perceptual hash as hex.
-    blank: whether all pixels are alike. error: why it cannot be read, '' where it can; what is not known is then 0 or ''.
+    bytes, mtime_ns: by which a later check knows that it is the same. sha256: of the bytes. width,
+    height: in stored pixels.
+    mode: Pillow's, '+alpha' where one colour is transparent. orientation: EXIF's, 1 = upright.
+    phash: perceptual hash as hex.
+    blank: whether all pixels are alike. error: why it cannot be read, '' where it can; what is not
+    known is then 0 or ''.
     """
+
     path: str
     bytes: int
     mtime_ns: int
@@ -58,7 +71,8 @@ class Photo:
 def read_photos(paths, workers, earlier=None):
     """{path: ``Photo``}, each file read once, decoded as the loader does, by ``workers`` threads.
 
-    earlier: {path: ``Photo``} of an earlier check; files of the same size and time are not read again.
+    earlier: {path: ``Photo``} of an earlier check; files of the same size and time are not read
+    again.
     """
     found = dict.fromkeys(paths)
     for path, photo in (earlier or {}).items():
@@ -86,7 +100,17 @@ def read_photo(path):
         return Photo(path, size, mtime_ns, sha256, error=str(error))
     bits = imagehash.phash(image, HASH_SIDE).hash
     blank = all(low == high for low, high in image.getextrema())
-    return Photo(path, size, mtime_ns, sha256, *image.size, mode, orientation, np.packbits(bits).tobytes().hex(), blank)
+    return Photo(
+        path,
+        size,
+        mtime_ns,
+        sha256,
+        *image.size,
+        mode,
+        orientation,
+        np.packbits(bits).tobytes().hex(),
+        blank,
+    )
 
 
 def _status(path):
@@ -105,21 +129,35 @@ def _mode(path):
 
 def reader() -> dict:
     """What reads the photos here. Another reader may find something else in the same file."""
-    return {'Pillow': PIL.__version__, 'formats': list(photo_formats()), 'code': [sha256_file(path) for path in CODE]}
+    return {
+        'Pillow': PIL.__version__,
+        'formats': list(photo_formats()),
+        'code': [sha256_file(path) for path in CODE],
+    }
 
 
 def earlier_photos(path):
-    """{path: ``Photo``} of the readable photos in an earlier check.json; {} where it is none, or by another ``reader``."""
+    """{path: ``Photo``} of the readable photos in an earlier check.json; {} where it is none, or by
+    another ``reader``.
+    """
     types = {field.name: field.type for field in fields(Photo)}
     try:
         report = json.loads(Path(path).read_text(encoding='utf-8'))
         if report['reader'] != reader():
             return {}
         entries = report['photos']
-        photos = [Photo(**entry) for entry in entries if {key: type(value) for key, value in entry.items()} == types]
+        photos = [
+            Photo(**entry)
+            for entry in entries
+            if {key: type(value) for key, value in entry.items()} == types
+        ]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
-    return {photo.path: photo for photo in photos if not photo.error and re.fullmatch(f'[0-9a-f]{{{BITS // 4}}}', photo.phash)}
+    return {
+        photo.path: photo
+        for photo in photos
+        if not photo.error and re.fullmatch(f'[0-9a-f]{{{BITS // 4}}}', photo.phash)
+    }
 
 
 def as_dicts(photos):
@@ -128,18 +166,24 @@ def as_dicts(photos):
 
 
 def near_pairs(photos, limit):
-    """Pairs of photos whose hashes differ in at most ``limit`` bits, in blocks: (i, j, distance), arrays (M,), i < j.
+    """Pairs of photos whose hashes differ in at most ``limit`` bits, in blocks: (i, j, distance),
+    arrays (M,), i < j.
 
-    photos: list of ``Photo`` with a phash. All pairs are compared, so the time grows with their square.
+    photos: list of ``Photo`` with a phash. All pairs are compared, so the time grows with their
+    square.
     """
     if not photos:
         return
-    words = np.frombuffer(bytes.fromhex(''.join(photo.phash for photo in photos)), np.uint64).reshape(len(photos), -1)
+    words = np.frombuffer(
+        bytes.fromhex(''.join(photo.phash for photo in photos)), np.uint64
+    ).reshape(len(photos), -1)
     first = np.ascontiguousarray(words[:, 0])
     step = max(1, BLOCK // len(photos))
     for start in range(0, len(photos), step):
-        rows = first[start:start + step, None]
-        i, j = np.nonzero(np.bitwise_count(rows ^ first[start:]) <= limit)  # most differ more in a quarter of the bits
+        rows = first[start : start + step, None]
+        i, j = np.nonzero(
+            np.bitwise_count(rows ^ first[start:]) <= limit
+        )  # most differ more in a quarter of the bits
         later = i < j
         i, j = i[later] + start, j[later] + start
         distance = np.bitwise_count(words[i] ^ words[j]).sum(axis=1, dtype=np.int64)

@@ -1,4 +1,7 @@
-"""The photos below a folder, and what lies beside them. For tools/make_lists.py and tools/rank_photos.py."""
+"""The photos below a folder, and what lies beside them. For tools/make_lists.py and
+tools/rank_photos.py.
+"""
+
 import os
 from collections import Counter
 
@@ -8,20 +11,36 @@ from datasets.images import HEIF_ENDINGS, photo_formats
 
 LINK = 'link to a folder'  # a reason
 
-# Folders that no person made, in lower case: their photos are thumbnails, copies or deleted. Names that begin with a dot are
-# skipped as well: the folders .thumbnails, .Trash-1000, .picasaoriginals, the files ._x.jpg that macOS adds.
-SKIPPED_FOLDERS = frozenset({
-    '@eadir', '#recycle', '#snapshot', '@recycle', '@recently-snapshot',  # NAS: Synology, QNAP
-    '$recycle.bin', 'recycler', 'system volume information',  # Windows
-    '__macosx', 'lost+found',  # ZIPs of macOS; Linux
-    'originals', 'previews', 'thumbnails', 'thumbs',  # photo programs
-})
+# Folders that no person made, in lower case: their photos are thumbnails, copies or deleted. Names
+# that begin with a dot are
+# skipped as well: the folders .thumbnails, .Trash-1000, .picasaoriginals, the files ._x.jpg that
+# macOS adds.
+SKIPPED_FOLDERS = frozenset(
+    {
+        '@eadir',
+        '#recycle',
+        '#snapshot',
+        '@recycle',
+        '@recently-snapshot',  # NAS: Synology, QNAP
+        '$recycle.bin',
+        'recycler',
+        'system volume information',  # Windows
+        '__macosx',
+        'lost+found',  # ZIPs of macOS; Linux
+        'originals',
+        'previews',
+        'thumbnails',
+        'thumbs',  # photo programs
+    }
+)
 
 
 def photo_extensions():
     """Endings of files that are read as photos, with the dot."""
     kinds = {*photo_formats(), 'MPO'}
-    return HEIF_ENDINGS | {ending for ending, kind in Image.registered_extensions().items() if kind in kinds}
+    return HEIF_ENDINGS | {
+        ending for ending, kind in Image.registered_extensions().items() if kind in kinds
+    }
 
 
 def is_skipped_folder(name: str) -> bool:
@@ -33,7 +52,8 @@ def photos_below(folder) -> tuple[list, list]:
 
     Returns:
         photos: sorted paths below ``folder``, with '/'.
-        skipped: sorted (path, reason) of photos in ``SKIPPED_FOLDERS``, of other files and of links to folders.
+        skipped: sorted (path, reason) of photos in ``SKIPPED_FOLDERS``, of other files and of links
+        to folders.
     """
     extensions = photo_extensions()
     photos, skipped = [], []
@@ -41,7 +61,9 @@ def photos_below(folder) -> tuple[list, list]:
         place = os.path.relpath(above, folder).replace(os.sep, '/')
         parts = [] if place == '.' else place.split('/')
         made = next(filter(is_skipped_folder, parts), '')
-        links = [] if made else [name for name in folders if os.path.islink(os.path.join(above, name))]
+        links = (
+            [] if made else [name for name in folders if os.path.islink(os.path.join(above, name))]
+        )
         skipped += [('/'.join([*parts, name]), LINK) for name in links]
         for name in files:
             path, ending = '/'.join([*parts, name]), os.path.splitext(name)[1]
@@ -58,11 +80,15 @@ def photos_below(folder) -> tuple[list, list]:
 
 
 def skipped_photos(skipped) -> Counter:
-    """Photos in each of the ``SKIPPED_FOLDERS``, by the folder's path. skipped: as of ``photos_below``."""
+    """Photos in each of the ``SKIPPED_FOLDERS``, by the folder's path. skipped: as of
+    ``photos_below``.
+    """
     counts = Counter()
     for path, _ in skipped:
         parts = path.split('/')[:-1]
-        depth = next((depth for depth, name in enumerate(parts, start=1) if is_skipped_folder(name)), None)
+        depth = next(
+            (depth for depth, name in enumerate(parts, start=1) if is_skipped_folder(name)), None
+        )
         if depth:
             counts['/'.join(parts[:depth])] += 1
     return counts

@@ -1,4 +1,7 @@
-"""Who goes where: identities, encounters, and splits that never cut an encounter in two. For tools/make_lists.py."""
+"""Who goes where: identities, encounters, and splits that never cut an encounter in two. For
+tools/make_lists.py.
+"""
+
 import random
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -19,9 +22,11 @@ KEPT_IN_TRAIN = 2  # encounters that validation leaves every individual
 class Photo:
     """A photo of one identity.
 
-    path: in the lists. animal: the individual's name. identity: what is told apart, an animal or one flank of it.
+    path: in the lists. animal: the individual's name. identity: what is told apart, an animal or
+    one flank of it.
     encounter: a key, None = unknown. unit: what no split may cut: the encounter, else the file.
     """
+
     sighting: Sighting
     path: str
     identity: str
@@ -35,8 +40,11 @@ class Photo:
 
 @dataclass
 class Split:
-    """train, val: photos of the same identities. query, gallery: of the test, one and the same list where every photo is
-    compared with all others. left_out: (photo, reason). notes: what was decided, in words."""
+    """train, val: photos of the same identities. query, gallery: of the test, one and the same list
+    where every photo is compared with all others. left_out: (photo, reason). notes: what was
+    decided, in words.
+    """
+
     train: list
     val: list
     query: list
@@ -52,30 +60,43 @@ class Split:
 
 # ---------------------------------------------------------------- identities and encounters
 
+
 def make_photos(sightings, paths, sides='together', encounters='shared', minutes=0.0):
     """``Photo`` of each sighting.
 
-    paths: theirs in the lists. sides: 'separate' = left and right of an animal are two identities (the caller has left out
-    photos without a side). encounters: 'own' = an encounter is one individual's only. minutes: between photos of
-    one encounter, 0 = a camera's day is one, and a night that goes on past midnight; for those that no source tells.
+    paths: theirs in the lists. sides: 'separate' = left and right of an animal are two identities
+    (the caller has left out photos without a side). encounters: 'own' = an encounter is one
+    individual's only. minutes: between photos of one encounter, 0 = a camera's day is one, and a
+    night that goes on past midnight; for those that no source tells.
     """
     keys = _encounters(sightings, minutes)
-    if encounters == 'shared':  # two animals on one photo were there at the same moment, whatever else is known
-        joined = {key: min(keys) for keys in tied(zip(keys, (sighting.path for sighting in sightings))) for key in keys}
+    if (
+        encounters == 'shared'
+    ):  # two animals on one photo were there at the same moment, whatever else is known
+        joined = {
+            key: min(keys)
+            for keys in tied(zip(keys, (sighting.path for sighting in sightings)))
+            for key in keys
+        }
         keys = [joined.get(key) for key in keys]
     photos = []
     for sighting, path, key in zip(sightings, paths, keys):
         if encounters == 'own' and key is not None:
             key = (*key, sighting.identity)
-        identity = f'{sighting.identity} {SIDES[sighting.side]}' if sides == 'separate' else sighting.identity
+        identity = (
+            f'{sighting.identity} {SIDES[sighting.side]}'
+            if sides == 'separate'
+            else sighting.identity
+        )
         photos.append(Photo(sighting, path, identity, key, key or ('photo', sighting.path)))
     return photos
 
 
 def _encounters(sightings, minutes):
-    """What is given; else a camera's photos of one day or less than an hour apart, or with ``minutes`` those less than so far
-    apart. Without a camera nobody knows who else was there, so they are one individual's; without a date nothing is known
-    (None)."""
+    """What is given; else a camera's photos of one day or less than an hour apart, or with
+    ``minutes`` those less than so far apart. Without a camera nobody knows who else was there, so
+    they are one individual's; without a date nothing is known (None).
+    """
     keys, dated = [], defaultdict(list)
     for number, sighting in enumerate(sightings):
         place = ('camera', sighting.camera) if sighting.camera else ('animal', sighting.identity)
@@ -85,8 +106,11 @@ def _encounters(sightings, minutes):
     for place, moments in dated.items():
         burst, last = 0, None
         for date, number in sorted(moments):
-            burst += last is None or (date - last >= timedelta(minutes=minutes) if minutes else
-                                      date - last >= BREAK and date.date() != last.date())
+            burst += last is None or (
+                date - last >= timedelta(minutes=minutes)
+                if minutes
+                else date - last >= BREAK and date.date() != last.date()
+            )
             last = date
             keys[number] = (*place, str(burst))
     return keys
@@ -94,11 +118,13 @@ def _encounters(sightings, minutes):
 
 # ---------------------------------------------------------------- splits
 
+
 def split_disjoint(photos, share, rng):
     """Other animals in the test than in training; every test photo is compared with all others.
 
-    Animals that share an encounter stay together. Those with a single photo teach nothing and have no match: they go to the
-    test, where real catalogues have them too, or are left out where an encounter ties them to training.
+    Animals that share an encounter stay together. Those with a single photo teach nothing and have
+    no match: they go to the test, where real catalogues have them too, or are left out where an
+    encounter ties them to training.
     """
     groups = tied((photo.animal, photo.unit) for photo in photos)
     animals, flanks = sum(map(len, groups)), _has_flanks(photos)
@@ -108,8 +134,11 @@ def split_disjoint(photos, share, rng):
     wanted = max(2, min(round(share * len(useful)), len(useful) - 2))
     enough = 'two photos or more' + ' of a flank' * flanks
     if len(useful) < 4:
-        raise InputError(f'{len(useful)} of {counted(animals, noun)} have {enough}; --protocol disjoint needs four, two to '
-                         f'train on and two to test; {_instead_of_disjoint(photos)}')
+        raise InputError(
+            f'{len(useful)} of {counted(animals, noun)} have {enough}; --protocol disjoint needs '
+            'four, two to '
+            f'train on and two to test; {_instead_of_disjoint(photos)}'
+        )
     rng.shuffle(groups)
     test, count = set(), 0
     for group in groups:
@@ -119,29 +148,50 @@ def split_disjoint(photos, share, rng):
             count += more
     largest = max(len(group & useful) for group in groups)
     if count < max(2, wanted / 2) or len(useful) - count < 2:
-        own = tied((photo.animal, (photo.unit, photo.encounter and photo.animal)) for photo in photos)
+        own = tied(
+            (photo.animal, (photo.unit, photo.encounter and photo.animal)) for photo in photos
+        )
         helps = 2 * max(len(group & useful) for group in own) <= len(useful)
-        ways = ["--encounters own makes an encounter one individual's only"] * helps + _shorter(photos)
-        raise InputError(f'shared encounters tie {largest} of {counted(len(useful), noun)} together, so that {count} can be '
-                         f'for the test, not {wanted}; {", ".join([*ways, _instead_of_disjoint(photos)])}')
+        ways = ["--encounters own makes an encounter one individual's only"] * helps + _shorter(
+            photos
+        )
+        raise InputError(
+            f'shared encounters tie {largest} of {counted(len(useful), noun)} together, so that '
+            f'{count} can be '
+            f'for the test, not {wanted}; {", ".join([*ways, _instead_of_disjoint(photos)])}'
+        )
     split = Split([], [], [photo for photo in photos if photo.animal in test], [])
     for photo in photos:
         if photo.animal not in test:
             if sizes[photo.identity] > 1:
                 split.train.append(photo)
             else:
-                split.left_out.append((photo, 'only photo of its individual, in an encounter of a train individual'))
+                split.left_out.append(
+                    (photo, 'only photo of its individual, in an encounter of a train individual')
+                )
     split.gallery = split.query
     tested = {photo.animal for photo in split.query}
     single = len({photo.identity for photo in split.query if sizes[photo.identity] == 1})
-    fewer = f' of the {len(useful)} with {enough}, and {len(tested) - count} with fewer' if len(useful) < animals else ''
-    split.notes.append(f'{len(tested)} of {counted(animals, noun)} are for the test alone, where every photo is compared with '
-                       f'all others: {count} drawn by chance{fewer}')
+    fewer = (
+        f' of the {len(useful)} with {enough}, and {len(tested) - count} with fewer'
+        if len(useful) < animals
+        else ''
+    )
+    split.notes.append(
+        f'{len(tested)} of {counted(animals, noun)} are for the test alone, where every photo is '
+        'compared with '
+        f'all others: {count} drawn by chance{fewer}'
+    )
     if single:
-        split.notes.append(f'{counted(single, "flank" if flanks else "individual")} in the test with a single photo: no match, '
-                           'but others must be told from it (--min-photos 2 leaves such out)')
+        split.notes.append(
+            f'{counted(single, "flank" if flanks else "individual")} in the test with a single '
+            'photo: no match, '
+            'but others must be told from it (--min-photos 2 leaves such out)'
+        )
     if largest > 1:
-        split.notes.append(f'{noun}s of one encounter stay together: the largest such group has {largest}')
+        split.notes.append(
+            f'{noun}s of one encounter stay together: the largest such group has {largest}'
+        )
     return split
 
 
@@ -171,7 +221,9 @@ def _instead_of_closed(photos):
 
 
 def split_closed(photos, share, rng):
-    """Other encounters (photos where none is known) of the same individuals in the test, the gallery is what was trained on."""
+    """Other encounters (photos where none is known) of the same individuals in the test, the
+    gallery is what was trained on.
+    """
     held = hold_out(photos, share, keep=1, rng=rng)
     rest = [photo for photo in photos if photo not in held]
     query = [photo for photo in photos if photo in held]
@@ -180,25 +232,39 @@ def split_closed(photos, share, rng):
     noun = 'flank' if _has_flanks(photos) else 'individual'
     untested = len(identities) - len({photo.identity for photo in query})
     if not query:
-        raise InputError(f'none of {counted(len(identities), noun)} has two encounters that could be parted (photos, where '
-                         'none is known), so nothing can be held out for a test; '
-                         f'{", ".join([*_shorter(photos), _instead_of_closed(photos)])}')
-    split.notes.append('the test looks for whole encounters (single photos where none is known) of individuals that are '
-                       'trained on, among the photos of training and validation')
+        raise InputError(
+            f'none of {counted(len(identities), noun)} has two encounters that could be parted '
+            '(photos, where '
+            'none is known), so nothing can be held out for a test; '
+            f'{", ".join([*_shorter(photos), _instead_of_closed(photos)])}'
+        )
+    split.notes.append(
+        'the test looks for whole encounters (single photos where none is known) of individuals '
+        'that are '
+        'trained on, among the photos of training and validation'
+    )
     if untested:
-        split.notes.append(f'{untested} of {counted(len(identities), noun)} in training only: nothing could be held out')
+        split.notes.append(
+            f'{untested} of {counted(len(identities), noun)} in training only: nothing could be '
+            'held out'
+        )
     return split
 
 
 def split_by_date(photos, date):
-    """Trained on what was seen before ``date``; tested on what was seen from then on. An encounter goes where it began."""
+    """Trained on what was seen before ``date``; tested on what was seen from then on. An encounter
+    goes where it began.
+    """
     begin = {}
     for photo in photos:
         if photo.sighting.date:
             begin[photo.unit] = min(begin.get(photo.unit, photo.sighting.date), photo.sighting.date)
     if not begin:
-        raise InputError('--split-date: no photo has a date, in the source or (--exif-dates) in its file; name the column with '
-                         '--column date=…')
+        raise InputError(
+            '--split-date: no photo has a date, in the source or (--exif-dates) in its file; '
+            'name the column with '
+            '--column date=…'
+        )
     split = Split([], [], [], [])
     known = {photo.identity for photo in photos if photo.unit in begin and begin[photo.unit] < date}
     for photo in photos:
@@ -213,14 +279,28 @@ def split_by_date(photos, date):
     first, last = min(begin.values()), max(begin.values())
     if not split.train or not split.query:
         before = counted(len(split.train), 'photo')
-        raise InputError(f'--split-date {date:%Y-%m-%d}: {before} before, {len(split.query)} of the same '
-                         f'individuals from then on; the photos begin at {first:%Y-%m-%d} and end at {last:%Y-%m-%d}')
+        raise InputError(
+            f'--split-date {date:%Y-%m-%d}: {before} before, {len(split.query)} of the same '
+            f'individuals from then on; the photos begin at {first:%Y-%m-%d} and end at '
+            f'{last:%Y-%m-%d}'
+        )
     split.gallery = split.train
-    new = len({photo.identity for photo, reason in split.left_out if reason.startswith('individual first')})
-    split.notes.append(f'trained on what was seen before {date:%Y-%m-%d}; the test looks for photos from then on among those')
+    new = len(
+        {
+            photo.identity
+            for photo, reason in split.left_out
+            if reason.startswith('individual first')
+        }
+    )
+    split.notes.append(
+        f'trained on what was seen before {date:%Y-%m-%d}; the test looks for photos from then '
+        'on among those'
+    )
     if new:
         noun = 'flank' if _has_flanks(photos) else 'individual'
-        split.notes.append(f'{counted(new, noun)} first seen from {date:%Y-%m-%d} on: left out, there is no match')
+        split.notes.append(
+            f'{counted(new, noun)} first seen from {date:%Y-%m-%d} on: left out, there is no match'
+        )
     return split
 
 
@@ -230,20 +310,32 @@ def split_given(photos):
     for photo in photos:
         name = photo.sighting.split
         if name and name not in SPLITS.values():
-            raise InputError(f"{photo.sighting.where}: the split '{name[:40]}' is none of {', '.join(SPLITS)}; leave it empty "
-                             'where a photo belongs to none')
+            raise InputError(
+                f"{photo.sighting.where}: the split '{name[:40]}' is none of "
+                f'{", ".join(SPLITS)}; leave it empty '
+                'where a photo belongs to none'
+            )
         named[name].append(photo)
     counts = ', '.join(f'{name or "none"} {len(photos)}' for name, photos in sorted(named.items()))
     if not named['train'] or not (named['test'] or (named['query'] and named['gallery'])):
-        raise InputError('--protocol given: splits train and test, or train, query and gallery, are needed, but the source has '
-                         f'{counts}; choose another --protocol')
+        raise InputError(
+            '--protocol given: splits train and test, or train, query and gallery, are needed, '
+            'but the source has '
+            f'{counts}; choose another --protocol'
+        )
     if named['test'] and (named['query'] or named['gallery']):
-        raise InputError(f'--protocol given: test beside query or gallery ({counts}): which is it? Merge them, or empty one')
+        raise InputError(
+            f'--protocol given: test beside query or gallery ({counts}): which is it? Merge '
+            'them, or empty one'
+        )
     split = Split(named['train'], [], named['query'], named['gallery'])
     known = {photo.identity for photo in split.train}
     split.left_out += [(photo, 'in no split') for photo in named['']]
-    split.left_out += [(photo, 'validation photo of an individual without train photos') for photo in named['val']
-                       if photo.identity not in known]
+    split.left_out += [
+        (photo, 'validation photo of an individual without train photos')
+        for photo in named['val']
+        if photo.identity not in known
+    ]
     split.val = [photo for photo in named['val'] if photo.identity in known]
     split.notes.append(f'split as the source says ({counts})')
     if named['test']:
@@ -251,28 +343,49 @@ def split_given(photos):
         everyone = {photo.identity for photo in named['test']}
         if 2 * len(shared) > len(everyone):
             split.query = [photo for photo in named['test'] if photo.identity in known]
-            split.left_out += [(photo, 'test photo of an individual without train photos') for photo in named['test']
-                               if photo.identity not in known]
+            split.left_out += [
+                (photo, 'test photo of an individual without train photos')
+                for photo in named['test']
+                if photo.identity not in known
+            ]
             split.gallery = split.train + split.val
-            split.notes.append('most test individuals are trained on, so the gallery is the photos trained on')
+            split.notes.append(
+                'most test individuals are trained on, so the gallery is the photos trained on'
+            )
         else:
             split.query = split.gallery = named['test']
-            split.notes.append('test individuals are not trained on, so every test photo is compared with all others')
+            split.notes.append(
+                'test individuals are not trained on, so every test photo is compared with all '
+                'others'
+            )
             if shared:
-                split.notes.append(f'but {len(shared)} of {len(everyone)} test individuals are train individuals too')
+                split.notes.append(
+                    f'but {len(shared)} of {len(everyone)} test individuals are train '
+                    'individuals too'
+                )
     cut = {photo.unit for photo in split.train + split.val} & {photo.unit for photo in split.query}
     if cut:
-        split.notes.append(f"the given split cuts {counted(len(cut), 'encounter')} in two: results on them look better than "
-                           'they are')
+        split.notes.append(
+            f'the given split cuts {counted(len(cut), "encounter")} in two: results on them look '
+            'better than '
+            'they are'
+        )
     return split
 
 
 def add_validation(split, share, rng):
-    """Take whole encounters out of the train photos, for validation; every individual keeps two or more."""
-    held = hold_out(split.train, share, keep=KEPT_IN_TRAIN, rng=rng, limit=round(share * len(split.train)))
+    """Take whole encounters out of the train photos, for validation; every individual keeps two or
+    more.
+    """
+    held = hold_out(
+        split.train, share, keep=KEPT_IN_TRAIN, rng=rng, limit=round(share * len(split.train))
+    )
     if not held:
         if share:
-            split.notes.append('no validation: no train individual has three encounters (or photos, where none are known)')
+            split.notes.append(
+                'no validation: no train individual has three encounters (or photos, where none '
+                'are known)'
+            )
         return
     everything = split.gallery is split.train
     split.val = [photo for photo in split.train if photo in held]
@@ -282,17 +395,26 @@ def add_validation(split, share, rng):
 
 
 def hold_out(photos, share, keep, rng, limit=None):
-    """Whole units of photos, by chance: of every identity about ``share`` of its units, at least one, while ``keep`` are left.
-    At most ``limit`` photos, or one unit where all are larger. Returns a set of photos."""
+    """Whole units of photos, by chance: of every identity about ``share`` of its units, at least
+    one, while ``keep`` are left. At most ``limit`` photos, or one unit where all are larger.
+    Returns a set of photos.
+    """
     units, of_identity = defaultdict(list), defaultdict(set)
     for photo in photos:
         units[photo.unit].append(photo)
         of_identity[photo.identity].add(photo.unit)
-    wanted = {identity: max(1, round(share * len(its))) if share else 0 for identity, its in of_identity.items()}
+    wanted = {
+        identity: max(1, round(share * len(its))) if share else 0
+        for identity, its in of_identity.items()
+    }
     spare = {identity: len(its) - keep for identity, its in of_identity.items()}
+
     def may_go(unit):
         owners = {photo.identity for photo in units[unit]}
-        return any(wanted[owner] > 0 for owner in owners) and all(spare[owner] > 0 for owner in owners)
+        return any(wanted[owner] > 0 for owner in owners) and all(
+            spare[owner] > 0 for owner in owners
+        )
+
     order = list(units)  # by path: a key may be the row of a table, which is nobody's concern
     rng.shuffle(order)
     held = set()

@@ -1,4 +1,5 @@
 """The writer beside the training, and the log and metrics on a disk that does not take them."""
+
 import json
 import logging
 import os
@@ -22,6 +23,7 @@ def test_the_writer_writes_one_thing_after_another():
     def slow(number):
         gate.wait(10)
         done.append(number)
+
     writer.start(slow, 1)
     assert not done  # the work goes on meanwhile
     gate.set()
@@ -33,6 +35,7 @@ def test_the_writer_writes_one_thing_after_another():
 def test_an_error_is_raised_where_it_is_next_met():
     def fails():
         raise InputError('disk full')
+
     writer = Writer()
     writer.start(fails)
     with pytest.raises(InputError, match='disk full'):
@@ -50,6 +53,7 @@ def test_a_state_is_copied_once_the_former_is_written(tmp_path, monkeypatch):
     def save_tree(tree, path):
         time.sleep(0.1)
         steps.append('written')
+
     monkeypatch.setattr(utils.run.journal, 'copy_tree', lambda tree: steps.append('copied'))
     monkeypatch.setattr(utils.run.journal, 'save_tree', save_tree)
     monkeypatch.setattr(Journal, '_state', lambda self: {})
@@ -69,15 +73,22 @@ def test_metrics_are_cut_back_and_gone_on_with(tmp_path):
         assert metrics.sync() == length
         metrics.write('c', x=3)
     lines = (tmp_path / 'metrics.jsonl').read_text().splitlines()
-    assert [line[:14] for line in lines] == ['{"event": "a",', '{"event": "c",'] and before.startswith(lines[0].encode())
-    with MetricsFile(tmp_path, 10 ** 6) as metrics:  # a file that is too short is gone on with as it is
+    assert [line[:14] for line in lines] == [
+        '{"event": "a",',
+        '{"event": "c",',
+    ] and before.startswith(lines[0].encode())
+    with MetricsFile(
+        tmp_path, 10**6
+    ) as metrics:  # a file that is too short is gone on with as it is
         metrics.write('d')
     assert len((tmp_path / 'metrics.jsonl').read_text().splitlines()) == 3
     with open(tmp_path / 'metrics.jsonl', 'a') as file:
         file.write('{"event": "half')
-    with MetricsFile(tmp_path, 10 ** 6) as metrics:
+    with MetricsFile(tmp_path, 10**6) as metrics:
         metrics.write('e')
-    lines = [json.loads(line)['event'] for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
+    lines = [
+        json.loads(line)['event'] for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()
+    ]
     assert lines == ['a', 'c', 'd', 'e']
     with MetricsFile(tmp_path):
         pass
@@ -109,16 +120,27 @@ def test_the_log_on_a_full_disk(tmp_path, capsys):
 @pytest.mark.parametrize('how', ['broken', 'full', 'closed', 'ascii'])
 def test_a_stdout_that_takes_no_lines_ends_no_run(tmp_path, how):
     """`train … | tee log` and Ctrl-C: tee is gone first."""
-    program = (f'import sys; sys.path.insert(0, {str(Path(__file__).resolve().parents[3])!r})\n'
-               'from utils.logger import log_to_file, setup_logger\n'
-               'logger = setup_logger()\nlog_to_file(sys.argv[1], "log.txt")\n'
-               'for _ in range(3): logger.info("a line … ☃")\n')
+    program = (
+        f'import sys; sys.path.insert(0, {str(Path(__file__).resolve().parents[3])!r})\n'
+        'from utils.logger import log_to_file, setup_logger\n'
+        'logger = setup_logger()\nlog_to_file(sys.argv[1], "log.txt")\n'
+        'for _ in range(3): logger.info("a line … ☃")\n'
+    )
     read, write = os.pipe()
     os.close(read)
-    stdout = {'broken': write, 'full': os.open('/dev/full', os.O_WRONLY), 'closed': None, 'ascii': subprocess.PIPE}[how]
-    done = subprocess.run([sys.executable, '-c', program, tmp_path], stdout=stdout, stderr=subprocess.PIPE,
-                          env=os.environ | {'PYTHONIOENCODING': 'ascii'} if how == 'ascii' else None,
-                          preexec_fn=(lambda: os.close(1)) if how == 'closed' else None)
+    stdout = {
+        'broken': write,
+        'full': os.open('/dev/full', os.O_WRONLY),
+        'closed': None,
+        'ascii': subprocess.PIPE,
+    }[how]
+    done = subprocess.run(
+        [sys.executable, '-c', program, tmp_path],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env=os.environ | {'PYTHONIOENCODING': 'ascii'} if how == 'ascii' else None,
+        preexec_fn=(lambda: os.close(1)) if how == 'closed' else None,
+    )
     os.close(write)
     assert (done.returncode, done.stderr) == (0, b'')
     assert (tmp_path / 'log.txt').read_text(encoding='utf-8').count('a line … ☃') == 3

@@ -1,4 +1,7 @@
-"""A run that was stopped goes on as if it had not been; what may change meanwhile and what may not."""
+"""A run that was stopped goes on as if it had not been; what may change meanwhile and what may
+not.
+"""
+
 import json
 import multiprocessing
 import os
@@ -28,7 +31,9 @@ CENTER = ('MODEL.IF_WITH_CENTER', 'yes')
 @pytest.fixture(autouse=True)
 def _signals_arrive():
     """Whoever started the tests, in the background or under nohup, may have had signals ignored."""
-    earlier = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
+    earlier = {
+        number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
     earlier[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in earlier.items():
@@ -43,7 +48,10 @@ def events(folder):
 def assert_same_run(one, other, name='RN50'):
     assert events(one) == events(other)
     files = {path.name for path in one.glob('*.pth')} - {'resume.pth'}
-    assert files == {path.name for path in other.glob('*.pth')} - {'resume.pth'} and f'{name}_best.pth' in files
+    assert (
+        files == {path.name for path in other.glob('*.pth')} - {'resume.pth'}
+        and f'{name}_best.pth' in files
+    )
     for file in files:
         a, b = load_state(one / file), load_state(other / file)
         assert a.keys() == b.keys() and all(torch.equal(a[n], b[n]) for n in a), file
@@ -58,13 +66,21 @@ def stop_after(monkeypatch, count, number=signal.SIGTERM):
         if done[0] == count:
             os.kill(os.getpid(), number)
         return wants_state(self, iteration)
+
     monkeypatch.setattr(Journal, 'wants_state', wants)
 
 
 # stage 1 has 2 × 3 iterations, stage 2 two or three in each of two epochs
-@pytest.mark.parametrize('name, opts, counts', [
-    ('RN50', (), (1, 3, 4, 7, 10)), ('ViT-B-16', CENTER, (5, 9)), ('RN50', ('SOLVER.STAGE2.OPTIMIZER_NAME', 'SGD'), (9,)),
-    ('RN50', ('SOLVER.AMP', 'bf16', 'DATALOADER.NUM_WORKERS', 2), (9,)), ('RN50', ('DATALOADER.SAMPLER', 'softmax'), (8,))])
+@pytest.mark.parametrize(
+    'name, opts, counts',
+    [
+        ('RN50', (), (1, 3, 4, 7, 10)),
+        ('ViT-B-16', CENTER, (5, 9)),
+        ('RN50', ('SOLVER.STAGE2.OPTIMIZER_NAME', 'SGD'), (9,)),
+        ('RN50', ('SOLVER.AMP', 'bf16', 'DATALOADER.NUM_WORKERS', 2), (9,)),
+        ('RN50', ('DATALOADER.SAMPLER', 'softmax'), (8,)),
+    ],
+)
 def test_stopped_anywhere_it_goes_on_bit_for_bit(world, monkeypatch, name, opts, counts):
     whole = world.folder / 'whole'
     best = train_clipreid.main(world.args(*opts, 'OUTPUT_DIR', whole, name=name))
@@ -78,7 +94,9 @@ def test_stopped_anywhere_it_goes_on_bit_for_bit(world, monkeypatch, name, opts,
         assert not multiprocessing.active_children(), 'workers are left'
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
         assert not list(out.glob('.*')), 'the lock is left'
-        assert train_clipreid.main(world.args('--resume', *opts, 'OUTPUT_DIR', out, name=name)) == best
+        assert (
+            train_clipreid.main(world.args('--resume', *opts, 'OUTPUT_DIR', out, name=name)) == best
+        )
         assert_same_run(whole, out, name)
 
 
@@ -92,6 +110,7 @@ def test_killed_and_resumed_by_time_within_an_epoch(world, monkeypatch):
         places.append((self.stage, self.epoch, self.iteration))
         if len(places) == 13:
             raise MemoryError  # as good as a kill: nothing of the run's own follows
+
     monkeypatch.setattr(Journal, 'save', dies)
     with pytest.raises(InputError):
         train_clipreid.main(world.args('OUTPUT_DIR', out, 'SOLVER.CHECKPOINT_MINUTES', 1e-9))
@@ -106,7 +125,10 @@ def test_ctrl_c(world, monkeypatch, capsys):
     stop_after(monkeypatch, 5, signal.SIGINT)
     monkeypatch.setattr(sys, 'argv', ['train_clipreid.py', *world.args()])
     assert exit_code(train_clipreid.main) == 130
-    assert 'stopped by SIGINT; a training goes on with the same command and --resume' in capsys.readouterr().err
+    assert (
+        'stopped by SIGINT; a training goes on with the same command and --resume'
+        in capsys.readouterr().err
+    )
     state = load_tree(world.output / 'resume.pth', 'x')
     assert (state['stage'], state['epoch'], state['iteration']) == (1, 2, 2)
 
@@ -129,7 +151,9 @@ def test_a_signal_is_patient_only_where_it_is_told_to_be():
             os.kill(os.getpid(), signal.SIGINT)
             with pytest.raises(Stopped) as stopped:
                 stop.check()
-            assert stopped.value.code == 143 and str(stopped.value).startswith('stopped by SIGTERM; ')
+            assert stopped.value.code == 143 and str(stopped.value).startswith(
+                'stopped by SIGTERM; '
+            )
 
 
 def test_a_finished_run_says_so_and_writes_nothing(world, capsys):
@@ -145,9 +169,15 @@ def test_a_finished_run_says_so_and_writes_nothing(world, capsys):
 
 def test_more_epochs_for_a_finished_run(world):
     train_clipreid.main(world.args('SOLVER.STAGE2.EVAL_PERIOD', 4))
-    train_clipreid.main(world.args('--resume', 'SOLVER.STAGE2.EVAL_PERIOD', 4, 'SOLVER.STAGE2.MAX_EPOCHS', 4))
+    train_clipreid.main(
+        world.args('--resume', 'SOLVER.STAGE2.EVAL_PERIOD', 4, 'SOLVER.STAGE2.MAX_EPOCHS', 4)
+    )
     other = world.folder / 'four'
-    train_clipreid.main(world.args('SOLVER.STAGE2.EVAL_PERIOD', 4, 'SOLVER.STAGE2.MAX_EPOCHS', 4, 'OUTPUT_DIR', other))
+    train_clipreid.main(
+        world.args(
+            'SOLVER.STAGE2.EVAL_PERIOD', 4, 'SOLVER.STAGE2.MAX_EPOCHS', 4, 'OUTPUT_DIR', other
+        )
+    )
     a, b = load_state(world.output / 'RN50_4.pth'), load_state(other / 'RN50_4.pth')
     assert all(torch.equal(a[n], b[n]) for n in a)
     with pytest.raises(InputError, match='MAX_EPOCHS 3'):
@@ -170,6 +200,7 @@ def test_a_signal_in_validation_keeps_the_epoch(world, monkeypatch):
     def stopped(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
         return validate(*arguments)
+
     with monkeypatch.context() as patch:
         patch.setattr(stage2, 'validate', stopped)
         with pytest.raises(Stopped):
@@ -181,11 +212,19 @@ def test_a_signal_in_validation_keeps_the_epoch(world, monkeypatch):
 def test_out_of_memory_names_the_batch_of_its_stage(world, monkeypatch):
     def full(*arguments, **options):
         raise torch.OutOfMemoryError('CUDA out of memory')
-    for place, key in (('processor.processor_clipreid_stage1.photo_features', 'SOLVER.STAGE1.IMS_PER_BATCH'),
-                       ('processor.processor_clipreid_stage2.validate', 'SOLVER.STAGE2.IMS_PER_BATCH .* TEST.IMS_PER_BATCH')):
+
+    for place, key in (
+        ('processor.processor_clipreid_stage1.photo_features', 'SOLVER.STAGE1.IMS_PER_BATCH'),
+        (
+            'processor.processor_clipreid_stage2.validate',
+            'SOLVER.STAGE2.IMS_PER_BATCH .* TEST.IMS_PER_BATCH',
+        ),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(place, full)
-            with pytest.raises(InputError, match=f'out of memory .CUDA out of memory.; lower {key}'):
+            with pytest.raises(
+                InputError, match=f'out of memory .CUDA out of memory.; lower {key}'
+            ):
                 train_clipreid.main(world.args())
 
 
@@ -196,7 +235,10 @@ def test_a_state_of_another_folder_leaves_the_run_there_alone(world, monkeypatch
         stop_after(patch, 8)
         with pytest.raises(Stopped):
             train_clipreid.main(world.args('OUTPUT_DIR', other))
-    before = {name: (other / name).read_bytes() for name in ('resume.pth', 'metrics.jsonl', 'train_log.txt')}
+    before = {
+        name: (other / name).read_bytes()
+        for name in ('resume.pth', 'metrics.jsonl', 'train_log.txt')
+    }
     with monkeypatch.context() as patch:
         stop_after(patch, 4)
         with pytest.raises(Stopped):
@@ -227,9 +269,13 @@ def test_a_new_run_keeps_the_state_of_an_unfinished_one(world, monkeypatch):
     assert not (world.output / 'resume.2.pth').exists()  # that one was finished
     # a path instead of auto: the run goes on in a folder of its own
     out = world.folder / 'elsewhere'
-    train_clipreid.main(world.args('SOLVER.RESUME', world.output / 'resume.1.pth', 'OUTPUT_DIR', out))
+    train_clipreid.main(
+        world.args('SOLVER.RESUME', world.output / 'resume.1.pth', 'OUTPUT_DIR', out)
+    )
     assert_state = load_state(out / 'RN50_2.pth')
-    assert all(torch.equal(assert_state[n], t) for n, t in load_state(world.output / 'RN50_2.pth').items())
+    assert all(
+        torch.equal(assert_state[n], t) for n, t in load_state(world.output / 'RN50_2.pth').items()
+    )
 
 
 @pytest.fixture
@@ -241,10 +287,17 @@ def stopped(world, monkeypatch):
     return world
 
 
-@pytest.mark.parametrize('opts, words', [
-    (('SOLVER.STAGE2.BASE_LR', 0.1, 'SOLVER.SEED', 5), ('SOLVER.SEED 5 (was 1234)', 'SOLVER.STAGE2.BASE_LR 0.1 (was 0.0003)')),
-    (('SOLVER.STAGE1.MAX_EPOCHS', 9), ('SOLVER.STAGE1.MAX_EPOCHS 9 (was 2)',)),
-    (('INPUT.RE_PROB', 0.1), ('INPUT.RE_PROB',))])
+@pytest.mark.parametrize(
+    'opts, words',
+    [
+        (
+            ('SOLVER.STAGE2.BASE_LR', 0.1, 'SOLVER.SEED', 5),
+            ('SOLVER.SEED 5 (was 1234)', 'SOLVER.STAGE2.BASE_LR 0.1 (was 0.0003)'),
+        ),
+        (('SOLVER.STAGE1.MAX_EPOCHS', 9), ('SOLVER.STAGE1.MAX_EPOCHS 9 (was 2)',)),
+        (('INPUT.RE_PROB', 0.1), ('INPUT.RE_PROB',)),
+    ],
+)
 def test_a_changed_config_is_refused(stopped, opts, words):
     log = (stopped.output / 'train_log.txt').read_bytes()
     with pytest.raises(InputError) as refused:
@@ -254,7 +307,11 @@ def test_a_changed_config_is_refused(stopped, opts, words):
 
 
 def test_harmless_keys_may_change(stopped):
-    train_clipreid.main(stopped.args('--resume', 'SOLVER.STAGE2.LOG_PERIOD', 7, 'DATALOADER.NUM_WORKERS', 1, EPOCHS, 3))
+    train_clipreid.main(
+        stopped.args(
+            '--resume', 'SOLVER.STAGE2.LOG_PERIOD', 7, 'DATALOADER.NUM_WORKERS', 1, EPOCHS, 3
+        )
+    )
     assert (stopped.output / 'RN50_3.pth').exists()
 
 
@@ -288,7 +345,9 @@ def test_moved_photos_and_weights_are_welcome(stopped):
     (stopped.folder / 'photos').rename(stopped.folder / 'moved')
     weights = stopped.folder / 'w.pth'
     weights.write_bytes(Path(stopped.weights['RN50']).read_bytes())
-    train_clipreid.main(stopped.args('--resume', 'DATASETS.DATA_DIR', 'moved', 'MODEL.PRETRAIN_PATH', weights))
+    train_clipreid.main(
+        stopped.args('--resume', 'DATASETS.DATA_DIR', 'moved', 'MODEL.PRETRAIN_PATH', weights)
+    )
 
 
 def test_other_weights_are_refused(world, monkeypatch):
@@ -321,19 +380,35 @@ def test_features_of_another_machine_are_warned_of_and_other_ones_refused(world,
         train_clipreid.main(world.args('--resume'))
 
 
-@pytest.mark.parametrize('spoil', [
-    lambda state: state.pop('tally'), lambda state: state['parts'].clear(), lambda state: state.update(format=99),
-    lambda state: state['tensors'].popitem(), lambda state: state.update(facts=None), lambda state: state.update(random={}),
-    lambda state: state.update(stage='two'), lambda state: state.clear(), lambda state: state.update(epoch=None),
-    lambda state: state.update(metrics_length='x'), lambda state: state.update(iteration=-1),
-    lambda state: state.update(stage=3), lambda state: state.update(best='x'), lambda state: state.update(seconds=None),
-    lambda state: state['parts'].update(optimizer={}),
-    lambda state: state['parts']['optimizer']['state'][0].update(exp_avg=torch.zeros(3)),
-    lambda state: state['parts']['optimizer']['state'][1].pop('exp_avg'),
-    lambda state: state['parts']['optimizer']['state'][0].update(step=torch.zeros(9)),
-    lambda state: state.update(best=float('nan')), lambda state: state.update(iteration=10 ** 30),
-    lambda state: state.update(features='x'), lambda state: state['tally'].update(photos='x'),
-    lambda state: state['tally'].update(sums={'loss': 1.0}), lambda state: state.update(epoch=10 ** 6)])
+@pytest.mark.parametrize(
+    'spoil',
+    [
+        lambda state: state.pop('tally'),
+        lambda state: state['parts'].clear(),
+        lambda state: state.update(format=99),
+        lambda state: state['tensors'].popitem(),
+        lambda state: state.update(facts=None),
+        lambda state: state.update(random={}),
+        lambda state: state.update(stage='two'),
+        lambda state: state.clear(),
+        lambda state: state.update(epoch=None),
+        lambda state: state.update(metrics_length='x'),
+        lambda state: state.update(iteration=-1),
+        lambda state: state.update(stage=3),
+        lambda state: state.update(best='x'),
+        lambda state: state.update(seconds=None),
+        lambda state: state['parts'].update(optimizer={}),
+        lambda state: state['parts']['optimizer']['state'][0].update(exp_avg=torch.zeros(3)),
+        lambda state: state['parts']['optimizer']['state'][1].pop('exp_avg'),
+        lambda state: state['parts']['optimizer']['state'][0].update(step=torch.zeros(9)),
+        lambda state: state.update(best=float('nan')),
+        lambda state: state.update(iteration=10**30),
+        lambda state: state.update(features='x'),
+        lambda state: state['tally'].update(photos='x'),
+        lambda state: state['tally'].update(sums={'loss': 1.0}),
+        lambda state: state.update(epoch=10**6),
+    ],
+)
 def test_a_spoilt_state_is_refused(stopped, spoil):
     path = stopped.output / 'resume.pth'
     state = load_tree(path, 'x')
@@ -353,7 +428,10 @@ def test_a_state_of_an_older_version_is_refused_by_its_format(stopped):
     save_tree(state | {'format': 1}, path)
     with pytest.raises(InputError) as refused:
         train_clipreid.main(stopped.args('--resume'))
-    assert f'{path} is of format 1, this version reads 2; go on with the version that began the run' in str(refused.value)
+    assert (
+        f'{path} is of format 1, this version reads 2; go on with the version that began the run'
+        in str(refused.value)
+    )
 
 
 def test_a_checkpoint_is_no_state(stopped):
@@ -376,21 +454,28 @@ def test_random_states_go_on():
     import random
 
     import numpy as np
+
     first = random.random(), np.random.rand(), torch.rand(1).item()
     set_random_states(states, torch.device('cpu'))
     assert first == (random.random(), np.random.rand(), torch.rand(1).item())
 
 
 def test_disk_is_looked_at_before(world, monkeypatch):
-    monkeypatch.setattr('utils.run.resume.free_bytes', lambda folder: 10 ** 7)
-    with pytest.raises(InputError, match=r'writes 4 files of up to 0.02 GB and .* 0.\d\d GB more than is there, 0.01 GB'):
+    monkeypatch.setattr('utils.run.resume.free_bytes', lambda folder: 10**7)
+    with pytest.raises(
+        InputError,
+        match=r'writes 4 files of up to 0.02 GB and .* 0.\d\d GB more than is there, 0.01 GB',
+    ):
         train_clipreid.main(world.args())
     assert not list(world.output.iterdir())
 
 
 def test_disk_need_by_hand(tmp_path, monkeypatch, caplog):
     (tmp_path / 'a').write_bytes(b'x' * 30)
-    files = {'a': 100, 'b': 50}  # 70 more for a, 50 for b, and 100 while a is written beside itself; 10 of photos
+    files = {
+        'a': 100,
+        'b': 50,
+    }  # 70 more for a, 50 for b, and 100 while a is written beside itself; 10 of photos
     for free, enough in ((230, True), (229, False)):
         monkeypatch.setattr('utils.run.resume.free_bytes', lambda folder, free=free: free)
         if enough:
@@ -404,22 +489,54 @@ def test_disk_need_by_hand(tmp_path, monkeypatch, caplog):
         check_disk(tmp_path, {'resume.pth': 120}, new=True)  # that of another run stays
 
 
-@pytest.mark.parametrize(('error', 'cause', 'start', 'told'), [
-    ('(pid 7) is killed by signal: Killed. ', '', 'fork', 'was killed .*signal: Killed.*is memory or /dev/shm full'),
-    ('(pid(s) 7) exited unexpectedly', '(pid 7) is killed by signal: Bus error. It is possible', 'fork', 'shm full'),
-    ('(pid(s) 7) exited unexpectedly', '(pid 7) exited unexpectedly with exit code 1. Details', 'fork', 'with exit code 1'),
-    ('(pid(s) 7, 8) exited unexpectedly', '', 'spawn', "below `if __name__ == '__main__':`, or set DATALOADER")])
+@pytest.mark.parametrize(
+    ('error', 'cause', 'start', 'told'),
+    [
+        (
+            '(pid 7) is killed by signal: Killed. ',
+            '',
+            'fork',
+            'was killed .*signal: Killed.*is memory or /dev/shm full',
+        ),
+        (
+            '(pid(s) 7) exited unexpectedly',
+            '(pid 7) is killed by signal: Bus error. It is possible',
+            'fork',
+            'shm full',
+        ),
+        (
+            '(pid(s) 7) exited unexpectedly',
+            '(pid 7) exited unexpectedly with exit code 1. Details',
+            'fork',
+            'with exit code 1',
+        ),
+        (
+            '(pid(s) 7, 8) exited unexpectedly',
+            '',
+            'spawn',
+            "below `if __name__ == '__main__':`, or set DATALOADER",
+        ),
+    ],
+)
 def test_a_worker_that_has_ended_is_told_in_one_line(monkeypatch, error, cause, start, told):
     monkeypatch.setattr('multiprocessing.get_start_method', lambda: start)
-    with pytest.raises(InputError, match=f'a process that decodes photos .*{told}.*') as caught, explained('X'):
-        raise RuntimeError(f'DataLoader worker {error}\nmore') from RuntimeError(cause and f'DataLoader worker {cause}')
+    with (
+        pytest.raises(InputError, match=f'a process that decodes photos .*{told}.*') as caught,
+        explained('X'),
+    ):
+        raise RuntimeError(f'DataLoader worker {error}\nmore') from RuntimeError(
+            cause and f'DataLoader worker {cause}'
+        )
     assert 'NUM_WORKERS' in str(caught.value) and '\n' not in str(caught.value)
     assert ('shm' in told) == ('shm' in str(caught.value))
 
 
 def test_a_bug_in_a_worker_is_not_taken_for_a_full_memory():
     with pytest.raises(RuntimeError, match='Original Traceback'), explained('X'):
-        raise RuntimeError('Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback (most recent call last)')
+        raise RuntimeError(
+            'Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback (most '
+            'recent call last)'
+        )
 
 
 def test_settings_of_the_optimizer_do_not_come_from_the_file(stopped):
@@ -439,7 +556,9 @@ def test_a_closed_terminal(world, monkeypatch):
     stop_after(monkeypatch, 8, signal.SIGHUP)
     with pytest.raises(Stopped) as stopped:
         train_clipreid.main(world.args())
-    assert stopped.value.code == 129 and load_tree(world.output / 'resume.pth', 'x')['iteration'] == 2
+    assert (
+        stopped.value.code == 129 and load_tree(world.output / 'resume.pth', 'x')['iteration'] == 2
+    )
 
 
 def test_nohup_is_respected():
