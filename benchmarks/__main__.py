@@ -37,7 +37,8 @@ from utils.run.provenance import git_state
 
 ROOT = Path(__file__).resolve().parents[1]
 HEADER = (
-    f'{"row":22}{"threads":>8}{"rounds":>7}{"plain s":>11}{"ours s":>11}{"ratio":>8}{"goal":>8}{"reached":>9}'
+    f'{"row":22}{"threads":>8}{"rounds":>7}{"plain s":>11}{"ours s":>11}{"ratio":>8}{"goal":>8}'
+    f'{"reached":>9}'
     f'{"difference":>12}{"memory":>8}{"goal":>7}{"reached":>9}'
 )
 
@@ -61,10 +62,8 @@ def main(argv=None):
     }
     if args.growth:
         result['growth'] = benchmark_growth.measure(settings)
-        path = (
-            out
-            / f'{"-".join(["growth", *[args.device] * (args.device != "cpu"), *["quick"] * args.quick])}.json'
-        )
+        words = ['growth', *[args.device] * (args.device != 'cpu'), *['quick'] * args.quick]
+        path = out / f'{"-".join(words)}.json'
     else:
         result['rows'] = run(cases, settings, args.threads, args.rounds)
         result['peak_flops'] = {
@@ -205,10 +204,13 @@ def line(row):
         f'≤ {row["limit_s"]:g} s' if row['limit_s'] is not None else number(row['goal'], 'g', '≥ ')
     )
     memory = row.get('memory', {})
+    plain = number(row.get('plain', {}).get('median_s'), '.4f')
+    ours = number(row['ours']['median_s'], '.4f')
+    saved = number(memory_ratio(memory) if 'plain' in memory else None, '.2f')
     return (
-        f'{row["name"]:22}{row["threads"]:8d}{row["rounds"]:7d}{number(row.get("plain", {}).get("median_s"), ".4f"):>11}'
-        f'{number(row["ours"]["median_s"], ".4f"):>11}{number(row["ratio"], ".2f"):>8}{goal:>8}{verdict(row):>9}'
-        f'{number(row["difference"], ".1e"):>12}{number(memory_ratio(memory) if "plain" in memory else None, ".2f"):>8}'
+        f'{row["name"]:22}{row["threads"]:8d}{row["rounds"]:7d}{plain:>11}{ours:>11}'
+        f'{number(row["ratio"], ".2f"):>8}{goal:>8}{verdict(row):>9}'
+        f'{number(row["difference"], ".1e"):>12}{saved:>8}'
         f'{number(memory.get("goal"), ".2f", "≤ "):>7}{verdict(memory):>9}'
     )
 

@@ -871,7 +871,7 @@ def test_command_with_an_evil_pickle(world):
 
 
 KILL = textwrap.dedent('''
-    """Save over a checkpoint in a child, kill the child at a random moment, read the checkpoint; many times."""
+    """Many times: save over a checkpoint in a child, kill it at a random moment, read the file."""
     import os, random, signal, sys, time
     import torch
     from utils.checkpoint import load_state, save_state
@@ -886,7 +886,7 @@ KILL = textwrap.dedent('''
         child = os.fork()
         if child == 0:
             if hang:
-                os.fsync = lambda handle: time.sleep(60)  # all is written, nothing is on the disk yet
+                os.fsync = lambda handle: time.sleep(60)  # nothing is on the disk yet
             number = int(load_state(path)['layer0.weight'][0])
             while True:
                 number += 1

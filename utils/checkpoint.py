@@ -36,7 +36,8 @@ DTYPES = {
 DEPTH = 4  # of the dicts around a state dict
 SLACK = (
     64 << 20
-    # bytes that tensors may take beyond four times their file: some repeat a value without storing it
+    # bytes that tensors may take beyond four times their file: some repeat a value without storing
+    # it
 )
 
 

@@ -486,7 +486,8 @@ from utils.device import explained
 
 multiprocessing.set_start_method('spawn', force=True)
 with explained('X'):
-    dataset = ImageDataset([Record(sys.argv[2], 0)] * 5000, make_test_transform((8, 8), [0.5] * 3, [0.5] * 3))
+    transform = make_test_transform((8, 8), [0.5] * 3, [0.5] * 3)
+    dataset = ImageDataset([Record(sys.argv[2], 0)] * 5000, transform)
     next(iter(ImageLoader(dataset, num_workers=1)))
 """
 

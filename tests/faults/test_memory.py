@@ -34,7 +34,8 @@ inference.extract_features = lambda *_: features
 trial = Trial(query, gallery, query_index, gallery_index)
 test = TestSet(None, query, gallery, PROTOCOLS['yak'], query_index, gallery_index, {}, [trial])
 result = inference.do_inference(None, test, make_runtime('cpu'), rerank)
-print(json.dumps({'gb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, **result.metrics}))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+print(json.dumps({'gb': peak, **result.metrics}))
 """
 
 

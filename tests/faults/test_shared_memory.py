@@ -34,7 +34,8 @@ from datasets.transforms import make_test_transform
 from utils.errors import exit_code
 
 def main():
-    dataset = ImageDataset([Record(sys.argv[2], 0)] * 64, make_test_transform((256, 128), [0.5] * 3, [0.5] * 3))
+    transform = make_test_transform((256, 128), [0.5] * 3, [0.5] * 3)
+    dataset = ImageDataset([Record(sys.argv[2], 0)] * 64, transform)
     for batch in ImageLoader(dataset, batch_size=8, num_workers=2):
         pass
 

@@ -1,4 +1,6 @@
-"""The model against numbers of the original implementation (tests/golden/README.md): building, outputs, first steps."""
+"""The model against numbers of the original implementation (tests/golden/README.md): building,
+outputs, first steps.
+"""
 
 import functools
 import json
@@ -35,7 +37,9 @@ def clip_weights(kind):
 
 @pytest.fixture(scope='module', params=list(YML))
 def case(request):
-    """(kind, cfg, model built from fabricated CLIP weights, the fabricated trained state, norm and sum as built)"""
+    """(kind, cfg, model built from fabricated CLIP weights, the fabricated trained state, norm and
+    sum as built)
+    """
     kind = request.param
     sie = ['MODEL.SIE_CAMERA', 'True'] if kind == 'vit_sie' else []
     cfg = load_cfg(ROOT / f'configs/tiger/{YML[kind]}_clipreid.yml', sie)
@@ -151,7 +155,8 @@ def test_stage1_steps(case):
             step += 1
 
 
-# tolerances of the golden README: (loss, parts, gradient norm) of steps 1, 2, 3; then norms, changes, features, their norms
+# tolerances of the golden README: (loss, parts, gradient norm) of steps 1, 2, 3; then norms,
+# changes, features, their norms
 TOLERANCES = {
     'vit': ([(1e-4, 1e-4, 1e-3)] * 3, 1e-6, 1e-3, 1e-4, 1e-4),
     'rn50': ([(1e-4, 1e-4, 3e-3), (1e-2, 2e-2, 5e-2), (3e-2, 0.1, 0.1)], 1e-4, 3e-2, 5e-2, 5e-3),

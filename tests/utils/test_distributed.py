@@ -560,11 +560,13 @@ def test_who_loses_another_says_so(tmp_path):
         )
 
 
-SYSTEM = """NCCL error in: ProcessGroupNCCL.cpp:3690, unhandled system error (run with NCCL_DEBUG=INFO for details)
+SYSTEM = """NCCL error in: ProcessGroupNCCL.cpp:3690, unhandled system error \
+(run with NCCL_DEBUG=INFO for details)
 ncclSystemError: System call (e.g. socket, malloc) or external library call failed or device error.
 Last error:
 socketProgress: Connection closed by remote peer node1<4711>"""
-INTERNAL = """NCCL error in: NCCLUtils.cpp:94, internal error - please report this issue to the NCCL developers
+INTERNAL = """NCCL error in: NCCLUtils.cpp:94, internal error - please \
+report this issue to the NCCL developers
 ncclInternalError: Internal check failed.
 Last error:
 Net : unexpected transport"""

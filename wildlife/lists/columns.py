@@ -96,7 +96,8 @@ COMMA, THOUSANDS = re.compile(r'[-+]?\d+(,\d+)?'), re.compile(r'[-+]?[1-9]\d{0,2
 PLAIN_DATE = re.compile(r'(\d{4})[-:/.](\d{1,2})[-:/.](\d{1,2})')
 LOCAL_DATE = re.compile(r'(\d{1,2})([-/.])(\d{1,2})\2(\d{4})')
 CLOCK = re.compile(
-    r'[T ]?\s*(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,6})\d*)?)?\s*([AaPp][Mm])?\s*(Z|[+-]\d\d:?\d\d)?|\s*'
+    r'[T ]?\s*(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,6})\d*)?)?'
+    r'\s*([AaPp][Mm])?\s*(Z|[+-]\d\d:?\d\d)?|\s*'
 )
 
 
