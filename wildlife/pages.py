@@ -1,0 +1,26 @@
+"""HTML pages from the templates beside this file; all text of others is escaped."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+TEMPLATES = Path(__file__).parent / 'templates'
+
+_environment = Environment(
+    loader=FileSystemLoader(TEMPLATES),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+def render(template: str, **values: object) -> str:
+    """Fill in a template and return the page.
+
+    Args:
+        template: name of a file in ``wildlife/templates``; pages extend ``base.html`` there.
+        values: what the template names; one that it names and that is missing is an error.
+    """
+    return _environment.get_template(template).render(values)
