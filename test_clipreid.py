@@ -32,16 +32,17 @@ def run(argv, description, name, always_rerank=False):
 def judge(cfg, config_file, name, always_rerank):
     """Test TEST.WEIGHT as ``cfg`` says; the other arguments are those of :func:`run`."""
     # here and not above: --help and a wrong key need no PyTorch, which takes seconds to load
-    from utils.device import explained, process_backend
+    from utils.device import process_backend
     from utils.distributed import several_processes
     from utils.logger import close_logger, setup_logger
+    from utils.torch_errors import translated_errors
 
     setup_logger()
     logger = logging.getLogger('transreid.test')
     try:
         with (
             several_processes(cfg.MODEL.DIST_TRAIN, process_backend(cfg.MODEL.DEVICE)) as processes,
-            explained(
+            translated_errors(
                 'TEST.IMS_PER_BATCH (photos at once), or the lists (ranking holds queries x '
                 'gallery)'
             ),

@@ -54,10 +54,11 @@ def train(cfg):
     # here and not above: --help and a wrong key need no PyTorch, which takes seconds to load
     from model.clip.weights import known
     from solver.make_optimizer_prompt import optimizer_names
-    from utils.device import explained, process_backend
+    from utils.device import process_backend
     from utils.distributed import several_processes
     from utils.logger import close_logger, setup_logger
     from utils.run.signals import StopRequest
+    from utils.torch_errors import translated_errors
 
     known(cfg.MODEL.NAME)
     _check_optimizers(cfg, optimizer_names())
@@ -68,7 +69,7 @@ def train(cfg):
             several_processes(
                 cfg.MODEL.DIST_TRAIN, process_backend(cfg.MODEL.DEVICE), stop
             ) as processes,
-            explained('the batches (IMS_PER_BATCH of SOLVER.STAGE1, SOLVER.STAGE2, TEST)'),
+            translated_errors('the batches (IMS_PER_BATCH of SOLVER.STAGE1, SOLVER.STAGE2, TEST)'),
         ):
             stop.impatient = processes.world_size == 1
             if not processes.main:
@@ -293,13 +294,13 @@ def _stages(cfg, work, loaders, runtime, journal, about, goes_on):
     """Train; returns the best validation mAP."""
     from processor.processor_clipreid_stage1 import do_train_stage1
     from processor.processor_clipreid_stage2 import do_train_stage2
-    from utils.device import explained
     from utils.run.provenance import save_run
+    from utils.torch_errors import translated_errors
 
     one, two, stop = cfg.SOLVER.STAGE1, cfg.SOLVER.STAGE2, runtime.stop
     if runtime.processes.main:
         save_run(cfg, about, journal.folder, goes_on)
-    with stop.patiently(), explained('SOLVER.STAGE1.IMS_PER_BATCH'):
+    with stop.patiently(), translated_errors('SOLVER.STAGE1.IMS_PER_BATCH'):
         do_train_stage1(
             work.model,
             loaders.train_loader_stage1,
@@ -315,7 +316,9 @@ def _stages(cfg, work, loaders, runtime, journal, about, goes_on):
         )
     with (
         stop.patiently(),
-        explained('SOLVER.STAGE2.IMS_PER_BATCH (training) or TEST.IMS_PER_BATCH (validation)'),
+        translated_errors(
+            'SOLVER.STAGE2.IMS_PER_BATCH (training) or TEST.IMS_PER_BATCH (validation)'
+        ),
     ):
         return do_train_stage2(
             work.model,

@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from datasets.buffers import Buffers
 from datasets.transforms import Draws
-from utils.device import worker_remedy
 from utils.errors import InputError
+from utils.torch_errors import worker_remedy
 
 logger = logging.getLogger('transreid')
 

@@ -67,7 +67,7 @@ def do_train_stage1(
     features = photo_features(model, loader, runtime)
     journal.compare_features(features)
     labels = torch.tensor([record.pid for record in records])
-    batches, look = -(-len(labels) // batch_size), runtime.look_period(log_period)
+    batches, look = -(-len(labels) // batch_size), runtime.fetch_period(log_period)
     with runtime.autocast():
         encode = model.sentence_encoder()
 
@@ -144,8 +144,8 @@ def stop_if_not_finite(settled, stage, epoch, records):
     """A NaN or infinite loss ends the run before anything is saved, with all that helps to find the
     reason.
 
-    settled: what :meth:`utils.meter.Tally.settle` returned, with (iteration, photos' indices) as
-    notes; records: the photos.
+    settled: what :meth:`utils.meter.EpochMeter.settle` returned, with (iteration, photos' indices)
+    as notes; records: the photos.
     """
     for (iteration, index), numbers in settled:
         if math.isfinite(numbers['loss']):

@@ -65,7 +65,7 @@ def do_train_stage2(
     watch, processes = Stopwatch(), runtime.processes
     heartbeat = Heartbeat(2, epochs, runtime, journal, unused=criterion.unused)
     loader = loaders.train_loader_stage2
-    records, look = loader.dataset.records, runtime.look_period(log_period)
+    records, look = loader.dataset.records, runtime.fetch_period(log_period)
     texts = text_features(model, runtime)
     optimizers = [o for o in (optimizer, center_optimizer) if o is not None]
     if model.has_prompts:

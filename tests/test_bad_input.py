@@ -791,7 +791,7 @@ def looks(request, monkeypatch):
     accelerator.
     """
     if request.param == 'log period':
-        monkeypatch.setattr(Runtime, 'look_period', lambda self, period: period)
+        monkeypatch.setattr(Runtime, 'fetch_period', lambda self, period: period)
 
 
 def test_nan_loss_in_stage_1(world, looks):

@@ -273,7 +273,7 @@ def test_the_log_does_not_depend_on_when_the_loss_is_looked_at(world, monkeypatc
     """On an accelerator the loops look every LOG_PERIOD: the same means, the same weights."""
     found = []
     for number, period in enumerate((1, 3)):
-        monkeypatch.setattr(Runtime, 'look_period', lambda self, _, period=period: period)
+        monkeypatch.setattr(Runtime, 'fetch_period', lambda self, _, period=period: period)
         out = world.folder / f'out{number}'
         train_clipreid.main(
             world.args(

@@ -36,11 +36,12 @@ from datasets.sources import load_test, load_train
 from datasets.transforms import make_test_transform
 from model.make_model_clipreid import make_test_model
 from processor.inference import extract_features
-from utils.device import explained, make_runtime
+from utils.device import make_runtime
 from utils.errors import InputError, exit_code
 from utils.files import atomic_write, make_output_dir
 from utils.logger import setup_logger
 from utils.metrics import distance_text
+from utils.torch_errors import translated_errors
 from wildlife.lists.folders import photo_extensions, photos_below
 from wildlife.thumbnails import thumbnail
 
@@ -76,7 +77,7 @@ def main(argv=None):
     known, names = known_photos(cfg)
     problems = find_problems(found, args.photos)
     new = [path for path in found if path not in problems]
-    with explained('TEST.IMS_PER_BATCH'):
+    with translated_errors('TEST.IMS_PER_BATCH'):
         runtime = make_runtime(
             cfg.MODEL.DEVICE, cfg.SOLVER.AMP, cfg.SOLVER.DETERMINISTIC, compiles=cfg.MODEL.COMPILE
         )

@@ -188,7 +188,7 @@ class Processes:
                 2 * LOOK
             )  # all have looked before connections break; the store may end with this process
 
-    def blame(self):
+    def first_failure(self):
         """'rank r: message' of the other process that failed first, or None. For an error that may
         only be a consequence.
         """
@@ -323,7 +323,7 @@ def several_processes(wanted, backend, stop=None):
 def _settle(error, processes, stop):
     """Tell the others of ``error``, or raise an InputError that says whose consequence it is."""
     processes.stop(failed=True)
-    cause = processes.blame()
+    cause = processes.first_failure()
     if cause:
         raise InputError(f'ended because of {cause}') from None
     if _is_loss(error):

@@ -37,7 +37,7 @@ class Waiting:
             del item  # a batch lives no longer than the loop holds it
 
 
-class Tally:
+class EpochMeter:
     """Numbers of an epoch's iterations. They stay on their device until :meth:`settle` fetches all
     there are at once: reading a number from a GPU waits until the GPU has come so far.
 

@@ -482,10 +482,10 @@ sys.path.insert(0, sys.argv[1])
 from datasets.dataset import ImageDataset, ImageLoader
 from datasets.records import Record
 from datasets.transforms import make_test_transform
-from utils.device import explained
+from utils.torch_errors import translated_errors
 
 multiprocessing.set_start_method('spawn', force=True)
-with explained('X'):
+with translated_errors('X'):
     transform = make_test_transform((8, 8), [0.5] * 3, [0.5] * 3)
     dataset = ImageDataset([Record(sys.argv[2], 0)] * 5000, transform)
     next(iter(ImageLoader(dataset, num_workers=1)))

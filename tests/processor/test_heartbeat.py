@@ -9,7 +9,7 @@ import torch
 from processor import heartbeat as module
 from processor.heartbeat import Heartbeat
 from utils.device import make_runtime
-from utils.meter import Stopwatch, Tally, Waiting
+from utils.meter import EpochMeter, Stopwatch, Waiting
 
 
 class Clock:
@@ -35,7 +35,7 @@ def journal(clock):
 
 def settled(**numbers):
     """A tally of iterations of four photos, name -> number of each."""
-    tally = Tally()
+    tally = EpochMeter()
     for values in zip(*numbers.values(), strict=True):
         tally.add(
             4,

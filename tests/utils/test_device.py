@@ -12,7 +12,7 @@ import test_clipreid
 import train_clipreid
 from tests.helpers import ROOT
 from tools import rank_photos
-from utils.device import Runtime, explained, make_runtime, process_backend
+from utils.device import Runtime, make_runtime, process_backend
 from utils.distributed import Processes
 from utils.errors import InputError
 
@@ -86,113 +86,6 @@ def test_deterministic_products_have_their_workspace(monkeypatch, workspace, exp
     monkeypatch.setattr(torch, 'use_deterministic_algorithms', lambda mode: None)
     make_runtime('cpu', deterministic=True)
     assert os.environ['CUBLAS_WORKSPACE_CONFIG'] == expected
-
-
-ACCELERATOR_ERROR = getattr(torch, 'AcceleratorError', RuntimeError)
-ASYNCHRONOUS = '\nCUDA kernel errors might be asynchronously reported at some other API call.'
-OUTSIDE = "CUDA ran out of memory outside PyTorch's allocator."
-PINNED = (
-    'Caught RuntimeError in pin memory thread for device 0.\nTraceback: line '
-    '5\nRuntimeError: CUDA error: out of memory'
-)
-
-
-@pytest.mark.parametrize(
-    ('error', 'reason'),
-    [
-        (
-            torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB\nmore'),
-            'CUDA out of memory. Tried to allocate 2 GiB',
-        ),
-        (MemoryError(), 'MemoryError'),
-        (
-            RuntimeError(
-                "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
-            ),
-            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes",
-        ),
-        (
-            ACCELERATOR_ERROR('CUDA error: out of memory' + ASYNCHRONOUS),
-            'CUDA error: out of memory',
-        ),
-        (RuntimeError('CUDA error: out of memory' + ASYNCHRONOUS), 'CUDA error: out of memory'),
-        (RuntimeError(PINNED), 'RuntimeError: CUDA error: out of memory'),
-        (
-            RuntimeError(
-                'CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`'
-            ),
-            'CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`',
-        ),
-        (
-            RuntimeError('cuDNN error: CUDNN_STATUS_ALLOC_FAILED'),
-            'cuDNN error: CUDNN_STATUS_ALLOC_FAILED',
-        ),
-        (
-            RuntimeError('cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED'),
-            'cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED',
-        ),
-        (
-            RuntimeError(
-                'CUDA error: insufficient resources when calling `cusparseSpGEMM_compute()`'
-            ),
-            'CUDA error: insufficient resources when calling `cusparseSpGEMM_compute()`',
-        ),
-        (
-            RuntimeError(
-                'GET was unable to find an engine to execute this computation; '
-                'CUDNN_STATUS_ALLOC_FAILED'
-            ),
-            (
-                'GET was unable to find an engine to execute this computation; '
-                'CUDNN_STATUS_ALLOC_FAILED'
-            ),
-        ),
-        (RuntimeError(OUTSIDE), OUTSIDE),
-        (
-            RuntimeError('Pin memory thread exited unexpectedly'),
-            'Pin memory thread exited unexpectedly',
-        ),
-    ],
-)
-def test_out_of_memory_in_one_line(error, reason):
-    with pytest.raises(InputError) as told, explained('TEST.IMS_PER_BATCH'):
-        raise error
-    assert (
-        str(told.value)
-        == f'out of memory ({reason}); lower TEST.IMS_PER_BATCH, or the sizes of the photos'
-    )
-
-
-@pytest.mark.parametrize(
-    ('text', 'message'),
-    [
-        (
-            'CUDA error: no kernel image is available for execution on the device',
-            'has no kernels for this GPU, only for .*sm_',
-        ),
-        (
-            'CUDA error: CUDA-capable device(s) is/are busy or unavailable',
-            'another process has the GPU for itself',
-        ),
-        (
-            'GET was unable to find an engine to execute this computation',
-            'cuDNN cannot .* full, or this GPU lacks .*; lower X,',
-        ),
-    ],
-)
-def test_a_gpu_that_cannot_be_used(monkeypatch, text, message):
-    monkeypatch.setattr(torch.cuda, 'get_arch_list', lambda: ['sm_75', 'sm_80'])
-    with pytest.raises(InputError, match=message) as told, explained('X'):
-        raise ACCELERATOR_ERROR(text + ASYNCHRONOUS)
-    assert '\n' not in str(told.value)
-
-
-@pytest.mark.parametrize(
-    'text', ['CUDA error: device-side assert triggered', 'expected scalar type Half']
-)
-def test_other_errors_stay_what_they_are(text):
-    with pytest.raises(RuntimeError, match=text), explained('X'):
-        raise ACCELERATOR_ERROR(text)
 
 
 @pytest.mark.parametrize('script', [train_clipreid, test_clipreid, rank_photos])

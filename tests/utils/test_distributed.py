@@ -626,7 +626,7 @@ def test_one_process_needs_no_group():
     assert SINGLE.broadcast('a') == 'a' and SINGLE.any(True) is True and SINGLE.any(0) is False
     assert torch.equal(SINGLE.mean(tensor), tensor) and not SINGLE.mean(tensor).requires_grad
     assert SINGLE.shard(5, 2) == range(5)
-    assert SINGLE.blame() is None
+    assert SINGLE.first_failure() is None
     for nothing in (
         SINGLE.barrier(),
         SINGLE.average_gradients([tensor]),

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from utils.meter import Tally
+from utils.meter import EpochMeter
 
 
 def test_means_by_photos():
-    tally = Tally()
+    tally = EpochMeter()
     assert tally.mean('loss') == 0 and tally.settle() == []
     tally.add(4, 'a', loss=torch.tensor(1.0, requires_grad=True) * 2, acc=torch.tensor(0.5))
     tally.add(1, 'b', loss=torch.tensor(7.0, dtype=torch.float64), acc=torch.tensor(1.0))
@@ -24,13 +24,13 @@ def test_means_by_photos():
 
 
 def test_no_graph_is_kept():
-    tally, x = Tally(), torch.ones(3, requires_grad=True)
+    tally, x = EpochMeter(), torch.ones(3, requires_grad=True)
     tally.add(1, None, loss=x.sum())
     assert not tally._pending[0][2]['loss'].requires_grad
 
 
 def test_constant_names():
-    tally = Tally()
+    tally = EpochMeter()
     for value in (1.0, 2.0):
         tally.add(1, None, same=torch.tensor(3.0), other=torch.tensor(value))
     tally.settle()
@@ -41,7 +41,7 @@ def test_constant_names():
 
 
 def test_a_tally_goes_on():
-    whole, first, second = Tally(), Tally(), Tally()
+    whole, first, second = EpochMeter(), EpochMeter(), EpochMeter()
     for tally, numbers in ((whole, (1.0, 5.0, 2.0)), (first, (1.0, 5.0))):
         for number in numbers:
             tally.add(2, None, loss=torch.tensor(number))

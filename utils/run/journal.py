@@ -13,7 +13,7 @@ import torch
 from utils.checkpoint import check_state, copy_tree, save_state, save_tree
 from utils.device import random_states, set_random_states
 from utils.errors import InputError, Stopped
-from utils.meter import Stopwatch, Tally
+from utils.meter import EpochMeter, Stopwatch
 
 logger = logging.getLogger('transreid')
 
@@ -138,7 +138,7 @@ class Journal:
         )
         self.about = about
         self.stage, self.epoch, self.iteration = 1, 1, 0
-        self.tally, self.best, self.finished = Tally(), None, False
+        self.tally, self.best, self.finished = EpochMeter(), None, False
         self._watch, self._since_state = Stopwatch(), Stopwatch()
         self._features, self._rest, self._asked = None, {}, False
         self._writer = Writer()
@@ -171,7 +171,7 @@ class Journal:
 
     def _go_to(self, stage, epoch):
         self.stage, self.epoch, self.iteration = stage, epoch, 0
-        self.tally, self._watch = Tally(), Stopwatch()
+        self.tally, self._watch = EpochMeter(), Stopwatch()
 
     @property
     def epoch_seconds(self):

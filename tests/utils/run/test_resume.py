@@ -19,11 +19,12 @@ from configs import flatten, load_cfg
 from configs.defaults import get_defaults
 from tests.helpers import TIMES
 from utils.checkpoint import load_state, load_tree, save_tree
-from utils.device import explained, random_states, set_random_states
+from utils.device import random_states, set_random_states
 from utils.errors import InputError, Stopped, exit_code
 from utils.run.journal import Journal
 from utils.run.resume import EPOCHS, HARMLESS, check_disk
 from utils.run.signals import StopRequest
+from utils.torch_errors import translated_errors
 
 CENTER = ('MODEL.IF_WITH_CENTER', 'yes')
 
@@ -522,7 +523,7 @@ def test_a_worker_that_has_ended_is_told_in_one_line(monkeypatch, error, cause, 
     monkeypatch.setattr('multiprocessing.get_start_method', lambda: start)
     with (
         pytest.raises(InputError, match=f'a process that decodes photos .*{told}.*') as caught,
-        explained('X'),
+        translated_errors('X'),
     ):
         raise RuntimeError(f'DataLoader worker {error}\nmore') from RuntimeError(
             cause and f'DataLoader worker {cause}'
@@ -532,7 +533,7 @@ def test_a_worker_that_has_ended_is_told_in_one_line(monkeypatch, error, cause, 
 
 
 def test_a_bug_in_a_worker_is_not_taken_for_a_full_memory():
-    with pytest.raises(RuntimeError, match='Original Traceback'), explained('X'):
+    with pytest.raises(RuntimeError, match='Original Traceback'), translated_errors('X'):
         raise RuntimeError(
             'Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback (most '
             'recent call last)'
@@ -572,5 +573,5 @@ def test_nohup_is_respected():
 
 
 def test_other_errors_pass():
-    with pytest.raises(RuntimeError, match='something else'), explained('X'):
+    with pytest.raises(RuntimeError, match='something else'), translated_errors('X'):
         raise RuntimeError('something else')
