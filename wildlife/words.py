@@ -1,22 +1,29 @@
-"""Words of messages, and of names. For tools/make_lists.py."""
+"""Words of messages, and of names."""
+
+from collections.abc import Sequence
 
 
-def counted(count, noun):
+def counted(count: int, noun: str) -> str:
     """'1 photo', '2 photos', '3 queries', '4 batches', '5 boxes'."""
-    several = (
-        f'{noun[:-1]}ies'
-        if noun.endswith('y')
-        else f'{noun}es'
-        if noun.endswith(('ch', 'x'))
-        else f'{noun}s'
-    )
-    return f'{count} {noun if count == 1 else several}'
+    if count == 1:
+        return f'{count} {noun}'
+    if noun.endswith('y'):
+        return f'{count} {noun[:-1]}ies'
+    return f'{count} {noun}es' if noun.endswith(('ch', 'x')) else f'{count} {noun}s'
+
+
+def first_few(words: Sequence[str], most: int = 3) -> str:
+    """'a, b, c …': the first of them, and whether there are more."""
+    return ', '.join(words[:most]) + (' …' if len(words) > most else '')
+
+
+def shortened(text: str, most: int) -> str:
+    """``text``, or its first ``most`` characters and an ellipsis."""
+    return text if len(text) <= most else f'{text[:most]}…'
 
 
 def is_plain(text: str) -> bool:
-    """Whether a list can hold it: no bytes that are no UTF-8, no line breaks or other control
-    characters.
-    """
+    """Whether a list can hold it: valid UTF-8, no line breaks or other control characters."""
     try:
         text.encode()
     except UnicodeEncodeError:

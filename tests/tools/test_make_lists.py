@@ -30,7 +30,7 @@ from tools import check_data, make_lists
 from utils.errors import InputError
 from utils.metrics import count_positives
 from wildlife import photos as list_photos
-from wildlife.groups import tied
+from wildlife.groups import connected
 from wildlife.lists import report as list_report
 from wildlife.lists import yml as list_yml
 from wildlife.lists.columns import known, parse_date, read_box, read_dates, read_side, read_sides
@@ -1192,8 +1192,11 @@ def test_disjoint_when_encounters_tie_everybody(tmp_path):
     assert facts['splits']['query']['encounters'] == 6
 
 
-def test_tied():
-    assert tied([(1, 'a'), (2, 'a'), (3, 'b'), (4, 'c'), (2, 'c'), (None, 'b')]) == [{1, 2, 4}, {3}]
+def test_connected():
+    assert connected([(1, 'a'), (2, 'a'), (3, 'b'), (4, 'c'), (2, 'c'), (None, 'b')]) == [
+        {1, 2, 4},
+        {3},
+    ]
 
 
 def test_single_photos_go_to_the_test_alone(tmp_path):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from utils.errors import InputError
-from wildlife.groups import tied
+from wildlife.groups import connected
 from wildlife.lists.columns import SPLITS
 from wildlife.lists.sources import Sighting
 from wildlife.words import counted
@@ -75,7 +75,7 @@ def make_photos(sightings, paths, sides='together', encounters='shared', minutes
     ):  # two animals on one photo were there at the same moment, whatever else is known
         joined = {
             key: min(keys)
-            for keys in tied(zip(keys, (sighting.path for sighting in sightings)))
+            for keys in connected(zip(keys, (sighting.path for sighting in sightings)))
             for key in keys
         }
         keys = [joined.get(key) for key in keys]
@@ -126,7 +126,7 @@ def split_disjoint(photos, share, rng):
     no match: they go to the test, where real catalogues have them too, or are left out where an
     encounter ties them to training.
     """
-    groups = tied((photo.animal, photo.unit) for photo in photos)
+    groups = connected((photo.animal, photo.unit) for photo in photos)
     animals, flanks = sum(map(len, groups)), _has_flanks(photos)
     noun = 'animal' if flanks else 'individual'
     sizes = Counter(photo.identity for photo in photos)
@@ -148,7 +148,7 @@ def split_disjoint(photos, share, rng):
             count += more
     largest = max(len(group & useful) for group in groups)
     if count < max(2, wanted / 2) or len(useful) - count < 2:
-        own = tied(
+        own = connected(
             (photo.animal, (photo.unit, photo.encounter and photo.animal)) for photo in photos
         )
         helps = 2 * max(len(group & useful) for group in own) <= len(useful)
