@@ -1,29 +1,32 @@
 """Make the demo's data: python -m tools.demo.data [--out demo_data] [--seed 1]
 
-Draws photos of invented animals (tools/demo/animals.py), writes the split lists of a species of its
-own, and two small CLIP state dicts. Everything is generated here, from the seed alone: no photo of
-anybody, and the weights are random, so what the demo's models know they have learned from these
-photos. In the folder afterwards:
+Draws photos of invented animals (tools/demo/animals.py), writes the lists of a species of its own,
+and two small CLIP state dicts. Everything is generated here from the seed alone: nobody's photos,
+and random weights, so what the demo's models know they have learned from these photos. The folder
+holds afterwards:
 
-    photos/train/<individual>/*.jpg   photos/val/<individual>/*.jpg   the individuals to train on
-    test/*.jpg                                                        other individuals
-    train.txt val.txt query.txt gallery.txt                           path and label, one photo a
-    line clip_small_rn.pth clip_small_vit.pth                              random weights under
-    CLIP's names README.txt
+    photos/train/<individual>/*.jpg                  the individuals to train on
+    photos/val/<individual>/*.jpg                    other photos of the same
+    test/*.jpg                                       other individuals
+    train.txt val.txt query.txt gallery.txt          path and label, one photo per line
+    clip_small_rn.pth clip_small_vit.pth             random weights under CLIP's names
+    README.txt
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
 from configs.command_line import path_text
 from model.clip.weights import Architecture
 from tools.demo.animals import make_individual, take_photo
-from utils.errors import exit_code
+from utils.errors import InputError, exit_code
 from utils.files import writing
 
 TRAIN_INDIVIDUALS, TRAIN_PHOTOS, VAL_PHOTOS = 100, 8, 1
@@ -41,7 +44,8 @@ The weights clip_small_*.pth are RANDOM: they have CLIP's names and form, not it
 """
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
+    """Make the data as the command line says."""
     parser = argparse.ArgumentParser(
         description="Draw the demo's animals, write its lists and its small random CLIPs."
     )
@@ -49,50 +53,56 @@ def main(argv=None):
         '--out', type=path_text, default='demo_data', help='folder, made where missing'
     )
     parser.add_argument('--seed', type=int, default=1, help='other animals for another number')
+    parser.add_argument(
+        '--individuals',
+        type=int,
+        nargs=2,
+        default=(TRAIN_INDIVIDUALS, TEST_INDIVIDUALS),
+        metavar=('TRAIN', 'TEST'),
+        help=f'to train on and to test on, default {TRAIN_INDIVIDUALS} {TEST_INDIVIDUALS}',
+    )
     args = parser.parse_args(argv)
+    if min(args.individuals) < 2:
+        raise InputError('--individuals: give at least 2 to train on and 2 to test on')
     with writing(args.out):
-        make_demo(args.out, args.seed)
+        make_demo(args.out, args.seed, *args.individuals)
 
 
 def make_demo(
-    folder, seed=1, train_individuals=TRAIN_INDIVIDUALS, test_individuals=TEST_INDIVIDUALS
-):
-    """Write photos, lists and weights into `folder`; the same files for the same arguments."""
+    folder: str | Path,
+    seed: int = 1,
+    train_individuals: int = TRAIN_INDIVIDUALS,
+    test_individuals: int = TEST_INDIVIDUALS,
+) -> None:
+    """Write photos, lists and weights into ``folder``: the same files for the same arguments."""
     folder = Path(folder)
-    lists = {'train': [], 'val': [], 'query': [], 'gallery': []}
+    lists: dict[str, list[str]] = {'train': [], 'val': [], 'query': [], 'gallery': []}
     for label in range(train_individuals):
-        photos = draw(seed, label, TRAIN_PHOTOS + VAL_PHOTOS)
-        for number, photo in enumerate(photos):
+        for number, photo in enumerate(draw(seed, label, TRAIN_PHOTOS + VAL_PHOTOS)):
             split = 'train' if number < TRAIN_PHOTOS else 'val'
-            lists[split].append(
-                _save(photo, folder / 'photos', f'{split}/{label}/{number:02d}.jpg', label)
-            )
-    for label in range(
-        test_individuals
-    ):  # numbered on from the training individuals: other animals
-        photos = draw(seed, train_individuals + label, QUERY_PHOTOS + GALLERY_PHOTOS)
-        for number, photo in enumerate(photos):
+            path = f'{split}/{label}/{number:02d}.jpg'
+            lists[split].append(_save(photo, folder / 'photos', path, label))
+    for label in range(test_individuals):
+        individual = train_individuals + label  # other animals than those of the training
+        for number, photo in enumerate(draw(seed, individual, QUERY_PHOTOS + GALLERY_PHOTOS)):
             split = 'query' if number < QUERY_PHOTOS else 'gallery'
-            lists[split].append(
-                _save(photo, folder / 'test', f'{label:03d}_{number:02d}.jpg', label)
-            )
+            path = f'{label:03d}_{number:02d}.jpg'
+            lists[split].append(_save(photo, folder / 'test', path, label))
 
     for split, lines in lists.items():
         (folder / f'{split}.txt').write_text(''.join(lines), encoding='utf-8')
     for name, architecture in ARCHITECTURES.items():
         torch.save(random_clip(architecture, seed), folder / name)
     (folder / 'README.txt').write_text(README.format(seed=seed), encoding='utf-8')
+    count = sum(len(lines) for lines in lists.values())
     print(
-        f'{folder}: {sum(map(len, lists.values()))} drawn photos of {train_individuals} '
-        'individuals to train on and '
+        f'{folder}: {count} drawn photos of {train_individuals} individuals to train on and '
         f"{test_individuals} others to test on; the weights clip_small_*.pth are random, not CLIP's"
     )
 
 
-def draw(seed, individual, count):
-    """`count` photos of one individual: RGB pictures, determined by the three numbers and
-    independent of all others.
-    """
+def draw(seed: int, individual: int, count: int) -> list[Image.Image]:
+    """``count`` RGB photos of one individual, determined by the three numbers alone."""
     animal = make_individual(np.random.default_rng([seed, individual]))
     return [
         take_photo(animal, np.random.default_rng([seed, individual, number]))
@@ -100,31 +110,27 @@ def draw(seed, individual, count):
     ]
 
 
-def random_clip(architecture, seed):
-    """A CLIP of this architecture as a state dict: OpenAI's names, float16 as in its files, random
-    numbers.
-    """
+def random_clip(architecture: Architecture, seed: int) -> dict[str, torch.Tensor]:
+    """A CLIP as a state dict of random numbers, with OpenAI's names and its files' float16."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         image, text = architecture.build(size=(64, 64), stride=(architecture.patch,) * 2)
         for module in image.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
-        nn.init.normal_(
-            text.text_projection, std=0.3 * architecture.text_width**-0.5
-        )  # texts about as long as in CLIP
+        # texts about as long as in CLIP
+        nn.init.normal_(text.text_projection, std=0.3 * architecture.text_width**-0.5)
         vocabulary = torch.randn(architecture.vocab_size, architecture.text_width) * 0.02
-    state = {
-        f'visual.{name}': tensor for name, tensor in image.state_dict().items()
-    } | text.state_dict()
+    state = {f'visual.{name}': tensor for name, tensor in image.state_dict().items()}
+    state |= text.state_dict()
     state |= {'token_embedding.weight': vocabulary, 'logit_scale': torch.tensor(1 / 0.07).log()}
-    return {
-        name: tensor.half() if tensor.is_floating_point() else tensor
-        for name, tensor in state.items()
-    }
+    for name, tensor in state.items():
+        if tensor.is_floating_point():
+            state[name] = tensor.half()
+    return state
 
 
-def _save(photo, root, path, label):
+def _save(photo: Image.Image, root: Path, path: str, label: int) -> str:
     """Save a photo and return its line of the list."""
     (root / path).parent.mkdir(parents=True, exist_ok=True)
     photo.save(root / path, quality=92)
