@@ -84,6 +84,7 @@ def train(cfg):
 
 def _train(cfg, processes, stop, logger):
     """Everything that can be refused is, before a file of this run is made."""
+    from model.sync_batch_norm import check_sync_batch_norms
     from utils.device import make_runtime, seed_everything
     from utils.files import drop_leftovers, make_output_dir
     from utils.run.lock import output_lock
@@ -105,6 +106,8 @@ def _train(cfg, processes, stop, logger):
             stop,
             compiles=cfg.MODEL.COMPILE,
         )
+        if cfg.MODEL.SYNC_BN:
+            check_sync_batch_norms(processes, runtime.device)
         seed_everything(cfg.SOLVER.SEED)
         about = log_run(cfg, runtime, logger)
         if cfg.SOLVER.STAGE1.MAX_EPOCHS == cfg.SOLVER.STAGE2.MAX_EPOCHS == 0:
@@ -183,13 +186,13 @@ def _work(cfg, loaders, runtime):
     """The :class:`Work` of the config."""
     from loss.make_loss import make_loss
     from model.make_model_clipreid import make_model
+    from model.sync_batch_norm import sync_batch_norms
     from solver.lr_scheduler import make_scheduler_1stage, make_scheduler_2stage
     from solver.make_optimizer_prompt import (
         make_optimizer_1stage,
         make_optimizer_2stage,
         make_optimizer_center,
     )
-    from utils.sync_batchnorm import sync_batch_norms
 
     model = make_model(cfg, loaders.num_classes, loaders.camera_num, loaders.view_num).to(
         runtime.device

@@ -37,7 +37,7 @@ _C.MODEL.DIST_TRAIN = (
     False  # True = several processes: torchrun --nproc_per_node N train_clipreid.py …
 )
 _C.MODEL.SYNC_BN = (
-    False  # True = a ResNet's batch norms see the photos of all processes, not only their own
+    False  # True = a ResNet's batch norms see the photos of all processes (CUDA only)
 )
 _C.MODEL.NO_MARGIN = False  # True = soft-margin triplet, SOLVER.MARGIN is then not used
 _C.MODEL.IF_LABELSMOOTH = 'on'  # 'on' = label smoothing of 0.1 in ID and image-to-text losses

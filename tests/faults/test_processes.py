@@ -28,7 +28,6 @@ SEVERAL = ['MODEL.DIST_TRAIN', True]
 BATCH = 12  # photos: of 24, and to be shared by 2 and 3
 SETTINGS = {
     'ViT-B-16': ['MODEL.METRIC_LOSS_TYPE', 'triplet_center'],
-    'RN50': ['MODEL.SYNC_BN', True],
 }
 
 
@@ -182,7 +181,7 @@ def names(folder):
     return {path.name for path in folder.iterdir()} - {'log'}
 
 
-@pytest.mark.parametrize('name, processes', [('ViT-B-16', 2), ('ViT-B-16', 3), ('RN50', 2)])
+@pytest.mark.parametrize('name, processes', [('ViT-B-16', 2), ('ViT-B-16', 3)])
 def test_several_processes_train_as_one(name, processes, trained):
     """Whole trainings: losses, accuracies and validation within what the order of sums makes; the
     same files, written once.
@@ -302,6 +301,15 @@ def test_without_torchrun_they_end(faults_world, tmp_path):
 
 
 # ------------------------------------------------------------------------------- one of them fails
+
+
+def test_shared_batch_norms_on_the_cpu_are_rejected_before_anything_starts(faults_world, tmp_path):
+    arguments = faults_world.args(*options(tmp_path / 'run', 'MODEL.SYNC_BN', True), name='RN50')
+    group = Group(tmp_path / 'log', 2, *arguments, *SEVERAL)
+    assert group.wait() == 1  # torchrun's own
+    assert 'MODEL.SYNC_BN is True with 2 processes on the CPU' in group.errors[0]
+    assert 'set MODEL.SYNC_BN False' in group.errors[0]
+    assert not (tmp_path / 'run' / 'metrics.jsonl').exists()
 
 
 def test_a_photo_that_one_process_cannot_read_ends_all(faults_world, tmp_path):

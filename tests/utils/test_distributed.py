@@ -36,7 +36,6 @@ from utils.device import make_runtime
 from utils.distributed import SINGLE, Processes, several_processes, start_processes
 from utils.errors import InputError, exit_code
 from utils.logger import setup_logger
-from utils.sync_batchnorm import sync_batch_norms
 
 CPU = torch.device('cpu')
 SIZES = (2, 3)
@@ -132,71 +131,6 @@ def all_wait_at_a_barrier(processes):
     assert time.monotonic() - started > 0.25
 
 
-@check
-def sync_batch_norm_is_that_of_the_whole_batch(processes):
-    size, rank = processes.world_size, processes.rank
-    for dtype, tolerance, shift in (
-        (torch.float64, 1e-12, 0),
-        (torch.float64, 1e-9, 1e4),
-        (torch.float32, 1e-5, 0),
-    ):
-        torch.manual_seed(1)
-        x = (
-            torch.randn(4 * size, 3, 5, 6, dtype=dtype) * 2
-            + shift
-            + torch.arange(4 * size)[:, None, None, None]
-        )
-        x = x.to(memory_format=torch.channels_last)
-        norms = [nn.BatchNorm2d(3, eps=1e-3, momentum=0.3).to(dtype)]
-        nn.init.normal_(norms[0].weight)
-        nn.init.normal_(norms[0].bias)
-        norms.append(deepcopy(norms[0]))
-        before = dict(norms[1].named_parameters())
-        norms[1] = sync_batch_norms(nn.Sequential(norms[1]), processes)[0]
-        assert all(parameter is before[name] for name, parameter in norms[1].named_parameters())
-        assert list(norms[1].state_dict()) == list(norms[0].state_dict())
-
-        inputs = [x.clone().requires_grad_(), x[4 * rank : 4 * rank + 4].clone().requires_grad_()]
-        target = torch.randn(x.shape, dtype=dtype)
-        for _ in range(2):
-            outputs = norms[0](inputs[0]), norms[1](inputs[1])
-            assert outputs[1].is_contiguous(memory_format=torch.channels_last)
-            assert outputs[1].dtype == dtype
-            (outputs[0] * target).pow(2).sum().backward()
-            whole = processes.gather(outputs[1])  # a loss of all photos, the same on every process
-            (whole * target).pow(2).sum().backward()
-        processes.average_gradients(norms[1].parameters())
-        own = slice(4 * rank, 4 * rank + 4)
-
-        def same(ours, plain, tolerance=tolerance):
-            torch.testing.assert_close(
-                ours, plain, rtol=tolerance, atol=tolerance * float(plain.detach().abs().max())
-            )
-
-        same(outputs[1], outputs[0][own])
-        same(
-            inputs[1].grad / size, inputs[0].grad[own]
-        )  # the wrapper's mean over processes is still to come
-        for name, plain in norms[0].named_parameters():
-            same(norms[1].get_parameter(name).grad, plain.grad)
-        for name, plain in norms[0].named_buffers():
-            same(norms[1].get_buffer(name), plain)
-        for norm in norms:
-            norm.eval()
-        same(norms[1](x), norms[0](x))
-
-
-@check
-def sync_batch_norm_in_half_precision(processes):
-    torch.manual_seed(2)
-    x = torch.randn(4 * processes.world_size, 3, 5, 6) + 20
-    norms = nn.BatchNorm2d(3), sync_batch_norms(nn.BatchNorm2d(3), processes)
-    plain, ours = norms[0](x.bfloat16().float()), norms[1](x.bfloat16()[4 * processes.rank :][:4])
-    assert ours.dtype == torch.bfloat16
-    torch.testing.assert_close(ours.float(), plain[4 * processes.rank :][:4], rtol=1e-2, atol=1e-2)
-    torch.testing.assert_close(norms[1].running_var, norms[0].running_var)
-
-
 def step(model, call, criterion, optimizers, batch, texts, gather=lambda tensor: tensor):
     """One of stage 2, as its loop does it."""
     images, target, cameras = batch
@@ -262,7 +196,7 @@ def toy_model(name, optimizer, dtype, folder):
     )
 
 
-def trained_both_ways(processes, name, optimizer, dtype, sync):
+def trained_both_ways(processes, name, optimizer, dtype):
     """The model's and the centres' state after three steps by one process and by all, and the
     model's state before.
     """
@@ -274,8 +208,6 @@ def trained_both_ways(processes, name, optimizer, dtype, sync):
     plain = model.state_dict() | {'centers': criterion.center.centers.detach()}
 
     model, criterion, optimizers, batches, texts = toy_model(name, optimizer, dtype, folder)
-    if sync:
-        sync_batch_norms(model, processes)
     names = list(model.state_dict())
     model.gather, wrapped = processes.gather, processes.wrap(model, CPU)
     share = 12 // processes.world_size
@@ -312,10 +244,8 @@ def differences(one, other):
     }
 
 
-def assert_trained_as_one(processes, name, optimizer, dtype, tolerance, sync=False):
-    before, plain, ours, alone, together = trained_both_ways(
-        processes, name, optimizer, dtype, sync
-    )
+def assert_trained_as_one(processes, name, optimizer, dtype, tolerance):
+    before, plain, ours, alone, together = trained_both_ways(processes, name, optimizer, dtype)
     moved = differences(before, plain)
     difference = differences(plain, ours)
     assert max(difference.values()) < tolerance, sorted(
@@ -351,25 +281,11 @@ def vit_trains_as_one_process_float32_sgd(processes):
 
 
 @check
-def rn50_with_sync_bn_trains_as_one_process_float64_adam(processes):
-    assert_trained_as_one(processes, 'RN50', 'Adam', torch.float64, 1e-8, sync=True)
-
-
-@check
-def rn50_with_sync_bn_starts_as_one_process_float32(processes):
-    """The first step's loss only: a ReLU near 0 goes this way or that by rounding, and weights
-    differ by 1e-2 after three.
-    """
-    *_, alone, together = trained_both_ways(processes, 'RN50', 'SGD', torch.float32, sync=True)
-    assert abs(alone[0] - together[0]) < 1e-5 * alone[0]
-
-
-@check
-def rn50_without_sync_bn_normalises_by_process(processes):
+def rn50_normalises_by_process(processes):
     """Another training then, but still one: all processes have the same weights and the first one's
     statistics.
     """
-    _, plain, ours, *_ = trained_both_ways(processes, 'RN50', 'SGD', torch.float64, sync=False)
+    _, plain, ours, *_ = trained_both_ways(processes, 'RN50', 'SGD', torch.float64)
     assert max(differences(plain, ours).values()) > 1e-3
     assert_same_everywhere(processes, ours)
 
@@ -622,7 +538,7 @@ def test_one_process_needs_no_group():
     model = nn.BatchNorm2d(3)
     assert SINGLE.main and SINGLE.world_size == 1
     assert SINGLE.gather(tensor) is tensor and SINGLE.gather_rows(tensor, 2) is tensor
-    assert SINGLE.wrap(model, CPU) is model and sync_batch_norms(model, SINGLE) is model
+    assert SINGLE.wrap(model, CPU) is model
     assert SINGLE.broadcast('a') == 'a' and SINGLE.any(True) is True and SINGLE.any(0) is False
     assert torch.equal(SINGLE.mean(tensor), tensor) and not SINGLE.mean(tensor).requires_grad
     assert SINGLE.shard(5, 2) == range(5)
