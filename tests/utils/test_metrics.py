@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-import utils.metrics
+import utils.ranking
 from datasets.protocols import PROTOCOLS, Protocol
 from datasets.records import Record
 from tests.oracles.metrics import animal_plain, atrw_plain, market_plain
 from utils.errors import InputError
 from utils.metrics import (
-    PROTOCOL_CHOICES,
     atrw_public_split,
     copies_in_gallery,
     count_positives,
@@ -29,6 +28,7 @@ from utils.metrics import (
     summarize,
     without_positive,
 )
+from utils.relevance import PROTOCOL_CHOICES
 
 GOLDEN = Path(__file__).resolve().parents[1] / 'golden'
 DATALIST = Path(__file__).resolve().parents[2] / '../shared/datalist'
@@ -320,7 +320,7 @@ ALL_PROTOCOLS = [
 
 @pytest.mark.parametrize('protocol', ALL_PROTOCOLS, ids=str)
 def test_every_protocol_is_the_loop(protocol, monkeypatch):
-    monkeypatch.setattr(utils.metrics, 'BLOCK', 200)  # five queries at a time
+    monkeypatch.setattr(utils.ranking, 'BLOCK', 200)  # five queries at a time
     for seed in range(4):
         for ties in (False, True):
             distance, query, gallery = fabricated(seed, ties)
@@ -479,7 +479,7 @@ def crowd(seed, levels, queries=25, gallery=90):
 @pytest.mark.parametrize('levels', [1, 4, 30, 10**6])
 @pytest.mark.parametrize('seed', range(5))
 def test_the_plain_way(seed, levels, monkeypatch):
-    monkeypatch.setattr(utils.metrics, 'BLOCK', 400)  # four queries at a time
+    monkeypatch.setattr(utils.ranking, 'BLOCK', 400)  # four queries at a time
     distance, query, gallery = crowd(seed, levels)
     q_pid, g_pid = (np.array([photo.pid for photo in photos]) for photos in (query, gallery))
     q_cam, g_cam = (np.array([photo.camid for photo in photos]) for photos in (query, gallery))
@@ -509,7 +509,7 @@ def test_the_plain_way_on_tigers():
 
 
 def test_memory_is_that_of_a_block(monkeypatch):
-    monkeypatch.setattr(utils.metrics, 'BLOCK', 20_000)
+    monkeypatch.setattr(utils.ranking, 'BLOCK', 20_000)
     generator = np.random.default_rng(0)
     distance = generator.random((500, 2000), dtype=np.float32)
     pids = generator.integers(0, 100, 500), generator.integers(0, 100, 2000)
