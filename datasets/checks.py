@@ -1,62 +1,152 @@
-"""What looks wrong with the lists of a run although it can be trained: told at the start, as
-warnings.
+"""What looks wrong with the lists of a run although it can be trained.
+
+Each rule stands here once and returns the records that break it: ``data_warnings`` logs them at
+the start of a run, ``wildlife.checks`` shows them on a page. A rule that compares photos takes
+``content``: {path: a value that files with the same bytes share}, as
+``datasets.copies.same_photos`` returns it.
 """
 
 import os
 from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from itertools import chain
 
 from datasets.copies import same_photos
 from datasets.images import find_turned
-from datasets.records import NOBODY
+from datasets.records import NOBODY, Record
 from datasets.sampler import SEEN, choose_batch, draw_epoch
+from utils.words import first_few
 
-SPLITS = {
-    'train',
-    'val',
-    'test',
-    'query',
-    'gallery',
-    'probe',
-}  # folders of a data set, not data sets of their own
+Content = Mapping[str, Hashable]
+Pair = tuple[Record, Record]
+
+# Folders of a data set, not data sets of their own
+SPLITS = {'train', 'val', 'test', 'query', 'gallery', 'probe'}
 
 
-def data_warnings(train, validation=(), query=(), gallery=()):
-    """Lines to warn of, [] where all is well.
+def data_warnings(
+    train: Sequence[Record],
+    validation: Sequence[Record] = (),
+    query: Sequence[Record] = (),
+    gallery: Sequence[Record] = (),
+) -> list[str]:
+    """Return the warnings about the located records of the animals' lists, [] where all is well.
 
-    train, validation, query, gallery: located records of the lists of animals. Photos are the same
-    where their bytes are; only files of equal size are opened. Individuals of train and test are
-    compared by their folders, as labels are numbered in each list anew, and only where folders and
-    labels correspond one to one in both. A gallery of nothing but train and
-    validation photos, and distractors, means a closed set, a test that asks for known individuals:
-    then query photos alone must be new.
+    In a closed set (see ``is_closed_set``) only the query photos must be new.
     """
-    same = same_photos(
-        {record.path for records in (train, validation, query, gallery) for record in records}
-    )
-    known = {same[record.path] for record in [*train, *validation]}
-    shown = [record for record in gallery if record.pid != NOBODY]
-    closed = bool(shown) and all(same[record.path] in known for record in shown)
     test = [*query, *gallery]
+    content = same_photos({record.path for record in chain(train, validation, test)})
+    closed = is_closed_set([*train, *validation], gallery, content)
+    held_out = query if closed else test
     lines = [
-        *_single_photos(train),
-        *_two_labels([*train, *validation], same, 'train and validation lists'),
-        *_two_labels(test, same, 'test lists'),
-        *_in_train(train, validation, same, 'validation'),
-        *_in_train(train, query if closed else test, same, 'query' if closed else 'test'),
-        *_turned([*train, *validation, *test]),
-        *_encounters_in_both(train, query if closed else test),
+        _warn_single_photos(train),
+        _warn_two_labels([*train, *validation], content, 'train and validation lists'),
+        _warn_two_labels(test, content, 'test lists'),
+        _warn_leaks(train, validation, content, 'validation'),
+        _warn_leaks(train, held_out, content, 'query' if closed else 'test'),
+        _warn_turned([*train, *validation, *test]),
+        _warn_encounters(train, held_out),
+        '' if closed else _warn_individuals(train, test),
     ]
-    return lines if closed else [*lines, *_individuals_in_both(train, test)]
+    return [line for line in lines if line]
+
+
+def is_closed_set(known: Iterable[Record], gallery: Iterable[Record], content: Content) -> bool:
+    """Whether a test asks for known individuals: all of its gallery but distractors is known.
+
+    Args:
+        known: records of the train and validation lists.
+        gallery: records of the test's gallery.
+        content: of the photos, see the module.
+    """
+    contents = {content[record.path] for record in known}
+    shown = [record for record in gallery if record.pid != NOBODY]
+    return bool(shown) and all(content[record.path] in contents for record in shown)
+
+
+def single_photos(train: Iterable[Record]) -> list[Record]:
+    """Return the only photo of each train individual that has a single one."""
+    photos = defaultdict(list)
+    for record in train:
+        photos[record.pid].append(record)
+    return [records[0] for records in photos.values() if len(records) == 1]
+
+
+def two_labels(records: Iterable[Record], content: Content) -> list[list[Record]]:
+    """Return, for each photo under several labels, its first record of each label.
+
+    Args:
+        records: of lists that number individuals alike.
+        content: of the photos, see the module.
+    """
+    by_label: dict[Hashable, dict[int, Record]] = defaultdict(dict)
+    for record in records:
+        by_label[content[record.path]].setdefault(record.pid, record)
+    return [list(labels.values()) for labels in by_label.values() if len(labels) > 1]
+
+
+def shared_photos(
+    train: Iterable[Record], others: Iterable[Record], content: Content
+) -> list[Pair]:
+    """Return (train record, other record) for each path of ``others`` that is a train photo."""
+    first: dict[Hashable, Record] = {}
+    for record in train:
+        first.setdefault(content[record.path], record)
+    listed = {record.path: record for record in others}.values()
+    contents = ((content[record.path], record) for record in listed)
+    return [(first[key], record) for key, record in contents if key in first]
+
+
+def shared_encounters(train: Iterable[Record], others: Iterable[Record]) -> list[Pair]:
+    """Return (train record, other record), the first of each, for each encounter in both."""
+    ours, theirs = _by_encounter(train), _by_encounter(others)
+    return [(ours[number], theirs[number]) for number in sorted(ours.keys() & theirs.keys())]
+
+
+def _by_encounter(records: Iterable[Record]) -> dict[int, Record]:
+    """The first record of each encounter."""
+    first: dict[int, Record] = {}
+    for record in records:
+        if record.encounter is not None:
+            first.setdefault(record.encounter, record)
+    return first
+
+
+def shared_individuals(train: Iterable[Record], test: Iterable[Record]) -> list[str]:
+    """Return the folders' names of the test individuals that are in the train list too.
+
+    Individuals are compared by their folders, as labels are numbered in each list anew.
+    """
+    return [name for _, name in sorted(individuals_by_folder(train) & individuals_by_folder(test))]
+
+
+def individuals_by_folder(records: Iterable[Record]) -> set[tuple[str, str]]:
+    """Return {(data set, folder's name)} of the individuals, empty where folders are not these.
+
+    Folders are individuals where folders and labels correspond one to one. A number says who it
+    is only within one data set; other names do so everywhere (data set ''). Distractors are nobody.
+    """
+    photos = {(record.path, record.pid) for record in records if record.pid != NOBODY}
+    pairs = {(_identity(os.path.dirname(path)), pid) for path, pid in photos}
+    folders = {folder for folder, _ in pairs}
+    labels = {pid for _, pid in pairs}
+    return folders if len(pairs) == len(folders) == len(labels) > 1 else set()
 
 
 def short_epoch(
-    labels, batch_size: int, instances: int, seed: int = 0, processes: int = 1
+    labels: Sequence[int], batch_size: int, instances: int, seed: int = 0, processes: int = 1
 ) -> str | None:
-    """A line to warn of where epochs of stage 2 show few of the train photos, with the batch to
-    choose; else None.
+    """Return a warning where epochs of stage 2 show few of the train photos, else None.
 
-    labels: of the train photos. processes: that share a batch. Raises ``InputError`` where no batch
-    can be drawn.
+    Args:
+        labels: of the train photos.
+        batch_size: photos in a batch, over all processes.
+        instances: photos of an individual in a batch.
+        seed: of the epoch's order.
+        processes: that share a batch.
+
+    Raises:
+        InputError: where no batch can be drawn.
     """
     now = draw_epoch(labels, batch_size // instances, instances, seed)
     if now.share >= SEEN:
@@ -69,118 +159,96 @@ def short_epoch(
     ((largest, size),) = Counter(labels).most_common(1)
     line = (
         f'an epoch of stage 2 ends after step {now.steps} and shows {now.photos} of '
-        f'{len(labels)} train photos: fewer '
-        f'than {now.individuals} individuals have photos left then, as label {largest} has '
-        f'{size} of them'
+        f'{len(labels)} train photos: fewer than {now.individuals} individuals have photos left '
+        f'then, as label {largest} has {size} of them'
     )
     if best is not now:
-        keys = [f'SOLVER.STAGE2.IMS_PER_BATCH {best.batch_size}']
+        keys = f'SOLVER.STAGE2.IMS_PER_BATCH {best.batch_size}'
         if best.instances != now.instances:
-            keys.append(f'DATALOADER.NUM_INSTANCE {best.instances}')
-        line += (
-            f'; with {" and ".join(keys)} it ends after step {best.steps} and shows {best.photos}'
-        )
+            keys += f' and DATALOADER.NUM_INSTANCE {best.instances}'
+        line += f'; with {keys} it ends after step {best.steps} and shows {best.photos}'
     if best.share < SEEN:
         line += f'; to show more, list fewer photos of label {largest} or more of the others'
     return line
 
 
-def _single_photos(train):
-    sizes = Counter(record.pid for record in train)
-    single = [f'label {record.pid}: {record.path}' for record in train if sizes[record.pid] == 1]
-    if single:
-        yield (
-            f'{len(single)} of {len(sizes)} train individuals have a single photo '
-            f'({_first(single)}): the losses '
-            f'compare it with itself; list more photos of them or leave them out'
-        )
+def _warn_single_photos(train: Sequence[Record]) -> str:
+    single = [f'label {record.pid}: {record.path}' for record in single_photos(train)]
+    if not single:
+        return ''
+    return (
+        f'{len(single)} of {len({record.pid for record in train})} train individuals have a single '
+        f'photo ({first_few(single)}): the losses compare it with itself; list more photos of them '
+        'or leave them out'
+    )
 
 
-def _turned(records):
+def _warn_turned(records: Sequence[Record]) -> str:
     paths = dict.fromkeys(record.path for record in records)
     turned = find_turned(paths)
-    if turned:
-        yield (
-            f'{len(turned)} of {len(paths)} photos are rotated or mirrored by EXIF only '
-            f'({_first(turned)}): they are '
-            f'read as stored, as in the published method; tools/make_lists.py stores upright copies'
-        )
+    if not turned:
+        return ''
+    return (
+        f'{len(turned)} of {len(paths)} photos are rotated or mirrored by EXIF only '
+        f'({first_few(turned)}): they are read as stored, as in the published method; '
+        'tools/make_lists.py stores upright copies'
+    )
 
 
-def _two_labels(records, same, lists):
-    labels = defaultdict(dict)  # the first path under each label
-    for record in records:
-        labels[same[record.path]].setdefault(record.pid, record.path)
-    double = [
-        ' = '.join(f'{path} (label {label})' for label, path in places.items())
-        for places in labels.values()
-        if len(places) > 1
-    ]
-    if double:
-        yield (
-            f'{len(double)} photos are in the {lists} under two labels, byte for byte '
-            f'({_first(double)}): one '
-            f'of the labels must be wrong'
-        )
+def _warn_two_labels(records: Sequence[Record], content: Content, lists: str) -> str:
+    photos = [_name_labels(labels) for labels in two_labels(records, content)]
+    if not photos:
+        return ''
+    return (
+        f'{len(photos)} photos are in the {lists} under two labels, byte for byte '
+        f'({first_few(photos)}): one of the labels must be wrong'
+    )
 
 
-def _in_train(train, others, same, name):
-    known = {same[record.path]: record.path for record in reversed(train)}
-    others = dict.fromkeys(record.path for record in others)
-    shared = [
-        path if known[same[path]] == path else f'{path} = {known[same[path]]}'
-        for path in others
-        if same[path] in known
-    ]
-    if shared:
-        yield (
-            f'{len(shared)} of {len(others)} {name} photos are train photos too, byte for byte '
-            f'({_first(shared)}): results '
-            f'on them look better than they are'
-        )
+def _name_labels(records: list[Record]) -> str:
+    return ' = '.join(f'{record.path} (label {record.pid})' for record in records)
 
 
-def _encounters_in_both(train, test):
-    ours, theirs = ({record.encounter for record in records} - {None} for records in (train, test))
-    shared = sorted(ours & theirs)
-    if shared:
-        yield (
-            f'{len(shared)} of {len(theirs)} encounters of the test are in the train list too '
-            f'({_first([str(number) for number in shared])}): results on them look better than '
-            'they are'
-        )
+def _warn_leaks(
+    train: Sequence[Record], others: Sequence[Record], content: Content, name: str
+) -> str:
+    pairs = [_name_pair(*pair) for pair in shared_photos(train, others, content)]
+    if not pairs:
+        return ''
+    return (
+        f'{len(pairs)} of {len({record.path for record in others})} {name} photos are train photos '
+        f'too, byte for byte ({first_few(pairs)}): results on them look better than they are'
+    )
 
 
-def _individuals_in_both(train, test):
-    ours, theirs = individuals_by_folder(train), individuals_by_folder(test)
-    shared = [name for _, name in sorted(ours & theirs)]
-    if shared:
-        yield (
-            f'{len(shared)} of {len(theirs)} test individuals are train individuals too, by the '
-            'names of their folders '
-            f'({_first(shared)}): a test should show animals that were never trained on'
-        )
+def _name_pair(ours: Record, other: Record) -> str:
+    return other.path if other.path == ours.path else f'{other.path} = {ours.path}'
 
 
-def individuals_by_folder(records):
-    """{(data set, folder's name)} of the individuals of located records, empty where folders are
-    not individuals.
-
-    A number says who it is only within one data set; other names do so everywhere (data set '').
-    Distractors are nobody.
-    """
-    photos = {(record.path, record.pid) for record in records if record.pid != NOBODY}
-    pairs = {(_identity(os.path.dirname(path)), pid) for path, pid in photos}
-    folders, labels = ({pair[column] for pair in pairs} for column in (0, 1))
-    return folders if len(pairs) == len(folders) == len(labels) > 1 else set()
+def _warn_encounters(train: Sequence[Record], test: Sequence[Record]) -> str:
+    shared = [str(ours.encounter) for ours, _ in shared_encounters(train, test)]
+    if not shared:
+        return ''
+    return (
+        f'{len(shared)} of {len({record.encounter for record in test} - {None})} encounters of the '
+        f'test are in the train list too ({first_few(shared)}): results on them look better than '
+        'they are'
+    )
 
 
-def _identity(folder):
+def _warn_individuals(train: Sequence[Record], test: Sequence[Record]) -> str:
+    shared = shared_individuals(train, test)
+    if not shared:
+        return ''
+    return (
+        f'{len(shared)} of {len(individuals_by_folder(test))} test individuals are train '
+        f'individuals too, by the names of their folders ({first_few(shared)}): a test should show '
+        'animals that were never trained on'
+    )
+
+
+def _identity(folder: str) -> tuple[str, str]:
     parent, name = os.path.split(folder)
     if not name.isdigit():
         return '', name
     return (os.path.dirname(parent) if os.path.basename(parent) in SPLITS else parent), name
-
-
-def _first(texts):
-    return ', '.join(texts[:3]) + (' …' if len(texts) > 3 else '')

@@ -1,6 +1,8 @@
 """Words of messages, and of names."""
 
-from collections.abc import Sequence
+from utils.words import first_few, shortened
+
+__all__ = ['counted', 'first_few', 'is_plain', 'shortened']
 
 
 def counted(count: int, noun: str) -> str:
@@ -10,16 +12,6 @@ def counted(count: int, noun: str) -> str:
     if noun.endswith('y'):
         return f'{count} {noun[:-1]}ies'
     return f'{count} {noun}es' if noun.endswith(('ch', 'x')) else f'{count} {noun}s'
-
-
-def first_few(words: Sequence[str], most: int = 3) -> str:
-    """'a, b, c …': the first of them, and whether there are more."""
-    return ', '.join(words[:most]) + (' …' if len(words) > most else '')
-
-
-def shortened(text: str, most: int) -> str:
-    """``text``, or its first ``most`` characters and an ellipsis."""
-    return text if len(text) <= most else f'{text[:most]}…'
 
 
 def is_plain(text: str) -> bool:

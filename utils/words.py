@@ -1,0 +1,13 @@
+"""Words of messages."""
+
+from collections.abc import Sequence
+
+
+def first_few(words: Sequence[str], most: int = 3) -> str:
+    """Return 'a, b, c …': the first ``most`` of the words, and whether there are more."""
+    return ', '.join(words[:most]) + (' …' if len(words) > most else '')
+
+
+def shortened(text: str, most: int = 100) -> str:
+    """Return ``text``, or its first ``most`` characters and an ellipsis."""
+    return text if len(text) <= most else f'{text[:most]}…'
