@@ -53,9 +53,10 @@ def parse_with_pairs(
     parser.add_argument_group('KEY VALUE', PAIRS)
     usage = parser.format_usage().removeprefix('usage: ').rstrip()
     parser.usage = f'{usage} [KEY VALUE ...]'.replace('%', '%%')
-    args, args.opts = parser.parse_known_args(argv)
-    for place, word in enumerate(args.opts):
-        is_key = place % 2 == 0
+    args, words = parser.parse_known_args(argv)
+    for index, word in enumerate(words):
+        is_key = index % 2 == 0
         if re.match(r'-' if is_key else r'--[^\W\d]', word):
             parser.error(f'unrecognized arguments: {word}')
+    args.opts = words
     return args

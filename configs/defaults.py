@@ -1,242 +1,220 @@
-"""Every key there is, with its published default. The only list of keys; ymls and the command line
-change values.
+"""Every key there is, with its published default and the rule of its values (configs/rules.py).
 
-Keys marked (kept) change nothing: they stay so that old ymls load, and setting one to another value
-is warned of.
+The only list of keys: ymls and the command line change values. The first of a ``Choice`` is its
+default. A key that is ``Ignored`` changes nothing: it stays so that old ymls load, and another
+value than theirs is warned of. A ``Path`` may begin with ``~``.
 """
 
-from yacs.config import CfgNode as CN
+from typing import Any
 
-_C = CN()
+from yacs.config import CfgNode
 
-# ---------------------------------------------------------------- model
-_C.MODEL = CN()
-_C.MODEL.DEVICE = (
-    'cuda'  # 'cuda', 'cpu' or 'mps'; where there is no such device: a warning, and the CPU
-)
-_C.MODEL.DEVICE_ID = '0'  # (kept) CUDA_VISIBLE_DEVICES of the user decides which GPU is seen
-# OpenAI CLIP image encoder: RN50, RN101, RN50x4, RN50x16, RN50x64, ViT-B-32, ViT-B-16, ViT-L-14…
-_C.MODEL.NAME = 'RN50'
-_C.MODEL.LAST_STRIDE = 1  # (kept) stride of the last residual stage; the method is defined with 1
-# file for PRETRAIN_CHOICE; '' = OpenAI's official file for NAME, from the cache or downloaded
-_C.MODEL.PRETRAIN_PATH = ''
-_C.MODEL.PRETRAIN_CHOICE = (
-    'imagenet'  # 'imagenet' or 'clip' = CLIP weights; 'random'; 'self' = the whole model from
-)
-# PRETRAIN_PATH; 'finetune' = only its encoders (other individuals, fresh heads)
-# a sentence with four X, one for each learned token; '' = by data set (spec: person, vehicle)
-_C.MODEL.PROMPT = ''
-_C.MODEL.NECK = 'bnneck'  # (only 'bnneck') batch normalisation between feature and classifier
-_C.MODEL.IF_WITH_CENTER = 'no'  # 'yes' adds the center loss
-_C.MODEL.ID_LOSS_TYPE = 'softmax'  # (only 'softmax') cross entropy on linear classifiers
-_C.MODEL.ID_LOSS_WEIGHT = 1.0  # weight of the ID loss, summed over two classifiers
-_C.MODEL.TRIPLET_LOSS_WEIGHT = 1.0  # weight of the triplet loss, summed over three features
-_C.MODEL.I2T_LOSS_WEIGHT = 1.0  # weight of the image-to-text cross entropy
-_C.MODEL.METRIC_LOSS_TYPE = 'triplet'  # 'triplet', 'triplet_center' or 'center'
-_C.MODEL.DIST_TRAIN = (
-    False  # True = several processes: torchrun --nproc_per_node N train_clipreid.py …
-)
-_C.MODEL.SYNC_BN = (
-    False  # True = a ResNet's batch norms see the photos of all processes (CUDA only)
-)
-_C.MODEL.NO_MARGIN = False  # True = soft-margin triplet, SOLVER.MARGIN is then not used
-_C.MODEL.IF_LABELSMOOTH = 'on'  # 'on' = label smoothing of 0.1 in ID and image-to-text losses
-_C.MODEL.COS_LAYER = False  # (only False)
-_C.MODEL.DROP_PATH = 0.1  # (kept)
-_C.MODEL.DROP_OUT = 0.0  # (kept)
-_C.MODEL.ATT_DROP_RATE = 0.0  # (kept)
-_C.MODEL.TRANSFORMER_TYPE = 'None'  # (kept)
-_C.MODEL.STRIDE_SIZE = [
-    16,
-    16,
-]  # pixels (y, x) from patch to patch (ViT); smaller than the patch = overlapping patches
-_C.MODEL.SIE_COE = 3.0  # factor of the side-information embedding (ViT)
-_C.MODEL.SIE_CAMERA = False  # True = an embedding for each camera is added to the class token
-_C.MODEL.SIE_VIEW = False  # True = an embedding for each view; with SIE_CAMERA for each pair
-# of CLIP's transformers: 'quickgelu' (OpenAI's), 'gelu' (open_clip's), 'auto' = by the file
-_C.MODEL.ACTIVATION = 'auto'
-# True = torch.compile for the image encoder: minutes at the start, then faster steps on a GPU
-_C.MODEL.COMPILE = False
-
-# ---------------------------------------------------------------- photos
-_C.INPUT = CN()
-_C.INPUT.SIZE_TRAIN = [384, 128]  # height, width in pixels
-_C.INPUT.SIZE_TEST = [384, 128]  # height, width in pixels
-_C.INPUT.PROB = 0.5  # probability of a horizontal flip
-_C.INPUT.RE_PROB = 0.5  # probability of random erasing
-_C.INPUT.PIXEL_MEAN = [0.485, 0.456, 0.406]  # per channel (R, G, B), of values in 0…1
-_C.INPUT.PIXEL_STD = [0.229, 0.224, 0.225]
-_C.INPUT.PADDING = 10  # pixels of black on each side before the random crop
-
-# ---------------------------------------------------------------- data sets
-_C.DATASETS = CN()
-_C.DATASETS.NAMES = 'market1501'  # 'animals' for every species
-_C.DATASETS.ROOT_DIR = '../data'  # train and validation photos are in ROOT_DIR/DATA_DIR
-_C.DATASETS.TEST_ROOT_DIR = '../data'  # query and gallery photos
-_C.DATASETS.SPECIES = (
-    'tiger'  # picks lists and protocol: tiger, yak, h_yak, s_yak, elephant, debug, all, or your own
-)
-_C.DATASETS.DATA_DIR = 'Animal-Seg-V3'
-_C.DATASETS.LIST_DIR = (
-    'datalist'  # folder of the split lists, relative to the working directory or absolute
-)
-_C.DATASETS.TRAIN_LIST = ''  # a file; '' = the published list of SPECIES
-_C.DATASETS.VAL_LIST = ''
-_C.DATASETS.QUERY_LIST = ''
-_C.DATASETS.GALLERY_LIST = ''
-_C.DATASETS.PROTOCOL = ''  # how a test is judged, see datasets/protocols.py; '' = by SPECIES
-_C.DATASETS.GROUND_TRUTH = ''  # ATRW's json (tiger); '' = gt_test_plain.json in LIST_DIR
-_C.DATASETS.TEST_SIZE = 800  # VehicleID: vehicles of the test list, 800, 1600 or 2400
-_C.DATASETS.SKIP_MISSING = False  # True = go on without listed photos that are not there
-# True = decode all listed photos at the start and go on without those that cannot be read
-_C.DATASETS.SKIP_BROKEN = False
-_C.DATASETS.ALLOW_OUTSIDE = (
-    False  # True = lists may name photos outside their folder: absolute paths, '..', links
+from configs.rules import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    SEED,
+    SHARE,
+    Choice,
+    Flag,
+    Ignored,
+    Number,
+    Numbers,
+    Path,
+    Rising,
+    Rule,
+    Text,
 )
 
-_C.DATALOADER = CN()
-_C.DATALOADER.NUM_WORKERS = 8  # processes that decode photos
-# 'softmax' = shuffled photos; 'softmax_triplet' = P individuals × NUM_INSTANCE photos
-_C.DATALOADER.SAMPLER = 'softmax'
-_C.DATALOADER.NUM_INSTANCE = 16  # photos of an individual in a batch (K)
-# 10⁹ bytes of disk in OUTPUT_DIR for decoded, resized photos during a training run; 0 = none
-_C.DATALOADER.CACHE_GB = 8.0
-
-# ---------------------------------------------------------------- training
-_C.SOLVER = CN()
-_C.SOLVER.SEED = 1234
-_C.SOLVER.MARGIN = 0.3  # of the triplet loss, in units of distance
-# mixed precision: 'auto' (bf16 or fp16 as the GPU has it, off on the CPU), 'off', 'fp16', 'bf16'
-_C.SOLVER.AMP = 'auto'
-# True = torch's deterministic kernels only: the same weights each time on a GPU too, slower
-_C.SOLVER.DETERMINISTIC = False
-# 'auto' (as --resume) = go on where OUTPUT_DIR's run ended, or start it; a path = go on from that
-# state
-_C.SOLVER.RESUME = ''
-_C.SOLVER.RESUME_PERIOD = 1  # epochs from one resumable state to the next; only the newest is kept
-_C.SOLVER.CHECKPOINT_MINUTES = 0.0  # minutes between resumable states within an epoch; 0 = none
-_C.SOLVER.CHECKPOINT_FORMAT = 'pth'  # of checkpoints: 'pth' or 'safetensors'
-
-
-def _stage():
-    s = CN()
-    s.IMS_PER_BATCH = 64  # photos
-    s.OPTIMIZER_NAME = 'Adam'  # any of torch.optim that steps without a closure
-    s.MAX_EPOCHS = 100
-    s.BASE_LR = 3e-4
-    s.MOMENTUM = 0.9  # of SGD and others that have one
-    s.WEIGHT_DECAY = 5e-4
-    s.WEIGHT_DECAY_BIAS = 5e-4  # of parameters with "bias" in their name
-    s.WARMUP_FACTOR = 0.01  # stage 2: share of the rate before the first epoch; (kept) in stage 1
-    s.WARMUP_EPOCHS = 5  # stage 1: epochs of linear warm-up; (kept) in stage 2
-    s.WARMUP_LR_INIT = 0.01  # stage 1: rate before the first epoch; (kept) in stage 2
-    s.LR_MIN = 1.6e-5  # stage 1: rate at the end of the cosine; (kept) in stage 2
-    s.WARMUP_ITERS = (
-        500  # stage 2: epochs (the name is the original's) of warm-up; (kept) in stage 1
-    )
-    s.WARMUP_METHOD = 'linear'  # stage 2: 'linear' or 'constant'; (kept) in stage 1
-    s.COSINE_MARGIN = 0.5  # (kept)
-    s.COSINE_SCALE = 30  # (kept)
-    s.CHECKPOINT_PERIOD = 10  # epochs
-    s.LOG_PERIOD = 100  # iterations
-    s.EVAL_PERIOD = 10  # epochs between validations (stage 2); (kept) in stage 1
-    return s
-
-
-_C.SOLVER.STAGE1 = _stage()  # prompt learning
-_C.SOLVER.STAGE2 = _stage()  # fine-tuning of the image encoder
-_C.SOLVER.STAGE2.LARGE_FC_LR = False  # True = classifiers learn at 2 × BASE_LR
-_C.SOLVER.STAGE2.BIAS_LR_FACTOR = 1  # biases learn at BASE_LR × this
-_C.SOLVER.STAGE2.CENTER_LR = 0.5  # learning rate of the centers (SGD)
-_C.SOLVER.STAGE2.CENTER_LOSS_WEIGHT = 5e-4
-_C.SOLVER.STAGE2.GAMMA = 0.1  # factor of the rate at each of STEPS
-_C.SOLVER.STAGE2.STEPS = (40, 70)  # epochs
-
-# ---------------------------------------------------------------- test
-_C.TEST = CN()
-_C.TEST.IMS_PER_BATCH = 128  # photos
-_C.TEST.RE_RANKING = (
-    False  # True = k-reciprocal re-ranking in test_clipreid.py and in validation too
+# of torch.optim, those that step without a closure and take a weight decay
+OPTIMIZERS = Choice(
+    *('Adam', 'AdamW', 'SGD', 'ASGD', 'Adadelta', 'Adafactor', 'Adagrad', 'Adamax'),
+    *('NAdam', 'RAdam', 'RMSprop'),
 )
-_C.TEST.RERANK_K1 = 20  # neighbours
-_C.TEST.RERANK_K2 = 6  # neighbours averaged in the query expansion
-_C.TEST.RERANK_LAMBDA = 0.3  # share of the original distance, 0…1
-# of equal distances the lower index first; 'reference' = as the original's partial sort
-_C.TEST.RERANK_TIES = 'index'
-_C.TEST.WEIGHT = ''  # checkpoint to test
-_C.TEST.NECK_FEAT = 'after'  # test features 'before' or 'after' the batch norm neck
-_C.TEST.FEAT_NORM = (
-    'yes'  # 'no' = validation on features as they are; the animal tests always normalise
-)
-_C.TEST.DIST_MAT = 'dist_mat.npy'  # (kept)
-_C.TEST.EVAL = False  # (kept)
 
-_C.OUTPUT_DIR = ''  # logs, checkpoints, results; made where missing
-
-# Keys that are paths: a ~ at the start is the home. Those in DATASETS may be relative to another of
-# them.
-PATHS = {
-    'MODEL.PRETRAIN_PATH',
-    'DATASETS.ROOT_DIR',
-    'DATASETS.TEST_ROOT_DIR',
-    'DATASETS.DATA_DIR',
-    'DATASETS.LIST_DIR',
-    'DATASETS.TRAIN_LIST',
-    'DATASETS.VAL_LIST',
-    'DATASETS.QUERY_LIST',
-    'DATASETS.GALLERY_LIST',
-    'DATASETS.GROUND_TRUTH',
-    'SOLVER.RESUME',
-    'TEST.WEIGHT',
-    'OUTPUT_DIR',
-}
-
-# Keys that change nothing, with the values the published ymls give them (all are warned of beyond
-# these).
-_STAGE_KEPT = {'COSINE_MARGIN': [0.5], 'COSINE_SCALE': [30]}
-KEPT = {
-    'MODEL.LAST_STRIDE': [1],
-    'MODEL.DROP_PATH': [0.1],
-    'MODEL.DROP_OUT': [0.0],
-    'MODEL.ATT_DROP_RATE': [0.0],
-    'MODEL.TRANSFORMER_TYPE': ['None'],
-    'MODEL.DEVICE_ID': ['0'],
-    'TEST.DIST_MAT': ['dist_mat.npy'],
-    'TEST.EVAL': [False, True],
-    **{f'SOLVER.STAGE1.{k}': v for k, v in _STAGE_KEPT.items()},
-    **{f'SOLVER.STAGE2.{k}': v for k, v in _STAGE_KEPT.items()},
-    'SOLVER.STAGE1.WARMUP_FACTOR': [0.01],
-    'SOLVER.STAGE1.WARMUP_ITERS': [500],
-    'SOLVER.STAGE1.WARMUP_METHOD': ['linear'],
-    'SOLVER.STAGE1.EVAL_PERIOD': [10],
-    'SOLVER.STAGE2.WARMUP_EPOCHS': [5],
-    'SOLVER.STAGE2.WARMUP_LR_INIT': [0.01],
-    'SOLVER.STAGE2.LR_MIN': [1.6e-5],
-}
-
-# Keys with a fixed set of values.
-CHOICES = {
-    'MODEL.DEVICE': ['cuda', 'cpu', 'mps'],
-    'MODEL.PRETRAIN_CHOICE': ['imagenet', 'clip', 'random', 'self', 'finetune'],
-    'MODEL.ACTIVATION': ['auto', 'quickgelu', 'gelu'],
-    'MODEL.NECK': ['bnneck'],
-    'MODEL.IF_WITH_CENTER': ['no', 'yes'],
-    'MODEL.ID_LOSS_TYPE': ['softmax'],
-    'MODEL.METRIC_LOSS_TYPE': ['triplet', 'triplet_center', 'center'],
-    'MODEL.IF_LABELSMOOTH': ['on', 'off'],
-    'MODEL.COS_LAYER': [False],
-    'DATASETS.TEST_SIZE': [800, 1600, 2400],
-    'DATALOADER.SAMPLER': ['softmax', 'softmax_triplet'],
-    'SOLVER.AMP': ['auto', 'off', 'fp16', 'bf16'],
-    'SOLVER.CHECKPOINT_FORMAT': ['pth', 'safetensors'],
-    'SOLVER.STAGE1.WARMUP_METHOD': ['linear', 'constant'],
-    'SOLVER.STAGE2.WARMUP_METHOD': ['linear', 'constant'],
-    'TEST.NECK_FEAT': ['before', 'after'],
-    'TEST.RERANK_TIES': ['index', 'reference'],
-    'TEST.FEAT_NORM': ['yes', 'no'],
+RULES: dict[str, Rule] = {
+    # ---------------------------------------------------------------- model
+    'MODEL.DEVICE': Choice('cuda', 'cpu', 'mps'),  # missing here: a warning, and the CPU
+    'MODEL.DEVICE_ID': Ignored('0'),  # the user's CUDA_VISIBLE_DEVICES decides which GPU is seen
+    # OpenAI CLIP's image encoder
+    'MODEL.NAME': Choice(
+        *('RN50', 'RN101', 'RN50x4', 'RN50x16', 'RN50x64'),
+        *('ViT-B-32', 'ViT-B-16', 'ViT-L-14', 'ViT-L-14-336px'),
+        *('ViT-B/32', 'ViT-B/16', 'ViT-L/14', 'ViT-L/14@336px'),  # as OpenAI writes them
+    ),
+    'MODEL.LAST_STRIDE': Ignored(1),  # stride of the last residual stage; the method has 1
+    # file for PRETRAIN_CHOICE; '' = OpenAI's official file for NAME, from the cache or downloaded
+    'MODEL.PRETRAIN_PATH': Path(''),
+    # 'imagenet' (the old name) or 'clip' = CLIP's weights; 'self' = the model of PRETRAIN_PATH,
+    # 'finetune' = its encoders alone (other individuals, fresh heads)
+    'MODEL.PRETRAIN_CHOICE': Choice('imagenet', 'clip', 'random', 'self', 'finetune'),
+    # a sentence with four X, one for each learned token; '' = by data set (person, vehicle)
+    'MODEL.PROMPT': Text(''),
+    'MODEL.NECK': Choice('bnneck'),  # batch normalisation between feature and classifier
+    'MODEL.IF_WITH_CENTER': Choice('no', 'yes'),  # 'yes' adds the center loss
+    'MODEL.ID_LOSS_TYPE': Choice('softmax'),  # cross entropy on linear classifiers
+    'MODEL.ID_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),  # of the sum over two classifiers
+    'MODEL.TRIPLET_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),  # of the sum over three features
+    'MODEL.I2T_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),  # of the image-to-text cross entropy
+    'MODEL.METRIC_LOSS_TYPE': Choice('triplet', 'triplet_center', 'center'),
+    'MODEL.DIST_TRAIN': Flag(False),  # True = several processes: torchrun --nproc_per_node N …
+    # True = a ResNet's batch norms see the photos of all processes (CUDA only)
+    'MODEL.SYNC_BN': Flag(False),
+    'MODEL.NO_MARGIN': Flag(False),  # True = soft-margin triplet, SOLVER.MARGIN is not used
+    'MODEL.IF_LABELSMOOTH': Choice('on', 'off'),  # by 0.1, in the ID and the image-to-text loss
+    'MODEL.COS_LAYER': Choice(False),
+    'MODEL.DROP_PATH': Ignored(0.1),
+    'MODEL.DROP_OUT': Ignored(0.0),
+    'MODEL.ATT_DROP_RATE': Ignored(0.0),
+    'MODEL.TRANSFORMER_TYPE': Ignored('None'),
+    # pixels (y, x) from patch to patch (ViT); smaller than the patch = overlapping patches
+    'MODEL.STRIDE_SIZE': Numbers([16, 16], POSITIVE),
+    'MODEL.SIE_COE': Number(3.0),  # factor of the side-information embedding (ViT)
+    'MODEL.SIE_CAMERA': Flag(False),  # True = an embedding per camera is added to the class token
+    'MODEL.SIE_VIEW': Flag(False),  # True = an embedding per view; with SIE_CAMERA per pair
+    # of CLIP's transformers: 'quickgelu' (OpenAI's), 'gelu' (open_clip's), 'auto' = by the file
+    'MODEL.ACTIVATION': Choice('auto', 'quickgelu', 'gelu'),
+    # True = torch.compile for the image encoder: minutes at the start, then faster steps on a GPU
+    'MODEL.COMPILE': Flag(False),
+    # ---------------------------------------------------------------- photos
+    'INPUT.SIZE_TRAIN': Numbers([384, 128], POSITIVE),  # height, width in pixels
+    'INPUT.SIZE_TEST': Numbers([384, 128], POSITIVE),  # height, width in pixels
+    'INPUT.PROB': Number(0.5, SHARE),  # probability of a horizontal flip
+    'INPUT.RE_PROB': Number(0.5, SHARE),  # probability of random erasing
+    'INPUT.PIXEL_MEAN': Numbers([0.485, 0.456, 0.406]),  # per channel (R, G, B), of values in 0…1
+    'INPUT.PIXEL_STD': Numbers([0.229, 0.224, 0.225], POSITIVE),
+    # pixels of black on each side before the random crop
+    'INPUT.PADDING': Number(10, NOT_NEGATIVE),
+    # ---------------------------------------------------------------- data sets
+    # 'animals' = every species, by lists; the others are official person and vehicle sets
+    'DATASETS.NAMES': Choice(
+        *('market1501', 'animals', 'dukemtmc', 'occ_duke', 'msmt17'),
+        *('veri', 'VehicleID'),
+    ),
+    'DATASETS.ROOT_DIR': Path('../data'),  # train and validation photos are in ROOT_DIR/DATA_DIR
+    'DATASETS.TEST_ROOT_DIR': Path('../data'),  # query and gallery photos
+    # picks lists and protocol: tiger, yak, h_yak, s_yak, elephant, debug, all, or your own
+    'DATASETS.SPECIES': Text('tiger'),
+    'DATASETS.DATA_DIR': Path('Animal-Seg-V3'),
+    'DATASETS.LIST_DIR': Path('datalist'),  # folder of the split lists
+    # a file, in LIST_DIR or not; '' = the published list of SPECIES
+    'DATASETS.TRAIN_LIST': Path(''),
+    'DATASETS.VAL_LIST': Path(''),
+    'DATASETS.QUERY_LIST': Path(''),
+    'DATASETS.GALLERY_LIST': Path(''),
+    # how a test is evaluated, see datasets/protocols.py; '' = by SPECIES or NAMES
+    'DATASETS.PROTOCOL': Choice(
+        *('', 'tiger', 'yak', 'h_yak', 's_yak', 'elephant', 'debug'),
+        *('query_in_gallery', 'query_apart', 'all'),
+        *('cross-camera', 'cross-encounter', 'cross-side'),
+        *('market', 'market_one_camera', 'vehicleid'),
+    ),
+    'DATASETS.GROUND_TRUTH': Path(''),  # ATRW's json (tiger); '' = gt_test_plain.json in LIST_DIR
+    'DATASETS.TEST_SIZE': Choice(800, 1600, 2400),  # VehicleID: vehicles of the test list
+    'DATASETS.SKIP_MISSING': Flag(False),  # True = skip listed photos that are not there
+    # True = decode all listed photos at the start and skip those that cannot be read
+    'DATASETS.SKIP_BROKEN': Flag(False),
+    # True = lists may name photos outside their folder: absolute paths, '..', links
+    'DATASETS.ALLOW_OUTSIDE': Flag(False),
+    'DATALOADER.NUM_WORKERS': Number(8, NOT_NEGATIVE),  # processes that decode photos
+    # 'softmax' = shuffled photos; 'softmax_triplet' = P individuals × NUM_INSTANCE photos
+    'DATALOADER.SAMPLER': Choice('softmax', 'softmax_triplet'),
+    'DATALOADER.NUM_INSTANCE': Number(16, POSITIVE),  # photos of an individual in a batch (K)
+    # 10⁹ bytes of disk in OUTPUT_DIR for decoded, resized photos during a training run; 0 = none
+    'DATALOADER.CACHE_GB': Number(8.0, NOT_NEGATIVE),
+    # ---------------------------------------------------------------- training
+    'SOLVER.SEED': Number(1234, SEED),
+    'SOLVER.MARGIN': Number(0.3, NOT_NEGATIVE),  # of the triplet loss, in units of distance
+    # mixed precision: 'auto' = bf16 or fp16 as the GPU has it, off on the CPU
+    'SOLVER.AMP': Choice('auto', 'off', 'fp16', 'bf16'),
+    # True = torch's deterministic kernels only: the same weights each time on a GPU too, slower
+    'SOLVER.DETERMINISTIC': Flag(False),
+    # 'auto' (as --resume) = resume OUTPUT_DIR's run, or start it; a path = resume from that state
+    'SOLVER.RESUME': Path(''),
+    # epochs between resumable states; the newest is kept
+    'SOLVER.RESUME_PERIOD': Number(1, POSITIVE),
+    'SOLVER.CHECKPOINT_MINUTES': Number(0.0, NOT_NEGATIVE),  # between states in an epoch; 0 = none
+    'SOLVER.CHECKPOINT_FORMAT': Choice('pth', 'safetensors'),
+    # stage 1, prompt learning: a warm-up, then a cosine
+    'SOLVER.STAGE1.IMS_PER_BATCH': Number(64, POSITIVE),  # photos
+    'SOLVER.STAGE1.OPTIMIZER_NAME': OPTIMIZERS,
+    'SOLVER.STAGE1.MAX_EPOCHS': Number(100, NOT_NEGATIVE),
+    'SOLVER.STAGE1.BASE_LR': Number(3e-4, POSITIVE),
+    'SOLVER.STAGE1.MOMENTUM': Number(0.9, NOT_NEGATIVE),  # of SGD and others that have one
+    'SOLVER.STAGE1.WEIGHT_DECAY': Number(5e-4, NOT_NEGATIVE),
+    # of parameters with "bias" in their name
+    'SOLVER.STAGE1.WEIGHT_DECAY_BIAS': Number(5e-4, NOT_NEGATIVE),
+    'SOLVER.STAGE1.COSINE_MARGIN': Ignored(0.5),
+    'SOLVER.STAGE1.COSINE_SCALE': Ignored(30),
+    'SOLVER.STAGE1.CHECKPOINT_PERIOD': Number(10, POSITIVE),  # epochs
+    'SOLVER.STAGE1.LOG_PERIOD': Number(100, POSITIVE),  # iterations
+    'SOLVER.STAGE1.WARMUP_EPOCHS': Number(5, NOT_NEGATIVE),  # epochs of linear warm-up
+    'SOLVER.STAGE1.WARMUP_LR_INIT': Number(0.01, NOT_NEGATIVE),  # rate before the first epoch
+    'SOLVER.STAGE1.LR_MIN': Number(1.6e-5, NOT_NEGATIVE),  # rate at the end of the cosine
+    'SOLVER.STAGE1.WARMUP_FACTOR': Ignored(0.01),
+    'SOLVER.STAGE1.WARMUP_ITERS': Ignored(500),
+    'SOLVER.STAGE1.WARMUP_METHOD': Ignored('linear'),
+    'SOLVER.STAGE1.EVAL_PERIOD': Ignored(10),
+    # stage 2, fine-tuning of the image encoder: a warm-up, then steps
+    'SOLVER.STAGE2.IMS_PER_BATCH': Number(64, POSITIVE),  # photos
+    'SOLVER.STAGE2.OPTIMIZER_NAME': OPTIMIZERS,
+    'SOLVER.STAGE2.MAX_EPOCHS': Number(100, NOT_NEGATIVE),
+    'SOLVER.STAGE2.BASE_LR': Number(3e-4, POSITIVE),
+    'SOLVER.STAGE2.MOMENTUM': Number(0.9, NOT_NEGATIVE),  # of SGD and others that have one
+    'SOLVER.STAGE2.WEIGHT_DECAY': Number(5e-4, NOT_NEGATIVE),
+    # of parameters with "bias" in their name
+    'SOLVER.STAGE2.WEIGHT_DECAY_BIAS': Number(5e-4, NOT_NEGATIVE),
+    'SOLVER.STAGE2.COSINE_MARGIN': Ignored(0.5),
+    'SOLVER.STAGE2.COSINE_SCALE': Ignored(30),
+    'SOLVER.STAGE2.CHECKPOINT_PERIOD': Number(10, POSITIVE),  # epochs
+    'SOLVER.STAGE2.LOG_PERIOD': Number(100, POSITIVE),  # iterations
+    # epochs, whatever the original calls them
+    'SOLVER.STAGE2.WARMUP_ITERS': Number(500, NOT_NEGATIVE),
+    'SOLVER.STAGE2.WARMUP_FACTOR': Number(0.01, NOT_NEGATIVE),  # of the rate before the first epoch
+    'SOLVER.STAGE2.WARMUP_METHOD': Choice('linear', 'constant'),
+    'SOLVER.STAGE2.WARMUP_EPOCHS': Ignored(5),
+    'SOLVER.STAGE2.WARMUP_LR_INIT': Ignored(0.01),
+    'SOLVER.STAGE2.LR_MIN': Ignored(1.6e-5),
+    'SOLVER.STAGE2.EVAL_PERIOD': Number(10, POSITIVE),  # epochs between validations
+    'SOLVER.STAGE2.LARGE_FC_LR': Flag(False),  # True = classifiers learn at 2 × BASE_LR
+    'SOLVER.STAGE2.BIAS_LR_FACTOR': Number(1, NOT_NEGATIVE),  # biases learn at BASE_LR × this
+    'SOLVER.STAGE2.CENTER_LR': Number(0.5, NOT_NEGATIVE),  # learning rate of the centers (SGD)
+    'SOLVER.STAGE2.CENTER_LOSS_WEIGHT': Number(5e-4, NOT_NEGATIVE),
+    'SOLVER.STAGE2.GAMMA': Number(0.1, NOT_NEGATIVE),  # factor of the rate at each of STEPS
+    'SOLVER.STAGE2.STEPS': Rising((40, 70)),  # epochs
+    # ---------------------------------------------------------------- test
+    'TEST.IMS_PER_BATCH': Number(128, POSITIVE),  # photos
+    'TEST.RE_RANKING': Flag(False),  # True = k-reciprocal re-ranking, in validation too
+    'TEST.RERANK_K1': Number(20, POSITIVE),  # neighbours
+    'TEST.RERANK_K2': Number(6, POSITIVE),  # neighbours averaged in the query expansion
+    'TEST.RERANK_LAMBDA': Number(0.3, SHARE),  # of the original distance
+    # of equal distances the lower index first; 'reference' = as the original's partial sort
+    'TEST.RERANK_TIES': Choice('index', 'reference'),
+    'TEST.WEIGHT': Path(''),  # checkpoint to test
+    'TEST.NECK_FEAT': Choice('after', 'before'),  # features after or before the batch norm neck
+    # 'no' = validation on features as they are; the animal tests always normalise
+    'TEST.FEAT_NORM': Choice('yes', 'no'),
+    'TEST.DIST_MAT': Ignored('dist_mat.npy'),
+    'TEST.EVAL': Ignored(False, True),
+    'OUTPUT_DIR': Path(''),  # logs, checkpoints, results; made where missing
 }
 
 
-def get_defaults():
-    """A fresh copy of the defaults, not frozen."""
-    return _C.clone()
+def get_defaults() -> CfgNode:
+    """Return a fresh copy of the defaults, not frozen."""
+    cfg = CfgNode()
+    for key, rule in RULES.items():
+        *sections, name = key.split('.')
+        section = cfg
+        for part in sections:
+            section = section.setdefault(part, CfgNode())
+        section[name] = rule.default
+    return cfg.clone()
+
+
+def flatten(cfg: CfgNode, prefix: str = '') -> dict[str, Any]:
+    """Return {'MODEL.NAME': 'RN50', …} of a config or a section."""
+    flat: dict[str, Any] = {}
+    for key, value in cfg.items():
+        name = f'{prefix}{key}'
+        flat |= flatten(value, f'{name}.') if isinstance(value, CfgNode) else {name: value}
+    return flat

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from configs import ConfigError, flatten, get_defaults, load_cfg
-from configs.defaults import CHOICES, KEPT, PATHS
+from configs.defaults import RULES
+from configs.rules import Path
 from tests.helpers import GOLDEN, ROOT
 from utils.run.resume import HARMLESS
 
@@ -354,25 +355,7 @@ def test_values_in_the_type_of_the_default(tmp_path, text, key, expected):
 
 # ------------------------------------------------------------------------------------------- paths
 
-WORDS = {
-    'MODEL.NAME',
-    'MODEL.PROMPT',
-    'DATASETS.NAMES',
-    'DATASETS.SPECIES',
-    'DATASETS.PROTOCOL',
-    'SOLVER.STAGE1.OPTIMIZER_NAME',
-    'SOLVER.STAGE2.OPTIMIZER_NAME',
-}
-
-
-def test_every_text_is_a_path_or_a_word():
-    """A new key whose value is a path belongs into PATHS."""
-    texts = (
-        {key for key, value in flatten(get_defaults()).items() if isinstance(value, str)}
-        - CHOICES.keys()
-        - KEPT.keys()
-    )
-    assert texts == PATHS | WORDS and not PATHS & WORDS
+PATHS = {key for key, rule in RULES.items() if isinstance(rule, Path)}
 
 
 def test_a_run_may_go_on_with_other_paths():
