@@ -52,16 +52,12 @@ def parse(argv):
 def train(cfg):
     """Train as ``cfg`` says."""
     # here and not above: --help and a wrong key need no PyTorch, which takes seconds to load
-    from model.clip.weights import known
-    from solver.make_optimizer_prompt import optimizer_names
     from utils.device import process_backend
     from utils.distributed import several_processes
     from utils.logger import close_logger, setup_logger
     from utils.run.signals import StopRequest
     from utils.torch_errors import translated_errors
 
-    known(cfg.MODEL.NAME)
-    _check_optimizers(cfg, optimizer_names())
     logger = setup_logger()
     try:
         with (
@@ -358,17 +354,6 @@ def warn_of_data(cfg, loaders, logger):
         test = photos.query, photos.gallery
     for line in data_warnings(loaders.train_loader_stage1.dataset.records, validation, *test):
         logger.warning('%s', line)
-
-
-def _check_optimizers(cfg, names):
-    """Before anything starts: stage 2's is made hours later."""
-    for stage in ('STAGE1', 'STAGE2'):
-        if cfg.SOLVER[stage].OPTIMIZER_NAME not in names:
-            raise ConfigError(
-                f'SOLVER.{stage}.OPTIMIZER_NAME is {cfg.SOLVER[stage].OPTIMIZER_NAME!r}; choose '
-                'from '
-                f'{", ".join(names)}'
-            )
 
 
 if __name__ == '__main__':

@@ -5,7 +5,7 @@ import os
 
 from datasets.copies import as_photos
 from datasets.photos import TestPhotos, TrainPhotos
-from datasets.protocols import PROTOCOLS, attach_atrw, check_protocol, read_atrw, resolve_protocol
+from datasets.protocols import PROTOCOLS, attach_atrw, read_atrw, resolve_protocol
 from datasets.records import check_contiguous, locate, read_list
 from utils.errors import InputError
 
@@ -37,8 +37,6 @@ def load_train(cfg):
     the view, which the original drops: it is used with MODEL.SIE_VIEW only.
     """
     data = cfg.DATASETS
-    if data.PROTOCOL:  # found here rather than after days of training
-        check_protocol(data.PROTOCOL)
     defaults = TRAINING_LISTS.get(data.SPECIES, ('', ''))
     train_file = list_file(data.TRAIN_LIST or defaults[0], data.LIST_DIR)
     val_file = list_file(data.VAL_LIST or defaults[1], data.LIST_DIR)
@@ -104,8 +102,6 @@ def load_test(cfg):
         raise InputError(
             _no_list(data.SPECIES, 'test', 'DATASETS.QUERY_LIST (and GALLERY_LIST)', TEST_LISTS)
         )
-    if data.PROTOCOL:
-        check_protocol(data.PROTOCOL)
     files = dict.fromkeys((query_file, gallery_file))
     splits = {
         file: read_list(file, data.ALLOW_OUTSIDE, is_gallery=file != query_file) for file in files

@@ -15,7 +15,6 @@ from datasets.sampler import EpochBatches, RandomIdentitySampler, ShuffleSampler
 from datasets.sources import load_test, load_train
 from datasets.transforms import make_test_transform, make_train_transform
 from utils.distributed import SINGLE
-from utils.errors import InputError
 
 logger = logging.getLogger('transreid')
 
@@ -276,12 +275,7 @@ def make_batches(cfg, labels, processes):
         if line:
             logger.warning('%s', line)
         return batches
-    if cfg.DATALOADER.SAMPLER == 'softmax':
-        return EpochBatches(ShuffleSampler(len(labels), seed=seed), **share)
-    raise InputError(
-        f"DATALOADER.SAMPLER '{cfg.DATALOADER.SAMPLER}' is unknown; choose softmax_triplet or "
-        'softmax'
-    )
+    return EpochBatches(ShuffleSampler(len(labels), seed=seed), **share)
 
 
 def loader_options(cfg, pin_memory, device, batches, processes=SINGLE):

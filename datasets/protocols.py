@@ -173,15 +173,6 @@ PROTOCOLS = {
 }
 
 
-def check_protocol(name):
-    """InputError, with the choices, unless there is such a protocol."""
-    if name not in PROTOCOLS:
-        raise InputError(
-            f"DATASETS.PROTOCOL '{name}' is unknown; choose one of {', '.join(PROTOCOLS)}, "
-            "or '' for the one of DATASETS.SPECIES"
-        )
-
-
 def resolve_protocol(name, species, query, gallery):
     """The protocol of a test: ``name`` (DATASETS.PROTOCOL) if set, else the species' own, else by
     the lists.
@@ -198,7 +189,11 @@ def resolve_protocol(name, species, query, gallery):
     name = name or (
         species if species in PROTOCOLS else 'query_in_gallery' if inside else 'query_apart'
     )
-    check_protocol(name)
+    if name not in PROTOCOLS:  # but of VehicleID, say
+        raise InputError(
+            f"DATASETS.PROTOCOL '{name}' does not suit animals; choose one of "
+            f"{', '.join(PROTOCOLS)}, or '' for the one of DATASETS.SPECIES"
+        )
     if name == 'market':
         name = market_protocol(query + gallery).name
     protocol = PROTOCOLS[name]

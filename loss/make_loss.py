@@ -9,8 +9,6 @@ from torch import nn
 from loss.center_loss import CenterLoss
 from loss.triplet_loss import TripletLoss
 
-METRIC_LOSSES = ('triplet', 'triplet_center', 'center')
-SAMPLERS = ('softmax', 'softmax_triplet')
 SMOOTHING = 0.1  # epsilon of label smoothing (Szegedy et al., 2016)
 
 
@@ -23,18 +21,9 @@ def make_loss(cfg, num_classes, feat_dim=None):
     MODEL.METRIC_LOSS_TYPE 'triplet', 'triplet_center' or 'center' (no triplet);
     MODEL.IF_WITH_CENTER 'yes' adds the center loss to any. DATALOADER.SAMPLER 'softmax' does not
     put several photos of an identity into a batch: no triplet, and the identity term without label
-    smoothing. Raises ``ValueError`` for other values.
+    smoothing.
     """
     metric, sampler = cfg.MODEL.METRIC_LOSS_TYPE, cfg.DATALOADER.SAMPLER
-    if metric not in METRIC_LOSSES:
-        raise ValueError(
-            f"MODEL.METRIC_LOSS_TYPE '{metric}' is unknown; choose one of "
-            f'{", ".join(METRIC_LOSSES)}'
-        )
-    if sampler not in SAMPLERS:
-        raise ValueError(
-            f"DATALOADER.SAMPLER '{sampler}' is unknown; choose one of {', '.join(SAMPLERS)}"
-        )
     with_triplet = sampler == 'softmax_triplet' and metric != 'center'
     with_center = 'center' in metric or cfg.MODEL.IF_WITH_CENTER == 'yes'
     if with_center and feat_dim is None:

@@ -49,22 +49,6 @@ def make_optimizer_center(cfg, criterion):
     return torch.optim.SGD(criterion.center.parameters(), lr=cfg.SOLVER.STAGE2.CENTER_LR)
 
 
-def optimizer_names():
-    """The classes of torch.optim that can be asked for.
-
-    Those without weight decay are left out (LBFGS, which needs a closure, SparseAdam, Rprop), and
-    Muon, which takes matrices only.
-    """
-    classes = {
-        name: value
-        for name, value in vars(torch.optim).items()
-        if inspect.isclass(value) and issubclass(value, torch.optim.Optimizer)
-    }
-    return sorted(
-        name for name, value in classes.items() if name != 'Muon' and _takes(value, 'weight_decay')
-    )
-
-
 def _takes(optimizer_class, argument):
     return argument in inspect.signature(optimizer_class).parameters
 
@@ -76,11 +60,6 @@ def _make(solver, settings):
     Parameters of one rate and weight decay share a group, in the order of their first: what is done
     to a group at once need not be done to each of its parameters.
     """
-    name = solver.OPTIMIZER_NAME
-    if name not in optimizer_names():
-        raise ValueError(
-            f"OPTIMIZER_NAME '{name}' cannot be used; choose one of {', '.join(optimizer_names())}"
-        )
     if not settings:
         raise ValueError('there is no parameter to train in this stage')
     groups = {}
@@ -89,7 +68,7 @@ def _make(solver, settings):
             (lr, weight_decay), {'params': [], 'lr': lr, 'weight_decay': weight_decay}
         )
         group['params'].append(parameter)
-    optimizer_class = getattr(torch.optim, name)
+    optimizer_class = getattr(torch.optim, solver.OPTIMIZER_NAME)
     if _takes(
         optimizer_class, 'momentum'
     ):  # not fused: torch's SGD then fails on a parameter whose first gradient comes late

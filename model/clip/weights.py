@@ -136,12 +136,8 @@ OFFICIAL = {
 
 
 def known(name):
-    """(name, architecture) of an OpenAI CLIP name (``ViT-B/16`` is ``ViT-B-16``), or InputError
-    with the names.
-    """
+    """(name, architecture) of an OpenAI CLIP name (``ViT-B/16`` is ``ViT-B-16``)."""
     name = name.replace('/', '-').replace('@', '-')
-    if name not in ARCHITECTURES:
-        raise InputError(f'MODEL.NAME is {name!r}; choose from {", ".join(ARCHITECTURES)}')
     return name, ARCHITECTURES[name]
 
 

@@ -653,13 +653,6 @@ def test_ground_truth_elsewhere(cfg, tmp_path):
     ('keys', 'complaint'),
     [
         (
-            {'NAMES': 'market1502'},
-            (
-                "DATASETS.NAMES 'market1502' is unknown; choose one of 'animals', 'market1501', "
-                ".*'VehicleID'"
-            ),
-        ),
-        (
             {'TRAIN_LIST': ''},
             "SPECIES 'nyala' has no train list; choose one of tiger, .* or set DATASETS.TRAIN_LIST",
         ),
@@ -680,7 +673,6 @@ def test_bad_training_input(cfg, keys, complaint):
 @pytest.mark.parametrize(
     ('keys', 'complaint'),
     [
-        ({'NAMES': 'market1502'}, 'DATASETS.NAMES'),
         (
             {'QUERY_LIST': '', 'GALLERY_LIST': ''},
             "SPECIES 'nyala' has no test list; choose one of tiger, yak",
@@ -690,7 +682,7 @@ def test_bad_training_input(cfg, keys, complaint):
             "SPECIES 'all' has no test list",
         ),
         ({'QUERY_LIST': ''}, 'no test list; .* or set DATASETS.QUERY_LIST'),
-        ({'PROTOCOL': 'other'}, "DATASETS.PROTOCOL 'other' is unknown; choose one of"),
+        ({'PROTOCOL': 'vehicleid'}, "PROTOCOL 'vehicleid' does not suit animals; choose one of"),
         ({'TEST_ROOT_DIR': 'nowhere'}, "DATASETS.TEST_ROOT_DIR: there is no folder 'nowhere'"),
         ({'PROTOCOL': 'tiger'}, 'gt_test_plain.json: no such file'),
         ({'QUERY_LIST': 'train.txt'}, 'train.txt: 7 of 7 photos are missing'),
@@ -700,15 +692,6 @@ def test_bad_test_input(cfg, keys, complaint):
     vars(cfg.DATASETS).update(keys)
     with pytest.raises(InputError, match=complaint):
         doors.make_test_dataloader(cfg)
-
-
-def test_bad_sampler(cfg):
-    cfg.DATALOADER.SAMPLER = 'triplet'
-    with pytest.raises(
-        InputError,
-        match="DATALOADER.SAMPLER 'triplet' is unknown; choose softmax_triplet or softmax",
-    ):
-        doors.make_dataloader(cfg)
 
 
 def test_skip_missing_keeps_the_classes(cfg, tmp_path, caplog):

@@ -627,17 +627,10 @@ def test_bad_sets(tmp_path, name, change, line):
             ['MODEL.SIE_CAMERA', 'True'],
             'VehicleID tells neither cameras nor views; set MODEL.SIE_CAMERA',
         ),
-        (
-            'market',
-            [],
-            "DATASETS.NAMES 'market' is unknown; choose one of 'animals', 'market1501', "
-            "'dukemtmc', 'occ_duke', "
-            "'msmt17', 'veri', 'VehicleID'",
-        ),
     ],
 )
 def test_keys_that_do_not_suit(tmp_path, name, opts, line):
-    official_sets.SETS.get(name, official_sets.market1501)(tmp_path)
+    official_sets.SETS[name](tmp_path)
     for load in (sources.load_train, sources.load_test):
         with pytest.raises(InputError, match=line):
             load(cfg_of(tmp_path, name, *opts))

@@ -71,7 +71,8 @@ def test_protocol_by_name(caplog):
     inside, gallery = records_of('a.jpg'), records_of('a.jpg', 'b.jpg')
     assert resolve_protocol('elephant', 'yak', inside, gallery).name == 'elephant'
     with pytest.raises(
-        InputError, match="DATASETS.PROTOCOL 'elefant' is unknown; choose one of tiger, yak, h_yak"
+        InputError,
+        match="PROTOCOL 'elefant' does not suit animals; choose one of tiger, yak, h_yak",
     ):
         resolve_protocol('elefant', 'yak', inside, gallery)
     assert not caplog.text

@@ -9,6 +9,7 @@ from torch import nn
 from yacs.config import CfgNode
 
 from configs import get_defaults
+from configs.defaults import RULES
 from model.clip import weights
 from model.clip.weights import architecture_of, known, load_clip, resize_positions
 from model.make_model_clipreid import make_model, make_test_model
@@ -129,7 +130,8 @@ def test_prefix_of_data_parallel(config, tmp_path):
 
 def test_names_of_openai():
     assert known('ViT-B/16')[0] == 'ViT-B-16' and known('ViT-L/14@336px')[0] == 'ViT-L-14-336px'
-    refused(lambda: known('resnet50'), 'MODEL.NAME', 'resnet50', 'RN50', 'ViT-B-16')
+    names = RULES['MODEL.NAME'].choices
+    assert {known(name)[0] for name in names} == set(weights.ARCHITECTURES) <= set(names)
     assert set(weights.OFFICIAL) == set(weights.ARCHITECTURES)
     assert all(len(sha256) == 64 for _, sha256 in weights.OFFICIAL.values())
 

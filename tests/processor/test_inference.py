@@ -16,7 +16,7 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from configs import load_cfg
-from configs.defaults import CHOICES
+from configs.defaults import RULES
 from datasets.make_dataloader_clipreid import make_dataloader, make_test_dataloader
 from datasets.protocols import PROTOCOLS
 from processor.inference import do_inference, extract_features, report, report_copies, validate
@@ -136,7 +136,7 @@ def test_a_feature_that_is_not_finite_names_its_photo(overlapping):
 
 
 def test_the_config_offers_the_ties_there_are():
-    assert CHOICES['TEST.RERANK_TIES'] == list(TIES)
+    assert RULES['TEST.RERANK_TIES'].choices == TIES
 
 
 def test_both_conventions_are_reported(caplog):

@@ -11,7 +11,7 @@ from configs import with_value
 from datasets.animal import TEST_LISTS, TRAINING_LISTS, list_file, train_root
 from datasets.copies import as_photos
 from datasets.make_dataloader_clipreid import make_batches
-from datasets.protocols import PROTOCOLS, attach_atrw, check_protocol, read_atrw, resolve_protocol
+from datasets.protocols import PROTOCOLS, attach_atrw, read_atrw, resolve_protocol
 from datasets.records import check_contiguous, locate, read_list
 from datasets.sources import load_test, load_train
 from utils.distributed import SINGLE
@@ -94,9 +94,6 @@ def _read_animals(lists, cfg):
             'set '
             f'DATASETS.TRAIN_LIST, VAL_LIST, QUERY_LIST, GALLERY_LIST, or LIST_DIR'
         )
-    with lists.refusing():
-        if data.PROTOCOL:
-            check_protocol(data.PROTOCOL)
     if 'train' in lists.splits:
         with lists.refusing():
             check_contiguous(lists.splits['train'], lists.sources['train'])
