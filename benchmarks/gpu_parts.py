@@ -18,7 +18,7 @@ from benchmarks.cases import clustered_features, query_and_gallery
 from benchmarks.core import ROUNDS, relative_difference, run_case, seconds_of
 from model.clip.weights import ARCHITECTURES, Architecture
 from utils.device import make_runtime
-from utils.reranking import re_rank_features
+from utils.reranking import ReRanking, re_rank_features
 
 CPU = torch.device('cpu')
 FEATURES = (
@@ -173,7 +173,7 @@ def _large(settings, photos, metric):
 
     def call():
         re_rank_features(
-            tensor, np.arange(queries), np.arange(queries, photos), k1=k1, k2=k2, metric=metric
+            tensor, np.arange(queries), np.arange(queries, photos), ReRanking(k1, k2), metric
         )
 
     seconds, peak = with_peak_memory(settings.device, lambda: seconds_of(call))

@@ -16,7 +16,7 @@ from utils.metrics import (
     summarize,
     without_positive,
 )
-from utils.reranking import re_rank_features, re_ranking
+from utils.reranking import ReRanking, re_rank_features, re_rank_matrices
 
 
 class Result(NamedTuple):
@@ -140,10 +140,12 @@ def _judge(features, trial, protocol, rerank, metric):
     elif (
         rerank['ties'] == 'reference' and metric == 'cosine'
     ):  # products of their own: their rounding decides between copies
-        distance = re_ranking(query @ gallery.T, query @ query.T, gallery @ gallery.T, **rerank)
+        distance = re_rank_matrices(
+            query @ gallery.T, query @ query.T, gallery @ gallery.T, ReRanking(**rerank)
+        )
     else:
         distance = re_rank_features(
-            features, trial.query_index, trial.gallery_index, metric=metric, **rerank
+            features, trial.query_index, trial.gallery_index, ReRanking(**rerank), metric
         )
     ranking = rank_queries(distance, trial.query, trial.gallery, protocol)
     groups = [record.group for record in trial.query]

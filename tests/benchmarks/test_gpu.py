@@ -26,7 +26,7 @@ from solver.make_optimizer_prompt import (
 from tests.fake_cuda import CUDA, META, FakeCudaTensor, fake_cuda
 from utils.checkpoint import copy_tree
 from utils.device import make_runtime
-from utils.reranking import re_rank_features, re_ranking
+from utils.reranking import ReRanking, re_rank_features, re_ranking
 
 BASE = ('SOLVER.STAGE1.MAX_EPOCHS', 0, 'MODEL.I2T_LOSS_WEIGHT', 0)
 SIE = ('MODEL.SIE_CAMERA', True, 'MODEL.SIE_VIEW', True)
@@ -299,9 +299,9 @@ def test_re_ranking_is_that_of_the_cpu(cuda, metric):
     generator = torch.Generator().manual_seed(3)
     features = F.normalize(torch.randn(60, 16, generator=generator))
     query, gallery = torch.arange(20), torch.arange(10, 60)
-    here = re_rank_features(features, query, gallery, k1=8, k2=3, metric=metric)
+    here = re_rank_features(features, query, gallery, ReRanking(8, 3), metric)
     with fake_cuda():
-        there = re_rank_features(features.to('cuda'), query, gallery, k1=8, k2=3, metric=metric)
+        there = re_rank_features(features.to('cuda'), query, gallery, ReRanking(8, 3), metric)
         if metric == 'cosine':
             q, g = (features[index].to('cuda') for index in (query, gallery))
             given = re_ranking(q @ g.T, q @ q.T, g @ g.T, k1=8, k2=3)

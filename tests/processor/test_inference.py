@@ -23,7 +23,7 @@ from processor.inference import do_inference, extract_features, report, report_c
 from tests.helpers import World
 from utils.device import make_runtime
 from utils.metrics import rank_metrics
-from utils.reranking import TIES, re_ranking, re_ranking_euclidean
+from utils.reranking import TIES, ReRanking, re_rank_matrices, re_ranking_euclidean
 
 RUNTIME = make_runtime('cpu')
 
@@ -97,7 +97,7 @@ def test_a_re_ranked_test(overlapping, ties):
             for i, row in enumerate(rows):
                 for j, column in enumerate(columns):
                     block[i, j] = numbers.setdefault(frozenset((row, column)), block[i, j].item())
-    expected = re_ranking(q_g, q_q, g_g, **rerank)
+    expected = re_rank_matrices(q_g, q_q, g_g, ReRanking(**rerank))
     np.testing.assert_allclose(result.distance, expected, atol=1e-5)
 
 

@@ -11,14 +11,20 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import utils.reranking
 from datasets.protocols import PROTOCOLS
 from datasets.records import Record
 from tests.oracles.reranking import re_ranking_euclidean_plain, re_ranking_plain
 from tests.utils.test_metrics import ATRW_NAMES, subset_of, tiger_set
+from utils import blockwise, photo_distances
 from utils.errors import InputError
 from utils.metrics import atrw_public_split, eval_func, rank_metrics, rank_queries, summarize
-from utils.reranking import re_rank_features, re_ranking, re_ranking_euclidean
+from utils.reranking import (
+    ReRanking,
+    re_rank_features,
+    re_rank_matrices,
+    re_ranking,
+    re_ranking_euclidean,
+)
 
 GOLDEN = Path(__file__).resolve().parents[1] / 'golden'
 FACTS = json.loads((GOLDEN / 'rerank.json').read_text())
@@ -130,7 +136,9 @@ def test_golden_tiger_as_the_reference_breaks_ties():
     """
     x, photos = tiger_set()
     given = similarities(x, x.copy())
-    result, by_index = (re_ranking(*given, ties=ties) for ties in ('reference', 'index'))
+    result, by_index = (
+        re_rank_matrices(*given, ReRanking(ties=ties)) for ties in ('reference', 'index')
+    )
     metrics, others = (
         rank_metrics(distance, photos, photos, PROTOCOLS['tiger'])
         for distance in (result, by_index)
@@ -253,16 +261,15 @@ def test_matrices_are_ranked_as_the_plain_way_does(k1, k2, lambda_value, ties):
         for block in similarities(x[:37], x[37:])
     ]
     assert (blocks[2] != blocks[2].T).any()
+    settings = ReRanking(k1, k2, lambda_value, ties)
     expected = re_ranking_plain(*blocks, k1, k2, lambda_value, ties)
-    np.testing.assert_allclose(
-        re_ranking(*blocks, k1, k2, lambda_value, ties), expected, atol=2e-6, rtol=0
-    )
-    on_tensors = re_ranking(*map(torch.from_numpy, blocks), k1, k2, lambda_value, ties)
+    np.testing.assert_allclose(re_rank_matrices(*blocks, settings), expected, atol=2e-6, rtol=0)
+    on_tensors = re_rank_matrices(*map(torch.from_numpy, blocks), settings)
     np.testing.assert_allclose(on_tensors, expected, atol=2e-6, rtol=0)
     blocks = [2 - 2 * block for block in blocks]
     expected = re_ranking_euclidean_plain(*blocks, k1, k2, lambda_value, ties)
     np.testing.assert_allclose(
-        re_ranking_euclidean(*blocks, k1, k2, lambda_value, ties), expected, atol=2e-6, rtol=0
+        re_rank_matrices(*blocks, settings, 'euclidean'), expected, atol=2e-6, rtol=0
     )
 
 
@@ -274,7 +281,7 @@ def test_features_are_ranked_as_their_matrices(k1, k2, lambda_value):
     ]  # without copies: they tie in theory and by rounding only in the matrices
     query, gallery = np.arange(30), np.arange(30, len(x))
     expected = re_ranking_plain(*similarities(x[:30], x[30:]), k1, k2, lambda_value, 'index')
-    result = re_rank_features(x, query, gallery, k1, k2, lambda_value)
+    result = re_rank_features(x, query, gallery, ReRanking(k1, k2, lambda_value))
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, expected, atol=1e-5, rtol=0)
     x = x * np.linspace(0.5, 2, len(x), dtype=np.float32)[:, None]  # not normalised
@@ -285,10 +292,8 @@ def test_features_are_ranked_as_their_matrices(k1, k2, lambda_value):
         torch.from_numpy(x),
         query.tolist(),
         torch.from_numpy(gallery),
-        k1,
-        k2,
-        lambda_value,
-        metric='euclidean',
+        ReRanking(k1, k2, lambda_value),
+        'euclidean',
     )
     np.testing.assert_allclose(result, expected, atol=1e-5, rtol=0)
 
@@ -323,11 +328,11 @@ def test_photos_that_are_query_and_gallery_tie(case, k1, k2, lambda_value, ties)
         product[np.ix_(a, b)] for a, b in ((query, gallery), (query, query), (gallery, gallery))
     ]
     expected = re_ranking_plain(*blocks, k1, k2, lambda_value, ties)
-    result = re_rank_features(x, query, gallery, k1, k2, lambda_value, ties)
+    result = re_rank_features(x, query, gallery, ReRanking(k1, k2, lambda_value, ties))
     np.testing.assert_allclose(result, expected, atol=2e-6, rtol=0)
     blocks = [2 - 2 * block for block in blocks]
     expected = re_ranking_euclidean_plain(*blocks, k1, k2, lambda_value, ties)
-    result = re_rank_features(x, query, gallery, k1, k2, lambda_value, ties, metric='euclidean')
+    result = re_rank_features(x, query, gallery, ReRanking(k1, k2, lambda_value, ties), 'euclidean')
     np.testing.assert_allclose(result, expected, atol=2e-6, rtol=0)
 
 
@@ -337,8 +342,9 @@ def test_blocks_change_nothing(monkeypatch, block, pairs, tile):
     query, gallery = np.arange(50), np.arange(20, 120)
     blocks = similarities(x[query], x[gallery])
     whole = re_ranking(*blocks), re_rank_features(x, query, gallery)
-    for name, value in (('BLOCK', block), ('PAIRS', pairs), ('TILE', tile)):
-        monkeypatch.setattr(utils.reranking, name, value)
+    monkeypatch.setattr(blockwise, 'BLOCK', block)
+    monkeypatch.setattr(blockwise, 'PAIRS', pairs)
+    monkeypatch.setattr(photo_distances, 'TILE', tile)
     np.testing.assert_allclose(re_ranking(*blocks), whole[0], atol=1e-6, rtol=0)
     np.testing.assert_allclose(re_rank_features(x, query, gallery), whole[1], atol=1e-6, rtol=0)
 
@@ -359,16 +365,16 @@ class LargestTensor(TorchDispatchMode):
 @pytest.mark.parametrize('on_cpu', [True, False])
 def test_features_need_no_matrix_of_all_photos(monkeypatch, on_cpu):
     for name in ('BLOCK', 'PAIRS'):
-        monkeypatch.setattr(utils.reranking, name, 2**14)
-    monkeypatch.setattr(utils.reranking, 'ACCELERATOR', 1)
-    monkeypatch.setattr(utils.reranking, '_on_cpu', lambda tensor: on_cpu)
+        monkeypatch.setattr(blockwise, name, 2**14)
+    monkeypatch.setattr(blockwise, 'ACCELERATOR', 1)
+    monkeypatch.setattr(blockwise, 'on_cpu', lambda tensor: on_cpu)
     generator = np.random.default_rng(0)
     x = generator.standard_normal((40, 16))[
         generator.integers(0, 40, 1500)
     ] + generator.standard_normal((1500, 16))
     x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
     with LargestTensor() as largest:
-        re_rank_features(x, np.arange(50), np.arange(50, 1500), k1=10, k2=3)
+        re_rank_features(x, np.arange(50), np.arange(50, 1500), ReRanking(10, 3))
     assert 50 * 1450 <= largest.entries < 1500**2 / 8
 
 
@@ -384,15 +390,15 @@ def _accelerator(monkeypatch):
             'CUDA error: insufficient resources when calling `cusparseSpGEMM_workEstimation()`'
         )
 
-    monkeypatch.setattr(utils.reranking, '_on_cpu', lambda tensor: False)
+    monkeypatch.setattr(blockwise, 'on_cpu', lambda tensor: False)
     monkeypatch.setattr(torch.sparse, 'mm', fails)
 
 
 @pytest.mark.usefixtures('_accelerator')
-@pytest.mark.parametrize('pairs', [1, 7, utils.reranking.PAIRS])
+@pytest.mark.parametrize('pairs', [1, 7, blockwise.PAIRS])
 @pytest.mark.parametrize('k1, k2, lambda_value', SETTINGS)
 def test_an_accelerator_ranks_as_the_plain_way(monkeypatch, k1, k2, lambda_value, pairs):
-    monkeypatch.setattr(utils.reranking, 'PAIRS', pairs)  # from a photo to all at a time
+    monkeypatch.setattr(blockwise, 'PAIRS', pairs)  # from a photo to all at a time
     x = photos_with_copies(k1)
     blocks = similarities(x[:37], x[37:])
     expected = re_ranking_plain(*blocks, k1, k2, lambda_value, 'index')
@@ -501,7 +507,7 @@ def test_too_few_photos_are_refused_and_just_enough_are_not():
 )
 def test_arguments_are_checked(arguments, message):
     with pytest.raises(ValueError, match=message):
-        re_ranking(*similarities(*features('n40_g120')), **arguments)
+        re_rank_matrices(*similarities(*features('n40_g120')), ReRanking(**arguments))
 
 
 def test_blocks_are_checked():
@@ -533,7 +539,7 @@ def test_blocks_are_checked():
 )
 def test_features_are_checked(features, query, gallery, message):
     with pytest.raises(ValueError, match=message):
-        re_rank_features(features, query, gallery, k1=1, k2=1)
+        re_rank_features(features, query, gallery, ReRanking(1, 1))
 
 
 def test_features_are_checked_further():
@@ -546,7 +552,7 @@ def test_features_are_checked_further():
         re_rank_features(x, [0, 1], [1, 2])
     x[1, 1] = np.nan
     with pytest.raises(InputError, match='not finite'):
-        re_rank_features(x, [0, 1], [1, 2], k1=2, k2=1)
+        re_rank_features(x, [0, 1], [1, 2], ReRanking(2, 1))
     assert np.isfinite(
-        re_rank_features(x, [0, 2], [3, 4], k1=2, k2=1)
+        re_rank_features(x, [0, 2], [3, 4], ReRanking(2, 1))
     ).all()  # of photos that are asked for

@@ -1,0 +1,75 @@
+"""Nearest neighbours, and the k-reciprocal sets that re-ranking makes of them."""
+
+import numpy as np
+import torch
+
+from utils import blockwise
+
+
+def nearest(distance: torch.Tensor, k: int) -> torch.Tensor:
+    """Indices (n, k) of the k smallest of rows (n, N), in order; of equal ones the lower first."""
+    count = distance.shape[1]
+    # The k-th of the minima of disjoint groups of columns is no less than the k-th of all, and
+    # hardly more: at least 4 k groups, each of every width-th column, which is fast where the width
+    # is a multiple of a vector register.
+    width = min(count, 32 * -(-4 * k // 32))
+    groups = count // width
+    least = distance[:, : groups * width].unflatten(1, (groups, width)).amin(1)
+    bound = least.topk(k, largest=False, sorted=False).values.amax(1)
+    entry = (distance <= bound[:, None]).flatten().nonzero().squeeze(1)
+    row = entry // count
+    found = torch.bincount(row, minlength=len(distance))
+    first, most = found.cumsum(0) - found, int(found.max())
+    slot = torch.arange(len(row), device=row.device) - first.take(row)
+    near = distance.new_full((len(distance) * most,), torch.inf)
+    near.scatter_(0, row * most + slot, distance.take(entry))  # put_ fails in deterministic mode
+    order = near.view(-1, most).sort(dim=1, stable=True).indices[:, :k]
+    return entry.take(first[:, None] + order) % count
+
+
+def partial_sort(distance: torch.Tensor, k1: int, k: int) -> torch.Tensor:
+    """The same as the original: of equal distances in no particular order."""
+    order = np.argpartition(distance.cpu().numpy(), range(1, k1 + 1), axis=1)[:, :k]
+    return torch.as_tensor(order, device=distance.device)
+
+
+def reciprocal_sets(neighbours: torch.Tensor, k1: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """R* of the paper, equations 2 to 4: (i, j), long (M,) each, sorted, every j of i once.
+
+    R(i, k): those j among i's first k + 1 (itself included) whose own first k + 1 contain i. R*(i)
+    is R(i, k1) and every R(j, k1 / 2) of its members j that lies in R(i, k1) by more than two
+    thirds.
+    """
+    count, device = len(neighbours), neighbours.device
+    near = neighbours[:, : k1 + 1]
+    half = neighbours[:, : round(k1 / 2) + 1]  # half to even, as NumPy rounds
+    mutual_near, mutual_half = _mutual(near), _mutual(half)
+    size = mutual_half.sum(1)
+    step = blockwise.rows_at_a_time(count + near.shape[1] * half.shape[1], near)
+    keys = []
+    for rows in torch.arange(count, device=device).split(step):
+        n, j = len(rows), near[rows]
+        flat = j.flatten()
+        member = half.index_select(0, flat).view(n, -1)  # for every j those of its half
+        real = mutual_half.index_select(0, flat).view(*j.shape, -1)
+        inside = torch.zeros(n, count, dtype=torch.bool, device=device)
+        inside.scatter_(1, j, mutual_near[rows])
+        common = (inside.gather(1, member).view_as(real) & real).sum(2)
+        joins = mutual_near[rows] & (3 * common > 2 * size[j])
+        key = rows[:, None] * count
+        joined = (key + member)[(real & joins[:, :, None]).flatten(1)]
+        keys.append(torch.cat([(key + j)[mutual_near[rows]], joined]).unique())
+    key = torch.cat(keys)
+    return key // count, key % count
+
+
+def _mutual(neighbours: torch.Tensor) -> torch.Tensor:
+    """(N, k) bool: whether i is among the neighbours of its neighbours (N, k)."""
+    k = neighbours.shape[1]
+    mutual = torch.empty_like(neighbours, dtype=torch.bool)
+    neighbours = neighbours.int()  # half the memory to read
+    step = blockwise.rows_at_a_time(k**2, neighbours)
+    for rows in torch.arange(len(neighbours), device=neighbours.device).split(step):
+        second = neighbours.index_select(0, neighbours[rows].flatten()).view(len(rows), k, k)
+        mutual[rows] = (second == rows[:, None, None]).any(2)
+    return mutual

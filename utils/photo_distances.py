@@ -1,0 +1,174 @@
+"""Distances among the photos of a query and a gallery, a block of rows at a time.
+
+All photos stand in one list of N = Q + G, the query first.
+"""
+
+import numpy.typing as npt
+import torch
+
+from utils import blockwise
+from utils.linear import linear
+
+TILE = 256  # rows of a matrix that are transposed at a time: what the nearest cache holds
+METRICS = ('cosine', 'euclidean')
+
+
+def check_metric(metric: str) -> None:
+    """ValueError for an unknown metric."""
+    if metric not in METRICS:
+        raise ValueError(f"metric '{metric}' is neither 'cosine' nor 'euclidean'")
+
+
+def squared_cosine(similarity: torch.Tensor) -> torch.Tensor:
+    """(2 - 2 · similarity)², in place: the square of the squared Euclidean distance."""
+    return torch.sub(2, similarity, alpha=2, out=similarity).square_()
+
+
+class MatrixDistances:
+    """Distances from three matrices.
+
+    The published code transposes its matrix: the distance of i to j is taken from row j.
+
+    Args:
+        q_g: (Q, G), array or tensor.
+        q_q: (Q, Q).
+        g_g: (G, G).
+        metric: what they hold: 'cosine', similarities, or 'euclidean', squared distances.
+
+    Attributes:
+        num_query: Q.
+        count: N.
+        photo: (N,) row of each photo of the list.
+    """
+
+    def __init__(
+        self, q_g: npt.ArrayLike, q_q: npt.ArrayLike, g_g: npt.ArrayLike, metric: str
+    ) -> None:
+        check_metric(metric)
+        self.q_g, self.q_q, self.g_g = matrices = [torch.as_tensor(m) for m in (q_g, q_q, g_g)]
+        self.metric = metric
+        q, g = len(self.q_q), len(self.g_g)
+        if [matrix.shape for matrix in matrices] != [(q, g), (q, q), (g, g)] or not q or not g:
+            raise ValueError(
+                'q_g (Q, G), q_q (Q, Q) and g_g (G, G) are needed, none empty; '
+                f'got {", ".join(str(tuple(matrix.shape)) for matrix in matrices)}'
+            )
+        self.num_query, self.count = q, q + g
+        self.photo = torch.arange(q + g, device=self.q_g.device)
+
+    def rows(self, start: int, stop: int, out: torch.Tensor) -> torch.Tensor:
+        """(stop - start, N) distances of some rows to the whole list, written to ``out``."""
+        q = self.num_query
+        query = slice(min(start, q), min(stop, q))
+        gallery = slice(max(start - q, 0), max(stop - q, 0))
+        split = query.stop - query.start
+        out[:split, q:] = self.q_g[query]
+        for part, matrix, columns in (
+            (out[:split, :q], self.q_q, query),
+            (out[split:, :q], self.q_g, gallery),
+            (out[split:, q:], self.g_g, gallery),
+        ):
+            for first in range(0, len(matrix), TILE):
+                part[:, first : first + TILE] = matrix[first : first + TILE, columns].T
+        return self._distance(out)
+
+    def pairs(self, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+        """(M,) distances of the photos i (M,) to j (M,) of the list."""
+        q = self.num_query
+        low, high = torch.minimum(i, j), torch.maximum(i, j)
+        both_query, both_gallery = high < q, low >= q
+        apart = ~(both_query | both_gallery)
+        value = torch.empty(len(i), device=i.device)
+        value[both_query] = self.q_q[j[both_query], i[both_query]].float()
+        value[both_gallery] = self.g_g[j[both_gallery] - q, i[both_gallery] - q].float()
+        value[apart] = self.q_g[low[apart], high[apart] - q].float()
+        return self._distance(value)
+
+    def _distance(self, value: torch.Tensor) -> torch.Tensor:
+        return squared_cosine(value) if self.metric == 'cosine' else value
+
+
+class FeatureDistances:
+    """Distances from features: rows are those of the unique photos, columns all N of the list.
+
+    Args:
+        features: (U, D) of unique photos, array or tensor on any device.
+        query_index: (Q,) integers 0 … U - 1.
+        gallery_index: (G,) integers 0 … U - 1.
+        metric: 'cosine', of L2-normalised features, or 'euclidean'.
+
+    Attributes:
+        num_query: Q.
+        count: N.
+        photo: (N,) row of each photo of the list.
+    """
+
+    def __init__(
+        self,
+        features: npt.ArrayLike,
+        query_index: npt.ArrayLike,
+        gallery_index: npt.ArrayLike,
+        metric: str,
+    ) -> None:
+        check_metric(metric)
+        photos = torch.as_tensor(features).float()
+        query, gallery = (
+            torch.as_tensor(index, device=photos.device) for index in (query_index, gallery_index)
+        )
+        _check_features(photos, query, gallery)
+        index = torch.cat([query, gallery]).long()
+        used, self.photo = index.unique(return_inverse=True)
+        self.features = photos if len(used) == len(photos) else photos[used]
+        self.squares = self.features.square().sum(1) if metric == 'euclidean' else None
+        self.num_query, self.count = len(query), len(index)
+
+    def rows(self, start: int, stop: int, out: torch.Tensor) -> torch.Tensor:
+        """(stop - start, N) distances of some rows to the whole list, written to ``out``."""
+        product = linear(self.features[start:stop], self.features)
+        distance = self._distance(product, slice(start, stop), slice(None))
+        return torch.index_select(distance, 1, self.photo, out=out)
+
+    def pairs(self, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+        """(M,) distances of the photos i (M,) to j (M,) of the list."""
+        i, j = self.photo[i], self.photo[j]
+        key = torch.minimum(i, j) * len(self.features) + torch.maximum(i, j)  # each two photos once
+        key, pair = key.unique(return_inverse=True)
+        value = torch.empty(len(key), device=key.device)
+        step = blockwise.rows_at_a_time(self.features.shape[1], i)
+        for start in range(0, len(key), step):
+            part = key[start : start + step]
+            a, b = part // len(self.features), part % len(self.features)
+            product = torch.einsum(
+                'ij,ij->i', self.features.index_select(0, a), self.features.index_select(0, b)
+            )
+            value[start : start + step] = self._distance(product, a, b)
+        return value[pair]
+
+    def _distance(
+        self, product: torch.Tensor, a: torch.Tensor | slice, b: torch.Tensor | slice
+    ) -> torch.Tensor:
+        """In place, of inner products: (rows, U) of the slices a and b, or of pairs a and b."""
+        if self.squares is None:
+            return squared_cosine(product)
+        of_a = self.squares[a]
+        of_a = of_a[:, None] if product.ndim == 2 else of_a
+        return product.mul_(-2).add_(of_a).add_(self.squares[b]).clamp_(min=0)
+
+
+def _check_features(features: torch.Tensor, query: torch.Tensor, gallery: torch.Tensor) -> None:
+    tensors = (features, query, gallery)
+    if [tensor.ndim for tensor in tensors] != [2, 1, 1] or not all(map(torch.numel, tensors)):
+        raise ValueError(
+            'features (U, D), query_index (Q,) and gallery_index (G,) are needed, none empty; '
+            f'got {", ".join(str(tuple(tensor.shape)) for tensor in tensors)}'
+        )
+    for index in (query, gallery):
+        if index.is_floating_point() or index.dtype == torch.bool:
+            raise ValueError(
+                f'query_index and gallery_index must be integers, got {query.dtype} and '
+                f'{gallery.dtype}'
+            )
+        if index.min() < 0 or index.max() >= len(features):
+            raise ValueError(
+                f'query_index and gallery_index must be integers of 0 … {len(features) - 1}'
+            )
