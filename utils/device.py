@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from utils.distributed import SINGLE, Processes
-from utils.errors import InputError
+from utils.errors import InputError, first_line
 from utils.run.signals import StopRequest
 
 try:
@@ -200,11 +200,10 @@ def _try_compiler(device):
     try:
         torch.compile(lambda x: x + 1)(number)
     except Exception as error:  # of the compiler, the linker, the toolchain …
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
         raise InputError(
-            f'MODEL.COMPILE True: torch.compile does not work on {device} ({reason}); on a GPU '
-            'it needs '
-            f'Triton and a C compiler, on the CPU a C++ compiler; set MODEL.COMPILE False'
+            f'MODEL.COMPILE True: torch.compile does not work on {device} '
+            f'({first_line(error, 100)}); on a GPU it needs Triton and a C compiler, on the CPU a '
+            'C++ compiler; set MODEL.COMPILE False'
         ) from None
 
 

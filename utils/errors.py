@@ -35,6 +35,15 @@ class Stopped(BaseException):
         self.code = 128 + number
 
 
+def first_line(error: BaseException, length: int = 120) -> str:
+    """What an error says, fit for a message of one line.
+
+    Damaged files and strange servers put anything into it.
+    """
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0][:length]
+    return ''.join(letter if letter.isprintable() else '?' for letter in line)
+
+
 def escape_output() -> None:
     """From now on print an escape, as \\u864e, for what the terminal's encoding lacks, instead of
     failing on it.

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from utils.checkpoint import SLACK, check_tensors, first_line
-from utils.errors import InputError
+from utils.errors import InputError, first_line
+from utils.weights_files import SLACK, check_tensors
 
 STORAGES = {
     'DoubleStorage': torch.float64,

@@ -12,8 +12,7 @@ import urllib.request
 
 from filelock import FileLock, Timeout
 
-from utils.checkpoint import first_line
-from utils.errors import InputError
+from utils.errors import InputError, first_line
 from utils.files import sha256_file, writing
 from utils.logger import progress
 

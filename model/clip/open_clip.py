@@ -10,8 +10,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.checkpoint import first_line
-from utils.errors import InputError
+from utils.errors import InputError, first_line
 
 KEY = 'MODEL.PRETRAIN_PATH'
 HUB = 'hf-hub:'

@@ -13,9 +13,10 @@ from model.clip.download import download
 from model.clip.open_clip import Activation, activation_of, find_weights
 from model.clip.tokenizer import CONTEXT_LENGTH
 from model.clip.towers import ModifiedResNet, TextEncoder, VisionTransformer
-from utils.checkpoint import is_torchscript, load_checkpoint
+from utils.checkpoint import load_checkpoint
 from utils.errors import InputError
 from utils.files import sha256_file
+from utils.weights_files import is_torchscript
 
 KEY = 'MODEL.PRETRAIN_PATH'
 URL = 'https://openaipublic.azureedge.net/clip/models/{sha256}/{file}'

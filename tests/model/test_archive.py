@@ -16,7 +16,8 @@ from torch import nn
 
 from model.clip.archive import archive_state, run_nothing
 from tests.model.test_weights import refused, same
-from utils.checkpoint import is_torchscript, load_state, load_tree
+from utils.checkpoint import load_state, load_tree
+from utils.weights_files import is_torchscript
 
 KEY = 'MODEL.PRETRAIN_PATH'
 
