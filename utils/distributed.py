@@ -1,73 +1,61 @@
-"""Several processes that share one training or test: what they tell each other, and that they end
-together.
+"""Several processes that share one training or test: what they exchange, and how they end together.
 
 Loops have no branches for this: of one process (``SINGLE``) every method is trivial, and
 torch.distributed is not started.
 """
 
 import contextlib
-import json
 import os
-import sys
-import threading
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn  # noqa: F401  now: its functions' defaults hold on to a group that is there when they are imported
+import torch.distributed.nn  # noqa: F401  before a group is there: its defaults would keep it
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from utils.errors import InputError
+from utils.failure_watch import MEETING, FailureWatch, is_loss
+from utils.run.signals import StopRequest
+from utils.torchrun import read_torchrun
 
-MEETING = timedelta(minutes=5)  # for all processes to start
-PATIENCE = timedelta(
-    minutes=60
-)  # within an operation: the first process may be ranking a large validation set
-LOOK = 0.5  # seconds between looks for another process's error
-GRACE = 4.0  # seconds for the main thread to notice by itself that another process is gone
-LOSS = (
-    'gloo/transport',
-    'ncclRemoteError',
-    'ncclSystemError',
-    'ncclInternalError',
-    'collective operation timeout',
-    'NCCL communicator was aborted',
-)  # in the errors of who has lost another one
-
-COMMAND = 'torchrun --nproc_per_node 2 train_clipreid.py --config_file … MODEL.DIST_TRAIN True'
-VARIABLES = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'LOCAL_WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
+# within an operation: the first process may be ranking a large validation set
+PATIENCE = timedelta(minutes=60)
 
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of this run. rank: which one this is, 0 … world_size - 1; local_*: among those
-    of this machine.
+    """The processes of this run.
 
     All of them must call the methods that communicate, in the same order; those are ``gather`` to
     ``broadcast_buffers``.
+
+    rank: which one this is, 0 … world_size - 1.
+    local_rank, local_world_size: the same among those of this machine.
+    watch: sees the errors of the others; None of one process.
     """
 
     rank: int = 0
     world_size: int = 1
     local_rank: int = 0
     local_world_size: int = 1
-    watch: object = None
+    watch: FailureWatch | None = None
 
     @property
-    def main(self):
+    def main(self) -> bool:
         """Whether this is the process that writes."""
         return self.rank == 0
 
     # ---------------------------------------------------------------------------------------- work
 
-    def shard(self, count, batch_size):
-        """This process's part of ``count`` rows, a range, perhaps empty but not for the first
-        process.
+    def shard(self, count: int, batch_size: int) -> range:
+        """This process's part of ``count`` rows, perhaps empty but not for the first process.
 
-        Cut between batches of ``batch_size``, so that each batch, and the rounding in it, is one of
-        a single process.
+        Cut between batches, so that each batch, and the rounding in it, is one of a single process.
         """
         batches = -(-count // batch_size)
         start, stop = (
@@ -76,13 +64,12 @@ class Processes:
         )
         return range(min(start, count), min(stop, count))
 
-    def wrap(self, model, device):
-        """``model`` (on ``device``) to be called in training: its gradients become the mean over
-        all processes in backward().
+    def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
+        """The model to be called in training: backward() averages its gradients over all.
 
         Each forward pass first takes over the buffers of process 0, so that a state saved there is
         everybody's. Every parameter that requires a gradient must get one. The state dict is that
-        of ``model``, not of what this returns.
+        of ``model`` (on ``device``), not of what this returns.
         """
         if self.world_size == 1:
             return model
@@ -90,25 +77,23 @@ class Processes:
 
     # ------------------------------------------------------------------------------- communication
 
-    def gather(self, tensor):
-        """(B, …) of each process, equal shapes -> (world_size · B, …) in rank order, on every
-        process. Differentiable.
+    def gather(self, tensor: torch.Tensor) -> torch.Tensor:
+        """(B, …) of each process, equal shapes -> (world_size · B, …) in rank order, everywhere.
 
-        For a loss that every process computes alike from what was gathered: its gradient there is
-        everywhere the same, so backward takes the own rows' and needs no communication. They are
-        multiplied by ``world_size``, since each process sends back its own rows only while the
-        gradients of parameters are averaged (:meth:`wrap`, or :meth:`average_gradients`): the mean
-        is then what one process gets from the whole batch, for parameters before and behind this
-        place.
+        Differentiable, for a loss that every process computes alike from what was gathered: its
+        gradient there is everywhere the same, so backward takes the own rows' and needs no
+        communication. They are multiplied by ``world_size``, since each process sends back its own
+        rows only while the gradients of parameters are averaged (:meth:`wrap`, or
+        :meth:`average_gradients`): the mean is then what one process gets from the whole batch, for
+        parameters before and behind this place.
         """
         return tensor if self.world_size == 1 else _Gather.apply(tensor, self.rank, self.world_size)
 
-    def gather_rows(self, tensor, count):
-        """(n, …) of each process, n as :meth:`shard` cuts ``count`` rows -> (count, …) in order, on
-        every process; no gradient.
+    def gather_rows(self, tensor: torch.Tensor, count: int) -> torch.Tensor:
+        """(n, …) of each process's :meth:`shard` of ``count`` rows -> (count, …), everywhere.
 
-        A process without rows may give a tensor (0,) of whatever shape the rows have; the type of
-        numbers must be the same.
+        No gradient. A process without rows may give a tensor (0,) of whatever shape the rows have;
+        the type of numbers must be the same.
         """
         if self.world_size == 1:
             return tensor
@@ -124,7 +109,7 @@ class Processes:
         parts = _gather(padded).split(max(lengths)) if count else [padded]
         return torch.cat([part[:length] for part, length in zip(parts, lengths)])
 
-    def mean(self, tensor):
+    def mean(self, tensor: torch.Tensor) -> torch.Tensor:
         """Mean over the processes of a tensor of floats, a new one without gradient."""
         if self.world_size == 1:
             return tensor.detach()
@@ -132,84 +117,64 @@ class Processes:
         dist.all_reduce(total)
         return total.div_(self.world_size)
 
-    def average_gradients(self, parameters):
+    def average_gradients(self, parameters: Iterable[torch.Tensor]) -> None:
         """Put the mean over all processes into ``.grad``, for what :meth:`wrap` does not do."""
         if self.world_size > 1:
             for parameter in parameters:
                 if parameter.grad is not None:
                     parameter.grad.copy_(self.mean(parameter.grad))
 
-    def any(self, flag):
-        """Whether ``flag`` is true anywhere. Goes over the CPU: does not wait for an
-        accelerator.
-        """
+    def any(self, flag: object) -> bool:
+        """Whether ``flag`` is true anywhere; over the CPU, so no accelerator is waited for."""
         if self.world_size == 1:
             return bool(flag)
-        found = torch.tensor(int(flag), dtype=torch.uint8)
+        found = torch.tensor(int(bool(flag)), dtype=torch.uint8)
         dist.all_reduce(found, dist.ReduceOp.MAX)
         return bool(found)
 
-    def barrier(self):
+    def barrier(self) -> None:
         """Wait until all processes are here."""
         self.any(False)
 
-    def broadcast(self, value):
-        """The first process's ``value``, of JSON's types, on every process."""
-        if self.world_size == 1:
-            return value
-        text = bytearray(json.dumps(value).encode() if self.main else b'')
-        length = torch.tensor(len(text))
-        dist.broadcast(length, 0)
-        content = (
-            torch.frombuffer(text, dtype=torch.uint8)
-            if self.main
-            else torch.empty(int(length), dtype=torch.uint8)
-        )
-        dist.broadcast(content, 0)
-        return json.loads(content.numpy().tobytes())
+    def broadcast(self, value: Any) -> Any:
+        """The first process's ``value``, of plain types, on every process."""
+        values = [value]
+        if self.world_size > 1:
+            dist.broadcast_object_list(values, device=torch.device('cpu'))
+        return values[0]
 
-    def broadcast_buffers(self, model):
-        """The first process's buffers (statistics of batch norms) for ``model`` on every
-        process.
-        """
+    def broadcast_buffers(self, model: nn.Module) -> None:
+        """Give every process the first one's buffers (statistics of batch norms) of ``model``."""
         if self.world_size > 1:
             for buffer in model.buffers():
                 dist.broadcast(buffer, 0)
 
     # ------------------------------------------------------------------------------------- the end
 
-    def fail(self, message):
-        """Tell the others that this process ends because of ``message``; they end within seconds.
-        Takes one second.
-        """
+    def fail(self, message: object) -> None:
+        """Tell the others that this process ends because of ``message``; they end in seconds."""
         if self.watch:
             self.watch.post(message)
-            time.sleep(
-                2 * LOOK
-            )  # all have looked before connections break; the store may end with this process
 
-    def first_failure(self):
-        """'rank r: message' of the other process that failed first, or None. For an error that may
-        only be a consequence.
-        """
-        return self.watch.look() if self.watch else None
+    def first_failure(self) -> str | None:
+        """'rank r: message' of the other process that failed first, or None.
 
-    def stop(self, failed=False):
-        """Leave the others: with them at the regular end, without waiting for them after a
-        failure.
+        For an error that may only be a consequence.
         """
-        if self.watch:
-            if not failed:
-                self.barrier()  # still watched: the first process may fail at what it alone does
-            self.watch.end()
-            if failed:
-                time.sleep(
-                    0.3
-                    # gloo's threads let go of the last tensors: at the interpreter's end they would
-                    # abort it
-                )
-            else:
-                dist.destroy_process_group()
+        return self.watch.first_failure() if self.watch else None
+
+    def stop(self, failed: bool = False) -> None:
+        """Leave the others: with them at the regular end, without waiting after a failure."""
+        if not self.watch:
+            return
+        if not failed:
+            self.barrier()  # still watched: the first process may fail at what it alone does
+        self.watch.end()
+        if failed:
+            # gloo's threads let go of the last tensors: at the interpreter's end they would abort
+            time.sleep(0.3)
+        else:
+            dist.destroy_process_group()
 
 
 SINGLE = Processes()
@@ -217,18 +182,18 @@ SINGLE = Processes()
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, tensor, rank, world_size):
+    def forward(ctx: Any, tensor: torch.Tensor, rank: int, world_size: int) -> torch.Tensor:
         ctx.rows = slice(rank * len(tensor), (rank + 1) * len(tensor))
         ctx.world_size = world_size
         return _gather(tensor)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         return gradient[ctx.rows] * ctx.world_size, None, None
 
 
-def _gather(tensor):
+def _gather(tensor: torch.Tensor) -> torch.Tensor:
     whole = tensor.new_empty(dist.get_world_size() * len(tensor), *tensor.shape[1:])
     dist.all_gather(list(whole.split(len(tensor))), tensor.contiguous())
     return whole
@@ -237,45 +202,27 @@ def _gather(tensor):
 # ----------------------------------------------------------------------------------- start and end
 
 
-def start_processes(wanted, backend):
+def start_processes(wanted: bool, backend: str) -> Processes:
     """The processes that torchrun has started, this one among them, connected with each other.
 
-    wanted: MODEL.DIST_TRAIN. backend: of torch.distributed, with gloo for the CPU: 'gloo',
-    'cpu:gloo,…'. Raises ``InputError`` where ``wanted`` and torchrun's variables contradict each
-    other, and when the others do not come.
+    Args:
+        wanted: MODEL.DIST_TRAIN.
+        backend: of torch.distributed, with gloo for the CPU: 'gloo', 'cpu:gloo,…'.
+
+    Raises:
+        InputError: ``wanted`` and torchrun's variables contradict each other, or the others do not
+            come.
     """
-    missing = [name for name in VARIABLES if not os.environ.get(name)]
     if not wanted:
         if os.environ.get('WORLD_SIZE', '1') != '1':
             raise InputError(
                 f'torchrun has started {os.environ["WORLD_SIZE"]} processes, but '
-                'MODEL.DIST_TRAIN is False: each '
-                f'would do the whole work; set MODEL.DIST_TRAIN True'
+                'MODEL.DIST_TRAIN is False: each would do the whole work; set MODEL.DIST_TRAIN '
+                'True'
             )
         return SINGLE
-    if missing:
-        raise InputError(
-            'MODEL.DIST_TRAIN True needs processes that torchrun has started '
-            f'({", ".join(missing)} not in the '
-            f'environment): {COMMAND}; or set it to False'
-        )
-    try:
-        rank, world_size, local_rank, local_world_size = (
-            int(os.environ[name]) for name in VARIABLES[:4]
-        )
-        address = os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])
-    except ValueError:
-        raise InputError(
-            f'{", ".join(VARIABLES)} in the environment must be numbers, but for the address: '
-            'let torchrun set '
-            f'them: {COMMAND}'
-        ) from None
-    if not (0 <= rank < world_size and 0 <= local_rank < local_world_size <= world_size):
-        raise InputError(
-            f'RANK {rank}, WORLD_SIZE {world_size}, LOCAL_RANK {local_rank}, LOCAL_WORLD_SIZE '
-            f'{local_world_size} of the environment contradict each other; let torchrun set '
-            f'them: {COMMAND}'
-        )
+    member = read_torchrun()
+    rank, world_size = member.rank, member.world_size
     if world_size == 1:
         return SINGLE
     try:
@@ -283,27 +230,34 @@ def start_processes(wanted, backend):
         dist.init_process_group(
             backend, store=store, rank=rank, world_size=world_size, timeout=PATIENCE
         )
-        watch = _Watch(rank, address)
+        watch = FailureWatch(rank, member.address)
     except (RuntimeError, ValueError) as error:
         raise InputError(
-            f'rank {rank} of {world_size} cannot meet the others at {address[0]}:{address[1]} '
-            f'({str(error).splitlines()[0]}); were all started, and do firewalls let them through?'
+            f'rank {rank} of {world_size} cannot meet the others at '
+            f'{member.address[0]}:{member.address[1]} ({str(error).splitlines()[0]}); were all '
+            'started, and do firewalls let them through?'
         ) from error
-    processes = Processes(rank, world_size, local_rank, local_world_size, watch)
+    processes = Processes(rank, world_size, member.local_rank, member.local_world_size, watch)
     processes.barrier()  # nobody is late: from here on an error of one reaches all
     watch.start()
     return processes
 
 
 @contextlib.contextmanager
-def several_processes(wanted, backend, stop=None):
-    """:func:`start_processes` for a block of code that all leave together: an error of one ends all
-    within seconds.
+def several_processes(
+    wanted: bool, backend: str, stop: StopRequest | None = None
+) -> Iterator[Processes]:
+    """:func:`start_processes` for a block that all leave together: an error of one ends all.
 
     The one whose error it is raises it (an ``InputError`` with its rank in front), the others an
     ``InputError`` that repeats it; those that hang in an operation are ended with that line on
-    stderr and exit code 2. stop: the run's ``utils.run.signals.StopRequest``: who has been asked to
-    end does not wonder that another one has.
+    stderr and exit code 2.
+
+    Args:
+        wanted: MODEL.DIST_TRAIN.
+        backend: of torch.distributed.
+        stop: the run's request to end: who has been asked to end does not wonder that another one
+            has.
     """
     processes = start_processes(wanted, backend)
     if processes is SINGLE:
@@ -313,89 +267,29 @@ def several_processes(wanted, backend, stop=None):
         yield processes
         processes.stop()
     except BaseException as error:
-        with (
-            stop.patiently() if stop else contextlib.nullcontext()
-        ):  # torchrun sends SIGTERM to the others when one has failed
-            _settle(error, processes, stop)
+        # torchrun sends SIGTERM to the others when one has failed
+        with stop.patiently() if stop else contextlib.nullcontext():
+            _report_error(error, processes, stop)
         raise
 
 
-def _settle(error, processes, stop):
+def _report_error(error: BaseException, processes: Processes, stop: StopRequest | None) -> None:
     """Tell the others of ``error``, or raise an InputError that says whose consequence it is."""
     processes.stop(failed=True)
     cause = processes.first_failure()
     if cause:
         raise InputError(f'ended because of {cause}') from None
-    if _is_loss(error):
+    if is_loss(error):
         if stop:
             stop.check()
-        last = (
-            str(error).partition('Last error:')[2].strip().splitlines()
-        )  # NCCL's own word for what broke
+        # NCCL's own word for what broke
+        last = str(error).partition('Last error:')[2].strip().splitlines()
         raise InputError(
             f'rank {processes.rank}: another process is gone without a word; was it killed, '
-            'perhaps for want of '
-            f'memory?{f" ({last[0][:120]})" if last else ""}'
+            f'perhaps for want of memory?{f" ({last[0][:120]})" if last else ""}'
         ) from error
     if isinstance(error, InputError):
         processes.fail(error)
         raise InputError(f'rank {processes.rank}: {error}') from error
     if isinstance(error, Exception):  # Stopped and its like are none
         processes.fail(f'{type(error).__name__}: {error}')
-
-
-def _is_loss(error):
-    """Whether this is what gloo, NCCL or the store where they met says when the other end is
-    gone.
-    """
-    if isinstance(error, (dist.DistNetworkError, dist.DistStoreError)):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in LOSS)
-
-
-class _Watch(threading.Thread):
-    """Looks whether another process has failed, and ends this one if its main thread does not
-    notice.
-
-    Messages go over a connection of its own to the store where the processes have met: torchrun's,
-    or the first process's.
-    """
-
-    def __init__(self, rank, address):
-        super().__init__(name='watch over the other processes', daemon=True)
-        self.rank = rank
-        self._over, self._found = threading.Event(), None
-        self._store = dist.TCPStore(
-            *address, is_master=False, timeout=MEETING, wait_for_workers=False
-        )
-        # the store outlives torchrun's restarts
-        self._key = f'failed {os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)}'
-
-    def post(self, message):
-        """Say why this process ends. Of several the first message stays."""
-        with contextlib.suppress(RuntimeError):  # the store is gone: so will be the others
-            self._store.compare_set(self._key, '', f'{self.rank} {" ".join(str(message).split())}')
-
-    def look(self):
-        """'rank r: message' of another process, or None."""
-        try:
-            if not self._found and self._store.check([self._key]):
-                rank, message = self._store.get(self._key).decode().split(' ', 1)
-                if int(rank) != self.rank:
-                    self._found = f'rank {rank}: {message}'
-        except RuntimeError:
-            self._found = 'torchrun or rank 0: it is gone without a word'
-        return self._found
-
-    def run(self):
-        while not self._over.wait(LOOK):
-            if self.look():
-                if not self._over.wait(GRACE):
-                    sys.stderr.write(f'error: ended because of {self._found}\n')
-                    sys.stderr.flush()
-                    os._exit(2)  # as what the main thread would have raised
-                return
-
-    def end(self):
-        self._over.set()
-        self.join(5)  # at the interpreter's end a thread within torch would abort the process

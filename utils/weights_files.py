@@ -105,7 +105,8 @@ def read_weights_file(path: str | Path, key: str) -> Any:
 def _read_safetensors(path: str | Path) -> OrderedDict:
     with safe_open(path, 'pt') as file:
         # clones: a tensor is the file's map in memory, and the file may change
-        state = OrderedDict((name, file.get_tensor(name).clone()) for name in file.keys())  # noqa: SIM118 it is no dict
+        names = file.keys()
+        state = OrderedDict((name, file.get_tensor(name).clone()) for name in names)
         state._metadata = {'': file.metadata() or {}}  # type: ignore[attr-defined]  # as torch does
         return state
 

@@ -36,6 +36,7 @@ from utils.device import make_runtime
 from utils.distributed import SINGLE, Processes, several_processes, start_processes
 from utils.errors import InputError, exit_code
 from utils.logger import setup_logger
+from utils.torchrun import VARIABLES
 
 CPU = torch.device('cpu')
 SIZES = (2, 3)
@@ -575,7 +576,7 @@ def torchrun(monkeypatch):
     """Sets torchrun's variables; without arguments there are none."""
 
     def set_them(**variables):
-        for name in module.VARIABLES:
+        for name in VARIABLES:
             monkeypatch.delenv(name, raising=False)
         for name, value in variables.items():
             monkeypatch.setenv(name, str(value))
