@@ -1,14 +1,14 @@
-"""Device, precision, randomness and processes: settled once, above the loops. The only file that
-knows about CUDA.
-"""
+"""Device, precision and randomness: settled once, above the loops. Only this file knows CUDA."""
 
 import contextlib
+import functools
 import hashlib
 import logging
 import os
 import random
 import sys
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,39 +20,45 @@ from utils.run.signals import StopRequest
 try:
     import resource
 except ImportError:  # Windows
-    resource = None
+    resource = None  # type: ignore[assignment]  # a module elsewhere
 
 logger = logging.getLogger('transreid')
 
-WORKSPACES = (
-    ':4096:8',
-    ':16:8',
-)  # of cuBLAS: with others older versions of torch fail in deterministic mode
+# of cuBLAS: with others older versions of torch fail in deterministic mode
+WORKSPACES = (':4096:8', ':16:8')
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
 class Runtime(NamedTuple):
-    """What a loop needs to know of the machine."""
+    """What a loop needs to know of the machine.
+
+    autocast: () -> context of the forward pass; does nothing in full precision.
+    scaler: passes everything through unless the precision is fp16.
+    precision: 'fp32', 'bf16' or 'fp16'.
+    processes: that share the work, this one among them.
+    stop: whether a signal has asked the run to end.
+    """
 
     device: torch.device
-    autocast: object  # () -> context of the forward pass; does nothing in full precision
-    scaler: torch.amp.GradScaler  # passes everything through unless the precision is fp16
-    precision: str  # 'fp32', 'bf16' or 'fp16'
-    processes: Processes = SINGLE  # that share the work, this one among them
-    stop: StopRequest = StopRequest()  # by a signal
+    autocast: Callable[[], contextlib.AbstractContextManager]
+    scaler: torch.amp.GradScaler
+    precision: str
+    processes: Processes = SINGLE
+    stop: StopRequest = StopRequest()
 
     @property
-    def dtype(self):
+    def dtype(self) -> torch.dtype:
         """What products are computed in within ``autocast``."""
         return DTYPES[self.precision]
 
-    def move(self, tensor):
-        """To the device; without waiting where memory is pinned. MPS would read the tensor after it
-        is gone.
+    def move(self, tensor: torch.Tensor) -> torch.Tensor:
+        """To the device, without waiting where memory is pinned.
+
+        MPS would read the tensor after it is gone.
         """
         return tensor.to(self.device, non_blocking=wants_pinned_memory(self.device))
 
-    def move_all(self, *tensors):
+    def move_all(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Tensors (n,) of one type to the device: in one copy, which does not wait for a GPU."""
         if self.device.type == 'cpu':
             return tensors
@@ -62,70 +68,74 @@ class Runtime(NamedTuple):
         return self.move(packed).split([len(tensor) for tensor in tensors])
 
     @property
-    def comparing(self):
-        """Where features are compared and ranked: where they are, if that device has the sparse
-        products of re-ranking.
-        """
+    def comparing(self) -> torch.device:
+        """Where features are compared and ranked: MPS lacks re-ranking's sparse products."""
         return torch.device('cpu') if self.device.type == 'mps' else self.device
 
-    def fetch_period(self, period):
-        """Iterations between looks at the loss: ``period`` on an accelerator, which a look waits
-        for; 1 on the CPU.
+    def fetch_period(self, period: int) -> int:
+        """Iterations between fetches of the loss, for which an accelerator has to be waited for.
+
+        ``period`` there, 1 on the CPU.
         """
         return 1 if self.device.type == 'cpu' else period
 
 
 def make_runtime(
-    device='cuda', amp='auto', deterministic=False, processes=SINGLE, stop=None, compiles=False
-):
+    device: str = 'cuda',
+    amp: str = 'auto',
+    deterministic: bool = False,
+    processes: Processes = SINGLE,
+    stop: StopRequest | None = None,
+    compiles: bool = False,
+) -> Runtime:
     """Settle device and precision.
 
-    Parameters
-    ----------
-    device : {'cuda', 'cpu', 'mps'}
-        The CPU is taken, with a warning, where there is no such device. Of several processes each
-        has a GPU of its own.
-    amp : {'auto', 'off', 'bf16', 'fp16'}
-        'auto' = bf16 on a GPU that computes in it, else fp16 with gradient scaling; off elsewhere.
-    deterministic : bool
-        Only kernels that add up in the same order each time; an operation without such a kernel
-        raises RuntimeError.
-    compiles : bool
-        Whether torch.compile will be used on the device: InputError where it does not work.
+    Args:
+        device: 'cuda', 'cpu' or 'mps'; the CPU is taken, with a warning, where there is no such
+            device. Of several processes each has a GPU of its own.
+        amp: 'auto', 'off', 'bf16' or 'fp16'; auto is bf16 on a GPU that computes in it, else fp16
+            with gradient scaling; off elsewhere.
+        deterministic: only kernels that add up in the same order each time; an operation without
+            such a kernel raises RuntimeError.
+        processes: that share the work.
+        stop: the run's request to end.
+        compiles: whether torch.compile will be used on the device.
+
+    Raises:
+        InputError: a choice that does not work on the device.
     """
-    device = _device(device, processes)
+    chosen = _device(device, processes)
+    _set_kernels(chosen, deterministic)
+    if compiles:
+        _try_compiler(chosen)
+    precision = {'auto': _best_precision(chosen), 'off': 'fp32'}.get(amp, amp)
+    if precision == 'fp16' and chosen.type != 'cuda':
+        raise InputError(
+            f'SOLVER.AMP fp16 needs a CUDA GPU, the device is {chosen.type}; choose auto, off or '
+            'bf16'
+        )
+    autocast: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext
+    if precision != 'fp32':
+        autocast = functools.partial(torch.autocast, chosen.type, dtype=DTYPES[precision])
+    scaler = torch.amp.GradScaler(chosen.type, enabled=precision == 'fp16')
+    return Runtime(chosen, autocast, scaler, precision, processes, stop or StopRequest())
+
+
+def _set_kernels(device: torch.device, deterministic: bool) -> None:
+    """Full float32 on a GPU, and kernels that add up in the same order if asked for."""
     if device.type == 'cuda':  # else float32 would keep 10 bits in tests, validation and losses
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False  # vendors' containers switch it on
     if deterministic and os.environ.get('CUBLAS_WORKSPACE_CONFIG') not in WORKSPACES:
         os.environ['CUBLAS_WORKSPACE_CONFIG'] = WORKSPACES[0]  # read when cuBLAS is first used
-    if (
-        deterministic != torch.are_deterministic_algorithms_enabled()
-    ):  # it imports torch's compiler, which takes a second
+    # only where it changes: it imports torch's compiler, which takes a second
+    if deterministic != torch.are_deterministic_algorithms_enabled():
         torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic = deterministic
-    if compiles:
-        _try_compiler(device)
-    precision = {'auto': _best_precision(device), 'off': 'fp32'}.get(amp, amp)
-    if precision == 'fp16' and device.type != 'cuda':
-        raise InputError(
-            f'SOLVER.AMP fp16 needs a CUDA GPU, the device is {device.type}; choose auto, off or '
-            'bf16'
-        )
-    if precision == 'fp32':
-        autocast = contextlib.nullcontext
-    else:
-
-        def autocast():
-            return torch.autocast(device.type, dtype=DTYPES[precision])
-
-    scaler = torch.amp.GradScaler(device.type, enabled=precision == 'fp16')
-    return Runtime(device, autocast, scaler, precision, processes, stop or StopRequest())
 
 
-def process_backend(device):
-    """How several processes talk to each other, for ``utils.distributed``: NCCL between GPUs, else
-    gloo, which can do both.
+def process_backend(device: str) -> str:
+    """How several processes talk to each other: NCCL between GPUs, else gloo, which can do both.
 
     Torch for Windows has no NCCL.
     """
@@ -143,23 +153,22 @@ def gpu_architectures() -> list[str]:
     return torch.cuda.get_arch_list()
 
 
-def _device(name, processes):
-    there = {
+def _device(name: str, processes: Processes) -> torch.device:
+    available: dict[str, Callable[[], bool]] = {
         'cuda': torch.cuda.is_available,
         'mps': torch.backends.mps.is_available,
         'cpu': lambda: True,
     }
     if name == 'cuda' and processes.world_size > 1 and (index := _own_gpu(processes)) is not None:
         return torch.device(name, index)
-    if not there[name]():
+    if not available[name]():
         logger.warning('MODEL.DEVICE is %r, but there is none here: the CPU is used', name)
         name = 'cpu'
     return torch.device(name)
 
 
-def _own_gpu(processes):
-    """Index of the GPU that this one of several processes has for itself; None where no process has
-    any.
+def _own_gpu(processes: Processes) -> int | None:
+    """Index of the GPU of this one of several processes; None where no process has any.
 
     Of all GPUs of a machine it is that of the local rank, and the first where SLURM or
     CUDA_VISIBLE_DEVICES shows each process its own. All compare their GPUs' serial numbers, which
@@ -179,22 +188,20 @@ def _own_gpu(processes):
     if missing.any() or len(of_all.unique(dim=0)) < processes.world_size:
         raise InputError(
             f'each process needs a GPU of its own: {processes.local_world_size} were started on '
-            'this machine, '
-            f'{count} GPUs are visible to this one; start one process a GPU (--nproc_per_node), '
-            'or set '
-            f'MODEL.DEVICE cpu'
+            f'this machine, {count} GPUs are visible to this one; start one process a GPU '
+            '(--nproc_per_node), or set MODEL.DEVICE cpu'
         )
     return index
 
 
-def _best_precision(device):
+def _best_precision(device: torch.device) -> str:
     if device.type != 'cuda':
         return 'fp32'
     native = torch.cuda.is_bf16_supported(including_emulation=False)  # emulated it is very slow
     return 'bf16' if native else 'fp16'
 
 
-def _try_compiler(device):
+def _try_compiler(device: torch.device) -> None:
     """Compile a tiny function now: the image encoder's turn comes hours later."""
     number = torch.zeros(1, device=device)
     try:
@@ -207,21 +214,23 @@ def _try_compiler(device):
         ) from None
 
 
-def device_text(device):
+def device_text(device: torch.device) -> str:
     """For people: 'cuda (NVIDIA H200)', 'cpu (2 threads)'."""
     if device.type == 'cuda':
         return f'cuda ({torch.cuda.get_device_name(device)})'
     return f'{device.type} ({torch.get_num_threads()} threads)'
 
 
-def wants_pinned_memory(device):
+def wants_pinned_memory(device: torch.device) -> bool:
     """Whether batches should lie in pinned memory on their way to the device."""
     return device.type == 'cuda'
 
 
-def memory_in_use(device):
-    """Peak memory of this process in 10⁹ bytes: {'memory_gb': main memory, 'device_memory_gb': the
-    GPU's}, as far as known.
+def memory_in_use(device: torch.device) -> dict[str, float]:
+    """Peak memory of this process in 10⁹ bytes, as far as known.
+
+    Returns:
+        'memory_gb': main memory; 'device_memory_gb': the GPU's.
     """
     peak = {}
     if resource:
@@ -234,11 +243,10 @@ def memory_in_use(device):
     return peak
 
 
-def random_states(device):
-    """The states of Python's, NumPy's and torch's generators, that of a GPU ``device`` too, for
-    :func:`set_random_states`.
-    """
-    kind, words, *rest = np.random.get_state()
+def random_states(device: torch.device) -> dict[str, Any]:
+    """The states of Python's, NumPy's, torch's and a GPU's generators."""
+    state: Any = np.random.get_state()
+    kind, words, *rest = state
     return {
         'python': random.getstate(),
         'numpy': (kind, words.tolist(), *rest),
@@ -247,10 +255,8 @@ def random_states(device):
     }
 
 
-def set_random_states(states, device):
-    """Take the generators up where :func:`random_states` left them; the GPU's if both runs have
-    one.
-    """
+def set_random_states(states: dict[str, Any], device: torch.device) -> None:
+    """Set the generators to what :func:`random_states` saw; the GPU's if both runs have one."""
     version, words, gauss = states['python']
     random.setstate((version, tuple(words), gauss))
     kind, words, *rest = states['numpy']
@@ -260,8 +266,8 @@ def set_random_states(states, device):
         torch.cuda.set_rng_state(states['cuda'][0], device)
 
 
-def seed_everything(seed):
-    """Python's, NumPy's and torch's generators."""
+def seed_everything(seed: int) -> None:
+    """Seed Python's, NumPy's and torch's generators."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)

@@ -8,6 +8,7 @@ import torch
 
 from utils.errors import InputError
 from utils.weights_files import checkpoints_beside
+from utils.words import first_few
 
 DEPTH = 4  # of the dicts around a state dict
 # what DataParallel and torch.compile put before the names of weights
@@ -56,9 +57,8 @@ def find_state(content: Any, path: str | Path, key: str) -> tuple[State, str]:
         names = [repr('.'.join(keys)[:40]) for keys, _ in found]
         first = ''.join(f'[{name!r}]' for name in found[0][0])
         raise InputError(
-            f'{key}: {path} holds {len(found)} state dicts: {", ".join(names[:4])}'
-            f'{" …" if names[4:] else ""}; save the one you mean alone: '
-            f'torch.save(torch.load(path){first}, other_path)'
+            f'{key}: {path} holds {len(found)} state dicts: {first_few(names, 4)}; save the '
+            f'one you mean alone: torch.save(torch.load(path){first}, other_path)'
         )
     if not found:
         raise InputError(

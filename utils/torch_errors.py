@@ -3,11 +3,12 @@
 import contextlib
 import multiprocessing
 import re
+from collections.abc import Iterator
 
 import torch
 
 from utils.device import gpu_architectures
-from utils.errors import InputError
+from utils.errors import InputError, first_line
 
 # What torch, CUDA's libraries and the DataLoader say when memory runs out, on the GPU or the CPU.
 OUT_OF_MEMORY = (
@@ -27,13 +28,13 @@ WORKER_ENDED = re.compile(
 
 
 @contextlib.contextmanager
-def translated_errors(batch_keys):
-    """Errors of torch that the user can mend, as InputError. batch_keys: what to lower when memory
-    runs out.
+def translated_errors(batch_keys: str) -> Iterator[None]:
+    """Raise errors of torch that the user can fix as InputError.
+
+    Args:
+        batch_keys: the config keys to lower when memory runs out.
     """
-    if getattr(
-        multiprocessing.current_process(), '_inheriting', False
-    ):  # as multiprocessing itself looks at it
+    if getattr(multiprocessing.current_process(), '_inheriting', False):  # multiprocessing's mark
         raise InputError(
             'a worker process imports the script that started it, which would run again: '
             f'{MAIN_GUARD}'
@@ -41,45 +42,57 @@ def translated_errors(batch_keys):
     try:
         yield
     except (RuntimeError, MemoryError) as error:  # torch's own out of memory is a RuntimeError
-        line = _out_of_memory(error)
-        if line:
-            raise InputError(
-                f'out of memory ({line}); lower {batch_keys}, or the sizes of the photos'
-            ) from error
-        if WORKER_ENDED.match(str(error)):
-            raise InputError(_worker_ended(error)) from error
-        if 'unable to find an engine' in str(error):  # cuDNN hides why each of its ways failed
-            raise InputError(
-                'cuDNN cannot compute a convolution '
-                f'({str(error).strip().splitlines()[0][:200]}): GPU memory is '
-                f'full, or this GPU lacks the precision; lower {batch_keys}, or set SOLVER.AMP off'
-            ) from error
-        if 'no kernel image is available' in str(error):
-            raise InputError(
-                f'torch {torch.__version__} has no kernels for this GPU, only for '
-                f'{", ".join(gpu_architectures())}; install a torch built for it '
-                f'(docs/performance.md), or set MODEL.DEVICE cpu'
-            ) from error
-        if 'busy or unavailable' in str(error):
-            raise InputError(
-                'another process has the GPU for itself; wait for it, choose another GPU '
-                'with CUDA_VISIBLE_DEVICES, or set MODEL.DEVICE cpu'
-            ) from error
-        if 'does not have a deterministic implementation' in str(error):
-            raise InputError(
-                f'SOLVER.DETERMINISTIC True: {str(error).split(",")[0]}; set it to False'
-            ) from error
+        message = _translate(error, batch_keys)
+        if message:
+            raise InputError(message) from error
         raise
 
 
-def _worker_ended(error):
+def _translate(error: RuntimeError | MemoryError, batch_keys: str) -> str | None:
+    """What is wrong and how to fix it; None of an error that is not known here."""
+    text = str(error)
+    if memory := _out_of_memory(error):
+        return f'out of memory ({memory}); lower {batch_keys}, or the sizes of the photos'
+    if WORKER_ENDED.match(text):
+        return _worker_ended(error)
+    if 'unable to find an engine' in text:  # cuDNN hides why each of its ways failed
+        return (
+            f'cuDNN cannot compute a convolution ({first_line(error, 200)}): GPU memory is full, '
+            f'or this GPU lacks the precision; lower {batch_keys}, or set SOLVER.AMP off'
+        )
+    if 'no kernel image is available' in text:
+        return (
+            f'torch {torch.__version__} has no kernels for this GPU, only for '
+            f'{", ".join(gpu_architectures())}; install a torch built for it '
+            '(docs/performance.md), or set MODEL.DEVICE cpu'
+        )
+    if 'busy or unavailable' in text:
+        return (
+            'another process has the GPU for itself; wait for it, choose another GPU '
+            'with CUDA_VISIBLE_DEVICES, or set MODEL.DEVICE cpu'
+        )
+    if 'does not have a deterministic implementation' in text:
+        return f'SOLVER.DETERMINISTIC True: {text.split(",")[0]}; set it to False'
+    return None
+
+
+def _out_of_memory(error: RuntimeError | MemoryError) -> str | None:
+    """The line of ``error`` that says that memory ran out; None if it is another error."""
+    for line in str(error).strip().splitlines():
+        if any(sign in line for sign in OUT_OF_MEMORY):
+            return line[:200]
+    known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return first_line(error, 200) if known else None
+
+
+def _worker_ended(error: RuntimeError | MemoryError) -> str:
     """error: torch's; the first word of why is in its cause, where there is one."""
     reason = WORKER_ENDED.match(str(error.__cause__)) or WORKER_ENDED.match(str(error))
+    assert reason
     if 'killed' in reason[1]:
         return (
             f'a process that decodes photos was killed ({reason[0]}); is memory or /dev/shm '
-            'full? Lower '
-            f'DATALOADER.NUM_WORKERS; a training resumes with --resume'
+            'full? Lower DATALOADER.NUM_WORKERS; a training resumes with --resume'
         )
     return (
         f'a process that decodes photos ended ({reason[0]}); what it said is above. To fix '
@@ -91,11 +104,3 @@ def worker_remedy() -> str:
     """What to do where a process that decodes photos does not start, or ends with an error."""
     alone = 'set DATALOADER.NUM_WORKERS 0'
     return alone if multiprocessing.get_start_method() == 'fork' else f'{MAIN_GUARD}, or {alone}'
-
-
-def _out_of_memory(error):
-    """The line of ``error`` that says that memory ran out; None if it is another error."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    told = [line for line in lines if any(sign in line for sign in OUT_OF_MEMORY)]
-    known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-    return (told or lines)[0][:200] if told or known else None

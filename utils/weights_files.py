@@ -14,6 +14,7 @@ import torch
 from safetensors import safe_open
 
 from utils.errors import InputError, first_line
+from utils.words import first_few
 
 # What weights are made of.
 DTYPES = (
@@ -199,7 +200,5 @@ def checkpoints_beside(path: Path) -> list[Path]:
 
 
 def _checkpoints_text(path: Path) -> str:
-    newest = checkpoints_beside(path)
-    if not newest:
-        return ''
-    return f'; there are {", ".join(file.name for file in newest[:3])}{" …" if newest[3:] else ""}'
+    newest = [file.name for file in checkpoints_beside(path)]
+    return f'; there are {first_few(newest)}' if newest else ''
