@@ -1,70 +1,79 @@
-"""How the benchmark measures: a case has two ways to one result; they run in turns. Medians,
-difference, memory, profile.
-"""
+"""How the benchmark measures: a case has two ways to one result, which run in turns."""
 
 import contextlib
-import cProfile
-import functools
-import gc
 import math
-import multiprocessing
-import pstats
 import statistics
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from utils.device import make_runtime
-from utils.linear import linear
-
 ROUNDS, QUICK_ROUNDS = 5, 2
-PRODUCT = 4096  # rows of the square matrices whose product gives the arithmetic limit
-TOP = 8  # lines of a profile
+
+Facts = dict[str, Any]  # what was measured, ready for JSON
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the builders of cases are told. quick: sizes for a run of all cases in two minutes;
-    photos: of a training step;
-    options: KEY VALUE pairs for the models' configs."""
+    """What the builders of cases need to know.
+
+    quick: sizes with which all cases run in two minutes. photos: in a training step, None: as many
+    as suit the device. profile: say of every row where the time goes. options: KEY VALUE pairs for
+    the models' configs.
+    """
 
     quick: bool = False
     device: torch.device = torch.device('cpu')
     seed: int = 1
     photos: int | None = None
     profile: bool = False
-    options: tuple = ()
+    options: tuple[str, ...] = ()
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the device is the CPU: goals, numbers of threads and /proc are the CPU's."""
+        return self.device.type == 'cpu'
 
 
 @dataclass(frozen=True)
 class Ways:
-    """Both ways to the result, ready to be called: () -> arrays, tensors, numbers, or tuples,
-    lists, dicts of them.
+    """Both ways to a result, ready to be called.
 
-    plain: the specification's formulation; None: there is none to compare with.
-    reset: called before every warm-up, not timed: puts back what earlier calls have changed (a
-    trained model).
-    flops: () -> floating-point operations of one call of ours, a multiply-add counted as two; see
-    ``count_flops``.
-    dtype: of the products among them, whose limit they are compared with.
+    A way returns arrays, tensors, numbers, or tuples, lists and dicts of them.
+
+    ours: the product's path. plain: the specification's formulation; None: there is none.
+    reset: called before every warm-up, not timed: undoes what earlier calls changed (a trained
+    model). flops: floating-point operations of one call of ours, a multiply-add counted as two; see
+    ``profiling.count_flops``. dtype: of the products among them, whose limit they are compared
+    with.
     """
 
-    ours: Callable
-    plain: Callable | None = None
-    reset: Callable | None = None
-    flops: Callable | None = None
+    ours: Callable[[], object]
+    plain: Callable[[], object] | None = None
+    reset: Callable[[], None] | None = None
+    flops: Callable[[], float] | None = None
     dtype: torch.dtype = torch.float32
 
+    def by_name(self) -> dict[str, Callable[[], object]]:
+        """The ways there are: plain first, so that it comes first in the first turn."""
+        return {'plain': self.plain, 'ours': self.ours} if self.plain else {'ours': self.ours}
 
-def relative_difference(plain, ours):
-    """Largest |plain − ours| of an array over the largest |plain| in it; of nested results the
-    largest of all.
+
+def relative_difference(plain: Any, ours: Any) -> float:
+    """Largest |plain − ours| of an array over the largest |plain| in it.
+
+    Args:
+        plain: an array, a tensor, a number, or nested tuples, lists and dicts of them.
+        ours: the same kind of thing.
+
+    Returns:
+        The largest difference of all arrays; infinity where shapes or keys differ, or a number is
+        not finite.
     """
     if isinstance(plain, Mapping):
         if plain.keys() != ours.keys():
@@ -74,17 +83,21 @@ def relative_difference(plain, ours):
         if len(plain) != len(ours):
             return math.inf
         return max((relative_difference(*pair) for pair in zip(plain, ours)), default=0.0)
-    plain, ours = (
-        np.asarray(x.detach().float().cpu() if isinstance(x, torch.Tensor) else x)
-        for x in (plain, ours)
-    )
+    plain, ours = _array(plain), _array(ours)
     if plain.shape != ours.shape:
         return math.inf
     if plain.size == 0:
         return 0.0
     plain, ours = plain.astype(np.float64), ours.astype(np.float64)
-    scale, largest = np.abs(plain).max(), np.abs(plain - ours).max()
-    return float(largest / scale if scale else largest) if np.isfinite(largest) else math.inf
+    largest = np.abs(plain - ours).max()
+    if not np.isfinite(largest):
+        return math.inf
+    scale = np.abs(plain).max()
+    return float(largest / scale) if scale else float(largest)
+
+
+def _array(value: Any) -> np.ndarray:
+    return np.asarray(value.detach().float().cpu() if isinstance(value, torch.Tensor) else value)
 
 
 @dataclass(frozen=True)
@@ -92,9 +105,8 @@ class Case:
     """One row of the table.
 
     name: what ``--only`` looks for; title: for people.
-    ways: () -> context manager that yields ``Ways``: allocates when the row runs, and gives back
-    afterwards. Where ``memory`` is asked it must be picklable: functools.partial of a function of a
-    module.
+    ways: opens the ways: allocates when the row runs, and frees afterwards. Where ``memory`` is
+    asked it must be picklable: functools.partial of a function of a module.
     goal: plain seconds / ours, on the CPU at one thread; limit: seconds that ours may take; None:
     no goal.
     tolerance: what ``difference(plain result, ours result)`` may be.
@@ -105,86 +117,46 @@ class Case:
 
     name: str
     title: str
-    ways: Callable
+    ways: Callable[[], AbstractContextManager[Ways]]
     goal: float | None = None
     limit: float | None = None
     tolerance: float = 1e-4
-    difference: Callable = relative_difference
+    difference: Callable[[Any, Any], float] = relative_difference
     threaded: bool = True
     rounds: int | None = None
     memory: bool = False
     memory_goal: float | None = None
 
 
-def run_case(case, settings, threads, rounds):
-    """Measure a case at a number of threads; returns its row as a dict for JSON. Goals are for full
-    size on one CPU thread.
+def time_in_turns(
+    ways: Ways, rounds: int, difference: Callable[[Any, Any], float] = relative_difference
+) -> Facts:
+    """Warm up and compare, then time plain, ours, ours, plain, plain, ours …
+
+    Returns:
+        The difference of the results, of each way all seconds and their median, and the medians'
+        ratio. Difference and ratio are None where there is no plain way.
     """
-    judged = (
-        settings.device.type == 'cpu' and not settings.quick and (threads == 1 or not case.threaded)
-    )
-    row = {
-        'name': case.name,
-        'title': case.title,
-        'threads': threads,
-        'goal': case.goal if judged else None,
-        'limit_s': case.limit if judged else None,
-        'tolerance': case.tolerance,
-        'difference': None,
-    }
-    with use_threads(threads), case.ways() as ways:
-        row |= time_in_turns(ways, rounds, case.difference)
-        if row['difference'] is not None and not row['difference'] <= case.tolerance:
-            row['failed'] = (
-                f'the results differ by {row["difference"]:.1e}, {case.tolerance:.1e} is allowed'
-            )
-        row['reached'] = _reached(row)
-        if row['reached'] is False or settings.profile or settings.device.type != 'cpu':
-            row['profile'] = profile(ways, row['ours']['median_s'], threads, settings.device)
-        if settings.device.type != 'cpu':
-            row['memory'] = _device_memory(ways)
-    gc.collect()
-    if case.memory and settings.device.type == 'cpu':
-        row['memory'] = {name: in_fresh_process(case.ways, name, threads) for name in _names(ways)}
-        if case.memory_goal and 'plain' in row['memory']:
-            row['memory'] |= {
-                'goal': case.memory_goal,
-                'reached': memory_ratio(row['memory']) <= case.memory_goal,
-            }
-    return row
-
-
-def _reached(row):
-    if row['limit_s'] is not None:
-        return row['ours']['median_s'] <= row['limit_s']
-    return None if row['goal'] is None else row['ratio'] >= row['goal']
-
-
-def _names(ways):
-    return ['plain', 'ours'] if ways.plain else ['ours']
-
-
-def time_in_turns(ways, rounds, difference=relative_difference):
-    """Warm up and compare, then plain, ours, ours, plain, plain, ours …; all seconds, their medians
-    and the ratio.
-    """
-    names = _names(ways)
     if ways.reset:
         ways.reset()
-    warm = {name: getattr(ways, name)() for name in names}
-    facts = {'difference': float(difference(warm['plain'], warm['ours'])) if ways.plain else None}
-    del warm
-    seconds = {name: [] for name in names}
+    calls = ways.by_name()
+    results = {name: call() for name, call in calls.items()}
+    facts: Facts = {'difference': None, 'ratio': None, 'rounds': rounds}
+    if ways.plain:
+        facts['difference'] = float(difference(results['plain'], results['ours']))
+    del results  # their memory is the timed calls'
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds):
-        for name in names if number % 2 == 0 else reversed(names):
-            seconds[name].append(seconds_of(getattr(ways, name)))
-    for name in names:
+        for name in calls if number % 2 == 0 else reversed(calls):
+            seconds[name].append(seconds_of(calls[name]))
+    for name in calls:
         facts[name] = {'median_s': statistics.median(seconds[name]), 'seconds': seconds[name]}
-    facts['ratio'] = facts['plain']['median_s'] / facts['ours']['median_s'] if ways.plain else None
-    return facts | {'rounds': rounds}
+    if ways.plain:
+        facts['ratio'] = facts['plain']['median_s'] / facts['ours']['median_s']
+    return facts
 
 
-def seconds_of(function):
+def seconds_of(function: Callable[[], object]) -> float:
     """Wall clock of one call, the device's work included."""
     synchronize()
     start = time.perf_counter()
@@ -193,13 +165,14 @@ def seconds_of(function):
     return time.perf_counter() - start
 
 
-def synchronize():
+def synchronize() -> None:
+    """Wait until the accelerator, where there is one, has done all its work."""
     if torch.accelerator.is_available():
         torch.accelerator.synchronize()
 
 
 @contextlib.contextmanager
-def use_threads(threads):
+def use_threads(threads: int) -> Iterator[None]:
     """This many threads for torch and for NumPy's BLAS."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -208,153 +181,3 @@ def use_threads(threads):
             yield
     finally:
         torch.set_num_threads(before)
-
-
-# Memory
-
-
-def in_fresh_process(ways, name, threads, accelerator=None):
-    """One call of one way in a new process: {'seconds', 'peak_bytes', 'extra_bytes'}, the peak of
-    the whole process and what of it the call added. Bytes are None where there is no /proc (macOS).
-
-    accelerator: the device that the way uses, if it does: it is called once before, which starts
-    the device and loads its kernels, and 'device_peak_bytes' is added.
-    """
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context('spawn')) as pool:
-        return pool.submit(measure, ways, name, threads, accelerator).result()
-
-
-def measure(ways, name, threads, accelerator=None):
-    """What ``in_fresh_process`` does there."""
-    with use_threads(threads), ways() as ready:
-        call = getattr(ready, name)
-        if accelerator:
-            make_runtime(accelerator.type)  # the settings of its kernels
-            call()
-        gc.collect()
-        before = _forget_peak()
-        seconds = seconds_of(call)
-        peak = _status('VmHWM')
-        on_device = (
-            {'device_peak_bytes': torch.accelerator.max_memory_allocated()} if accelerator else {}
-        )
-    return {
-        'seconds': seconds,
-        'peak_bytes': peak,
-        'extra_bytes': peak - before if peak else None,
-        **on_device,
-    }
-
-
-def _forget_peak():
-    """Set the process's peak of resident memory back to what it has now; returns that."""
-    with contextlib.suppress(OSError):
-        Path('/proc/self/clear_refs').write_text('5', encoding='ascii')
-    return _status('VmHWM')
-
-
-def _status(field):
-    """A field of /proc/self/status in bytes, None where there is none."""
-    try:
-        lines = Path('/proc/self/status').read_text(encoding='ascii').splitlines()
-    except OSError:
-        return None
-    return next(
-        (int(line.split()[1]) * 1024 for line in lines if line.startswith(f'{field}:')), None
-    )
-
-
-def memory_ratio(memory):
-    """Ours / plain of what the calls added to the peak; NaN where it is not measured."""
-    plain, ours = (memory.get(name, {}).get('extra_bytes') for name in ('plain', 'ours'))
-    return ours / plain if plain and ours is not None else math.nan
-
-
-def _device_memory(ways):
-    facts = {}
-    for name in _names(ways):
-        torch.accelerator.reset_peak_memory_stats()
-        before = torch.accelerator.memory_allocated()
-        getattr(ways, name)()
-        peak = torch.accelerator.max_memory_allocated()
-        facts[name] = {'peak_bytes': peak, 'extra_bytes': peak - before}
-    return facts
-
-
-# Where the time goes
-
-
-@functools.cache
-def product_peak(threads, device, dtype=torch.float32):
-    """The arithmetic limit in FLOP/s: a large product of matrices, the better library's best of
-    three.
-    """
-    size = PRODUCT if device.type == 'cpu' else 2 * PRODUCT  # too short for an accelerator else
-    with use_threads(threads):
-        a, b = (torch.ones(size, size, device=device, dtype=dtype) for _ in range(2))
-        out = a @ b
-        ways = (lambda: torch.mm(a, b, out=out)), (lambda: linear(a, b))
-        return 2 * size**3 / min(seconds_of(way) for way in ways for _ in range(3))
-
-
-def count_flops(function):
-    """Floating-point operations of one call: products, convolutions and attention, forward and
-    backward.
-    """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    torch.backends.mkldnn.set_flags(False)  # oneDNN's products are not counted: take torch's own
-    try:
-        with FlopCounterMode(display=False) as counter:
-            function()
-    finally:
-        torch.backends.mkldnn.set_flags(True)
-    return float(counter.get_total_flops())
-
-
-def profile(ways, median, threads, device):
-    """Why ours takes its time: the largest kernels and Python functions as shares of one call, and
-    the arithmetic.
-
-    On a device also the share of the median in which none of its kernels ran.
-    """
-    with torch.profiler.profile() as profiler:
-        wall = seconds_of(ways.ours)
-    events = profiler.key_averages()
-    facts = {
-        'kernels': _top({event.key: event.self_cpu_time_total / 1e6 for event in events}, wall)
-    }
-    if device.type != 'cpu':
-        busy = {
-            event.key: event.self_device_time_total / 1e6
-            for event in events  # kernels, not what launched or spans them
-            if event.device_type != torch.autograd.DeviceType.CPU and not event.is_user_annotation
-        }
-        facts |= {
-            'device_kernels': _top(busy, wall),
-            'device_idle': max(0.0, 1 - sum(busy.values()) / median),
-        }
-    python = cProfile.Profile()
-    wall = seconds_of(lambda: python.runcall(ways.ours))
-    facts['functions'] = _top(
-        {
-            f'{Path(file).name}:{line} {name}': own
-            for (file, line, name), (_, _, own, _, _) in pstats.Stats(python).stats.items()
-        },
-        wall,
-    )
-    if ways.flops:
-        peak, flops = product_peak(threads, device, ways.dtype), ways.flops()
-        facts |= {
-            'flops': flops,
-            'peak_flops': peak,
-            'share_of_limit': flops / median / peak,
-            'dtype': str(ways.dtype).removeprefix('torch.'),
-        }
-    return facts
-
-
-def _top(seconds, wall):
-    """[[name, share of the wall clock]], the largest first, from 1 % on."""
-    largest = sorted(seconds.items(), key=lambda item: -item[1])[:TOP]
-    return [[name, own / wall] for name, own in largest if own >= 0.01 * wall]

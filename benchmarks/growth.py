@@ -1,76 +1,58 @@
-"""How cost grows: re-ranking with the photos, evaluation with the gallery, a stage-1 epoch with the
-individuals.
-"""
+"""How cost grows: re-ranking with photos, evaluation with the gallery, stage 1 with individuals."""
 
 import functools
 import statistics
+from collections.abc import Iterable, Sequence
 
-from benchmarks.cases import evaluate_market, rerank
-from benchmarks.core import in_fresh_process, seconds_of, use_threads
-from benchmarks.models import growth_stage1
+from benchmarks.core import Facts, Settings, seconds_of, use_threads
+from benchmarks.memory import in_fresh_process
+from benchmarks.ranking import evaluate_market, rerank
+from benchmarks.stage1 import growth as grow_stage1
 from utils.logger import progress
 
-PHOTOS = (
-    1000,
-    2000,
-    5000,
-    10_000,
-    20_000,
-    50_000,
-)  # query and gallery together, a fifth of them queries
+# query and gallery together, a fifth of them queries
+PHOTOS = (1000, 2000, 5000, 10_000, 20_000, 50_000)
 PLAIN_PHOTOS = 10_000  # the plain way up to here: its time and memory grow with the square
 GALLERY, QUERIES = (1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000), 200
 INDIVIDUALS = (100, 200, 500, 1000, 2000, 5000, 10_000)
 QUICK = 2000  # nothing larger with --quick
 
 
-def measure(settings):
-    """At one thread: {'rerank': [...], 'evaluation': [...], 'stage1': [...]}, an entry for each
-    size.
-    """
+def measure(settings: Settings) -> dict[str, list[Facts]]:
+    """Measure at one thread: 'rerank', 'evaluation' and 'stage1', an entry for each size."""
+    found: dict[str, list[Facts]] = {'rerank': [], 'evaluation': [], 'stage1': []}
     with use_threads(1):
-        return {
-            'rerank': [
-                _rerank(photos, settings) for photos in _sizes(PHOTOS, settings, 're-ranking')
-            ],
-            'evaluation': [
-                _evaluation(gallery, settings)
-                for gallery in _sizes(GALLERY, settings, 'evaluation')
-            ],
-            'stage1': [
-                {'individuals': count, **growth_stage1(count, settings)}
-                for count in _sizes(INDIVIDUALS, settings, 'stage 1')
-            ],
-        }
+        for photos in _sizes(PHOTOS, settings, 're-ranking'):
+            found['rerank'].append(_rerank(photos, settings))
+        for gallery in _sizes(GALLERY, settings, 'evaluation'):
+            found['evaluation'].append(_evaluation(gallery, settings))
+        for count in _sizes(INDIVIDUALS, settings, 'stage 1'):
+            stage1 = grow_stage1(count, settings)
+            found['stage1'].append({'individuals': count, **stage1})
+    return found
 
 
-def _sizes(sizes, settings, text):
+def _sizes(sizes: Sequence[int], settings: Settings, text: str) -> Iterable[int]:
     return progress([size for size in sizes if size <= QUICK or not settings.quick], text)
 
 
-def _rerank(photos, settings):
+def _rerank(photos: int, settings: Settings) -> Facts:
     """One call in a fresh process, as a test does it: seconds and memory of each way."""
     queries = photos // 5
     ways = functools.partial(rerank, settings, queries, photos - queries)
-    names = ['ours', 'plain'] if photos <= PLAIN_PHOTOS else ['ours']
-    accelerator = {'ours': settings.device if settings.device.type != 'cpu' else None}
-    return {
-        'photos': photos,
-        **{name: in_fresh_process(ways, name, 1, accelerator.get(name)) for name in names},
-    }
+    accelerator = None if settings.on_cpu else settings.device
+    facts: Facts = {'photos': photos, 'ours': in_fresh_process(ways, 'ours', 1, accelerator)}
+    if photos <= PLAIN_PHOTOS:
+        facts['plain'] = in_fresh_process(ways, 'plain', 1)
+    return facts
 
 
-def _evaluation(gallery, settings):
+def _evaluation(gallery: int, settings: Settings) -> Facts:
     """Median of 3, warm."""
+    facts: Facts = {'gallery': gallery, 'queries': QUERIES}
     with evaluate_market(settings, QUERIES, gallery) as ways:
-        ways.ours(), ways.plain()
-        return {
-            'gallery': gallery,
-            'queries': QUERIES,
-            **{
-                name: {
-                    'seconds': statistics.median(seconds_of(getattr(ways, name)) for _ in range(3))
-                }
-                for name in ('ours', 'plain')
-            },
-        }
+        for name, call in ways.by_name().items():
+            call()
+            seconds = statistics.median(seconds_of(call) for _ in range(3))
+            facts[name] = {'seconds': seconds}
+    return facts

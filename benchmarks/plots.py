@@ -1,26 +1,30 @@
-"""Draw how cost grows: python -m benchmarks.plots [--json benchmarks/results/growth.json] [--out
-docs]
+"""Draw how cost grows: python -m benchmarks.plots [--json FILE] [--out docs]
 
-Three pictures from what `benchmarks/__main__.py --growth` measured: performance_rerank.png,
+Three pictures from what ``python -m benchmarks --growth`` measured: performance_rerank.png,
 performance_evaluation.png and performance_stage1.png.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from benchmarks.core import Facts
+from benchmarks.results import RESULTS, ROOT
 from configs.command_line import path_text
 from utils.errors import InputError, exit_code
 
 matplotlib.use('Agg')  # no window
 
-ROOT = Path(__file__).resolve().parents[1]
-LOOK = {
+LOOK: dict[str, dict[str, Any]] = {
     'ours': {'label': 'ours', 'marker': 'o', 'color': 'tab:blue'},
     'plain': {
         'label': 'plain formulation',
@@ -31,37 +35,16 @@ LOOK = {
 }
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> list[Path]:
     """Write the pictures; returns their paths."""
-    parser = argparse.ArgumentParser(
-        description='Draw how the cost of re-ranking, evaluation and stage 1 grows.'
-    )
-    parser.add_argument(
-        '--json',
-        type=path_text,
-        default=str(ROOT / 'benchmarks/results/growth.json'),
-        help='written by benchmark.py --growth',
-    )
-    parser.add_argument(
-        '--out', type=path_text, default=str(ROOT / 'docs'), help='folder for the pictures'
-    )
-    args = parser.parse_args(argv)
+    args = parse(argv)
     growth, machine = read(args.json)
+    source = f'{machine["cpu"]}, one thread, torch {machine["torch"]}'
     paths = []
-    for name, draw in (
-        ('rerank', draw_rerank),
-        ('evaluation', draw_evaluation),
-        ('stage1', draw_stage1),
-    ):
+    for name, draw in PICTURES.items():
         if growth.get(name):
             figure = draw(growth[name])
-            figure.supxlabel(
-                f'{machine["cpu"]}, one thread, torch {machine["torch"]}',
-                fontsize=7,
-                color='gray',
-                x=0.99,
-                ha='right',
-            )
+            figure.supxlabel(source, fontsize=7, color='gray', x=0.99, ha='right')
             paths.append(Path(args.out) / f'performance_{name}.png')
             figure.savefig(paths[-1], dpi=100)
             pyplot.close(figure)
@@ -69,20 +52,36 @@ def main(argv=None):
     return paths
 
 
-def read(path):
-    """(growth, machine) of a JSON file; InputError if it is not one of benchmark.py --growth."""
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Draw how the cost of re-ranking, evaluation and stage 1 grows.'
+    )
+    parser.add_argument(
+        '--json',
+        type=path_text,
+        default=str(RESULTS / 'growth.json'),
+        help='written by python -m benchmarks --growth',
+    )
+    parser.add_argument(
+        '--out', type=path_text, default=str(ROOT / 'docs'), help='folder for the pictures'
+    )
+    return parser.parse_args(argv)
+
+
+def read(path: str) -> tuple[dict[str, list[Facts]], Facts]:
+    """Growth and machine of a JSON file; InputError if --growth did not write it."""
     try:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
         return content['growth'], content['machine']
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f'{path} is no JSON of the growth of cost ({error!r}); write it with python -m '
-            'benchmarks '
-            '--growth'
+            'benchmarks --growth'
         ) from None
 
 
-def draw_rerank(entries):
+def draw_rerank(entries: Sequence[Facts]) -> Figure:
     """Seconds and memory over the number of photos."""
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.8), layout='constrained')
     for axes, field, unit, text in (
@@ -90,33 +89,27 @@ def draw_rerank(entries):
         (right, 'extra_bytes', 2**30, 'memory of the call, GiB'),
     ):
         for way in ('plain', 'ours'):
-            points = [
-                (entry['photos'], entry[way][field] / unit)
-                for entry in entries
-                if entry.get(way, {}).get(field)
-            ]
-            if points:
-                axes.plot(*zip(*points), **LOOK[way])
+            measured = [entry for entry in entries if entry.get(way, {}).get(field)]
+            photos = [entry['photos'] for entry in measured]
+            if photos:
+                axes.plot(photos, [entry[way][field] / unit for entry in measured], **LOOK[way])
         label(axes, 'photos (query and gallery)', text)
     figure.suptitle('Re-ranking')
     return figure
 
 
-def draw_evaluation(entries):
+def draw_evaluation(entries: Sequence[Facts]) -> Figure:
     """Seconds over the size of the gallery."""
     figure, axes = pyplot.subplots(figsize=(5.5, 3.8), layout='constrained')
+    gallery = [entry['gallery'] for entry in entries]
     for way in ('plain', 'ours'):
-        axes.plot(
-            [entry['gallery'] for entry in entries],
-            [entry[way]['seconds'] for entry in entries],
-            **LOOK[way],
-        )
+        axes.plot(gallery, [entry[way]['seconds'] for entry in entries], **LOOK[way])
     label(axes, 'photos in the gallery', 'seconds')
     figure.suptitle(f'CMC and mAP of {entries[0]["queries"]} queries')
     return figure
 
 
-def draw_stage1(entries):
+def draw_stage1(entries: Sequence[Facts]) -> Figure:
     """Seconds of an epoch, and memory of the learned prompts, over the number of individuals."""
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.8), layout='constrained')
     individuals = [entry['individuals'] for entry in entries]
@@ -128,9 +121,13 @@ def draw_stage1(entries):
     return figure
 
 
-def label(axes, x, y, legend=True):
-    """Logarithmic axes with plain numbers, so that a straight line of slope 1 or 2 is linear or
-    quadratic growth.
+PICTURES = {'rerank': draw_rerank, 'evaluation': draw_evaluation, 'stage1': draw_stage1}
+
+
+def label(axes: Axes, x: str, y: str, legend: bool = True) -> None:
+    """Label logarithmic axes with plain numbers.
+
+    A straight line of slope 1 or 2 is linear or quadratic growth.
     """
     axes.set(xscale='log', yscale='log', xlabel=x, ylabel=y)
     for axis in (axes.xaxis, axes.yaxis):

@@ -22,7 +22,7 @@ PROGRAMS = sorted(
     for path in [
         *ROOT.glob('*.py'),
         *(ROOT / 'tools').rglob('*.py'),
-        *(ROOT / 'benchmarks').glob('*.py'),
+        *(ROOT / 'benchmarks').rglob('*.py'),
     ]
     if "__name__ == '__main__'" in path.read_text(encoding='utf-8')
 )
@@ -159,7 +159,7 @@ PATHS = {
     'tools.make_lists': 'source --out --photos --photos-out',
     'tools.remove_background': 'src dst --masks --sheet --list',
     'benchmarks.__main__': '--out',
-    'benchmarks.gpu': '--out',
+    'benchmarks.gpu.__main__': '--out',
     'benchmarks.plots': '--json --out',
     **dict.fromkeys(
         ('tools.prepare_atrw', 'tools.prepare_elephant', 'tools.prepare_yak'),
@@ -214,7 +214,7 @@ def test_no_option_is_a_path_by_pathlib_alone():
     for path in [
         *ROOT.glob('*.py'),
         *(ROOT / 'tools').rglob('*.py'),
-        *(ROOT / 'benchmarks').glob('*.py'),
+        *(ROOT / 'benchmarks').rglob('*.py'),
     ]:
         assert 'type=Path' not in path.read_text(encoding='utf-8'), path
 

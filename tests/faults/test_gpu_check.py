@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from benchmarks import gpu_runs as runs
 from benchmarks.core import Settings
+from benchmarks.gpu import stops
 
 pytestmark = pytest.mark.slow
 
@@ -12,7 +12,7 @@ CPU = Settings(quick=True, device=torch.device('cpu'))
 
 
 def test_two_trainings_and_a_resumed_one_end_alike(tmp_path):
-    found = runs.deterministic(CPU, tmp_path)
+    found = stops.deterministic(CPU, tmp_path)
     assert (
         found.wrong == []
         and found.facts['exit_code'] == 143
@@ -21,6 +21,6 @@ def test_two_trainings_and_a_resumed_one_end_alike(tmp_path):
 
 
 def test_two_processes_train_as_one_and_one_that_is_killed_is_noticed(tmp_path):
-    found = runs.processes(CPU, tmp_path)
+    found = stops.processes(CPU, tmp_path)
     code, line, seconds = found.facts['killed']
     assert found.wrong == [] and code == 2 and 'another process is gone' in line and seconds < 60

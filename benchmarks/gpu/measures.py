@@ -1,0 +1,245 @@
+"""Parts that need no training: the device, features, re-ranking, steps, cuDNN's kernels.
+
+A part is a function of (settings, folder) that returns a ``Finding``; ``folder`` is an empty one
+for its files.
+"""
+
+import contextlib
+import functools
+import math
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from benchmarks import inputs, stage2
+from benchmarks.core import ROUNDS, Facts, Settings, relative_difference, seconds_of
+from benchmarks.gpu.findings import Finding
+from benchmarks.inputs import clustered_features, photos_in_batch, query_and_gallery
+from benchmarks.rows import run_case
+from utils.device import make_runtime
+from utils.reranking import ReRanking, re_rank_features
+
+CPU = torch.device('cpu')
+# relative difference of a GPU's features from the CPU's; 1e-5 is usual, 1e-3 means TF32
+FEATURES = 1e-4
+DISTANCES = 1e-3  # the same of re-ranked distances: a last digit may decide who is whose neighbour
+TRAIN_PHOTOS = 1887  # of ATRW
+PUBLISHED = {'cosine': (20, 6), 'euclidean': (50, 15)}  # k1 and k2 of re-ranking, by metric
+Result = TypeVar('Result')
+
+
+def device(settings: Settings, folder: Path) -> Finding:
+    """What there is, and whether float32 keeps all its bits."""
+    runtime = make_runtime(settings.device.type)
+    backend = torch.get_device_module(settings.device)
+    facts: Facts = {
+        'torch': torch.__version__,
+        'cudnn': torch.backends.cudnn.version(),
+        'precision': runtime.precision,
+        'devices': backend.device_count(),
+        'products': torch.get_float32_matmul_precision(),
+        'cudnn_tf32': torch.backends.cudnn.allow_tf32,
+        'cudnn_benchmark': torch.backends.cudnn.benchmark,
+    }
+    name, tf32 = 'the CPU', False
+    if not settings.on_cpu:
+        properties = backend.get_device_properties(settings.device)
+        facts |= {
+            'name': properties.name,
+            'capability': f'{properties.major}.{properties.minor}',
+            'memory_gb': properties.total_memory / 1e9,
+        }
+        name = f'{facts["name"]}, {facts["memory_gb"]:.0f} GB, capability {facts["capability"]}'
+        tf32 = facts['products'] != 'highest' or facts['cudnn_tf32']
+    text = (
+        f'{name}; torch {torch.__version__}; auto is {runtime.precision}; TF32 '
+        f'{"on" if tf32 else "off"}'
+    )
+    return Finding(text, facts, ['float32 is computed in TF32'] if tf32 else [])
+
+
+def features(settings: Settings, folder: Path) -> Finding:
+    """Test features of both models: the GPU's against the CPU's."""
+    facts, wrong = {}, []
+    for name in inputs.YML:
+        torch.manual_seed(settings.seed)
+        _, model, cfg = inputs.random_model(replace(settings, device=CPU), name)
+        photos = torch.randn(8, 3, *cfg.INPUT.SIZE_TEST)
+        model.eval()
+        make_runtime(settings.device.type)  # for its settings
+        with torch.inference_mode():
+            on_cpu = model(photos)
+            on_device = model.to(settings.device)(photos.to(settings.device))
+        facts[name] = relative_difference(on_cpu, on_device)
+        if not facts[name] <= FEATURES:
+            wrong.append(
+                f"{name}: features differ from the CPU's by {facts[name]:.1e}, {FEATURES:.0e} is "
+                'allowed'
+            )
+    differences = [f'{name} {difference:.1e}' for name, difference in facts.items()]
+    return Finding(f"from the CPU's: {', '.join(differences)}", facts, wrong)
+
+
+# Re-ranking
+
+
+def reranking(settings: Settings, folder: Path) -> Finding:
+    """Re-rank ATRW's 3,528 photos on both devices, then 50,000 and measure their memory.
+
+    On the GPU the 3,528 run twice, and once with deterministic kernels.
+    """
+    queries, large = (100, 300) if settings.quick else (1764, 50_000)
+    facts = _both_devices(settings, queries)
+    facts['large'] = [_large(settings, large, metric) for metric in PUBLISHED]
+    wrong = []
+    for name in ('difference', 'deterministic_difference'):
+        if not facts[name] <= DISTANCES:
+            wrong.append(f'{name} from the CPU is {facts[name]:.1e}, {DISTANCES:.0e} is allowed')
+    if facts['run_to_run']:
+        wrong.append(f'the same again differs by {facts["run_to_run"]:.1e}')
+    texts = [
+        f'{2 * queries:,} photos: {facts["device_s"]:.3f} s (CPU {facts["cpu_s"]:.3f}, '
+        f'deterministic {facts["deterministic_s"]:.3f}), difference {facts["difference"]:.0e}'
+    ]
+    for one in facts['large']:
+        texts.append(f'{large:,}, k1 {one["k1"]}: {one["seconds"]:.1f} s, {one["peak_gb"]:.1f} GB')
+    return Finding('; '.join(texts), facts, wrong)
+
+
+def _both_devices(settings: Settings, queries: int) -> Facts:
+    """Seconds and differences of re-ranking ``queries`` photos, each query and gallery."""
+    make_runtime(settings.device.type)  # for its settings
+    photos, query, gallery = query_and_gallery(settings, queries, queries)
+    tensor = torch.from_numpy(photos).to(settings.device)
+    call = functools.partial(re_rank_features, tensor, query, gallery)
+    on_cpu, cpu_s = _call_and_time(functools.partial(re_rank_features, photos, query, gallery))
+    on_device, device_s = _call_and_time(call)
+    repeated = call()
+    with _deterministic():
+        ordered, deterministic_s = _call_and_time(call)
+    return {
+        'photos': 2 * queries,
+        'cpu_s': cpu_s,
+        'device_s': device_s,
+        'deterministic_s': deterministic_s,
+        'difference': relative_difference(on_cpu, on_device),
+        'run_to_run': relative_difference(on_device, repeated),
+        'deterministic_difference': relative_difference(on_cpu, ordered),
+    }
+
+
+def _call_and_time(function: Callable[[], Result]) -> tuple[Result, float]:
+    """The result of the first call, and the median seconds of three more."""
+    return function(), statistics.median(seconds_of(function) for _ in range(3))
+
+
+def _large(settings: Settings, photos: int, metric: str) -> Facts:
+    """One call, a fifth of the photos being queries: seconds, and the device's peak memory."""
+    k1, k2 = PUBLISHED[metric]
+    features = torch.from_numpy(clustered_features(photos, seed=settings.seed)).to(settings.device)
+    query, gallery = np.split(np.arange(photos), [photos // 5])
+
+    def call() -> None:
+        re_rank_features(features, query, gallery, ReRanking(k1, k2), metric)
+
+    seconds, peak = with_peak_memory(settings.device, lambda: seconds_of(call))
+    return {
+        'photos': photos,
+        'metric': metric,
+        'k1': k1,
+        'k2': k2,
+        'seconds': seconds,
+        'peak_gb': peak,
+    }
+
+
+@contextlib.contextmanager
+def _deterministic() -> Iterator[None]:
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def with_peak_memory(device: torch.device, function: Callable[[], Result]) -> tuple[Result, float]:
+    """What ``function`` returns, and the device's peak in 10⁹ bytes meanwhile; NaN on the CPU."""
+    if device.type == 'cpu':
+        return function(), math.nan
+    torch.accelerator.reset_peak_memory_stats()
+    result = function()
+    return result, torch.accelerator.max_memory_allocated() / 1e9
+
+
+# Steps
+
+
+def steps(name: str, settings: Settings, folder: Path) -> Finding:
+    """A stage-2 step, and the losses of many, against the plain formulation.
+
+    Args:
+        name: 'RN50' or 'ViT', at the tiger settings.
+        settings: device and number of photos.
+        folder: not used.
+    """
+    rounds = 1 if settings.quick else ROUNDS
+    step = run_case(stage2.step_case(settings, name), settings, torch.get_num_threads(), rounds)
+    losses = stage2.loss_case(settings, name)
+    with losses.ways() as ways:
+        calls = ways.by_name()
+        difference = float(losses.difference(calls['plain'](), calls['ours']()))
+    wrong = [f'the step: {step["failed"]}'] if 'failed' in step else []
+    if not difference <= losses.tolerance:
+        wrong.append(f'losses differ by {difference:.1e}, {losses.tolerance:.1e} is allowed')
+    texts = [*_step_texts(step, photos_in_batch(settings)), f'losses differ by {difference:.0e}']
+    return Finding('; '.join(texts), {'step': step, 'losses_difference': difference}, wrong)
+
+
+def _step_texts(step: Facts, photos: int) -> list[str]:
+    """What the row of a step of so many photos says."""
+    ours, plain = (step[way]['median_s'] for way in ('ours', 'plain'))
+    count = math.ceil(TRAIN_PHOTOS / photos)
+    texts = [
+        f'{ours:.4f} s a step of {photos} photos, plain {plain:.4f} ({step["ratio"]:.2f}×); an '
+        f'epoch of {count} such steps {count * ours:.1f} s, plain {count * plain:.1f}'
+    ]
+    profile = step.get('profile', {})
+    if 'device_idle' in profile:
+        kernels = [f'{kernel[:40]} {share:.0%}' for kernel, share in profile['device_kernels'][:3]]
+        largest = ', '.join(kernels) or 'none'
+        texts.append(f'idle {profile["device_idle"]:.0%}, kernels: {largest}')
+    if 'share_of_limit' in profile:
+        share = profile['share_of_limit']
+        texts.append(f'{share:.0%} of the limit of {profile["dtype"]} products')
+    if 'memory' in step:
+        texts.append(f'peak {step["memory"]["ours"]["peak_bytes"] / 1e9:.1f} GB')
+    return texts
+
+
+def cudnn(settings: Settings, folder: Path) -> Finding:
+    """RN50's step with cuDNN's first kernels, and with those that ``cudnn.benchmark`` chooses."""
+    before, facts = torch.backends.cudnn.benchmark, {}
+    calls = 2 if settings.quick else 10
+    with stage2.step_case(settings, 'RN50').ways() as ways:
+        if ways.reset:
+            ways.reset()
+        try:
+            for name, tried in (('first', False), ('tried', True)):
+                torch.backends.cudnn.benchmark = tried
+                facts[f'{name}_call_s'] = seconds_of(ways.ours)
+                ways.ours()
+                facts[f'{name}_s'] = statistics.median(seconds_of(ways.ours) for _ in range(calls))
+        finally:
+            torch.backends.cudnn.benchmark = before
+    text = (
+        f'RN50: {facts["first_s"]:.4f} s a step, {facts["tried_s"]:.4f} with cudnn.benchmark '
+        f'({facts["first_s"] / facts["tried_s"]:.2f}×), whose first step takes '
+        f'{facts["tried_call_s"]:.1f} s'
+    )
+    return Finding(text, facts)
