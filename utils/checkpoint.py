@@ -4,7 +4,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import safetensors.torch
 import torch
@@ -219,7 +219,7 @@ def _tensors_of(tree: Any) -> list[torch.Tensor]:
 # ----------------------------------------------------------------------------------------- writing
 
 
-def _write_torch(value: Any, file: BinaryIO) -> None:
+def _write_torch(value: Any, file: IO[bytes]) -> None:
     try:
         torch.save(value, file)
     except RuntimeError as error:  # torch's own word for a write that failed

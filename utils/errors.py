@@ -1,12 +1,11 @@
-"""The one exception for what the user can mend: a file, a list, a key, a weight; and the one for a
-run that is asked to end.
-"""
+"""The exception for what the user can fix, a file, a key, a weight; and that of a stopped run."""
 
 import contextlib
 import io
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 
 class InputError(Exception):
@@ -14,20 +13,17 @@ class InputError(Exception):
 
 
 class Mismatch(InputError):
-    """A checkpoint and a config that do not fit each other. The config of the checkpoint's run
-    would.
-    """
+    """A checkpoint and a config that do not match; the config of the checkpoint's run would."""
 
 
 class Stopped(BaseException):
-    """A signal asked the run to end. Like KeyboardInterrupt it is no error, and passes by what
-    catches errors.
+    """A signal asked the run to end; like KeyboardInterrupt it is no ``Exception``.
 
     code: what the program exits with, 128 + the signal's number: 130 after Ctrl-C, 143 after
-    SIGTERM, 129 where the terminal was closed.
+        SIGTERM, 129 where the terminal was closed.
     """
 
-    def __init__(self, number):
+    def __init__(self, number: int) -> None:
         super().__init__(
             f'stopped by {signal.Signals(number).name}; a training goes on with the same command '
             'and --resume'
@@ -45,23 +41,28 @@ def first_line(error: BaseException, length: int = 120) -> str:
 
 
 def escape_output() -> None:
-    """From now on print an escape, as \\u864e, for what the terminal's encoding lacks, instead of
-    failing on it.
-    """
+    """From now on print an escape, as \\u864e, for what the terminal's encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None where there is no terminal at all
             stream.reconfigure(errors='backslashreplace')
 
 
-def exit_code(main, *errors):
-    """Run ``main()`` as a command and return its exit code.
+def exit_code(main: Callable[[], object], *errors: type[Exception]) -> int:
+    """Run ``main()`` as a command.
 
-    0; 2 after bad input (``InputError`` or one of ``errors``, say ``configs.ConfigError``), told in
-    one line on stderr; 130 after Ctrl-C; 143 after SIGTERM where ``main`` turns that into
-    ``Stopped``; 141, as the shell's own tools, where what reads its output has ended (``| head``).
     No name is too strange to be printed, see :func:`escape_output`.
+
+    Args:
+        main: the command.
+        errors: besides ``InputError`` what is bad input, say ``configs.ConfigError``.
+
+    Returns:
+        0; 2 after bad input, with one line on stderr; 130 after Ctrl-C; 143 after SIGTERM where
+        ``main`` turns that into ``Stopped``; 141, as the shell's own tools, where what reads its
+        output has ended (``| head``).
     """
     escape_output()
+    bad_input: tuple[type[Exception], ...] = (InputError, *errors)
     try:
         main()
         sys.stdout.flush()
@@ -69,7 +70,7 @@ def exit_code(main, *errors):
         with contextlib.suppress(OSError):  # Python would flush again at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (InputError, *errors) as error:
+    except bad_input as error:
         sys.stderr.write(f'error: {" ".join(str(error).split())}\n')
         return 2
     except UnicodeEncodeError as error:
@@ -78,8 +79,7 @@ def exit_code(main, *errors):
             raise
         sys.stderr.write(
             f'error: the file name {error.object!r} does not exist in the encoding of this '
-            f'locale, {encoding}; '
-            f'set PYTHONUTF8=1 in the environment\n'
+            f'locale, {encoding}; set PYTHONUTF8=1 in the environment\n'
         )
         return 2
     except Stopped as stopped:

@@ -1,6 +1,4 @@
-"""Writing files so that nothing is lost: under a temporary name, then renamed; earlier files are
-kept.
-"""
+"""Writing files so that nothing is lost: under a temporary name, then renamed; old ones stay."""
 
 import contextlib
 import errno
@@ -12,14 +10,15 @@ import shutil
 import socket
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 from utils.errors import InputError
 
 TEMPORARY = '.tmp-'  # prefix of files that are not finished
-STALE_SECONDS = (
-    3600  # by then an unfinished file of another host is nobody's: a write takes minutes
-)
+# by then an unfinished file of another host is nobody's: a write takes minutes
+STALE_SECONDS = 3600
 
 _REMEDIES = {
     errno.ENOSPC: 'make space there',
@@ -31,29 +30,36 @@ _REMEDIES = {
 
 
 @contextlib.contextmanager
-def writing(path):
-    """The file system's errors about ``path`` within this block, as InputError: what it said, and
-    what to do.
-    """
+def writing(path: str | Path) -> Iterator[None]:
+    """Raise the file system's errors about ``path`` as InputError: its words, and what to do."""
     try:
         yield
     except OSError as error:
-        remedy = _REMEDIES.get(error.errno, 'is the disk full or the folder read-only?')
+        remedy = _REMEDIES.get(error.errno or 0, 'is the disk full or the folder read-only?')
         raise InputError(f'cannot write {path}: {error.strerror or error}; {remedy}') from error
 
 
 @contextlib.contextmanager
-def atomic_write(path, mode='w', sync=True):
+def atomic_write(path: str | Path, mode: str = 'w', sync: bool = True) -> Iterator[IO[Any]]:
     """Open a temporary file beside ``path`` and rename it to ``path`` once all is on the disk.
 
-    A process killed at any moment leaves either the old file or the new one, and so does a power
-    failure unless ``sync`` is
-    False: for files by the thousand that can be made again. A failure leaves the old one and no
-    temporary file; an error of the file system is raised as InputError. Text is UTF-8; bytes of a
-    file's name that are none are written escaped, as \\udce9.
+    A process killed at any moment leaves either the old file or the new one. A failure leaves the
+    old one and no temporary file. Text is UTF-8; bytes of a file's name that are none are written
+    escaped, as \\udce9.
+
+    Args:
+        path: the file.
+        mode: 'w' or 'wb'.
+        sync: whether that holds for a power failure too; not for files by the thousand that can be
+            made again.
+
+    Raises:
+        InputError: an error of the file system.
     """
     path = Path(path)
-    text = {} if 'b' in mode else {'encoding': 'utf-8', 'errors': 'backslashreplace'}
+    text: dict[str, Any] = (
+        {} if 'b' in mode else {'encoding': 'utf-8', 'errors': 'backslashreplace'}
+    )
     temporary = path.with_name(temporary_name(path.name))
     try:
         with writing(path):
@@ -70,14 +76,12 @@ def atomic_write(path, mode='w', sync=True):
             temporary.unlink(missing_ok=True)
 
 
-def temporary_name(name):
-    """What this process calls ``name`` while it is not finished; the owner in it tells
-    :func:`drop_leftovers` what to drop.
-    """
+def temporary_name(name: str) -> str:
+    """The name of an unfinished file; it names this process, for :func:`drop_leftovers`."""
     return f'{TEMPORARY}{os.getpid()}@{socket.gethostname()}@{name}'
 
 
-def _sync_folder(folder):
+def _sync_folder(folder: Path) -> None:
     """Put the names in ``folder`` on the disk, where the system can."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
@@ -87,9 +91,11 @@ def _sync_folder(folder):
             os.close(handle)
 
 
-def free_bytes(folder):
-    """Free bytes for this user on the disk of ``folder``, which need not be there yet. OSError
-    where nobody knows.
+def free_bytes(folder: str | Path) -> int:
+    """Free bytes for this user on the disk of ``folder``, which need not exist yet.
+
+    Raises:
+        OSError: nobody knows.
     """
     folder = Path(folder).resolve()
     while not folder.exists() and folder != folder.parent:
@@ -97,16 +103,15 @@ def free_bytes(folder):
     return shutil.disk_usage(folder).free
 
 
-def write_json(path, value):
+def write_json(path: str | Path, value: Any) -> None:
+    """Write a value of JSON's types, indented; no NaN or infinity."""
     with atomic_write(path) as file:
         json.dump(value, file, indent=2, allow_nan=False)
         file.write('\n')
 
 
-def keep_earlier(path):
-    """Rename an existing ``path`` to the first free ``stem.N.suffix``; return the new path, or
-    None.
-    """
+def keep_earlier(path: str | Path) -> Path | None:
+    """Rename an existing ``path`` to the first free ``stem.N.suffix``; the new path, or None."""
     path = Path(path)
     if not path.exists():
         return None
@@ -118,13 +123,12 @@ def keep_earlier(path):
     return kept
 
 
-def make_output_dir(folder):
-    """Make OUTPUT_DIR where missing, see that it can be written."""
+def make_output_dir(folder: str | Path) -> Path:
+    """Make OUTPUT_DIR where missing; InputError where it cannot be written."""
     if not folder:
         raise InputError(
             'OUTPUT_DIR is empty; name the folder for logs, checkpoints and results, in the yml '
-            'or as '
-            'OUTPUT_DIR ./output/mine'
+            'or as OUTPUT_DIR ./output/mine'
         )
     folder = Path(folder)
     try:
@@ -132,37 +136,35 @@ def make_output_dir(folder):
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(bytes(4096))  # a full disk still makes files, empty ones
     except OSError as error:
-        remedy = _REMEDIES.get(error.errno, 'choose another folder')
+        remedy = _REMEDIES.get(error.errno or 0, 'choose another folder')
         raise InputError(
             f'OUTPUT_DIR {folder} cannot be written: {error.strerror}; {remedy}'
         ) from None
     return folder
 
 
-def drop_leftovers(folder):
-    """Drop what killed runs left unfinished in ``folder``. Only for who holds its lock: a pid says
-    little across containers.
+def drop_leftovers(folder: str | Path) -> None:
+    """Drop what killed runs left unfinished in ``folder``.
+
+    Only for who holds its lock: a pid says little across containers.
     """
     for leftover in Path(folder).glob(f'{TEMPORARY}*'):
         with contextlib.suppress(OSError):  # another run may drop it at this moment
-            if _is_nobodys(leftover):
+            if _is_abandoned(leftover):
                 leftover.unlink()
 
 
-def _is_nobodys(temporary):
-    """Whether the process that was writing this file is gone. On a shared disk it may be at work on
-    another host.
-    """
+def _is_abandoned(temporary: Path) -> bool:
+    """Whether its writer is gone. On a shared disk it may be at work on another host."""
     owner = re.fullmatch(rf'{re.escape(TEMPORARY)}(\d+)@(.+?)@.*', temporary.name)
     if owner is None or owner[2] != socket.gethostname():
         return time.time() - temporary.stat().st_mtime > STALE_SECONDS
     pid = int(owner[1])
-    return pid == os.getpid() or not _alive(
-        pid
-    )  # in containers a run gets its predecessor's number
+    # in containers a run gets its predecessor's number
+    return pid == os.getpid() or not _alive(pid)
 
 
-def _alive(pid):
+def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -172,7 +174,8 @@ def _alive(pid):
     return True
 
 
-def sha256_file(path):
+def sha256_file(path: str | Path) -> str:
+    """The hexadecimal SHA-256 of a file."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
         while chunk := file.read(1 << 20):

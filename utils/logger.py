@@ -7,59 +7,56 @@ import logging.handlers
 import os
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from utils.errors import escape_output
 from utils.files import keep_earlier, writing
 
+GONE = (OSError, ValueError, AttributeError)  # broken pipe, full disk; closed; there was none
 FORMAT = '%(asctime)s %(name)s %(levelname)s: %(message)s'
 
 
 class _Screen(logging.Handler):
-    """Lines to stdout, above a progress bar if one is being drawn. A stdout that is gone, as after
-    `| tee`, ends no training: the log goes on in its file.
+    """Lines to stdout, above a progress bar if one is being drawn.
+
+    A stdout that is gone, as after `| tee`, ends no training: the log continues in its file.
     """
 
     gone = False
 
-    def emit(self, record):
+    def emit(self, record: logging.LogRecord) -> None:
         if self.gone:
             return
         try:
             tqdm.write(self.format(record), file=sys.stdout)
             sys.stdout.flush()
-        except (
-            OSError,
-            ValueError,
-            AttributeError,
-        ):  # broken pipe, full disk; closed; there was none
+        except GONE:
             self.gone = True
-            with contextlib.suppress(
-                OSError, ValueError, AttributeError
-            ):  # its buffer would fail again at the end
+            with contextlib.suppress(*GONE):  # its buffer would fail again at the end
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _LogFile(logging.FileHandler):
-    """A log that cannot be written any more ends the run in one line; logging itself would print a
-    traceback a line.
+    """A log that cannot be written any more ends the run in one line.
+
+    Logging itself would print a traceback for each line.
     """
 
-    def handleError(self, record):
-        logging.getLogger('transreid').removeHandler(
-            self
-        )  # what is said about this goes to the screen alone
+    def handleError(self, record: logging.LogRecord) -> None:
+        logging.getLogger('transreid').removeHandler(self)  # this goes to the screen alone
         with writing(self.baseFilename):
-            raise sys.exc_info()[1]
+            raise
 
 
-def setup_logger(quiet=False):
-    """Logger 'transreid' (and its children .train, .test) to stdout; lines are remembered for
-    :func:`log_to_file`.
+def setup_logger(quiet: bool = False) -> logging.Logger:
+    """Logger 'transreid' (and its children) to stdout; remembers lines for :func:`log_to_file`.
 
-    quiet: no line and no progress bar, for all but the first of several processes.
+    Args:
+        quiet: no line and no progress bar, for all but the first of several processes.
     """
     logger = logging.getLogger('transreid')
     close_logger()
@@ -77,12 +74,16 @@ def setup_logger(quiet=False):
     return logger
 
 
-def log_to_file(folder, filename, append=False):
+def log_to_file(folder: str | Path, filename: str, append: bool = False) -> None:
     """From now on, and all lines since :func:`setup_logger`, to ``folder/filename`` as well.
 
     Called once everything is checked, so that a failed start leaves the files of an earlier run
-    alone. A log of an earlier run is kept beside it under a number; ``append`` = it is this run's
-    own, and goes on.
+    alone. A log of an earlier run is kept beside it under a number.
+
+    Args:
+        folder: OUTPUT_DIR.
+        filename: of the log.
+        append: the log there is this run's own, and continues.
     """
     logger = logging.getLogger('transreid')
     path = Path(folder) / filename
@@ -100,7 +101,7 @@ def log_to_file(folder, filename, append=False):
         logger.info('%s already holds a run; its log is kept as %s', folder, kept.name)
 
 
-def close_logger():
+def close_logger() -> None:
     """Give the log file back and let the loggers behave as if never set up."""
     logger = logging.getLogger('transreid')
     for handler in list(logger.handlers):
@@ -111,48 +112,50 @@ def close_logger():
 
 
 class MetricsFile:
-    """``metrics.jsonl``: one JSON object a line, written at once, so that a killed run keeps what
-    it had.
+    """``metrics.jsonl``: one JSON object a line, written at once, so a killed run keeps them.
 
-    length: of the file, in bytes, when the run that goes on here was at the same place; what
-    follows is cut off, as it will be written again. None: a new run, and the file of an earlier one
-    is kept under a number.
+    Args:
+        folder: OUTPUT_DIR.
+        length: bytes of the file when the resumed run was at the same place; what follows is cut
+            off, as it will be written again. None: a new run, and the file of an earlier one is
+            kept under a number.
+        filename: in the folder.
     """
 
-    def __init__(self, folder, length=None, filename='metrics.jsonl'):
+    def __init__(
+        self, folder: str | Path, length: int | None = None, filename: str = 'metrics.jsonl'
+    ) -> None:
         self.path = Path(folder) / filename
         if length is None:
             keep_earlier(self.path)
         with writing(self.path):
             if length is not None and self.path.exists():
-                whole = self.path.read_bytes()[:length].rpartition(
-                    b'\n'
-                )  # cut by hand, a half line may be the last
-                os.truncate(self.path, len(whole[0] + whole[1]))
+                # cut by hand, a half line may be the last
+                os.truncate(self.path, self.path.read_bytes()[:length].rfind(b'\n') + 1)
             self._file = open(self.path, 'ab')  # noqa: SIM115 closed by __exit__
 
-    def sync(self):
-        """Put all on the disk, for a state that counts on it; returns the bytes so far."""
+    def sync(self) -> int:
+        """Put all on the disk, for a state that counts on it; the bytes so far."""
         with writing(self.path):
             os.fsync(self._file.fileno())
         return self._file.tell()
 
-    def write(self, event, **facts):
-        """``event`` names the kind of line: 'stage1', 'stage2', 'epoch', 'validation'…"""
+    def write(self, event: str, **facts: Any) -> None:
+        """Write a line; ``event`` names its kind: 'stage1', 'stage2', 'epoch', 'validation' …"""
         line = json.dumps({'event': event, 'time': round(time.time(), 3), **facts}) + '\n'
         with writing(self.path):
             self._file.write(line.encode())
             self._file.flush()
 
-    def __enter__(self):
+    def __enter__(self) -> 'MetricsFile':
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):  # what a full disk did not take
             self._file.close()
 
 
-def progress(iterable, text, total=None):
+def progress(iterable: Iterable | None, text: str, total: int | None = None) -> tqdm:
     """A progress bar on a terminal, nothing elsewhere."""
     quiet = logging.getLogger('transreid').level > logging.CRITICAL
     return tqdm(

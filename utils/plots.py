@@ -1,5 +1,8 @@
 """Pictures of results."""
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
 from PIL import Image, ImageDraw, ImageFont
 
 from utils.files import atomic_write
@@ -8,24 +11,27 @@ RIGHT, WRONG, QUERY = (46, 139, 87), (200, 55, 45), (70, 80, 95)
 HEIGHT, GAP, FRAME, MARGIN = 96, 6, 4, 14  # pixels
 
 
-def ranked_lists(path, queries, title, read):
-    """A PNG: every row a query and the head of its ranking, right ones framed green, wrong ones
-    red.
+def ranked_lists(
+    path: str | Path,
+    queries: Sequence[tuple[str, Sequence[tuple[str, bool]]]],
+    title: str,
+    read: Callable[[str], Image.Image],
+) -> None:
+    """Draw a PNG: every row a query and the head of its ranking.
 
-    Parameters
-    ----------
-    queries : list of (photo path, [(photo path, right)])
-        At least one.
-    read : callable
-        Path -> RGB PIL image.
+    Right ones are framed green, wrong ones red.
+
+    Args:
+        path: of the PNG.
+        queries: (photo, [(photo of the ranking, whether it is right)]), at least one.
+        title: the line above.
+        read: the RGB picture of a photo.
     """
-    rows = [
-        [
-            (_thumbnail(read(photo)), QUERY),
-            *((_thumbnail(read(p)), RIGHT if right else WRONG) for p, right in ranked),
-        ]
-        for photo, ranked in queries
-    ]
+    rows = []
+    for query, ranked in queries:
+        row = [(_thumbnail(read(query)), QUERY)]
+        row += [(_thumbnail(read(photo)), RIGHT if right else WRONG) for photo, right in ranked]
+        rows.append(row)
     width = max(image.width for row in rows for image, _ in row) + 2 * FRAME
     columns = max(len(row) for row in rows)
     step_x, step_y, top = width + GAP, HEIGHT + 2 * FRAME + GAP, 58
@@ -48,11 +54,11 @@ def ranked_lists(path, queries, title, read):
         page.save(file, format='PNG')
 
 
-def _x(column, step):
+def _x(column: int, step: int) -> int:
     return MARGIN + column * step + (2 * GAP if column else 0)
 
 
-def _thumbnail(image):
+def _thumbnail(image: Image.Image) -> Image.Image:
     """At the row's height; no wider than twice that."""
     width = min(2 * HEIGHT, max(1, round(image.width * HEIGHT / image.height)))
     return image.resize((width, HEIGHT), Image.Resampling.BILINEAR)
