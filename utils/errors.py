@@ -48,9 +48,7 @@ def escape_output() -> None:
 
 
 def exit_code(main: Callable[[], object], *errors: type[Exception]) -> int:
-    """Run ``main()`` as a command.
-
-    No name is too strange to be printed, see :func:`escape_output`.
+    """Run ``main()`` as a command; no name is too strange to print, see :func:`escape_output`.
 
     Args:
         main: the command.
@@ -62,7 +60,6 @@ def exit_code(main: Callable[[], object], *errors: type[Exception]) -> int:
         output has ended (``| head``).
     """
     escape_output()
-    bad_input: tuple[type[Exception], ...] = (InputError, *errors)
     try:
         main()
         sys.stdout.flush()
@@ -70,7 +67,7 @@ def exit_code(main: Callable[[], object], *errors: type[Exception]) -> int:
         with contextlib.suppress(OSError):  # Python would flush again at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except bad_input as error:
+    except (InputError, *errors) as error:  # type: ignore[misc]  # mypy knows no unpacking here
         sys.stderr.write(f'error: {" ".join(str(error).split())}\n')
         return 2
     except UnicodeEncodeError as error:

@@ -241,10 +241,8 @@ def eval_func(
 
     Args:
         distmat: (Q, G), finite, smaller is nearer.
-        q_pids: (Q,), identities of the queries.
-        g_pids: (G,), identities of the gallery.
-        q_camids: (Q,), cameras of the queries.
-        g_camids: (G,), cameras of the gallery.
+        q_pids, g_pids: (Q,) and (G,), identities.
+        q_camids, g_camids: (Q,) and (G,), cameras.
         max_rank: length of the curve.
 
     Returns:

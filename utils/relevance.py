@@ -120,7 +120,7 @@ def relevance_of(
     for field, choices in PROTOCOL_CHOICES.items():
         if getattr(protocol, field) not in choices:
             raise ValueError(f"protocol: {field} '{getattr(protocol, field)}' is none of {choices}")
-    q_pid, g_pid = (np.array([record.pid for record in records]) for records in (query, gallery))
+    q_pid, g_pid = (_numbers(records, attrgetter('pid'), int) for records in (query, gallery))
     ignored: PairTest = nothing
     unknown = np.array([], dtype=int)
     if protocol.ignore == 'sequence':
@@ -153,14 +153,17 @@ def _same(
 
 
 def _same_photo(query: Sequence[Photo], gallery: Sequence[Photo]) -> PairTest:
-    number: dict[str, int] = {}
-    q_photo, g_photo = (
-        np.array([number.setdefault(record.photo, len(number)) for record in records])
-        for records in (query, gallery)
-    )
+    numbers: dict[str, int] = {}
+
+    def number(record: Photo) -> int:
+        return numbers.setdefault(record.photo, len(numbers))
+
+    q_photo, g_photo = _numbers(query, number, int), _numbers(gallery, number, int)
     return lambda row, column: q_photo[row] == g_photo[column]
 
 
-def _numbers(records: Sequence[Photo], value: Callable[[Any], Any]) -> np.ndarray:
+def _numbers(
+    records: Sequence[Photo], value: Callable[[Any], Any], dtype: type = float
+) -> np.ndarray:
     """``value`` of each record; NaN, which equals nothing and is near nothing, for None."""
-    return np.array([value(record) for record in records], dtype=float)
+    return np.array([value(record) for record in records], dtype)

@@ -6,7 +6,7 @@ import pickle
 import warnings
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +80,17 @@ def read_weights_file(path: str | Path, key: str) -> Any:
             head = file.read(9)
     except OSError as error:
         raise InputError(f'{key}: {path} cannot be read ({error.strerror})') from None
-    try:
+    with _damage_in_words(path, key):
         if head[:4] == b'PK\x03\x04':
             _check_zip(path, key)
         return _read_safetensors(path) if head[8:] == b'{' else _read_torch(path)
+
+
+@contextlib.contextmanager
+def _damage_in_words(path: str | Path, key: str) -> Iterator[None]:
+    """Raise what a reader makes of a bad file as InputError."""
+    try:
+        yield
     except InputError:
         raise
     except pickle.UnpicklingError as error:
