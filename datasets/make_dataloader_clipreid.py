@@ -8,12 +8,13 @@ import torch
 
 from datasets.cache import make_caches
 from datasets.checks import short_epoch
-from datasets.dataset import PREFETCH, ImageDataset, ImageLoader, fitting_workers
+from datasets.dataset import ImageDataset
 from datasets.protocols import Protocol
 from datasets.records import counts_table, fingerprint
 from datasets.sampler import EpochBatches, RandomIdentitySampler, ShuffleSampler
 from datasets.sources import load_test, load_train
 from datasets.transforms import make_test_transform, make_train_transform
+from datasets.workers import PREFETCH, ImageLoader, fitting_workers
 from utils.distributed import SINGLE
 
 logger = logging.getLogger('transreid')
@@ -284,7 +285,7 @@ def loader_options(cfg, pin_memory, device, batches, processes=SINGLE):
 
     batches: (photos a batch, transform) of each loader.
     """
-    largest = max(photos * transform.photo_bytes for photos, transform in batches)
+    largest = max(photos * transform.image_bytes for photos, transform in batches)
     workers = fitting_workers(cfg.DATALOADER.NUM_WORKERS, largest, processes.local_world_size)
     return {
         'num_workers': workers,

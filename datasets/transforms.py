@@ -1,41 +1,39 @@
-"""From a file to the images of a batch: resizing a photo, and the two transforms."""
+"""From a photo file to the image that a model gets: resizing, then torchvision's transforms."""
 
-import math
+import contextlib
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
+from timm.data.random_erasing import RandomErasing
+from torchvision.transforms import v2
 
-from datasets.buffers import Buffers
 from datasets.images import REMEDY, UnreadablePhoto, read_image
 
-AREA = (0.02, 1 / 3)  # of the photo, that an erased box may cover
-CHUNK = 4  # photos that the CPU works on at once: as much as its cache holds
 LIST_REMEDY = (
     'replace it, take it out of the list, or set DATASETS.SKIP_BROKEN True to skip such photos'
 )
-LOG_ASPECT = torch.log(torch.tensor((0.3, 1 / 0.3))).tolist()  # of the box, height / width
-IMAGES, WORK = Buffers(), Buffers()
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The part that is the same each time: a file -> uint8 array (height, width, 3).
+    """The part of a transform that gives the same each time: a file -> pixels.
 
-    size: (height, width) in pixels. resample: Pillow's filter; resizing a tensor would give other
-    numbers.
-    upright: whether EXIF rotation is applied, which the published pipeline does not.
+    Args:
+        size: (height, width) in pixels.
+        resample: Pillow's filter; resizing a tensor would give other numbers.
+        upright: whether EXIF rotation is applied, which the published pipeline does not.
     """
 
-    size: tuple
+    size: tuple[int, int]
     resample: Image.Resampling
     upright: bool = False
 
-    def __call__(self, path):
+    def __call__(self, path: str) -> np.ndarray:
+        """Return the photo as uint8 (H, W, 3). Raises ``UnreadablePhoto``."""
         height, width = self.size
         try:
             image = read_image(path, self.upright)
@@ -43,200 +41,101 @@ class Reading:
             if error.remedy == REMEDY:
                 raise UnreadablePhoto(path, error.reason, LIST_REMEDY) from None
             raise
-        return np.asarray(image.resize((width, height), self.resample))
-
-
-class Draws(NamedTuple):
-    """The random choices for B photos.
-
-    window: (B, 3) int64, flip (0 or 1), top and left of the crop in the padded photo, in pixels.
-    box: (B, 4) int64 on the CPU, top, left, height, width of the erased box; height 0 = nothing is
-    erased.
-    noise: flat float32, what fills the boxes, (3, height, width) each, one after the other.
-    """
-
-    window: torch.Tensor
-    box: torch.Tensor
-    noise: torch.Tensor
+        return np.array(image.resize((width, height), self.resample))
 
 
 @dataclass(frozen=True)
 class Transform:
-    """The transform of tests, validation and stage 1: resized, then normalised in batches."""
+    """What becomes of a photo: ``reading``, whose pixels can be kept, then ``steps``.
+
+    Args:
+        reading: a file -> uint8 (H, W, 3).
+        steps: uint8 (3, H, W) -> float32 (3, H, W).
+    """
 
     reading: Reading
-    mean: tuple
-    std: tuple
+    steps: v2.Compose
 
     @property
-    def photo_bytes(self) -> int:
-        """Bytes of one photo in a batch that a worker hands over, at most."""
-        return 3 * self.reading.size[0] * self.reading.size[1]
+    def image_bytes(self) -> int:
+        """Bytes of one image in a batch that a worker hands over."""
+        height, width = self.reading.size
+        return 3 * height * width * torch.float32.itemsize
 
-    def draw(self, seeds):
-        """Nothing is random here."""
-        return None
+    def __call__(self, pixels: np.ndarray, seed: int) -> torch.Tensor:
+        """Return the image, whose random choices are a function of ``seed`` alone.
 
-    def __call__(self, pixels, draws=None):
-        """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in channels_last memory, on the device of
-        ``pixels``.
+        Args:
+            pixels: uint8 (H, W, 3), as ``reading`` returns them.
+            seed: 32 bits.
+
+        Returns:
+            float32 (3, H, W).
         """
-        if pixels.device.type == 'cpu':
-            images, work = (
-                IMAGES.empty(pixels.shape, torch.float32),
-                WORK.empty((CHUNK, *pixels.shape[1:]), torch.float32),
-            )
-        else:
-            images, work = (torch.empty(pixels.shape, device=pixels.device) for _ in range(2))
-        # (x / 255 - mean) / std as one product and sum, a row of pixels at a time: one long inner
-        # loop, not many of length 3
-        mean, std = (
-            _row(values, pixels.shape[2], pixels.device) for values in (self.mean, self.std)
-        )
-        scale, shift = 1 / (255 * std), -mean / std
-        for start in range(0, len(pixels), len(work)):
-            part = slice(start, start + len(work))
-            rows = self._prepare(pixels[part], draws, part).flatten(2)  # (b, H, W · 3)
-            floats = work[: len(rows)].flatten(2).copy_(rows)
-            torch.addcmul(shift, floats, scale, out=images[part].flatten(2))
-        return images.permute(0, 3, 1, 2)
-
-    def _prepare(self, pixels, draws, part):
-        return pixels
+        image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+        with _random_choices_from(seed):
+            return self.steps(image)
 
 
-@dataclass(frozen=True)
-class RandomTransform(Transform):
-    """Stage 2's transform: resized, then in batches flipped, padded, cropped, normalised, erased.
+@contextlib.contextmanager
+def _random_choices_from(seed: int) -> Iterator[None]:
+    """Seed the generators of torchvision and timm, and leave them as they were."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            yield
+    finally:
+        random.setstate(state)
+
+
+def make_train_transform(
+    size: Sequence[int],
+    flip: float,
+    padding: int,
+    erase: float,
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Transform:
+    """Stage 2's transform: resize, flip, pad, crop, normalise, erase.
 
     Random erasing fills one box of 2 % to 1/3 of the area, aspect 0.3 to 1/0.3, with standard
-    normal noise per pixel (Zhong et al., AAAI 2020), from the same distribution as timm's
-    mode='pixel', max_count=1. All randomness is drawn by ``draw``, on the CPU, as torchvision draws
-    it from the default generator: a batch is the same on every device.
+    normal noise per pixel (Zhong et al., AAAI 2020).
+
+    Args:
+        size: (height, width) in pixels.
+        flip: probability of the horizontal flip.
+        padding: zeros added on each side before the random crop, in pixels.
+        erase: probability of the erased box.
+        mean: per channel, of values in 0 … 1.
+        std: per channel, of values in 0 … 1.
     """
-
-    flip: float
-    padding: int
-    erase: float
-
-    @property
-    def photo_bytes(self) -> int:
-        """Bytes of one photo in a batch that a worker hands over, at most: with float32 noise for
-        its box.
-        """
-        noise = math.ceil(4 * AREA[1] * super().photo_bytes) if self.erase else 0
-        return super().photo_bytes + noise
-
-    def draw(self, seeds):
-        """``Draws`` for photos with these sample seeds, each a function of its seed alone."""
-        generator = torch.Generator()
-        windows, boxes, noises = zip(
-            *(self._draw(generator.manual_seed(seed)) for seed in seeds), strict=True
-        )
-        return Draws(torch.tensor(windows), torch.tensor(boxes), torch.cat(noises))
-
-    def _draw(self, generator):
-        flip = bool(torch.rand(1, generator=generator) < self.flip)
-        top, left = (
-            (_below(2 * self.padding + 1, generator) for _ in range(2)) if self.padding else (0, 0)
-        )
-        box, noise = (0, 0, 0, 0), torch.empty(0)
-        if torch.rand(1, generator=generator) < self.erase:
-            box, noise = _draw_box(*self.reading.size, generator)
-        return (int(flip), top, left), box, noise
-
-    def __call__(self, pixels, draws):
-        """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in channels_last memory, on the device of
-        ``pixels``.
-        """
-        images = super().__call__(pixels, draws)
-        start = 0
-        for image, (top, left, height, width) in zip(images, draws.box.tolist(), strict=True):
-            if height:
-                stop = start + 3 * height * width
-                image[:, top : top + height, left : left + width] = draws.noise[start:stop].view(
-                    3, height, width
-                )
-                start = stop
-        return images
-
-    def _prepare(self, pixels, draws, part):
-        return self._flip_and_crop(pixels, *draws.window[part].T)
-
-    def _flip_and_crop(self, pixels, flip, top, left):
-        """All photos at once: the place of each wanted pixel in the padded batch. flip, top, left:
-        (B,).
-        """
-        (count, height, width, _), padding = pixels.shape, self.padding
-        high, wide = height + 2 * padding, width + 2 * padding
-        photos, rows, columns = (
-            torch.arange(n, device=pixels.device) for n in (count, height, width)
-        )
-        rows = top[:, None] + rows  # (B, H)
-        columns = left[:, None] + columns  # (B, W)
-        columns = torch.where(
-            flip[:, None] == 1, wide - 1 - columns, columns
-        )  # padding and flip commute
-        places = (photos[:, None, None] * high + rows[:, :, None]) * wide + columns[
-            :, None
-        ]  # (B, H, W)
-        padded = F.pad(pixels, (0, 0, padding, padding, padding, padding))
-        return padded.view(-1, 3).index_select(0, places.view(-1)).view(pixels.shape)
+    height, width = size
+    steps = [
+        v2.RandomHorizontalFlip(flip),
+        v2.RandomCrop((height, width), padding=padding),
+        *_normalise(mean, std),
+        RandomErasing(erase, mode='pixel', max_count=1, device='cpu'),
+    ]
+    return Transform(Reading((height, width), Image.Resampling.BICUBIC), v2.Compose(steps))
 
 
-def make_train_transform(size, flip, padding, erase, mean, std):
-    """Stage 2's ``RandomTransform``.
+def make_test_transform(
+    size: Sequence[int], mean: Sequence[float], std: Sequence[float], upright: bool = False
+) -> Transform:
+    """The transform of tests, validation and stage 1: resize, normalise.
 
-    size: (height, width) in pixels. flip, erase: probabilities of the horizontal flip and of the
-    erased box.
-    padding: zeros added on each side before the random crop, in pixels. mean, std: per channel, of
-    values in 0 … 1.
+    Args:
+        size: (height, width) in pixels.
+        mean: per channel, of values in 0 … 1.
+        std: per channel, of values in 0 … 1.
+        upright: whether photos are turned as their EXIF says; the published pipeline does not.
     """
-    return RandomTransform(
-        Reading(tuple(size), Image.Resampling.BICUBIC),
-        tuple(mean),
-        tuple(std),
-        flip,
-        padding,
-        erase,
-    )
+    height, width = size
+    reading = Reading((height, width), Image.Resampling.BILINEAR, upright)
+    return Transform(reading, v2.Compose(_normalise(mean, std)))
 
 
-def make_test_transform(size, mean, std, upright=False):
-    """The ``Transform`` for photos of ``size`` (height, width); mean, std: per channel, of values
-    in 0 … 1.
-
-    upright: whether photos are turned as their EXIF says; the published pipeline does not.
-    """
-    return Transform(
-        Reading(tuple(size), Image.Resampling.BILINEAR, upright), tuple(mean), tuple(std)
-    )
-
-
-@lru_cache
-def _row(values, width, device):
-    """One value a channel, repeated for a row of pixels: (width · 3,)."""
-    return torch.tensor(values, device=device).repeat(width)
-
-
-def _below(bound, generator):
-    return torch.randint(bound, (1,), generator=generator).item()
-
-
-def _draw_box(height, width, generator):
-    """(top, left, height, width) and the noise of a box that fits; of height 0 after ten that did
-    not.
-    """
-    for _ in range(10):
-        area = height * width * torch.empty(1).uniform_(*AREA, generator=generator).item()
-        aspect = torch.exp(torch.empty(1).uniform_(*LOG_ASPECT, generator=generator)).item()
-        high, wide = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
-        if high < height and wide < width:
-            noise = torch.empty(3 * high * wide).normal_(generator=generator)
-            return (
-                _below(height - high + 1, generator),
-                _below(width - wide + 1, generator),
-                high,
-                wide,
-            ), noise
-    return (0, 0, 0, 0), torch.empty(0)
+def _normalise(mean: Sequence[float], std: Sequence[float]) -> list[v2.Transform]:
+    return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std, inplace=True)]

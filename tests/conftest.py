@@ -32,8 +32,6 @@ def cuda(monkeypatch):
     """
     from torch._subclasses import fake_tensor
 
-    from datasets import transforms
-
     answers = {
         'is_available': True,
         'is_bf16_supported': True,
@@ -52,8 +50,7 @@ def cuda(monkeypatch):
     )  # asked for by the optimizers
     monkeypatch.setattr(fake_tensor.FakeTensorMode, 'avoid_device_init', True)
     monkeypatch.setattr(fake_tensor, 'init_gpu_context', lambda *_: None)
-    yield fake_tensor.FakeTensorMode(allow_non_fake_inputs=True)
-    transforms._row.cache_clear()
+    return fake_tensor.FakeTensorMode(allow_non_fake_inputs=True)
 
 
 @pytest.fixture(autouse=True)

@@ -28,12 +28,13 @@ import torch.nn.functional as F
 from configs import ConfigError, load_cfg
 from configs.command_line import parse_with_pairs, path_text
 from datasets.animal import TEST_LISTS
-from datasets.dataset import ImageDataset, ImageLoader
+from datasets.dataset import ImageDataset
 from datasets.images import find_unreadable
 from datasets.make_dataloader_clipreid import loader_options
 from datasets.records import NOBODY, Record
 from datasets.sources import load_test, load_train
 from datasets.transforms import make_test_transform
+from datasets.workers import ImageLoader
 from model.make_model_clipreid import make_test_model
 from processor.inference import extract_features
 from utils.device import make_runtime

@@ -14,7 +14,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import test_rerank_clipreid
 import train_clipreid
 from configs import load_cfg
-from datasets import transforms
 from loss.make_loss import make_loss
 from loss.supcontrast import SupConLoss
 from model.make_model_clipreid import make_model
@@ -91,23 +90,6 @@ def stage1_loss(model, runtime):
 
 
 # ---------------------------------------------------------------------------- torch's fake tensors
-
-
-@pytest.mark.parametrize('kind', ['train', 'test'])
-def test_transforms_stay_on_the_device(cuda, kind):
-    mean = std = (0.5, 0.5, 0.5)
-    if kind == 'train':
-        transform = transforms.make_train_transform((32, 16), 0.5, 2, 1.0, mean, std)
-    else:
-        transform = transforms.make_test_transform((32, 16), mean, std)
-    draws = transform.draw(range(4))
-    with cuda:
-        pixels = torch.empty(4, 32, 16, 3, dtype=torch.uint8, device='cuda')
-        if draws:
-            draws = draws._replace(window=draws.window.to('cuda'), noise=draws.noise.to('cuda'))
-        images = transform(pixels, draws)
-    assert (images.device, images.dtype, images.shape) == (CUDA, torch.float32, (4, 3, 32, 16))
-    assert images.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize('amp', DTYPES)
@@ -215,7 +197,6 @@ def test_iterations_do_not_wait_for_the_device(cuda, world):
     """Twice as many iterations wait as often: at the ends of epochs and states."""
     counts = []
     for photos in (8, 4):
-        transforms._row.cache_clear()
         opts = [
             'SOLVER.SEED',
             1,
@@ -262,7 +243,6 @@ class Operations(TorchDispatchMode):
 def test_an_iteration_of_stage_1_copies_once(cuda, world):
     counts = []
     for epochs in (1, 2):
-        transforms._row.cache_clear()
         with fake_cuda(), Operations() as operations:
             train_clipreid.main(
                 world.args(

@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 
 from datasets import cache as module
-from datasets.buffers import Buffers
 from datasets.cache import STAMP_BYTES, make_caches
-from datasets.dataset import ImageDataset, ImageLoader
+from datasets.dataset import ImageDataset
 from datasets.records import Record
 from datasets.transforms import make_test_transform, make_train_transform
+from datasets.workers import ImageLoader
 from utils.errors import InputError
 
 STATISTICS = {'mean': [0.5] * 3, 'std': [0.5] * 3}
@@ -255,26 +255,6 @@ def test_warnings_go_to_the_log_of_the_run(folder, paths, caplog):
     with caplog.at_level(logging.WARNING, logger='transreid'):
         make_cache(folder, paths, limit=SLOT)
     assert [record.name for record in caplog.records] == ['transreid']
-
-
-def test_memory_is_used_again_only_when_nobody_holds_it():
-    buffers = Buffers(keep=2)
-    first = buffers.empty((4, 5), torch.float32).fill_(1)
-    place, row = first.data_ptr(), first[2]
-    del first
-    second = buffers.empty((4, 5), torch.float32).fill_(2)
-    assert second.data_ptr() != place and row.tolist() == [1] * 5  # a view holds the memory
-    array = second.numpy()[0]
-    del second, row
-    third = buffers.empty((10,), torch.uint8).fill_(3)  # smaller: fits
-    assert third.data_ptr() == place and (third.shape, third.dtype) == ((10,), torch.uint8)
-    assert array.tolist() == [2] * 5
-    larger = buffers.empty((400,), torch.float32)
-    assert larger.shape == (400,) and larger.dtype == torch.float32
-    many = [buffers.empty((3,), torch.int64) for _ in range(5)]
-    assert len({tensor.data_ptr() for tensor in many}) == 5
-    del many
-    assert len(buffers._free) == 2
 
 
 def test_a_photo_replaced_with_the_same_size_and_time_is_noticed(folder):

@@ -15,10 +15,11 @@ import pytest
 from PIL import Image, ImageFile, ImageOps
 
 from datasets import images
-from datasets.dataset import ImageDataset, ImageLoader
+from datasets.dataset import ImageDataset
 from datasets.images import UnreadablePhoto, find_turned, find_unreadable, read_image
 from datasets.records import Record
 from datasets.transforms import make_test_transform
+from datasets.workers import ImageLoader
 from utils.errors import InputError
 
 MEAN = STD = (0.5, 0.5, 0.5)

@@ -2,6 +2,8 @@
 
 import json
 import math
+import random
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from datasets import transforms
 from datasets.dataset import ImageDataset
 from datasets.records import Record
-from datasets.transforms import Draws, make_test_transform, make_train_transform
+from datasets.transforms import make_test_transform, make_train_transform
 from tests.oracles.loader import PlainDataset, plain_test_transform, plain_train_transform
 
 GOLDEN_DIR = Path(__file__).resolve().parents[1] / 'golden'
@@ -35,13 +36,18 @@ def photo(number, tmp_path):
     return tmp_path / 'photo.png'
 
 
-def apply(transform, path, flip=0, top=0, left=0):
-    """The float image for a choice made by hand."""
-    pixels = torch.tensor(transform.reading(path))[None]
-    return transform(
-        pixels,
-        Draws(torch.tensor([[flip, top, left]]), torch.zeros(1, 4, dtype=int), torch.empty(0)),
-    )[0]
+def seed_of(top, left, padding):
+    """A seed that torchvision's random crop draws this place with, after a flip."""
+    for seed in count():
+        generator = torch.Generator().manual_seed(seed)
+        torch.rand(1, generator=generator)
+        place = [torch.randint(2 * padding + 1, (1,), generator=generator) for _ in range(2)]
+        if place == [top, left]:
+            return seed
+
+
+def apply(transform, path, seed=0):
+    return transform(transform.reading(path), seed)
 
 
 def assert_golden(name, image):
@@ -63,9 +69,11 @@ def test_golden_transforms(number, kind, tmp_path):
     assert_golden(f'photo{number}/{kind}/test', apply(make_test_transform(**settings(kind)), path))
     assert_golden(
         f'photo{number}/{kind}/train_resize_tensor_normalise',
-        apply(train_transform(kind, padding=0), path),
+        apply(train_transform(kind, flip=0, padding=0, erase=0), path),
     )
-    flipped = apply(train_transform(kind, padding=10), path, flip=1, top=3, left=17)
+    flipped = apply(
+        train_transform(kind, flip=1, padding=10, erase=0), path, seed_of(3, 17, padding=10)
+    )
     assert_golden(f'photo{number}/{kind}/train_flip_pad10_crop_top3_left17', flipped)
 
 
@@ -87,12 +95,10 @@ def test_the_plain_steps_are_the_originals():
     plain = plain_train_transform(flip=0.5, padding=10, erase=0.5, **settings()).transforms
     assert [str(step) for step in plain[:-1]] == GOLDEN['train_steps'][:-1]
     erasing, expected = plain[-1], GOLDEN['random_erasing']
-    assert erasing.p == expected['probability']
-    assert erasing.scale == (expected['min_area'], expected['max_area'])
-    assert [math.log(ratio) for ratio in erasing.ratio] == pytest.approx(
-        expected['log_aspect_ratio']
-    )
-    assert erasing.value == 'random'
+    assert erasing.probability == expected['probability']
+    assert (erasing.min_area, erasing.max_area) == (expected['min_area'], expected['max_area'])
+    assert erasing.log_aspect_ratio == pytest.approx(expected['log_aspect_ratio'])
+    assert erasing.per_pixel and (erasing.min_count, erasing.max_count) == (1, 1)
 
 
 @pytest.fixture(scope='module')
@@ -144,54 +150,23 @@ def test_the_test_transform_is_torchvisions(records, kind, size):
     'size', [(64, 32), (31, 17), (3, 40), (2, 2), (1, 1)]
 )  # in the small ones hardly a box fits
 def test_the_train_transform_is_torchvisions(records, size, flip, padding, erase):
-    """Same draws, same floats, for a batch and for its photos one by one."""
+    """Same draws, same floats."""
     chosen = {'flip': flip, 'padding': padding, 'erase': erase}
     mine = ImageDataset(records, train_transform(size=size, **chosen))
     plain = PlainDataset(records, plain_train_transform(**chosen, **settings(size=size)))
-    pairs = [(seed % len(records), seed * 104729 % 2**32) for seed in range(100)]
-    batch = mine.finish(mine.__getitems__(pairs))
-    for row, pair in enumerate(pairs):
-        expected = plain[pair]
-        assert equal((batch[0][row], *(column[row].item() for column in batch[1:])), expected)
-        if row < 10:
-            assert equal(mine[pair], expected)
+    for seed in range(100):
+        pair = seed % len(records), seed * 104729 % 2**32
+        assert equal(mine[pair], plain[pair])
 
 
 def test_every_random_step_happens():
     """Else the test above would compare little."""
-    draws = train_transform(padding=3).draw(range(300))
-    assert draws.window.amin(0).tolist() == [0, 0, 0] and draws.window.amax(0).tolist() == [1, 6, 6]
-    assert 100 < (draws.box[:, 2] > 0).sum() < 200
-    assert len(draws.noise) == 3 * draws.box[:, 2:].prod(1).sum()
-    cramped = train_transform(size=(2, 2), erase=1).draw(range(300)).box[:, 2]
-    assert (cramped == 0).any() and (cramped > 0).any()  # ten boxes did not fit, or one did
-
-
-@pytest.mark.parametrize('chunk', [1, 3, 1000])
-def test_the_images_do_not_depend_on_how_many_are_worked_on_at_once(records, monkeypatch, chunk):
-    """An accelerator takes all of them."""
-    dataset = ImageDataset(records, train_transform(size=(20, 10), padding=4))
-    batch = dataset.__getitems__([(number % 7, number) for number in range(20)])
-    expected = dataset.finish(batch)[0]
-    monkeypatch.setattr(transforms, 'CHUNK', chunk)
-    assert torch.equal(dataset.finish(batch)[0], expected)
-
-
-@pytest.mark.parametrize('transform', [make_test_transform(**settings()), train_transform()])
-def test_another_device_gets_all(records, transform):
-    dataset = ImageDataset(records, transform)
-    columns = dataset.finish(dataset.__getitems__(range(7)).to(torch.device('meta')))
-    assert [column.device.type for column in columns] == ['meta'] * 5
-    assert [column.shape for column in columns] == [(7, 3, *SIZE), (7,), (7,), (7,), (7,)]
-
-
-@pytest.mark.parametrize('transform', [make_test_transform(**settings()), train_transform()])
-def test_batches_lie_with_channels_last(records, transform):
-    """As they fall out: bytes are read that way."""
-    dataset = ImageDataset(records, transform)
-    images = dataset.finish(dataset.__getitems__([0, 1, 2]))[0]
-    assert images.shape == (3, 3, *SIZE)
-    assert images.is_contiguous(memory_format=torch.channels_last)
+    pixels = np.random.default_rng(0).integers(1, 256, (16, 8, 3)).astype(np.uint8)
+    moves = train_transform('vit', padding=3, erase=0, size=(16, 8))
+    images = torch.stack([moves(pixels, seed) for seed in range(1000)])
+    assert len(images.unique(dim=0)) == 2 * 7 * 7  # flip, top, left
+    erases = train_transform('vit', padding=3, size=(16, 8))
+    assert 100 < len(boxes_of([erases(pixels, seed) for seed in range(300)])) < 200
 
 
 def test_images_of_inference_mode_do_not_spoil_training(records):
@@ -217,13 +192,25 @@ def boxes_by_hand(times, height, width):
     return np.array(boxes)
 
 
+def boxes_of(images):
+    """(top, left, height, width) of each erased box: what is no grey level of 'vit' images."""
+    boxes = []
+    for image in images:
+        level = (image[0] + 1) * 127.5
+        erased = (level - level.round()).abs() > 1e-4
+        if erased.any():
+            rows, columns = (erased.any(axis).nonzero()[:, 0] for axis in (1, 0))
+            boxes.append([rows[0], columns[0], len(rows), len(columns)])
+    return np.array(boxes)
+
+
 def test_random_erasing_has_timms_distribution():
-    """One box of pixel noise in about half of the images, its size distributed as in timm
-    (max_count=1, 'pixel').
-    """
+    """One box of pixel noise in about half of the images, its size as timm draws it."""
     times = 3000
-    draws = train_transform(size=(64, 32)).draw(range(times))
-    boxes = draws.box[draws.box[:, 2] > 0].numpy()
+    transform = train_transform('vit', flip=0, padding=0, size=(64, 32))
+    grey = np.full((64, 32, 3), 100, np.uint8)
+    images = torch.stack([transform(grey, seed) for seed in range(times)])
+    boxes = boxes_of(images)
     tops, sizes = boxes[:, 0] / (64 - boxes[:, 2]), boxes[:, 2:]
     assert len(sizes) / times == pytest.approx(0.5, abs=0.04)
     expected = boxes_by_hand(4000, 64, 32)
@@ -237,7 +224,14 @@ def test_random_erasing_has_timms_distribution():
     area = sizes.prod(1) / (64 * 32)
     assert area.min() > 0.015 and area.max() < 0.345
     assert np.mean(tops) == pytest.approx(0.5, abs=0.04)
-    assert abs(draws.noise.mean().item()) < 0.05 and abs(draws.noise.std().item() - 1) < 0.05
+    erased = [image for image in images if len(boxes_of([image]))]
+    noise = torch.cat(
+        [
+            image[:, top : top + height, left : left + width].flatten()
+            for image, (top, left, height, width) in zip(erased, boxes, strict=True)
+        ]
+    )
+    assert abs(noise.mean().item()) < 0.05 and abs(noise.std().item() - 1) < 0.05
 
 
 def test_randomness_comes_from_the_sample_seed_alone(records):
@@ -245,9 +239,10 @@ def test_randomness_comes_from_the_sample_seed_alone(records):
     for number in range(2):
         torch.manual_seed(number)
         np.random.seed(number)
-        before = torch.get_rng_state()
+        random.seed(number)
+        before, state = torch.get_rng_state(), random.getstate()
         results.append(dataset[1, 5][0])
-        assert torch.equal(torch.get_rng_state(), before)
+        assert torch.equal(torch.get_rng_state(), before) and random.getstate() == state
     assert torch.equal(*results)
     assert not torch.equal(dataset[1, 6][0], results[0])
 

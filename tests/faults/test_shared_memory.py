@@ -28,9 +28,10 @@ rank_photos.main(['--photos', f'{sys.argv[2]}/test/7', *common])
 LOADER = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from datasets.dataset import ImageDataset, ImageLoader
+from datasets.dataset import ImageDataset
 from datasets.records import Record
 from datasets.transforms import make_test_transform
+from datasets.workers import ImageLoader
 from utils.errors import exit_code
 
 def main():

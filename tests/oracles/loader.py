@@ -2,7 +2,10 @@
 it is asked for.
 """
 
+import random
+
 import torch
+from timm.data.random_erasing import RandomErasing
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms as T
 from torchvision.transforms import InterpolationMode
@@ -20,7 +23,7 @@ def plain_train_transform(size, flip, padding, erase, mean, std):
             T.RandomCrop(tuple(size)),
             T.ToTensor(),
             T.Normalize(mean=mean, std=std),
-            T.RandomErasing(p=erase, scale=(0.02, 1 / 3), ratio=(0.3, 1 / 0.3), value='random'),
+            RandomErasing(erase, mode='pixel', max_count=1, device='cpu'),
         ]
     )
 
@@ -55,9 +58,12 @@ class PlainDataset(Dataset):
         index, sample_seed = index if isinstance(index, tuple) else (index, self.seed + index)
         record = self.records[index]
         image = read_image(record.path)
+        state = random.getstate()
+        random.seed(sample_seed)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(sample_seed)
             image = self.transform(image)
+        random.setstate(state)
         return image, record.pid, record.camid, record.viewid, index
 
 
