@@ -11,11 +11,11 @@ angles are in degrees.
 """
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
+from tools.demo.body import CANVAS, FINE, JOINTS, edge_light, masks, with_details
 from tools.demo.scene import (
     develop,
     draw_scene,
@@ -28,8 +28,6 @@ from tools.demo.scene import (
 PHOTO_SIZE = (192, 128)  # width, height in pixels
 KINDS = ('stripes', 'spots', 'patches')
 
-_CANVAS = (208, 156)  # width, height in units of the sheet on which an animal is drawn
-_FINE = 4  # pixels per unit while the outlines are drawn; afterwards a unit is a pixel
 _GROUND = 146  # height at which the hooves stand
 
 # Base coat and markings, 0 to 1: sand with brown, white with black, chestnut with cream, grey with
@@ -42,42 +40,6 @@ _COLOURS = np.array(
         [[0.62, 0.62, 0.62], [0.20, 0.21, 0.25]],
     ]
 )
-
-# Outlines: closed smooth curves through these points, by part.
-# fmt: off
-_OUTLINES: dict[str, list[list[tuple[int, int]]]] = {
-    'torso': [
-        [(34, 76), (36, 60), (52, 50), (78, 50), (104, 54), (130, 49), (146, 56), (152, 72),
-         (146, 90), (124, 98), (94, 98), (66, 92), (46, 96)],
-    ],
-    'neck': [
-        [(120, 56), (138, 40), (152, 18), (164, 20), (168, 34), (160, 54), (154, 78), (142, 88),
-         (126, 78)],
-        [(150, 14), (160, 9), (172, 16), (188, 30), (192, 38), (186, 44), (176, 42), (164, 40),
-         (152, 32), (148, 22)],
-        [(152, 16), (140, 8), (136, -1), (146, 1), (157, 10)],
-    ],
-    'front_leg': [
-        [(133, 72), (150, 72), (152, 88), (148, 104), (146, 122), (146, 146), (137, 146),
-         (138, 122), (135, 104), (131, 88)],
-    ],
-    'hind_leg': [
-        [(34, 66), (58, 64), (66, 80), (60, 98), (52, 110), (51, 124), (54, 146), (44, 146),
-         (42, 124), (40, 112), (38, 96), (33, 82)],
-    ],
-    'tail': [
-        [(37, 56), (42, 62), (32, 76), (30, 94), (32, 106), (24, 112), (21, 104), (24, 90),
-         (28, 72)],
-    ],
-}
-# fmt: on
-_JOINTS = {
-    'torso': (90, 75),
-    'neck': (136, 66),
-    'front_leg': (142, 82),
-    'hind_leg': (50, 78),
-    'tail': (38, 60),
-}
 
 
 @dataclass(frozen=True)
@@ -99,7 +61,7 @@ class Individual:
 def make_individual(rng: np.random.Generator) -> Individual:
     """A new individual, determined by the state of ``rng``."""
     kind = KINDS[rng.integers(len(KINDS))]
-    width, height = _CANVAS
+    width, height = CANVAS
     y, x = np.mgrid[0:height, 0:width].astype(float)
     if kind == 'stripes':
         marks = _stripes(x, y, rng)
@@ -114,11 +76,11 @@ def make_individual(rng: np.random.Generator) -> Individual:
     from_above = 1.06 - 0.30 * np.clip((y - 48) / 60, 0, 1)
     belly = np.clip((y - 82) / 16, 0, 1) * np.clip((104 - y) / 6, 0, 1)
     coat = coat * from_above[..., None] * (1 - 0.12 * belly)[..., None]
-    coat = _with_details(coat)
+    coat = with_details(coat)
 
     parts = {}
-    for name, outline in _masks().items():
-        shade = 0.78 + 0.22 * _edge_light(name)[..., None]
+    for name, outline in masks().items():
+        shade = 0.78 + 0.22 * edge_light(name)[..., None]
         parts[name] = _cut_out(coat * shade, outline)
         if name.endswith('leg'):  # the legs of the other side stand in the animal's shade
             parts[f'far_{name}'] = _cut_out(coat * 0.6, outline)
@@ -160,7 +122,7 @@ def take_photo(
         ('front_leg', -stride),
     ]
     for name, angle in swings:
-        joint = _JOINTS[name.removeprefix('far_')]
+        joint = JOINTS[name.removeprefix('far_')]
         _paste(photo, individual.parts[name], whole @ _about(joint, angle))
     grass_in_front(photo, rng, feet)
     return develop(photo, rng)
@@ -183,14 +145,14 @@ def _spots(rng: np.random.Generator) -> np.ndarray:
     spacing = rng.uniform(11, 24)
     stretch = rng.uniform(0.7, 1.5)
     hollow = rng.random() < 0.4
-    fine = Image.new('L', (_CANVAS[0] * _FINE, _CANVAS[1] * _FINE))
+    fine = Image.new('L', (CANVAS[0] * FINE, CANVAS[1] * FINE))
     draw = ImageDraw.Draw(fine)
     for x, y in _scattered(rng, spacing):
         radius = spacing * rng.uniform(0.24, 0.46)
         for r, fill in [(radius, 255), (radius * 0.5, 60)] if hollow else [(radius, 255)]:
             box = [x - r * stretch, y - r, x + r * stretch, y + r]
-            draw.ellipse([value * _FINE for value in box], fill=fill)
-    return np.asarray(fine.reduce(_FINE)) / 255
+            draw.ellipse([value * FINE for value in box], fill=fill)
+    return np.asarray(fine.reduce(FINE)) / 255
 
 
 def _patches(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -201,7 +163,7 @@ def _patches(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarr
 
 def _scattered(rng: np.random.Generator, spacing: float) -> np.ndarray:
     """Centres (n, 2) over the sheet, on a grid of offset rows, each moved at random."""
-    width, height = _CANVAS
+    width, height = CANVAS
     rows, columns = np.mgrid[-1 : height / spacing + 1, -1 : width / spacing + 1]
     centres = np.stack([columns + 0.5 * (rows % 2), rows * 0.9], axis=-1).reshape(-1, 2)
     return (centres + rng.uniform(-0.35, 0.35, centres.shape) + rng.random(2)) * spacing
@@ -209,72 +171,6 @@ def _scattered(rng: np.random.Generator, spacing: float) -> np.ndarray:
 
 def _soft_step(value: np.ndarray, width: float) -> np.ndarray:
     return np.clip(value / width + 0.5, 0, 1)
-
-
-# Body.
-
-
-@cache
-def _masks() -> dict[str, np.ndarray]:
-    """The outlines filled: part → (height, width) in 0..1."""
-    masks = {}
-    for name, curves in _OUTLINES.items():
-        fine = Image.new('L', (_CANVAS[0] * _FINE, _CANVAS[1] * _FINE))
-        draw = ImageDraw.Draw(fine)
-        for points in curves:
-            curve = _curve(np.array(points, float) + (0, 3))
-            draw.polygon([(x * _FINE, y * _FINE) for x, y in curve], fill=255)
-        masks[name] = np.asarray(fine.reduce(_FINE)) / 255
-    return masks
-
-
-def _curve(points: np.ndarray, steps: int = 8) -> np.ndarray:
-    """The closed Catmull-Rom spline through points (n, 2): (n · steps, 2)."""
-    before, after, beyond = (np.roll(points, shift, axis=0) for shift in (1, -1, -2))
-    t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
-    p0, p1, p2, p3 = (p[:, None] for p in (before, points, after, beyond))
-    curve = 0.5 * (
-        2 * p1
-        + (p2 - p0) * t
-        + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2
-        + (3 * p1 - p0 - 3 * p2 + p3) * t**3
-    )
-    return curve.reshape(-1, 2)
-
-
-@cache
-def _edge_light(name: str) -> np.ndarray:
-    """Roundness of a part (height, width): 1 inside, falling towards its outline."""
-    mask = Image.fromarray((_masks()[name] * 255).astype(np.uint8))
-    blurred = mask.filter(ImageFilter.GaussianBlur(4))
-    return np.clip((np.asarray(blurred) / 255 - 0.4) / 0.5, 0, 1)
-
-
-@cache
-def _details() -> Image.Image:
-    """Hooves, muzzle, ear, eye and the tuft of the tail, the same for all: RGBA."""
-    layer = Image.new('RGBA', (_CANVAS[0] * _FINE, _CANVAS[1] * _FINE))
-    draw = ImageDraw.Draw(layer)
-
-    def blob(x: float, y: float, rx: float, ry: float, colour: tuple[int, ...]) -> None:
-        draw.ellipse(
-            [(x - rx) * _FINE, (y + 3 - ry) * _FINE, (x + rx) * _FINE, (y + 3 + ry) * _FINE],
-            fill=colour,
-        )
-
-    draw.rectangle([0, 141 * _FINE, _CANVAS[0] * _FINE, _CANVAS[1] * _FINE], fill=(45, 38, 34, 255))
-    blob(189, 38, 7, 8, (58, 46, 44, 255))
-    blob(146, 6, 6, 4, (196, 150, 140, 160))
-    blob(166, 22, 3.4, 3.4, (250, 248, 240, 255))
-    blob(166.6, 22.2, 2.6, 2.8, (25, 18, 16, 255))
-    blob(167.6, 21.2, 0.9, 0.9, (255, 255, 255, 255))
-    blob(26, 106, 9, 10, (50, 40, 36, 255))
-    return layer.reduce(_FINE)
-
-
-def _with_details(coat: np.ndarray) -> np.ndarray:
-    details = np.asarray(_details()) / 255
-    return coat + (details[..., :3] - coat) * details[..., 3:]
 
 
 # Placing. Matrices are 3 x 3 and act on columns (x, y, 1).
