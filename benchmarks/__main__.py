@@ -20,7 +20,8 @@ import torch
 
 from benchmarks import growth
 from benchmarks.cases import all_cases
-from benchmarks.core import QUICK_ROUNDS, ROUNDS, Case, Facts, Settings
+from benchmarks.choosing import choose
+from benchmarks.core import QUICK_ROUNDS, ROUNDS, Facts, Settings
 from benchmarks.profiling import product_peak
 from benchmarks.results import RESULTS, finite, machine
 from benchmarks.rows import run
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> Facts | None:
     """
     args = parse(argv)
     settings = Settings(args.quick, torch.device(args.device), args.seed, args.photos, args.profile)
-    cases = choose(all_cases(settings), args.only)
+    cases = choose(all_cases(settings), args.only, 'row')
     if args.list:
         print('\n'.join(f'{case.name:22} {case.title}' for case in cases))
         return None
@@ -104,21 +105,6 @@ def check_at_least(name: str, number: int | None, least: int) -> None:
     """InputError for an option's number below ``least``."""
     if number is not None and number < least:
         raise InputError(f'--{name} {number} is not possible; give at least {least}')
-
-
-def choose(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
-    """The cases whose name contains one of ``words``; all without words.
-
-    Raises:
-        InputError: for a word that is in no name.
-    """
-    names = [case.name for case in cases]
-    for word in words:
-        if not any(word in name for name in names):
-            raise InputError(
-                f'--only {word}: no row has this in its name; choose from {", ".join(names)}'
-            )
-    return [case for case in cases if not words or any(word in case.name for word in words)]
 
 
 def result_name(args: argparse.Namespace) -> str:

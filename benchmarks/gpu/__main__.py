@@ -19,10 +19,11 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.choosing import choose
 from benchmarks.core import Facts, Settings
 from benchmarks.gpu import running
 from benchmarks.gpu.findings import TOY_PHOTOS
-from benchmarks.gpu.parts import PARTS, Part
+from benchmarks.gpu.parts import PARTS
 from benchmarks.gpu.trainings import starve
 from benchmarks.inputs import ROOT
 from benchmarks.results import RESULTS, finite, machine
@@ -58,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> list[Facts] | None:
         return None
     if settings.on_cpu and not args.tiny:
         raise InputError('--device cpu is for a rehearsal; give --tiny too')
-    rows = running.run(choose(args.only), settings, time.monotonic() + 60 * args.minutes)
+    chosen = choose(PARTS, args.only, 'part')
+    rows = running.run(chosen, settings, time.monotonic() + 60 * args.minutes)
     path = Path(make_output_dir(args.out)) / ('gpu-tiny.json' if args.tiny else 'gpu.json')
     write_json(path, finite({'machine': machine(settings), 'rows': rows}))
     print('\n' + '\n'.join(table(rows)) + f'\n\n{path}')
@@ -82,21 +84,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--answer', help=argparse.SUPPRESS)
     add('--starve', nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser.parse_args(argv)
-
-
-def choose(words: Sequence[str]) -> list[Part]:
-    """The parts whose name contains one of ``words``; all without words.
-
-    Raises:
-        InputError: for a word that is in no name.
-    """
-    names = [part.name for part in PARTS]
-    for word in words:
-        if not any(word in name for name in names):
-            raise InputError(
-                f'--only {word}: no part has this in its name; choose from {", ".join(names)}'
-            )
-    return [part for part in PARTS if not words or any(word in part.name for word in words)]
 
 
 def without_gpu() -> list[Facts]:

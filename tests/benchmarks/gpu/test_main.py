@@ -90,7 +90,7 @@ def test_the_cpu_at_full_size_is_refused():
 
 def test_an_unknown_part_is_refused():
     with pytest.raises(InputError, match='--only tea: no part .* device, compile'):
-        check.choose(['tea'])
+        check.main(['--device', 'cpu', '--tiny', '--only', 'tea'])
 
 
 def test_the_documents_have_a_row_for_each_part():
