@@ -10,14 +10,16 @@ from datasets.images import read_image
 from utils.errors import InputError
 
 
-def thumbnail(path, side, upright=False):
-    """A data URI of the photo at most ``side`` pixels wide and high, '' where it is missing or
-    cannot be decoded.
+def thumbnail(path: str | os.PathLike[str], side: int, upright: bool = False) -> str:
+    """Return a photo as a data URI, '' where it is missing or cannot be decoded.
 
-    upright: whether it is turned as its EXIF says.
+    Args:
+        path: of the photo.
+        side: pixels that it is at most wide and high.
+        upright: whether it is turned as its EXIF says.
     """
     try:
-        image = read_image(path, upright) if os.path.isfile(path) else None
+        image = read_image(os.fspath(path), upright) if os.path.isfile(path) else None
     except InputError:
         image = None
     if image is None:

@@ -727,7 +727,7 @@ def test_the_page_stands_alone_and_escapes(herd, capsys):
     herd.add('train', 'train/animal1/0.jpg', 2)
     herd.check()
     page = (herd.folder / 'out/check_data/check.html').read_text()
-    assert '<script' not in page and '&lt;script&gt;alert(&quot;x&quot;)&amp;amp;.jpg' in page
+    assert '<script' not in page and '&lt;script&gt;alert(&#34;x&#34;)&amp;amp;.jpg' in page
     assert (
         not re.findall(r'(?:src|href)="(?!data:image/jpeg;base64,|#)', page) and 'url(' not in page
     )
@@ -844,7 +844,7 @@ def test_clusters():
 
 
 def test_more_pairs_than_are_shown_are_counted(herd, monkeypatch):
-    monkeypatch.setattr('wildlife.checks.findings.MAX_PAIRS', 4)
+    monkeypatch.setattr('wildlife.checks.rules.leaks.MAX_PAIRS', 4)
     herd.loader['SAMPLER'] = 'softmax'
     for number in range(5):
         herd.add(

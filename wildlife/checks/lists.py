@@ -1,58 +1,75 @@
-"""What a config asks to train and test on, read as training and the test read it, but going on
-where they would stop.
+"""What a config asks to train and test on, read as training and the test read it.
+
+Where those would stop, the reason is kept and reading continues.
 """
 
 import contextlib
 import logging
 import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+from yacs.config import CfgNode
 
 from configs import with_value
 from datasets.animal import TEST_LISTS, TRAINING_LISTS, list_file, train_root
 from datasets.copies import as_photos
 from datasets.make_dataloader_clipreid import make_batches
-from datasets.protocols import PROTOCOLS, attach_atrw, read_atrw, resolve_protocol
-from datasets.records import check_contiguous, locate, read_list
+from datasets.photos import TestPhotos, TrainPhotos
+from datasets.protocols import PROTOCOLS, Protocol, attach_atrw, read_atrw, resolve_protocol
+from datasets.records import Record, check_contiguous, locate, read_list
 from datasets.sources import load_test, load_train
 from utils.distributed import SINGLE
 from utils.errors import InputError
+
+Photos = TypeVar('Photos', TrainPhotos, TestPhotos)
 
 
 @dataclass
 class Lists:
     """What is to be checked.
 
-    splits: {'train', 'validation', 'query', 'gallery': located records, of photos that are there},
-    those that the config has.
-    sources: {split: its list or folder}. missing: {split: paths that are not there}.
-    protocol: of the test, None where it cannot be told. refused: what training or the test stop at,
-    one line each.
-    warned: what they warn of. notes: what could not be checked. official: a published set, whose
-    labels and split are given.
+    Attributes:
+        splits: 'train', 'validation', 'query', 'gallery' -> located records of the photos that are
+            there; only the splits that the config has.
+        sources: split -> its list or folder.
+        missing: split -> paths that are not there.
+        protocol: of the test, None where it is not known.
+        refused: what training or the test stop at, one line each.
+        warned: what they warn of.
+        notes: what could not be checked.
+        official: a published set, whose labels and split are given.
     """
 
-    splits: dict = field(default_factory=dict)
-    sources: dict = field(default_factory=dict)
-    missing: dict = field(default_factory=dict)
-    protocol: object = None
-    refused: list = field(default_factory=list)
-    warned: list = field(default_factory=list)
-    notes: list = field(default_factory=list)
+    splits: dict[str, list[Record]] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, list[str]] = field(default_factory=dict)
+    protocol: Protocol | None = None
+    refused: list[str] = field(default_factory=list)
+    warned: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     official: bool = False
 
     @contextlib.contextmanager
-    def refusing(self):
-        """An InputError within this block is kept, and work goes on behind it."""
+    def keep_errors(self) -> Iterator[None]:
+        """Keep an ``InputError`` of this block in ``refused`` and continue behind it."""
         try:
             yield
         except InputError as error:
             if str(error) not in self.refused:
                 self.refused.append(str(error))
 
+    def has(self, *splits: str) -> bool:
+        return self.splits.keys() >= set(splits)
 
-def read_lists(cfg):
-    """The ``Lists`` of a config. Raises ``InputError`` where a list cannot be read or there is
-    nothing to check.
+
+def read_lists(cfg: CfgNode) -> Lists:
+    """Read the lists of a config.
+
+    Raises:
+        InputError: a list cannot be read, or there is nothing to check.
     """
     cfg = with_value(cfg, 'DATASETS.SKIP_BROKEN', False)  # broken photos are looked for elsewhere
     lists = Lists(official=cfg.DATASETS.NAMES != 'animals')
@@ -61,51 +78,56 @@ def read_lists(cfg):
             _read_official(lists, cfg)
         else:
             _read_animals(lists, cfg)
-        if 'train' in lists.splits:
+        if lists.has('train'):
             _check_batches(lists, cfg)
     return lists
 
 
+class _Collector(logging.Handler):
+    """Keeps the messages of warnings, each once."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self.lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage() not in self.lines:
+            self.lines.append(record.getMessage())
+
+
 @contextlib.contextmanager
-def _collected(lines):
-    """Warnings of our logger go into ``lines``, each once, and nowhere else."""
+def _collected(lines: list[str]) -> Iterator[None]:
+    """Append warnings of our logger to ``lines``, and log them nowhere else."""
     logger = logging.getLogger('transreid')
-    handler, before = logging.Handler(logging.WARNING), (logger.handlers, logger.propagate)
-    handler.emit = lambda record: record.getMessage() in lines or lines.append(record.getMessage())
-    logger.handlers, logger.propagate = [handler], False
+    before = logger.handlers, logger.propagate
+    logger.handlers, logger.propagate = [_Collector(lines)], False
     try:
         yield
     finally:
         logger.handlers, logger.propagate = before
 
 
-def _read_animals(lists, cfg):
+def _read_animals(lists: Lists, cfg: CfgNode) -> None:
     data = cfg.DATASETS
     train, validation = TRAINING_LISTS.get(data.SPECIES, ('', ''))
     query, gallery = TEST_LISTS.get(data.SPECIES, ('', ''))
     _read(lists, cfg, 'train', data.TRAIN_LIST, train)
     _read(lists, cfg, 'validation', data.VAL_LIST, validation)
     _read(lists, cfg, 'query', data.QUERY_LIST, query)
-    _read(lists, cfg, 'gallery', data.GALLERY_LIST or (not gallery and data.QUERY_LIST), gallery)
+    named = data.GALLERY_LIST or ('' if gallery else data.QUERY_LIST)
+    _read(lists, cfg, 'gallery', named, gallery)
     listed = dict(lists.splits)
-    if not lists.splits:
+    if not listed:
         raise InputError(
             f"DATASETS.SPECIES '{data.SPECIES}': there is no list to check in '{data.LIST_DIR}'; "
-            'set '
-            f'DATASETS.TRAIN_LIST, VAL_LIST, QUERY_LIST, GALLERY_LIST, or LIST_DIR'
+            'set DATASETS.TRAIN_LIST, VAL_LIST, QUERY_LIST, GALLERY_LIST, or LIST_DIR'
         )
-    if 'train' in lists.splits:
-        with lists.refusing():
-            check_contiguous(lists.splits['train'], lists.sources['train'])
-    if {'train', 'validation'} <= lists.splits.keys():
-        _check_validation(lists)
-    with lists.refusing():
-        _attach_ground_truth(lists, data)
+    _check_listed(lists, cfg)
     _locate(lists, cfg)
-    named = ((lists.sources[split], records) for split, records in lists.splits.items())
-    lists.splits = dict(zip(lists.splits, as_photos(*named), strict=True))
-    if {'query', 'gallery'} <= lists.splits.keys():
-        with lists.refusing():
+    named_splits = [(lists.sources[split], records) for split, records in lists.splits.items()]
+    lists.splits = dict(zip(lists.splits, as_photos(*named_splits), strict=True))
+    if lists.has('query', 'gallery'):
+        with lists.keep_errors():
             lists.protocol = resolve_protocol(
                 data.PROTOCOL,
                 data.SPECIES,
@@ -114,26 +136,37 @@ def _read_animals(lists, cfg):
             )
 
 
-def _read(lists, cfg, split, named, default):
+def _read(lists: Lists, cfg: CfgNode, split: str, named: str, default: str) -> None:
     """Read a list that the config names, or the species' own where it is there."""
     file = list_file(named or default, cfg.DATASETS.LIST_DIR)
     if named or os.path.isfile(file):
         is_gallery = split == 'gallery' and file != lists.sources.get('query')
         lists.splits[split] = read_list(file, cfg.DATASETS.ALLOW_OUTSIDE, is_gallery)
         lists.sources[split] = file
-    elif split != 'gallery' or 'query' in lists.splits:
+    elif split != 'gallery' or lists.has('query'):
         lists.notes.append(f'no {split} list' + (f' ({file} is not there)' if file else ''))
 
 
-def _check_validation(lists):
+def _check_listed(lists: Lists, cfg: CfgNode) -> None:
+    """What the lists alone tell, before their photos are looked for."""
+    if lists.has('train'):
+        with lists.keep_errors():
+            check_contiguous(lists.splits['train'], lists.sources['train'])
+    if lists.has('train', 'validation'):
+        _check_validation(lists)
+    with lists.keep_errors():
+        _attach_ground_truth(lists, cfg.DATASETS)
+
+
+def _check_validation(lists: Lists) -> None:
     labels = {record.pid for record in lists.splits['train']}
-    query, file = lists.splits['validation'], lists.sources['validation']
-    strangers = {record.pid for record in query} - labels
-    if strangers == {record.pid for record in query}:
+    validated = {record.pid for record in lists.splits['validation']}
+    file = lists.sources['validation']
+    strangers = validated - labels
+    if strangers == validated:
         lists.refused.append(
             f'{file}: no validation photo shows an individual of {lists.sources["train"]}, so '
-            'none could be '
-            f"found; choose another DATASETS.VAL_LIST, or '' for none"
+            f"none could be found; choose another DATASETS.VAL_LIST, or '' for none"
         )
     elif strangers:
         lists.warned.append(
@@ -142,89 +175,87 @@ def _check_validation(lists):
         )
 
 
-def _attach_ground_truth(lists, data):
+def _attach_ground_truth(lists: Lists, data: CfgNode) -> None:
     protocol = PROTOCOLS.get(data.PROTOCOL or data.SPECIES)
-    if protocol and protocol.ground_truth and {'query', 'gallery'} <= lists.splits.keys():
+    if protocol and protocol.ground_truth and lists.has('query', 'gallery'):
         truth_file = list_file(data.GROUND_TRUTH or protocol.ground_truth, data.LIST_DIR)
         truth = read_atrw(truth_file)
-        lists.splits |= {
-            split: attach_atrw(lists.splits[split], truth, truth_file)
-            for split in ('query', 'gallery')
-        }
+        for split in ('query', 'gallery'):
+            lists.splits[split] = attach_atrw(lists.splits[split], truth, truth_file)
 
 
-def _locate(lists, cfg):
-    """Join the paths of all lists with their folder; what is missing, or elsewhere and may not be,
-    is left out.
-    """
+def _locate(lists: Lists, cfg: CfgNode) -> None:
+    """Join paths with their folder; drop what is missing, or elsewhere and may not be."""
     data = cfg.DATASETS
-    folders = {
-        'train': (train_root(cfg), 'DATASETS.ROOT_DIR/DATA_DIR'),
-        'test': (data.TEST_ROOT_DIR, 'DATASETS.TEST_ROOT_DIR'),
-    }
     for split, records in lists.splits.items():
-        root, key = folders['train' if split in ('train', 'validation') else 'test']
-        where = {
-            'root': root,
-            'skip_missing': False,
-            'what': lists.sources[split],
-            'key': key,
-            'allow_outside': data.ALLOW_OUTSIDE,
-        }
-        present = [record for record in records if os.path.isfile(os.path.join(root, record.path))]
-        there = {record.path for record in present}
-        lists.missing[split] = [
-            os.path.join(root, record.path) for record in records if record.path not in there
-        ]
+        root, key = data.TEST_ROOT_DIR, 'DATASETS.TEST_ROOT_DIR'
+        if split in ('train', 'validation'):
+            root, key = train_root(cfg), 'DATASETS.ROOT_DIR/DATA_DIR'
+        present, missing = [], []
+        for record in records:
+            path = os.path.join(root, record.path)
+            if os.path.isfile(path):
+                present.append(record)
+            else:
+                missing.append(path)
+        lists.missing[split] = missing
+        find = partial(
+            locate,
+            root=root,
+            skip_missing=False,
+            what=lists.sources[split],
+            key=key,
+            allow_outside=data.ALLOW_OUTSIDE,
+        )
         try:
-            lists.splits[split] = locate(present, **where)
+            lists.splits[split] = find(present)
         except InputError as error:
             lists.refused.append(str(error))
-            lists.splits[split] = _those_inside(present, where)
+            lists.splits[split] = _located_one_by_one(present, find)
 
 
-def _those_inside(records, where):
+def _located_one_by_one(
+    records: Sequence[Record], find: Callable[[list[Record]], list[Record]]
+) -> list[Record]:
+    """The located records, without those that ``find`` rejects."""
     found = []
     for record in records:
         with contextlib.suppress(InputError):
-            found += locate([record], **where)
+            found += find([record])
     return found
 
 
-def _read_official(lists, cfg):
-    train = _load(lists, cfg, load_train)
-    test = _load(lists, cfg, load_test)
-    if train is None and test is None:
-        raise InputError(lists.refused[0])
+def _read_official(lists: Lists, cfg: CfgNode) -> None:
+    train: TrainPhotos | None = _load(lists, cfg, load_train)
+    test: TestPhotos | None = _load(lists, cfg, load_test)
     if train is not None:
         lists.splits['train'] = train.train
-    if test is not None:
-        lists.splits |= {
-            'query': test.query,
-            'gallery': test.gallery,
-        }  # VehicleID's other trials have the same photos
+        lists.sources['train'] = train.root
+    if test is not None:  # VehicleID's other trials have the same photos
+        lists.splits |= {'query': test.query, 'gallery': test.gallery}
+        lists.sources |= dict.fromkeys(('query', 'gallery'), test.root)
         lists.protocol = test.protocol
-    lists.sources = dict.fromkeys(lists.splits, (train or test).root)
+    if not lists.splits:
+        raise InputError(lists.refused[0])
 
 
-def _load(lists, cfg, load):
+def _load(lists: Lists, cfg: CfgNode, load: Callable[[CfgNode], Photos]) -> Photos | None:
     """What ``load`` gives, without missing photos where it stops at them; None where it cannot."""
-    with lists.refusing():
+    with lists.keep_errors():
         return load(cfg)
-    with lists.refusing(), _collected([]):  # it would say that it goes on
+    with lists.keep_errors(), _collected([]):  # it would warn of the photos that it skips
         return load(with_value(cfg, 'DATASETS.SKIP_MISSING', True))
     return None
 
 
-def _check_batches(lists, cfg):
+def _check_batches(lists: Lists, cfg: CfgNode) -> None:
     """Whether stage 2 can fill its batches from the photos that are there."""
     labels = [record.pid for record in lists.splits['train']]
     if len(set(labels)) < 2:
         lists.refused.append(
             f'{lists.sources["train"]}: photos of {len(set(labels))} individuals are there; '
-            'telling '
-            f'individuals apart needs at least two'
+            'telling individuals apart needs at least two'
         )
         return
-    with lists.refusing():
+    with lists.keep_errors():
         make_batches(cfg, labels, SINGLE)

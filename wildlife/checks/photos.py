@@ -1,13 +1,13 @@
-"""What each photo file is: its bytes, its picture, its perceptual hash; and which pictures are
-nearly the same.
-"""
+"""What each photo file is (bytes, picture, perceptual hash), and which are nearly the same."""
 
 import json
 import os
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, cast
 
 import imagehash
 import numpy as np
@@ -25,12 +25,7 @@ from wildlife.photos import read_header
 HASH_SIDE = 16
 BITS = HASH_SIDE**2
 ALPHA = {'RGBA', 'LA', 'PA', 'La', 'RGBa'}
-CODE = (
-    depth.__file__,
-    images.__file__,
-    list_photos.__file__,
-    __file__,
-)  # that decides what a ``Photo`` holds
+CODE = (depth.__file__, images.__file__, list_photos.__file__, __file__)  # decides about ``Photo``
 BLOCK = 2**20  # pairs of hashes that are compared at a time: 8 MB
 
 
@@ -38,12 +33,17 @@ BLOCK = 2**20  # pairs of hashes that are compared at a time: 8 MB
 class Photo:
     """One file.
 
-    bytes, mtime_ns: by which a later check knows that it is the same. sha256: of the bytes. width,
-    height: in stored pixels.
-    mode: Pillow's, '+alpha' where one colour is transparent. orientation: EXIF's, 1 = upright.
-    phash: perceptual hash as hex.
-    blank: whether all pixels are alike. error: why it cannot be read, '' where it can; what is not
-    known is then 0 or ''.
+    Attributes:
+        path: of the file.
+        bytes: its size; with ``mtime_ns`` a later check knows that it is the same file.
+        mtime_ns: time of its last change.
+        sha256: of its bytes.
+        width: in stored pixels, like ``height``.
+        mode: Pillow's, with '+alpha' where one colour is transparent.
+        orientation: EXIF's, 1 = upright.
+        phash: perceptual hash as hex.
+        blank: whether all pixels are alike.
+        error: why it cannot be read, '' where it can; what is not known is then 0 or ''.
     """
 
     path: str
@@ -59,34 +59,44 @@ class Photo:
     error: str = ''
 
     @property
-    def content(self):
+    def content(self) -> str:
         """The same for files with the same bytes."""
         return self.sha256 or self.path
 
     @property
-    def is_transparent(self):
+    def is_transparent(self) -> bool:
         return self.mode in ALPHA or self.mode.endswith('+alpha')
 
 
-def read_photos(paths, workers, earlier=None):
-    """{path: ``Photo``}, each file read once, decoded as the loader does, by ``workers`` threads.
+def read_photos(
+    paths: Iterable[str], workers: int, earlier: Mapping[str, Photo] | None = None
+) -> dict[str, Photo]:
+    """Read photos, each file once, decoded as the loader does.
 
-    earlier: {path: ``Photo``} of an earlier check; files of the same size and time are not read
-    again.
+    Args:
+        paths: of the photos; some may be the same.
+        workers: threads that read.
+        earlier: photos of an earlier check by path; files of the same size and time are not read
+            again.
+
+    Returns:
+        path -> ``Photo``, in the order of ``paths``.
     """
-    found = dict.fromkeys(paths)
-    for path, photo in (earlier or {}).items():
-        if path in found and (photo.bytes, photo.mtime_ns) == _status(path):
+    earlier = earlier or {}
+    found: dict[str, Photo | None] = dict.fromkeys(paths)
+    for path in found:
+        photo = earlier.get(path)
+        if photo and (photo.bytes, photo.mtime_ns) == _status(path):
             found[path] = photo
     wanted = [path for path, photo in found.items() if photo is None]
     with ThreadPoolExecutor(workers) as pool:  # Pillow and the digest let other threads work
         for photo in progress(pool.map(read_photo, wanted), 'photos', total=len(wanted)):
             found[photo.path] = photo
-    return found
+    return {path: photo for path, photo in found.items() if photo}
 
 
-def read_photo(path):
-    """The ``Photo`` of a file; what is wrong with it is its ``error``."""
+def read_photo(path: str) -> Photo:
+    """Read one file; what is wrong with it is the photo's ``error``."""
     size, mtime_ns = _status(path)
     sha256 = ''
     try:
@@ -99,7 +109,8 @@ def read_photo(path):
     except OSError as error:
         return Photo(path, size, mtime_ns, sha256, error=str(error))
     bits = imagehash.phash(image, HASH_SIDE).hash
-    blank = all(low == high for low, high in image.getextrema())
+    extrema = cast(tuple[tuple[int, int], ...], image.getextrema())  # RGB: one pair a band
+    blank = all(low == high for low, high in extrema)
     return Photo(
         path,
         size,
@@ -113,7 +124,8 @@ def read_photo(path):
     )
 
 
-def _status(path):
+def _status(path: str) -> tuple[int, int]:
+    """(bytes, mtime_ns)."""
     try:
         status = os.stat(path)
         return status.st_size, status.st_mtime_ns
@@ -121,14 +133,14 @@ def _status(path):
         return 0, 0
 
 
-def _mode(path):
+def _mode(path: str) -> str:
     """Mode as stored, of a photo that ``read_image`` could read."""
     with Image.open(path, formats=photo_formats()) as image:
-        return image.mode + '+alpha' * ('transparency' in image.info)
+        return f'{image.mode}+alpha' if 'transparency' in image.info else image.mode
 
 
-def reader() -> dict:
-    """What reads the photos here. Another reader may find something else in the same file."""
+def reader() -> dict[str, Any]:
+    """Return what reads the photos here; another reader may find something else in a file."""
     return {
         'Pillow': PIL.__version__,
         'formats': list(photo_formats()),
@@ -136,9 +148,11 @@ def reader() -> dict:
     }
 
 
-def earlier_photos(path):
-    """{path: ``Photo``} of the readable photos in an earlier check.json; {} where it is none, or by
-    another ``reader``.
+def earlier_photos(path: str | Path) -> dict[str, Photo]:
+    """Return the readable photos of an earlier check.json by path.
+
+    Args:
+        path: of the file; where it is missing, no such report or by another ``reader``, none.
     """
     types = {field.name: field.type for field in fields(Photo)}
     try:
@@ -160,30 +174,33 @@ def earlier_photos(path):
     }
 
 
-def as_dicts(photos):
-    """What ``earlier_photos`` reads, for JSON."""
+def as_dicts(photos: Iterable[Photo]) -> list[dict[str, Any]]:
+    """Return photos as ``earlier_photos`` reads them from JSON."""
     return [asdict(photo) for photo in photos]
 
 
-def near_pairs(photos, limit):
-    """Pairs of photos whose hashes differ in at most ``limit`` bits, in blocks: (i, j, distance),
-    arrays (M,), i < j.
+def near_pairs(photos: Sequence[Photo], limit: int) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield pairs of photos whose hashes differ in few bits, in blocks.
 
-    photos: list of ``Photo`` with a phash. All pairs are compared, so the time grows with their
-    square.
+    All pairs are compared, so the time grows with the square of the photos.
+
+    Args:
+        photos: each with a phash.
+        limit: bits in which they may differ.
+
+    Yields:
+        i, j, distance: (M,) integers, i < j.
     """
     if not photos:
         return
-    words = np.frombuffer(
-        bytes.fromhex(''.join(photo.phash for photo in photos)), np.uint64
-    ).reshape(len(photos), -1)
+    bits = bytes.fromhex(''.join(photo.phash for photo in photos))
+    words = np.frombuffer(bits, np.uint64).reshape(len(photos), -1)
     first = np.ascontiguousarray(words[:, 0])
     step = max(1, BLOCK // len(photos))
     for start in range(0, len(photos), step):
         rows = first[start : start + step, None]
-        i, j = np.nonzero(
-            np.bitwise_count(rows ^ first[start:]) <= limit
-        )  # most differ more in a quarter of the bits
+        # most pairs differ in more bits than that within a quarter of them
+        i, j = np.nonzero(np.bitwise_count(rows ^ first[start:]) <= limit)
         later = i < j
         i, j = i[later] + start, j[later] + start
         distance = np.bitwise_count(words[i] ^ words[j]).sum(axis=1, dtype=np.int64)

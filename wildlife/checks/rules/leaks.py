@@ -1,0 +1,147 @@
+"""Rules about photos and encounters that stand in two places: leaks and copies."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import numpy as np
+
+from wildlife.checks.photos import BITS, near_pairs
+from wildlife.checks.rules.inspection import Finding, Inspection, Use, counts_text, make_item
+from wildlife.groups import clusters
+
+MAX_PAIRS = 200_000  # of a kind that are shown in groups; more are counted only
+
+
+def check_leaks(data: Inspection) -> Iterator[Finding]:
+    """Train photos, byte for byte, in validation or the test."""
+    items, counts = [], Counter[str]()
+    for uses in data.by_content.values():
+        first = {use.split: use for use in reversed(uses)}
+        leaked = [split for split in data.lists.splits if split in data.held_out & first.keys()]
+        if 'train' in first and leaked:
+            counts.update(leaked)
+            items.append(make_item([first['train'], *(first[split] for split in leaked)]))
+    text = f'{len(items)} train photos, byte for byte: {counts_text(counts)}'
+    yield Finding('leak', len(items), text, items)
+
+
+def check_encounters(data: Inspection) -> Iterator[Finding]:
+    """Encounters that are cut in two: trained on, and validated or tested on."""
+    encounters: dict[int, dict[str, Use]] = defaultdict(dict)  # first use in each split
+    for uses in data.by_path.values():
+        for use in uses:
+            if use.encounter is not None:
+                encounters[use.encounter].setdefault(use.split, use)
+    for check, splits in (
+        ('encounter_validation', ['validation']),
+        ('encounter_leak', ['query', 'gallery']),
+    ):
+        splits = [split for split in splits if split in data.held_out]
+        items = []
+        for _, first in sorted(encounters.items()):
+            others = [first[split] for split in splits if split in first]
+            if 'train' in first and others:
+                items.append(make_item([first['train'], *others]))
+        yield Finding(check, len(items), f'{len(items)} of {len(encounters)} encounters', items)
+
+
+def check_copies(data: Inspection) -> Iterator[Finding]:
+    """Copies of queries in the gallery, and copies of a photo within one list."""
+    copies, repeated = [], []
+    for uses in data.by_content.values():
+        individuals = defaultdict(list)
+        for use in uses:
+            individuals[use.numbering, use.pid].append(use)
+        for group in individuals.values():
+            query = {use.path for use in group if use.split == 'query'}
+            gallery = {use.path for use in group if use.split == 'gallery'}
+            if query and gallery and len(query | gallery) > 1 and not data.lists.official:
+                copies.append(make_item(dict.fromkeys(group)))
+            elif max(Counter(use.split for use in group).values()) > 1:
+                repeated.append(make_item(dict.fromkeys(group)))
+    yield Finding('copies', len(copies), f'{len(copies)} photos', copies)
+    yield Finding('repeated', len(repeated), f'{len(repeated)} photos', repeated)
+
+
+class _PairKinds:
+    """Tells what is wrong with two photos that are nearly the same.
+
+    Args:
+        nodes: uses of each of N photos.
+        held_out: splits that must have no photo of the train list.
+    """
+
+    def __init__(self, nodes: Sequence[Sequence[Use]], held_out: Collection[str]) -> None:
+        def column(value: Callable[[Use], int]) -> np.ndarray:
+            """(N,): the largest value of each photo's uses."""
+            return np.array([max(map(value, uses)) for uses in nodes], dtype=np.int64)
+
+        self.labels = [
+            column(lambda use: use.pid if use.numbering == 'train' else -1),
+            column(lambda use: use.pid if use.numbering == 'test' else -1),
+        ]
+        self.encounter = column(lambda use: -1 if use.encounter is None else use.encounter)
+        self.train = column(lambda use: use.split == 'train') > 0
+        self.held_out = column(lambda use: use.split in held_out) > 0
+
+    def of(self, i: np.ndarray, j: np.ndarray) -> dict[str, np.ndarray]:
+        """Sort pairs by check.
+
+        Args:
+            i: (M,) indices of the first photo of each pair; ``j``: of the second.
+
+        Returns:
+            check -> (M,) bool.
+        """
+        known = [(label[i] >= 0) & (label[j] >= 0) for label in self.labels]
+        equal = [label[i] == label[j] for label in self.labels]
+        differ = (known[0] & ~equal[0]) | (known[1] & ~equal[1])
+        leak = (self.train[i] & self.held_out[j]) | (self.train[j] & self.held_out[i])
+        same = ((known[0] & equal[0]) | (known[1] & equal[1])) & ~differ & ~leak
+        together = (self.encounter[i] == self.encounter[j]) & (self.encounter[i] >= 0)
+        return {
+            'alike_two_labels': differ,
+            'alike_leak': leak,
+            'alike': same & ~together,
+            'bursts': same & together,
+        }
+
+
+def check_near(data: Inspection) -> Iterator[Finding]:
+    """Pairs of photos that are nearly, and not quite, the same."""
+    nodes, photos = [], []
+    for uses in data.by_content.values():
+        photo = data.photos[uses[0].path]
+        if photo.phash and not photo.blank:
+            nodes.append(uses)
+            photos.append(photo)
+    kinds = _PairKinds(nodes, data.held_out)
+    counts = Counter[str]()
+    shown: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
+    for i, j, distance in near_pairs(photos, data.limits.near):
+        for check, chosen in kinds.of(i, j).items():
+            counts[check] += int(chosen.sum())
+            room = MAX_PAIRS - len(shown[check])
+            triples = np.stack([i[chosen], j[chosen], distance[chosen]], axis=1)
+            shown[check] += triples[:room].tolist()
+    bursts = counts.pop('bursts', 0)
+    yield Finding('bursts', bursts, f'{bursts} pairs of photos')
+    for check, count in counts.items():
+        yield _groups(check, count, shown[check], nodes)
+
+
+def _groups(
+    check: str, count: int, pairs: list[tuple[int, int, int]], nodes: list[list[Use]]
+) -> Finding:
+    """Photos that pairs (i, j, distance) connect, as one item each."""
+    nearest: dict[int, int] = {}  # distance of each photo to its nearest one
+    for i, j, distance in pairs:
+        nearest[i] = min(distance, nearest.get(i, BITS))
+        nearest[j] = min(distance, nearest.get(j, BITS))
+    items = []
+    for group in clusters((i, j) for i, j, _ in pairs):
+        least = min(nearest[node] for node in group)
+        items.append(
+            make_item([nodes[node][0] for node in group], f'{least} of {BITS} bits differ')
+        )
+    return Finding(check, count, f'{count} pairs of photos in {len(items)} groups', items)
