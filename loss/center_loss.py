@@ -1,28 +1,30 @@
 """Center loss: features are drawn to a learned centre of their identity."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class CenterLoss(nn.Module):
-    """Mean over the batch of the squared distance to the own centre (Wen et al., 2016, without its
-    factor ½).
+    """Mean squared distance to the own centre (Wen et al., 2016, equation 2 without its ½).
 
-    num_classes: number of identities; feat_dim: size of a feature. ``centers``: (num_classes,
-    feat_dim), learned.
+    Args:
+        num_classes: number of identities.
+        feat_dim: size of a feature; ``centers`` (num_classes, feat_dim) are learned.
     """
 
-    def __init__(self, num_classes, feat_dim):
+    def __init__(self, num_classes: int, feat_dim: int):
         super().__init__()
         self.centers = nn.Parameter(torch.randn(num_classes, feat_dim))
 
-    def forward(self, x, labels):
-        """
-        x: (N, feat_dim) floats, half precision is computed in float32; labels: (N,) in 0 …
-        num_classes - 1.
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss, a scalar >= 0; each squared distance is kept within 1e-12 … 1e12.
 
-        Returns a scalar >= 0; each squared distance is kept within 1e-12 … 1e12. Raises
-        ``ValueError`` for an empty batch and for shapes that do not fit.
+        Args:
+            x: (N, feat_dim) features; half precision is computed in float32.
+            labels: (N,) integers in 0 … num_classes - 1.
+
+        Raises:
+            ValueError: an empty batch, or shapes that do not fit.
         """
         if not len(x) or x.shape[1:] != self.centers.shape[1:] or labels.shape != x.shape[:1]:
             raise ValueError(

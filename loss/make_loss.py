@@ -1,10 +1,11 @@
-"""The loss of stage 2 from the config: identity, triplet, image-to-text and, when asked for, center
-loss.
-"""
+"""The loss of stage 2 from the config: identity, triplet, image-to-text and center loss."""
+
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
+from yacs.config import CfgNode
 
 from loss.center_loss import CenterLoss
 from loss.triplet_loss import TripletLoss
@@ -12,89 +13,102 @@ from loss.triplet_loss import TripletLoss
 SMOOTHING = 0.1  # epsilon of label smoothing (Szegedy et al., 2016)
 
 
-def make_loss(cfg, num_classes, feat_dim=None):
-    """The loss of stage 2 as the config describes it.
+def make_loss(cfg: CfgNode, num_classes: int, feat_dim: int | None = None) -> 'Stage2Loss':
+    """Return the loss of stage 2 as the config describes it.
 
-    num_classes: number of identities; feat_dim: size of the feature f, needed for the center loss
-    only.
-
-    MODEL.METRIC_LOSS_TYPE 'triplet', 'triplet_center' or 'center' (no triplet);
+    MODEL.METRIC_LOSS_TYPE is 'triplet', 'triplet_center' or 'center' (no triplet);
     MODEL.IF_WITH_CENTER 'yes' adds the center loss to any. DATALOADER.SAMPLER 'softmax' does not
     put several photos of an identity into a batch: no triplet, and the identity term without label
     smoothing.
+
+    Args:
+        cfg: the whole config.
+        num_classes: number of identities.
+        feat_dim: size of the feature f, needed for the center loss only.
+
+    Raises:
+        ValueError: the center loss has no ``feat_dim``.
     """
     metric, sampler = cfg.MODEL.METRIC_LOSS_TYPE, cfg.DATALOADER.SAMPLER
     with_triplet = sampler == 'softmax_triplet' and metric != 'center'
-    with_center = 'center' in metric or cfg.MODEL.IF_WITH_CENTER == 'yes'
-    if with_center and feat_dim is None:
-        raise ValueError('the center loss needs feat_dim, the size of the feature f')
+    margin = None if cfg.MODEL.NO_MARGIN else cfg.SOLVER.MARGIN
+    center = None
+    if 'center' in metric or cfg.MODEL.IF_WITH_CENTER == 'yes':
+        if feat_dim is None:
+            raise ValueError('the center loss needs feat_dim, the size of the feature f')
+        center = CenterLoss(num_classes, feat_dim)
     smoothing = SMOOTHING if cfg.MODEL.IF_LABELSMOOTH == 'on' else 0.0
+    weights = {
+        'id': cfg.MODEL.ID_LOSS_WEIGHT,
+        'triplet': cfg.MODEL.TRIPLET_LOSS_WEIGHT,
+        'i2t': cfg.MODEL.I2T_LOSS_WEIGHT,
+        'center': cfg.SOLVER.STAGE2.CENTER_LOSS_WEIGHT,
+    }
     return Stage2Loss(
-        id_weight=cfg.MODEL.ID_LOSS_WEIGHT,
-        triplet_weight=cfg.MODEL.TRIPLET_LOSS_WEIGHT,
-        i2t_weight=cfg.MODEL.I2T_LOSS_WEIGHT,
-        center_weight=cfg.SOLVER.STAGE2.CENTER_LOSS_WEIGHT,
+        weights,
         id_smoothing=smoothing if sampler == 'softmax_triplet' else 0.0,
         i2t_smoothing=smoothing,
-        triplet=TripletLoss(None if cfg.MODEL.NO_MARGIN else cfg.SOLVER.MARGIN)
-        if with_triplet
-        else None,
-        center=CenterLoss(num_classes, feat_dim) if with_center else None,
+        triplet=TripletLoss(margin) if with_triplet else None,
+        center=center,
     )
 
 
 class Stage2Loss(nn.Module):
-    """Weighted terms of stage 2. ``center``: the CenterLoss, whose centres are trained too, or
-    None.
+    """Weighted terms of stage 2 (Li et al., CLIP-ReID, equation 8, and the center loss).
 
-    *_weight: factors of the terms; *_smoothing: epsilon of label smoothing, 0 … 1; triplet, center:
-    losses or None.
+    Args:
+        weights: factor of each term: 'id', 'triplet', 'i2t', 'center'.
+        id_smoothing: epsilon of label smoothing in the identity term, 0 … 1.
+        i2t_smoothing: the same in the image-to-text term.
+        triplet: None = no triplet term.
+        center: its centres are trained too; None = no center term.
     """
 
     def __init__(
         self,
-        *,
-        id_weight,
-        triplet_weight,
-        i2t_weight,
-        center_weight,
-        id_smoothing,
-        i2t_smoothing,
-        triplet,
-        center,
+        weights: dict[str, float],
+        id_smoothing: float,
+        i2t_smoothing: float,
+        triplet: TripletLoss | None = None,
+        center: CenterLoss | None = None,
     ):
         super().__init__()
-        self.weights = {
-            'id': id_weight,
-            'triplet': triplet_weight,
-            'i2t': i2t_weight,
-            'center': center_weight,
-        }
+        self.weights, self.triplet, self.center = weights, triplet, center
         self.id_smoothing, self.i2t_smoothing = id_smoothing, i2t_smoothing
-        self.triplet, self.center = triplet, center
-        if center is not None and center_weight:
+        if center is not None and weights['center']:
             # The weight is for the features: the centres follow at CENTER_LR alone, as in the
             # original's training loop.
-            center.centers.register_hook(lambda gradient: gradient / center_weight)
+            center.centers.register_hook(lambda gradient: gradient / weights['center'])
 
     @property
-    def unused(self):
+    def unused(self) -> list[str]:
         """Names of the terms whose weight is 0."""
         return [name for name, weight in self.weights.items() if not weight]
 
-    def forward(self, score, feat, target, i2tscore=None):
-        """
-        score: two tensors (N, classes), logits of the classifiers; feat: three tensors (N, *):
-        f_last, f, f_proj.
-        target: (N,) identities; i2tscore: (N, classes) logits of image against sentence, None
-        without prompts.
+    def forward(
+        self,
+        score: list[Tensor],
+        feat: list[Tensor],
+        target: Tensor,
+        i2tscore: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Return the weighted terms, scalars whose sum is the loss.
 
-        Returns a dict of weighted scalars, 'id' and those of 'triplet', 'center', 'i2t' that are in
-        use (also with weight 0); their sum is the loss. Half precision is computed in float32.
+        Half precision is computed in float32.
+
+        Args:
+            score: two of (N, classes): logits of the classifiers.
+            feat: three of (N, *): f_last, f, f_proj.
+            target: (N,) identities.
+            i2tscore: (N, classes) logits of image against sentence, None without prompts.
+
+        Returns:
+            'id' and those of 'triplet', 'center', 'i2t' that are in use, also with weight 0.
         """
-        terms = {'id': sum(_cross_entropy(one, target, self.id_smoothing) for one in score)}
+        identity = [_cross_entropy(one, target, self.id_smoothing) for one in score]
+        terms = {'id': reduce(torch.add, identity)}
         if self.triplet is not None:
-            terms['triplet'] = sum(self.triplet(one, target) for one in feat)
+            terms['triplet'] = reduce(torch.add, [self.triplet(one, target) for one in feat])
         if i2tscore is not None:
             terms['i2t'] = _cross_entropy(i2tscore, target, self.i2t_smoothing)
         if self.center is not None:
@@ -102,12 +116,12 @@ class Stage2Loss(nn.Module):
         return {name: self.weights[name] * term for name, term in terms.items()}
 
 
-def _cross_entropy(score, target, smoothing):
+def _cross_entropy(score: Tensor, target: Tensor, smoothing: float) -> Tensor:
     score = score.to(torch.promote_types(score.dtype, torch.float32))
     if not smoothing:
         return F.cross_entropy(score, target)
-    # smoothed in float32 whatever the score's type, as the original does: golden's float64 steps
-    # show the difference
+    # Not torch's label_smoothing, which smooths in the score's type: the original's targets are
+    # float32 even in float64, and the golden steps in float64 show the difference (1.5e-5).
     classes = score.shape[1]
     share = F.one_hot(target, classes).float() * (1 - smoothing) + smoothing / classes
     return F.cross_entropy(score, share.to(score.dtype))

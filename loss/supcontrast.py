@@ -1,38 +1,41 @@
 """Supervised contrastive loss between images and sentences: the loss of stage 1."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class SupConLoss(nn.Module):
-    """Rows of the first argument against the rows of the second (Khosla et al., 2020, "out" form;
-    temperature 1).
+    """Rows of the first argument against the rows of the second, at temperature 1.
 
-    For each row of the first argument: the mean, over its positives (rows of the second with the
-    same label), of the log-softmax of the dot products along the row, negated; then the mean over
-    rows. Features are not normalised here. Stage 1 adds both directions (Li et al., CLIP-ReID,
-    equations 3 and 4).
+    Khosla et al., 2020, equation 2 (the sum outside the logarithm). For each row of the first
+    argument: the mean, over its positives (rows of the second with the same label), of the
+    log-softmax of the dot products along the row, negated; then the mean over the rows. Features
+    are not normalised here. Stage 1 adds both directions (Li et al., CLIP-ReID, equations 3 and 4).
     """
 
-    def forward(self, text_features, image_features, t_label, i_targets):
-        """
-        text_features: (A, D) floats, the rows; image_features: (B, D) floats. Half precision is
-        computed in float32.
-        t_label: (A,) integers; i_targets: (B,) integers.
+    def forward(
+        self, text_features: Tensor, image_features: Tensor, t_label: Tensor, i_targets: Tensor
+    ) -> Tensor:
+        """Return the loss, a scalar >= 0 in float32 or float64.
 
-        Returns a scalar >= 0, float32 or float64. Raises ``ValueError`` for an empty batch, shapes
-        that do not fit and rows without a positive (on an accelerator, where looking at the labels
-        would wait for it, those give NaN).
+        Args:
+            text_features: (A, D), the rows; half precision is computed in float32.
+            image_features: (B, D), what they are compared with.
+            t_label: (A,) integers.
+            i_targets: (B,) integers.
+
+        Raises:
+            ValueError: an empty batch, shapes that do not fit, or a row without a positive (on an
+                accelerator, where looking at the labels would wait for it, that gives NaN).
         """
-        _check(text_features, image_features, t_label, i_targets)
+        _check_shapes(text_features, image_features, t_label, i_targets)
         positive = t_label[:, None] == i_targets[None, :]  # (A, B)
         count = positive.sum(1)
         if count.device.type == 'cpu' and not count.all():
             row = int((count == 0).nonzero()[0])
             raise ValueError(
                 f'row {row} (label {int(t_label[row])}) has no positive: no row of the second '
-                'argument '
-                'has its label'
+                'argument has its label'
             )
         # Autocast would take the product in half precision, where logits of CLIP's size lose their
         # digits.
@@ -43,7 +46,9 @@ class SupConLoss(nn.Module):
             return -((log_probability * positive).sum(1) / count).mean()
 
 
-def _check(text_features, image_features, t_label, i_targets):
+def _check_shapes(
+    text_features: Tensor, image_features: Tensor, t_label: Tensor, i_targets: Tensor
+) -> None:
     if not len(text_features) or not len(image_features):
         raise ValueError(
             f'empty batch: {len(text_features)} rows against {len(image_features)}; each side '

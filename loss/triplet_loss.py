@@ -2,29 +2,30 @@
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 
 class TripletLoss(nn.Module):
-    """Batch-hard triplet loss (Hermans et al., 2017), Euclidean distances; identities may have any
-    number of photos.
+    """Batch-hard triplet loss (Hermans et al., 2017, equation 5) on Euclidean distances.
 
-    margin: >= 0, in units of the features: mean of max(0, d_ap - d_an + margin); None: soft margin,
-        mean of log(1 + exp(d_ap - d_an)).
+    Args:
+        margin: >= 0, in units of the features: mean of max(0, d_ap - d_an + margin); None = soft
+            margin: mean of log(1 + exp(d_ap - d_an)).
     """
 
-    def __init__(self, margin=None):
+    def __init__(self, margin: float | None = None):
         super().__init__()
         self.margin = margin
 
-    def forward(self, features, labels):
-        """
-        features: (N, D) floats, half precision is computed in float32; labels: (N,) integers.
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss, a scalar >= 0; identities may have any number of photos.
 
-        Returns a scalar >= 0. Raises ``ValueError`` for an empty batch, for labels that do not fit
-        the features, and
-        for a batch of a single identity: no anchor has a negative then. On an accelerator, where
-        looking at the labels would wait for it, such a batch gives NaN instead.
+        Args:
+            features: (N, D); half precision is computed in float32.
+            labels: (N,) integers.
+
+        Raises:
+            ValueError: see :func:`hardest_pairs`.
         """
         d_ap, d_an = hardest_pairs(features, labels)
         if self.margin is None:
@@ -32,9 +33,19 @@ class TripletLoss(nn.Module):
         return F.relu(d_ap - d_an + self.margin).mean()
 
 
-def hardest_pairs(features, labels):
-    """Distance of each anchor to its farthest positive, itself included, and to its nearest
-    negative: (N,) and (N,).
+def hardest_pairs(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return distances (N,) of each anchor: to its farthest positive and its nearest negative.
+
+    An anchor is a positive of itself.
+
+    Args:
+        features: (N, D).
+        labels: (N,) integers.
+
+    Raises:
+        ValueError: an empty batch, labels that do not fit the features, or a single identity, which
+            has no negative (on an accelerator, where looking at the labels would wait for it, that
+            gives NaN).
     """
     if labels.shape != features.shape[:1]:
         raise ValueError(
@@ -57,9 +68,10 @@ def hardest_pairs(features, labels):
     return d_ap, d_an.masked_fill(d_an.isinf(), torch.nan)
 
 
-def pairwise_distance(features):
-    """Euclidean distances (N, N) between the rows (N, D), at least 1e-6: the root has no finite
-    slope at 0.
+def pairwise_distance(features: Tensor) -> Tensor:
+    """Return the Euclidean distances (N, N) of the rows (N, D), at least 1e-6 each.
+
+    The floor is there because the root has no finite slope at 0.
     """
     with torch.autocast(features.device.type, enabled=False):
         x = features.to(torch.promote_types(features.dtype, torch.float32))
