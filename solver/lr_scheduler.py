@@ -1,15 +1,35 @@
-"""Learning rates of both stages: pure functions of the epoch, and a thin object that sets them."""
+"""Learning rates of both stages: functions of the epoch, and a thin object that sets them."""
 
 import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from torch.optim import Optimizer
+from yacs.config import CfgNode
 
 
-def stage1_lr(epoch, *, base_lr, max_epochs, warmup_epochs, warmup_lr_init, lr_min):
-    """Linear warm-up from ``warmup_lr_init``, then a cosine (SGDR without restarts) to ``lr_min``
-    at ``max_epochs``.
+def stage1_lr(
+    epoch: int,
+    base_lr: float,
+    *,
+    max_epochs: int,
+    warmup_epochs: int,
+    warmup_lr_init: float,
+    lr_min: float,
+) -> float:
+    """Return the rate of a linear warm-up and a cosine (SGDR without restarts).
 
-    The warm-up is counted inside the cosine: it takes over at epoch ``warmup_epochs`` where the
-    cosine is by then.
-    epoch: from 1; max_epochs, warmup_epochs: in epochs. Returns the learning rate of that epoch.
+    Loshchilov & Hutter, 2017, equation 5. The warm-up is counted inside the cosine, which takes
+    over at epoch ``warmup_epochs`` where it is by then.
+
+    Args:
+        epoch: from 1.
+        base_lr: the cosine's highest rate.
+        max_epochs: epochs; from then on the rate is ``lr_min``.
+        warmup_epochs: epochs.
+        warmup_lr_init: the rate of epoch 0.
+        lr_min: the rate at the end.
     """
     if epoch < warmup_epochs:
         return warmup_lr_init + epoch * (base_lr - warmup_lr_init) / warmup_epochs
@@ -18,72 +38,86 @@ def stage1_lr(epoch, *, base_lr, max_epochs, warmup_epochs, warmup_lr_init, lr_m
     return lr_min + 0.5 * (base_lr - lr_min) * (1 + math.cos(math.pi * epoch / max_epochs))
 
 
-def stage2_lr(epoch, *, base_lr, steps, gamma, warmup_factor, warmup_iters, warmup_method='linear'):
-    """``base_lr`` times ``gamma`` for every step that is reached, times the warm-up.
+@dataclass(frozen=True)
+class Warmup:
+    """The start of stage 2's schedule: rates are multiplied by less than 1.
 
-    The warm-up goes in a line from ``warmup_factor`` at epoch 0 to 1 at ``warmup_iters`` ('linear')
-    or stays at ``warmup_factor`` until then ('constant'). epoch: from 1; steps, warmup_iters: in
-    epochs, in spite of the name. Returns the learning rate of that epoch.
+    Attributes:
+        factor: what they are multiplied by at epoch 0.
+        iters: epochs that the warm-up lasts, in spite of the name.
+        method: 'linear' = a line from ``factor`` to 1; 'constant' = ``factor`` until the end.
     """
-    warmup = 1.0
-    if epoch < warmup_iters:
-        alpha = epoch / warmup_iters if warmup_method == 'linear' else 0.0
-        warmup = warmup_factor * (1 - alpha) + alpha
-    return base_lr * gamma ** sum(step <= epoch for step in steps) * warmup
+
+    factor: float
+    iters: int
+    method: str = 'linear'
+
+    def at(self, epoch: int) -> float:
+        """Return what the rates of ``epoch`` are multiplied by."""
+        if epoch >= self.iters:
+            return 1.0
+        progress = epoch / self.iters if self.method == 'linear' else 0.0
+        return self.factor * (1 - progress) + progress
+
+
+def stage2_lr(
+    epoch: int, base_lr: float, *, steps: Sequence[int], gamma: float, warmup: Warmup
+) -> float:
+    """Return ``base_lr`` times ``gamma`` for every step that is reached, times the warm-up.
+
+    Args:
+        epoch: from 1.
+        base_lr: the rate before the first step.
+        steps: epochs.
+        gamma: factor of a step.
+        warmup: factor of the first epochs.
+    """
+    return base_lr * gamma ** sum(step <= epoch for step in steps) * warmup.at(epoch)
 
 
 class EpochScheduler:
-    """Sets every group's rate at the start of an epoch. It has no state: the epoch says all, also
-    when a run resumes.
+    """Sets every group's rate at the start of an epoch.
 
-    optimizer: torch optimizer; each group's rate at this moment is its base ('initial_lr', unless
-    that is there).
-    lr: function of (epoch, base_lr) to the learning rate.
+    It has no state: the epoch decides alone, also when a run resumes.
+
+    Args:
+        optimizer: each group's rate at this moment is its base ('initial_lr', unless that is set).
+        lr: function of (epoch, base rate) to the rate.
     """
 
-    def __init__(self, optimizer, lr):
+    def __init__(self, optimizer: Optimizer, lr: Callable[[int, float], float]):
         self.optimizer, self.lr = optimizer, lr
         for group in optimizer.param_groups:
             group.setdefault('initial_lr', group['lr'])
 
-    def step(self, epoch):
-        """Set the rates of ``epoch``, counted from 1. Raises ``ValueError`` for epochs before."""
+    def step(self, epoch: int) -> None:
+        """Set the rates of ``epoch``, counted from 1.
+
+        Raises:
+            ValueError: an earlier epoch.
+        """
         if epoch < 1:
             raise ValueError(f'epochs are counted from 1, got {epoch}')
         for group in self.optimizer.param_groups:
             group['lr'] = self.lr(epoch, group['initial_lr'])
 
 
-def make_scheduler_1stage(cfg, optimizer):
-    """The schedule of the prompts from SOLVER.STAGE1."""
+def make_scheduler_1stage(cfg: CfgNode, optimizer: Optimizer) -> EpochScheduler:
+    """Return the schedule of the prompts, from SOLVER.STAGE1."""
     solver = cfg.SOLVER.STAGE1
-
-    def lr(epoch, base_lr):
-        return stage1_lr(
-            epoch,
-            base_lr=base_lr,
-            max_epochs=solver.MAX_EPOCHS,
-            warmup_epochs=solver.WARMUP_EPOCHS,
-            warmup_lr_init=solver.WARMUP_LR_INIT,
-            lr_min=solver.LR_MIN,
-        )
-
+    lr = partial(
+        stage1_lr,
+        max_epochs=solver.MAX_EPOCHS,
+        warmup_epochs=solver.WARMUP_EPOCHS,
+        warmup_lr_init=solver.WARMUP_LR_INIT,
+        lr_min=solver.LR_MIN,
+    )
     return EpochScheduler(optimizer, lr)
 
 
-def make_scheduler_2stage(cfg, optimizer):
-    """The schedule of the image encoder from SOLVER.STAGE2."""
+def make_scheduler_2stage(cfg: CfgNode, optimizer: Optimizer) -> EpochScheduler:
+    """Return the schedule of the image encoder, from SOLVER.STAGE2."""
     solver = cfg.SOLVER.STAGE2
-
-    def lr(epoch, base_lr):
-        return stage2_lr(
-            epoch,
-            base_lr=base_lr,
-            steps=solver.STEPS,
-            gamma=solver.GAMMA,
-            warmup_factor=solver.WARMUP_FACTOR,
-            warmup_iters=solver.WARMUP_ITERS,
-            warmup_method=solver.WARMUP_METHOD,
-        )
-
+    warmup = Warmup(solver.WARMUP_FACTOR, solver.WARMUP_ITERS, solver.WARMUP_METHOD)
+    lr = partial(stage2_lr, steps=solver.STEPS, gamma=solver.GAMMA, warmup=warmup)
     return EpochScheduler(optimizer, lr)

@@ -12,7 +12,13 @@ from torch import nn
 from configs import ConfigError, load_cfg
 from configs.defaults import OPTIMIZERS
 from loss.make_loss import make_loss
-from solver.lr_scheduler import make_scheduler_1stage, make_scheduler_2stage, stage1_lr, stage2_lr
+from solver.lr_scheduler import (
+    Warmup,
+    make_scheduler_1stage,
+    make_scheduler_2stage,
+    stage1_lr,
+    stage2_lr,
+)
 from solver.make_optimizer_prompt import (
     make_optimizer_1stage,
     make_optimizer_2stage,
@@ -149,9 +155,7 @@ def test_golden_rates_of_other_shapes_stage2(facts):
             base_lr=facts['BASE_LR'],
             steps=facts['STEPS'],
             gamma=facts['GAMMA'],
-            warmup_factor=facts['WARMUP_FACTOR'],
-            warmup_iters=facts['WARMUP_ITERS'],
-            warmup_method=facts['WARMUP_METHOD'],
+            warmup=Warmup(facts['WARMUP_FACTOR'], facts['WARMUP_ITERS'], facts['WARMUP_METHOD']),
         )
         for epoch in range(1, facts['epochs'] + 1)
     ]
@@ -159,7 +163,7 @@ def test_golden_rates_of_other_shapes_stage2(facts):
 
 
 def test_stage2_typed_by_hand():
-    shape = {'base_lr': 1.0, 'steps': (3, 5), 'gamma': 0.5, 'warmup_factor': 0.2, 'warmup_iters': 2}
+    shape = {'base_lr': 1.0, 'steps': (3, 5), 'gamma': 0.5, 'warmup': Warmup(factor=0.2, iters=2)}
     assert [stage2_lr(epoch, **shape) for epoch in range(1, 7)] == pytest.approx(
         [0.6, 1, 0.5, 0.5, 0.25, 0.25]
     )
