@@ -1,0 +1,133 @@
+"""Rankings: the plain way, which ranks everything, memory, and distances of all kinds."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import utils.ranking
+from datasets.protocols import PROTOCOLS
+from datasets.records import Record
+from tests.oracles.metrics import animal_plain, atrw_plain, market_plain
+from tests.utils.test_metrics import records, subset_of, tiger_set
+from utils.errors import InputError
+from utils.metrics import (
+    eval_func,
+    rank_metrics,
+    ranked_gallery,
+)
+
+
+def crowd(seed, levels, queries=25, gallery=90):
+    """Distances of so many different values (few: most are tied), and photos of 7 individuals, -1
+    and one alone among them.
+    """
+    generator = np.random.default_rng(seed)
+
+    def photos(count):
+        return [
+            Record(
+                f'{index}.jpg',
+                int(pid),
+                camid=int(generator.integers(2)),
+                group=generator.choice(['sing', 'multi']),
+                frame=tuple(map(int, generator.integers(0, (2, 2, 9)))),
+            )
+            for index, pid in enumerate([*generator.integers(-1, 6, count - 1), 7])
+        ]
+
+    return (
+        generator.integers(0, levels, (queries, gallery)).astype(np.float32),
+        photos(queries),
+        photos(gallery),
+    )
+
+
+@pytest.mark.parametrize('levels', [1, 4, 30, 10**6])
+@pytest.mark.parametrize('seed', range(5))
+def test_the_plain_way(seed, levels, monkeypatch):
+    monkeypatch.setattr(utils.ranking, 'BLOCK', 400)  # four queries at a time
+    distance, query, gallery = crowd(seed, levels)
+    q_pid, g_pid = (np.array([photo.pid for photo in photos]) for photos in (query, gallery))
+    q_cam, g_cam = (np.array([photo.camid for photo in photos]) for photos in (query, gallery))
+    for max_rank in (10, 100):
+        cmc, mean = eval_func(distance, q_pid, g_pid, q_cam, g_cam, max_rank)
+        expected = market_plain(distance, q_pid, g_pid, q_cam, g_cam, max_rank, kind='stable')
+        assert cmc.tolist() == expected[0].tolist()
+        assert mean == pytest.approx(expected[1], abs=1e-14)
+    for drop, protocol in ((False, 'query_apart'), (True, 'query_in_gallery')):
+        expected = animal_plain(distance, q_pid, g_pid, drop)
+        metrics = rank_metrics(distance, query, gallery, PROTOCOLS[protocol])
+        assert subset_of(metrics, expected) == pytest.approx(expected, abs=1e-14)
+    distance = distance[:, :25]  # ATRW: the gallery is the query
+    expected = atrw_plain(distance, query)
+    assert subset_of(
+        rank_metrics(distance, query, query, PROTOCOLS['tiger']), expected
+    ) == pytest.approx(expected, abs=1e-14)
+
+
+def test_the_plain_way_on_tigers():
+    features, photos = tiger_set()
+    distance, photos = 1 - features[:300] @ features[:300].T, photos[:300]
+    expected = atrw_plain(distance, photos)
+    assert subset_of(
+        rank_metrics(distance, photos, photos, PROTOCOLS['tiger']), expected
+    ) == pytest.approx(expected, abs=1e-12)
+
+
+def test_memory_is_that_of_a_block(monkeypatch):
+    monkeypatch.setattr(utils.ranking, 'BLOCK', 20_000)
+    generator = np.random.default_rng(0)
+    distance = generator.random((500, 2000), dtype=np.float32)
+    pids = generator.integers(0, 100, 500), generator.integers(0, 100, 2000)
+    cameras = generator.integers(0, 3, 500), generator.integers(0, 3, 2000)
+    tracemalloc.start()
+    try:
+        eval_func(distance, *pids, *cameras)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 500 * 2000 / 2  # bytes: half of what a single (Q, G) array of bool would take
+
+
+def test_equal_distances_rank_by_gallery_index():
+    query, gallery = records([1]), records([0, 1, 0, 1])
+    indices, right = ranked_gallery(
+        np.zeros((1, 4)), query, gallery, PROTOCOLS['query_in_gallery'], rows=[0], top=3
+    )
+    assert indices.tolist() == [[1, 2, 3]]
+    assert right.tolist() == [[True, False, True]]
+
+
+@pytest.mark.parametrize('dtype', [np.float16, np.float32, np.int64])
+def test_distances_of_any_number_type(dtype):
+    distance = np.array([[3, 1, 2]], dtype=dtype)
+    before = distance.copy()
+    metrics = rank_metrics(
+        distance, records([1]), records([1, 0, 1]), PROTOCOLS['query_in_gallery']
+    )
+    assert metrics['mAP'] == 1.0
+    assert (distance == before).all()
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_a_distance_that_is_not_finite_is_refused(value):
+    distance = np.zeros((3, 2))
+    distance[1:, 1] = value
+    with pytest.raises(
+        InputError, match=r'2 of 3 queries are not finite, first of query 1 \(1.jpg\)'
+    ):
+        rank_metrics(distance, records([1, 1, 1]), records([1, 0]), PROTOCOLS['yak'])
+    with pytest.raises(InputError, match='2 of 3 queries are not finite'):
+        eval_func(distance, [1, 1, 1], [1, 0], [0, 0, 0], [1, 1])
+
+
+def test_shapes_are_checked():
+    with pytest.raises(
+        ValueError, match=r'the distance is \(2, 3\), but query and gallery are 3 and 2'
+    ):
+        rank_metrics(np.zeros((2, 3)), records([1, 1, 1]), records([1, 0]), PROTOCOLS['yak'])
+    with pytest.raises(ValueError, match='one camera a photo'):
+        eval_func(np.zeros((2, 1)), [1, 2], [1], [0], [0])
+    with pytest.raises(InputError, match='0 query and 2 gallery photos'):
+        rank_metrics(np.zeros((0, 2)), [], records([1, 0]), PROTOCOLS['yak'])
