@@ -82,21 +82,6 @@ def re_ranking(
     return re_rank_matrices(q_g, q_q, g_g, ReRanking(k1, k2, lambda_value))
 
 
-def re_ranking_euclidean(
-    q_g: npt.ArrayLike,
-    q_q: npt.ArrayLike,
-    g_g: npt.ArrayLike,
-    k1: int = 50,
-    k2: int = 15,
-    lambda_value: float = 0.3,
-) -> np.ndarray:
-    """:func:`re_rank_matrices` of squared Euclidean distances, for person and vehicle sets.
-
-    The original rounds V and the Jaccard distance to float16, here they are float32.
-    """
-    return re_rank_matrices(q_g, q_q, g_g, ReRanking(k1, k2, lambda_value), 'euclidean')
-
-
 def re_rank_matrices(
     q_g: npt.ArrayLike,
     q_q: npt.ArrayLike,
@@ -114,7 +99,8 @@ def re_rank_matrices(
         metric: 'cosine', the matrices are similarities of normalised features, -1 … 1, and the
             original distance is (2 - 2 * similarity)², the square of the squared Euclidean
             distance, as in the published numbers; or 'euclidean', they are squared distances, which
-            are not squared again.
+            are not squared again. (The original rounds V and the Jaccard distance of these to
+            float16, here they are float32.)
 
     Returns:
         (Q, G) float32.

@@ -23,7 +23,7 @@ from processor.inference import do_inference, extract_features, report, report_c
 from tests.helpers import World
 from utils.device import make_runtime
 from utils.metrics import rank_metrics
-from utils.reranking import TIES, ReRanking, re_rank_matrices, re_ranking_euclidean
+from utils.reranking import TIES, ReRanking, re_rank_matrices
 
 RUNTIME = make_runtime('cpu')
 
@@ -115,7 +115,7 @@ def test_validation(overlapping, normalise, rerank):
     )
     others = len(query) + len(gallery) - 1
     distance = (
-        re_ranking_euclidean(q_g, q_q, g_g, min(50, others), min(15, others))
+        re_rank_matrices(q_g, q_q, g_g, ReRanking(min(50, others), min(15, others)), 'euclidean')
         if rerank
         else q_g.numpy()
     )

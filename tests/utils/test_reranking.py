@@ -23,7 +23,6 @@ from utils.reranking import (
     re_rank_features,
     re_rank_matrices,
     re_ranking,
-    re_ranking_euclidean,
 )
 
 GOLDEN = Path(__file__).resolve().parents[1] / 'golden'
@@ -79,7 +78,9 @@ def test_golden_cosine(name):
     'name', ['n40_g120/market_k1_50_k2_15_lambda_0.3', 'n40_g120/market_k1_20_k2_6_lambda_0.3']
 )
 def test_golden_euclidean(name):
-    result = re_ranking_euclidean(*squared_distances(*features('n40_g120')), **settings(name))
+    result = re_rank_matrices(
+        *squared_distances(*features('n40_g120')), ReRanking(**settings(name)), 'euclidean'
+    )
     np.testing.assert_allclose(result, ARRAYS[f'{name}_float32'], atol=1e-5, rtol=0)
     q_pid, g_pid = ARRAYS['n40_g120/q_pid'], ARRAYS['n40_g120/g_pid']
     animal = rank_metrics(result, records(q_pid), records(g_pid), PROTOCOLS['query_apart'])
@@ -216,8 +217,8 @@ def test_re_ranking_is_the_loop(k1, k2, lambda_value):
     np.testing.assert_allclose(
         re_ranking(*blocks, k1, k2, lambda_value), expected, atol=2e-6, rtol=0
     )
-    euclidean = re_ranking_euclidean(
-        *((2 - 2 * block) ** 2 for block in blocks), k1, k2, lambda_value
+    euclidean = re_rank_matrices(
+        *((2 - 2 * block) ** 2 for block in blocks), ReRanking(k1, k2, lambda_value), 'euclidean'
     )
     np.testing.assert_allclose(euclidean, expected, atol=2e-6, rtol=0)
 
@@ -521,7 +522,7 @@ def test_blocks_are_checked():
         re_ranking(q_g, q_q, g_g)
     q_g[3, 4] = -np.inf
     with pytest.raises(InputError, match='not finite'):
-        re_ranking_euclidean(q_g, q_q, g_g, k1=20, k2=6)
+        re_rank_matrices(q_g, q_q, g_g, metric='euclidean')
 
 
 @pytest.mark.parametrize(
