@@ -29,28 +29,44 @@ class Photo(Protocol):
     """What is asked of a record, as of ``datasets.records.Record``, besides what is compared."""
 
     @property
-    def path(self) -> str: ...
+    def path(self) -> str:
+        """The file, as listed."""
+
     @property
-    def photo(self) -> str: ...
+    def photo(self) -> str:
+        """The same for files with the same bytes."""
+
     @property
-    def pid(self) -> int: ...
+    def pid(self) -> int:
+        """The individual, -1 of nobody known."""
+
     @property
-    def group(self) -> str: ...
+    def group(self) -> str:
+        """Queries that are averaged apart, '' = none."""
 
 
 class RankingProtocol(Protocol):
     """What is asked of a protocol; ``datasets.protocols.Protocol`` says what each means."""
 
     @property
-    def ap(self) -> str: ...
+    def ap(self) -> str:
+        """Kind of average precision."""
+
     @property
-    def drop_nearest(self) -> bool: ...
+    def drop_nearest(self) -> bool:
+        """Whether the first of every ranking is dropped."""
+
     @property
-    def never_itself(self) -> bool: ...
+    def never_itself(self) -> bool:
+        """Whether a photo is never compared with itself."""
+
     @property
-    def ignore(self) -> str: ...
+    def ignore(self) -> str:
+        """Which photos of the same individual are left out."""
+
     @property
-    def no_positive(self) -> str: ...
+    def no_positive(self) -> str:
+        """Whether queries without a positive count."""
 
 
 class Pairs(NamedTuple):
