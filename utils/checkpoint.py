@@ -56,7 +56,7 @@ def save_state(
             apart = {name: tensor.clone() for name, tensor in tensors.items()}  # none tied
             file.write(safetensors.torch.save(apart, about or None))
         else:
-            tensors._metadata = OrderedDict({'': about or {}})  # type: ignore[attr-defined]  # as torch
+            setattr(tensors, '_metadata', OrderedDict({'': about or {}}))  # noqa: B010  torch's place
             _write_torch(tensors, file)
 
 
