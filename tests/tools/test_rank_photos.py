@@ -12,11 +12,15 @@ import torch.nn.functional as F
 from PIL import Image
 
 from configs import ConfigError, load_cfg
+from datasets.records import Record
 from model.make_model_clipreid import make_model
 from tests.helpers import write_photo
-from tools.rank_photos import SHOWN, main, page, rank
+from tools.rank_photos import main
 from utils.checkpoint import save_state
 from utils.errors import InputError
+from wildlife.matches.photos import KnownPhotos
+from wildlife.matches.ranking import rank
+from wildlife.matches.report import SHOWN, make_page
 from wildlife.thumbnails import thumbnail
 
 
@@ -92,7 +96,8 @@ def test_against_the_loop():
     )
     names = [f'animal {n % 9}' for n in range(40)]
     features = F.normalize(torch.randn(47, 16, generator=generator))
-    rows = rank(new, features[:7], known, features[7:], names, 4)
+    photos = KnownPhotos([Record(path, 0) for path in known], names)
+    rows = rank(new, features[:7], photos, features[7:], 4)
     for index, photo in enumerate(new):
         nearest = {}
         for place, name in enumerate(names):
@@ -244,7 +249,7 @@ def test_the_page_is_not_endless():
         }
         for n in range(SHOWN + 3)
     ]
-    assert '… and 3 more photos' in page(rows) and page(rows).count('<tr>') == SHOWN
+    assert '… and 3 more photos' in make_page(rows) and make_page(rows).count('<tr>') == SHOWN
 
 
 def test_refused(trained, world, tmp_path):

@@ -1,0 +1,125 @@
+"""The new photos that are to be named, and the known ones that they are compared with."""
+
+import csv
+import logging
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from yacs.config import CfgNode
+
+from datasets.animal import TEST_LISTS
+from datasets.images import find_unreadable
+from datasets.records import NOBODY, Record
+from datasets.sources import load_test, load_train
+from utils.errors import InputError
+from wildlife.lists.folders import photo_extensions, photos_below
+
+logger = logging.getLogger('transreid')
+
+
+@dataclass(frozen=True)
+class NewPhotos:
+    """Photos of unknown animals.
+
+    Attributes:
+        paths: of the readable ones.
+        problems: path -> why it cannot be read, of the others.
+    """
+
+    paths: list[str]
+    problems: dict[str, str]
+
+
+@dataclass(frozen=True)
+class KnownPhotos:
+    """Photos of known animals.
+
+    Attributes:
+        records: M photos, each file once.
+        names: individual of each photo.
+    """
+
+    records: list[Record]
+    names: list[str]
+
+
+def new_photos(source: str) -> NewPhotos:
+    """Find the photos below a folder, or the one photo ``source``, and see which can be read.
+
+    Raises:
+        InputError: there is no photo, or none can be read.
+    """
+    paths = [source] if os.path.isfile(source) else _photos_in(source)
+    problems = find_unreadable(paths)
+    if len(problems) == len(paths):
+        first, problem = next(iter(problems.items()))
+        raise InputError(
+            f'{source}: none of {len(paths)} photos can be read; the first, {first}: {problem}'
+        )
+    return NewPhotos([path for path in paths if path not in problems], problems)
+
+
+def _photos_in(folder: str) -> list[str]:
+    """Sorted paths; what is skipped is logged."""
+    photos, skipped = photos_below(folder)
+    counts = Counter(reason for _, reason in skipped)
+    first = {reason: path for path, reason in reversed(skipped)}
+    reasons = ', '.join(
+        f'{count} x {reason}, as {first[reason]}' for reason, count in counts.most_common(6)
+    )
+    if not photos:
+        what = f' (skipped: {reasons})' if reasons else ''
+        raise InputError(
+            f'{folder}: no photo there{what}; name a folder of photos '
+            f'({", ".join(sorted(photo_extensions()))}), or one photo'
+        )
+    if reasons:
+        logger.warning('skipped below %s: %s', folder, reasons)
+    return [str(Path(folder, path)) for path in photos]
+
+
+def known_photos(cfg: CfgNode) -> KnownPhotos:
+    """Read all photos in a config's lists, each once; distractors show nobody.
+
+    Individuals have the names that make_lists' photos.csv gives, else the list and the label.
+    """
+    names_of = {}
+    if cfg.DATASETS.NAMES == 'animals':
+        names_of = _given_names(os.path.join(cfg.DATASETS.LIST_DIR, 'photos.csv'))
+    records: dict[str, Record] = {}
+    names: dict[str, str] = {}
+    for part, root, photos in _listed(cfg):
+        for record in photos:
+            file = os.path.realpath(record.path)
+            listed = os.path.relpath(record.path, root).replace(os.sep, '/')
+            records.setdefault(file, record)
+            names.setdefault(file, names_of.get(listed, f'{part} {record.pid}'))
+    return KnownPhotos(list(records.values()), list(names.values()))
+
+
+def _listed(cfg: CfgNode) -> list[tuple[str, str, list[Record]]]:
+    """('train' or 'test', root, photos that show somebody) of a config's lists."""
+    train = load_train(cfg)
+    parts = [('train', train.root, [*train.train, *train.query])]
+    data = cfg.DATASETS
+    if data.QUERY_LIST or data.NAMES != 'animals' or data.SPECIES in TEST_LISTS:
+        test = load_test(cfg)
+        shown = [record for record in test.gallery if record.pid != NOBODY]
+        parts.append(('test', test.root, [*test.query, *shown]))
+    return parts
+
+
+def _given_names(path: str) -> dict[str, str]:
+    """{listed path: individual} of make_lists' photos.csv, {} where there is none."""
+    if not os.path.isfile(path):
+        return {}
+    try:
+        with open(path, encoding='utf-8', newline='') as file:
+            return {row['listed']: row['identity'] for row in csv.DictReader(file) if row['listed']}
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise InputError(
+            f'{path}: not the photos.csv that tools/make_lists.py writes ({error}); make the '
+            'lists again, or move it away'
+        ) from None

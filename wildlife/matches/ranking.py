@@ -1,0 +1,110 @@
+"""Which known individuals look most like the animal of a new photo."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from yacs.config import CfgNode
+
+from datasets.dataset import ImageDataset
+from datasets.make_dataloader_clipreid import loader_options
+from datasets.records import Record
+from datasets.transforms import make_test_transform
+from datasets.workers import ImageLoader
+from model.make_model_clipreid import make_test_model
+from processor.inference import extract_features
+from utils.device import Runtime, make_runtime
+from utils.errors import InputError
+from utils.metrics import distance_text
+from utils.torch_errors import translated_errors
+from wildlife.matches.photos import KnownPhotos
+
+BLOCK = 1024  # new photos whose distances are held at a time
+
+Row = dict[str, str | int]  # of matches.csv
+
+
+def check_model(cfg: CfgNode) -> None:
+    """Raise ``InputError`` where the model needs what nobody knows of new photos."""
+    if cfg.MODEL.SIE_CAMERA or cfg.MODEL.SIE_VIEW:
+        raise InputError(
+            'MODEL.SIE_CAMERA / SIE_VIEW: the model asks for the camera or side of a photo, '
+            'which nobody knows of new ones; rank with a model trained without'
+        )
+
+
+def find_matches(new: Sequence[str], known: KnownPhotos, cfg: CfgNode, top: int) -> list[Row]:
+    """Compare new photos with known ones by the config's model.
+
+    Args:
+        new: paths of N readable photos.
+        known: M photos and their individuals.
+        cfg: of the training; TEST.WEIGHT names the model.
+        top: individuals per photo.
+
+    Returns:
+        The rows of matches.csv, see ``rank``.
+    """
+    with translated_errors('TEST.IMS_PER_BATCH'):
+        runtime = make_runtime(
+            cfg.MODEL.DEVICE, cfg.SOLVER.AMP, cfg.SOLVER.DETERMINISTIC, compiles=cfg.MODEL.COMPILE
+        )
+        model = make_test_model(cfg).to(runtime.device)
+        photos = [*(Record(path, 0) for path in new), *known.records]
+        features = F.normalize(_extract(model, photos, cfg, runtime))
+    return rank(new, features[: len(new)], known, features[len(new) :], top)
+
+
+def _extract(
+    model: torch.nn.Module, records: Sequence[Record], cfg: CfgNode, runtime: Runtime
+) -> Tensor:
+    """(N, D) features of photos, all read upright."""
+    transform = make_test_transform(
+        size=cfg.INPUT.SIZE_TEST, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD, upright=True
+    )
+    options = loader_options(cfg, False, runtime.device, [(cfg.TEST.IMS_PER_BATCH, transform)])
+    loader = ImageLoader(
+        ImageDataset(records, transform), batch_size=cfg.TEST.IMS_PER_BATCH, **options
+    )
+    try:
+        return extract_features(model, loader, runtime)
+    finally:
+        loader.close()
+
+
+def rank(
+    new: Sequence[str], features: Tensor, known: KnownPhotos, known_features: Tensor, top: int
+) -> list[Row]:
+    """Rank the known individuals for each new photo, each by its nearest photo.
+
+    Args:
+        new: N paths.
+        features: (N, D), L2-normalised.
+        known: M photos and their individuals.
+        known_features: (M, D), L2-normalised.
+        top: individuals per photo.
+
+    Returns:
+        Rows of matches.csv, ``top`` or fewer per new photo, nearest first (cosine distance).
+    """
+    rows = []
+    for start in range(0, len(new), BLOCK):
+        distances = (1 - features[start : start + BLOCK] @ known_features.T).cpu().numpy()
+        for path, distance in zip(new[start : start + BLOCK], distances, strict=True):
+            nearest: dict[str, int] = {}  # individual -> index of its nearest photo
+            for index in distance.argsort(kind='stable').tolist():
+                nearest.setdefault(known.names[index], index)
+                if len(nearest) == top:
+                    break
+            for number, (name, index) in enumerate(nearest.items(), start=1):
+                row: Row = {
+                    'photo': path,
+                    'rank': number,
+                    'individual': name,
+                    'distance': distance_text(distance[index]),
+                    'known_photo': known.records[index].path,
+                    'problem': '',
+                }
+                rows.append(row)
+    return rows
