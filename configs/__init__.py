@@ -5,6 +5,6 @@
 
 from configs.defaults import flatten, get_defaults
 from configs.loading import load_cfg, with_value
-from configs.rules import ConfigError
+from configs.values import ConfigError
 
 __all__ = ['ConfigError', 'flatten', 'get_defaults', 'load_cfg', 'with_value']

@@ -10,7 +10,8 @@ from yacs.config import CfgNode
 
 from configs import rules
 from configs.defaults import RULES, flatten, get_defaults
-from configs.rules import ConfigError, Ignored, short
+from configs.rules import Ignored
+from configs.values import ConfigError, Value, short
 from configs.yml_files import base_chain
 
 _FLAT = "is that of the original's base variants"
@@ -48,7 +49,7 @@ def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
     return cfg
 
 
-def with_value(cfg: CfgNode, key: str, value: rules.Value) -> CfgNode:
+def with_value(cfg: CfgNode, key: str, value: Value) -> CfgNode:
     """Return a copy of ``cfg``, not frozen, with another value of 'SECTION.KEY'."""
     cfg = cfg.clone()
     cfg.defrost()
@@ -86,7 +87,7 @@ def _check_section(section: CfgNode, value: object, name: str) -> None:
         raise ConfigError(f'{name} is a section and has no value of its own; its keys are {keys}')
 
 
-def _read(name: str, value: object, where: str) -> rules.Value:
+def _read(name: str, value: object, where: str) -> Value:
     rule = RULES[name]
     if value is None:
         is_path = isinstance(rule, rules.Path)

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from configs.command_line import expand_home
-from configs.rules import ConfigError, short, shown
+from configs.values import ConfigError, short, shown
 
 BASE_KEY = '_BASE_'  # a yml names the yml it builds on, relative to itself
 MAX_BYTES = 100_000  # of a yml; all keys with their values are 4,000
