@@ -111,7 +111,7 @@ def close_logger() -> None:
     logger.propagate = True
 
 
-class MetricsFile:
+class MetricsFile(contextlib.AbstractContextManager):
     """``metrics.jsonl``: one JSON object a line, written at once, so a killed run keeps them.
 
     Args:
@@ -146,9 +146,6 @@ class MetricsFile:
         with writing(self.path):
             self._file.write(line.encode())
             self._file.flush()
-
-    def __enter__(self) -> 'MetricsFile':
-        return self
 
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):  # what a full disk did not take
