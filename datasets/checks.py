@@ -10,6 +10,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import chain
+from typing import TypeVar
 
 from datasets.copies import same_photos
 from datasets.images import find_turned
@@ -18,7 +19,7 @@ from datasets.sampler import SEEN, choose_batch, draw_epoch
 from utils.words import first_few
 
 Content = Mapping[str, Hashable]
-Pair = tuple[Record, Record]
+Listed = TypeVar('Listed', bound=Record)
 
 # Folders of a data set, not data sets of their own
 SPLITS = {'train', 'val', 'test', 'query', 'gallery', 'probe'}
@@ -64,7 +65,7 @@ def is_closed_set(known: Iterable[Record], gallery: Iterable[Record], content: C
     return bool(shown) and all(content[record.path] in contents for record in shown)
 
 
-def single_photos(train: Iterable[Record]) -> list[Record]:
+def single_photos(train: Iterable[Listed]) -> list[Listed]:
     """Return the only photo of each train individual that has a single one."""
     photos = defaultdict(list)
     for record in train:
@@ -72,24 +73,24 @@ def single_photos(train: Iterable[Record]) -> list[Record]:
     return [records[0] for records in photos.values() if len(records) == 1]
 
 
-def two_labels(records: Iterable[Record], content: Content) -> list[list[Record]]:
+def two_labels(records: Iterable[Listed], content: Content) -> list[list[Listed]]:
     """Return, for each photo under several labels, its first record of each label.
 
     Args:
         records: of lists that number individuals alike.
         content: of the photos, see the module.
     """
-    by_label: dict[Hashable, dict[int, Record]] = defaultdict(dict)
+    by_label: dict[Hashable, dict[int, Listed]] = defaultdict(dict)
     for record in records:
         by_label[content[record.path]].setdefault(record.pid, record)
     return [list(labels.values()) for labels in by_label.values() if len(labels) > 1]
 
 
 def shared_photos(
-    train: Iterable[Record], others: Iterable[Record], content: Content
-) -> list[Pair]:
+    train: Iterable[Listed], others: Iterable[Listed], content: Content
+) -> list[tuple[Listed, Listed]]:
     """Return (train record, other record) for each path of ``others`` that is a train photo."""
-    first: dict[Hashable, Record] = {}
+    first: dict[Hashable, Listed] = {}
     for record in train:
         first.setdefault(content[record.path], record)
     listed = {record.path: record for record in others}.values()
@@ -97,15 +98,17 @@ def shared_photos(
     return [(first[key], record) for key, record in contents if key in first]
 
 
-def shared_encounters(train: Iterable[Record], others: Iterable[Record]) -> list[Pair]:
+def shared_encounters(
+    train: Iterable[Listed], others: Iterable[Listed]
+) -> list[tuple[Listed, Listed]]:
     """Return (train record, other record), the first of each, for each encounter in both."""
     ours, theirs = _by_encounter(train), _by_encounter(others)
     return [(ours[number], theirs[number]) for number in sorted(ours.keys() & theirs.keys())]
 
 
-def _by_encounter(records: Iterable[Record]) -> dict[int, Record]:
+def _by_encounter(records: Iterable[Listed]) -> dict[int, Listed]:
     """The first record of each encounter."""
-    first: dict[int, Record] = {}
+    first: dict[int, Listed] = {}
     for record in records:
         if record.encounter is not None:
             first.setdefault(record.encounter, record)

@@ -1,34 +1,33 @@
 """What the rules look at, and what they find."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TypedDict
 
 from yacs.config import CfgNode
 
-from datasets.records import NOBODY, Record
+from datasets.checks import is_closed_set
+from datasets.records import Record
 from wildlife.checks.lists import Lists
 from wildlife.checks.photos import Photo
 from wildlife.checks.rules.table import CHECKS
 
 
-class Use(NamedTuple):
-    """A line of a list: a photo as somebody."""
+@dataclass(frozen=True, slots=True)
+class Use(Record):
+    """A record of one of the lists, ``split``."""
 
-    path: str
-    split: str
-    pid: int
-    encounter: int | None = None
-
-    @classmethod
-    def of(cls, record: Record, split: str) -> 'Use':
-        return cls(record.path, split, record.pid, record.encounter)
+    split: str = ''
 
     @property
     def numbering(self) -> str:
         """Labels mean the same individual within one numbering: 'train' or 'test'."""
         return 'train' if self.split in ('train', 'validation') else 'test'
+
+
+def _use(record: Record, split: str) -> Use:
+    return Use(**{part.name: getattr(record, part.name) for part in fields(record)}, split=split)
 
 
 class Item(TypedDict):
@@ -111,7 +110,9 @@ class Inspection:
     """The lists and photos of a config, arranged for the rules.
 
     Attributes:
-        by_path: path -> its uses; ``by_content``: the same for files with the same bytes.
+        content: path -> what files with the same bytes share, for ``datasets.checks``.
+        by_path: path -> its uses.
+        by_content: the same for files with the same bytes.
         gallery_is_known: whether all gallery photos are train or validation photos.
         closed: whether the test shows known individuals on purpose; true where the gallery does.
         held_out: splits that must have no photo of the train list.
@@ -121,24 +122,23 @@ class Inspection:
         self, lists: Lists, photos: Mapping[str, Photo], cfg: CfgNode, limits: Limits
     ) -> None:
         self.lists, self.photos, self.cfg, self.limits = lists, photos, cfg, limits
+        self.content = {path: photo.content for path, photo in photos.items()}
+        self._uses: dict[str, list[Use]] = {}
         self.by_path: dict[str, list[Use]] = defaultdict(list)
         self.by_content: dict[str, list[Use]] = defaultdict(list)
         for split, records in lists.splits.items():
-            for record in records:
-                use = Use.of(record, split)
-                self.by_path[record.path].append(use)
-                self.by_content[photos[record.path].content].append(use)
-        gallery = self._contents(['gallery'])
-        self.gallery_is_known = bool(gallery) and gallery <= self._contents(['train', 'validation'])
+            self._uses[split] = [_use(record, split) for record in records]
+            for use in self._uses[split]:
+                self.by_path[use.path].append(use)
+                self.by_content[self.content[use.path]].append(use)
+        known = self.uses('train', 'validation')
+        self.gallery_is_known = is_closed_set(known, self.uses('gallery'), self.content)
         self.closed = limits.closed or self.gallery_is_known
-        self.held_out = {'validation', 'query'}
+        held_out = ['validation', 'query']
         if not self.gallery_is_known:
-            self.held_out.add('gallery')
+            held_out.append('gallery')
+        self.held_out = [split for split in lists.splits if split in held_out]
 
-    def records(self, split: str) -> Sequence[Record]:
-        """Located records of a split, empty where the config has none."""
-        return self.lists.splits.get(split, [])
-
-    def _contents(self, splits: Iterable[str]) -> set[str]:
-        records = [record for split in splits for record in self.records(split)]
-        return {self.photos[record.path].content for record in records if record.pid != NOBODY}
+    def uses(self, *splits: str) -> list[Use]:
+        """Located records of some splits, those that the config has."""
+        return [use for split in splits for use in self._uses.get(split, [])]

@@ -1,12 +1,12 @@
 """Rules about labels: one photo as two individuals, and individuals with few photos."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from statistics import median
 
-from datasets.checks import individuals_by_folder
+from datasets.checks import individuals_by_folder, shared_individuals, single_photos, two_labels
 from datasets.records import NOBODY
-from wildlife.checks.rules.inspection import Finding, Inspection, Item, Use, make_item
+from wildlife.checks.rules.inspection import Finding, Inspection, Item, make_item
 
 IMBALANCE = 10  # photos of the largest individual / of the median one
 
@@ -14,11 +14,9 @@ IMBALANCE = 10  # photos of the largest individual / of the median one
 def check_two_labels(data: Inspection) -> Iterator[Finding]:
     """The same bytes under two labels."""
     items = []
-    for uses in data.by_content.values():
-        for numbering in ('train', 'test'):
-            labels = {use.pid: use for use in reversed(uses) if use.numbering == numbering}
-            if len(labels) > 1:
-                items.append(make_item([labels[pid] for pid in sorted(labels)]))
+    for splits in (('train', 'validation'), ('query', 'gallery')):
+        for uses in two_labels(data.uses(*splits), data.content):
+            items.append(make_item(sorted(uses, key=lambda use: use.pid)))
     items += _renamed(data)
     yield Finding('two_labels', len(items), f'{len(items)} photos have more than one label', items)
 
@@ -55,46 +53,44 @@ def check_known(data: Inspection) -> Iterator[Finding]:
         yield Finding('closed', 1, 'all gallery photos are train or validation photos')
     if data.closed or data.lists.official:
         return
-    trained = individuals_by_folder(data.records('train'))
-    tested = individuals_by_folder([*data.records('query'), *data.records('gallery')])
-    shared = sorted(trained & tested)
+    test = data.uses('query', 'gallery')
+    shared = shared_individuals(data.uses('train'), test)
     yield Finding(
         'known',
         len(shared),
-        f'{len(shared)} of {len(tested)} test individuals are in the train list too, by '
-        'the names of their folders',
-        [make_item([], name) for _, name in shared],
+        f'{len(shared)} of {len(individuals_by_folder(test))} test individuals are in the train '
+        'list too, by the names of their folders',
+        [make_item([], name) for name in shared],
     )
 
 
 def check_individuals(data: Inspection) -> Iterator[Finding]:
     """Train individuals with few photos, or with far more than the others."""
-    photos: dict[int, list[str]] = defaultdict(list)
-    for record in data.records('train'):
-        photos[record.pid].append(record.path)
-    if not photos:
+    train = data.uses('train')
+    if not train:
         return
+    first = {use.pid: use for use in reversed(train)}
+    counts = Counter(use.pid for use in train)
+    single = [make_item([use], '1 photos') for use in single_photos(train)]
+    text = f'{len(single)} of {len(counts)} train individuals have one photo'
+    yield Finding('single', len(single), text, single)
     loader = data.cfg.DATALOADER
     instances = loader.NUM_INSTANCE if loader.SAMPLER == 'softmax_triplet' else 1
-    for check, what, sizes in (
-        ('single', 'one photo', range(1, 2)),
-        ('few', f'2 to {instances - 1} photos', range(2, instances)),
-    ):
-        items = [
-            make_item([Use(paths[0], 'train', pid)], f'{len(paths)} photos')
-            for pid, paths in sorted(photos.items())
-            if len(paths) in sizes
-        ]
-        text = f'{len(items)} of {len(photos)} train individuals have {what}'
-        yield Finding(check, len(items), text, items)
-    yield from _imbalance({pid: len(paths) for pid, paths in photos.items()})
+    few = [
+        make_item([first[pid]], f'{count} photos')
+        for pid, count in sorted(counts.items())
+        if 1 < count < instances
+    ]
+    text = f'{len(few)} of {len(counts)} train individuals have 2 to {instances - 1} photos'
+    yield Finding('few', len(few), text, few)
+    yield from _imbalance(counts)
 
 
-def _imbalance(counts: dict[int, int]) -> Iterator[Finding]:
+def _imbalance(counts: Counter[int]) -> Iterator[Finding]:
     sizes = sorted(counts.values(), reverse=True)
     middle = median(sizes)
     if sizes[0] > IMBALANCE * middle:
-        largest = max(counts, key=lambda pid: counts[pid])
+        ((largest, _),) = counts.most_common(1)
         top = max(1, len(sizes) // 10)
         yield Finding(
             'imbalance',

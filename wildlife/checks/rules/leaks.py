@@ -1,10 +1,11 @@
 """Rules about photos and encounters that stand in two places: leaks and copies."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from datasets.checks import shared_encounters, shared_photos
 from wildlife.checks.photos import BITS, near_pairs
 from wildlife.checks.rules.inspection import Finding, Inspection, Use, counts_text, make_item
 from wildlife.groups import clusters
@@ -14,35 +15,36 @@ MAX_PAIRS = 200_000  # of a kind that are shown in groups; more are counted only
 
 def check_leaks(data: Inspection) -> Iterator[Finding]:
     """Train photos, byte for byte, in validation or the test."""
-    items, counts = [], Counter[str]()
-    for uses in data.by_content.values():
-        first = {use.split: use for use in reversed(uses)}
-        leaked = [split for split in data.lists.splits if split in data.held_out & first.keys()]
-        if 'train' in first and leaked:
-            counts.update(leaked)
-            items.append(make_item([first['train'], *(first[split] for split in leaked)]))
-    text = f'{len(items)} train photos, byte for byte: {counts_text(counts)}'
-    yield Finding('leak', len(items), text, items)
+    pairs = []
+    for split in data.held_out:
+        pairs += shared_photos(data.uses('train'), data.uses(split), data.content)
+    groups = _by_train_photo(pairs)
+    counts = Counter(use.split for _, *others in groups for use in others)
+    text = f'{len(groups)} train photos, byte for byte: {counts_text(counts)}'
+    yield Finding('leak', len(groups), text, [make_item(group) for group in groups])
 
 
 def check_encounters(data: Inspection) -> Iterator[Finding]:
     """Encounters that are cut in two: trained on, and validated or tested on."""
-    encounters: dict[int, dict[str, Use]] = defaultdict(dict)  # first use in each split
-    for uses in data.by_path.values():
-        for use in uses:
-            if use.encounter is not None:
-                encounters[use.encounter].setdefault(use.split, use)
+    total = len({use.encounter for use in data.uses(*data.lists.splits)} - {None})
     for check, splits in (
-        ('encounter_validation', ['validation']),
-        ('encounter_leak', ['query', 'gallery']),
+        ('encounter_validation', ('validation',)),
+        ('encounter_leak', ('query', 'gallery')),
     ):
-        splits = [split for split in splits if split in data.held_out]
-        items = []
-        for _, first in sorted(encounters.items()):
-            others = [first[split] for split in splits if split in first]
-            if 'train' in first and others:
-                items.append(make_item([first['train'], *others]))
-        yield Finding(check, len(items), f'{len(items)} of {len(encounters)} encounters', items)
+        pairs = []
+        for split in splits:
+            if split in data.held_out:
+                pairs += shared_encounters(data.uses('train'), data.uses(split))
+        items = [make_item(group) for group in _by_train_photo(pairs)]
+        yield Finding(check, len(items), f'{len(items)} of {total} encounters', items)
+
+
+def _by_train_photo(pairs: Iterable[tuple[Use, Use]]) -> list[list[Use]]:
+    """Each train photo with its first partner in each split."""
+    partners: dict[Use, dict[str, Use]] = defaultdict(dict)
+    for train, other in pairs:
+        partners[train].setdefault(other.split, other)
+    return [[train, *first.values()] for train, first in partners.items()]
 
 
 def check_copies(data: Inspection) -> Iterator[Finding]:

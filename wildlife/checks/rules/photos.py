@@ -17,7 +17,7 @@ def check_missing(data: Inspection) -> Iterator[Finding]:
     for split, paths in data.lists.missing.items():
         items += [{'text': '', 'photos': [{'path': path, 'split': split}]} for path in paths]
         if paths:
-            total = len(paths) + len(data.records(split))
+            total = len(paths) + len(data.uses(split))
             counts.append(f'{len(paths)} of {total} of the {split} list')
     check = 'skipped' if data.cfg.DATASETS.SKIP_MISSING else 'missing'
     yield Finding(check, len(items), ', '.join(counts), items)
@@ -70,7 +70,7 @@ def check_pictures(data: Inspection) -> Iterator[Finding]:
 
 def check_shapes(data: Inspection) -> Iterator[Finding]:
     """Train photos of another shape than what they are resized to."""
-    photos = [data.photos[record.path] for record in data.records('train')]
+    photos = [data.photos[record.path] for record in data.uses('train')]
     shapes = [photo.height / photo.width for photo in photos if not photo.error]
     height, width = data.cfg.INPUT.SIZE_TRAIN
     if shapes and not 1 / SQUEEZE <= median(shapes) * width / height <= SQUEEZE:

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from utils.metrics import count_positives
-from wildlife.checks.rules.inspection import Finding, Inspection, Use, make_item
+from wildlife.checks.rules.inspection import Finding, Inspection, make_item
 
 
 def check_positives(data: Inspection) -> Iterator[Finding]:
     """Queries without a match in the gallery."""
-    query, gallery, protocol = data.records('query'), data.records('gallery'), data.lists.protocol
+    query, gallery, protocol = data.uses('query'), data.uses('gallery'), data.lists.protocol
     if not (query and gallery and protocol):
         return
     without = np.flatnonzero(count_positives(query, gallery, protocol) == 0).tolist()
@@ -18,13 +18,13 @@ def check_positives(data: Inspection) -> Iterator[Finding]:
         'no_positive' if len(without) == len(query) else 'some_without_positive',
         len(without),
         f"{len(without)} of {len(query)} queries, under protocol '{protocol.name}'",
-        [make_item([Use.of(query[row], 'query')]) for row in without],
+        [make_item([query[row]]) for row in without],
     )
 
 
 def check_itself(data: Inspection) -> Iterator[Finding]:
     """Queries that find themselves, or lose another photo in their place."""
-    query, gallery, protocol = data.records('query'), data.records('gallery'), data.lists.protocol
+    query, gallery, protocol = data.uses('query'), data.uses('gallery'), data.lists.protocol
     if not (gallery and protocol) or protocol.never_itself:
         return
     if protocol.ignore and not protocol.drop_nearest:
@@ -41,5 +41,5 @@ def check_itself(data: Inspection) -> Iterator[Finding]:
         'itself',
         len(wrong),
         f"{len(wrong)} of {len(query)} queries {what}, under protocol '{protocol.name}'",
-        [make_item([Use.of(record, 'query')]) for record in wrong],
+        [make_item([record]) for record in wrong],
     )
