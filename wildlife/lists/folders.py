@@ -1,9 +1,8 @@
-"""The photos below a folder, and what lies beside them. For tools/make_lists.py and
-tools/rank_photos.py.
-"""
+"""The photos below a folder, and what lies beside them."""
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 
 from PIL import Image
 
@@ -12,59 +11,47 @@ from datasets.images import HEIF_ENDINGS, photo_formats
 LINK = 'link to a folder'  # a reason
 
 # Folders that no person made, in lower case: their photos are thumbnails, copies or deleted. Names
-# that begin with a dot are
-# skipped as well: the folders .thumbnails, .Trash-1000, .picasaoriginals, the files ._x.jpg that
-# macOS adds.
+# that begin with a dot are skipped as well: the folders .thumbnails, .Trash-1000,
+# .picasaoriginals, the files ._x.jpg that macOS adds.
 SKIPPED_FOLDERS = frozenset(
     {
-        '@eadir',
-        '#recycle',
-        '#snapshot',
-        '@recycle',
-        '@recently-snapshot',  # NAS: Synology, QNAP
-        '$recycle.bin',
-        'recycler',
-        'system volume information',  # Windows
-        '__macosx',
-        'lost+found',  # ZIPs of macOS; Linux
-        'originals',
-        'previews',
-        'thumbnails',
-        'thumbs',  # photo programs
+        *('@eadir', '#recycle', '#snapshot', '@recycle', '@recently-snapshot'),  # Synology, QNAP
+        *('$recycle.bin', 'recycler', 'system volume information'),  # Windows
+        *('__macosx', 'lost+found'),  # ZIPs of macOS; Linux
+        *('originals', 'previews', 'thumbnails', 'thumbs'),  # photo programs
     }
 )
 
 
-def photo_extensions():
+def photo_extensions() -> set[str]:
     """Endings of files that are read as photos, with the dot."""
     kinds = {*photo_formats(), 'MPO'}
-    return HEIF_ENDINGS | {
-        ending for ending, kind in Image.registered_extensions().items() if kind in kinds
-    }
+    endings = Image.registered_extensions().items()
+    return HEIF_ENDINGS | {ending for ending, kind in endings if kind in kinds}
 
 
 def is_skipped_folder(name: str) -> bool:
+    """Whether no person made a folder of this name."""
     return name.startswith('.') or name.lower() in SKIPPED_FOLDERS
 
 
-def photos_below(folder) -> tuple[list, list]:
+def photos_below(folder: str | os.PathLike[str]) -> tuple[list[str], list[tuple[str, str]]]:
     """Look through a folder with all that is below it; links to folders are not followed.
 
     Returns:
         photos: sorted paths below ``folder``, with '/'.
         skipped: sorted (path, reason) of photos in ``SKIPPED_FOLDERS``, of other files and of links
-        to folders.
+            to folders.
     """
     extensions = photo_extensions()
     photos, skipped = [], []
     for above, folders, files in os.walk(folder):
-        place = os.path.relpath(above, folder).replace(os.sep, '/')
-        parts = [] if place == '.' else place.split('/')
+        below = os.path.relpath(above, folder).replace(os.sep, '/')
+        parts = [] if below == '.' else below.split('/')
         made = next(filter(is_skipped_folder, parts), '')
-        links = (
-            [] if made else [name for name in folders if os.path.islink(os.path.join(above, name))]
-        )
-        skipped += [('/'.join([*parts, name]), LINK) for name in links]
+        if not made:
+            links = [name for name in folders if os.path.islink(os.path.join(above, name))]
+            skipped += [('/'.join([*parts, name]), LINK) for name in links]
         for name in files:
             path, ending = '/'.join([*parts, name]), os.path.splitext(name)[1]
             is_photo = ending.lower() in extensions
@@ -79,16 +66,16 @@ def photos_below(folder) -> tuple[list, list]:
     return sorted(photos), sorted(skipped)
 
 
-def skipped_photos(skipped) -> Counter:
-    """Photos in each of the ``SKIPPED_FOLDERS``, by the folder's path. skipped: as of
-    ``photos_below``.
+def skipped_photos(skipped: Iterable[tuple[str, str]]) -> Counter[str]:
+    """Count the photos in each of the ``SKIPPED_FOLDERS``, by the folder's path.
+
+    Args:
+        skipped: as of ``photos_below``.
     """
-    counts = Counter()
+    counts: Counter[str] = Counter()
     for path, _ in skipped:
         parts = path.split('/')[:-1]
-        depth = next(
-            (depth for depth, name in enumerate(parts, start=1) if is_skipped_folder(name)), None
-        )
-        if depth:
-            counts['/'.join(parts[:depth])] += 1
+        depths = [depth for depth, name in enumerate(parts, start=1) if is_skipped_folder(name)]
+        if depths:
+            counts['/'.join(parts[: depths[0]])] += 1
     return counts

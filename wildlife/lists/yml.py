@@ -1,9 +1,12 @@
-"""The two ymls of tools/make_lists.py, and the commands that use them."""
+"""The two ymls of make_lists, and the commands that use them."""
 
 import os
 import re
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+
+from yacs.config import CfgNode
 
 from configs import load_cfg
 from datasets.animal import TRAINING_LISTS
@@ -13,98 +16,158 @@ from wildlife.words import counted
 
 PROJECT = Path(__file__).resolve().parents[2]
 INSTANCES, INDIVIDUALS = 4, 16  # of a batch, in configs/base_cnn.yml
-SIZE, GRID = (
-    (256, 128),
-    16,
-)  # pixels: as published (height, width), and of a cell of both towers' maps
+SIZE = (256, 128)  # (height, width) in pixels, as published
+CELL = 16  # pixels: side of a cell of both towers' maps
+SMALL_TEST = 20  # photos: the neighbourhoods of re-ranking are smaller than the test set
 
 
-def fitting_size(shape):
-    """(height, width) in whole cells, with about the pixels of the published size, for photos of
-    ``shape`` = width / height.
+@dataclass(frozen=True)
+class DataSet:
+    """What the ymls say of a data set.
+
+    Attributes:
+        out: folder of the lists.
+        root: folder of the photos.
+        name: of the species.
+        labels: of the train list.
+        test_photos: number of different photos of the test.
+        lists: names of those that are there: 'train', 'val' …
+        protocol: DATASETS.PROTOCOL.
+        shape: median width / height of the photos.
     """
-    height = GRID * max(2, round((SIZE[0] * SIZE[1] / shape) ** 0.5 / GRID))
-    return height, GRID * max(2, round(SIZE[0] * SIZE[1] / height / GRID))
+
+    out: Path
+    root: Path
+    name: str
+    labels: list[int]
+    test_photos: int
+    lists: list[str]
+    protocol: str
+    shape: float
 
 
-def yml_text(kind, out, root, name, labels, test_photos, lists, protocol, shape):
-    """A yml on configs/base_<kind>.yml, with what this data set needs.
+def fitting_size(shape: float) -> tuple[int, int]:
+    """(height, width) in whole cells, with about the pixels of the published size.
 
-    kind: 'cnn' or 'vit'. out: folder of the lists; root: of the photos; name: of the species.
-    labels: of the train list;
-    test_photos: different ones; lists: names of those that are there ('train', 'val' …); protocol:
-    DATASETS.PROTOCOL;
-    shape: median width / height of the photos.
+    Args:
+        shape: width / height of the photos.
+    """
+    height = CELL * max(2, round((SIZE[0] * SIZE[1] / shape) ** 0.5 / CELL))
+    return height, CELL * max(2, round(SIZE[0] * SIZE[1] / height / CELL))
+
+
+def yml_text(kind: str, data: DataSet) -> str:
+    """The text of a yml on configs/base_<kind>.yml, with what this data set needs.
+
+    Args:
+        kind: 'cnn' or 'vit'.
+        data: what the yml says.
     """
     base = PROJECT / 'configs' / f'base_{kind}.yml'
-    base = os.path.relpath(base, os.path.realpath(out)) if _is_near(out) else str(base)
-    root = from_project(root)
-    above, folder = os.path.split(root)
-    species = (
-        f'own_{name}' if name in {**TRAINING_LISTS, **PROTOCOLS} else name
-    )  # lists and protocols of another
+    if _is_near(data.out):
+        base = Path(os.path.relpath(base, os.path.realpath(data.out)))
+    species = data.name
+    if species in TRAINING_LISTS or species in PROTOCOLS:  # another's lists would be taken
+        species = f'own_{species}'
     lines = [
-        (
-            f'# {name}: {len(set(labels))} individuals to train on. Made by tools/make_lists.py; '
-            'report.html tells how.'
-        ),
-        f'_BASE_: {_quoted(base)}',
-        (
-            '# MODEL:                          # the sentence may name the animal, before '
-            'training: '
-            'tests need the same one'
-        ),
-        f"#   PROMPT: 'A photo of a X X X X {name}.'",
-        *_sizes(shape),
-        'DATASETS:',
-        "  NAMES: 'animals'",
-        f'  SPECIES: {_quoted(species)}',
-        (
-            f'  ROOT_DIR: {_quoted(above or ".")}            # train and validation photos: '
-            'ROOT_DIR/DATA_DIR'
-        ),
-        f'  DATA_DIR: {_quoted(folder or ".")}',
-        f'  TEST_ROOT_DIR: {_quoted(root)}',
-        f'  LIST_DIR: {_quoted(from_project(out))}',
+        f'# {data.name}: {len(set(data.labels))} individuals to train on. Made by '
+        'tools/make_lists.py; report.html tells how.',
+        f'_BASE_: {_quoted(str(base))}',
+        '# MODEL:                          # the sentence may name the animal, before '
+        'training: tests need the same one',
+        f"#   PROMPT: 'A photo of a X X X X {data.name}.'",
+        *_size_lines(data.shape),
+        *_data_lines(data, species),
+        *_batch_lines(data.labels),
+        *_rerank_lines(data.test_photos),
+        f'OUTPUT_DIR: {_quoted(f"./output/{species}/{kind}")}',
     ]
-    for split in ('train', 'val', 'query', 'gallery'):
-        lines.append(f'  {split.upper()}_LIST: {_quoted(f"{split}.txt" if split in lists else "")}')
-    lines.append(f'  PROTOCOL: {_quoted(protocol)}')
-    epoch = choose_batch(labels, INDIVIDUALS, INSTANCES)
-    if epoch.individuals < INDIVIDUALS:
-        lines += [
-            'SOLVER:',
-            '  STAGE2:',
-            f'    IMS_PER_BATCH: {epoch.batch_size}            # {epoch.individuals} '
-            f'individuals x {INSTANCES} photos; an epoch has about {counted(epoch.steps, "batch")}',
-        ]
-    if test_photos <= 20:  # the neighbourhoods of re-ranking are smaller than the test set
-        lines += [
-            'TEST:',
-            f'  RERANK_K1: {test_photos - 1}',
-            f'  RERANK_K2: {min(6, test_photos - 1)}',
-        ]
-    return '\n'.join([*lines, f'OUTPUT_DIR: {_quoted(f"./output/{species}/{kind}")}', ''])
+    return '\n'.join([*lines, ''])
 
 
-def _sizes(shape):
+def _size_lines(shape: float) -> list[str]:
+    """A size that fits the photos, as a comment; none where the published one does."""
     size = fitting_size(shape)
     if size == SIZE:
         return []
     return [
         '# INPUT:                          # height, width in pixels, multiples of 16',
-        (
-            f'#   SIZE_TRAIN: {list(size)}        # fits these photos, {shape:.2f} times as wide '
-            'as '
-            'high, and has about as'
-        ),
+        f'#   SIZE_TRAIN: {list(size)}        # fits these photos, {shape:.2f} times as wide as '
+        'high, and has about as',
         f'#   SIZE_TEST: {list(size)}         # many pixels as the published {list(SIZE)}',
     ]
 
 
-def load_text(text, out):
-    """The config that a yml will be once it is in ``out``. Raises ``ConfigError``."""
-    base = re.search(r"^_BASE_: '(.*)'$", text, re.MULTILINE)[1]
+def _data_lines(data: DataSet, species: str) -> list[str]:
+    root = from_project(data.root)
+    above, folder = os.path.split(root)
+    lines = [
+        'DATASETS:',
+        "  NAMES: 'animals'",
+        f'  SPECIES: {_quoted(species)}',
+        f'  ROOT_DIR: {_quoted(above or ".")}            # train and validation photos: '
+        'ROOT_DIR/DATA_DIR',
+        f'  DATA_DIR: {_quoted(folder or ".")}',
+        f'  TEST_ROOT_DIR: {_quoted(root)}',
+        f'  LIST_DIR: {_quoted(from_project(data.out))}',
+    ]
+    for name in ('train', 'val', 'query', 'gallery'):
+        file = f'{name}.txt' if name in data.lists else ''
+        lines.append(f'  {name.upper()}_LIST: {_quoted(file)}')
+    return [*lines, f'  PROTOCOL: {_quoted(data.protocol)}']
+
+
+def _batch_lines(labels: list[int]) -> list[str]:
+    """A smaller batch, where there are too few individuals."""
+    epoch = choose_batch(labels, INDIVIDUALS, INSTANCES)
+    if epoch.individuals >= INDIVIDUALS:
+        return []
+    return [
+        'SOLVER:',
+        '  STAGE2:',
+        f'    IMS_PER_BATCH: {epoch.batch_size}            # {epoch.individuals} individuals x '
+        f'{INSTANCES} photos; an epoch has about {counted(epoch.steps, "batch")}',
+    ]
+
+
+def _rerank_lines(test_photos: int) -> list[str]:
+    if test_photos > SMALL_TEST:
+        return []
+    return [
+        'TEST:',
+        f'  RERANK_K1: {test_photos - 1}',
+        f'  RERANK_K2: {min(6, test_photos - 1)}',
+    ]
+
+
+def yml_notes(data: DataSet) -> list[str]:
+    """What the report says of the ymls' batches and sizes."""
+    notes = []
+    epoch = choose_batch(data.labels, INDIVIDUALS, INSTANCES)
+    if epoch.individuals < INDIVIDUALS:
+        individuals = counted(len(set(data.labels)), 'individual')
+        notes.append(
+            f'{individuals} to train on, so {epoch.individuals} and not {INDIVIDUALS} in a batch '
+            '(SOLVER.STAGE2.IMS_PER_BATCH): an epoch has about '
+            f'{counted(epoch.steps, "batch")}'
+        )
+    size = fitting_size(data.shape)
+    if size != SIZE:
+        notes.append(
+            f'photos are {data.shape:.2f} times as wide as high and are resized to {SIZE[0]} x '
+            f'{SIZE[1]} (height x width), as published; {size[0]} x {size[1]} would fit them: see '
+            'INPUT in the ymls'
+        )
+    return notes
+
+
+def load_text(text: str, out: Path) -> CfgNode:
+    """The config that a yml will be once it is in ``out``.
+
+    Raises:
+        ConfigError: where it is no valid config.
+    """
+    (base,) = re.findall(r"^_BASE_: '(.*)'$", text, re.MULTILINE)
     real = os.path.normpath(os.path.join(os.path.realpath(out), base))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'trial.yml'
@@ -112,8 +175,13 @@ def load_text(text, out):
         return load_cfg(path)
 
 
-def commands(out, cfg):
-    """What to run next, from the project's folder. cfg: of the yml for a CNN."""
+def commands(out: Path, cfg: CfgNode) -> list[str]:
+    """What to run next, from the project's folder.
+
+    Args:
+        out: folder of the lists.
+        cfg: of the yml for a CNN.
+    """
     config = f'--config_file {_shell(os.path.join(from_project(out), "cnn_clipreid.yml"))}'
     weight = _shell(f'{cfg.OUTPUT_DIR}/{cfg.MODEL.NAME}_{cfg.SOLVER.STAGE2.MAX_EPOCHS}.pth')
     return [
@@ -125,23 +193,20 @@ def commands(out, cfg):
     ]
 
 
-def from_project(path):
-    """A path as it is written into a yml: relative to the project's folder where that may be."""
-    return (
-        os.path.relpath(os.path.realpath(path), PROJECT)
-        if _is_near(path)
-        else os.path.realpath(path)
-    )
+def from_project(path: Path) -> str:
+    """A path as ymls have it: relative to the project's folder where that may be."""
+    real = os.path.realpath(path)
+    return os.path.relpath(real, PROJECT) if _is_near(path) else real
 
 
-def _is_near(path):
+def _is_near(path: Path) -> bool:
     """Whether it is below or beside the project's folder, and that is where we are."""
-    return Path.cwd() == PROJECT and Path(path).resolve().is_relative_to(PROJECT.parent)
+    return Path.cwd() == PROJECT and path.resolve().is_relative_to(PROJECT.parent)
 
 
-def _quoted(text):
+def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _shell(text):
+def _shell(text: str) -> str:
     return text if re.fullmatch(r'[\w./+-]+', text) else "'" + text.replace("'", "'\\''") + "'"

@@ -1,0 +1,81 @@
+"""Sightings of a folder with a folder of photos for each individual."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from utils.errors import InputError
+from wildlife.lists.cells import SPLITS
+from wildlife.lists.folders import photos_below, skipped_photos
+from wildlife.lists.levels import check_folders, folder_place
+from wildlife.lists.sightings import Sighting, Source
+from wildlife.lists.tables import LeftOut
+from wildlife.words import counted, first_few
+
+
+def read_folder(folder: Path, level: int | None, named: bool) -> Source:
+    """Read a folder; folders called train, val, query, gallery or test are splits.
+
+    Args:
+        folder: of the photos.
+        level: which folder is the individual, see ``ListOptions.identity_level``.
+        named: whether --name-pattern says who the individual is, not a folder.
+
+    Raises:
+        InputError: where the folders do not look like individuals.
+    """
+    photos, skipped = photos_below(folder)
+    source = Source('folder', folder, [_sighting(path, level or -1) for path in photos])
+    source.left_out = [LeftOut('', path, '', reason) for path, reason in skipped]
+    _note_skipped(source, skipped)
+    if not named:
+        source.notes += check_folders(folder, photos, level)
+        source.columns['identity'] = 'folder above the photo'
+        if level not in (None, -1):
+            source.columns['identity'] = f'folder, level {level}'
+    if any(sighting.split for sighting in source.sightings):
+        source.columns['split'] = 'folder'
+    if (folder / 'metadata.csv').is_file():
+        source.notes.append(
+            f"{folder / 'metadata.csv'} was not read: give its path instead of the folder's to "
+            'have it read'
+        )
+    return source
+
+
+def _sighting(path: str, level: int) -> Sighting:
+    folders = path.split('/')[:-1]
+    place = folder_place(path, level)
+    others = [name.lower() for number, name in enumerate(folders) if number != place]
+    split = next((SPLITS[name] for name in others if name in SPLITS), '')
+    identity = '' if place is None else folders[place]
+    return Sighting(path=path, where=path, identity=identity, split=split)
+
+
+def _note_skipped(source: Source, skipped: list[tuple[str, str]]) -> None:
+    """Say which photos are skipped for their folder's name, and where nothing else is left."""
+    counts = skipped_photos(skipped)
+    if not counts:
+        return
+    by_name: Counter[str] = Counter()
+    for folder, count in counts.items():
+        by_name[os.path.basename(folder)] += count
+    names = ', '.join(f"'{name}' {count}" for name, count in by_name.most_common())
+    what = (
+        f'in folders that a NAS, the system or a photo program makes ({names}); rename such a '
+        'folder to have it read'
+    )
+    photos = counted(counts.total(), 'photo')
+    if not source.sightings:
+        raise InputError(f'{source.root}: all {photos} are {what}, or give its own path')
+    source.notes.append(f'skipped: {photos} {what}')
+    used = {''}
+    for sighting in source.sightings:
+        parts = sighting.path.split('/')
+        used.update('/'.join(parts[:depth]) for depth in range(1, len(parts)))
+    alone = sorted({os.path.dirname(folder) for folder in counts} - used)
+    if alone:
+        source.notes.append(
+            f'nothing else is in {counted(len(alone), "folder")} with skipped photos: '
+            f'{first_few(alone, 6)}'
+        )

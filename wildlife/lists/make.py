@@ -1,0 +1,188 @@
+"""Split lists, two ymls and a report of photos of any animal: read, decide, and only then write."""
+
+import random
+from collections import Counter
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+
+from datasets.protocols import PROTOCOLS
+from utils.errors import InputError
+from wildlife.crops import prepared_size
+from wildlife.lists.encounters import Photo, make_photos
+from wildlife.lists.options import ListOptions
+from wildlife.lists.records import choose_test, make_records
+from wildlife.lists.report import Facts, split_facts
+from wildlife.lists.select import (
+    Changes,
+    check_names,
+    find_changes,
+    leave_out_unwanted,
+    read_headers,
+)
+from wildlife.lists.sightings import Source
+from wildlife.lists.sources import read_source
+from wildlife.lists.split_given import split_by_date, split_given
+from wildlife.lists.split_random import split_closed, split_disjoint
+from wildlife.lists.splits import Split, add_validation
+from wildlife.lists.write import YMLS, Lists, check_out, check_plain, write_lists
+from wildlife.lists.yml import DataSet, commands, from_project, load_text, yml_notes, yml_text
+from wildlife.prepare import listable, prepared_name
+from wildlife.words import counted
+
+
+def make_lists(options: ListOptions) -> Lists:
+    """Make the lists, ymls and report of a source.
+
+    Raises:
+        InputError: where the photos or options do not allow it; no list is written then.
+    """
+    check_plain(options.out, options.photos_out)
+    check_out(options.out, options.force)
+    source = read_source(options)
+    check_plain(source.root)
+    facts = _source_facts(source)
+    headers = read_headers(source, options)
+    changes = find_changes(source, headers, options)
+    leave_out_unwanted(source, options)
+    names, prepared = _name_photos(source, changes, options)
+    check_names(source, names, prepared)
+    folder = prepared or source.root
+
+    photos = make_photos(
+        source.sightings, names, options.sides, options.encounters, options.encounter_minutes
+    )
+    split = _split(photos, options)
+    records, labels = make_records(split)
+    test, found, test_notes = choose_test(records, options.test_protocol)
+    sizes = [prepared_size(headers[photo.path], change) for photo, change in changes.items()]
+    data = DataSet(
+        out=options.out,
+        root=folder,
+        name=options.name,
+        labels=[record.pid for record in records['train']],
+        test_photos=len({record.path for record in records['query'] + records['gallery']}),
+        lists=list(records),
+        protocol=test,
+        shape=median(width / height for width, height in sizes),
+    )
+    ymls = {kind: yml_text(kind, data) for kind in YMLS}
+    cfg, _ = [load_text(text, options.out) for text in ymls.values()]
+    lists = Lists(options.out, folder, source, split, records, ymls)
+    lists.facts = {
+        'name': options.name,
+        'source': {
+            'path': options.source,
+            **facts,
+            'columns': source.columns,
+            'unused_columns': source.unused,
+            'photos_folder': from_project(folder),
+        },
+        'options': _option_facts(options),
+        'protocol': {
+            'split': options.protocol,
+            'test': test,
+            'text': PROTOCOLS[test].text,
+            'queries_with_positive': found,
+        },
+        'splits': {name: split_facts(part) for name, part in split.parts().items()},
+        'labels': labels,
+        'notes': source.notes + split.notes + test_notes + yml_notes(data),
+        'left_out': _left_out_facts(source, split),
+        'commands': commands(options.out, cfg),
+    }
+    write_lists(lists, changes if prepared else None)
+    return lists
+
+
+def _source_facts(source: Source) -> Facts:
+    """What was read, before anything is left out."""
+    return {
+        'kind': source.kind,
+        'photos': len(source.sightings),
+        'individuals': len({sighting.identity for sighting in source.sightings}),
+    }
+
+
+def _option_facts(options: ListOptions) -> Facts:
+    """Options as JSON holds them."""
+    values = asdict(options) | {'split_date': options.split_date or ''}
+    return {
+        name: str(value) if isinstance(value, Path | datetime) else value
+        for name, value in values.items()
+    }
+
+
+def _left_out_facts(source: Source, split: Split) -> dict[str, int]:
+    """How many photos or rows were left out for each reason, the most frequent first."""
+    reasons = Counter(row.reason for row in source.left_out)
+    reasons.update(reason for _, reason in split.left_out)
+    return dict(reasons.most_common())
+
+
+def _name_photos(
+    source: Source, changes: Changes, options: ListOptions
+) -> tuple[list[str], Path | None]:
+    """Paths of the photos in the lists; and the folder of prepared photos where it is needed."""
+    paths = [sighting.path for sighting in source.sightings]
+    is_changed = any(changes[sighting] for sighting in source.sightings)
+    if not options.prepare and not is_changed and all(map(listable, paths)):
+        return paths, None
+    names = [prepared_name(sighting.path, changes[sighting]) for sighting in source.sightings]
+    return names, options.photos_out
+
+
+def _split(photos: list[Photo], options: ListOptions) -> Split:
+    """Split by the options, with validation where there is enough, and notes of what is thin."""
+    rng = random.Random(options.seed)
+    if options.protocol == 'disjoint':
+        split = split_disjoint(photos, options.test_share, rng)
+    elif options.protocol == 'closed':
+        split = split_closed(photos, options.test_share, rng)
+    elif options.split_date:
+        split = split_by_date(photos, options.split_date)
+    else:
+        split = split_given(photos)
+    given = sorted({photo.sighting.split for photo in photos} - {''})
+    if given and options.protocol != 'given':
+        split.notes.append(
+            f'the source has splits of its own ({", ".join(given[:5])}), which were not used; '
+            '--protocol given takes them'
+        )
+    sizes = Counter(photo.identity for photo in split.train)
+    _check_enough(len(sizes), options.protocol)
+    if not split.val:
+        add_validation(split, options.val_share, rng)
+    _note_training(split, photos, sizes, options.sides)
+    return split
+
+
+def _check_enough(individuals: int, protocol: str) -> None:
+    if individuals < 2:
+        remedy = '--protocol closed trains on all'
+        if protocol == 'closed':
+            remedy = 'more are needed'
+        raise InputError(
+            f'{counted(individuals, "individual")} would be left to train on, and two are needed '
+            f'to tell apart; {remedy}'
+        )
+
+
+def _note_training(split: Split, photos: list[Photo], sizes: Counter[str], sides: str) -> None:
+    """Say what is told apart, and who has a single photo. sizes: photos of each identity."""
+    noun = 'train individual'
+    if sides == 'separate':
+        noun = 'train flank'
+        flanks = len({photo.identity for photo in photos})
+        animals = counted(len({photo.animal for photo in photos}), 'animal')
+        split.notes.append(
+            f'left and right are two identities: {flanks} flanks of {animals}; tables and labels '
+            'call each flank an individual'
+        )
+    single = sum(size == 1 for size in sizes.values())
+    if single:
+        split.notes.append(
+            f'{single} of {counted(len(sizes), noun)} with a single photo, which training '
+            'compares with itself'
+        )

@@ -1,0 +1,97 @@
+"""Facts that --name-pattern reads in the photos' paths."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from utils.errors import InputError
+from wildlife.lists.cells import known, read_side, read_split
+from wildlife.lists.dates import read_dates
+from wildlife.lists.sightings import Sighting, Source
+
+GROUPS = ('identity', 'side', 'camera', 'date', 'encounter', 'split')
+
+Facts = dict[str, Any]  # field of a ``Sighting`` -> value
+
+
+def pattern_groups(pattern: str) -> tuple[str, ...]:
+    """Names of the groups of a pattern; () without a pattern.
+
+    Raises:
+        InputError: where it is no regular expression, or its groups are not of ``GROUPS``.
+    """
+    if not pattern:
+        return ()
+    try:
+        groups = tuple(re.compile(pattern).groupindex)
+    except re.error as error:
+        raise InputError(f"--name-pattern '{pattern}' is no regular expression ({error})") from None
+    if not groups or set(groups) - set(GROUPS):
+        raise InputError(
+            f"--name-pattern '{pattern}' needs named groups, of these: "
+            f'{", ".join(f"(?P<{name}>…)" for name in GROUPS)}'
+        )
+    return groups
+
+
+def read_names(source: Source, pattern: str, date_format: str) -> None:
+    """Add the facts of the paths. A table may say the same, but nothing else.
+
+    Args:
+        source: its sightings and columns are changed.
+        pattern: regular expression with named groups.
+        date_format: as in ``strptime``, '' = recognise dates.
+
+    Raises:
+        InputError: where the pattern fits no path, or a row says something else.
+    """
+    matches = [re.search(pattern, sighting.path) for sighting in source.sightings]
+    _check_matches(source, pattern, matches)
+    facts = [_known_groups(match) for match in matches]
+    dates, _ = read_dates([fact.pop('date', '') for fact in facts], date_format)
+    unchecked = {'date', 'identity'} if source.kind == 'folder' else {'date'}
+    for number, (sighting, fact, date) in enumerate(zip(source.sightings, facts, dates)):
+        if date:
+            fact['date'] = date
+        if 'side' in fact:
+            fact['side'] = read_side(fact['side'])
+        if 'split' in fact:
+            fact['split'] = read_split(fact['split'])
+        _check_facts(sighting, fact, unchecked)
+        source.sightings[number] = replace(sighting, **fact)
+    for group in pattern_groups(pattern):
+        source.columns[group] = '--name-pattern'
+
+
+def _check_matches(source: Source, pattern: str, matches: list[re.Match[str] | None]) -> None:
+    """Raise ``InputError`` where nothing fits, add a note where some do not."""
+    paths = [sighting.path for sighting in source.sightings]
+    strange = [path for path, match in zip(paths, matches) if not match]
+    if len(strange) == len(paths):
+        raise InputError(
+            f"--name-pattern '{pattern}' fits none of the {len(paths)} paths, as '{paths[0]}'"
+        )
+    if strange:
+        source.notes.append(
+            f'--name-pattern fits {len(paths) - len(strange)} of {len(paths)} paths, not '
+            f"'{strange[0]}'"
+        )
+
+
+def _known_groups(match: re.Match[str] | None) -> Facts:
+    """What a path says; an identity also where its name says unknown."""
+    groups = match.groupdict('') if match else {}
+    return {
+        name: text for name, text in groups.items() if known(text) or (name == 'identity' and text)
+    }
+
+
+def _check_facts(sighting: Sighting, facts: Facts, unchecked: set[str]) -> None:
+    for name, value in facts.items():
+        other = getattr(sighting, name)
+        if name not in unchecked and other not in ('', None, value):
+            raise InputError(
+                f"{sighting.where}: --name-pattern reads {name} '{value}' from "
+                f"'{sighting.path}', but its row says '{other}'; ignore the column with "
+                f'--column {name}='
+            )

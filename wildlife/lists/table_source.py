@@ -1,0 +1,265 @@
+"""Sightings of a table: a CSV, a COCO-style JSON or a Camtrap DP."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from utils.errors import InputError
+from wildlife.lists.camtrap import SIGNS, read_camtrap
+from wildlife.lists.cells import (
+    NUMBERED_SIDES,
+    has_decimal_commas,
+    known,
+    read_box,
+    read_sides,
+    read_split,
+    read_theta,
+    simple,
+)
+from wildlife.lists.coco import read_coco
+from wildlife.lists.columns import Columns, choose_columns
+from wildlife.lists.dates import read_dates
+from wildlife.lists.meanings import ANGLES, CORNERS
+from wildlife.lists.options import ListOptions
+from wildlife.lists.sightings import Sighting, Source
+from wildlife.lists.tables import Table, read_csv
+
+# Boxes are shares where so many of their numbers lie within 0 and 1, or a little beyond: of boxes
+# in pixels half of the numbers, width and height, are larger.
+SHARES, OVERSHOOT = 0.9, 0.05
+SAMPLE = 200  # paths that tell in which folder the photos are
+
+
+def read_table_source(path: Path, options: ListOptions, named: bool) -> Source:
+    """Read a table and the folder of its photos; no photo is opened.
+
+    Args:
+        path: of the table.
+        options: of the command.
+        named: whether --name-pattern says who the individual is, not a column.
+
+    Raises:
+        InputError: where the table cannot be read or used.
+    """
+    table = read_table(path)
+    needed = ['path'] if named else ['identity', 'path']
+    columns, notes = choose_columns(table, options.column, needed)
+    if 'bbox' not in columns:
+        columns.pop('theta', None)
+    used = {name for names in columns.values() for name in names}
+    source = Source(
+        kind=_kind(table.file),
+        root=Path(),
+        sightings=[],
+        columns={
+            meaning: names[0] if len(names) == 1 else names for meaning, names in columns.items()
+        },
+        unused=[name for name in table.columns if name not in used],
+        left_out=table.left_out,
+        notes=notes,
+        sizes={_with_slashes(photo.strip()): size for photo, size in table.sizes.items()},
+        skip_bad=options.skip_bad,
+    )
+    if options.species and 'species' not in columns:
+        raise InputError(
+            f'--species {options.species}: {table.file} has no column for it; name one with '
+            '--column species=…'
+        )
+    _add_sightings(source, table.frame, columns, options)
+    _note_angles(source, table.frame, columns)
+    source.shares = _are_shares(source) if table.shares is None else table.shares
+    source.root = _find_root(source, options.photos, table)
+    return source
+
+
+def read_table(path: Path) -> Table:
+    """Read a file, or a Camtrap DP folder.
+
+    Raises:
+        InputError: where it cannot be read, or is of another kind.
+    """
+    if path.is_dir() or path.name in SIGNS:
+        return read_camtrap(path if path.is_dir() else path.parent)
+    suffix = path.suffix.lower()
+    if suffix in ('.csv', '.tsv'):
+        return read_csv(path)
+    if suffix == '.json':
+        return read_coco(path)
+    raise InputError(
+        f'{path}: what is read is a folder, .csv, .tsv or .json; save a spreadsheet as CSV UTF-8'
+    )
+
+
+def _kind(file: Path) -> str:
+    if file.name == 'observations.csv':
+        return 'Camtrap DP'
+    return 'COCO' if file.suffix.lower() == '.json' else 'CSV'
+
+
+def _with_slashes(path: str) -> str:
+    return path.replace('\\', '/')
+
+
+def _add_sightings(
+    source: Source, frame: pd.DataFrame, columns: Columns, options: ListOptions
+) -> None:
+    """Read the rows; wrong ones are rejected."""
+
+    def cells(meaning: str, sign: str = '') -> list[str]:
+        return _joined(frame, columns.get(meaning, []), sign)
+
+    written = cells('side')
+    sides = read_sides(written)
+    thetas = [read_theta(text, where) for text, where in zip(cells('theta'), frame.index)]
+    sightings = map(
+        Sighting,
+        map(_with_slashes, cells('path')),
+        frame.index,
+        cells('identity'),
+        sides,
+        map(known, cells('camera')),
+        _dates(frame, columns, options.date_format, source),
+        map(known, cells('encounter')),
+        [None] * len(frame),
+        map(read_split, cells('split')),
+        map(known, cells('species')),
+    )
+    boxes = cells('bbox', ';')
+    corners = _has_corners(columns, options.box_format)
+    commas = has_decimal_commas(boxes)
+    for sighting, text, theta in zip(sightings, boxes, thetas, strict=True):
+        if not _is_complete(source, sighting):
+            continue
+        try:
+            box = read_box(text, corners, sighting.where, commas)
+        except InputError as error:
+            source.reject(sighting, 'impossible box', str(error))
+            continue
+        if theta and not box:
+            message = f'{sighting.where}: theta {theta:g} turns a box, but there is none'
+            source.reject(sighting, 'impossible box', message)
+            continue
+        if box and theta:
+            box = (*box, theta)
+        source.sightings.append(replace(sighting, box=box))
+    _note_sides(source, written, sides)
+
+
+def _joined(frame: pd.DataFrame, columns: list[str], sign: str) -> list[str]:
+    """Texts of a column, or of several as one; '' where all are empty."""
+    if not columns:
+        return [''] * len(frame)
+    rows = frame[columns].itertuples(index=False, name=None)
+    return [sign.join(row) if any(row) else '' for row in rows]
+
+
+def _has_corners(columns: Columns, box_format: str) -> bool:
+    """Whether boxes are written as two corners."""
+    spread = columns.get('bbox', [])
+    if box_format or len(spread) < 3:
+        return box_format == 'xyxy'
+    return simple(spread[2]) in CORNERS
+
+
+def _is_complete(source: Source, sighting: Sighting) -> bool:
+    """Whether a row has a path and a name; others are rejected."""
+    if not sighting.path:
+        source.reject(sighting, 'no path', f'{sighting.where}: the path of the photo is empty')
+        return False
+    if len(sighting.identity.splitlines()) > 1:
+        source.reject(
+            sighting,
+            'name of several lines',
+            f"{sighting.where}: the individual's name {repr(sighting.identity)[:60]} has "
+            'several lines; is a double quote there not closed?',
+        )
+        return False
+    return True
+
+
+def _dates(
+    frame: pd.DataFrame, columns: Columns, date_format: str, source: Source
+) -> list[datetime | None]:
+    names = columns.get('date', [])
+    if not names:
+        return [None] * len(frame)
+    if len(names) > 1:
+        rows = frame[names].itertuples(index=False, name=None)
+        texts = [_from_parts(parts) for parts in rows]
+    else:
+        clock = frame[names + columns.get('time', [])].map(known)
+        texts = [' '.join(filter(None, cells)) for cells in clock.to_numpy()]
+    dates, strange = read_dates(texts, date_format)
+    if strange:
+        source.notes.append(
+            f'date: {len(strange)} are no dates and count as unknown, as '
+            f'{shown_counts(strange)}; --date-format says how they are written, as '
+            f"'%d %b %Y'"
+        )
+    return dates
+
+
+def _from_parts(parts: Iterable[str]) -> str:
+    """'2023-5-1 12:30' of year, month, day and, where known, hour and minute; '' where unknown.
+
+    Where only one of the first three is unknown: '2023--1', which is no date and will be counted.
+    """
+    year, month, day, *clock = (known(part).removesuffix('.0') for part in parts)
+    date = f'{year}-{month}-{day}'.strip('-')
+    hour, minute = (*clock, '', '')[:2]
+    return f'{date} {hour}:{minute.zfill(2)}' if hour and date else date
+
+
+def shown_counts(words: Iterable[str]) -> str:
+    """The most frequent words with their counts: "'NA' 4, 'x' 1"."""
+    counts = Counter(words).most_common(6)
+    return ', '.join(f"'{word}' {count}" for word, count in counts)
+
+
+def _note_sides(source: Source, written: list[str], sides: list[int | None]) -> None:
+    strange = [text for text, side in zip(written, sides) if known(text) and side is None]
+    if strange:
+        source.notes.append(f'side: neither left nor right, so unknown: {shown_counts(strange)}')
+    if any(side is not None and text in NUMBERED_SIDES for text, side in zip(written, sides)):
+        source.notes.append('side: 0 was taken for left and 1 for right, as in the lists')
+
+
+def _note_angles(source: Source, frame: pd.DataFrame, columns: Columns) -> None:
+    """Say which column turns boxes, and which might."""
+    if any(len(sighting.box or ()) > 4 for sighting in source.sightings):
+        source.notes.append(
+            f"boxes are turned about their centre by column '{columns['theta'][0]}', in radians, "
+            'clockwise; their corners beyond the photo are black'
+        )
+    for column in source.unused if 'bbox' in columns else ():
+        angles = [text for text in frame[column] if known(text).strip('0.,')]
+        if simple(column) in ANGLES and angles:
+            source.notes.append(
+                f"column '{column}' ({shown_counts(angles)}) was not read: if it turns the boxes, "
+                f"write it in radians and name it with --column theta='{column}'"
+            )
+
+
+def _are_shares(source: Source) -> bool:
+    """Whether boxes are shares of the photo's size, by their values."""
+    boxes = [sighting.box[:4] for sighting in source.sightings if sighting.box]
+    numbers = [number for box in boxes for number in box]
+    near = sum(-OVERSHOOT <= number <= 1 + OVERSHOOT for number in numbers)
+    return bool(numbers) and near >= SHARES * len(numbers)
+
+
+def _find_root(source: Source, photos: str, table: Table) -> Path:
+    """The folder in which most photos are, of those where they usually are."""
+    if photos:
+        if not Path(photos).is_dir():
+            raise InputError(f'--photos {photos}: there is no such folder')
+        return Path(photos)
+    paths = sorted({sighting.path for sighting in source.sightings})
+    some = paths[:: max(1, len(paths) // SAMPLE)]
+    folders = [folder for folder in dict.fromkeys(table.folders) if folder.is_dir()]
+    return max(folders, key=lambda folder: sum(os.path.isfile(folder / path) for path in some))
