@@ -1,7 +1,7 @@
 """Tigers, ATRW's re-identification photos as released, into the folders of configs/tiger/*_ori.yml:
 
     python -m tools.prepare_atrw atrw_reid_train.tar.gz atrw_anno_reid_train.tar.gz
-    atrw_reid_test.tar.gz gt_test_plain.json
+        atrw_reid_test.tar.gz gt_test_plain.json
 
 The archives come from LILA (CC BY-NC-SA 4.0), gt_test_plain.json from
 github.com/cvwc2019/ATRWEvalScript, annotations/. Folders
@@ -18,20 +18,24 @@ follows from nothing in the release. So without --like all photos are used and t
 are drawn; with --like FOLDER the lists in it are followed.
 """
 
+import argparse
 import contextlib
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from configs import ConfigError
 from datasets.animal import TRAINING_LISTS
 from datasets.protocols import PROTOCOLS, read_atrw
 from utils.errors import InputError, exit_code
-from wildlife.releases.archives import plain, warn
+from wildlife.releases.archives import File, plain, warn
 from wildlife.releases.arrange import (
     DATA_DIR,
+    ListLines,
+    Photos,
+    Targets,
     arguments,
-    carry_out,
     check_present,
     follow,
     list_line,
@@ -39,6 +43,8 @@ from wildlife.releases.arrange import (
     training,
     warn_of_counts,
 )
+from wildlife.releases.release import Release
+from wildlife.releases.write import Arranged, Plan, carry_out
 
 TRAIN_LIST, VAL_LIST = TRAINING_LISTS['tiger']
 TEST_LIST, TRUTH = PROTOCOLS['tiger'].query_list, PROTOCOLS['tiger'].ground_truth
@@ -47,18 +53,14 @@ LILA = 'https://lila.science'
 EVALSCRIPT = 'https://github.com/cvwc2019/ATRWEvalScript, annotations/'
 
 
-def main(argv=None):
-    """Returns what ``wildlife.releases.arrange.carry_out`` does."""
+def main(argv: Sequence[str] | None = None) -> Arranged:
+    """Arrange the photos, write the lists, print what was done."""
     args = arguments(argv, 'Arrange the tiger photos of ATRW and make their lists.')
     release = read_release(args, inside='atrw_')
-    train, test = (
-        release.photos(lambda file, name=name: name in file.folders[-1:])
-        for name in ('train', 'test')
-    )
-    table, truth_file = (
-        release.find('reid_list_train.csv'),
-        release.find(TRUTH) or _truth_beside(args),
-    )
+    train = release.photos(lambda file: file.folders[-1:] == ('train',))
+    test = release.photos(lambda file: file.folders[-1:] == ('test',))
+    table = release.find('reid_list_train.csv')
+    truth_file = release.find(TRUTH) or _truth_beside(args)
     _check_parts(
         {
             f'atrw_reid_train.tar.gz (train/*.jpg) from {LILA}': train,
@@ -67,6 +69,7 @@ def main(argv=None):
             f'{TRUTH} from {EVALSCRIPT}': truth_file,
         }
     )
+    assert table and truth_file
     entities = read_entities(release.text(table), table.name)
     check_present(sorted(entities.keys() - train.keys()), len(entities), table.name)
     test_names, truth = test_entities(release, truth_file)
@@ -89,11 +92,15 @@ def main(argv=None):
     targets, lists = make(args, entities, train, test)
     targets.append({test[name]: [args.out / TEST_ROOT / name] for name in test_names})
     lists.setdefault(TEST_LIST, [list_line(name, entity) for name, entity in test_names.items()])
-    return carry_out(args, 'tiger', TEST_ROOT, targets, lists, {TRUTH: truth})
+    arranged = carry_out(args, Plan('tiger', TEST_ROOT, targets, lists, {TRUTH: truth}))
+    print('\n'.join(arranged.lines))
+    return arranged
 
 
-def follow_lists(args, entities, train, test):
-    """The published lists: (targets, lists)."""
+def follow_lists(
+    args: argparse.Namespace, entities: Mapping[str, int], train: Photos, test: Photos
+) -> tuple[list[Targets], ListLines]:
+    """Arrange the photos for the published lists."""
     to_train, to_test = (train, args.out / DATA_DIR), (test, args.out / TEST_ROOT)
     targets, lists = follow(
         args, {TRAIN_LIST: to_train, VAL_LIST: to_train, TEST_LIST: to_test}, optional=(TEST_LIST,)
@@ -108,9 +115,11 @@ def follow_lists(args, entities, train, test):
     return targets, lists
 
 
-def make_lists(args, entities, train, test):
-    """All photos, by the published rules: (targets, lists)."""
-    individuals = {}
+def make_lists(
+    args: argparse.Namespace, entities: Mapping[str, int], train: Photos, test: Photos
+) -> tuple[list[Targets], ListLines]:
+    """Make lists of all photos by the published rules."""
+    individuals: dict[int, list[str]] = {}
     for name, entity in entities.items():
         individuals.setdefault(entity, []).append(name)
     sides = {entity: entity % 3 for entity in individuals if entity % 3 < 2}
@@ -119,11 +128,20 @@ def make_lists(args, entities, train, test):
     return targets, {TRAIN_LIST: lines, VAL_LIST: validation}
 
 
-def read_entities(text, what):
-    """``reid_list_train.csv``, rows ``entity,file name`` without a header -> {file name: entity}.
-    Raises ``InputError``.
+def read_entities(text: str, what: str) -> dict[str, int]:
+    """Read ``reid_list_train.csv``: rows ``entity,file name`` without a header.
+
+    Args:
+        text: of the file.
+        what: its name, for messages.
+
+    Returns:
+        File name -> entity.
+
+    Raises:
+        InputError: a row is of another form, or contradicts another one.
     """
-    entities = {}
+    entities: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         row = [cell.strip() for cell in line.split(',')]  # there are no quotes
         if not any(row):
@@ -144,26 +162,34 @@ def read_entities(text, what):
     return entities
 
 
-def _truth_beside(args):
+def _truth_beside(args: argparse.Namespace) -> Path | None:
     """The ground truth where it belongs in the end, or beside the published lists."""
     paths = [folder / TRUTH for folder in (args.like, args.lists) if folder]
     return next((path for path in paths if path.is_file()), None)
 
 
-def _check_parts(parts):
+def _check_parts(parts: Mapping[str, object]) -> None:
     missing = [part for part, found in parts.items() if not found]
     if missing:
         raise InputError(f'of ATRW is missing: {"; ".join(missing)}')
 
 
-def test_entities(release, truth_file):
-    """({'000012.jpg': entity} in the order of the ground truth, the ground truth's text)."""
-    in_release = (
-        contextlib.nullcontext(truth_file)
-        if isinstance(truth_file, Path)
-        else release.on_disk(truth_file)
-    )
-    with in_release as path:
+def test_entities(release: Release, truth_file: File | Path) -> tuple[dict[str, int], str]:
+    """Read the ground truth.
+
+    Args:
+        release: that may hold it.
+        truth_file: the file in the release, or where it lies beside.
+
+    Returns:
+        '000012.jpg' -> entity in the order of the ground truth, and its text.
+    """
+    place: contextlib.AbstractContextManager[Path]
+    if isinstance(truth_file, Path):
+        place = contextlib.nullcontext(truth_file)
+    else:
+        place = release.on_disk(truth_file)
+    with place as path:
         truth, text = read_atrw(path), path.read_text(encoding='utf-8-sig')
     return {f'{image:06d}.jpg': entity for image, (entity, *_) in truth.items()}, text
 

@@ -1,9 +1,11 @@
 """Elephants, ELPephants as released or the crops of the published lists, into the folders of
 configs/elephant/*_ori.yml:
 
-    python -m tools.prepare_elephant 'ELPephant (elephant ID system).zip'    the release, with its
-    own split python -m tools.prepare_elephant CROPS --like published_lists            the crops
-    0.jpg …, with the published lists
+    python -m tools.prepare_elephant 'ELPephant (elephant ID system).zip'
+    python -m tools.prepare_elephant CROPS --like published_lists
+
+The first arranges the release with its own split, the second the crops 0.jpg … of the published
+lists.
 
 The release comes from the University of Jena (inf-cv.uni-jena.de), on accepting its licence terms.
 The crops 0.jpg … 2076.jpg
@@ -21,8 +23,10 @@ test: tools/make_lists.py on the photos of Animal-2. The side is taken from a fi
 says left or right.
 """
 
+import argparse
 import re
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from configs import ConfigError
@@ -32,14 +36,18 @@ from utils.errors import InputError, exit_code
 from wildlife.releases.archives import plain, warn
 from wildlife.releases.arrange import (
     DATA_DIR,
+    ListLines,
+    Photos,
+    Targets,
     arguments,
-    carry_out,
     check_present,
     follow,
     list_line,
     read_release,
     warn_of_counts,
 )
+from wildlife.releases.release import Release
+from wildlife.releases.write import Arranged, Plan, carry_out
 
 TRAIN_LIST, VAL_LIST = TRAINING_LISTS['elephant']
 PROBE, GALLERY = PROTOCOLS['elephant'].query_list, PROTOCOLS['elephant'].gallery_list
@@ -48,18 +56,22 @@ OFFSET = 500  # from the elephant's number to its folder
 JENA = 'https://inf-cv.uni-jena.de (ELPephants, on accepting its licence terms)'
 
 
-def main(argv=None):
-    """Returns what ``wildlife.releases.arrange.carry_out`` does."""
+def main(argv: Sequence[str] | None = None) -> Arranged:
+    """Arrange the photos, write the lists, print what was done."""
     args = arguments(argv, 'Arrange the photos of ELPephants and make their lists.')
     release = read_release(args, inside='elp')
     photos = release.photos(lambda file: file.folders[-1:] == ('images',)) or release.photos()
     make = follow_lists if args.like else split_as_released
     targets, lists = make(args, release, photos)
-    return carry_out(args, 'elephant', TEST_ROOT, targets, lists)
+    arranged = carry_out(args, Plan('elephant', TEST_ROOT, targets, lists, {}))
+    print('\n'.join(arranged.lines))
+    return arranged
 
 
-def follow_lists(args, release, photos):
-    """The published lists and crops: (targets, lists)."""
+def follow_lists(
+    args: argparse.Namespace, release: Release, photos: Photos
+) -> tuple[list[Targets], ListLines]:
+    """Arrange the crops for the published lists."""
     if photos and not any(re.fullmatch('[0-9]+', PurePosixPath(name).stem) for name in photos):
         raise InputError(
             f'--like {args.like}: the published lists name crops 0.jpg …, which the release does '
@@ -73,8 +85,10 @@ def follow_lists(args, release, photos):
     )
 
 
-def split_as_released(args, release, photos):
-    """The release's own split: (targets, lists)."""
+def split_as_released(
+    args: argparse.Namespace, release: Release, photos: Photos
+) -> tuple[list[Targets], ListLines]:
+    """Make lists of the release's own split."""
     split = read_split(release, photos)
     held_out = set(split['val'])
     identity = {name: elephant(name) for name in [*split['train'], *split['val']]}
@@ -91,7 +105,8 @@ def split_as_released(args, release, photos):
             f'left out of {VAL_LIST}'
         )
 
-    targets, lists = {}, {name: [] for name in (TRAIN_LIST, VAL_LIST, PROBE, GALLERY)}
+    targets: Targets = {}
+    lists: ListLines = {name: [] for name in (TRAIN_LIST, VAL_LIST, PROBE, GALLERY)}
     for name in sorted(identity, key=lambda name: (identity[name], name)):
         number, held = identity[name], name in held_out
         path = f'{"val" if held else "train"}/{OFFSET + number}/{name}'
@@ -105,9 +120,11 @@ def split_as_released(args, release, photos):
     return [targets], lists
 
 
-def read_split(release, photos):
-    """{'train': names, 'val': names} of the release's lists, all of them photos that are there,
-    none in both.
+def read_split(release: Release, photos: Photos) -> dict[str, list[str]]:
+    """Read 'train' and 'val', the release's lists of names.
+
+    Raises:
+        InputError: a list or a listed photo is missing, or a photo is in both lists.
     """
     split = {}
     for name in ('train', 'val'):
@@ -133,13 +150,19 @@ def read_split(release, photos):
     return split
 
 
-def _ranks(numbers):
+def _ranks(numbers: Iterable[int]) -> dict[int, int]:
     return {number: rank for rank, number in enumerate(sorted(set(numbers)))}
 
 
-def read_names(text, what):
-    """The photos of ``train.txt`` or ``val.txt``: tabs, no header, second column = file name.
-    Raises ``InputError``.
+def read_names(text: str, what: str) -> list[str]:
+    """Read ``train.txt`` or ``val.txt``: tabs, no header, second column = file name.
+
+    Args:
+        text: of the file.
+        what: its name, for messages.
+
+    Raises:
+        InputError: a row is of another form, or a photo is listed twice.
     """
     names = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -160,8 +183,8 @@ def read_names(text, what):
     return names
 
 
-def elephant(name):
-    """12 of '12_left_Mai2017.jpg'. Raises ``InputError``."""
+def elephant(name: str) -> int:
+    """Return 12 of '12_left_Mai2017.jpg'; ``InputError`` where there is no number."""
     number = name.partition('_')[0]
     if not re.fullmatch('[0-9]{1,9}', number):
         raise InputError(
@@ -171,10 +194,10 @@ def elephant(name):
     return int(number)
 
 
-def side(name):
-    """0 for a name that says left, 1 for right, else None."""
-    said = set(re.findall('left|right', name.lower()))
-    return {'left': 0, 'right': 1}[said.pop()] if len(said) == 1 else None
+def side(name: str) -> int | None:
+    """Return 0 for a name that says left, 1 for right, else None."""
+    words = set(re.findall('left|right', name.lower()))
+    return {'left': 0, 'right': 1}[words.pop()] if len(words) == 1 else None
 
 
 if __name__ == '__main__':

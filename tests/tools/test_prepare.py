@@ -24,8 +24,8 @@ from tests.helpers import ROOT
 from tools import prepare_atrw, prepare_elephant, prepare_yak
 from utils.errors import InputError
 from wildlife.releases import archives
-from wildlife.releases.archives import Release
 from wildlife.releases.arrange import nonblank
+from wildlife.releases.release import Release, copy_files
 
 LISTS = ROOT.parent / 'shared' / 'datalist'
 published = pytest.mark.skipif(not LISTS.is_dir(), reason='the published lists are not here')
@@ -160,7 +160,7 @@ def test_atrw(atrw, tmp_path, capsys):
     before = tree(atrw)
     result = run(prepare_atrw, atrw, tmp_path)
     assert tree(atrw) == before
-    assert result['written'] == 14 + 3 and result['kept'] == 0
+    assert result.written == 14 + 3 and result.kept == 0
     train, val, test = (
         read_list(tmp_path / 'lists' / name) for name in ('mytrain.txt', 'myval.txt', 'mytest.txt')
     )
@@ -195,8 +195,8 @@ def test_archives_and_the_folders_they_unpack_to_are_the_same(atrw, tmp_path):
             write_folder(unpacked, files)
     one, two, three = (tmp_path / name for name in 'abc')
     assert (
-        run(prepare_atrw, atrw, one)['lists']
-        == run(prepare_atrw, [*sorted(atrw.iterdir())], two)['lists']
+        run(prepare_atrw, atrw, one).lists
+        == run(prepare_atrw, [*sorted(atrw.iterdir())], two).lists
     )
     parts = [
         unpacked / 'train',
@@ -210,7 +210,7 @@ def test_archives_and_the_folders_they_unpack_to_are_the_same(atrw, tmp_path):
 
 def test_a_photo_unpacked_beside_its_archive_counts_once(atrw, tmp_path):
     write_folder(atrw, atrw_files()['atrw_reid_train.tar.gz'])
-    assert run(prepare_atrw, atrw, tmp_path)['written'] == 17
+    assert run(prepare_atrw, atrw, tmp_path).written == 17
     (atrw / 'train/000107.jpg').write_bytes(b'another')
     with pytest.raises(InputError, match='same name, but'):
         run(prepare_atrw, atrw, tmp_path / 'again')
@@ -221,7 +221,7 @@ def test_the_seed_draws_validation_photos_and_nothing_else(tmp_path):
         tmp_path / 'release', atrw_files({f'{n:06d}.jpg': n % 10 for n in range(200)})
     )
     results = [
-        run(prepare_atrw, release, tmp_path / str(n), '--seed', seed)['lists']
+        run(prepare_atrw, release, tmp_path / str(n), '--seed', seed).lists
         for n, seed in enumerate((1, 1, 2))
     ]
     assert results[0] == results[1] != results[2]
@@ -245,7 +245,7 @@ def test_what_is_there_is_kept_and_what_was_cut_off_is_written_again(atrw, tmp_p
     paths[7].write_bytes(bytes(paths[7].stat().st_size))
     stamp = paths[6].stat().st_mtime_ns
     result = run(prepare_atrw, atrw, tmp_path)
-    assert (result['written'], result['kept']) == (3, 14)
+    assert (result.written, result.kept) == (3, 14)
     assert tree(tmp_path / 'data') == before and paths[6].stat().st_mtime_ns == stamp
 
 
@@ -265,7 +265,7 @@ def test_a_stopped_copy_goes_on(atrw, tmp_path, monkeypatch):
     assert len(tree(tmp_path / 'data')) == 5  # and nothing under a temporary name
     monkeypatch.undo()
     result = run(prepare_atrw, atrw, tmp_path)
-    assert (result['written'], result['kept']) == (12, 5)
+    assert (result.written, result.kept) == (12, 5)
 
 
 @pytest.mark.parametrize('part', atrw_files())
@@ -280,7 +280,7 @@ def test_a_missing_part_is_named_with_its_source(atrw, tmp_path, part):
 def test_the_ground_truth_may_lie_with_the_lists(atrw, tmp_path):
     (tmp_path / 'lists').mkdir()
     (atrw / 'gt_test_plain.json').rename(tmp_path / 'lists' / 'gt_test_plain.json')
-    assert len(run(prepare_atrw, atrw, tmp_path)['lists']['mytest.txt']) == 3
+    assert len(run(prepare_atrw, atrw, tmp_path).lists['mytest.txt']) == 3
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_a_bad_table(atrw, tmp_path, table, message):
 def test_a_repeated_row_counts_once_and_unlisted_photos_are_told(atrw, tmp_path, capsys):
     rows = '0,000107.jpg\n1,000114.jpg\n0,000121.jpg\n'
     write_tar(atrw / 'atrw_anno_reid_train.tar.gz', {'reid_list_train.csv': (rows + rows).encode()})
-    assert run(prepare_atrw, atrw, tmp_path)['written'] == 3 + 3
+    assert run(prepare_atrw, atrw, tmp_path).written == 3 + 3
     assert '11 photos in train/ are not in reid_list_train.csv' in capsys.readouterr().err
 
 
@@ -345,13 +345,13 @@ def test_like(atrw, tmp_path):
         },
     )
     result = run(prepare_atrw, atrw, tmp_path, '--like', like)
-    assert result['written'] == 3 + 3 and (
+    assert result.written == 3 + 3 and (
         tmp_path / 'data/Animal-2/val/4/000142.jpg'
     ).read_bytes() == photo('000142.jpg')
     assert (
         tmp_path / 'lists/mytrain.txt'
     ).read_text() == 'train/0/000107.jpg 0 0\ntrain/4/000128.jpg 1 1\n'
-    assert run(prepare_atrw, atrw, tmp_path, '--like', tmp_path / 'lists')['kept'] == 6
+    assert run(prepare_atrw, atrw, tmp_path, '--like', tmp_path / 'lists').kept == 6
 
 
 @pytest.mark.parametrize(
@@ -491,7 +491,7 @@ def test_archives_by_the_name_of_a_link(atrw, tmp_path):
     for number, path in enumerate(sorted(atrw.iterdir())):
         path.rename(tmp_path / 'blobs' / str(number))
         path.symlink_to(tmp_path / 'blobs' / str(number))
-    assert run(prepare_atrw, sorted(atrw.iterdir()), tmp_path)['written'] == 17
+    assert run(prepare_atrw, sorted(atrw.iterdir()), tmp_path).written == 17
 
 
 def test_links_to_folders_are_followed_but_not_in_circles(atrw, tmp_path):
@@ -503,12 +503,12 @@ def test_links_to_folders_are_followed_but_not_in_circles(atrw, tmp_path):
     )
     (atrw / 'train').symlink_to(tmp_path / 'elsewhere')
     (tmp_path / 'elsewhere' / 'again').symlink_to(atrw)
-    assert run(prepare_atrw, atrw, tmp_path)['written'] == 17
+    assert run(prepare_atrw, atrw, tmp_path).written == 17
 
 
 def test_archives_of_a_kind_that_is_not_read(atrw, tmp_path, capsys):
     (atrw / 'atrw_more.rar').write_bytes(b'Rar!')
-    assert run(prepare_atrw, atrw, tmp_path)['written'] == 17
+    assert run(prepare_atrw, atrw, tmp_path).written == 17
     assert (
         'atrw_more.rar is of a kind that is not read here; unpack it beside'
         in capsys.readouterr().err
@@ -524,9 +524,7 @@ def test_a_damaged_zip(tmp_path, damage):
     content = path.read_bytes()
     path.write_bytes(content[:600] if damage == 'cut' else content[:200] + b'x' + content[201:])
     with pytest.raises(InputError, match='cut off or damaged'):
-        archives.copy_files(
-            {file: [tmp_path / 'out' / file.base] for file in Release([path], '').files}
-        )
+        copy_files({file: [tmp_path / 'out' / file.base] for file in Release([path], '').files})
     assert not tree(tmp_path / 'out')
 
 
@@ -584,19 +582,19 @@ def test_an_encrypted_zip(tmp_path):
 
 def test_a_file_of_more_than_a_photo(tmp_path, monkeypatch):
     write_zip(tmp_path / 'a.zip', {'train/1.jpg': bytes(50)})
-    monkeypatch.setattr(archives, 'LARGEST', 49)
+    monkeypatch.setattr('wildlife.releases.release.LARGEST', 49)
     release = Release([tmp_path / 'a.zip'], '')
     with pytest.raises(InputError, match='more than a photo has'):
-        archives.copy_files({release.files[0]: [tmp_path / 'out' / '1.jpg']})
+        copy_files({release.files[0]: [tmp_path / 'out' / '1.jpg']})
     with pytest.raises(InputError, match='is it the right file'):
         release.text(release.files[0])
 
 
 def test_too_small_a_disk(tmp_path, monkeypatch):
     write_zip(tmp_path / 'a.zip', {'train/1.jpg': bytes(50)})
-    monkeypatch.setattr(archives, 'free_bytes', lambda folder: 40)
+    monkeypatch.setattr('wildlife.releases.release.free_bytes', lambda folder: 40)
     with pytest.raises(InputError, match='make space there'):
-        archives.copy_files(
+        copy_files(
             {file: [tmp_path / 'out' / '1.jpg'] for file in Release([tmp_path / 'a.zip'], '').files}
         )
     assert not (tmp_path / 'out').exists()
@@ -638,7 +636,7 @@ def test_yak(tmp_path, write, capsys):
     release = tmp_path / ('IJCB.zip' if write is write_zip else 'release')
     write(release, yak_files(test=[(1, 217), (5, 218)]))
     result = run(prepare_yak, release if write is write_zip else release / 'IJCB 2021', tmp_path)
-    assert result['written'] == 3 + 2 + 3 + 1 + 435
+    assert result.written == 3 + 2 + 3 + 1 + 435
     assert listed(tmp_path / 'lists', 'yak_mytrain_aligned.txt', 'yak_myval_aligned.txt') == {
         '00002_001.jpg': ('302', '0', '1'),
         '00002_002.jpg': ('302', '0', '1'),
@@ -668,14 +666,14 @@ def test_yak(tmp_path, write, capsys):
     again = run(
         prepare_yak, tmp_path, tmp_path, '--like', tmp_path / 'lists'
     )  # data/ is below the release: not taken
-    assert again == result | {'written': 0, 'kept': result['written']}
+    assert again.lists == result.lists and (again.written, again.kept) == (0, result.written)
     assert 'no yak_probe_hard.txt and yak_gallery_hard.txt in' in capsys.readouterr().err
 
 
 def test_a_release_of_the_hard_test_alone_gets_no_simple_lists(tmp_path, capsys):
     write_folder(tmp_path / 'release', yak_files())
     result = run(prepare_yak, tmp_path / 'release', tmp_path)
-    assert [len(result['lists'][f'yak_{name}_hard.txt']) for name in ('probe', 'gallery')] == [
+    assert [len(result.lists[f'yak_{name}_hard.txt']) for name in ('probe', 'gallery')] == [
         2 + 1,
         2 + 2,
     ]
@@ -687,7 +685,7 @@ def test_a_release_of_the_hard_test_alone_gets_no_simple_lists(tmp_path, capsys)
     assert not list((tmp_path / 'lists').glob('*simple*'))
     assert len(load_test(cfg_of('yak', tmp_path)).gallery) == 4  # the ymls' own test
 
-    hard = {name: '\n'.join(lines) for name, lines in result['lists'].items()}
+    hard = {name: '\n'.join(lines) for name, lines in result.lists.items()}
     simple = {
         name.replace('hard', 'simple'): text + '\n9/00009_001.jpg 7'
         for name, text in hard.items()
@@ -697,7 +695,7 @@ def test_a_release_of_the_hard_test_alone_gets_no_simple_lists(tmp_path, capsys)
         tmp_path / 'published', {name: text.encode() for name, text in (hard | simple).items()}
     )
     again = run(prepare_yak, tmp_path / 'release', tmp_path, '--like', tmp_path / 'published')
-    assert again['kept'] == 9 + 7 and again['lists'] == result['lists']
+    assert again.kept == 9 + 7 and again.lists == result.lists
 
 
 def test_yak_90_in_the_folder_of_its_photos_names(tmp_path):
@@ -728,14 +726,14 @@ def test_photos_of_other_species_below_out_are_not_taken(tmp_path):
     write_folder(tmp_path / 'data', yak_files())
     result = run(prepare_yak, tmp_path / 'data', tmp_path)
     assert (
-        len(result['lists']['yak_mytrain_aligned.txt'] + result['lists']['yak_myval_aligned.txt'])
+        len(result.lists['yak_mytrain_aligned.txt'] + result.lists['yak_myval_aligned.txt'])
         == 3 + 2 + 3 + 1
     )
 
 
 def test_yaks_with_a_single_test_photo(tmp_path, capsys):
     write_folder(tmp_path / 'release', yak_files(test=[(1, 1), (5, 1)]))
-    assert 'yak_probe_hard.txt' not in run(prepare_yak, tmp_path / 'release', tmp_path)['lists']
+    assert 'yak_probe_hard.txt' not in run(prepare_yak, tmp_path / 'release', tmp_path).lists
     assert (
         'too few photos an individual: nothing for yak_probe_hard.txt, not written'
         in capsys.readouterr().err
@@ -774,8 +772,8 @@ def elephant_files(**changes):
 def test_elephant(tmp_path, capsys):
     write_zip(tmp_path / 'ELPephant.zip', elephant_files())
     result = run(prepare_elephant, tmp_path, tmp_path)
-    assert result['written'] == 2 * 6
-    assert result['lists'] == {
+    assert result.written == 2 * 6
+    assert result.lists == {
         'ele_train.txt': [
             'train/507/7_Mai2001.jpg 0',
             'train/507/7_left_1998.jpg 0 0',
@@ -812,7 +810,7 @@ def test_names_are_compared_as_they_read(tmp_path):
             if 'MAC' not in name
         },
     )
-    assert run(prepare_elephant, tmp_path / 'release', tmp_path)['written'] == 2 * 6
+    assert run(prepare_elephant, tmp_path / 'release', tmp_path).written == 2 * 6
     assert (tmp_path / 'data/elephant/12_Öhr.jpg').read_bytes() == photo('12_Öhr.jpg')
     assert (
         archives.plain(unicodedata.normalize('NFD', '12_Öhr.JPG')) == '12_Öhr.jpg'

@@ -1,0 +1,189 @@
+"""Photos and lists of a release onto the disk."""
+
+import argparse
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets.animal import TRAINING_LISTS
+from datasets.records import Record, read_list
+from utils.errors import InputError
+from utils.files import atomic_write, writing
+from wildlife.releases.archives import File, warn
+from wildlife.releases.arrange import ListLines, Targets, list_line, nonblank
+from wildlife.releases.release import copy_files
+
+# their folders' numbers do not meet: 0–274, 302–481, 500–921
+SPECIES = ('tiger', 'yak', 'elephant')
+Numbered = list[tuple[int, Record]]  # by the number of the photo's folder
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a tool makes of a release.
+
+    Attributes:
+        species: whose ymls to train with.
+        test_root: folder of the test photos, below --out.
+        targets: paths of each file; a file may be in several of them.
+        lists: lines of each list, by name.
+        extra: text of other files for the lists' folder, by name.
+    """
+
+    species: str
+    test_root: str
+    targets: list[Targets]
+    lists: ListLines
+    extra: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """What was written.
+
+    Attributes:
+        lists: lines of each list, by name.
+        written: photos that were written; ``kept``: that were there.
+        lines: what to print.
+    """
+
+    lists: ListLines
+    written: int
+    kept: int
+    lines: list[str]
+
+
+def carry_out(args: argparse.Namespace, plan: Plan) -> Arranged:
+    """Write photos and lists, and those of all species together once all three are there.
+
+    Nothing is written where a list of another text is there already, nor an empty list.
+
+    Args:
+        args: of ``arrange.arguments``.
+        plan: what goes where.
+    """
+    if empty := [name for name, lines in plan.lists.items() if not lines]:
+        warn(f'too few photos an individual: nothing for {" and ".join(empty)}, not written')
+    lists = {name: lines for name, lines in plan.lists.items() if lines}
+    texts = {name: '\n'.join(lines) + '\n' for name, lines in lists.items()} | dict(plan.extra)
+    for name, text in texts.items():
+        _check_same(args.lists / name, text)
+    written, kept = copy_files(_merged(plan.targets), plan.species)
+    with writing(args.lists):
+        args.lists.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        _write_new(args.lists / name, text)
+    _write_lists_of_all(args.lists)
+    lines = [f'{args.out}: {written} photos written, {kept} were there']
+    lines += [f'{args.lists / name}: {len(photos)} photos' for name, photos in lists.items()]
+    lines.append(
+        'next: python train_clipreid.py --config_file '
+        f'configs/{plan.species}/cnn_clipreid_ori.yml{_overrides(args, plan.test_root)}'
+    )
+    return Arranged(lists, written, kept, lines)
+
+
+def _write_lists_of_all(folder: Path) -> None:
+    try:
+        for name, text in _lists_of_all(folder).items():
+            path = folder / name
+            _write_new(path, text)
+            if sorted(nonblank(path)) != sorted(nonblank(text)):
+                warn(
+                    f'{path} does not hold the same photos as the lists of {", ".join(SPECIES)} '
+                    'beside it; it is left as it is'
+                )
+    except InputError as error:
+        warn(f'{error}; so {" and ".join(TRAINING_LISTS["all"])}, of all species, are not made')
+
+
+def _merged(targets: Iterable[Targets]) -> Targets:
+    """One dict of several, each path from one file only."""
+    merged: Targets = {}
+    owner: dict[Path, File] = {}
+    for part in targets:
+        for file, paths in part.items():
+            for path in paths:
+                if owner.setdefault(path, file) != file:
+                    raise InputError(
+                        f'{path}: both {owner[path].name} and {file.name} would go there; give '
+                        'one release only'
+                    )
+                if path not in merged.setdefault(file, []):
+                    merged[file].append(path)
+    return merged
+
+
+def _check_same(path: Path, text: str) -> None:
+    if path.exists() and nonblank(path) != nonblank(text):
+        raise InputError(
+            f'{path} is there and says otherwise; add --like {shlex.quote(str(path.parent))} to '
+            'arrange the photos for it, give another folder as --lists, or move it away'
+        )
+
+
+def _write_new(path: Path, text: str) -> None:
+    if not path.exists():
+        with atomic_write(path) as file:
+            file.write(text)
+
+
+def _lists_of_all(folder: Path) -> dict[str, str]:
+    """The lists of all species as texts, labelled by the ranks of all folders.
+
+    Returns:
+        Name -> text; none where not all three species have their lists.
+
+    Raises:
+        InputError: one of them, the user's own, is not of this kind.
+    """
+    names = [name for species in SPECIES for name in TRAINING_LISTS[species]]
+    if not all((folder / name).is_file() for name in names):
+        return {}
+    species_of: dict[int, str] = {}
+    parts: tuple[Numbered, Numbered] = ([], [])
+    for species in SPECIES:
+        for name, part in zip(TRAINING_LISTS[species], parts, strict=True):
+            for record in read_list(folder / name):
+                number = _folder_number(record.path, folder / name)
+                if species_of.setdefault(number, species) != species:
+                    raise InputError(
+                        f'{folder / name}: folder {number} of {record.path} is one of '
+                        f'{species_of[number]} too'
+                    )
+                part.append((number, record))
+    trained = sorted({number for number, _ in parts[0]})
+    rank = {number: label for label, number in enumerate(trained)}
+    if strangers := {number for number, _ in parts[1]} - rank.keys():
+        raise InputError(
+            f'{folder}: individual {min(strangers)} of the validation lists is in no training list'
+        )
+    texts = {}
+    for name, part in zip(TRAINING_LISTS['all'], parts, strict=True):
+        lines = [list_line(record.path, rank[number], record.side) for number, record in part]
+        texts[name] = ''.join(f'{line}\n' for line in lines)
+    return texts
+
+
+def _folder_number(path: str, where: Path) -> int:
+    found = re.fullmatch('[^/]+/([0-9]{1,9})/.+', path)
+    if not found:
+        raise InputError(f"{where}: {path} is not in a numbered folder ('train/302/….jpg')")
+    return int(found[1])
+
+
+def _overrides(args: argparse.Namespace, test_root: str) -> str:
+    """What the command line must say where the folders are not those of the ymls."""
+    words = []
+    if args.lists != Path('datalist'):
+        words += ['DATASETS.LIST_DIR', str(args.lists)]
+    if args.out != Path('../data'):
+        words += [
+            'DATASETS.ROOT_DIR',
+            str(args.out),
+            'DATASETS.TEST_ROOT_DIR',
+            str(args.out / test_root),
+        ]
+    return ''.join(f' {shlex.quote(word)}' for word in words)
