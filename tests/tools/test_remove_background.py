@@ -16,7 +16,7 @@ from PIL import Image
 from tests.helpers import ROOT
 from tools import remove_background
 from utils.errors import InputError
-from wildlife.background import masks
+from wildlife.background import masks, remove
 from wildlife.background.masks import read_mask
 
 SIZE = (24, 16)  # width, height
@@ -170,14 +170,14 @@ def test_what_is_there_is_kept(src):
 
 def test_a_stopped_run_goes_on_and_forgets_nothing(src, monkeypatch):
     save(0 * left_half(), src.parent / 'masks/train/1/a.png')
-    write = remove_background.write_photo
+    write = remove.write_photo
 
     def stop(path, image):
         if path.name == 'c.JPEG':
             raise KeyboardInterrupt
         write(path, image)
 
-    monkeypatch.setattr(remove_background, 'write_photo', stop)
+    monkeypatch.setattr(remove, 'write_photo', stop)
     with pytest.raises(KeyboardInterrupt):
         masked(src)
     assert names_in(src.parent / 'dst') == {NAMES[0], NAMES[1], 'summary.json'}
@@ -563,9 +563,7 @@ def test_links_to_folders_are_followed_but_not_in_circles(src):
 def test_no_photo_is_replaced(src):
     (src.parent / 'dst').mkdir()
     (src.parent / 'dst/train').symlink_to(src / 'train')
-    settings = remove_background.settings(
-        remove_background.arguments([str(src), 'x', '--masks', 'y'])
-    )
+    settings = remove_background.parse([str(src), 'x', '--masks', 'y']).settings()
     (src.parent / 'dst/summary.json').write_text(
         json.dumps({'settings': settings, 'suspicious': {}})
     )
@@ -624,7 +622,7 @@ def test_a_full_disk_ends_the_run(src, monkeypatch):
     def full(*args):
         raise InputError('cannot write x: no space')
 
-    monkeypatch.setattr(remove_background, 'write_photo', full)
+    monkeypatch.setattr(remove, 'write_photo', full)
     with pytest.raises(InputError, match='^cannot write x'):
         masked(src)
 

@@ -1,5 +1,8 @@
 """A picture of photos and what became of them, side by side."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from PIL import Image, ImageDraw, ImageFont
 
 from datasets.records import CONTROL
@@ -9,8 +12,16 @@ HEIGHT, WIDEST, GAP, MARGIN, CAPTION, COLUMNS = 150, 200, 3, 16, 18, 3  # pixels
 PAPER, INK = (236, 236, 236), (40, 40, 40)  # grey paper: black and white backgrounds both stand out
 
 
-def contact_sheet(path, pairs, title):
-    """Write a PNG. pairs: list of (caption, original, result), RGB PIL images; at least one."""
+def contact_sheet(
+    path: Path, pairs: Sequence[tuple[str, Image.Image, Image.Image]], title: str
+) -> None:
+    """Write a PNG of originals and results.
+
+    Args:
+        path: of the PNG.
+        pairs: (caption, original, result), RGB; at least one.
+        title: above them.
+    """
     cell = 2 * WIDEST + GAP
     step_x, step_y, top = cell + MARGIN, HEIGHT + CAPTION + MARGIN, 44
     columns = min(COLUMNS, len(pairs))
@@ -18,35 +29,25 @@ def contact_sheet(path, pairs, title):
     page = Image.new('RGB', (MARGIN + columns * step_x, top + rows * step_y), PAPER)
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(13)
     draw.text((MARGIN, 12), _printable(title), fill=INK, font=ImageFont.load_default(17))
-    for number, (caption, *images) in enumerate(pairs):
+    for number, (caption, original, result) in enumerate(pairs):
         x, y = MARGIN + number % columns * step_x, top + number // columns * step_y
-        small = [_thumbnail(image) for image in images]
-        page.paste(small[0], (x, y))
-        page.paste(small[1], (x + small[0].width + GAP, y))
-        draw.text(
-            (x, y + HEIGHT + 1),
-            _shortened(_printable(caption), draw, font, cell),
-            fill=INK,
-            font=font,
-        )
+        left, right = _thumbnail(original), _thumbnail(result)
+        page.paste(left, (x, y))
+        page.paste(right, (x + left.width + GAP, y))
+        text = _printable(caption)
+        while draw.textlength(text, font) > cell:  # the end of a path says more than its beginning
+            text = '…' + text[2:]
+        draw.text((x, y + HEIGHT + 1), text, fill=INK, font=font)
     with atomic_write(path, 'wb') as file:
         page.save(file, format='PNG')
 
 
-def _thumbnail(image):
+def _thumbnail(image: Image.Image) -> Image.Image:
     scale = min(HEIGHT / image.height, WIDEST / image.width)
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 
-def _printable(text):
-    return (
-        CONTROL.sub('?', text).encode('utf-8', 'replace').decode()
-    )  # names of files may hold anything
-
-
-def _shortened(text, draw, font, width):
-    """The end of a path says more than its beginning."""
-    while draw.textlength(text, font) > width:
-        text = '…' + text[2:]
-    return text
+def _printable(text: str) -> str:
+    """Names of files may hold anything."""
+    return CONTROL.sub('?', text).encode('utf-8', 'replace').decode()

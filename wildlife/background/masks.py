@@ -1,11 +1,10 @@
-"""Where the animal is in a photo: masks from a folder of files, or from rembg's networks. 255 =
-animal, 0 = background.
-"""
+"""Masks from a folder of files, or from rembg's networks: 255 = animal, 0 = background."""
 
 import contextlib
 import io
 import os
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from PIL import Image
 
 from utils.errors import InputError
 from wildlife.releases.archives import files_below
+from wildlife.words import first_few
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.npy')
 GREY = 16  # of 255, by which the colours of a grey JPEG may differ
@@ -27,36 +27,39 @@ EXTRAS = 'pip install -r requirements-extras.txt'
 class MaskFolder:
     """Masks of the photos' own relative names, with any of ``SUFFIXES``.
 
-    folder: of the masks. names: relative paths of the photos, all of which must have one. resize:
-    scale masks of another size, but the photo's shape, to the photo's, instead of refusing them.
-    paths: {name: of its mask}. Raises ``InputError``.
+    Args:
+        folder: of the masks.
+        names: relative paths of the photos, all of which must have one; ``paths`` are theirs.
+        resize: scale masks of another size, but the photo's shape, instead of rejecting them.
+
+    Raises:
+        InputError: a mask is missing, or there are several of one photo.
     """
 
-    def __init__(self, folder, names, resize=False):
+    def __init__(self, folder: str | Path, names: Sequence[str], resize: bool = False) -> None:
         self.folder, self.resize = Path(folder), resize
         if not self.folder.is_dir():
             raise InputError(f'--masks {folder}: there is no such folder')
-        found = {}
+        found: dict[Path, list[Path]] = {}
         for path in files_below(self.folder):
             if path.suffix.lower() in SUFFIXES:
                 found.setdefault(_stem(path.relative_to(self.folder)), []).append(path)
-        several = {name: found.get(_stem(name), ()) for name in names}
+        several = {name: found.get(_stem(name), []) for name in names}
         missing = [name for name, paths in several.items() if not paths]
         if missing:
-            first = ', '.join(missing[:3]) + (' …' if len(missing) > 3 else '')
             raise InputError(
                 f'--masks {folder}: {len(missing)} of {len(names)} photos have no mask there '
-                f'({first}); masks '
-                f'have the relative names of their photos, with {", ".join(SUFFIXES)}'
+                f'({first_few(missing)}); masks have the relative names of their photos, with '
+                f'{", ".join(SUFFIXES)}'
             )
         for name, paths in several.items():
             if len(paths) > 1:
-                found = ', '.join(path.name for path in paths)
-                raise InputError(f'--masks {folder}: {name} has several masks ({found}); keep one')
+                files = ', '.join(path.name for path in paths)
+                raise InputError(f'--masks {folder}: {name} has several masks ({files}); keep one')
         self.paths = {name: paths[0] for name, paths in several.items()}
 
-    def __call__(self, name, photo):
-        """The mask of a photo, as an 'L' image of its size."""
+    def __call__(self, name: str, photo: Image.Image) -> Image.Image:
+        """Return the mask of a photo, an 'L' image of its size."""
         path = self.paths[name]
         mask = read_mask(path)
         if mask.size == photo.size:
@@ -79,21 +82,22 @@ class MaskFolder:
         return mask.resize(photo.size, Image.Resampling.BILINEAR)
 
 
-def _stem(name):
+def _stem(name: str | Path) -> Path:
     return Path(unicodedata.normalize('NFC', str(name))).with_suffix('')
 
 
-def read_mask(path):
-    """Read a mask file as an 'L' image. Files of 0 and 1 alone are scaled, of 16 or 32 bits those
-    of 0 and any other value.
+def read_mask(path: Path) -> Image.Image:
+    """Read a mask file as an 'L' image.
 
-    Raises ``InputError``.
+    Files of 0 and 1 alone are scaled, and of 16 or 32 bits those of 0 and any other value.
+
+    Raises:
+        InputError: it cannot be read, or is no mask.
     """
     try:
         values = np.load(path, allow_pickle=False) if path.suffix.lower() == '.npy' else _open(path)
     except Exception as error:  # decoders raise anything on broken files
-        reason = ' '.join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f'{path}: the mask cannot be read ({reason}); {KINDS}') from None
+        raise InputError(f'{path}: the mask cannot be read ({_reason(error)}); {KINDS}') from None
     if values is None or values.ndim != 2 or not values.size or values.dtype.kind not in 'biuf':
         what = (
             'a coloured picture' if values is None else f'an array of {values.dtype} {values.shape}'
@@ -106,7 +110,7 @@ def read_mask(path):
     return Image.fromarray(np.rint(values.astype(np.float32) * (255 / top)).astype(np.uint8))
 
 
-def _open(path):
+def _open(path: Path) -> np.ndarray | None:
     """An array (H, W), uint8 or 0.0–1.0, or None of a coloured picture."""
     with Image.open(path) as image:
         if image.mode.startswith('I'):
@@ -119,15 +123,18 @@ def _open(path):
                 return alpha
         colours = np.asarray(image.convert('RGB'))
     spread = colours.max(axis=-1) - colours.min(axis=-1)
-    return (
-        None if spread.max(initial=0) > GREY else np.asarray(Image.fromarray(colours).convert('L'))
-    )
+    if spread.max(initial=0) > GREY:
+        return None
+    return np.asarray(Image.fromarray(colours).convert('L'))
 
 
-def _shares(values):
-    """Of whole numbers of 16 or 32 bits: what the largest possible one is, is known from them
-    alone.
-    """
+def _reason(error: BaseException) -> str:
+    """What a library said, on one line."""
+    return ' '.join(str(error).split())[:200] or type(error).__name__
+
+
+def _shares(values: np.ndarray) -> np.ndarray:
+    """Whole numbers of 16 or 32 bits as 0.0–1.0; they alone tell the largest possible one."""
     highest = max(1, values.max())
     if not ((values == 0) | (values == highest)).all():
         if not (255 < highest <= 65535 and values.min() >= 0):
@@ -139,15 +146,19 @@ def _shares(values):
 
 
 class Network:
-    """One of rembg's networks, as 'isnet-general-use' (input 1024 x 1024), on this machine. Raises
-    ``InputError``.
+    """One of rembg's networks, on this machine.
+
+    Args:
+        model: its name, as 'isnet-general-use' (input 1024 x 1024).
+
+    Raises:
+        InputError: it cannot be loaded, or would not run here.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: str) -> None:
         try:
-            with contextlib.redirect_stdout(
-                io.StringIO()
-            ):  # without onnxruntime rembg prints advice and exits
+            # without onnxruntime rembg prints advice and exits
+            with contextlib.redirect_stdout(io.StringIO()):
                 import rembg
         except (ImportError, SystemExit) as error:
             raise InputError(
@@ -158,13 +169,10 @@ class Network:
         home = os.path.join(os.environ.get('U2NET_HOME') or '~/.u2net', f'{model}.onnx')
         try:
             self._session = rembg.new_session(model)
-        except (
-            Exception
-        ) as error:  # no such model, no network, a wrong checksum: each library has its own
-            reason = ' '.join(str(error).split())[:200] or type(error).__name__
+        except Exception as error:  # no such model or network, wrong checksum: each has its own
             raise InputError(
-                f'--model {model} cannot be loaded ({reason}); without a network put the file, '
-                'from '
+                f'--model {model} cannot be loaded ({_reason(error)}); '
+                'without a network put the file, from '
                 f'https://github.com/danielgatis/rembg/releases, at {home}; or give --masks FOLDER'
             ) from None
         if not getattr(self._session, 'is_local', lambda: True)():
@@ -174,15 +182,14 @@ class Network:
                 'isnet-general-use'
             )
 
-    def __call__(self, name, photo):
-        """The mask of a photo, as an 'L' image of its size."""
+    def __call__(self, name: str, photo: Image.Image) -> Image.Image:
+        """Return the mask of a photo, an 'L' image of its size."""
         try:
             mask = self._remove(photo, session=self._session, only_mask=True)
         except Exception as error:  # as new_session
-            reason = ' '.join(str(error).split())[:200] or type(error).__name__
             raise InputError(
-                f'{name}: {self.model} found no mask ({reason}); take another --model, or give '
-                '--masks FOLDER'
+                f'{name}: {self.model} found no mask ({_reason(error)}); '
+                'take another --model, or give --masks FOLDER'
             ) from None
         if mask.size != photo.size:
             raise InputError(

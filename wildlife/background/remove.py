@@ -1,0 +1,151 @@
+"""Photos without their background, a folder of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from datasets.images import read_image
+from utils.errors import InputError
+from utils.files import atomic_write, drop_leftovers, writing
+from utils.logger import progress
+from wildlife.background.contact_sheet import contact_sheet
+from wildlife.background.files import (
+    WRITTEN,
+    Job,
+    check_overwriting,
+    find_photos,
+    is_done,
+    output_names,
+)
+from wildlife.background.masks import MaskFolder, Network
+from wildlife.background.summary import EMPTY, SUMMARY, Summary
+from wildlife.releases.archives import warn
+from wildlife.words import first_few
+
+OPTIONS = {'JPEG': {'quality': 95}, 'WEBP': {'quality': 95}}
+SHEET_PHOTOS = 12
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a run did.
+
+    Attributes:
+        written: photos; ``kept``: those that were there already.
+        summary: suspicious and failed photos.
+    """
+
+    written: int
+    kept: int
+    summary: Summary
+
+
+def remove_backgrounds(job: Job) -> Done:
+    """Do all photos that are not done yet, and write summary and contact sheet.
+
+    Raises:
+        InputError: nothing can be done; photos that fail are in the summary instead.
+    """
+    names = find_photos(job)
+    outputs = output_names(names, job.format)
+    occupied = any((job.dst / output).exists() for output in outputs.values())
+    summary = Summary(job.dst, job.settings(), occupied)
+    folder = MaskFolder(job.masks, names, job.resize_masks) if job.masks else None
+    masks = folder.paths if folder else {}
+    check_overwriting(job, outputs, masks.values())
+    todo = [
+        name
+        for name in names
+        if not is_done(job.dst / outputs[name], job.src / name, masks.get(name))
+    ]
+    if todo:
+        find_mask = folder or Network(job.model)
+    _make_folders({(job.dst / output).parent for output in outputs.values()} | {job.dst})
+    summary.save()  # from now on DST says what was done to its photos
+    for name in progress(todo, 'removing backgrounds'):
+        try:
+            photo = read_photo(job.src / name)
+            mask = find_mask(name, photo)
+        except InputError as error:  # one broken photo shall not end a night's work
+            summary.note_failed(name, error)
+            continue
+        if job.threshold is not None:
+            mask = _cut_hard(mask, job.threshold)
+        share = float(np.asarray(mask).mean() / 255)
+        summary.note(outputs[name], share)
+        if share >= EMPTY:
+            photo = without_background(photo, mask, job.background)
+        write_photo(job.dst / outputs[name], photo)
+    _write_sheet(job, {name: outputs[name] for name in names if name not in summary.failed})
+    return Done(len(todo) - len(summary.failed), len(names) - len(todo), summary)
+
+
+def _make_folders(folders: set[Path]) -> None:
+    for folder in sorted(folders):
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        drop_leftovers(folder)
+
+
+def _cut_hard(mask: Image.Image, threshold: float) -> Image.Image:
+    return mask.point([255 if value >= 255 * threshold else 0 for value in range(256)])
+
+
+def read_photo(path: Path) -> Image.Image:
+    """Read RGB as the training does, without EXIF: rembg would rotate by it."""
+    return Image.fromarray(np.asarray(read_image(str(path))))
+
+
+def without_background(
+    photo: Image.Image, mask: Image.Image, background: tuple[int, int, int]
+) -> Image.Image:
+    """Return an RGB image.
+
+    Args:
+        photo: RGB.
+        mask: 'L', of the same size, 255 = animal; in between the two colours are mixed.
+        background: RGB, 0–255.
+    """
+    return Image.composite(photo, Image.new('RGB', photo.size, background), mask)
+
+
+def write_photo(path: Path, image: Image.Image) -> None:
+    """Write in the format of the path's ending."""
+    kind = WRITTEN[path.suffix.lower()]
+    with atomic_write(path, 'wb') as file:
+        image.save(file, format=kind, **OPTIONS.get(kind, {}))
+
+
+def _write_sheet(job: Job, outputs: Mapping[str, str]) -> None:
+    """The contact sheet, of photos evenly spread over all that are there."""
+    names = list(outputs)
+    if not names:
+        return
+    step = (len(names) - 1) / max(1, SHEET_PHOTOS - 1)
+    chosen = dict.fromkeys(names[round(number * step)] for number in range(SHEET_PHOTOS))
+    pairs = [
+        (name, read_photo(job.src / name), read_photo(job.dst / outputs[name])) for name in chosen
+    ]
+    title = f'{job.src} and without background ({job.masks or job.model})'
+    contact_sheet(job.sheet, pairs, title)
+
+
+def report_problems(job: Job, done: Done) -> None:
+    """Warn of suspicious photos; raise ``InputError`` where photos failed."""
+    summary, path = done.summary, job.dst / SUMMARY
+    for kind, text in (
+        ('empty', 'have an empty mask and keep their background'),
+        ('full', 'have hardly any background'),
+    ):
+        suspicious = sorted(summary.suspicious.items())
+        names = [name for name, found in suspicious if found.get('mask') == kind]
+        if names:
+            warn(f'{len(names)} photos {text} ({first_few(names)}); all of them: {path}')
+    if failed := list(summary.failed):
+        raise InputError(
+            f'{len(failed)} of {done.written + done.kept + len(failed)} photos were not done '
+            f'({first_few(failed)}); the first: {summary.failed[failed[0]]}; all of them: {path}'
+        )
