@@ -6,10 +6,7 @@ import itertools
 import math
 import os
 import pathlib
-import signal
-import sys
 import time
-from contextlib import contextmanager
 
 import pytest
 import torch
@@ -24,82 +21,14 @@ from model.clip.archive import archive_state
 from utils.checkpoint import load_state, load_tree
 from utils.errors import InputError
 
-from . import made_up
+from .made_up import checkpoints, configs, lists, photos
+from .only_reading import Hang, Touch, told
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings('ignore')]
-SECONDS = 20  # for one input, on a busy machine
 TIMES = int(os.environ.get('FUZZ_TIMES', 1))  # so many times the inputs, for a night
 
 
 # ---------------------------------------------------------------------------- what a reader may do
-
-
-class Hang(BaseException):
-    """No Exception, so that no reader takes it for a damaged file."""
-
-
-class Touch(BaseException):
-    """A reader writes, deletes, or starts a program."""
-
-
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-FORBIDDEN = {
-    'os.system',
-    'os.exec',
-    'os.posix_spawn',
-    'os.fork',
-    'subprocess.Popen',
-    'socket.connect',
-    'shutil.rmtree',
-    *(
-        f'os.{name}'
-        for name in ('mkdir', 'remove', 'rmdir', 'rename', 'link', 'symlink', 'chmod', 'truncate')
-    ),
-}
-watching = False
-
-
-def _watch(event, args):
-    if watching and (
-        event in FORBIDDEN or (event == 'open' and isinstance(args[2], int) and args[2] & WRITING)
-    ):
-        raise Touch(event, args)
-
-
-sys.addaudithook(_watch)
-
-
-@contextmanager
-def only_reading():
-    """Within, a file that is opened for writing, a program that is started or 20 seconds are an
-    error.
-    """
-    global watching
-
-    def hang(*_):
-        raise Hang(f'no answer after {SECONDS} s')
-
-    before = signal.signal(signal.SIGALRM, hang)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    watching = True
-    try:
-        yield
-    finally:
-        watching = False
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def told(reader, *args, error=InputError, **options):
-    """(value, None) or (None, line): what the reader says; anything else fails."""
-    try:
-        with only_reading():
-            return reader(*args, **options), None
-    except error as caught:
-        line = str(caught)
-        assert 0 < len(line) < 1000
-        assert not set(line) & set('\n\r\0\x1b\x85\u2028\u2029'), line
-        return None, line
 
 
 @pytest.mark.parametrize(
@@ -114,7 +43,7 @@ def told(reader, *args, error=InputError, **options):
     ],
 )
 def test_what_must_not_happen_is_noticed(tmp_path, monkeypatch, reader, error):
-    monkeypatch.setattr(sys.modules[__name__], 'SECONDS', 0.2)
+    monkeypatch.setattr('tests.faults.only_reading.SECONDS', 0.2)
     with pytest.raises(error):
         told(reader, str(tmp_path / 'victim'))
     assert os.listdir(tmp_path) == []
@@ -176,12 +105,10 @@ def written(folder, name='input'):
     return write
 
 
-@pytest.mark.parametrize(
-    ('kind', 'strategy'), [('text', made_up.LISTS), ('bytes', made_up.RAW_LISTS)]
-)
+@pytest.mark.parametrize(('kind', 'strategy'), [('text', lists.LISTS), ('bytes', lists.RAW_LISTS)])
 def test_lists(kind, strategy, tmp_path, try_all):
     root, write = tmp_path / 'photos', written(tmp_path)
-    made_up.make_photos(root, tmp_path / 'outside')
+    lists.make_photos(root, tmp_path / 'outside')
 
     def check(drawn):
         content, allow_outside, skip_missing = drawn
@@ -223,7 +150,7 @@ def test_ground_truths(tmp_path, try_all):
             )
         return truth
 
-    assert try_all('ground truths', made_up.GROUND_TRUTHS, check) > 10
+    assert try_all('ground truths', lists.GROUND_TRUTHS, check) > 10
 
 
 def test_photos(tmp_path, try_all):
@@ -234,7 +161,7 @@ def test_photos(tmp_path, try_all):
         assert image is None or (image.mode == 'RGB' and min(image.size) > 0)
         return image
 
-    assert try_all('photos', made_up.photos(), check) > 100
+    assert try_all('photos', photos.photos(), check) > 100
     assert os.listdir(tmp_path) == ['input']
 
 
@@ -243,7 +170,7 @@ def sound(cfg):
     values = flatten(cfg)
     assert cfg.is_frozen()
     assert {key: type(value) for key, value in values.items()} == {
-        key: type(value) for key, value in made_up.DEFAULTS.items()
+        key: type(value) for key, value in configs.DEFAULTS.items()
     }
     assert all(math.isfinite(value) for value in values.values() if isinstance(value, float))
     return values
@@ -251,7 +178,7 @@ def sound(cfg):
 
 @pytest.mark.parametrize(
     ('kind', 'strategy'),
-    [('values', made_up.YMLS), ('text', made_up.YML_PIECES), ('bytes', made_up.RAW_YMLS)],
+    [('values', configs.YMLS), ('text', configs.YML_PIECES), ('bytes', configs.RAW_YMLS)],
 )
 def test_config_files(kind, strategy, tmp_path, try_all):
     write = written(tmp_path, 'input.yml')
@@ -273,20 +200,17 @@ def test_overrides(try_all):
         cfg, _ = told(load_cfg, '', words, error=ConfigError)
         return cfg is not None and sound(cfg)
 
-    assert try_all('overrides', made_up.OVERRIDES, check) > 100
+    assert try_all('overrides', configs.OVERRIDES, check) > 100
 
 
 def tensors_of(value):
     if isinstance(value, torch.Tensor):
         return [value]
-    values = (
-        value.values()
-        if isinstance(value, dict)
-        else value
-        if isinstance(value, list | tuple)
-        else ()
-    )
-    return [tensor for part in values for tensor in tensors_of(part)]
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return []
+    return list(itertools.chain.from_iterable(map(tensors_of, value)))
 
 
 @pytest.mark.parametrize(
@@ -302,11 +226,11 @@ def test_checkpoints(reader, kind, fewest, tmp_path, monkeypatch, try_all):
     monkeypatch.chdir(tmp_path)
     write = written(tmp_path)
     strategy = {
-        'mutated': made_up.checkpoints('victim'),
-        'archives': made_up.torchscripts(),
-        'pickles': made_up.PICKLES,
-        'safetensors': made_up.SAFETENSORS,
-        'bytes': made_up.RAW_CHECKPOINTS,
+        'mutated': checkpoints.checkpoints('victim'),
+        'archives': checkpoints.torchscripts(),
+        'pickles': checkpoints.PICKLES,
+        'safetensors': checkpoints.SAFETENSORS,
+        'bytes': checkpoints.RAW_CHECKPOINTS,
     }[kind]
 
     def check(content):

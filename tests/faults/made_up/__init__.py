@@ -1,0 +1,1 @@
+"""Inputs that hypothesis makes up for the readers: near what they expect, and not."""
