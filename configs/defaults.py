@@ -5,8 +5,6 @@ default. A key that is ``Ignored`` changes nothing: it stays so that old ymls lo
 value than theirs is warned of. A ``Path`` may begin with ``~``.
 """
 
-from typing import Any
-
 from yacs.config import CfgNode
 
 from configs.rules import (
@@ -24,6 +22,7 @@ from configs.rules import (
     Rule,
     Text,
 )
+from configs.values import Value
 
 # of torch.optim, those that step without a closure and take a weight decay
 OPTIMIZERS = Choice(
@@ -201,19 +200,24 @@ RULES: dict[str, Rule] = {
 
 def get_defaults() -> CfgNode:
     """Return a fresh copy of the defaults, not frozen."""
+    return as_tree({key: rule.default for key, rule in RULES.items()})
+
+
+def as_tree(values: dict[str, Value]) -> CfgNode:
+    """Return the config of {'MODEL.NAME': 'RN50', …}."""
     cfg = CfgNode()
-    for key, rule in RULES.items():
+    for key, value in values.items():
         *sections, name = key.split('.')
         section = cfg
         for part in sections:
             section = section.setdefault(part, CfgNode())
-        section[name] = rule.default
+        section[name] = value
     return cfg.clone()
 
 
-def flatten(cfg: CfgNode, prefix: str = '') -> dict[str, Any]:
+def flatten(cfg: CfgNode, prefix: str = '') -> dict[str, Value]:
     """Return {'MODEL.NAME': 'RN50', …} of a config or a section."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, Value] = {}
     for key, value in cfg.items():
         name = f'{prefix}{key}'
         flat |= flatten(value, f'{name}.') if isinstance(value, CfgNode) else {name: value}

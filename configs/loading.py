@@ -4,12 +4,11 @@ import difflib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from yacs.config import CfgNode
 
 from configs import rules
-from configs.defaults import RULES, flatten, get_defaults
+from configs.defaults import RULES, as_tree
 from configs.rules import Ignored
 from configs.values import ConfigError, Value, short
 from configs.yml_files import base_chain
@@ -29,22 +28,19 @@ def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
         ConfigError: Missing or broken file, unknown key (the nearest one is named), key given
             twice or without a value, value of a wrong type or not allowed.
     """
-    cfg = get_defaults()
+    values = {key: rule.default for key, rule in RULES.items()}
     if config_file:
         for path, tree in base_chain(Path(config_file)):
-            _merge(cfg, tree, '', str(path))
+            values |= _read_pairs(_pairs(tree), str(path))
     if len(opts) % 2:
         raise ConfigError(
             'command line: overrides come in pairs KEY VALUE (a value with spaces needs quotes), '
             f'but the number of words is odd, {len(opts)}: {short(" ".join(map(str, opts)))}'
         )
-    for key, value in zip(opts[::2], opts[1::2], strict=True):
-        below: Any = value
-        for part in reversed(str(key).split('.')):
-            below = {part: below}
-        _merge(cfg, below, '', 'command line')
-    _check_together(cfg)
-    _warn_of_ignored(cfg)
+    values |= _read_pairs(list(zip(opts[::2], opts[1::2], strict=True)), 'command line')
+    _check_together(values)
+    _warn_of_ignored(values)
+    cfg = as_tree(values)
     cfg.freeze()
     return cfg
 
@@ -57,45 +53,47 @@ def with_value(cfg: CfgNode, key: str, value: Value) -> CfgNode:
     return cfg
 
 
-# ------------------------------------------------------------------------------------------- merge
+# ------------------------------------------------------------------------------------------ values
 
 
-def _merge(cfg: CfgNode, tree: dict, prefix: str, where: str) -> None:
-    """Put the values of ``tree`` into the section ``cfg``. ``where``: a yml, or 'command line'."""
-    if prefix == 'SOLVER.':
-        _reject_flat_solver(cfg, tree, where)
-    # empty sections last: the other errors say more
-    for key, value in sorted(tree.items(), key=lambda item: item[1] is None):
+def _pairs(tree: dict, prefix: str = '') -> list[tuple[str, object]]:
+    """The pairs ('SECTION.KEY', value) of a yml."""
+    pairs: list[tuple[str, object]] = []
+    for key, value in tree.items():
         name = f'{prefix}{key}'
-        if key not in cfg:
-            name = _first_path(name, value)
-            raise ConfigError(f'{where}: unknown key {short(name)}{_did_you_mean(name)}')
-        if isinstance(cfg[key], CfgNode):
-            _check_section(cfg[key], value, f'{where}: {name}')
-            _merge(cfg[key], value, f'{name}.', where)
+        is_section = isinstance(value, dict) and name not in RULES
+        if is_section and (value or _keys_of(name)):
+            pairs += _pairs(value, f'{name}.')
         else:
-            cfg[key] = _read(name, value, where)
+            pairs.append((name, value))
+    return pairs
 
 
-def _check_section(section: CfgNode, value: object, name: str) -> None:
-    keys = ', '.join(section)
-    if value is None:
+def _read_pairs(pairs: Sequence[tuple[str, object]], where: str) -> dict[str, Value]:
+    """Check the pairs of a yml, or of the 'command line', and return each key's value."""
+    names = [name for name, _ in pairs if name not in RULES]
+    flat = [key for key in map(_in_stage2, names) if key in RULES]
+    if len(flat) > 1:
         raise ConfigError(
-            f'{name} is an empty section: fill in its keys ({keys}), or take the line out'
+            f'{where}: unknown keys: a flat SOLVER {_FLAT}; here its keys are {", ".join(flat)}, '
+            f'{_BASE_VARIANT}'
         )
-    if not isinstance(value, dict):
-        raise ConfigError(f'{name} is a section and has no value of its own; its keys are {keys}')
+    # empty sections last: the other errors say more
+    ordered = sorted(pairs, key=lambda pair: pair[1] is None)
+    return {name: _read(name, value, where) for name, value in ordered}
 
 
 def _read(name: str, value: object, where: str) -> Value:
+    if name not in RULES:
+        raise ConfigError(f'{where}: {_unknown(name, value)}')
     rule = RULES[name]
     if value is None:
         is_path = isinstance(rule, rules.Path)
         home = '; a bare ~ is YAML for none, the home is ~/' if is_path else ''
         raise ConfigError(f'{where}: {name} has no value; its default is {rule.default!r}{home}')
     if isinstance(value, dict):
-        unknown = f'{name}.{short(str(next(iter(value), "")))}'
-        raise ConfigError(f'{where}: unknown key {unknown}: {name} is a value, not a section')
+        below = f'{name}.{short(str(next(iter(value), "")))}'
+        raise ConfigError(f'{where}: unknown key {below}: {name} is a value, not a section')
     try:
         return rule.read(value)
     except ValueError as error:
@@ -105,33 +103,30 @@ def _read(name: str, value: object, where: str) -> Value:
 # ------------------------------------------------------------------------------------ unknown keys
 
 
-def _reject_flat_solver(solver: CfgNode, tree: dict, where: str) -> None:
-    flat = [key for key in tree if key not in solver and key in solver.STAGE2]
-    if len(flat) > 1:
-        keys = ', '.join(f'SOLVER.STAGE2.{key}' for key in flat)
-        raise ConfigError(
-            f'{where}: unknown keys: a flat SOLVER {_FLAT}; here its keys are {keys}, '
-            f'{_BASE_VARIANT}'
-        )
+def _keys_of(section: str) -> list[str]:
+    """The keys and sections right below; none where it is no section."""
+    below = [key.removeprefix(f'{section}.') for key in RULES if key.startswith(f'{section}.')]
+    return list(dict.fromkeys(key.split('.')[0] for key in below))
 
 
-def _first_path(name: str, value: object) -> str:
-    """Follow the first key of each section to a value."""
-    while isinstance(value, dict) and value:
-        part, value = next(iter(value.items()))
-        name += f'.{part}'
-    return name
+def _in_stage2(name: str) -> str:
+    return name.replace('SOLVER.', 'SOLVER.STAGE2.', 1) if name.startswith('SOLVER.') else ''
 
 
-def _did_you_mean(name: str) -> str:
-    """The end of the error about an unknown key."""
-    name = name[:100].upper()  # as all keys are
-    close = _nearest(name)
+def _unknown(name: str, value: object) -> str:
+    """The error about a name that is no key, with the keys that may be meant."""
+    keys = ', '.join(_keys_of(name))
+    if keys and value is None:
+        return f'{name} is an empty section: fill in its keys ({keys}), or take the line out'
+    if keys:
+        return f'{name} is a section and has no value of its own; its keys are {keys}'
+    upper = name[:100].upper()  # as all keys are
+    close = _nearest(upper)
     hint = f'; did you mean {" or ".join(close[:3])}?' if close else ''
-    stage2 = name.replace('SOLVER.', 'SOLVER.STAGE2.', 1)
-    if name.startswith('SOLVER.') and stage2 in RULES:
+    stage2 = _in_stage2(upper)
+    if stage2 in RULES:
         hint += f' A flat SOLVER {_FLAT}: here it is {stage2}, {_BASE_VARIANT}'
-    return hint
+    return f'unknown key {short(name)}{hint}'
 
 
 def _nearest(name: str) -> list[str]:
@@ -149,28 +144,28 @@ def _nearest(name: str) -> list[str]:
 # --------------------------------------------------------------------------- several keys together
 
 
-def _check_together(cfg: CfgNode) -> None:
+def _check_together(values: dict[str, Value]) -> None:
     """Reject values that are allowed, but not together. Rules of one key stand in defaults.py."""
-    photos, instances = cfg.SOLVER.STAGE2.IMS_PER_BATCH, cfg.DATALOADER.NUM_INSTANCE
-    if cfg.DATALOADER.SAMPLER == 'softmax_triplet' and photos % instances:
+    photos = values['SOLVER.STAGE2.IMS_PER_BATCH']
+    instances = values['DATALOADER.NUM_INSTANCE']
+    if values['DATALOADER.SAMPLER'] == 'softmax_triplet' and photos % instances:
         raise ConfigError(
             f'SOLVER.STAGE2.IMS_PER_BATCH {photos} is no multiple of DATALOADER.NUM_INSTANCE '
             f'{instances}; a batch is P individuals x NUM_INSTANCE photos'
         )
-    choice = cfg.MODEL.PRETRAIN_CHOICE
-    if choice in ('self', 'finetune') and not cfg.MODEL.PRETRAIN_PATH:
+    choice = values['MODEL.PRETRAIN_CHOICE']
+    if choice in ('self', 'finetune') and not values['MODEL.PRETRAIN_PATH']:
         raise ConfigError(
             f'MODEL.PRETRAIN_CHOICE {choice!r} needs MODEL.PRETRAIN_PATH, the checkpoint to start '
             'from'
         )
 
 
-def _warn_of_ignored(cfg: CfgNode) -> None:
-    for key, value in flatten(cfg).items():
-        rule = RULES[key]
-        if isinstance(rule, Ignored) and value not in rule.usual:
+def _warn_of_ignored(values: dict[str, Value]) -> None:
+    for key, rule in RULES.items():
+        if isinstance(rule, Ignored) and values[key] not in rule.usual:
             logging.getLogger('transreid').warning(
                 '%s is %r: this key is only kept so that old ymls load, it has no effect',
                 key,
-                value,
+                values[key],
             )
