@@ -1,6 +1,4 @@
-"""Photos that a table calls otherwise than the disk: what is matched, what is not, and what is said
-of both.
-"""
+"""Photos that a table calls otherwise than the disk: what is matched, what is not, what is said."""
 
 import os
 import unicodedata

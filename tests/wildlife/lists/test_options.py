@@ -1,0 +1,27 @@
+"""wildlife/lists/options.py, by whole runs of make_lists and by its functions."""
+
+from tests.wildlife.lists.samples import fails, table_rows, write_csv, write_folder
+
+
+def test_sources_and_options_that_cannot_be(tmp_path):
+    source = write_folder(tmp_path / 's')
+    for options, said in (
+        (['--test-share', 1], '--test-share'),
+        (['--val-share', 0.9], '--val-share'),
+        (['--margin', 'nan'], '--margin'),
+        (['--identity-level', 0], '--identity-level'),
+        (['--column', 'who=x'], "--column 'who=x'"),
+        (['--column', 'identity=x'], 'are for a table'),
+        (['--name', '../x'], '--name'),
+        (['--min-photos', 9], 'no photo is left'),
+    ):
+        assert said in fails(source, tmp_path / 'out', *options)
+    assert 'no such file or folder' in fails(tmp_path / 'nothing', tmp_path / 'out')
+    (tmp_path / 'empty').mkdir()
+    assert 'there are no photos' in fails(tmp_path / 'empty', tmp_path / 'out')
+    assert 'is a file' in fails(source, source / 'a00' / '0.png')
+    table = write_csv(tmp_path / 'm.csv', table_rows(tmp_path))
+    assert 'has no such column' in fails(table, tmp_path / 'out', '--column', 'identity=Name')
+    assert 'has no column for it' in fails(table, tmp_path / 'out', '--species', 'cat')
+    assert 'no such folder' in fails(table, tmp_path / 'out', '--photos', tmp_path / 'nowhere')
+    assert not (tmp_path / 'out').exists()
