@@ -8,8 +8,10 @@ from pathlib import Path
 
 
 def expand_home(path: str) -> str:
-    """``path``, a ``~`` or ``~user`` at its start replaced by that home. ValueError: nobody knows
-    it.
+    """Replace a ``~`` or ``~user`` at the start of ``path`` by that home.
+
+    Raises:
+        ValueError: The user has no home.
     """
     expanded = os.path.expanduser(path)
     if path.startswith('~') and expanded == path:
@@ -22,7 +24,7 @@ def expand_home(path: str) -> str:
 
 
 def path_text(text: str) -> str:
-    """Argparse's type of an option that is a path, may be '' and stays a text."""
+    """Read an option that is a path, may be '' and stays a text; for argparse."""
     try:
         return expand_home(text)
     except ValueError as error:
@@ -30,7 +32,7 @@ def path_text(text: str) -> str:
 
 
 def path_value(text: str) -> Path:
-    """Argparse's type of an option that is a path."""
+    """Read an option that is a path; for argparse."""
     return Path(path_text(text))
 
 
@@ -43,12 +45,13 @@ PAIRS = (
 def parse_with_pairs(
     parser: argparse.ArgumentParser, argv: Sequence[str] | None = None
 ) -> argparse.Namespace:
-    """Parse ``argv``; the words that belong to no option, wherever they stand, are the list
-    ``opts``.
+    """Parse options and KEY VALUE pairs in any order.
 
-    They are KEY VALUE pairs for :func:`configs.load_cfg`. A value may begin with ``-``, as a
-    negative number does, but not look like an option (``--word``). An unknown option ends the
-    program with code 2, as argparse does.
+    A value may begin with ``-``, as a negative number does, but not look like an option
+    (``--word``). An unknown option ends the program with code 2, as argparse does.
+
+    Returns:
+        The options; ``opts`` is the list KEY, VALUE, KEY, … for :func:`configs.load_cfg`.
     """
     parser.add_argument_group('KEY VALUE', PAIRS)
     usage = parser.format_usage().removeprefix('usage: ').rstrip()

@@ -1,135 +1,14 @@
-"""Configuration: the published values, how files and overrides merge, and what is refused."""
-
-import json
+"""How files and overrides merge, and what is rejected."""
 
 import pytest
 import yaml
 
-from configs import ConfigError, flatten, get_defaults, load_cfg
+from configs import flatten, get_defaults, load_cfg
 from configs.defaults import RULES
 from configs.rules import Path
-from tests.helpers import GOLDEN, ROOT
+from tests.configs.common import PUBLISHED, plain, refused, write
+from tests.helpers import ROOT
 from utils.run.resume import HARMLESS
-
-PUBLISHED = json.loads((GOLDEN / 'configs.json').read_text())
-NEW = {
-    'DATASETS.LIST_DIR': 'datalist',
-    'DATASETS.TRAIN_LIST': '',
-    'DATASETS.VAL_LIST': '',
-    'DATASETS.QUERY_LIST': '',
-    'DATASETS.GALLERY_LIST': '',
-    'DATASETS.PROTOCOL': '',
-    'DATASETS.GROUND_TRUTH': '',
-    'DATASETS.SKIP_MISSING': False,
-    'DATASETS.SKIP_BROKEN': False,
-    'MODEL.PROMPT': '',
-    'MODEL.ACTIVATION': 'auto',
-    'DATASETS.TEST_SIZE': 800,
-    'SOLVER.AMP': 'auto',
-    'MODEL.COMPILE': False,
-    'MODEL.SYNC_BN': False,
-    'DATASETS.ALLOW_OUTSIDE': False,
-    'SOLVER.DETERMINISTIC': False,
-    'SOLVER.RESUME': '',
-    'SOLVER.RESUME_PERIOD': 1,
-    'SOLVER.CHECKPOINT_MINUTES': 0.0,
-    'SOLVER.CHECKPOINT_FORMAT': 'pth',
-    'DATALOADER.CACHE_GB': 8.0,
-    'TEST.RERANK_TIES': 'index',
-    'TEST.RERANK_K1': 20,
-    'TEST.RERANK_K2': 6,
-    'TEST.RERANK_LAMBDA': 0.3,
-}
-
-
-def plain(cfg):
-    """Flat, tuples as lists, each value with its type, so that 1, 1.0 and True differ."""
-    return {
-        key: (type(value).__name__, list(value) if isinstance(value, list | tuple) else value)
-        for key, value in flatten(cfg).items()
-    }
-
-
-def golden(values):
-    types = {
-        **PUBLISHED['_types'],
-        'SOLVER.STAGE2.STEPS': 'tuple',
-    }  # the file shows tuples as lists
-    return {key: (types[key], value) for key, value in values.items()}
-
-
-def refused(*words, file='', opts=()):
-    with pytest.raises(ConfigError) as caught:
-        load_cfg(file, opts)
-    line = str(caught.value)
-    assert '\n' not in line
-    for word in words:
-        assert str(word) in line, line
-    return line
-
-
-def write(folder, text, name='my.yml'):
-    (folder / name).write_text(text)
-    return folder / name
-
-
-# -------------------------------------------------------------------------------- published values
-
-
-def test_defaults_are_the_published_ones():
-    ours = plain(get_defaults())
-    theirs = golden(PUBLISHED['_defaults'])
-    assert theirs.pop('MODEL.NAME') == ('str', 'resnet50')  # which the original could not build
-    assert ours.pop('MODEL.NAME') == ('str', 'RN50')
-    assert {key: ours.pop(key) for key in NEW} == {
-        key: (type(value).__name__, value) for key, value in NEW.items()
-    }
-    assert ours == theirs
-
-
-@pytest.mark.parametrize('file', sorted(PUBLISHED['loads']))
-def test_species_yml(file):
-    ours = plain(load_cfg(ROOT / file))
-    assert {key: ours.pop(key)[1] for key in NEW} == NEW
-    assert ours == golden(PUBLISHED['loads'][file])
-    assert 6 <= len((ROOT / file).read_text().splitlines()) <= 15
-
-
-def test_there_are_twelve():
-    files = {
-        f'configs/{species}/{kind}_clipreid{photos}.yml'
-        for species in ('tiger', 'yak', 'elephant')
-        for kind in ('cnn', 'vit')
-        for photos in ('', '_ori')
-    }
-    assert files == set(PUBLISHED['loads'])
-    assert files == {
-        str(p.relative_to(ROOT))
-        for s in ('tiger', 'yak', 'elephant')
-        for p in (ROOT / 'configs' / s).iterdir()
-    }
-
-
-ACCEPTED_HERE = {
-    'SOLVER.STAGE1.BASE_LR 1': ('float', 1.0),
-    'MODEL.DEVICE_ID 0': ('str', '0'),
-}  # errors of the original
-
-
-@pytest.mark.parametrize('words', sorted(PUBLISHED['command_line_examples']))
-def test_command_line_examples(words):
-    expected = PUBLISHED['command_line_examples'][words]
-    key, text = words.split(' ', 1)
-    if words in ACCEPTED_HERE:
-        assert plain(load_cfg('', [key, text]))[key] == ACCEPTED_HERE[words]
-    elif isinstance(expected, str):
-        assert expected.startswith('error')
-        refused(key, opts=[key, text])
-    else:
-        assert plain(load_cfg('', [key, text]))[key] == (expected['type'], expected['value'])
-
-
-# ------------------------------------------------------------------------------------------- files
 
 
 def test_later_wins_and_the_result_is_frozen(tmp_path):
@@ -154,52 +33,26 @@ def test_the_saved_config_loads_again(tmp_path):
     assert plain(load_cfg(write(tmp_path, cfg.dump()))) == plain(cfg)
 
 
-def test_base_goes_in_a_circle_or_is_missing(tmp_path):
-    write(tmp_path, '_BASE_: b.yml\n', 'a.yml')
-    write(tmp_path, '_BASE_: a.yml\n', 'b.yml')
-    refused('a.yml', '_BASE_', 'circle', file=tmp_path / 'a.yml')
-    refused('my.yml', 'circle', file=write(tmp_path, '_BASE_: my.yml\n'))
-    refused('gone.yml', 'does not exist', file=write(tmp_path, '_BASE_: gone.yml\n'))
-    for value in ('[a.yml]', '3', ''):
-        refused('my.yml', '_BASE_', 'the path of a yml', file=write(tmp_path, f'_BASE_: {value}\n'))
+ACCEPTED_HERE = {
+    'SOLVER.STAGE1.BASE_LR 1': ('float', 1.0),
+    'MODEL.DEVICE_ID 0': ('str', '0'),
+}  # errors of the original
 
 
-@pytest.mark.parametrize(
-    'text, words',
-    [
-        ('MODEL: [1, 2\nb', ('not a readable YAML file',)),
-        ('MODEL:\n\tNAME: a\n', ('not a readable YAML file',)),
-        ('- a\n- b\n', ('expected sections', 'list')),
-        ('just words\n', ('expected sections', 'str')),
-        ('MODEL: RN50\n', ('MODEL is a section', 'NAME')),
-        ('MODEL: 3\n', ('MODEL is a section', 'NAME')),
-        ('DATASETS:\n', ('DATASETS is an empty section', 'NAMES, ROOT_DIR', 'take the line out')),
-        ('DATASETS:\nMODEL: {NANE: a}\n', ('unknown key MODEL.NANE',)),
-        ('MODEL: {NAME: {DEPTH: 50}}\n', ('MODEL.NAME.DEPTH', 'a value, not a section')),
-        ('MODEL: {NAME: }\n', ('MODEL.NAME has no value', "'RN50'")),
-        ('SOLVER: {SEED: ~}\n', ('SOLVER.SEED has no value', '1234')),
-        ('MODEL: {NAME: [RN50, RN101]}\n', ('MODEL.NAME must be a text',)),
-        ('1: 2\n', ('unknown key 1',)),
-        ('MODEL: {_BASE_: a.yml}\n', ('unknown key MODEL._BASE_',)),
-        (
-            'SOLVER: {BASE_LR: 0.1}\n',
-            ('unknown key SOLVER.BASE_LR', 'SOLVER.STAGE1.BASE_LR or SOLVER.STAGE2.BASE_LR'),
-        ),
-    ],
-)
-def test_broken_files(tmp_path, text, words):
-    path = write(tmp_path, text)
-    assert refused(*words, file=path).startswith(str(path))
+@pytest.mark.parametrize('words', sorted(PUBLISHED['command_line_examples']))
+def test_command_line_examples(words):
+    expected = PUBLISHED['command_line_examples'][words]
+    key, text = words.split(' ', 1)
+    if words in ACCEPTED_HERE:
+        assert plain(load_cfg('', [key, text]))[key] == ACCEPTED_HERE[words]
+    elif isinstance(expected, str):
+        assert expected.startswith('error')
+        refused(key, opts=[key, text])
+    else:
+        assert plain(load_cfg('', [key, text]))[key] == (expected['type'], expected['value'])
 
 
-def test_file_that_is_none(tmp_path):
-    refused('is a folder', file=tmp_path)
-    (tmp_path / 'binary.yml').write_bytes(b'\xff\xfe\x00\x81')
-    refused('binary.yml', 'not a readable YAML file', file=tmp_path / 'binary.yml')
-    assert plain(load_cfg(write(tmp_path, '# nothing\n'))) == plain(get_defaults())
-
-
-# -------------------------------------------------------------------------------------------- keys
+# ------------------------------------------------------------------------------------------- keys
 
 
 @pytest.mark.parametrize(
@@ -233,7 +86,7 @@ def test_overrides_come_in_pairs():
     refused('MODEL is a section', opts=['MODEL', 'RN50'])
 
 
-# ------------------------------------------------------------------------------------------ values
+# ----------------------------------------------------------------------------------------- values
 
 
 @pytest.mark.parametrize(
@@ -353,7 +206,7 @@ def test_values_in_the_type_of_the_default(tmp_path, text, key, expected):
     assert plain(load_cfg(write(tmp_path, text)))[key] == expected
 
 
-# ------------------------------------------------------------------------------------------- paths
+# ------------------------------------------------------------------------------------------ paths
 
 PATHS = {key for key, rule in RULES.items() if isinstance(rule, Path)}
 
@@ -392,19 +245,6 @@ def test_the_home_in_a_path(key, tmp_path, monkeypatch):
 
 def test_a_word_is_no_path():
     assert load_cfg('', ['DATASETS.SPECIES', '~/x']).DATASETS.SPECIES == '~/x'
-
-
-def test_the_home_in_base(tmp_path, monkeypatch):
-    monkeypatch.setenv('HOME', str(tmp_path))
-    write(tmp_path, 'SOLVER: {SEED: 5}\n', 'low.yml')
-    (tmp_path / 'sub').mkdir()
-    assert load_cfg(write(tmp_path / 'sub', '_BASE_: ~/low.yml\n')).SOLVER.SEED == 5
-    refused(
-        'my.yml',
-        '_BASE_',
-        'no home for',
-        file=write(tmp_path, '_BASE_: ~nobody_is_called_so/low.yml\n'),
-    )
 
 
 def test_batch_of_individuals():
