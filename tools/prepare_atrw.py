@@ -74,20 +74,7 @@ def main(argv: Sequence[str] | None = None) -> Arranged:
     check_present(sorted(entities.keys() - train.keys()), len(entities), table.name)
     test_names, truth = test_entities(release, truth_file)
     check_present([name for name in test_names if name not in test], len(test_names), TRUTH)
-    warn_of_counts(
-        'ATRW',
-        {
-            'training photos': (len(entities), 1887),
-            'entities': (len(set(entities.values())), 107),
-            'test photos': (len(test_names), 1764),
-        },
-    )
-    if extra := train.keys() - entities.keys():
-        warn(
-            f'{len(extra)} photos in train/ are not in {table.name} ({min(extra)} …); they are '
-            'left out'
-        )
-
+    _warn_of_odd_counts(entities, train, len(test_names), table.name)
     make = follow_lists if args.like else make_lists
     targets, lists = make(args, entities, train, test)
     targets.append({test[name]: [args.out / TEST_ROOT / name] for name in test_names})
@@ -95,6 +82,23 @@ def main(argv: Sequence[str] | None = None) -> Arranged:
     arranged = carry_out(args, Plan('tiger', TEST_ROOT, targets, lists, {TRUTH: truth}))
     print('\n'.join(arranged.lines))
     return arranged
+
+
+def _warn_of_odd_counts(
+    entities: Mapping[str, int], train: Photos, test_photos: int, table: str
+) -> None:
+    warn_of_counts(
+        'ATRW',
+        {
+            'training photos': (len(entities), 1887),
+            'entities': (len(set(entities.values())), 107),
+            'test photos': (test_photos, 1764),
+        },
+    )
+    if extra := train.keys() - entities.keys():
+        warn(
+            f'{len(extra)} photos in train/ are not in {table} ({min(extra)} …); they are left out'
+        )
 
 
 def follow_lists(

@@ -1,27 +1,18 @@
 """Known individuals for photos of unknown ones: against a plain loop, and what is refused."""
 
-import base64
 import csv
-import io
 import os
 import shutil
 
 import pytest
-import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from configs import ConfigError, load_cfg
-from datasets.records import Record
 from model.make_model_clipreid import make_model
 from tests.helpers import write_photo
 from tools.rank_photos import main
 from utils.checkpoint import save_state
 from utils.errors import InputError
-from wildlife.matches.photos import KnownPhotos
-from wildlife.matches.ranking import rank
-from wildlife.matches.report import SHOWN, make_page
-from wildlife.thumbnails import thumbnail
 
 
 @pytest.fixture
@@ -89,31 +80,6 @@ def test_names_that_make_lists_wrote(trained, world):
     }
 
 
-def test_against_the_loop():
-    generator = torch.Generator().manual_seed(0)
-    new, known = (
-        [f'{part}{n}' for n in range(count)] for part, count in (('new', 7), ('known', 40))
-    )
-    names = [f'animal {n % 9}' for n in range(40)]
-    features = F.normalize(torch.randn(47, 16, generator=generator))
-    photos = KnownPhotos([Record(path, 0) for path in known], names)
-    rows = rank(new, features[:7], photos, features[7:], 4)
-    for index, photo in enumerate(new):
-        nearest = {}
-        for place, name in enumerate(names):
-            distance = 1 - float(features[index] @ features[7 + place])
-            if name not in nearest or distance < nearest[name][0]:
-                nearest[name] = distance, known[place]
-        expected = sorted((distance, name, path) for name, (distance, path) in nearest.items())[:4]
-        mine = [row for row in rows if row['photo'] == photo]
-        assert [(row['individual'], row['known_photo']) for row in mine] == [
-            (name, path) for _, name, path in expected
-        ]
-        assert [float(row['distance']) for row in mine] == pytest.approx(
-            [distance for distance, _, _ in expected], rel=0.005
-        )
-
-
 def test_turned_photos_are_taken_upright(trained, world, capsys):
     """A photo of the gallery, stored as a camera on its side stores it, and files that are no
     photos.
@@ -150,17 +116,6 @@ def test_a_turned_photo_finds_itself_in_hand_made_lists(trained, world, kind, or
     first = next(row for row in main(arguments) if row['photo'] == str(new / f'9.{kind}'))
     assert (first['rank'], first['distance']) == (1, '0')
     assert os.path.samefile(first['known_photo'], path)
-
-
-def test_the_page_shows_photos_upright(tmp_path):
-    exif = Image.Exif()
-    exif[0x112] = 6
-    Image.new('RGB', (40, 20)).save(tmp_path / 'a.jpg', exif=exif)
-    for upright, size in ((False, (40, 20)), (True, (20, 40))):
-        content = base64.b64decode(
-            thumbnail(str(tmp_path / 'a.jpg'), 40, upright).partition(',')[2]
-        )
-        assert Image.open(io.BytesIO(content)).size == size
 
 
 def test_photos_that_cannot_be_read_are_listed_with_the_reason(trained, world, capsys):
@@ -235,21 +190,6 @@ def test_names_that_are_no_text(trained, world):
 def test_without_test_lists_the_train_photos_are_known(trained):
     rows = main([*trained[0], 'DATASETS.QUERY_LIST', '', 'DATASETS.GALLERY_LIST', ''])
     assert {row['individual'].split()[0] for row in rows} == {'train'}
-
-
-def test_the_page_is_not_endless():
-    rows = [
-        {
-            'photo': f'{n}.jpg',
-            'rank': 1,
-            'individual': 'a',
-            'distance': '0',
-            'known_photo': 'gone.jpg',
-            'problem': '',
-        }
-        for n in range(SHOWN + 3)
-    ]
-    assert '… and 3 more photos' in make_page(rows) and make_page(rows).count('<tr>') == SHOWN
 
 
 def test_refused(trained, world, tmp_path):

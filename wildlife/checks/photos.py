@@ -160,11 +160,7 @@ def earlier_photos(path: str | Path) -> dict[str, Photo]:
         if report['reader'] != reader():
             return {}
         entries = report['photos']
-        photos = [
-            Photo(**entry)
-            for entry in entries
-            if {key: type(value) for key, value in entry.items()} == types
-        ]
+        photos = [Photo(**entry) for entry in entries if _types(entry) == types]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
     return {
@@ -172,6 +168,10 @@ def earlier_photos(path: str | Path) -> dict[str, Photo]:
         for photo in photos
         if not photo.error and re.fullmatch(f'[0-9a-f]{{{BITS // 4}}}', photo.phash)
     }
+
+
+def _types(entry: dict[str, object]) -> dict[str, type]:
+    return {key: type(value) for key, value in entry.items()}
 
 
 def as_dicts(photos: Iterable[Photo]) -> list[dict[str, Any]]:

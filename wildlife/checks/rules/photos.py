@@ -1,10 +1,9 @@
 """Rules about single photos: missing, unreadable, of a shape or kind that is worth a look."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from statistics import median
 
-from wildlife.checks.photos import Photo
 from wildlife.checks.rules.inspection import Finding, Inspection, Item, counts_text, make_item
 
 SQUEEZE = 2.0  # height / width of the median photo / that of INPUT.SIZE_TRAIN
@@ -25,47 +24,34 @@ def check_missing(data: Inspection) -> Iterator[Finding]:
 
 def check_pictures(data: Inspection) -> Iterator[Finding]:
     """Photos that cannot be read, and readable ones that are odd."""
-    everything = list(data.photos.values())
-    readable = [photo for photo in everything if not photo.error]
-    tiny = data.limits.tiny
+    photos = list(data.photos.values())
+    readable = [photo for photo in photos if not photo.error]
+    tiny, total = data.limits.tiny, len(readable)
+    unreadable = 'broken_skipped' if data.cfg.DATASETS.SKIP_BROKEN else 'unreadable'
 
-    def finding(check: str, what: str, photos: list[Photo], say: Callable, total: int) -> Finding:
-        items = [make_item(data.by_path[photo.path][:1], say(photo)) for photo in photos]
-        return Finding(check, len(items), f'{len(items)} of {total} photos {what}', items)
+    errors = {photo.path: photo.error for photo in photos if photo.error}
+    blank = {photo.path: '' for photo in readable if photo.blank}
+    sizes = {photo.path: (photo.width, photo.height) for photo in readable}
+    small = {path: f'{w} x {h}' for path, (w, h) in sizes.items() if min(w, h) < tiny}
+    turns = {photo.path: photo.orientation for photo in readable}
+    turned = {path: f'orientation {turn}' for path, turn in turns.items() if turn != 1}
+    transparent = {photo.path: photo.mode for photo in readable if photo.is_transparent}
 
-    def odd(check: str, what: str, is_odd: Callable, say: Callable) -> Finding:
-        found = [photo for photo in readable if is_odd(photo)]
-        return finding(check, what, found, say, len(readable))
-
-    broken = [photo for photo in everything if photo.error]
-    yield finding(
-        'broken_skipped' if data.cfg.DATASETS.SKIP_BROKEN else 'unreadable',
-        'cannot be read',
-        broken,
-        lambda photo: photo.error,
-        len(everything),
-    )
-    yield odd('blank', 'have one colour only', lambda photo: photo.blank, lambda photo: '')
-    yield odd(
-        'tiny',
-        f'have a side below {tiny} pixels',
-        lambda photo: min(photo.width, photo.height) < tiny,
-        lambda photo: f'{photo.width} x {photo.height}',
-    )
-    yield odd(
-        'rotated',
-        'are turned or mirrored by EXIF only',
-        lambda photo: photo.orientation != 1,
-        lambda photo: f'orientation {photo.orientation}',
-    )
-    yield odd(
-        'transparent',
-        'have transparency',
-        lambda photo: photo.is_transparent,
-        lambda photo: photo.mode,
-    )
+    yield _odd_photos(data, unreadable, errors, 'cannot be read', len(photos))
+    yield _odd_photos(data, 'blank', blank, 'have one colour only', total)
+    yield _odd_photos(data, 'tiny', small, f'have a side below {tiny} pixels', total)
+    yield _odd_photos(data, 'rotated', turned, 'are turned or mirrored by EXIF only', total)
+    yield _odd_photos(data, 'transparent', transparent, 'have transparency', total)
     modes = Counter(photo.mode for photo in readable if photo.mode != 'RGB')
-    yield Finding('modes', modes.total(), f'of {len(readable)} photos {counts_text(modes)}')
+    yield Finding('modes', modes.total(), f'of {total} photos {counts_text(modes)}')
+
+
+def _odd_photos(
+    data: Inspection, check: str, texts: Mapping[str, str], what: str, total: int
+) -> Finding:
+    """texts: path of each odd photo, and what to say of it; ``what`` is so with all of them."""
+    items = [make_item(data.by_path[path][:1], text) for path, text in texts.items()]
+    return Finding(check, len(items), f'{len(items)} of {total} photos {what}', items)
 
 
 def check_shapes(data: Inspection) -> Iterator[Finding]:
