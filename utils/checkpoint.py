@@ -56,7 +56,7 @@ def save_state(
             apart = {name: tensor.clone() for name, tensor in tensors.items()}  # none tied
             file.write(safetensors.torch.save(apart, about or None))
         else:
-            setattr(tensors, '_metadata', OrderedDict({'': about or {}}))  # noqa: B010  torch's place
+            setattr(tensors, '_metadata', OrderedDict({'': about or {}}))  # noqa: B010  as torch
             _write_torch(tensors, file)
 
 
