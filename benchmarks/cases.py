@@ -134,7 +134,7 @@ def _last_batch(loader: Iterable) -> tuple[torch.Tensor, torch.Tensor]:
 def start_cases(settings: Settings) -> list[Case]:
     """What a user waits for at least."""
     return [
-        Case('start-help', 'train_clipreid.py --help', start_help, limit=1, threaded=False),
+        Case('start-help', 'train_clipreid.py --help', start_help, limit=4, threaded=False),
         Case(
             'start-log',
             "train_clipreid.py to the log's first line",
