@@ -1,12 +1,19 @@
 """The one evaluation path: photos -> features -> distances [-> re-ranked] -> metrics."""
 
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
+from datasets.make_dataloader_clipreid import TestSet, Trial
+from datasets.protocols import Protocol
+from datasets.workers import ImageLoader
+from utils.device import Runtime
 from utils.errors import InputError
 from utils.logger import progress
 from utils.metrics import (
@@ -20,26 +27,33 @@ from utils.reranking import ReRanking, re_rank_features, re_rank_matrices
 
 
 class Result(NamedTuple):
-    """metrics: name -> fraction, of several trials their mean. distance: (Q, G) float32, what the
-    rankings of the (first) trial were made from. without_positive: queries with no right answer in
-    the gallery, see ``utils.metrics.without_positive``.
-    copies: {'queries': how many have copies in the gallery, 'photos': how many those are,
-    'without': the metrics without them}, see ``utils.metrics.copies_in_gallery``.
+    """What a test found.
+
+    Attributes:
+        metrics: Name -> fraction; of several trials their mean.
+        distance: (Q, G) float32, what the rankings of the (first) trial were made from; of several
+            processes the first alone has it, the others an empty one.
+        without_positive: Queries with no match in the gallery, see
+            ``utils.metrics.without_positive``.
+        copies: ``queries``: how many have copies in the gallery; ``photos``: how many those are;
+            ``without``: the metrics without them.
     """
 
-    metrics: dict
+    metrics: dict[str, float]
     distance: np.ndarray
-    without_positive: dict
-    copies: dict
+    without_positive: dict[str, Any]
+    copies: dict[str, Any]
 
 
-def extract_features(model, loader, runtime):
-    """Test features of every photo of ``loader``, in its order: (N, D) float32, on the device or
-    where ``runtime.comparing`` says.
+def extract_features(model: nn.Module, loader: ImageLoader, runtime: Runtime) -> torch.Tensor:
+    """Test features (N, D) float32 of every photo of ``loader``, in its order.
 
-    Always in full precision: mixed precision moves rankings. Camera and view labels are passed on:
-    a model without side information ignores them. InputError with the photo's path when a feature
-    is not finite.
+    They are on the device, or where ``runtime.comparing`` says. Always in full precision: mixed
+    precision moves rankings. Camera and view labels are passed on; a model without side information
+    ignores them.
+
+    Raises:
+        InputError: A feature is not finite; the message names the photo.
     """
     model.eval()
     with torch.inference_mode():
@@ -49,57 +63,68 @@ def extract_features(model, loader, runtime):
             runtime,
             'features',
         ).to(runtime.comparing)
-        finite = features.isfinite().all(dim=1)
-    if not finite.all():
-        path = loader.dataset.records[int(finite.logical_not().nonzero()[0])].path
+        bad = features.isfinite().all(dim=1).logical_not().nonzero()
+    if len(bad):
         raise InputError(
-            f'the feature of {path} holds NaN or infinity: the weights are damaged or the training '
-            'has diverged; test an earlier checkpoint, or train with a lower BASE_LR or '
-            'SOLVER.AMP off'
+            f'the feature of {loader.dataset.records[int(bad[0])].path} holds NaN or infinity: the '
+            'weights are damaged or the training has diverged; test an earlier checkpoint, or '
+            'train with a lower BASE_LR or SOLVER.AMP off'
         )
     return features
 
 
-def encode_photos(encode, loader, runtime, text):
-    """``encode(images, cameras, views)`` (B, D) of every photo of ``loader``: (N, D) float32 on the
-    device, in its order.
+def encode_photos(
+    encode: Callable[..., torch.Tensor], loader: ImageLoader, runtime: Runtime, text: str
+) -> torch.Tensor:
+    """Rows (N, D) float32 for every photo of ``loader``, in its order, on the device.
 
     Of several processes each encodes its shard, and all get the whole.
+
+    Args:
+        encode: Images (B, 3, H, W), cameras (B,) and views (B,) -> (B, D).
+        loader: Of the photos.
+        runtime: Device and processes.
+        text: Of the progress bar.
     """
-    features = []
+    rows = []
     for images, _, cameras, views, _ in progress(loader, text):
-        features.append(encode(*(runtime.move(t) for t in (images, cameras, views))).float())
+        rows.append(encode(*(runtime.move(tensor) for tensor in (images, cameras, views))).float())
         if runtime.processes.world_size == 1:  # several must end at one place: the training loop's
             runtime.stop.check()
-    features = torch.cat(features) if features else torch.empty(0, device=runtime.device)
+    features = torch.cat(rows) if rows else torch.empty(0, device=runtime.device)
     return runtime.processes.gather_rows(features, len(loader.dataset))
 
 
-def do_inference(model, test, runtime, rerank=None, normalise=True, metric='cosine'):
-    """Judge ``model`` on a test set (``datasets.make_dataloader_clipreid.TestSet``) by its
-    protocol.
+def do_inference(
+    model: nn.Module,
+    test: TestSet,
+    runtime: Runtime,
+    rerank: ReRanking | None = None,
+    normalise: bool = True,
+    metric: str = 'cosine',
+) -> Result:
+    """Evaluate ``model`` on a test set by its protocol.
 
-    Parameters
-    ----------
-    rerank : dict, optional
-        k1, k2, lambda_value and ties of k-reciprocal re-ranking; None = distances as they are.
-    normalise : bool
-        Whether features are L2-normalised.
-    metric : str
-        'cosine' (of normalised features) or 'euclidean' (squared).
+    Args:
+        model: In evaluation it gives the test features (B, D).
+        test: Photos, trials and protocol.
+        runtime: Device and processes. Of several the first alone ranks.
+        rerank: Settings of k-reciprocal re-ranking; None = distances as they are.
+        normalise: Whether features are L2-normalised.
+        metric: 'cosine' (of normalised features) or 'euclidean' (squared).
 
-    Returns
-    -------
-    Result
-        With ATRW's protocol its metrics are also given for the public split, as ``public/…``. Of
-        several trials (VehicleID) each is judged by itself, and metrics are the mean. Of several
-        processes the first alone ranks, and the others get ``distance`` None.
+    Returns:
+        With ATRW's protocol the metrics are also given for the public split, as ``public/…``. Of
+        several trials (VehicleID) each is evaluated by itself, and metrics are the mean.
     """
     features = extract_features(model, test.loader, runtime)
-    result = Result(None, None, None, None)
+    result = Result({}, np.empty((0, 0)), {}, {})
     if runtime.processes.main:
         features = F.normalize(features) if normalise else features
-        results = [_judge(features, trial, test.protocol, rerank, metric) for trial in test.trials]
+        results = []
+        for trial in test.trials:
+            distance = trial_distance(features, trial, rerank, metric)
+            results.append(evaluate_trial(distance, trial, test.protocol))
         result = results[0]._replace(
             metrics=_mean([each.metrics for each in results]),
             without_positive=_mean([each.without_positive for each in results]),
@@ -111,92 +136,86 @@ def do_inference(model, test, runtime, rerank=None, normalise=True, metric='cosi
     return result._replace(metrics=metrics, without_positive=without, copies=copies)
 
 
-def validate(model, test, runtime, normalise=True, rerank=False):
-    """Validation on a test set by squared Euclidean distance: a ``Result``.
+def validate(
+    model: nn.Module,
+    test: TestSet,
+    runtime: Runtime,
+    normalise: bool = True,
+    rerank: bool = False,
+) -> Result:
+    """Validate on a test set by squared Euclidean distance.
 
-    ``rerank``: with the published k1 = 50, k2 = 15, λ = 0.3, as far as there are so many photos.
+    With ``rerank`` by the published k1 = 50, k2 = 15, λ = 0.3, as far as there are so many photos.
     """
     others = len(test.query) + len(test.gallery) - 1
-    rerank = (
-        {'k1': min(50, others), 'k2': min(15, others), 'lambda_value': 0.3, 'ties': 'index'}
-        if rerank
-        else None
-    )
-    return do_inference(model, test, runtime, rerank, normalise, 'euclidean')
+    settings = ReRanking(k1=min(50, others), k2=min(15, others), lambda_value=0.3, ties='index')
+    return do_inference(model, test, runtime, settings if rerank else None, normalise, 'euclidean')
 
 
-def _judge(features, trial, protocol, rerank, metric):
-    query, gallery = (
-        features[trial.query_index],
-        features[trial.gallery_index],
-    )  # two tensors even of the same photos
+def trial_distance(
+    features: torch.Tensor, trial: Trial, rerank: ReRanking | None, metric: str
+) -> np.ndarray:
+    """Distances (Q, G) float32 of a trial from the features (N, D) of all photos."""
+    # two tensors even of the same photos
+    query, gallery = features[trial.query_index], features[trial.gallery_index]
+    if rerank is None and metric == 'cosine':
+        return (query @ gallery.T).neg_().add_(1).cpu().numpy()
     if rerank is None:
-        distance = (
-            (query @ gallery.T).neg_().add_(1)
-            if metric == 'cosine'
-            else _squared_euclidean(query, gallery)
-        )
-        distance = distance.cpu().numpy()
-    elif (
-        rerank['ties'] == 'reference' and metric == 'cosine'
-    ):  # products of their own: their rounding decides between copies
-        distance = re_rank_matrices(
-            query @ gallery.T, query @ query.T, gallery @ gallery.T, ReRanking(**rerank)
-        )
-    else:
-        distance = re_rank_features(
-            features, trial.query_index, trial.gallery_index, ReRanking(**rerank), metric
-        )
+        return _squared_euclidean(query, gallery).cpu().numpy()
+    if rerank.ties == 'reference' and metric == 'cosine':
+        # products of their own: their rounding decides between copies
+        return re_rank_matrices(query @ gallery.T, query @ query.T, gallery @ gallery.T, rerank)
+    return re_rank_features(features, trial.query_index, trial.gallery_index, rerank, metric)
+
+
+def evaluate_trial(distance: np.ndarray, trial: Trial, protocol: Protocol) -> Result:
+    """Rank the gallery by ``distance`` (Q, G) and evaluate the rankings by the protocol."""
     ranking = rank_queries(distance, trial.query, trial.gallery, protocol)
     groups = [record.group for record in trial.query]
     metrics = summarize(ranking, groups)
     if protocol.ignore == 'sequence':
         public = atrw_public_split(groups)
-        if len({groups[i] for i in public}) == len(
-            set(groups)
-        ):  # a handful of queries has no such split
-            metrics |= {
-                f'public/{name}': value
-                for name, value in summarize(ranking, groups, public).items()
-            }
-    return Result(
-        metrics, distance, without_positive(ranking), _copies(trial, protocol, distance, metrics)
-    )
+        # a handful of queries has no such split
+        if {groups[i] for i in public} == set(groups):
+            split = summarize(ranking, groups, public)
+            metrics |= {f'public/{name}': value for name, value in split.items()}
+    copies = _copies(trial, protocol, distance, metrics)
+    return Result(metrics, distance, without_positive(ranking), copies)
 
 
-def _copies(trial, protocol, distance, metrics):
-    """``Result.copies`` of a trial."""
+def _copies(
+    trial: Trial, protocol: Protocol, distance: np.ndarray, metrics: dict[str, float]
+) -> dict[str, Any]:
+    """``Result.copies`` of a trial whose ``metrics`` these are."""
     pairs = copies_in_gallery(trial.query, trial.gallery, protocol)
     if len(pairs) and not protocol.never_itself:
-        ranking = rank_queries(
-            distance, trial.query, trial.gallery, replace(protocol, never_itself=True)
-        )
-        metrics = (
-            summarize(ranking, [record.group for record in trial.query])
-            if ranking.counted.any()
-            else {}
-        )
+        strict = replace(protocol, never_itself=True)
+        ranking = rank_queries(distance, trial.query, trial.gallery, strict)
+        groups = [record.group for record in trial.query]
+        metrics = summarize(ranking, groups) if ranking.counted.any() else {}
     queries, photos = (len(set(column)) for column in pairs.T.tolist())
     return {'queries': queries, 'photos': photos, 'without': metrics}
 
 
-def _mean(numbers):
+def _mean(numbers: Sequence[Any]) -> Any:
     """Of dicts of numbers, or of such dicts: the dict of their means, by the keys of the first."""
     first = numbers[0]
-    if not isinstance(first, dict):
-        return first if len(numbers) == 1 else sum(numbers) / len(numbers)
-    return {name: _mean([each[name] for each in numbers if name in each]) for name in first}
+    if isinstance(first, dict):
+        return {name: _mean([each[name] for each in numbers if name in each]) for name in first}
+    return first if len(numbers) == 1 else sum(numbers) / len(numbers)
 
 
-def _squared_euclidean(a, b):
+def _squared_euclidean(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     squares = a.square().sum(1)[:, None] + b.square().sum(1)[None]
     return (squares - 2 * a @ b.T).clamp_(min=0)
 
 
-def report(metrics, logger, without_positive=None):
-    """Log the numbers in the published words, and both conventions where queries have no
-    positive.
-    """
+def report(
+    metrics: Mapping[str, float],
+    logger: logging.Logger,
+    without_positive: Mapping[str, Any] | None = None,
+) -> None:
+    """Log the metrics in the published words, and both conventions for queries without a match."""
     if 'mmAP' in metrics:
         for split, prefix in (('public_split', 'public/'), ('private_split', '')):
             if f'{prefix}mmAP' in metrics:
@@ -209,14 +228,13 @@ def report(metrics, logger, without_positive=None):
         logger.info(
             'Queries without a positive in the gallery: %g. Counted as 0: %s; left out: %s',
             without_positive['queries'],
-            *(_short_line(without_positive[name]) for name in ('as_zero', 'left_out')),
+            _short_line(without_positive['as_zero']),
+            _short_line(without_positive['left_out']),
         )
 
 
-def report_copies(result: Result, protocol, logger) -> None:
-    """Log how many queries have copies in the gallery, and what that does to the numbers where the
-    protocol counts them.
-    """
+def report_copies(result: Result, protocol: Protocol, logger: logging.Logger) -> None:
+    """Log how many queries have copies in the gallery, and what that does to the metrics."""
     copies = result.copies
     if copies['queries'] and protocol.never_itself:
         logger.info(
@@ -227,8 +245,7 @@ def report_copies(result: Result, protocol, logger) -> None:
     elif copies['queries']:
         logger.warning(
             "Gallery photos with the same bytes as a query: %g (of %g queries). Protocol '%s' "
-            'counts them as '
-            'matches: %s. Without them: %s',
+            'counts them as matches: %s. Without them: %s',
             copies['photos'],
             copies['queries'],
             protocol.name,
@@ -237,27 +254,27 @@ def report_copies(result: Result, protocol, logger) -> None:
         )
 
 
-def _short_line(metrics):
-    names = {
-        'mmAP': 'mmAP',
-        'mAP': 'mAP',
-        'rank1': 'Rank-1',
-        'rank5': 'Rank-5',
-        'rank10': 'Rank-10',
-    }
-    return (
-        ', '.join(f'{text} {metrics[name]:.1%}' for name, text in names.items() if name in metrics)
-        or 'none is left'
-    )
+SHORT_NAMES = {
+    'mmAP': 'mmAP',
+    'mAP': 'mAP',
+    'rank1': 'Rank-1',
+    'rank5': 'Rank-5',
+    'rank10': 'Rank-10',
+}
 
 
-def _atrw_line(metrics, prefix):
-    def share(name):
+def _short_line(metrics: Mapping[str, float]) -> str:
+    words = [f'{SHORT_NAMES[name]} {metrics[name]:.1%}' for name in SHORT_NAMES if name in metrics]
+    return ', '.join(words) or 'none is left'
+
+
+def _atrw_line(metrics: Mapping[str, float], prefix: str) -> str:
+    def share(name: str) -> str:
         return f'{metrics.get(prefix + name, 0):.1%}'
 
     return (
-        f'mmAP: {share("mmAP")}, mAP(single_cam): {share("sing/mAP")}, top-1(single_cam): '
-        f'{share("sing/rank1")}, '
-        f'top-5(single_cam): {share("sing/rank5")}, mAP(cross_cam): {share("multi/mAP")},'
-        f'top-1(cross_cam): {share("multi/rank1")},top-5(cross_cam): {share("multi/rank5")}'
+        f'mmAP: {share("mmAP")}, mAP(single_cam): {share("sing/mAP")}, '
+        f'top-1(single_cam): {share("sing/rank1")}, top-5(single_cam): {share("sing/rank5")}, '
+        f'mAP(cross_cam): {share("multi/mAP")},top-1(cross_cam): {share("multi/rank1")},'
+        f'top-5(cross_cam): {share("multi/rank5")}'
     )

@@ -1,25 +1,94 @@
 """Stage 1: the prompts of all individuals learn to describe their photos; CLIP itself is frozen."""
 
 import logging
-import math
+from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
 
+from datasets.workers import ImageLoader
 from loss.supcontrast import SupConLoss
+from model.reid_model import ReIDModel
 from processor.heartbeat import Heartbeat
 from processor.inference import encode_photos
+from processor.steps import LossCheck, is_due, update
+from solver.lr_scheduler import EpochScheduler
+from utils.device import Runtime
 from utils.errors import InputError
 from utils.logger import progress
 from utils.meter import Stopwatch
+from utils.run.journal import Journal, Stateful
+from utils.torch_errors import translated_errors
 
 logger = logging.getLogger('transreid.train')
 
 
-def photo_features(model, loader, runtime):
+@dataclass(frozen=True)
+class Stage1Setup:
+    """What stage 1 trains, and how."""
+
+    model: ReIDModel
+    loader: ImageLoader  # every train photo once, as a test reads it
+    optimizer: torch.optim.Optimizer | None  # None, as the scheduler, without prompts: no epochs
+    scheduler: EpochScheduler | None
+    epochs: int
+    batch_size: int  # photos; the last batch of an epoch may be smaller
+    seed: int
+    log_period: int  # iterations
+    checkpoint_period: int  # epochs
+
+    @property
+    def parts(self) -> dict[str, Stateful]:
+        """What a resumed run must restore besides the model."""
+        return {'optimizer': self.optimizer} if self.optimizer else {}
+
+
+@translated_errors('SOLVER.STAGE1.IMS_PER_BATCH')
+def do_train_stage1(setup: Stage1Setup, runtime: Runtime, journal: Journal) -> None:
+    """Learn the prompts, for as many of the epochs as ``journal`` has left.
+
+    Every photo is encoded once; an epoch is a fresh permutation of those features. Loss: supervised
+    contrast image -> text plus text -> image. Checkpoints are OUTPUT_DIR/{NAME}_stage1_{epoch}.pth.
+    """
+    optimizer, scheduler = setup.optimizer, setup.scheduler
+    if setup.epochs == 0 or journal.stage > 1 or optimizer is None or scheduler is None:
+        return
+    watch, heartbeat = Stopwatch(), Heartbeat(1, setup.epochs, runtime, journal)
+    setup.model.eval()  # the image encoder stays as CLIP is; the text encoder has no training mode
+    features = photo_features(setup.model, setup.loader, runtime)
+    journal.compare_features(features)
+    contrast = PromptContrast(setup, features, runtime)
+    check_loss = LossCheck(1, setup.loader.dataset.records, journal)
+    check_period = runtime.fetch_period(setup.log_period)
+
+    for epoch in journal.epochs(1, setup.epochs):
+        scheduler.step(epoch)
+        order, done = contrast.shuffled(epoch), journal.iteration
+        for iteration, chosen in enumerate(progress(order[done:], heartbeat.text(epoch)), done + 1):
+            terms = contrast(chosen)
+            loss = terms['i2t'] + terms['t2i']
+            journal.meter.add(len(chosen), (iteration, chosen), loss=loss, **terms)
+            if iteration % check_period == 0:
+                check_loss()
+            update(loss, [optimizer], runtime, setup.model.prompt_learner.parameters())
+            if iteration % setup.log_period == 0:
+                _log(journal, iteration, len(order), optimizer.param_groups[0]['lr'])
+            if journal.wants_state(iteration):
+                check_loss()
+                journal.save()
+
+        check_loss()
+        journal.end_epoch(setup.epochs)
+        heartbeat.beat(epoch, journal.meter, optimizer.param_groups[0]['lr'], waited=0.0)
+        if is_due(epoch, setup.checkpoint_period, setup.epochs):
+            journal.save_checkpoint(f'stage1_{epoch}')
+    logger.info('Stage1 running time: %s', timedelta(seconds=watch.seconds))
+
+
+def photo_features(model: ReIDModel, loader: ImageLoader, runtime: Runtime) -> torch.Tensor:
     """Projected features (N, E) of the train photos, on the device, in the list's order."""
 
-    def encode(images, *_):
+    def encode(images: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
         with runtime.autocast():
             return model(images, get_image=True)
 
@@ -29,134 +98,71 @@ def photo_features(model, loader, runtime):
     if len(bad):
         raise InputError(
             f'the CLIP feature of {loader.dataset.records[int(bad[0])].path} holds NaN or '
-            'infinity: the weights '
-            f'are damaged'
+            'infinity: the weights are damaged'
         )
     return features.clone()  # out of inference mode
 
 
-def do_train_stage1(
-    model,
-    loader,
-    optimizer,
-    scheduler,
-    runtime,
-    journal,
-    *,
-    epochs,
-    batch_size,
-    seed,
-    log_period,
-    checkpoint_period,
-):
-    """Learn the prompts for ``epochs`` epochs, as many of them as ``journal``
-    (utils.run.journal.Journal) has left.
+class PromptContrast:
+    """The loss terms of a batch of photos against the sentences of their individuals.
 
-    Every photo of ``loader`` is encoded once; an epoch is a fresh permutation of those features in
-    batches of ``batch_size``, the last one may be smaller. Loss: supervised contrast image -> text
-    plus text -> image. Checkpoints are OUTPUT_DIR/{NAME}_stage1_{epoch}.pth, every
-    ``checkpoint_period`` epochs and after the last. Without epochs, as of a base variant,
-    ``optimizer`` and ``scheduler`` may be None.
+    Args:
+        setup: Whose prompts learn.
+        features: (N, E) of all train photos, on the device.
+        runtime: Device, precision and processes.
     """
-    if epochs == 0 or journal.stage > 1:
-        return
-    watch, heartbeat = Stopwatch(), Heartbeat(1, epochs, runtime, journal)
-    model.eval()  # the image encoder stays as CLIP is; the text encoder has no training mode
-    contrast = SupConLoss()
-    records, processes = loader.dataset.records, runtime.processes
-    features = photo_features(model, loader, runtime)
-    journal.compare_features(features)
-    labels = torch.tensor([record.pid for record in records])
-    batches, look = -(-len(labels) // batch_size), runtime.fetch_period(log_period)
-    with runtime.autocast():
-        encode = model.sentence_encoder()
 
-    for epoch in journal.epochs(1, epochs):
-        scheduler.step(epoch)
-        order = torch.randperm(
-            len(labels), generator=torch.Generator().manual_seed(seed + epoch)
-        ).split(batch_size)
-        tally, done = journal.tally, journal.iteration
-        for iteration, chosen in enumerate(progress(order[done:], heartbeat.text(epoch)), done + 1):
-            # each individual's sentence is encoded once, however many of its photos are in the
-            # batch
-            individuals, which = labels[chosen].unique(return_inverse=True)
-            individuals, which, target, place = runtime.move_all(
-                individuals, which, labels[chosen], chosen
-            )
-            image = features[place]
-            with runtime.autocast():
-                text = _shared(encode, individuals, processes)[which]
-            text = text.to(image.dtype)
-            i2t, t2i = contrast(image, text, target, target), contrast(text, image, target, target)
-            loss = i2t + t2i
-            tally.add(len(chosen), (iteration, chosen), loss=loss, i2t=i2t, t2i=t2i)
-            if iteration % look == 0:
-                stop_if_not_finite(tally.settle(), 1, epoch, records)
+    def __init__(self, setup: Stage1Setup, features: torch.Tensor, runtime: Runtime):
+        self.setup, self.features, self.runtime = setup, features, runtime
+        self.labels = torch.tensor([record.pid for record in setup.loader.dataset.records])
+        self.contrast = SupConLoss()
+        with runtime.autocast():
+            self.encode = setup.model.sentence_encoder()
 
-            optimizer.zero_grad(set_to_none=True)
-            runtime.scaler.scale(loss).backward()
-            processes.average_gradients(model.prompt_learner.parameters())
-            runtime.scaler.step(optimizer)
-            runtime.scaler.update()
+    def shuffled(self, epoch: int) -> tuple[torch.Tensor, ...]:
+        """Batches of photo indices, a function of the seed and ``epoch`` alone."""
+        generator = torch.Generator().manual_seed(self.setup.seed + epoch)
+        order = torch.randperm(len(self.labels), generator=generator)
+        return order.split(self.setup.batch_size)
 
-            rate = optimizer.param_groups[0]['lr']
-            if iteration % log_period == 0:
-                logger.info(
-                    'Epoch[%d] Iteration[%d/%d] Loss: %.3f, Base Lr: %.2e',
-                    epoch,
-                    iteration,
-                    batches,
-                    tally.mean('loss'),
-                    rate,
-                )
-                journal.write(
-                    'stage1',
-                    epoch=epoch,
-                    iteration=iteration,
-                    lr=rate,
-                    **tally.last | {'loss': tally.mean('loss')},
-                )
-            if journal.wants_state(iteration):
-                stop_if_not_finite(tally.settle(), 1, epoch, records)
-                journal.save()
+    def __call__(self, chosen: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Terms ``i2t`` and ``t2i`` of the photos with the indices ``chosen`` (B,)."""
+        # each individual's sentence is encoded once, however many of its photos are in the batch
+        individuals, rows = self.labels[chosen].unique(return_inverse=True)
+        individuals, rows, target, chosen = self.runtime.move_all(
+            individuals, rows, self.labels[chosen], chosen
+        )
+        image = self.features[chosen]
+        with self.runtime.autocast():
+            text = self._sentences(individuals)[rows]
+        text = text.to(image.dtype)
+        return {
+            'i2t': self.contrast(image, text, target, target),
+            't2i': self.contrast(text, image, target, target),
+        }
 
-        stop_if_not_finite(tally.settle(), 1, epoch, records)
-        journal.end_epoch(epochs)
-        heartbeat.beat(epoch, tally, optimizer.param_groups[0]['lr'], waited=0.0)
-        if epoch % checkpoint_period == 0 or epoch == epochs:
-            journal.save_checkpoint(f'stage1_{epoch}')
-    logger.info('Stage1 running time: %s', timedelta(seconds=watch.seconds))
+    def _sentences(self, individuals: torch.Tensor) -> torch.Tensor:
+        """Text features (B, E) of the individuals (B,); each process encodes its share of them."""
+        processes = self.runtime.processes
+        if processes.world_size == 1:
+            return self.encode(individuals)
+        share = -(-len(individuals) // processes.world_size)
+        missing = share * processes.world_size - len(individuals)
+        padded = torch.cat([individuals, individuals[-1:].expand(missing)])
+        own = padded[processes.rank * share :][:share]
+        return processes.gather(self.encode(own))[: len(individuals)]
 
 
-def _shared(encode, individuals, processes):
-    """Text features of the individuals (B,), each process having encoded its share of them."""
-    if processes.world_size == 1:
-        return encode(individuals)
-    share = -(-len(individuals) // processes.world_size)
-    padded = torch.cat(
-        [individuals, individuals[-1:].expand(share * processes.world_size - len(individuals))]
+def _log(journal: Journal, iteration: int, batches: int, rate: float) -> None:
+    """The published line of the log, and its numbers in metrics.jsonl."""
+    epoch, loss = journal.epoch, journal.meter.mean('loss')
+    logger.info(
+        'Epoch[%d] Iteration[%d/%d] Loss: %.3f, Base Lr: %.2e',
+        epoch,
+        iteration,
+        batches,
+        loss,
+        rate,
     )
-    return processes.gather(encode(padded[processes.rank * share :][:share]))[: len(individuals)]
-
-
-def stop_if_not_finite(settled, stage, epoch, records):
-    """A NaN or infinite loss ends the run before anything is saved, with all that helps to find the
-    reason.
-
-    settled: what :meth:`utils.meter.EpochMeter.settle` returned, with (iteration, photos' indices)
-    as notes; records: the photos.
-    """
-    for (iteration, index), numbers in settled:
-        if math.isfinite(numbers['loss']):
-            continue
-        values = ', '.join(
-            f'{name} {value:.4g}' for name, value in numbers.items() if name not in ('loss', 'acc')
-        )
-        paths = ', '.join(records[int(i)].path for i in index)
-        raise InputError(
-            f'stage {stage}, epoch {epoch}, iteration {iteration}: the loss is not finite '
-            f'({values}); lower '
-            f'SOLVER.STAGE{stage}.BASE_LR, set SOLVER.AMP off, or look at the photos of this '
-            f'batch: {paths}'
-        )
+    numbers = journal.meter.last | {'loss': loss}
+    journal.write('stage1', epoch=epoch, iteration=iteration, lr=rate, **numbers)

@@ -1,20 +1,154 @@
 """Stage 2: the image encoder is fine-tuned against the frozen text features of all individuals."""
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import reduce
+from typing import NamedTuple, cast
 
 import torch
 
+from datasets.make_dataloader_clipreid import TestSet
+from datasets.sampler import EpochBatches
+from datasets.workers import ImageLoader
+from loss.make_loss import Stage2Loss
+from model.reid_model import ReIDModel
 from processor.heartbeat import Heartbeat
 from processor.inference import report, report_copies, validate
-from processor.processor_clipreid_stage1 import stop_if_not_finite
+from processor.steps import LossCheck, is_due, update
+from solver.lr_scheduler import EpochScheduler
+from utils.device import Runtime
 from utils.logger import progress
 from utils.meter import Stopwatch, Waiting
+from utils.run.journal import Journal, Stateful
+from utils.torch_errors import translated_errors
 
 logger = logging.getLogger('transreid.train')
 
 
-def text_features(model, runtime, batch_size=64):
+@dataclass(frozen=True)
+class Stage2Setup:
+    """What stage 2 trains, and how."""
+
+    model: ReIDModel
+    loader: ImageLoader  # random transform and sampler
+    validation: TestSet | None
+    criterion: Stage2Loss
+    optimizer: torch.optim.Optimizer
+    center_optimizer: torch.optim.Optimizer | None  # of the criterion's centers, if it has any
+    scheduler: EpochScheduler
+    epochs: int
+    log_period: int  # iterations
+    checkpoint_period: int  # epochs; the last one is always saved
+    eval_period: int  # epochs; the last one is always validated
+    normalise: bool = True  # the features, in validation
+    rerank: bool = False  # in validation
+
+    @property
+    def batches(self) -> EpochBatches:
+        """The sampler of the loader."""
+        return cast(EpochBatches, self.loader.batch_sampler)
+
+    @property
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """All that step in an iteration."""
+        return [self.optimizer, *([self.center_optimizer] if self.center_optimizer else [])]
+
+    @property
+    def parts(self) -> dict[str, Stateful]:
+        """What a resumed run must restore besides the model."""
+        parts: dict[str, Stateful] = {'optimizer': self.optimizer, 'criterion': self.criterion}
+        return parts | (
+            {'center_optimizer': self.center_optimizer} if self.center_optimizer else {}
+        )
+
+
+class Forward(NamedTuple):
+    """What an iteration computes; of several processes, from the photos of all."""
+
+    terms: dict[str, torch.Tensor]  # weighted, their sum is the loss
+    accuracy: torch.Tensor
+    photos: int
+
+
+@translated_errors('SOLVER.STAGE2.IMS_PER_BATCH (training) or TEST.IMS_PER_BATCH (validation)')
+def do_train_stage2(setup: Stage2Setup, runtime: Runtime, journal: Journal) -> float | None:
+    """Fine-tune the image encoder, for as many of the epochs as ``journal`` has left.
+
+    Checkpoints are OUTPUT_DIR/{NAME}_{epoch}.pth, and {NAME}_best.pth by validation mAP.
+
+    Returns:
+        The best validation mAP, None without validation.
+    """
+    watch, rate = Stopwatch(), setup.optimizer.param_groups[0]
+    heartbeat = Heartbeat(2, setup.epochs, runtime, journal, unused=setup.criterion.unused)
+    forward = make_forward(setup, runtime)
+    check_loss = LossCheck(2, setup.loader.dataset.records, journal)
+    check_period = runtime.fetch_period(setup.log_period)
+
+    for epoch in journal.epochs(2, setup.epochs):
+        setup.scheduler.step(epoch)
+        setup.batches.set_epoch(epoch, skip=journal.iteration)
+        setup.model.train()
+        batches, text, done = Waiting(setup.loader), heartbeat.text(epoch), journal.iteration
+        for iteration, (*batch, indices) in enumerate(progress(batches, text), done + 1):
+            terms, accuracy, photos = forward(batch)
+            loss = reduce(torch.add, terms.values())
+            journal.meter.add(photos, (iteration, indices), loss=loss, acc=accuracy, **terms)
+            if iteration % check_period == 0:
+                check_loss()
+            update(loss, setup.optimizers, runtime)
+            if iteration % setup.log_period == 0:
+                _log(journal, iteration, len(setup.loader), rate['lr'])
+            if journal.wants_state(iteration):
+                check_loss()
+                journal.save()
+
+        check_loss()
+        validates = is_due(epoch, setup.eval_period, setup.epochs)
+        journal.end_epoch(setup.epochs, validates and setup.validation is not None)
+        _log_speed(journal)
+        heartbeat.beat(epoch, journal.meter, rate['lr'], batches.seconds)
+        runtime.processes.broadcast_buffers(setup.model)
+        if is_due(epoch, setup.checkpoint_period, setup.epochs):
+            journal.save_checkpoint(str(epoch))
+        if setup.validation is not None and validates:
+            _validate(setup, setup.validation, runtime, journal)
+    journal.finish(setup.epochs)
+    logger.info('Total running time: %s', timedelta(seconds=watch.seconds))
+    return journal.best
+
+
+def make_forward(setup: Stage2Setup, runtime: Runtime) -> Callable[[list[torch.Tensor]], Forward]:
+    """The function from a batch (images, individuals, cameras, views) to its loss terms.
+
+    Of several processes each has a part of the batch; what looks at the whole batch (losses, necks)
+    gets the features of all, so losses and accuracy are the same everywhere.
+    """
+    model, processes = setup.model, runtime.processes
+    texts = text_features(model, runtime)
+    if model.has_prompts:
+        model.prompt_learner.requires_grad_(False)  # stage 1 is over
+    # one process leaves the features where they are
+    model.gather = processes.gather if processes.world_size > 1 else None
+    network = processes.wrap(model, runtime.device)
+
+    def forward(batch: list[torch.Tensor]) -> Forward:
+        images, target, cameras, views = (runtime.move(tensor) for tensor in batch)
+        with runtime.autocast():
+            scores, features, projected = network(images, cam_label=cameras, view_label=views)
+        target = processes.gather(target)
+        logits = None if texts is None else projected.to(texts.dtype) @ texts.T  # (B, classes)
+        terms = setup.criterion(scores, features, target, logits)
+        # as in the original: of a base variant it is the first classifier's
+        predicted = (scores[0] if logits is None else logits).argmax(1)
+        return Forward(terms, (predicted == target).float().mean(), len(target))
+
+    return forward
+
+
+def text_features(model: ReIDModel, runtime: Runtime, batch_size: int = 64) -> torch.Tensor | None:
     """Text features (classes, E) of all individuals, without gradient; None of a base variant."""
     if not model.has_prompts:
         return None
@@ -24,137 +158,40 @@ def text_features(model, runtime, batch_size=64):
         return torch.cat([encode(some) for some in everyone.split(batch_size)]).float()
 
 
-def do_train_stage2(
-    model,
-    loaders,
-    criterion,
-    optimizer,
-    center_optimizer,
-    scheduler,
-    runtime,
-    journal,
-    *,
-    epochs,
-    log_period,
-    checkpoint_period,
-    eval_period,
-    normalise=True,
-    rerank=False,
-):
-    """Fine-tune the image encoder for ``epochs`` epochs, as many of them as ``journal``
-    (utils.run.journal.Journal) has left; return the best validation mAP (None without validation).
-
-    Parameters
-    ----------
-    loaders : datasets.make_dataloader_clipreid.Loaders
-    criterion : loss.make_loss.make_loss
-        ``center_optimizer`` trains its centers, or is None.
-    log_period, checkpoint_period, eval_period : int
-        Iterations, epochs, epochs. The last epoch is always saved and validated.
-    normalise, rerank : bool
-        Of the validation, see :func:`processor.inference.validate`.
-
-    Checkpoints are OUTPUT_DIR/{NAME}_{epoch}.pth, and {NAME}_best.pth by validation mAP.
-
-    The accuracy is that of the image-to-text logits; of a base variant that of the first
-    classifier, as in the original.
-
-    Of several processes each has a part of the batch; what looks at the whole batch (losses, necks)
-    gets the features of all, and so their losses and accuracy are the same everywhere.
-    """
-    watch, processes = Stopwatch(), runtime.processes
-    heartbeat = Heartbeat(2, epochs, runtime, journal, unused=criterion.unused)
-    loader = loaders.train_loader_stage2
-    records, look = loader.dataset.records, runtime.fetch_period(log_period)
-    texts = text_features(model, runtime)
-    optimizers = [o for o in (optimizer, center_optimizer) if o is not None]
-    if model.has_prompts:
-        model.prompt_learner.requires_grad_(False)  # done with
-    model.gather = (
-        processes.gather if processes.world_size > 1 else None
-    )  # alone the features stay as they lie
-    wrapped = processes.wrap(model, runtime.device)
-
-    for epoch in journal.epochs(2, epochs):
-        scheduler.step(epoch)
-        tally, done = journal.tally, journal.iteration
-        loader.batch_sampler.set_epoch(epoch, skip=done)
-        model.train()
-        waiting = Waiting(loader)
-        for iteration, (*batch, index) in enumerate(
-            progress(waiting, heartbeat.text(epoch)), done + 1
-        ):
-            images, target, cameras, views = (runtime.move(t) for t in batch)
-            with runtime.autocast():
-                score, feature, projected = wrapped(images, cam_label=cameras, view_label=views)
-            target = processes.gather(target)
-            logits = None if texts is None else projected.to(texts.dtype) @ texts.T  # (B, classes)
-            terms = criterion(score, feature, target, logits)
-            loss = sum(terms.values())
-            accuracy = ((score[0] if logits is None else logits).argmax(1) == target).float().mean()
-            tally.add(len(target), (iteration, index), loss=loss, acc=accuracy, **terms)
-            if iteration % look == 0:
-                stop_if_not_finite(tally.settle(), 2, epoch, records)
-
-            for each in optimizers:
-                each.zero_grad(set_to_none=True)
-            runtime.scaler.scale(loss).backward()
-            for each in optimizers:
-                runtime.scaler.step(each)
-            runtime.scaler.update()
-
-            if iteration % log_period == 0:
-                rate = optimizer.param_groups[0]['lr']
-                logger.info(
-                    'Epoch[%d] Iteration[%d/%d] Loss: %.3f, Acc: %.3f, Base Lr: %.2e',
-                    epoch,
-                    iteration,
-                    len(loader),
-                    tally.mean('loss'),
-                    tally.mean('acc'),
-                    rate,
-                )
-                journal.write(
-                    'stage2',
-                    epoch=epoch,
-                    iteration=iteration,
-                    loss=tally.mean('loss'),
-                    acc=tally.mean('acc'),
-                    lr=rate,
-                    **{f'{term}_loss': tally.last[term] for term in terms},
-                )
-            if journal.wants_state(iteration):
-                stop_if_not_finite(tally.settle(), 2, epoch, records)
-                journal.save()
-
-        stop_if_not_finite(tally.settle(), 2, epoch, records)
-        validates = loaders.validation is not None and (epoch % eval_period == 0 or epoch == epochs)
-        journal.end_epoch(epochs, validates)
-        logger.info(
-            'Epoch %d done. Time per batch: %.3f[s] Speed: %.1f[samples/s]',
-            epoch,
-            journal.epoch_seconds / max(journal.iteration, 1),
-            tally.photos / journal.epoch_seconds,
-        )
-        heartbeat.beat(epoch, tally, optimizer.param_groups[0]['lr'], waiting.seconds)
-        processes.broadcast_buffers(model)
-        if epoch % checkpoint_period == 0 or epoch == epochs:
-            journal.save_checkpoint(epoch)
-        if validates:
-            journal.settle()
-            metrics = _validate(model, loaders.validation, runtime, epoch, normalise, rerank)
-            journal.write('validation', epoch=epoch, **metrics)
-            if journal.best is None or metrics['mAP'] > journal.best:
-                journal.best = metrics['mAP']
-                journal.save_checkpoint('best')
-    journal.finish(epochs)
-    logger.info('Total running time: %s', timedelta(seconds=watch.seconds))
-    return journal.best
+def _log(journal: Journal, iteration: int, batches: int, rate: float) -> None:
+    """The published line of the log, and its numbers in metrics.jsonl."""
+    epoch, meter = journal.epoch, journal.meter
+    means = {name: meter.mean(name) for name in ('loss', 'acc')}
+    logger.info(
+        'Epoch[%d] Iteration[%d/%d] Loss: %.3f, Acc: %.3f, Base Lr: %.2e',
+        epoch,
+        iteration,
+        batches,
+        *means.values(),
+        rate,
+    )
+    terms = {f'{term}_loss': value for term, value in meter.last.items() if term not in means}
+    journal.write('stage2', epoch=epoch, iteration=iteration, **means, lr=rate, **terms)
 
 
-def _validate(model, test, runtime, epoch, normalise, rerank):
-    result = validate(model, test, runtime, normalise, rerank)
-    logger.info('Validation Results - Epoch: %d', epoch)
+def _log_speed(journal: Journal) -> None:
+    seconds = journal.epoch_seconds
+    logger.info(
+        'Epoch %d done. Time per batch: %.3f[s] Speed: %.1f[samples/s]',
+        journal.epoch,
+        seconds / max(journal.iteration, 1),
+        journal.meter.photos / seconds,
+    )
+
+
+def _validate(setup: Stage2Setup, test: TestSet, runtime: Runtime, journal: Journal) -> None:
+    """Validate, and keep the checkpoint if it is the best so far."""
+    journal.settle()
+    result = validate(setup.model, test, runtime, setup.normalise, setup.rerank)
+    logger.info('Validation Results - Epoch: %d', journal.epoch)
     report(result.metrics, logger)
     report_copies(result, test.protocol, logger)
-    return result.metrics
+    journal.write('validation', epoch=journal.epoch, **result.metrics)
+    if journal.best is None or result.metrics['mAP'] > journal.best:
+        journal.best = result.metrics['mAP']
+        journal.save_checkpoint('best')

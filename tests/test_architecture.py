@@ -25,7 +25,7 @@ MAY_IMPORT = {
     'solver': set(),
     'datasets': {'utils'},
     'model': {'utils'},
-    'processor': {'loss', 'utils'},
+    'processor': {'datasets', 'loss', 'model', 'solver', 'utils'},
     'wildlife': {'configs', 'datasets', 'model', 'processor', 'utils'},
 }
 SCRIPTS = {'train_clipreid', 'test_clipreid', 'test_rerank_clipreid'}

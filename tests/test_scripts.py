@@ -514,7 +514,7 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read(world, monkeypatch):
     """results.json must not give the SHA-256 of other weights than were tested."""
     train_clipreid.main(world.args('SOLVER.STAGE1.MAX_EPOCHS', 0, 'SOLVER.STAGE2.MAX_EPOCHS', 1))
     weight = world.output / 'RN50_best.pth'
-    make = make_model_clipreid.make_test_model
+    make = test_clipreid.make_test_model
 
     def replaced(cfg):
         model = make(cfg)
@@ -522,7 +522,7 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read(world, monkeypatch):
         (world.output / 'new').replace(weight)
         return model
 
-    monkeypatch.setattr(make_model_clipreid, 'make_test_model', replaced)
+    monkeypatch.setattr(test_clipreid, 'make_test_model', replaced)
     with pytest.raises(InputError, match='was replaced while it was read'):
         test_clipreid.main(world.args('TEST.WEIGHT', weight))
     assert not (world.output / 'results.json').exists()

@@ -19,6 +19,7 @@ from datasets.protocols import PROTOCOLS
 from datasets.records import Record
 from processor import inference
 from utils.device import make_runtime
+from utils.reranking import ReRanking
 
 torch.set_num_threads(1)
 queries, gallery, individuals, rerank = 4000, 16000, 1000, json.loads(sys.argv[2])
@@ -33,7 +34,7 @@ for row, record in zip(features, photos, strict=True):
 inference.extract_features = lambda *_: features
 trial = Trial(query, gallery, query_index, gallery_index)
 test = TestSet(None, query, gallery, PROTOCOLS['yak'], query_index, gallery_index, {}, [trial])
-result = inference.do_inference(None, test, make_runtime('cpu'), rerank)
+result = inference.do_inference(None, test, make_runtime('cpu'), rerank and ReRanking(**rerank))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 print(json.dumps({'gb': peak, **result.metrics}))
 """

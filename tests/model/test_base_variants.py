@@ -159,7 +159,7 @@ def test_the_accuracy_is_that_of_the_first_classifier(world, monkeypatch):
         criterion.forward = loss
         return criterion
 
-    monkeypatch.setattr('loss.make_loss.make_loss', recorded)
+    monkeypatch.setattr(train_clipreid, 'make_loss', recorded)
     train_clipreid.main(world.args(*BASE, 'SOLVER.STAGE2.MAX_EPOCHS', 4, name='ViT-B-16'))
     first, second = (torch.tensor(column) for column in zip(*seen, strict=True))
     assert not torch.equal(first, second)

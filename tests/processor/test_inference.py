@@ -85,7 +85,7 @@ def test_a_re_ranked_test(overlapping, ties):
     which is the original's way.
     """
     test = make_test_dataloader(overlapping)
-    rerank = {'k1': 5, 'k2': 3, 'lambda_value': 0.3, 'ties': ties}
+    rerank = ReRanking(k1=5, k2=3, lambda_value=0.3, ties=ties)
     result = do_inference(Pixels(), test, RUNTIME, rerank)
     query, gallery = map(F.normalize, separate_features(test))
     q_g, q_q, g_g = query @ gallery.T, query @ query.T, gallery @ gallery.T
@@ -97,7 +97,7 @@ def test_a_re_ranked_test(overlapping, ties):
             for i, row in enumerate(rows):
                 for j, column in enumerate(columns):
                     block[i, j] = numbers.setdefault(frozenset((row, column)), block[i, j].item())
-    expected = re_rank_matrices(q_g, q_q, g_g, ReRanking(**rerank))
+    expected = re_rank_matrices(q_g, q_q, g_g, rerank)
     np.testing.assert_allclose(result.distance, expected, atol=1e-5)
 
 

@@ -1,159 +1,100 @@
-"""The trail of a training in OUTPUT_DIR: its metrics, its checkpoints, and a state that it can be
-gone on from.
-"""
+"""The trail of a training in OUTPUT_DIR: its metrics, its checkpoints, and its resumable state."""
 
 import hashlib
 import logging
 import signal
-import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from utils.checkpoint import check_state, copy_tree, save_state, save_tree
-from utils.device import random_states, set_random_states
+from utils.device import Runtime, random_states, set_random_states
 from utils.errors import InputError, Stopped
+from utils.logger import MetricsFile
 from utils.meter import EpochMeter, Stopwatch
+from utils.run.parts import Stateful, TrainedModel, load_part
+from utils.run.writer import Writer
 
 logger = logging.getLogger('transreid')
 
 KEY = 'SOLVER.RESUME'
 STATE = 'resume.pth'
 FORMAT = 2  # of the state: raised where an older version's would not do
-FEATURE_TOLERANCE = (
-    1e-2  # of a feature's length: another machine rounds otherwise, other photos are another matter
-)
+# Of a feature's length: another machine rounds otherwise; other photos differ by more.
+FEATURE_TOLERANCE = 1e-2
 
 
-def _load_part(part, theirs):
-    """``part.load_state_dict``, for optimizers without trust: torch's fused kernels write without a
-    look at sizes.
+@dataclass(frozen=True)
+class SavePolicy:
+    """How and when a training saves."""
 
-    Only their moments come from the file. The settings are our own; the rates are set at the start
-    of each epoch.
-    """
-    if isinstance(part, torch.optim.Optimizer):
-        parameters = [parameter for group in part.param_groups for parameter in group['params']]
-        names = {frozenset(moments) for moments in theirs['state'].values()}
-        for index, moments in theirs['state'].items():
-            if not 0 <= index < len(parameters) or len(names) > 1:
-                raise ValueError(f"the optimizer's state {index} has no parameter or other names")
-            for name, value in moments.items():
-                like = torch.tensor(0.0) if name == 'step' else parameters[index]
-                fits = (
-                    isinstance(value, torch.Tensor)
-                    and value.shape == like.shape
-                    and value.dtype == like.dtype
-                )
-                if part.defaults.get('fused') and not fits:
-                    raise ValueError(
-                        f"{name} of the optimizer's state {index} does not have the shape of its "
-                        'parameter'
-                    )
-        theirs = {'state': theirs['state'], 'param_groups': part.state_dict()['param_groups']}
-    part.load_state_dict(theirs)
-
-
-class Writer:
-    """Writes one thing after another beside the work: a gigabyte takes seconds. An error is raised
-    where it is next met.
-    """
-
-    def __init__(self):
-        self._thread = self._error = None
-
-    def start(self, write, *arguments):
-        """Call ``write(*arguments)`` in a thread, once what was begun before is done."""
-        self.wait()
-        self._thread = threading.Thread(target=self._run, args=(write, arguments), name='writer')
-        self._thread.start()
-
-    def _run(self, write, arguments):
-        try:
-            write(*arguments)
-        except BaseException as error:
-            self._error = error
-
-    def wait(self, quiet=False):
-        """Until nothing is being written. Raises what went wrong, unless ``quiet``: another error
-        is on its way.
-        """
-        if self._thread:
-            self._thread.join()
-        error, self._thread, self._error = self._error, None, None
-        if error and not quiet:
-            raise error
+    name: str  # stem of the checkpoints' file names
+    suffix: str = 'pth'  # or 'safetensors'
+    minutes: float = 0.0  # between states within an epoch, 0 = none
+    period: int = 1  # epochs between states
 
 
 class Journal:
-    """Where a training is, and what it leaves behind. Of several processes the first alone writes.
-    To be used in ``with``.
+    """Where a training is, and what it leaves behind. To be used in ``with``.
 
-    The state (OUTPUT_DIR/resume.pth; only the newest is kept) holds what training has changed so
-    far, and fingerprints of what
-    it has not: the frozen weights, the photos' features of stage 1. It is written when all
-    iterations of an epoch are done and before its end (checkpoint, validation), which a run that
-    goes on does again; and between iterations, as :meth:`wants_state` says. Epochs' orders and
-    augmentations are functions of (seed, epoch), so they need no state.
+    Of several processes the first alone writes. The state (OUTPUT_DIR/resume.pth; only the newest
+    is kept) holds what training has changed so far, and fingerprints of what it has not: the frozen
+    weights, the photos' features of stage 1. It is written when all iterations of an epoch are done
+    and before its end (checkpoint, validation), which a resumed run does again; and between
+    iterations, as :meth:`wants_state` says. Epochs' orders and augmentations are functions of
+    (seed, epoch), so they need no state.
 
-    model: with ``changed_names(stage)``. parts: stage -> {name: what has state_dict and
-    load_state_dict}: optimizers, criterion. name: stem of checkpoints; suffix: 'pth' or
-    'safetensors'. metrics: utils.logger.MetricsFile, None for those that do not write. minutes:
-    between states within an epoch, 0 = none; period: epochs between states. facts: of the run, kept
-    in the state for ``utils.run.resume.check_same_run``. about: of the model, noted in its
-    checkpoints.
+    Args:
+        folder: OUTPUT_DIR.
+        model: The model, whole.
+        parts: Stage -> name -> what else changes in that stage: optimizers, criterion.
+        runtime: Device and processes.
+        policy: How and when to save.
+        facts: Of the run, kept in the state for ``utils.run.resume.check_same_run``.
 
-    stage, epoch (from 1), iteration (how many of the epoch are done), tally, best (validation mAP
-    or None): the position.
+    Attributes:
+        stage, epoch, iteration: The position; epochs from 1, ``iteration`` of the epoch are done.
+        meter: Numbers of the epoch so far.
+        best: Highest validation mAP, or None.
+        metrics: The metrics file; None for processes that do not write.
     """
 
     def __init__(
         self,
-        folder,
-        model,
-        parts,
-        runtime,
-        *,
-        name,
-        suffix='pth',
-        metrics=None,
-        minutes=0.0,
-        period=1,
-        facts=None,
-        about=None,
+        folder: str | Path,
+        model: TrainedModel,
+        parts: Mapping[int, Mapping[str, Stateful]],
+        runtime: Runtime,
+        policy: SavePolicy,
+        facts: Mapping[str, Any] | None = None,
     ):
-        self.folder, self.model, self.parts, self.runtime, self.metrics = (
-            Path(folder),
-            model,
-            parts,
-            runtime,
-            metrics,
-        )
-        self.name, self.suffix, self.minutes, self.period, self.facts = (
-            name,
-            suffix,
-            minutes,
-            period,
-            facts or {},
-        )
-        self.about = about
+        self.folder, self.model, self.parts = Path(folder), model, parts
+        self.runtime, self.policy, self.facts = runtime, policy, facts or {}
+        self.metrics: MetricsFile | None = None
         self.stage, self.epoch, self.iteration = 1, 1, 0
-        self.tally, self.best, self.finished = EpochMeter(), None, False
+        self.meter, self.finished = EpochMeter(), False
+        self.best: float | None = None
         self._watch, self._since_state = Stopwatch(), Stopwatch()
-        self._features, self._rest, self._asked = None, {}, False
+        self._features: dict[str, Any] | None = None
+        self._frozen_sha256: dict[int, str] = {}
+        self._stopping = False
         self._writer = Writer()
 
-    def __enter__(self):
+    def __enter__(self) -> 'Journal':
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self._writer.wait(quiet=error[0] is not None)
 
     # ------------------------------------------------------------------------------------ position
 
-    def epochs(self, stage, count):
-        """The epochs of ``stage`` that are left of 1 … ``count``. The first may be done in part,
-        see ``iteration``.
+    def epochs(self, stage: int, count: int) -> Iterator[int]:
+        """The epochs of ``stage`` that are left of 1 … ``count``.
+
+        Of the first one ``iteration`` iterations may be done.
         """
         if self.stage > stage:
             return
@@ -169,73 +110,77 @@ class Journal:
                 self._go_to(stage, epoch)
             yield epoch
 
-    def _go_to(self, stage, epoch):
+    def _go_to(self, stage: int, epoch: int) -> None:
         self.stage, self.epoch, self.iteration = stage, epoch, 0
-        self.tally, self._watch = EpochMeter(), Stopwatch()
+        self.meter, self._watch = EpochMeter(), Stopwatch()
 
     @property
-    def epoch_seconds(self):
-        """Seconds that the epoch has taken so far, also before the run was stopped."""
+    def epoch_seconds(self) -> float:
+        """Seconds that the epoch has taken so far, those before an interruption included."""
         return self._watch.seconds
 
     # -------------------------------------------------------------------------------------- output
 
-    def write(self, event, **facts):
+    def write(self, event: str, **facts: Any) -> None:
         """A line of metrics.jsonl."""
         if self.metrics:
             self.metrics.write(event, **facts)
 
-    def save_checkpoint(self, stem):
+    def save_checkpoint(self, stem: str) -> None:
         """The model's plain state dict as {name}_{stem}.{suffix}."""
         if self.metrics:
-            save_state(
-                self.model.state_dict(),
-                self.folder / f'{self.name}_{stem}.{self.suffix}',
-                self.about,
-            )
+            file = f'{self.policy.name}_{stem}.{self.policy.suffix}'
+            save_state(self.model.state_dict(), self.folder / file, self.model.about)
 
-    def wants_state(self, iteration):
-        """Note that ``iteration`` is done; whether it is time for :meth:`save`, or a signal has
-        asked the run to end.
+    def wants_state(self, iteration: int) -> bool:
+        """Note that ``iteration`` is done; whether it is time to :meth:`save`.
+
+        It is after the set number of minutes, and when a signal has asked the run to end.
         """
         self.iteration = iteration
-        self._asked = self.runtime.processes.any(self.runtime.stop.asked is not None)
-        return self._asked or bool(self.minutes and self._since_state.seconds >= 60 * self.minutes)
+        self._stopping = self.runtime.processes.any(self.runtime.stop.asked is not None)
+        minutes = self.policy.minutes
+        return self._stopping or bool(minutes and self._since_state.seconds >= 60 * minutes)
 
-    def end_epoch(self, count, validates=False):
-        """All iterations of the epoch, of ``count`` epochs, are done: save, if it is this epoch's
-        turn, or if a validation follows, which a signal may end.
+    def end_epoch(self, count: int, validates: bool = False) -> None:
+        """All iterations of the epoch, of ``count`` epochs, are done: save if it is due.
+
+        Also if a validation follows, which a signal may end.
         """
-        if self.epoch % self.period == 0 or self.epoch == count or validates:
+        if self.epoch % self.policy.period == 0 or self.epoch == count or validates:
             self.save()
 
-    def finish(self, count):
+    def finish(self, count: int) -> None:
         """The last stage, of ``count`` epochs, is done."""
         if count and not self.finished:
             self.finished = True
             self.save()
 
-    def save(self):
-        """Write the state, while the training goes on. Raises ``Stopped`` afterwards, where a
-        signal has asked for that.
+    def save(self) -> None:
+        """Write the state, while the training goes on.
+
+        Raises:
+            Stopped: Once the state is written, where a signal has asked for that.
         """
         if self.metrics:
             self._writer.wait()  # before the copy: two take twice the memory
-            self._writer.start(save_tree, copy_tree(self._state()), self.folder / STATE)
+            state = self._state(self.metrics.sync())
+            self._writer.start(save_tree, copy_tree(state), self.folder / STATE)
         self._since_state = Stopwatch()
-        if self._asked:
+        if self._stopping:
             self.settle()
             raise Stopped(self.runtime.stop.asked or signal.SIGTERM)
 
-    def settle(self):
-        """Wait until the state is on the disk. To be called before loaders fork their workers: a
-        fork copies the locks that another thread holds, and nobody there gives them back.
+    def settle(self) -> None:
+        """Wait until the state is on the disk.
+
+        To be called before loaders fork their workers: a fork copies the locks that another thread
+        holds, and nobody there releases them.
         """
         self._writer.wait()
 
-    def _state(self):
+    def _state(self, metrics_length: int) -> dict[str, Any]:
         tensors = self.model.state_dict()
-        changed = self.model.changed_names(self.stage)
         return {
             'format': FORMAT,
             'stage': self.stage,
@@ -244,89 +189,80 @@ class Journal:
             'finished': self.finished,
             'best': self.best,
             'seconds': self.epoch_seconds,
-            'tally': self.tally.state_dict(),
-            'metrics_length': self.metrics.sync(),
-            'tensors': {name: tensors[name] for name in changed},
+            'tally': self.meter.state_dict(),
+            'metrics_length': metrics_length,
+            'tensors': {name: tensors[name] for name in self.model.changed_names(self.stage)},
             'parts': {name: part.state_dict() for name, part in self.parts[self.stage].items()},
             'scaler': self.runtime.scaler.state_dict(),
             'random': random_states(self.runtime.device),
-            'rest': self._fingerprint_of_rest(),
+            'rest': self._fingerprint_of_frozen(),
             'features': self._features,
             'facts': self.facts,
         }
 
-    def _fingerprint_of_rest(self):
-        """SHA-256 of what the stage does not train, computed once a stage."""
-        if self.stage not in self._rest:
+    def _fingerprint_of_frozen(self) -> str:
+        """SHA-256 of what the stage does not train, computed once per stage."""
+        if self.stage not in self._frozen_sha256:
             digest, changed = hashlib.sha256(), set(self.model.changed_names(self.stage))
             for name, tensor in self.model.state_dict().items():
                 if name not in changed:
                     digest.update(name.encode())
                     digest.update(tensor.cpu().contiguous().numpy())
-            self._rest[self.stage] = digest.hexdigest()
-        return self._rest[self.stage]
+            self._frozen_sha256[self.stage] = digest.hexdigest()
+        return self._frozen_sha256[self.stage]
 
-    # ------------------------------------------------------------------------------------ going on
+    # ------------------------------------------------------------------------------------ resuming
 
-    def restore(self, state):
-        """Go on from a ``state`` of :func:`utils.run.resume.read_state`. InputError where it does
-        not fit this model.
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Resume from a ``state`` of :func:`utils.run.resume.read_state`.
+
+        Raises:
+            InputError: The state does not fit this model, or the frozen weights have changed.
         """
-        where = self.folder / STATE
         self.stage, self.epoch, self.iteration = state['stage'], state['epoch'], state['iteration']
-        self.best, self.finished, self._features = (
-            state['best'],
-            state['finished'],
-            state['features'],
-        )
-        ours = self.model.state_dict()
-        check_state(
-            state['tensors'],
-            {name: ours[name] for name in self.model.changed_names(self.stage)},
-            where,
-            KEY,
-        )
-        if state['rest'] != self._fingerprint_of_rest():
+        self.best, self.finished = state['best'], state['finished']
+        self._features = state['features']
+        tensors = self.model.state_dict()
+        expected = {name: tensors[name] for name in self.model.changed_names(self.stage)}
+        check_state(state['tensors'], expected, self.folder / STATE, KEY)
+        if state['rest'] != self._fingerprint_of_frozen():
             raise InputError(
                 f'{KEY}: what stage {self.stage} does not train is no longer what it was: the '
-                'weights of '
-                'MODEL.PRETRAIN_PATH have changed, or this version of torch draws other random '
-                'numbers; '
-                f'bring them back, or start anew without --resume'
+                'weights of MODEL.PRETRAIN_PATH have changed, or this version of torch draws other '
+                'random numbers; bring them back, or start anew without --resume'
             )
         for name, part in self.parts[self.stage].items():
-            _load_part(part, state['parts'][name])
+            load_part(part, state['parts'][name])
         if state['scaler'] and self.runtime.scaler.is_enabled():
             self.runtime.scaler.load_state_dict(state['scaler'])
-        self.tally.load_state_dict(state['tally'])
+        self.meter.load_state_dict(state['tally'])
         set_random_states(state['random'], self.runtime.device)
         self.model.load_state_dict(state['tensors'], strict=False)
         self._watch = Stopwatch(state['seconds'])
 
-    def compare_features(self, features):
-        """Stage 1's features (N, E), computed anew, against those of the run that goes on here.
+    def compare_features(self, features: torch.Tensor) -> None:
+        """Compare stage 1's features (N, E) with those that the resumed run began with.
 
-        A warning where only the rounding differs, InputError where the photos or weights must have
-        changed.
+        Where only the rounding differs, a warning.
+
+        Raises:
+            InputError: The photos or weights must have changed.
         """
         features = features.cpu()
-        ours = {
-            'sha256': hashlib.sha256(features.numpy()).hexdigest(),
-            'lengths': features.norm(dim=1),
-        }
-        theirs, self._features = self._features, ours
-        if theirs is None or theirs['sha256'] == ours['sha256']:
+        sha256 = hashlib.sha256(features.numpy().data).hexdigest()
+        earlier, lengths = self._features, features.norm(dim=1)
+        self._features = {'sha256': sha256, 'lengths': lengths}
+        if earlier is None or earlier['sha256'] == sha256:
             return
-        if theirs['lengths'].shape != ours['lengths'].shape or not torch.allclose(
-            theirs['lengths'], ours['lengths'], rtol=FEATURE_TOLERANCE
+        if earlier['lengths'].shape != lengths.shape or not torch.allclose(
+            earlier['lengths'], lengths, rtol=FEATURE_TOLERANCE
         ):
             raise InputError(
                 f"{KEY}: the photos' features are not those that stage 1 began with: photos or "
-                'weights have '
-                f'changed; bring them back, or start anew without --resume'
+                'weights have changed; bring them back, or start anew without --resume'
             )
         logger.warning(
             "the photos' features differ in their last digits from those that stage 1 began with "
-            '(another machine, '
-            'device or number of threads): the result will not be the same bit for bit'
+            '(another machine, device or number of threads): the result will not be the same bit '
+            'for bit'
         )

@@ -1,12 +1,11 @@
-"""One run at a time in a folder: a lock that the system frees when its holder dies, however it
-dies.
-"""
+"""One run at a time in a folder: a lock that the system frees however its holder dies."""
 
 import contextlib
 import errno
 import logging
 import os
 import socket
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -14,31 +13,30 @@ from utils.errors import InputError
 from utils.files import writing
 
 try:
-    # fcntl's record locks and not flock, which is what the filelock library takes: loader workers
-    # are forked, may outlive
-    # a killed run by seconds, and would inherit a flock. Record locks are of the process alone, and
-    # NFS knows them.
+    # Record locks and not flock, as the filelock library takes: loader workers are forked, may
+    # outlive a killed run by seconds, and would inherit a flock. Record locks are of the process
+    # alone, and NFS knows them.
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # as everywhere where a module may be missing
 
 logger = logging.getLogger('transreid')
 
 _HELD_ELSEWHERE = {errno.EACCES, errno.EAGAIN}
-# Path -> who this process said it is. A record lock does not keep out its own process, which loses
-# it when it opens and closes
-# the file a second time.
-_held = {}
+# Path -> the owner that this process has written there. A record lock does not keep out its own
+# process, which loses it when it opens and closes the file a second time.
+_held: dict[Path, str] = {}
 
 
 @contextlib.contextmanager
-def output_lock(folder, name='train'):
-    """Hold ``folder``/.``name``.lock; the folder is there and can be written to.
+def output_lock(folder: str | Path, name: str = 'train') -> Iterator[None]:
+    """Hold ``folder``/.``name``.lock; the folder exists and can be written to.
 
-    Raises InputError, which names the holder's process, host and time, where another run (or this
-    process) holds it. Different names do not exclude each other. Afterwards the file is removed;
-    one that a killed run left is taken over.
-    On a file system without locks: a warning, and no lock.
+    Different names do not exclude each other. Afterwards the file is removed; one that a killed run
+    left is taken over. On a file system without locks: a warning, and no lock.
+
+    Raises:
+        InputError: Another run, or this process, holds it; the message names process, host, time.
     """
     path = Path(folder).resolve() / f'.{name}.lock'
     if path in _held:
@@ -55,16 +53,14 @@ def output_lock(folder, name='train'):
         del _held[path]
         if handle is not None:
             with contextlib.suppress(OSError):
-                if _is_at(
-                    handle, path
-                ):  # else the folder was deleted, and made anew by another run
-                    # while it is still locked: whoever has opened it meanwhile sees that and starts
-                    # over
+                # else the folder was deleted, and made anew by another run
+                if _is_at(handle, path):
+                    # still locked: whoever has opened it meanwhile sees that and starts over
                     path.unlink()
             os.close(handle)
 
 
-def _acquire(folder, path, owner):
+def _acquire(folder: str | Path, path: Path, owner: str) -> int | None:
     """The locked file's handle, or None on a file system without locks."""
     if fcntl is None:
         logger.warning('no file locks on this system: keep other runs out of %s yourself', folder)
@@ -92,22 +88,21 @@ def _acquire(folder, path, owner):
                 return handle
 
 
-def _read_owner(path):
+def _read_owner(path: Path) -> str:
     try:
         return path.read_bytes()[:200].decode(errors='replace').strip()
     except OSError:
         return ''
 
 
-def _in_use(folder, owner):
+def _in_use(folder: str | Path, owner: str) -> InputError:
     return InputError(
         f'OUTPUT_DIR {folder} is in use by {owner or "another process"}; wait for it or choose '
-        'another '
-        f'OUTPUT_DIR'
+        'another OUTPUT_DIR'
     )
 
 
-def _is_at(handle, path):
+def _is_at(handle: int, path: Path) -> bool:
     """Whether the open file is still the one at ``path``."""
     try:
         return os.path.samestat(os.fstat(handle), os.stat(path, follow_symlinks=False))

@@ -1,8 +1,7 @@
-"""What a run was: written beside its results, so that a number can be traced to code, config, seed
-and machine.
-"""
+"""What a run was, written beside its results: code, config, seed and machine."""
 
 import contextlib
+import logging
 import platform
 import shlex
 import subprocess
@@ -10,9 +9,12 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+from yacs.config import CfgNode
 
 from utils import __version__
-from utils.device import device_text
+from utils.device import Runtime, device_text
 from utils.errors import Mismatch
 from utils.files import atomic_write, keep_earlier, write_json
 from utils.linear import products_text
@@ -21,10 +23,8 @@ CONFIG = 'config.yml'  # in OUTPUT_DIR, beside the checkpoints
 LIBRARIES = ('torch', 'numpy', 'Pillow', 'safetensors', 'yacs', 'PyYAML', 'ftfy', 'regex')
 
 
-def describe_run(cfg, runtime):
-    """A dict for JSON: version, git state, libraries, device, precision, processes, seed,
-    command.
-    """
+def describe_run(cfg: CfgNode, runtime: Runtime) -> dict[str, Any]:
+    """What the run is, for JSON: code, libraries, device, precision, processes, seed, command."""
     libraries = {name: metadata.version(name) for name in LIBRARIES}
     return {
         'version': __version__,
@@ -40,7 +40,7 @@ def describe_run(cfg, runtime):
     }
 
 
-def log_run(cfg, runtime, logger):
+def log_run(cfg: CfgNode, runtime: Runtime, logger: logging.Logger) -> dict[str, Any]:
     """Log the merged config and the machine; return :func:`describe_run`."""
     run = describe_run(cfg, runtime)
     logger.info('Running with config:\n%s', cfg)
@@ -58,18 +58,15 @@ def log_run(cfg, runtime, logger):
     return run
 
 
-def save_run(cfg, run, folder, resumed=False):
-    """``config.yml`` and ``run.json``; earlier ones are kept, and so is the best checkpoint of
-    another run.
-    """
+def save_run(cfg: CfgNode, run: dict[str, Any], folder: str | Path, resumed: bool = False) -> None:
+    """Write config.yml and run.json; earlier ones and another run's best checkpoint are kept."""
     folder = Path(folder)
-    best = (
-        ()
-        if resumed
-        else (path for path in folder.glob('*_best.*') if path.suffix in ('.pth', '.safetensors'))
-    )
-    for earlier in (folder / CONFIG, folder / 'run.json', *best):
-        keep_earlier(earlier)
+    earlier = [folder / CONFIG, folder / 'run.json']
+    if not resumed:
+        best = sorted(folder.glob('*_best.*'))
+        earlier += [path for path in best if path.suffix in ('.pth', '.safetensors')]
+    for path in earlier:
+        keep_earlier(path)
     with atomic_write(folder / CONFIG) as file:
         file.write(cfg.dump())
     write_json(folder / 'run.json', run)
@@ -77,11 +74,12 @@ def save_run(cfg, run, folder, resumed=False):
 
 @contextlib.contextmanager
 def naming_its_config(checkpoint: str, key: str = '') -> Iterator[None]:
-    """A ``Mismatch`` in this block says where the config of the checkpoint's run is, if it lies
-    beside it.
+    """Let a ``Mismatch`` in this block name the config of the checkpoint's run, if it is there.
 
-    key: the config key that reads the checkpoint, where the whole config may be taken as it is: the
-    command too.
+    Args:
+        checkpoint: Whose folder is searched.
+        key: The config key that reads the checkpoint, where the whole config may be taken as it is;
+            then the message gives the command, too.
     """
     try:
         yield
@@ -99,12 +97,12 @@ def naming_its_config(checkpoint: str, key: str = '') -> Iterator[None]:
         raise Mismatch(f'{error}; {remedy}') from None
 
 
-def git_state():
+def git_state() -> str:
     """Commit of this code, '+changes' behind it if files differ; 'unknown' outside a checkout."""
 
-    def git(*words):
+    def git(*words: str) -> str:
         return subprocess.run(
-            ['git', '-C', Path(__file__).parent, *words],
+            ['git', '-C', str(Path(__file__).parent), *words],
             capture_output=True,
             encoding='utf-8',
             errors='replace',

@@ -1,37 +1,39 @@
-"""SIGTERM, Ctrl-C and a closed terminal: a run ends at once, or, where work would be lost, at the
-next good place.
-"""
+"""SIGTERM, Ctrl-C and a closed terminal end a run, where work would be lost at a good moment."""
 
 import contextlib
 import signal
 import time
+from collections.abc import Iterator
+from types import FrameType
 
 from utils.errors import Stopped
 
-AGAIN = (
-    0.5  # seconds after which a second Ctrl-C is meant as one: a terminal may send the first twice
-)
+# Seconds after which a second Ctrl-C is meant as one: a terminal may send the first twice.
+REPEAT_SECONDS = 0.5
 
 
 class StopRequest:
     """Which signal has asked the run to end, if any.
 
     Within :meth:`listening` SIGTERM, SIGINT and SIGHUP raise ``Stopped``; within :meth:`patiently`
-    they are remembered, for the loop to look at ``asked``. A second Ctrl-C is not patient any more,
-    unless ``impatient`` is False (of several processes, one that leaves alone makes the others
-    fail).
+    they are remembered, for the loop to look at ``asked``, and only a second Ctrl-C raises.
+
+    Attributes:
+        asked: Number of the signal, or None.
+        second_interrupt_ends: Whether a second Ctrl-C does not wait.
     """
 
-    def __init__(self):
-        self.asked = None  # number of the signal
-        self.impatient = True
+    def __init__(self) -> None:
+        self.asked: int | None = None
+        self.second_interrupt_ends = True
         self._patient = False
         self._since = 0.0
 
     @contextlib.contextmanager
-    def listening(self):
-        """Takes the signals over, but for those that are ignored (nohup). Only the main thread can;
-        elsewhere they stay.
+    def listening(self) -> Iterator['StopRequest']:
+        """Take the signals over, but for those that are ignored (nohup).
+
+        Only the main thread can; elsewhere they stay.
         """
         earlier = {}
         try:
@@ -46,7 +48,7 @@ class StopRequest:
                 signal.signal(number, handler)
 
     @contextlib.contextmanager
-    def patiently(self):
+    def patiently(self) -> Iterator[None]:
         """Signals wait for :meth:`check`, or for who looks at ``asked``."""
         self._patient = True
         try:
@@ -54,14 +56,15 @@ class StopRequest:
         finally:
             self._patient = False
 
-    def check(self):
+    def check(self) -> None:
         """Raise ``Stopped`` if a signal has come."""
         if self.asked:
             raise Stopped(self.asked)
 
-    def _receive(self, number, frame):
-        again = self.asked and time.monotonic() - self._since > AGAIN
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        repeated = self.asked and time.monotonic() - self._since > REPEAT_SECONDS
         if not self.asked:
             self.asked, self._since = number, time.monotonic()
-        if not self._patient or (again and self.impatient and number == signal.SIGINT):
+        ends = repeated and self.second_interrupt_ends and number == signal.SIGINT
+        if ends or not self._patient:
             raise Stopped(number)

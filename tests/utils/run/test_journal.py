@@ -8,13 +8,15 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import utils.run.journal
 from utils.errors import InputError
 from utils.logger import MetricsFile, log_to_file, setup_logger
-from utils.run.journal import Journal, Writer
+from utils.run.journal import Journal, SavePolicy
+from utils.run.writer import Writer
 
 
 def test_the_writer_writes_one_thing_after_another():
@@ -56,8 +58,9 @@ def test_a_state_is_copied_once_the_former_is_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(utils.run.journal, 'copy_tree', lambda tree: steps.append('copied'))
     monkeypatch.setattr(utils.run.journal, 'save_tree', save_tree)
-    monkeypatch.setattr(Journal, '_state', lambda self: {})
-    with Journal(tmp_path, None, {}, None, name='RN50', metrics=True) as journal:
+    monkeypatch.setattr(Journal, '_state', lambda self, metrics_length: {})
+    with Journal(tmp_path, None, {}, None, SavePolicy('RN50')) as journal:
+        journal.metrics = SimpleNamespace(sync=lambda: 0)
         journal.save()
         journal.save()
     assert steps == ['copied', 'written'] * 2

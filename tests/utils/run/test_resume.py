@@ -21,8 +21,9 @@ from tests.helpers import TIMES
 from utils.checkpoint import load_state, load_tree, save_tree
 from utils.device import random_states, set_random_states
 from utils.errors import InputError, Stopped, exit_code
+from utils.run.disk import check_disk
 from utils.run.journal import Journal
-from utils.run.resume import EPOCHS, HARMLESS, check_disk
+from utils.run.resume import EPOCHS, HARMLESS
 from utils.run.signals import StopRequest
 from utils.torch_errors import translated_errors
 
@@ -148,7 +149,7 @@ def test_a_signal_is_patient_only_where_it_is_told_to_be():
             stop._since -= 1
             with pytest.raises(Stopped):
                 os.kill(os.getpid(), signal.SIGINT)
-            stop.impatient = False
+            stop.second_interrupt_ends = False
             os.kill(os.getpid(), signal.SIGINT)
             with pytest.raises(Stopped) as stopped:
                 stop.check()
@@ -462,7 +463,7 @@ def test_random_states_go_on():
 
 
 def test_disk_is_looked_at_before(world, monkeypatch):
-    monkeypatch.setattr('utils.run.resume.free_bytes', lambda folder: 10**7)
+    monkeypatch.setattr('utils.run.disk.free_bytes', lambda folder: 10**7)
     with pytest.raises(
         InputError,
         match=r'writes 4 files of up to 0.02 GB and .* 0.\d\d GB more than is there, 0.01 GB',
@@ -478,7 +479,7 @@ def test_disk_need_by_hand(tmp_path, monkeypatch, caplog):
         'b': 50,
     }  # 70 more for a, 50 for b, and 100 while a is written beside itself; 10 of photos
     for free, enough in ((230, True), (229, False)):
-        monkeypatch.setattr('utils.run.resume.free_bytes', lambda folder, free=free: free)
+        monkeypatch.setattr('utils.run.disk.free_bytes', lambda folder, free=free: free)
         if enough:
             check_disk(tmp_path, files, cache=10)
         else:
