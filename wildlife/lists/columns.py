@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from utils.errors import InputError
 from wildlife.lists.cells import known, simple
@@ -34,10 +35,8 @@ def choose_columns(
         names[simple(column)].append(column)
     chosen, notes = dict(given), []
     for meaning, ranks in MEANINGS.items():
-        taken = set(chosen.values())
-        free = [[column for name in rank for column in names[name]] for rank in ranks]
-        free = [[column for column in rank if column not in taken] for rank in free]
-        found = [column for rank in free for column in rank]
+        free = [_free_columns(rank, names, chosen) for rank in ranks]
+        found = list(chain.from_iterable(free))
         if meaning in given or not found:
             continue
         if meaning == 'identity':
@@ -53,13 +52,16 @@ def choose_columns(
     for meaning, spread in (('bbox', _box_columns(names)), ('date', _date_columns(names))):
         if meaning not in chosen and spread:
             columns[meaning] = spread
-    for meaning in needed:
-        if meaning not in columns:
-            raise InputError(
-                f'{table.file}: no column says {NEEDED[meaning]}; name it with --column '
-                f'{meaning}=… (columns: {", ".join(table.columns)})'
-            )
+    _check_needed(table, columns, needed)
     return columns, notes
+
+
+def _free_columns(
+    rank: Iterable[str], names: Mapping[str, list[str]], chosen: Mapping[str, str]
+) -> list[str]:
+    """Columns of the names of a rank that have no meaning yet."""
+    columns = chain.from_iterable(names.get(name, ()) for name in rank)
+    return [column for column in columns if column not in chosen.values()]
 
 
 def _check_given(table: Table, given: Mapping[str, str]) -> None:
@@ -68,6 +70,15 @@ def _check_given(table: Table, given: Mapping[str, str]) -> None:
             raise InputError(
                 f'--column {meaning}={column}: {table.file} has no such column; it has '
                 f'{", ".join(table.columns)}'
+            )
+
+
+def _check_needed(table: Table, columns: Columns, needed: Iterable[str]) -> None:
+    for meaning in needed:
+        if meaning not in columns:
+            raise InputError(
+                f'{table.file}: no column says {NEEDED[meaning]}; name it with --column '
+                f'{meaning}=… (columns: {", ".join(table.columns)})'
             )
 
 
@@ -88,8 +99,10 @@ def _check_same(table: Table, candidates: list[str]) -> None:
 
 def _box_columns(names: Mapping[str, list[str]]) -> list[str]:
     """The four columns of a box that is spread over them."""
-    box = next((box for box in BOXES if all(names.get(name) for name in box)), ())
-    return [names[name][0] for name in box]
+    for box in BOXES:
+        if all(map(names.get, box)):
+            return [names[name][0] for name in box]
+    return []
 
 
 def _date_columns(names: Mapping[str, list[str]]) -> list[str]:

@@ -103,7 +103,8 @@ def _order(texts: Iterable[str]) -> str:
     local = [match for match in map(LOCAL_DATE.match, texts) if match]
     if not local:
         return ''
-    first, second = (any(int(match[group]) > 12 for match in local) for group in (1, 3))
+    first = any(int(match[1]) > 12 for match in local)
+    second = any(int(match[3]) > 12 for match in local)
     dotted = all(match[2] == '.' for match in local)  # only written day first
     if first == second and not dotted:
         raise InputError(

@@ -12,7 +12,7 @@ from utils.errors import InputError
 from wildlife.crops import prepared_size
 from wildlife.lists.encounters import Photo, make_photos
 from wildlife.lists.options import ListOptions
-from wildlife.lists.records import choose_test, make_records
+from wildlife.lists.records import Test, choose_test, make_records
 from wildlife.lists.report import Facts, split_facts
 from wildlife.lists.select import (
     Changes,
@@ -42,58 +42,72 @@ def make_lists(options: ListOptions) -> Lists:
     check_out(options.out, options.force)
     source = read_source(options)
     check_plain(source.root)
-    facts = _source_facts(source)
+    read = _source_facts(source)
     headers = read_headers(source, options)
     changes = find_changes(source, headers, options)
     leave_out_unwanted(source, options)
     names, prepared = _name_photos(source, changes, options)
     check_names(source, names, prepared)
-    folder = prepared or source.root
 
     photos = make_photos(
         source.sightings, names, options.sides, options.encounters, options.encounter_minutes
     )
     split = _split(photos, options)
     records, labels = make_records(split)
-    test, found, test_notes = choose_test(records, options.test_protocol)
-    sizes = [prepared_size(headers[photo.path], change) for photo, change in changes.items()]
+    test = choose_test(records, options.test_protocol)
+    sizes = [
+        prepared_size(headers[sighting.path], changes[sighting]) for sighting in source.sightings
+    ]
     data = DataSet(
         out=options.out,
-        root=folder,
+        root=prepared or source.root,
         name=options.name,
         labels=[record.pid for record in records['train']],
         test_photos=len({record.path for record in records['query'] + records['gallery']}),
         lists=list(records),
-        protocol=test,
+        protocol=test.protocol,
         shape=median(width / height for width, height in sizes),
     )
     ymls = {kind: yml_text(kind, data) for kind in YMLS}
-    cfg, _ = [load_text(text, options.out) for text in ymls.values()]
-    lists = Lists(options.out, folder, source, split, records, ymls)
-    lists.facts = {
+    lists = Lists(data.out, data.root, source, split, records, ymls)
+    lists.facts = _facts(lists, options, read, labels, test, data)
+    write_lists(lists, changes if prepared else None)
+    return lists
+
+
+def _facts(
+    lists: Lists,
+    options: ListOptions,
+    read: Facts,
+    labels: dict[str, list[str]],
+    test: Test,
+    data: DataSet,
+) -> Facts:
+    """What report.json holds. read: of the source, before anything was left out."""
+    source, split = lists.source, lists.split
+    cfg, _ = [load_text(text, lists.out) for text in lists.ymls.values()]
+    return {
         'name': options.name,
         'source': {
             'path': options.source,
-            **facts,
+            **read,
             'columns': source.columns,
             'unused_columns': source.unused,
-            'photos_folder': from_project(folder),
+            'photos_folder': from_project(lists.folder),
         },
         'options': _option_facts(options),
         'protocol': {
             'split': options.protocol,
-            'test': test,
-            'text': PROTOCOLS[test].text,
-            'queries_with_positive': found,
+            'test': test.protocol,
+            'text': PROTOCOLS[test.protocol].text,
+            'queries_with_positive': test.found,
         },
         'splits': {name: split_facts(part) for name, part in split.parts().items()},
         'labels': labels,
-        'notes': source.notes + split.notes + test_notes + yml_notes(data),
+        'notes': source.notes + split.notes + test.notes + yml_notes(data),
         'left_out': _left_out_facts(source, split),
-        'commands': commands(options.out, cfg),
+        'commands': commands(lists.out, cfg),
     }
-    write_lists(lists, changes if prepared else None)
-    return lists
 
 
 def _source_facts(source: Source) -> Facts:

@@ -1,7 +1,7 @@
 """Labels and numbers of split photos, and how they are tested."""
 
 from collections.abc import Hashable, Iterable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from datasets.protocols import PROTOCOLS, resolve_protocol
 from datasets.records import Record
@@ -50,10 +50,9 @@ def make_records(split: Split) -> tuple[Records, dict[str, list[str]]]:
             encounter=encounters[photo.encounter] if photo.encounter else None,
         )
 
-    records = {
-        name: [record(photo, labels[name][photo.identity]) for photo in part]
-        for name, part in parts.items()
-    }
+    records = {}
+    for name, part in parts.items():
+        records[name] = [record(photo, labels[name][photo.identity]) for photo in part]
     return records, {'train': train, 'test': test}
 
 
@@ -61,16 +60,24 @@ def _number(names: Iterable[Name]) -> dict[Name, int]:
     return {name: number for number, name in enumerate(names)}
 
 
-def choose_test(records: Records, wanted: str = '') -> tuple[str, dict[str, int], list[str]]:
+class Test(NamedTuple):
+    """How the test is evaluated.
+
+    protocol: its name. found: protocol -> number of queries with a match. notes: for the report.
+    """
+
+    protocol: str
+    found: dict[str, int]
+    notes: list[str]
+
+
+def choose_test(records: Records, wanted: str = '') -> Test:
     """Choose how the test is evaluated.
 
     Args:
         records: of the lists.
         wanted: protocol that the user names. '' = across encounters where most are known and some
             query has a match, else all.
-
-    Returns:
-        The protocol; the number of queries with a match under each protocol; and notes.
 
     Raises:
         InputError: where no query has a match, or the lists do not know what ``wanted`` needs.
@@ -87,24 +94,29 @@ def choose_test(records: Records, wanted: str = '') -> tuple[str, dict[str, int]
     name = wanted or ('cross-encounter' if are_known and found['cross-encounter'] else 'all')
     if not found[name]:
         raise InputError(_no_match(name, len(query), found))
-    notes = []
-    of_all = f'{unknown} of {len(photos)} test photos have no known encounter'
-    if name == 'all' and not wanted:
-        reason = f'{of_all} (a date or --name-pattern tells it)'
-        if are_known:
-            reason = 'no query has a right answer in another encounter'
-        notes.append(
-            f'{reason}, so photos that may be seconds apart are compared too, and results look '
-            'better than they are'
-        )
-    elif name == 'cross-encounter' and unknown:
-        notes.append(f'{of_all} and are compared with all')
+    notes = _note_encounters(name, wanted, unknown, len(photos))
     if found[name] < len(query):
         notes.append(
             f'{len(query) - found[name]} of {counted(len(query), "query")} without any right '
             f'answer under {name}: left out of the averages'
         )
-    return name, found, notes
+    return Test(name, found, notes)
+
+
+def _note_encounters(name: str, wanted: str, unknown: int, photos: int) -> list[str]:
+    """Say what unknown encounters do to the test. unknown: of so many photos."""
+    of_all = f'{unknown} of {photos} test photos have no known encounter'
+    if name == 'cross-encounter' and unknown:
+        return [f'{of_all} and are compared with all']
+    if name != 'all' or wanted:
+        return []
+    reason = 'no query has a right answer in another encounter'
+    if 2 * unknown >= photos:
+        reason = f'{of_all} (a date or --name-pattern tells it)'
+    return [
+        f'{reason}, so photos that may be seconds apart are compared too, and results look '
+        'better than they are'
+    ]
 
 
 def _check_wanted(wanted: str, records: Records) -> None:

@@ -1,11 +1,12 @@
 """report.html, report.json and photos.csv: what was read, decided and left out."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple, TextIO
+from typing import IO, Any, NamedTuple
 
 import pandas as pd
 
@@ -97,7 +98,7 @@ def _row(sighting: Sighting, left_out: str = '') -> dict[str, object]:
     }
 
 
-def write_photos_csv(file: TextIO, rows: list[dict[str, object]]) -> None:
+def write_photos_csv(file: IO[str], rows: list[dict[str, object]]) -> None:
     """Write the rows of ``photo_rows``; their keys are the header."""
     pd.DataFrame(rows, dtype=object).to_csv(file, index=False, lineterminator='\n')
 
@@ -125,7 +126,8 @@ def split_facts(photos: list[Photo]) -> Facts:
 
 def _histogram(sizes: Collection[int]) -> dict[str, int]:
     """{'1': individuals with one photo, …, '50+': …}"""
-    counts = Counter(max(low for low in BUCKETS if low <= size) for size in sizes)
+    least = list(BUCKETS)
+    counts = Counter(least[bisect_right(least, size) - 1] for size in sizes)
     return {name: counts[low] for low, name in BUCKETS.items()}
 
 

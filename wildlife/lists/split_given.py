@@ -18,15 +18,7 @@ def split_by_date(photos: list[Photo], date: datetime) -> Split:
     Raises:
         InputError: where no photo has a date, or a side is empty.
     """
-    begin: dict[Key, datetime] = {}
-    for photo in photos:
-        if photo.sighting.date:
-            begin[photo.unit] = min(begin.get(photo.unit, photo.sighting.date), photo.sighting.date)
-    if not begin:
-        raise InputError(
-            '--split-date: no photo has a date, in the source or (--exif-dates) in its file; '
-            'name the column with --column date=…'
-        )
+    begin = _first_dates(photos)
     split = Split([], [], [], [])
     known = {photo.identity for photo in photos if photo.unit in begin and begin[photo.unit] < date}
     new = set()
@@ -57,6 +49,20 @@ def split_by_date(photos: list[Photo], date: datetime) -> Split:
             'out, there is no match'
         )
     return split
+
+
+def _first_dates(photos: list[Photo]) -> dict[Key, datetime]:
+    """When each unit began, where that is known."""
+    begin: dict[Key, datetime] = {}
+    for photo in photos:
+        if photo.sighting.date:
+            begin[photo.unit] = min(begin.get(photo.unit, photo.sighting.date), photo.sighting.date)
+    if not begin:
+        raise InputError(
+            '--split-date: no photo has a date, in the source or (--exif-dates) in its file; '
+            'name the column with --column date=…'
+        )
+    return begin
 
 
 def split_given(photos: list[Photo]) -> Split:

@@ -3,6 +3,7 @@
 import random
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from itertools import chain
 
 from wildlife.lists.encounters import Key, Photo
 
@@ -76,10 +77,11 @@ def hold_out(
         limit: photos at most, or one unit where all are larger; None = no limit.
     """
     units: dict[Key, list[Photo]] = defaultdict(list)
+    owners: dict[Key, set[str]] = defaultdict(set)
     for photo in photos:
         units[photo.unit].append(photo)
-    owners = {unit: {photo.identity for photo in members} for unit, members in units.items()}
-    sizes = Counter(owner for identities in owners.values() for owner in identities)
+        owners[photo.unit].add(photo.identity)
+    sizes = Counter(chain.from_iterable(owners.values()))
     wanted = {identity: max(1, round(share * size)) for identity, size in sizes.items()}
     if not share:
         wanted = dict.fromkeys(sizes, 0)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from utils.errors import InputError
+from wildlife.crops import Box
 from wildlife.lists.camtrap import SIGNS, read_camtrap
 from wildlife.lists.cells import (
     NUMBERED_SIDES,
@@ -136,18 +137,18 @@ def _add_sightings(
         if not _is_complete(source, sighting):
             continue
         try:
-            box = read_box(text, corners, sighting.where, commas)
+            box = _with_theta(read_box(text, corners, sighting.where, commas), theta, sighting)
         except InputError as error:
             source.reject(sighting, 'impossible box', str(error))
-            continue
-        if theta and not box:
-            message = f'{sighting.where}: theta {theta:g} turns a box, but there is none'
-            source.reject(sighting, 'impossible box', message)
-            continue
-        if box and theta:
-            box = (*box, theta)
-        source.sightings.append(replace(sighting, box=box))
+        else:
+            source.sightings.append(replace(sighting, box=box))
     _note_sides(source, written, sides)
+
+
+def _with_theta(box: Box | None, theta: float, sighting: Sighting) -> Box | None:
+    if theta and not box:
+        raise InputError(f'{sighting.where}: theta {theta:g} turns a box, but there is none')
+    return (*box, theta) if box and theta else box
 
 
 def _joined(frame: pd.DataFrame, columns: list[str], sign: str) -> list[str]:
