@@ -1,6 +1,6 @@
 """wildlife/words.py, by whole runs of make_lists and by its functions."""
 
-from wildlife.words import counted
+from wildlife.words import counted, first_few, shortened
 
 
 def test_words():
@@ -13,3 +13,9 @@ def test_words():
         (2, 'batch', '2 batches'),
     ):
         assert counted(number, noun) == words
+
+
+def test_the_first_few_and_shortened():
+    assert first_few(['a', 'b', 'c']) == 'a, b, c' and first_few('abcd') == 'a, b, c …'
+    assert first_few('abcd', 2) == 'a, b …' and first_few([]) == ''
+    assert shortened('abc', 3) == 'abc' and shortened('abcd', 3) == 'abc…'

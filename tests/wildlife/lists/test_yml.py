@@ -59,6 +59,14 @@ def test_photos_of_another_shape_are_told(tmp_path):
     )
 
 
+def test_the_shape_is_that_of_the_photos_that_are_split(tmp_path):
+    source = write_folder(tmp_path / 's', photos=3)
+    for number in range(40):
+        save(source / f'single{number}' / 'x.png', size=(16, 32))
+    facts = run(source, tmp_path / 'out', '--min-photos', 2)
+    assert any('1.50 times as wide as high' in note for note in facts['notes'])
+
+
 @pytest.mark.parametrize('options', [(), ('--protocol', 'closed', '--sides', 'separate')])
 def test_the_ymls_are_ready_to_train_and_test(tmp_path, monkeypatch, options):
     monkeypatch.chdir(ROOT)
