@@ -55,6 +55,7 @@ class Path(Rule):
     """A file or folder, or ''; a ``~`` at the start is the home."""
 
     def read(self, value: object) -> Value:
+        """Return the path with its home written out."""
         path = super().read(value)
         try:
             return expand_home(path)
@@ -70,6 +71,7 @@ class Number(Rule):
         self.allowed = allowed
 
     def check(self, value: Value) -> None:
+        """Raise ``ValueError`` where a number is out of range."""
         numbers = value if isinstance(value, list) else [value]
         for limits in (ANY, self.allowed):
             if not all(map(limits.holds, numbers)):
@@ -80,6 +82,7 @@ class Numbers(Number):
     """A list of as many numbers as the default has, all in the range ``allowed``."""
 
     def check(self, value: Value) -> None:
+        """Raise ``ValueError`` where there are more or fewer, or one is out of range."""
         if len(value) != len(self.default):
             raise ValueError(f'must have {len(self.default)} numbers, got {shown(value)}')
         super().check(value)
@@ -89,6 +92,7 @@ class Rising(Rule):
     """Any number of numbers that rise."""
 
     def check(self, value: Value) -> None:
+        """Raise ``ValueError`` where a number is smaller than the one before."""
         if list(value) != sorted(value):
             raise ValueError(f'must rise, got {shown(value)}')
 
@@ -101,12 +105,14 @@ class Choice(Rule):
         self.choices = choices
 
     def read(self, value: object) -> Value:
+        """Return the choice; YAML's True and False are the words that they were in the yml."""
         if isinstance(value, bool):  # YAML reads a bare yes, no, on, off as a boolean
             words = ('yes', 'on') if value else ('no', 'off')
             value = next((word for word in words if word in self.choices), value)
         return super().read(value)
 
     def check(self, value: Value) -> None:
+        """Raise ``ValueError``, with the choices, where it is none of them."""
         if value not in self.choices:
             choices = ', '.join(map(repr, self.choices))
             raise ValueError(f'is {shown(value)}; choose from {choices}')

@@ -70,6 +70,7 @@ class _Loader(yaml.SafeLoader):
     """Plain values only, each key once. No aliases: a few lines of them can stand for gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Reject an alias."""
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()
             problem = f'alias *{event.anchor} is not allowed, write the value out'
@@ -77,6 +78,7 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """Reject a key that is given twice."""
         keys = set()
         for key, _ in node.value:
             name = key.tag, str(key.value)
