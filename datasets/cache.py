@@ -6,11 +6,14 @@ import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterable, Sequence
 from multiprocessing import reduction
 from multiprocessing.context import get_spawning_popen
+from typing import Any
 
 import numpy as np
 
+from datasets.transforms import Reading
 from utils.files import temporary_name
 
 logger = logging.getLogger('transreid')
@@ -18,13 +21,20 @@ logger = logging.getLogger('transreid')
 STAMP_BYTES = 24  # three int64
 
 
-def make_caches(folder, limit, wanted, processes=1):
-    """Caches for a run, as a dict of ``transforms.Reading`` to ``PhotoCache``.
+def make_caches(
+    folder: str,
+    limit: float,
+    wanted: Iterable[tuple[Reading, Sequence[str]]],
+    processes: int = 1,
+) -> dict[Reading, 'PhotoCache']:
+    """Return the caches for a run. No file is made before ``PhotoCache.reserve``.
 
-    folder: OUTPUT_DIR; '' = no cache. limit: bytes on the disk of all caches together, also of the
-    other ``processes`` of this machine; half of what is free there is never exceeded. wanted:
-    (reading, paths) pairs, the most important first; where not all fits, the first photos are kept,
-    and that is logged. No file is made before ``PhotoCache.reserve``.
+    Args:
+        folder: OUTPUT_DIR; '' = no cache.
+        limit: bytes on the disk of all caches together; half of what is free is never exceeded.
+        wanted: (reading, paths), the most important first; where not all fits, the first photos
+            are kept, and that is logged.
+        processes: of this machine that share the limit.
     """
     if not folder or limit <= 0:
         return {}
@@ -33,7 +43,7 @@ def make_caches(folder, limit, wanted, processes=1):
     except OSError as error:
         logger.warning('OUTPUT_DIR %s: %s; photos are decoded each time', folder, error.strerror)
         return {}
-    caches = {}
+    caches: dict[Reading, PhotoCache] = {}
     for reading, paths in wanted:
         caches[reading] = PhotoCache(folder, reading, paths, left)
         left -= caches[reading].nbytes
@@ -52,33 +62,40 @@ class PhotoCache:
     photo puts its pixels there, then its stamp, and two who do so at once write the same. It is as
     large as it will ever be before the first photo (a full disk found later would kill the
     process), and has no name, so nothing is left of it however a run ends.
+
+    Args:
+        folder: OUTPUT_DIR.
+        reading: a file -> uint8 (H, W, 3).
+        paths: of the photos.
+        limit: bytes.
     """
 
-    def __init__(self, folder, reading, paths, limit):
+    def __init__(self, folder: str, reading: Reading, paths: Iterable[str], limit: int):
         paths = list(dict.fromkeys(paths))
         self.folder = folder
         self.reading = reading
-        self._handle = self._stamps = self._pixels = None
+        self._handle: Any = None  # a descriptor; on its way to a spawned worker ``DupFd``
+        self._stamps = self._pixels = np.empty(0)
         self._slot_bytes = STAMP_BYTES + 3 * reading.size[0] * reading.size[1]
         self._slots = {path: slot for slot, path in enumerate(paths[: limit // self._slot_bytes])}
         if len(self._slots) < len(paths):
             logger.warning(
                 '%d of %d photos are decoded each time: DATALOADER.CACHE_GB, or half of the free '
-                'disk at %s, '
-                'is used up',
+                'disk at %s, is used up',
                 len(paths) - len(self._slots),
                 len(paths),
                 folder,
             )
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes on the disk once reserved."""
         return len(self._slots) * self._slot_bytes
 
-    def reserve(self):
-        """Make the file, once, before other processes get a copy of this object. Without it nothing
-        is kept.
+    def reserve(self) -> None:
+        """Make the file, once, before other processes get a copy of this object.
+
+        Without it nothing is kept.
         """
         if self._handle is not None or not self._slots:
             return
@@ -96,22 +113,22 @@ class PhotoCache:
         except (OSError, ValueError) as error:  # ValueError: no memory map of such a file
             logger.warning(
                 'no room for decoded photos at %s (%.1f GB, DATALOADER.CACHE_GB): %s; they are '
-                'decoded each '
-                'time',
+                'decoded each time',
                 self.folder,
                 self.nbytes / 1e9,
                 getattr(error, 'strerror', None) or error,
             )
             self._slots = {}
 
-    def _map(self, handle):
+    def _map(self, handle: int) -> None:
         memory, count = mmap.mmap(handle, self.nbytes), len(self._slots)
         self._stamps = np.ndarray((count, 3), np.int64, buffer=memory)
         self._pixels = np.ndarray(
             (count, *self.reading.size, 3), np.uint8, buffer=memory, offset=count * STAMP_BYTES
         )
 
-    def __call__(self, path):
+    def __call__(self, path: str) -> np.ndarray:
+        """Return the photo as uint8 (H, W, 3). Raises as ``reading`` does."""
         slot = self._slots.get(path) if self._handle is not None else None
         stamp = None if slot is None else _stamp(path)
         if stamp is None:
@@ -123,15 +140,14 @@ class PhotoCache:
             self._stamps[slot] = stamp
         return self._pixels[slot]
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         """For a spawned worker the open file goes along; other copies read each time."""
-        spawning = (
-            self._handle is not None and get_spawning_popen() and hasattr(reduction, 'DupFd')
-        )  # not on Windows
-        handle = reduction.DupFd(self._handle) if spawning else None
+        handle = None
+        if self._handle is not None and get_spawning_popen() and hasattr(reduction, 'DupFd'):
+            handle = reduction.DupFd(self._handle)  # not on Windows
         return self.__dict__ | {'_handle': handle, '_stamps': None, '_pixels': None}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self._handle is not None:
             self._handle = self._handle.detach()
@@ -139,7 +155,7 @@ class PhotoCache:
             self._map(self._handle)
 
 
-def _stamp(path):
+def _stamp(path: str) -> tuple[int, int, int] | None:
     """(times of modification and of change in ns, bytes + 1) of a file, None where there is none.
 
     The time of change cannot be set back, as the other is by `cp -p`. Never all 0, which stands for
@@ -152,7 +168,7 @@ def _stamp(path):
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size + 1
 
 
-def _allocate(handle, size):
+def _allocate(handle: int, size: int) -> None:
     """Take the disk space now. OSError where it is not there."""
     if hasattr(os, 'posix_fallocate'):
         os.posix_fallocate(handle, 0, size)

@@ -1,14 +1,15 @@
-"""One photo that lists name several times: by other spellings or links, in repeated lines, as files
-with the same bytes.
-"""
+"""One photo that lists name several times: other spellings, links, repeated lines, copies."""
 
 import functools
 import hashlib
 import logging
 import os
 from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 
+from datasets.records import Record
 from utils.files import sha256_file
 
 logger = logging.getLogger('transreid')
@@ -16,23 +17,26 @@ logger = logging.getLogger('transreid')
 HEAD = 16384  # bytes
 
 
-def as_photos(*lists: tuple) -> list:
-    """Lists of records that are compared with each other, such that a path is a file and
-    ``Record.photo`` is a photo.
+NamedRecords = tuple[str, Sequence[Record]]  # of a list, located
 
-    lists: (name, located records). Returns the records of each.
+
+def as_photos(*lists: NamedRecords) -> list[list[Record]]:
+    """Return the records of lists that are compared with each other.
+
+    In the result a path is a file, and ``Record.photo`` is a photo.
     """
     return mark_copies(*one_spelling(*lists))
 
 
-def one_spelling(*lists: tuple) -> list:
-    """Each file by the first of its paths; lines that then say the same as an earlier line of their
-    list are dropped, and told.
+def one_spelling(*lists: NamedRecords) -> list[list[Record]]:
+    """Return the records of lists, each file by the first of its paths, each line once.
 
     A file may be listed as ``x.jpg``, ``./x.jpg``, ``a/../x.jpg``, by a link, or in another case on
-    a disk that ignores it. Arguments and result as of ``as_photos``.
+    a disk that ignores it. A line that then says the same as an earlier one of its list is dropped,
+    and how many are is logged.
     """
-    path_of, spelled = {}, []
+    path_of: dict[Hashable, str] = {}
+    spelled = []
     for name, records in lists:
         paths = [path_of.setdefault(_file(record.path), record.path) for record in records]
         named = [
@@ -53,70 +57,72 @@ def one_spelling(*lists: tuple) -> list:
     return spelled
 
 
-def _file(path):
+def _file(path: str) -> Hashable:
     """The same for all paths of a file."""
     try:
         status = os.stat(path)
-    except OSError:  # whoever reads it will tell
+    except OSError:  # whoever reads it will say so
         return path
     return (
         (status.st_dev, status.st_ino, status.st_size) if status.st_ino else os.path.realpath(path)
     )
 
 
-def mark_copies(*lists: list) -> list:
-    """Lists of located records with ``copy_of``, which says whose bytes are the same."""
-    same = same_photos({record.path for records in lists for record in records})
-    return [
-        [
-            record
-            if same[record.path] == record.path
-            else replace(record, copy_of=same[record.path])
-            for record in records
-        ]
-        for records in lists
-    ]
+def mark_copies(*lists: Sequence[Record]) -> list[list[Record]]:
+    """Return lists of located records with ``copy_of``, which says whose bytes are the same."""
+    same = same_photos({record.path for record in chain.from_iterable(lists)})
+
+    def mark(record: Record) -> Record:
+        first = same[record.path]
+        return record if first == record.path else replace(record, copy_of=first)
+
+    return [list(map(mark, records)) for records in lists]
 
 
-def same_photos(paths) -> dict:
-    """{path: the path that stands for all files with the same bytes}. Files that are empty or
-    cannot be read stand for themselves.
+def same_photos(paths: Iterable[str]) -> dict[str, str]:
+    """Return {path: the path that stands for all files with the same bytes}.
 
-    Only files of equal size are opened, and read to their end only where they begin alike.
+    Files that are empty or cannot be read stand for themselves. Only files of equal size are
+    opened, and read to their end only where they begin alike.
     """
-    groups = [sorted(paths)]
+    same = {path: path for path in paths}
+    groups = [sorted(same)]
     for key in (os.path.getsize, _head, _digest):  # the cheap ones first
-        groups = [part for group in groups for part in _parts(group, key) if len(part) > 1]
-    return {path: path for path in paths} | {path: group[0] for group in groups for path in group}
+        parts = chain.from_iterable(_parts(group, key) for group in groups)
+        groups = [part for part in parts if len(part) > 1]
+    for group in groups:
+        same |= dict.fromkeys(group, group[0])
+    return same
 
 
-def _parts(paths, key):
-    parts = defaultdict(list)
+def _parts(paths: Iterable[str], key: Callable[[str], Hashable]) -> Iterable[list[str]]:
+    """The paths by their keys."""
+    parts: dict[Hashable, list[str]] = defaultdict(list)
     for path in paths:
         try:
             value = key(path)
-        except OSError:  # the loader will tell
+        except OSError:  # the loader will say so
             continue
         if value:  # of an empty file the size is 0: it is no photo
             parts[value].append(path)
     return parts.values()
 
 
-def _head(path):
+def _head(path: str) -> str:
     return _sha256(path, _stamp(path), whole=False)
 
 
-def _digest(path):
+def _digest(path: str) -> str:
     return _sha256(path, _stamp(path), whole=True)
 
 
-def _stamp(path):
+def _stamp(path: str) -> tuple[int, int]:
     status = os.stat(path)
     return status.st_size, status.st_mtime_ns
 
 
 @functools.cache  # a training looks at its own lists, then at these together with the test's
-def _sha256(path, stamp, whole):
+def _sha256(path: str, stamp: tuple[int, int], whole: bool) -> str:
     if whole:
         return sha256_file(path)
     with open(path, 'rb') as file:

@@ -10,10 +10,14 @@ nearly black.
 import os
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
+
+Reopen = Callable[[], Image.Image]
+Range = tuple[float, float]  # the values of black and of white
 
 FULL = 65535
 USUAL = (1, 255, FULL)  # white in files of floats and of 32 bits
@@ -43,7 +47,7 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode[0] in 'IF' or ';16' in _rawmode(image)
 
 
-def read_deep(image: Image.Image, reopen: Callable[[], Image.Image]) -> Image.Image:
+def read_deep(image: Image.Image, reopen: Reopen) -> Image.Image:
     """The RGB picture of 8 bits of a photo for which ``is_deep``.
 
     Args:
@@ -58,7 +62,8 @@ def read_deep(image: Image.Image, reopen: Callable[[], Image.Image]) -> Image.Im
     if len(image.getbands()) == 1:
         values, usual = _grey_values(image, rawmode)
     else:
-        brightest = max(high for _, high in image.getextrema()[:3])
+        bands: Any = image.getextrema()[:3]  # (lowest, highest) of each
+        brightest = max(high for _, high in bands)
         if stated in (None, (0, FULL)) and brightest > SHARE * 255 and ';16' in rawmode:
             return image.convert('RGB')
         values, usual = _colour_values(reopen, rawmode), [FULL]
@@ -74,13 +79,13 @@ def read_deep(image: Image.Image, reopen: Callable[[], Image.Image]) -> Image.Im
     return Image.fromarray(255 - levels if inverted else levels).convert('RGB')
 
 
-def _stated_range(image, reopen):
+def _stated_range(image: Image.Image, reopen: Reopen) -> Range | None:
     """(black, white) as the file states them, None where it does not."""
     if image.format == 'PPM' and image.mode == 'I':
         return 0, FULL  # Pillow has scaled it
     if image.format == 'PNG':
         bits = _significant_bits(reopen)
-        return (0, 2**bits - 1) if bits in range(1, 17) else None
+        return (0, 2**bits - 1) if bits and bits <= 16 else None
     if image.format == 'TIFF':
         bits = max(_tag(image, BITS, 1))
         white = max(_tag(image, WHITE, 2**bits - 1 if bits % 8 else None))
@@ -88,7 +93,7 @@ def _stated_range(image, reopen):
     return None
 
 
-def _significant_bits(reopen):
+def _significant_bits(reopen: Reopen) -> int | None:
     """Of PNG's chunk sBIT, which Pillow skips; None where there is none."""
     with reopen() as image:
         image.fp.seek(8)
@@ -102,7 +107,7 @@ def _significant_bits(reopen):
     return None
 
 
-def _grey_values(image, rawmode):
+def _grey_values(image: Any, rawmode: str) -> tuple[np.ndarray, Sequence[int]]:
     """(values (height, width), what may be white in them)"""
     if rawmode in MISREAD and image.tile[0].codec_name == 'libtiff':
         raise DepthError(
@@ -121,7 +126,7 @@ def _grey_values(image, rawmode):
     return values, USUAL if bits == 32 or image.mode == 'F' else [FULL]
 
 
-def _colour_values(reopen, rawmode):
+def _colour_values(reopen: Reopen, rawmode: str) -> np.ndarray:
     """Both bytes of 16-bit colours: (height, width, 3), or (height, width) of grey with alpha."""
     name, _, order = rawmode.partition(';16')
     if name == 'LA':
@@ -136,13 +141,13 @@ def _colour_values(reopen, rawmode):
     return high << 8 | low
 
 
-def _decode(reopen, rawmode):
+def _decode(reopen: Reopen, rawmode: str) -> np.ndarray:
     with reopen() as image:
         image.tile = [tile._replace(args=_with_rawmode(tile.args, rawmode)) for tile in image.tile]
         return np.asarray(image)
 
 
-def _find_range(values, stated, usual):
+def _find_range(values: np.ndarray, stated: Range | None, usual: Sequence[int]) -> Range:
     """(black, white) of the values, or ``DepthError``."""
     low, high = values.min(), values.max()
     if not np.isfinite([low, high]).all():
@@ -162,19 +167,19 @@ def _find_range(values, stated, usual):
     return 0, white
 
 
-def _rawmode(image):
+def _rawmode(image: Any) -> str:
     """What the decoder is told of the bits; '' where it is told nothing, or has been already."""
     args = image.tile[0].args if image.tile else ''
-    return (
-        args if isinstance(args, str) else next((arg for arg in args if isinstance(arg, str)), '')
-    )
+    if isinstance(args, str):
+        return args
+    return next((arg for arg in args if isinstance(arg, str)), '')
 
 
-def _with_rawmode(args, rawmode):
+def _with_rawmode(args: Any, rawmode: str) -> Any:
     return rawmode if isinstance(args, str) else (rawmode, *args[1:])
 
 
-def _tag(image, number, default):
+def _tag(image: Any, number: int, default: Any) -> tuple[Any, ...]:
     """The values of a TIFF tag."""
     values = image.tag_v2.get(number, default)
     return values if isinstance(values, tuple) else (values,)

@@ -3,6 +3,7 @@
 import os
 import stat
 import warnings
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from importlib import import_module
@@ -64,7 +65,7 @@ class UnreadablePhoto(InputError):
         super().__init__(path, reason, remedy)
         self.path, self.reason, self.remedy = path, reason, remedy
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f'{self.path}: {self.reason}; {self.remedy}'
 
 
@@ -102,7 +103,7 @@ def read_image(path: str, upright: bool = False) -> Image.Image:
     except UnreadablePhoto:
         raise
     except Exception as error:  # decoders raise anything on broken files
-        if getattr(error, 'errno', None):  # the system's word, not a decoder's
+        if isinstance(error, OSError) and error.errno:  # the system's word, not a decoder's
             raise _unreachable(path, error) from None
         raise UnreadablePhoto(path, why_unreadable(path, error)) from None
 
@@ -142,14 +143,17 @@ def why_unreadable(path: str, error: Exception) -> str:
     return f'the photo cannot be decoded ({reason})'
 
 
-def _head(path):
+def _head(path: str) -> bytes:
     with open(path, 'rb') as file:
         return file.read(12)
 
 
 def orientation_of(image: Image.Image) -> int:
-    """EXIF's orientation of an open image as it is now, 1 = upright; Pillow turns a TIFF itself
-    while it decodes it. A PNG that tells it behind the pixels tells it once they are decoded."""
+    """Return EXIF's orientation of an open image as it is now, 1 = upright.
+
+    Pillow turns a TIFF itself while it decodes it. A PNG that states it behind the pixels does so
+    once they are decoded.
+    """
     try:
         orientation = Image.Image.getexif(image).get(ORIENTATION, 1)
     except Exception:  # of EXIF blocks many are broken while the photo is fine
@@ -157,26 +161,27 @@ def orientation_of(image: Image.Image) -> int:
     return orientation if orientation in UPRIGHT else 1
 
 
-def find_turned(paths) -> list[str]:
-    """Those of the photos ``paths`` that EXIF says are turned or mirrored. Only headers are read:
-    0.1 ms a photo, where decoding takes some ms. Photos that cannot be read are not among them."""
+def find_turned(paths: Iterable[str]) -> list[str]:
+    """Return those of the photos that EXIF says are turned or mirrored, and can be read.
 
-    def is_turned(path):
+    Only headers are read: 0.1 ms each, where decoding takes some ms.
+    """
+
+    def is_turned(path: str) -> bool:
         try:
             with Image.open(path, formats=photo_formats()) as image:
                 return image.format != 'TIFF' and orientation_of(image) != 1
-        except Exception:  # the loader will tell
+        except Exception:  # the loader will say so
             return False
 
     return _where(is_turned, paths, 'headers')
 
 
-def find_unreadable(paths) -> dict[str, str]:
-    """{path: reason} of those of the photos ``paths`` that ``read_image`` cannot read. All are
-    decoded."""
+def find_unreadable(paths: Iterable[str]) -> dict[str, str]:
+    """Return {path: reason} of the photos that ``read_image`` cannot read. All are decoded."""
     reasons = {}
 
-    def is_unreadable(path):
+    def is_unreadable(path: str) -> bool:
         try:
             read_image(path)
         except UnreadablePhoto as error:
@@ -186,14 +191,14 @@ def find_unreadable(paths) -> dict[str, str]:
     return {path: reasons[path] for path in _where(is_unreadable, paths, 'photos decoded')}
 
 
-def _where(condition, paths, text):
+def _where(condition: Callable[[str], bool], paths: Iterable[str], text: str) -> list[str]:
     paths = list(dict.fromkeys(paths))
     with ThreadPoolExecutor(THREADS) as pool:  # Pillow lets other threads work
         found = progress(pool.map(condition, paths), text, total=len(paths))
         return [path for path, is_it in zip(paths, found, strict=True) if is_it]
 
 
-def _check_size(path, width, height):
+def _check_size(path: str, width: int, height: int) -> None:
     if not width or not height:
         raise UnreadablePhoto(path, f'the photo has no pixels ({width} x {height})')
     if width * height > MAX_PIXELS:
@@ -204,7 +209,7 @@ def _check_size(path, width, height):
         )
 
 
-def _check_scans(path, image):
+def _check_scans(path: str, image: Image.Image) -> None:
     """A progressive JPEG is decoded once for each of its scans; honest ones have about ten."""
     if image.format in ('JPEG', 'MPO'):
         with open(path, 'rb') as file:
@@ -215,7 +220,7 @@ def _check_scans(path, image):
             )
 
 
-def _unreachable(path, error):
+def _unreachable(path: str, error: OSError) -> UnreadablePhoto:
     """All photos were looked for at the start, so the disk or a folder is what has gone, mostly."""
     gone = path = os.fspath(path)
     while (above := os.path.dirname(gone)) and not os.path.exists(above):
@@ -233,12 +238,12 @@ def _unreachable(path, error):
     )
 
 
-def _to_rgb(image):
+def _to_rgb(image: Image.Image) -> Image.Image:
     if 'transparency' in image.info:  # straight to RGB Pillow warns
         image = image.convert('RGBA')
     return image.convert('RGB')
 
 
-def _turned(picture, orientation):
+def _turned(picture: Image.Image, orientation: int) -> Image.Image:
     turn = UPRIGHT.get(orientation)
     return picture if turn is None else picture.transpose(turn)

@@ -1,15 +1,20 @@
-"""The person sets: Market-1501, DukeMTMC-reID, Occluded-Duke, MSMT17 (V1 and V2), as their archives
-unpack.
-"""
+"""The person sets as their archives unpack: Market-1501, (Occluded-)DukeMTMC-reID, MSMT17."""
 
 import logging
 import os
+from collections.abc import Sequence
+from itertools import chain
+
+from yacs.config import CfgNode
 
 from datasets import reid_sets as official
+from datasets.photos import TestPhotos, TrainPhotos
 from datasets.records import Record, read_list
 from utils.errors import InputError
 
 logger = logging.getLogger('transreid')
+
+Splits = dict[str, list[Record]]
 
 # Photos in folders, named by identity and camera
 FOLDERS = {
@@ -40,21 +45,25 @@ PUBLISHED = {  # photos, identities in train
 }
 
 
-def load_train(cfg):
-    """``TrainPhotos`` of DATASETS.NAMES below ROOT_DIR; the official test is the validation. Raises
-    ``InputError``.
+def load_train(cfg: CfgNode) -> TrainPhotos:
+    """Return the photos of DATASETS.NAMES below ROOT_DIR; the official test is the validation.
+
+    Raises:
+        InputError: where the set is not as it was published.
     """
     return official.train_photos(cfg, *_read(cfg, official.SPLITS))
 
 
-def load_test(cfg):
-    """``TestPhotos`` of DATASETS.NAMES below ROOT_DIR: distractors (identity 0) are in the gallery.
-    Raises ``InputError``.
+def load_test(cfg: CfgNode) -> TestPhotos:
+    """Return the test of DATASETS.NAMES below ROOT_DIR, distractors (identity 0) in the gallery.
+
+    Raises:
+        InputError: where the set is not as it was published.
     """
     return official.test_photos(cfg, *_read(cfg, official.TEST))
 
 
-def _read(cfg, names):
+def _read(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
     """The set's folder, and a dict of splits to records as listed."""
     read = _read_msmt17 if cfg.DATASETS.NAMES == 'msmt17' else _read_folders
     root, splits = read(cfg, names)
@@ -62,7 +71,7 @@ def _read(cfg, names):
     return root, splits
 
 
-def _read_folders(cfg, names):
+def _read_folders(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
     name = cfg.DATASETS.NAMES
     layout = f'{FOLDERS[name]}/{{{",".join(PARTS.values())}}}/*.jpg'
     root = official.find_root(cfg, FOLDERS[name], [PARTS[split] for split in names], layout)
@@ -71,42 +80,41 @@ def _read_folders(cfg, names):
     }
 
 
-def _read_msmt17(cfg, names):
-    def is_there(version):
+def _read_msmt17(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
+    def is_unpacked(version: str) -> bool:
         folder = os.path.join(cfg.DATASETS.ROOT_DIR, version)
-        return os.path.isdir(folder) and os.listdir(folder)
+        return os.path.isdir(folder) and bool(os.listdir(folder))
 
-    version = next(filter(is_there, MSMT17), 'MSMT17')
+    version = next(filter(is_unpacked, MSMT17), 'MSMT17')
     folders = MSMT17[version]
-    parts = dict.fromkeys(part for split in names for part in (folders[split], *LISTS[split]))
+    lists = chain.from_iterable(LISTS[split] for split in names)
+    parts = dict.fromkeys([*(folders[split] for split in names), *lists])
+    all_lists = ','.join(chain.from_iterable(LISTS.values()))
     layout = (
         f'{version}/{{{",".join(dict.fromkeys(folders.values()))}}}/0000/*.jpg with {version}/'
-        f'{{{",".join(file for files in LISTS.values() for file in files)}}}'
+        f'{{{all_lists}}}'
     )
     root = official.find_root(cfg, version, parts, layout)
     logger.info('msmt17: photos of %s', root)
-    return root, {
-        split: [
-            record
-            for file in LISTS[split]
-            for record in _read_msmt17_list(os.path.join(root, file), folders[split], cfg)
-        ]
-        for split in names
-    }
+    splits: Splits = {split: [] for split in names}
+    for split, records in splits.items():
+        for file in LISTS[split]:
+            records += _read_msmt17_list(os.path.join(root, file), folders[split], cfg)
+    return root, splits
 
 
-def _read_msmt17_list(path, folder, cfg):
+def _read_msmt17_list(path: str, folder: str, cfg: CfgNode) -> list[Record]:
     """0000/0000_000_01_0303morning_0008_0.jpg: the third field is the camera, from 1."""
     records = []
     for record in read_list(path, cfg.DATASETS.ALLOW_OUTSIDE):
         fields = os.path.basename(record.path).split('_')
-        camera = fields[2] if len(fields) > 3 else ''
-        if not (camera.isascii() and camera.isdigit() and 0 < len(camera) <= 4 and int(camera)):
+        number = fields[2] if len(fields) > 3 else ''
+        if not (number.isascii() and number.isdigit() and 0 < len(number) <= 4 and int(number)):
             raise InputError(
                 f"{path}: '{record.path[:100]}' does not tell the camera (from 1) in the third "
                 'field of its name, '
-                f'as 0000/0000_000_01_0303morning_0008_0.jpg does'
+                'as 0000/0000_000_01_0303morning_0008_0.jpg does'
             )
-        camera = int(camera) - 1
+        camera = int(number) - 1
         records.append(Record(f'{folder}/{record.path}', record.pid, camid=camera, camera=camera))
     return records

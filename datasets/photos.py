@@ -3,29 +3,32 @@
 from dataclasses import dataclass
 
 from datasets.protocols import Protocol
-from datasets.records import count
+from datasets.records import Counts, Record, count
+
+Trial = tuple[list[Record], list[Record]]  # query, gallery
 
 
 @dataclass(frozen=True)
 class TestPhotos:
     """Photos of a test, or of the validation during training.
 
-    trials: (query, gallery) pairs, lists of located records; one pair but for VehicleID, whose
-    results are the mean of ten.
-    protocol: how rankings are judged. root: folder that the photos are in.
+    Args:
+        trials: (query, gallery), located; one but for VehicleID, whose results are the mean of ten.
+        protocol: how rankings are judged.
+        root: folder that the photos are in.
     """
 
-    trials: list
+    trials: list[Trial]
     protocol: Protocol
     root: str
 
     @property
-    def query(self):
+    def query(self) -> list[Record]:
         """Of the first trial."""
         return self.trials[0][0]
 
     @property
-    def gallery(self):
+    def gallery(self) -> list[Record]:
         """Of the first trial."""
         return self.trials[0][1]
 
@@ -34,32 +37,30 @@ class TestPhotos:
 class TrainPhotos:
     """Photos of a training run.
 
-    train: located records. num_classes: individuals of the train list, also those whose photos were
-    skipped as missing.
-    root: folder that the train photos are in. validation: ``TestPhotos``, or None where there is no
-    validation list.
+    Args:
+        train: located.
+        num_classes: individuals of the train list, also those whose photos were skipped as missing.
+        root: folder that the train photos are in.
+        validation: None where there is no validation list.
     """
 
-    train: list
+    train: list[Record]
     num_classes: int
     root: str
     validation: TestPhotos | None
 
     @property
-    def query(self):
+    def query(self) -> list[Record]:
         """The validation's, [] without one."""
         return self.validation.query if self.validation else []
 
     @property
-    def gallery(self):
+    def gallery(self) -> list[Record]:
         """The validation's, [] without one."""
         return self.validation.gallery if self.validation else []
 
     @property
-    def counts(self):
-        """dict of split name to ``Counts`` (ids, images, cameras, views)."""
-        return {
-            'train': count(self.train),
-            'query': count(self.query),
-            'gallery': count(self.gallery),
-        }
+    def counts(self) -> dict[str, Counts]:
+        """{split: its ``Counts``}"""
+        splits = {'train': self.train, 'query': self.query, 'gallery': self.gallery}
+        return {name: count(records) for name, records in splits.items()}

@@ -1,15 +1,15 @@
 """What a test is: its lists, its kind of AP, what is dropped and ignored.
-``utils.metrics.rank_metrics`` follows it.
+
+``utils.metrics.rank_metrics`` follows it; ``utils.relevance`` says what the values mean.
 """
 
-import json
 import logging
-import os
-import reprlib
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from datasets.records import NOBODY, read_file
+from datasets.records import NOBODY, Record
 from utils.errors import InputError
+from utils.relevance import SAME
 
 logger = logging.getLogger('transreid')
 
@@ -18,22 +18,23 @@ logger = logging.getLogger('transreid')
 class Protocol:
     """How rankings are judged.
 
-    ap: 'trapezoid' (the animal tests) or 'precision' (mean over the positives of the precision at
-    their rank).
-    drop_nearest: the first of every ranking, taken to be the query itself, is dropped, from the
-    positives too.
-    never_itself: a query's own photo and its copies, byte for byte and of its individual, are
-    removed from its ranking;
-        ``drop_nearest`` then holds only for queries that the gallery does not have.
-    ignore: gallery photos of the query's individual that are removed from its ranking: '' none |
-    'camera' those of its camid |
-        'known camera' those of its camera, or where one of the cameras is unknown | 'encounter'
-        those of its encounter | 'side' those of its side, or where one of the sides is unknown |
-        'sequence' (ATRW: those within 3 frames of its camera sequence; and all of individual -1).
-    no_positive: a query without positives counts as 0 ('zero') or is left out of the averages
-    ('skip').
-    query_list, gallery_list, ground_truth: file names in DATASETS.LIST_DIR.
-    text: the protocol in words, printed at the start of a test.
+    Args:
+        name: DATASETS.PROTOCOL.
+        ap: 'trapezoid' (the animal tests) or 'precision' (mean over the positives of the precision
+            at their rank).
+        drop_nearest: the first of every ranking, taken to be the query itself, is dropped, from
+            the positives too.
+        never_itself: a query's own photo and its copies, byte for byte and of its individual, are
+            removed from its ranking; ``drop_nearest`` then holds only for queries that the
+            gallery does not have.
+        ignore: which gallery photos of the query's individual are removed from its ranking, ''
+            = none: a key of ``utils.relevance.SAME``, or 'sequence' (ATRW).
+        no_positive: a query without positives counts as 0 ('zero') or is skipped in the averages
+            ('skip').
+        query_list: file name in DATASETS.LIST_DIR.
+        gallery_list: likewise.
+        ground_truth: likewise.
+        text: the protocol in words, printed at the start of a test.
     """
 
     name: str
@@ -173,185 +174,103 @@ PROTOCOLS = {
 }
 
 
-def resolve_protocol(name, species, query, gallery):
-    """The protocol of a test: ``name`` (DATASETS.PROTOCOL) if set, else the species' own, else by
-    the lists.
+def resolve_protocol(
+    name: str, species: str, query: Sequence[Record], gallery: Sequence[Record]
+) -> Protocol:
+    """Return the protocol of a test; warn where it does not fit the lists.
 
-    A species of one's own is judged as 'query_in_gallery' when any query photo is in the gallery,
-    else 'query_apart'.
-    query, gallery: records, a path a file (``datasets.copies``). A choice that does not fit them is
-    logged as a warning. Raises ``InputError`` for an unknown name, and where the lists do not know
-    what the protocol asks for (cameras, encounters, sides).
+    Args:
+        name: DATASETS.PROTOCOL; '' = the species' own, else by the lists: 'query_in_gallery' when
+            any query photo is in the gallery, else 'query_apart'.
+        species: DATASETS.SPECIES.
+        query: records, each file by one path (``datasets.copies``).
+        gallery: likewise.
+
+    Raises:
+        InputError: for an unknown name, and where the lists do not know what the protocol asks for
+            (cameras, encounters, sides).
     """
-    paths, photos = {record.path for record in gallery}, {record.photo for record in gallery}
-    inside = sum(record.path in paths for record in query)
-    outside = sum(record.photo not in photos for record in query)
-    name = name or (
-        species if species in PROTOCOLS else 'query_in_gallery' if inside else 'query_apart'
-    )
+    if not name:
+        paths = {record.path for record in gallery}
+        inside = any(record.path in paths for record in query)
+        by_lists = 'query_in_gallery' if inside else 'query_apart'
+        name = species if species in PROTOCOLS else by_lists
     if name not in PROTOCOLS:  # but of VehicleID, say
         raise InputError(
             f"DATASETS.PROTOCOL '{name}' does not suit animals; choose one of "
             f"{', '.join(PROTOCOLS)}, or '' for the one of DATASETS.SPECIES"
         )
-    if name == 'market':
-        name = market_protocol(query + gallery).name
-    protocol = PROTOCOLS[name]
-    _check_known(protocol, query + gallery)
-    if protocol.drop_nearest and outside:
+    records = [*query, *gallery]
+    protocol = market_protocol(records) if name == 'market' else PROTOCOLS[name]
+    _check_known(protocol, records)
+    unfit = unfit_queries(protocol, query, gallery)
+    if unfit and protocol.drop_nearest:
         logger.warning(
             "protocol '%s' drops the first of every ranking as the query itself, but %d of %d "
-            'query photos '
-            "are not in the gallery (DATASETS.PROTOCOL 'query_apart' drops nothing)",
-            name,
-            outside,
+            "query photos are not in the gallery (DATASETS.PROTOCOL 'query_apart' drops nothing)",
+            protocol.name,
+            len(unfit),
             len(query),
         )
-    if not (protocol.drop_nearest or protocol.never_itself or protocol.ignore) and inside:
+    elif unfit:
         logger.warning(
             "protocol '%s' drops nothing, but %d of %d query photos are in the gallery and will "
-            'find '
-            "themselves (DATASETS.PROTOCOL 'query_in_gallery' drops them)",
-            name,
-            inside,
+            "find themselves (DATASETS.PROTOCOL 'query_in_gallery' drops them)",
+            protocol.name,
+            len(unfit),
             len(query),
         )
     return protocol
 
 
-def _check_known(protocol, records):
-    """Whether records know what ``protocol`` looks at: InputError where none does, a warning where
-    some do not.
+def unfit_queries(
+    protocol: Protocol, query: Sequence[Record], gallery: Sequence[Record]
+) -> list[Record]:
+    """Return the queries that lose another photo in their place, or find themselves.
+
+    The first where ``protocol`` drops the nearest, and the query is not in the gallery; the second
+    where nothing is dropped, and it is.
     """
-    column = {'known camera': 'camera', 'encounter': 'encounter', 'side': 'side'}.get(
-        protocol.ignore
-    )
-    if column is None:
+    if protocol.drop_nearest:
+        photos = {record.photo for record in gallery}
+        return [record for record in query if record.photo not in photos]
+    if protocol.never_itself or protocol.ignore:
+        return []
+    paths = {record.path for record in gallery}
+    return [record for record in query if record.path in paths]
+
+
+def _check_known(protocol: Protocol, records: Sequence[Record]) -> None:
+    """InputError where no record knows what ``protocol`` compares, a warning where some do not."""
+    field, unknown_is_same = SAME.get(protocol.ignore, ('', False))
+    if field not in ('camera', 'encounter', 'side'):  # 'camid' is always known
         return
-    records = [
-        record for record in records if record.pid != NOBODY
-    ]  # compared with all in any case
-    known = [getattr(record, column) for record in records if getattr(record, column) is not None]
-    if not known or (column == 'camera' and len(set(known)) == 1):
+    individuals = [record for record in records if record.pid != NOBODY]  # others are ranked always
+    values = [getattr(record, field) for record in individuals]
+    known = [value for value in values if value is not None]
+    if not known or (field == 'camera' and len(set(known)) == 1):
         raise InputError(
-            f"protocol '{protocol.name}' needs {column}s, but the lists tell no two {column}s "
-            'apart; write '
-            "'path label side camera encounter' in the lists, '-' for what is unknown, or "
-            'choose another '
-            f'DATASETS.PROTOCOL'
+            f"protocol '{protocol.name}' needs {field}s, but the lists tell no two {field}s "
+            "apart; write 'path label side camera encounter' in the lists, '-' for what is "
+            'unknown, or choose another DATASETS.PROTOCOL'
         )
-    if len(known) < len(records):
-        consequence = (
-            'they are compared with all'
-            if column == 'encounter'
-            else f'they are removed as if of the same {column}'
-        )
+    if len(known) < len(values):
+        removed = f'they are removed as if of the same {field}'
         logger.warning(
             "protocol '%s': %d of %d listed photos have no %s: %s",
             protocol.name,
-            len(records) - len(known),
-            len(records),
-            column,
-            consequence,
+            len(values) - len(known),
+            len(values),
+            field,
+            removed if unknown_is_same else 'they are compared with all',
         )
 
 
-def market_protocol(records):
-    """The protocol of validation: with a single camera the camera filter would remove every
-    positive, so it is off.
+def market_protocol(records: Sequence[Record]) -> Protocol:
+    """Return the protocol of validation.
 
-    Distractors have no say: they are no positives, whatever their camera.
+    With a single camera the camera filter would remove every positive, so it is off. Distractors
+    have no say: they are no positives, whatever their camera.
     """
     cameras = {record.camid for record in records if record.pid != NOBODY}
     return PROTOCOLS['market' if len(cameras) > 1 else 'market_one_camera']
-
-
-def read_atrw(path):
-    """Read ATRW's ground truth, a JSON list of ``{imgid, entityid, query: 'sing' | 'multi', frame:
-    [a, b, n]}``.
-
-    Returns a dict of imgid to (entityid, group, frame). Raises ``InputError``.
-    """
-    content = read_file(
-        path,
-        'ground truth',
-        f"{path}: no such file; the tiger test needs ATRW's ground truth: put it there, "
-        "set DATASETS.GROUND_TRUTH, or DATASETS.PROTOCOL 'query_in_gallery' to do without",
-    )
-    try:
-        entries = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path}: the ground truth is not JSON ({error}); it should be ATRW's "
-            'gt_test_plain.json'
-        ) from None
-    if not isinstance(entries, list) or not entries:
-        raise InputError(
-            f'{path}: the ground truth should be a list of photos, as in gt_test_plain.json'
-        )
-    truth = {}
-    for number, entry in enumerate(entries, start=1):
-        imgid, entity, group, frame = _parse_atrw(entry, where=f'{path}: entry {number}')
-        if imgid in truth:
-            raise InputError(f'{path}: entry {number}: imgid {imgid} occurs twice')
-        truth[imgid] = (entity, group, frame)
-    return truth
-
-
-def _parse_atrw(entry, where):
-    fields = ('imgid', 'entityid', 'query', 'frame')
-    imgid, entity, group, frame = (
-        (entry.get(field) for field in fields) if isinstance(entry, dict) else [None] * 4
-    )
-    numbers = [imgid, entity, *(frame if isinstance(frame, list) else [])]
-    whole = len(numbers) == 5 and all(
-        type(number) is int and abs(number) < 2**63 for number in numbers
-    )
-    if not whole or group not in ('sing', 'multi'):
-        raise InputError(
-            f'{where}: expected '
-            f"{{imgid: integer, entityid: integer, query: 'sing' or 'multi', frame: "
-            f'[a, b, n]}}, got {reprlib.repr(entry)[:100]}'
-        )
-    return imgid, entity, group, tuple(frame)
-
-
-def attach_atrw(records, truth, path):
-    """Give records their frame and group from ATRW's ground truth; ``000012.jpg`` is imgid 12.
-
-    truth: what ``read_atrw`` returned; path: its file, for messages. Raises ``InputError`` where
-    photos of the list are not in the ground truth or it names another entity. Photos that only the
-    ground truth has are left out of the
-    averages, which is logged: its published numbers are for all of them.
-    """
-    by_name = {f'{imgid:06d}': entry for imgid, entry in truth.items()}
-    names = [os.path.splitext(os.path.basename(record.path))[0] for record in records]
-    missing = [
-        record.path for record, name in zip(records, names, strict=True) if name not in by_name
-    ]
-    if missing:
-        raise InputError(
-            f'{path}: {len(missing)} of {len(records)} photos of the list are not in the ground '
-            'truth '
-            f'({", ".join(missing[:3])}{" …" if len(missing) > 3 else ""}); take the list that '
-            'belongs to '
-            "it, or set DATASETS.PROTOCOL 'query_in_gallery' to do without"
-        )
-    attached = []
-    for record, name in zip(records, names, strict=True):
-        entity, group, frame = by_name[name]
-        if entity != record.pid:
-            raise InputError(
-                f'{path}: {record.path} is entity {entity} there, but its label in the list is '
-                f'{record.pid}; take the list that belongs to the ground truth'
-            )
-        attached.append(replace(record, frame=frame, group=group))
-    unlisted = len(by_name.keys() - set(names))
-    if unlisted:
-        logger.warning(
-            '%s: %d of its %d photos are not in the list; averages are over the list',
-            path,
-            unlisted,
-            len(truth),
-        )
-    return attached

@@ -1,20 +1,16 @@
-"""Photos as records: what a list line becomes, how lists are read, and where their photos are."""
+"""Photos as records: what a line of a list becomes, and how lists are read."""
 
-import hashlib
-import json
-import logging
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from statistics import median
 from typing import NamedTuple
 
-from datasets.images import find_unreadable
 from utils.errors import InputError
-
-logger = logging.getLogger('transreid')
+from utils.words import first_few, shortened
 
 # The path ends with the last column that has a file extension (so it may hold blanks), else it is
 # the first column.
@@ -32,26 +28,26 @@ NOBODY = -1  # label of a distractor: a gallery photo that shows none of the ind
 class Record:
     """One photo.
 
-    path: as listed, or joined with its folder once it is located.
-    pid: the individual (>= 0; in a train list 0 … n-1), in a gallery also NOBODY.
-    camid, viewid: numbers of the camera and the view from 0, as an embedding needs them: 0 also
-    where unknown. The view of
-        an animal is its side.
-    frame: (a, b, n) of ATRW: (a, b) is the camera sequence, n the frame in it. None elsewhere.
-    group: name of the group of queries that is averaged apart (ATRW: 'sing', 'multi'), '' = none.
-    side: of the animal, 0 = left, 1 = right, None = unknown.
-    encounter: number of the event at which the photo was taken (a burst, a sighting), None =
-    unknown.
-    camera: number of the camera, None = unknown.
-    copy_of: path that stands for all files with the same bytes, '' = its own; see
-    ``datasets.copies``.
+    Args:
+        path: as listed, or joined with its folder once it is located.
+        pid: the individual (>= 0; in a train list 0 … n-1), in a gallery also NOBODY.
+        camid: number of the camera from 0, as an embedding needs it: 0 also where unknown.
+        viewid: number of the view, likewise; the view of an animal is its side.
+        frame: (a, b, n) of ATRW: (a, b) is the camera sequence, n the frame in it. Else None.
+        group: of queries that is averaged apart (ATRW: 'sing', 'multi'), '' = none.
+        side: of the animal, 0 = left, 1 = right, None = unknown.
+        encounter: number of the event at which the photo was taken (a burst, a sighting), None =
+            unknown.
+        camera: number of the camera, None = unknown.
+        copy_of: path that stands for all files with the same bytes, '' = its own; see
+            ``datasets.copies``.
     """
 
     path: str
     pid: int
     camid: int = 0
     viewid: int = 0
-    frame: tuple | None = None
+    frame: tuple[int, ...] | None = None
     group: str = ''
     side: int | None = None
     encounter: int | None = None
@@ -67,7 +63,11 @@ class Record:
 class Counts(NamedTuple):
     """What a split holds; distractors are no individual.
 
-    ``cameras``, ``views``: sizes that an embedding needs, largest number + 1, at least 1.
+    Args:
+        ids: individuals.
+        images: photos.
+        cameras: size that an embedding needs, largest number + 1, at least 1.
+        views: likewise.
     """
 
     ids: int
@@ -76,8 +76,8 @@ class Counts(NamedTuple):
     views: int
 
 
-def count(records):
-    """``Counts`` of a list of records."""
+def count(records: Sequence[Record]) -> Counts:
+    """Return the ``Counts`` of records."""
     return Counts(
         ids=len({record.pid for record in records} - {NOBODY}),
         images=len(records),
@@ -86,43 +86,41 @@ def count(records):
     )
 
 
-def counts_table(splits):
-    """The table logged at the start of a run, one row a split.
-
-    splits: dict of name to list of records. Returns text of several lines, columns aligned.
-    """
-    rows = [('split', 'photos', 'individuals', 'photos per individual: min', 'median', 'max')]
+def counts_table(splits: Mapping[str, Sequence[Record]]) -> str:
+    """Return the table logged at the start of a run, a row for each split, columns aligned."""
+    rows = [['split', 'photos', 'individuals', 'photos per individual: min', 'median', 'max']]
     for name, records in splits.items():
-        sizes = Counter(record.pid for record in records if record.pid != NOBODY).values() or [0]
-        rows.append(
-            (
-                name,
-                str(len(records)),
-                str(count(records).ids),
-                str(min(sizes)),
-                f'{median(sizes):g}',
-                str(max(sizes)),
-            )
-        )
+        photos = Counter(record.pid for record in records if record.pid != NOBODY)
+        sizes = list(photos.values()) or [0]
+        numbers = (len(records), len(photos), min(sizes), f'{median(sizes):g}', max(sizes))
+        rows.append([name, *map(str, numbers)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        '  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
-    ]
+    lines = []
+    for name, *cells in rows:
+        aligned = map(str.rjust, cells, widths[1:])
+        lines.append('  '.join([name.ljust(widths[0]), *aligned]))
     return '\n'.join(lines)
 
 
-def read_list(path, allow_outside=False, is_gallery=False):
+def read_list(path: str, allow_outside: bool = False, is_gallery: bool = False) -> list[Record]:
     """Read a split: one photo a line, ``relative/path.jpg label [side] [camera] [encounter]``.
 
     Columns are separated by blanks of any kind, blank lines are skipped, the text is UTF-8 with or
-    without BOM. A path may hold blanks when its last part has a file extension, its folders are
-    separated by '/', and it stays below the folder that it is relative to unless ``allow_outside``
-    (then it may be absolute too). The label is an integer >= 0 (the
-    original took floats: ``3.0`` is refused here), in a gallery's list (``is_gallery``) also
-    NOBODY; the side is 0 (left) or 1 (right) and becomes the record's view, camera and encounter
+    without BOM. A path may hold blanks when its last part has a file extension; its folders are
+    separated by '/'. The label is an integer >= 0 (the original took floats: ``3.0`` is rejected
+    here). The side is 0 (left) or 1 (right) and becomes the record's view; camera and encounter
     are integers >= 0; each of the three may be ``-``, unknown.
 
-    Returns a list of ``Record`` with the paths as listed. Raises ``InputError`` (``file:line: …``).
+    Args:
+        path: of the list.
+        allow_outside: whether paths may be absolute, or leave the folder they are relative to.
+        is_gallery: whether labels may be NOBODY.
+
+    Returns:
+        Records with the paths as listed.
+
+    Raises:
+        InputError: ``file:line: …``
     """
     content = read_file(
         path, 'list', f'{path}: no such list; check DATASETS.LIST_DIR and the DATASETS.*_LIST keys'
@@ -141,10 +139,17 @@ def read_list(path, allow_outside=False, is_gallery=False):
     return records
 
 
-def read_file(path, what, missing):
-    """The bytes of a file that the user names. ``InputError``: ``missing`` where there is none; a
-    folder, pipe or device (which could be waited for without end); more than 100 MB. what: its
-    kind, for messages.
+def read_file(path: str, what: str, missing: str) -> bytes:
+    """Return the bytes of a file that the user names.
+
+    Args:
+        path: of the file.
+        what: its kind, for messages.
+        missing: the message where there is no such file.
+
+    Raises:
+        InputError: no such file; a folder, pipe or device (which could be waited for without end);
+            more than 100 MB.
     """
     try:
         if not os.path.isfile(path):
@@ -168,240 +173,102 @@ def read_file(path, what, missing):
     return content
 
 
-def _parse(line, where, allow_outside, is_gallery):
+def _parse(line: str, where: str, allow_outside: bool, is_gallery: bool) -> Record:
     if len(line) > MAX_LINE:
         raise InputError(
             f'{where}: a line of {len(line)} characters; write one photo a line: {COLUMNS}'
         )
     match = LINE.fullmatch(line)
-    columns = match.group(2).split() if match else []
-    if not 1 <= len(columns) <= 4:
-        raise InputError(f'{where}: expected {COLUMNS} separated by blanks, got {_shown(line)}')
-    path = match.group(1)
+    columns = match[2].split() if match else []
+    if not match or not 1 <= len(columns) <= 4:
+        raise InputError(f'{where}: expected {COLUMNS} separated by blanks, got {_quoted(line)}')
     label, side, camera, encounter = columns + ['-'] * (4 - len(columns))
+    _check_label(label, where, is_gallery)
+    if side not in ('0', '1', '-'):
+        raise InputError(
+            f"{where}: side {_quoted(side)} is neither 0 (left) nor 1 (right) nor '-'; leave it "
+            'out where unknown'
+        )
+    _check_path(match[1], where, allow_outside)
+    seen_from = None if side == '-' else int(side)
+    taken_by = _parse_number('camera', camera, 6, where)
+    return Record(
+        path=match[1],
+        pid=int(label),
+        camid=taken_by or 0,
+        viewid=seen_from or 0,
+        side=seen_from,
+        encounter=_parse_number('encounter', encounter, 15, where),
+        camera=taken_by,
+    )
+
+
+def _check_label(label: str, where: str, is_gallery: bool) -> None:
     if not INTEGER.fullmatch(label):
         raise InputError(
-            f'{where}: label {_shown(label)} is no integer; labels are whole numbers from 0, of '
+            f'{where}: label {_quoted(label)} is no integer; labels are whole numbers from 0, of '
             'up to 18 digits'
         )
     if int(label) < (NOBODY if is_gallery else 0):
         raise InputError(
             f"{where}: label '{label}' is negative; labels are whole numbers from 0. Only a "
-            'gallery list that '
-            f'is not the query list too may hold {NOBODY}, for photos of none of the '
-            'individuals: name it in '
-            'DATASETS.GALLERY_LIST'
+            f'gallery list that is not the query list too may hold {NOBODY}, for photos of none of '
+            'the individuals: name it in DATASETS.GALLERY_LIST'
         )
-    if side not in ('0', '1', '-'):
+
+
+def _parse_number(name: str, text: str, digits: int, where: str) -> int | None:
+    if text == '-':
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= digits):
         raise InputError(
-            f"{where}: side {_shown(side)} is neither 0 (left) nor 1 (right) nor '-'; leave it "
-            'out where unknown'
+            f'{where}: {name} {_quoted(text)} is no whole number from 0 of up to {digits} '
+            "digits; write '-' where it is unknown"
         )
-    for name, text, digits in (('camera', camera, 6), ('encounter', encounter, 15)):
-        if text != '-' and not (text.isascii() and text.isdigit() and len(text) <= digits):
-            raise InputError(
-                f'{where}: {name} {_shown(text)} is no whole number from 0 of up to {digits} '
-                "digits; write '-' "
-                f'where it is unknown'
-            )
+    return int(text)
+
+
+def _check_path(path: str, where: str, allow_outside: bool) -> None:
     if CONTROL.search(path):
         raise InputError(
-            f'{where}: path {_shown(path)} holds a control character; rename the photo'
+            f'{where}: path {_quoted(path)} holds a control character; rename the photo'
         )
     if '\\' in path:
         raise InputError(
-            f"{where}: path '{_clipped(path)}' has a backslash; write folders with '/'"
+            f"{where}: path '{shortened(path)}' has a backslash; write folders with '/'"
         )
-    if not allow_outside and (
-        os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir
-    ):
-        raise InputError(f"{where}: path {_shown(path)} leads out of the photos' folder; {OUTSIDE}")
-    side, camera, encounter = (
-        None if text == '-' else int(text) for text in (side, camera, encounter)
-    )
-    return Record(
-        path=path,
-        pid=int(label),
-        camid=camera or 0,
-        viewid=side or 0,
-        side=side,
-        encounter=encounter,
-        camera=camera,
-    )
+    leaves = os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir
+    if leaves and not allow_outside:
+        raise InputError(
+            f"{where}: path {_quoted(path)} leads out of the photos' folder; {OUTSIDE}"
+        )
 
 
-def _shown(text):
+def _quoted(text: str) -> str:
     """In quotes, on one line, not too long."""
-    return repr(_clipped(text))
+    return repr(shortened(text))
 
 
-def _clipped(text):
-    return text if len(text) <= 100 else f'{text[:100]}…'
+def check_contiguous(records: Sequence[Record], path: str) -> None:
+    """Check that training labels are 0 … n-1, each with a photo, n >= 2: rows of the classifier.
 
+    Args:
+        records: of the train list.
+        path: of the list, for messages.
 
-def check_contiguous(records, path):
-    """Training labels are rows of the classifier: 0 … n-1, each with a photo, n >= 2. Else
-    ``InputError``.
+    Raises:
+        InputError: names the first labels that are missing.
     """
     labels = {record.pid for record in records}
     largest = max(labels)
     gaps = largest + 1 - len(labels)
     if gaps:
-        first = ', '.join(
-            map(str, islice((label for label in range(largest) if label not in labels), 3))
-        )
+        missing = (str(label) for label in range(largest) if label not in labels)
         raise InputError(
             f'{path}: training labels must be 0 … n-1 without a gap, but of 0 … {largest} {gaps} '
-            'do not '
-            f'occur ({first}{" …" if gaps > 3 else ""}); renumber the individuals'
+            f'do not occur ({first_few(list(islice(missing, 4)))}); renumber the individuals'
         )
     if len(labels) == 1:
         raise InputError(
             f'{path}: a single individual; training tells individuals apart, so list at least two'
         )
-
-
-def locate(records, root, skip_missing, what, key, allow_outside=False, skip_broken=False):
-    """Join the paths with their folder and see that the photos are there, before anything is
-    computed.
-
-    root: folder of the photos; key: the config keys it comes from; what: the list's name, for
-    messages.
-    skip_missing: go on without the photos that are missing, and log how many
-    (DATASETS.SKIP_MISSING).
-    skip_broken: decode all photos, skip those that cannot be read, and log which
-    (DATASETS.SKIP_BROKEN).
-    allow_outside: whether a photo may really be elsewhere, by links too (DATASETS.ALLOW_OUTSIDE).
-    root itself may be a link.
-
-    Returns the located records. Raises ``InputError`` where the folder or photos are missing or
-    elsewhere, or none is left.
-    """
-    if not os.path.isdir(root):
-        raise InputError(
-            f"{key}: there is no folder '{root}'; set it to where the photos of {what} are"
-        )
-    is_inside = _inside(root)
-    found, missing, outside = [], [], []
-    for record in records:
-        path = os.path.join(root, record.path)
-        if not os.path.isfile(path):
-            missing.append(record)
-        elif allow_outside or is_inside(path):
-            found.append(replace(record, path=path))
-        else:
-            outside.append(record)
-    if outside:
-        raise InputError(_outside(outside, root, what, key, len(records)))
-    if missing:
-        first = ', '.join(_clipped(record.path) for record in missing[:3]) + (
-            ' …' if len(missing) > 3 else ''
-        )
-        message = (
-            f"{what}: {len(missing)} of {len(records)} photos are missing in '{root}' ({first})"
-        )
-        if not skip_missing:
-            raise InputError(
-                f'{message}; check {key}, or set DATASETS.SKIP_MISSING True to go on without them'
-            )
-        if not found:
-            raise InputError(f'{message}; nothing is left: check {key}')
-        logger.warning(
-            '%s; going on without them, %d individuals have no photo left',
-            message,
-            _lost(records, found),
-        )
-    return _skip_broken(found, what) if skip_broken else found
-
-
-def _lost(before, after):
-    """How many individuals of the records ``before`` have none in ``after``."""
-    return len({record.pid for record in before} - {record.pid for record in after} - {NOBODY})
-
-
-def _skip_broken(records, what):
-    """Located records without those whose photo cannot be decoded, each named in the log."""
-    broken = find_unreadable([record.path for record in records])
-    if not broken:
-        return records
-    for path, reason in broken.items():
-        if not os.path.lexists(path):  # a disk that is pulled out is no broken photo
-            raise InputError(f'{path}: {reason}; bring it back (is the disk still mounted?)')
-    left = [record for record in records if record.path not in broken]
-    for path, reason in broken.items():
-        logger.warning('skipped: %s: %s', path, reason)
-    message = f'{what}: {len(records) - len(left)} of {len(records)} photos cannot be read'
-    if not left:
-        raise InputError(f'{message}; nothing is left: replace them')
-    logger.warning(
-        '%s; going on without them, %d individuals have no photo left',
-        message,
-        _lost(records, left),
-    )
-    return left
-
-
-def _outside(records, root, what, key, count):
-    """What to say of photos that really are elsewhere: where, and what ``key`` would be right, if
-    one would.
-    """
-    path = os.path.join(root, records[0].path)
-    real = os.path.realpath(path)
-    message = f"{what}: {path} really is {real}, outside '{root}'"
-    if len(records) > 1:
-        message += f', and so are {len(records) - 1} more of {count} photos'
-    folder = real.removesuffix(os.sep + os.path.normpath(records[0].path))
-    if folder != real and all(
-        os.path.realpath(os.path.join(root, record.path))
-        == os.path.join(folder, os.path.normpath(record.path))
-        for record in records
-    ):
-        return (
-            f"{message}; set {key} to '{folder}', or DATASETS.ALLOW_OUTSIDE to True if you "
-            'trust the list'
-        )
-    return f'{message}; {OUTSIDE}'
-
-
-def _inside(root):
-    """A function of a file's path: whether the file really is below ``root``, links followed. Each
-    folder is looked up once.
-    """
-    root, folders = os.path.realpath(root), {}
-
-    def below(path):
-        return os.path.join(os.path.realpath(path), '').startswith(os.path.join(root, ''))
-
-    def is_inside(path):
-        folder = os.path.dirname(path)
-        if folder not in folders:
-            folders[folder] = below(folder)
-        return below(path) if os.path.islink(path) else folders[folder]
-
-    return is_inside
-
-
-def fingerprint(records, root):
-    """What a split was, for a later run or another machine to compare.
-
-    records: located; root: the folder that they were located in. Returns {'photos': count,
-    'sha256': hex} over (path below the root with '/', bytes, pid, camid, viewid, the encounter if
-    known) in the list's order: the same wherever the data lie. Raises ``InputError`` where a photo
-    has gone.
-    """
-    digest = hashlib.sha256()
-    for record in records:
-        try:
-            size = os.stat(record.path).st_size
-        except OSError as error:
-            raise InputError(
-                f'{record.path}: the photo was there a moment ago and cannot be read now '
-                f'({error.strerror}); '
-                f'is its disk still there?'
-            ) from None
-        path = os.path.relpath(record.path, root).replace(os.sep, '/')
-        encounter = [] if record.encounter is None else [record.encounter]
-        digest.update(
-            json.dumps([path, size, record.pid, record.camid, record.viewid, *encounter]).encode()
-        )
-    return {'photos': len(records), 'sha256': digest.hexdigest()}

@@ -1,16 +1,18 @@
-"""What the person and vehicle sets share: where they lie, photos named by identity and camera,
-published counts, protocols.
-"""
+"""What the person and vehicle sets share: their folder, names of photos, counts, protocols."""
 
 import logging
 import os
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from yacs.config import CfgNode
+
 from datasets.copies import as_photos
+from datasets.folders import PhotoFolder, locate
 from datasets.photos import TestPhotos, TrainPhotos
 from datasets.protocols import market_protocol, resolve_protocol
-from datasets.records import Record, check_contiguous, locate
+from datasets.records import Record, check_contiguous
 from utils.errors import InputError
 
 logger = logging.getLogger('transreid')
@@ -22,14 +24,21 @@ JUNK = -1
 NAME = re.compile(r'(-1|\d{1,18})_c(\d{1,4})(?!\d)[ -~]*\.jpg', re.ASCII)  # identity, camera from 1
 
 
-def find_root(cfg, folder, parts, layout):
-    """ROOT_DIR/folder, where the set is. ``InputError``, with the ``layout``, where one of its
-    ``parts`` lacks.
+def find_root(cfg: CfgNode, folder: str, parts: Iterable[str], layout: str) -> str:
+    """Return ROOT_DIR/folder, where the set is.
+
+    Args:
+        cfg: the config.
+        folder: of the set.
+        parts: files and folders that must be in it.
+        layout: what is expected, for the message.
+
+    Raises:
+        InputError: where one of the parts is missing.
     """
     root = os.path.join(cfg.DATASETS.ROOT_DIR, folder)
-    missing = [
-        os.path.join(folder, part) for part in parts if not os.path.exists(os.path.join(root, part))
-    ]
+    lacking = [part for part in parts if not os.path.exists(os.path.join(root, part))]
+    missing = [os.path.join(folder, part) for part in lacking]
     if missing:
         raise InputError(
             f"DATASETS.ROOT_DIR '{cfg.DATASETS.ROOT_DIR}': there is no "
@@ -40,11 +49,16 @@ def find_root(cfg, folder, parts, layout):
     return root
 
 
-def read_folder(root, folder, view=0):
-    """Records of root/folder/*.jpg by name, paths relative to root: identity as named, camera from
-    0; junk is left out.
+def read_folder(root: str, folder: str, view: int = 0) -> list[Record]:
+    """Return records of root/folder/*.jpg by name: identity as named, camera from 0; junk skipped.
 
-    Raises ``InputError`` for a photo of another name and where there is none.
+    Args:
+        root: that the records' paths are relative to.
+        folder: of the photos.
+        view: of all photos.
+
+    Raises:
+        InputError: for a photo of another name, and where there is none.
     """
     records = []
     for name in sorted(os.listdir(os.path.join(root, folder))):
@@ -70,10 +84,15 @@ def read_folder(root, folder, view=0):
     return records
 
 
-def warn_of_counts(name, splits, published):
-    """One warning where there are other numbers of photos or train identities than published.
+def warn_of_counts(
+    name: str, splits: Mapping[str, Sequence[Record]], published: Mapping[str, int]
+) -> None:
+    """Warn once where there are other numbers of photos or train identities than published.
 
-    splits: name -> records; published: split -> photos, 'ids' -> train identities.
+    Args:
+        name: of the set.
+        splits: {split: its records}
+        published: {split: photos, 'ids': train identities}
     """
     found = {split: len(records) for split, records in splits.items()}
     if 'train' in splits:
@@ -90,11 +109,22 @@ def warn_of_counts(name, splits, published):
         )
 
 
-def train_photos(cfg, root, splits, trials=None, protocol=None):
-    """``TrainPhotos`` of listed records, with labels 0 … n-1 by identity; the validation is
-    Market's, or as in ``test_photos``.
+def train_photos(
+    cfg: CfgNode,
+    root: str,
+    splits: Mapping[str, Sequence[Record]],
+    validation: TestPhotos | None = None,
+) -> TrainPhotos:
+    """Return the photos of a training, with labels 0 … n-1 by identity.
 
-    splits: records by SPLITS, 'train' alone where there are ``trials``. Raises ``InputError``.
+    Args:
+        cfg: the config.
+        root: of the records' paths.
+        splits: {split of SPLITS: records as listed}, 'train' alone with a ``validation``.
+        validation: default: query and gallery, judged as Market.
+
+    Raises:
+        InputError: where photos cannot be trained on.
     """
     name, train = cfg.DATASETS.NAMES, splits['train']
     labels = {pid: label for label, pid in enumerate(sorted({record.pid for record in train}))}
@@ -106,57 +136,53 @@ def train_photos(cfg, root, splits, trials=None, protocol=None):
             f'{name} train: photos of one identity only; telling identities apart needs at least '
             'two'
         )
-    validation = test_photos(cfg, root, splits, trials, protocol)
-    if trials is None:
-        validation = replace(
-            validation, protocol=market_protocol([*validation.query, *validation.gallery])
-        )
+    if validation is None:
+        validation = test_photos(cfg, root, splits)
+        judged = market_protocol([*validation.query, *validation.gallery])
+        validation = replace(validation, protocol=judged)
     return TrainPhotos(train, len(labels), root, validation)
 
 
-def test_photos(cfg, root, splits, trials=None, protocol=None):
-    """``TestPhotos`` of listed records, or of located ``trials`` with a ``protocol`` of their own.
-    Raises ``InputError``.
+def test_photos(cfg: CfgNode, root: str, splits: Mapping[str, Sequence[Record]]) -> TestPhotos:
+    """Return the photos of a test.
+
+    Args:
+        cfg: the config.
+        root: of the records' paths.
+        splits: {split of TEST: records as listed}
+
+    Raises:
+        InputError: where photos cannot be tested on.
     """
-    if trials is None:
-        name = check_protocol_name(cfg, PROTOCOL_NAMES)
-        trials = [
-            tuple(
-                as_photos(
-                    *(
-                        (f'{cfg.DATASETS.NAMES} {split}', located(cfg, root, splits[split], split))
-                        for split in TEST
-                    )
-                )
-            )
-        ]
-        protocol = resolve_protocol(name, '', *trials[0])
-    return TestPhotos(trials, protocol, root)
+    name = check_protocol_name(cfg, PROTOCOL_NAMES)
+    found = [(_name(cfg, split), located(cfg, root, splits[split], split)) for split in TEST]
+    query, gallery = as_photos(*found)
+    return TestPhotos([(query, gallery)], resolve_protocol(name, '', query, gallery), root)
 
 
-def located(cfg, root, records, split):
-    """Records of a split with their files: see ``datasets.records.locate``."""
+def located(cfg: CfgNode, root: str, records: Sequence[Record], split: str) -> list[Record]:
+    """Return the records of a split with their files: see ``datasets.folders.locate``."""
     data = cfg.DATASETS
-    return locate(
-        records,
-        root=root,
-        skip_missing=data.SKIP_MISSING,
-        what=f'{data.NAMES} {split}',
-        key='DATASETS.ROOT_DIR',
-        allow_outside=data.ALLOW_OUTSIDE,
-        skip_broken=data.SKIP_BROKEN,
+    folder = PhotoFolder(
+        root, 'DATASETS.ROOT_DIR', data.SKIP_MISSING, data.ALLOW_OUTSIDE, data.SKIP_BROKEN
     )
+    return locate(records, folder, _name(cfg, split))
 
 
-def check_protocol_name(cfg, names):
-    """DATASETS.PROTOCOL, '' = the first of the ``names`` that suit the set; any other is an
-    ``InputError``.
+def _name(cfg: CfgNode, split: str) -> str:
+    return f'{cfg.DATASETS.NAMES} {split}'
+
+
+def check_protocol_name(cfg: CfgNode, names: Sequence[str]) -> str:
+    """Return DATASETS.PROTOCOL, '' = the first of the ``names`` that suit the set.
+
+    Raises:
+        InputError: for any other.
     """
     name = cfg.DATASETS.PROTOCOL or names[0]
     if name not in names:
         raise InputError(
             f"DATASETS.PROTOCOL '{name}' does not suit {cfg.DATASETS.NAMES}; choose one of "
-            f'{", ".join(names)}, '
-            f"or '' for {names[0]}"
+            f"{', '.join(names)}, or '' for {names[0]}"
         )
     return name

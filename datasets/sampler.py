@@ -1,9 +1,8 @@
-"""Which photos make a batch. Every order is a pure function of (seed, epoch): no global generator
-is touched.
-"""
+"""Which photos make a batch; every order is a pure function of (seed, epoch)."""
 
 import random
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,33 +20,37 @@ class RandomIdentitySampler(Sampler):
     fewer than K photos, K are drawn with replacement; a remainder is dropped). While P individuals
     have a group left, P of them, drawn without replacement, give one group each.
 
-    labels: individual of each photo. batch_size: P · K. num_instances: K. seed: integer, with
-    ``set_epoch`` the only source of randomness; epoch 0 (the start) draws as the original does
-    after seeding ``random`` and ``numpy.random``.
-
     ``len()`` is the nominal length, Σ max(n, K) − max(n, K) mod K; an epoch is a little shorter.
-    Raises ``InputError`` where no batch could be drawn.
+
+    Args:
+        labels: individual of each photo.
+        batch_size: P · K.
+        num_instances: K.
+        seed: with ``set_epoch`` the only source of randomness; epoch 0 (the start) draws as the
+            original does after seeding ``random`` and ``numpy.random``.
+
+    Raises:
+        InputError: where no batch could be drawn.
     """
 
-    def __init__(self, labels, batch_size, num_instances, seed=0):
+    def __init__(self, labels: Sequence[int], batch_size: int, num_instances: int, seed: int = 0):
         self.num_instances = num_instances
         self.ids_per_batch = batch_size // num_instances if num_instances > 0 else 0
         self.seed = seed
         self.epoch = 0
-        self.indices = defaultdict(
-            list
-        )  # individual -> its photos, individuals in order of appearance
+        # individual -> its photos, individuals in order of appearance
+        self.indices: dict[int, list[int]] = defaultdict(list)
         for index, label in enumerate(labels):
             self.indices[int(label)].append(index)
         self._check(batch_size)
 
-    def _check(self, batch_size):
+    def _check(self, batch_size: int) -> None:
         ids, k = len(self.indices), self.num_instances
         if k < 1 or batch_size < k or batch_size % k:
             raise InputError(
                 f'SOLVER.STAGE2.IMS_PER_BATCH {batch_size} is no multiple of '
-                f'DATALOADER.NUM_INSTANCE {k}; '
-                'a batch is P individuals with NUM_INSTANCE photos each'
+                f'DATALOADER.NUM_INSTANCE {k}; a batch is P individuals with NUM_INSTANCE photos '
+                'each'
             )
         if ids < 2:
             raise InputError(
@@ -56,8 +59,7 @@ class RandomIdentitySampler(Sampler):
         if self.ids_per_batch < 2:
             raise InputError(
                 f'SOLVER.STAGE2.IMS_PER_BATCH {batch_size} holds one individual; the triplet '
-                'loss compares at '
-                f'least two: {2 * k} or more'
+                f'loss compares at least two: {2 * k} or more'
             )
         if ids < self.ids_per_batch:
             raise InputError(
@@ -66,15 +68,15 @@ class RandomIdentitySampler(Sampler):
                 f'lower IMS_PER_BATCH to {ids * k} or less'
             )
 
-    def set_epoch(self, epoch):
+    def set_epoch(self, epoch: int) -> None:
         """Choose the epoch (integer >= 0) that the next iteration draws."""
         self.epoch = epoch
 
-    def __len__(self):
+    def __len__(self) -> int:
         sizes = (max(len(photos), self.num_instances) for photos in self.indices.values())
         return sum(size - size % self.num_instances for size in sizes)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[int]:
         seed = epoch_seed(self.seed, self.epoch)
         rng, numpy_rng = random.Random(seed), np.random.RandomState(seed)
         groups = [self._groups(photos, rng, numpy_rng) for photos in self.indices.values()]
@@ -83,29 +85,32 @@ class RandomIdentitySampler(Sampler):
             positions = rng.sample(range(len(available)), self.ids_per_batch)
             for position in positions:
                 yield from groups[available[position]].pop()
-            for position in sorted(
-                positions, reverse=True
-            ):  # from behind, so that the positions stay right
+            for position in sorted(positions, reverse=True):  # so that the positions stay right
                 if not groups[available[position]]:
                     del available[position]
 
-    def _groups(self, photos, rng, numpy_rng):
+    def _groups(
+        self, photos: Sequence[int], rng: random.Random, numpy_rng: np.random.RandomState
+    ) -> list[list[int]]:
         """Groups of K photos of one individual, the first to be used last."""
         k = self.num_instances
-        photos = (
-            list(photos)
-            if len(photos) >= k
-            else numpy_rng.choice(photos, size=k, replace=True).tolist()
-        )
-        rng.shuffle(photos)
-        return [photos[start : start + k] for start in range(0, len(photos) - k + 1, k)][::-1]
+        order = list(photos)
+        if len(order) < k:
+            order = numpy_rng.choice(order, size=k, replace=True).tolist()
+        rng.shuffle(order)
+        return [order[start : start + k] for start in range(0, len(order) - k + 1, k)][::-1]
 
 
 class Epoch(NamedTuple):
     """What epoch 1 is with batches of ``individuals`` x ``instances`` photos.
 
-    steps: batches. photos: different ones. share: ``photos`` of those that an epoch would show if
-    it did not end before all groups are drawn.
+    Args:
+        individuals: in a batch.
+        instances: photos of each.
+        steps: batches.
+        photos: different ones.
+        share: ``photos`` of those that an epoch would show if it did not end before all groups
+            are drawn.
     """
 
     individuals: int
@@ -116,13 +121,12 @@ class Epoch(NamedTuple):
 
     @property
     def batch_size(self) -> int:
+        """Photos in a batch."""
         return self.individuals * self.instances
 
 
-def draw_epoch(labels, individuals: int, instances: int, seed: int = 0) -> Epoch:
-    """The ``Epoch`` of train photos with these labels. Raises ``InputError`` as the sampler
-    does.
-    """
+def draw_epoch(labels: Sequence[int], individuals: int, instances: int, seed: int = 0) -> Epoch:
+    """Return the ``Epoch`` of train photos with these labels. Raises as the sampler does."""
     sampler = RandomIdentitySampler(labels, individuals * instances, instances, seed)
     sampler.set_epoch(1)
     drawn = list(sampler)
@@ -134,12 +138,20 @@ def draw_epoch(labels, individuals: int, instances: int, seed: int = 0) -> Epoch
     )
 
 
-def choose_batch(labels, most: int, instances: int, seed: int = 0, step: int = 1) -> Epoch:
-    """The ``Epoch`` of the largest batch that shows enough photos, else of the one that shows most.
+def choose_batch(
+    labels: Sequence[int], most: int, instances: int, seed: int = 0, step: int = 1
+) -> Epoch:
+    """Return the ``Epoch`` of the largest batch that shows enough, else of the one that shows most.
 
     An epoch ends when too few individuals for a batch have photos left: where all are in every
     batch, after the first.
-    most: individuals in a batch, at most, and a multiple of ``step``.
+
+    Args:
+        labels: of the train photos.
+        most: individuals in a batch, at most.
+        instances: photos of each.
+        seed: of the epoch.
+        step: that the number of individuals is a multiple of.
     """
     best = Epoch(0, instances, 0, 0, 0.0)
     for individuals in range(most - most % step, 1, -step):
@@ -154,47 +166,57 @@ def choose_batch(labels, most: int, instances: int, seed: int = 0, step: int = 1
 class ShuffleSampler(Sampler):
     """All ``length`` indices in a fresh order each epoch, from (seed, epoch)."""
 
-    def __init__(self, length, seed=0):
+    def __init__(self, length: int, seed: int = 0):
         self.length = length
         self.seed = seed
         self.epoch = 0
 
-    def set_epoch(self, epoch):
+    def set_epoch(self, epoch: int) -> None:
         """Choose the epoch (integer >= 0) that the next iteration draws."""
         self.epoch = epoch
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.length
 
-    def __iter__(self):
-        yield from (
-            np.random.RandomState(epoch_seed(self.seed, self.epoch))
-            .permutation(self.length)
-            .tolist()
-        )
+    def __iter__(self) -> Iterator[int]:
+        generator = np.random.RandomState(epoch_seed(self.seed, self.epoch))
+        yield from generator.permutation(self.length).tolist()
 
 
 class EpochBatches(Sampler):
-    """The training loader's batch sampler: lists of (index, sample_seed), a pure function of (seed,
-    epoch).
+    """The training loader's batch sampler: lists of (index, sample_seed).
 
-    sampler: one of the two above. batch_size: photos a batch, over all processes. ``sample_seed``
-    (32 bits) steers the random steps of the transform for this photo at this place of the epoch.
-    rank, world_size: every process draws the same epoch and takes its own slice of each batch, of
-    batch_size / world_size photos; ``group`` (K) photos in a row are never torn apart. A last batch
-    that leaves a process a single photo is dropped: batch norm cannot train on it.
+    ``sample_seed`` (32 bits) steers the random steps of the transform for this photo at this
+    position of the epoch. Every process draws the same epoch and takes its own slice of each batch,
+    of batch_size / world_size photos. A last batch that leaves a process a single photo is dropped:
+    batch norm cannot train on it.
 
     ``len()`` is the nominal number of batches (the log's total); with the P x K sampler an epoch is
     a little shorter.
+
+    Args:
+        sampler: one of the two above.
+        batch_size: photos in a batch, over all processes.
+        seed: with the epoch the only source of randomness.
+        group: photos in a row that stay together (K).
+        rank: of this process.
+        world_size: processes.
     """
 
-    def __init__(self, sampler, batch_size, seed=0, group=1, rank=0, world_size=1):
+    def __init__(
+        self,
+        sampler: RandomIdentitySampler | ShuffleSampler,
+        batch_size: int,
+        seed: int = 0,
+        group: int = 1,
+        rank: int = 0,
+        world_size: int = 1,
+    ):
         if batch_size % (group * world_size) or batch_size // world_size < 2:
             raise InputError(
                 f'SOLVER.STAGE2.IMS_PER_BATCH {batch_size} cannot be shared by {world_size} '
-                'processes: '
-                f'each needs two photos or more, and a multiple of {group}; choose a multiple of '
-                f'{group * world_size}, or another number of processes'
+                f'processes: each needs two photos or more, and a multiple of {group}; choose a '
+                f'multiple of {group * world_size}, or another number of processes'
             )
         self.sampler = sampler
         self.batch_size = batch_size
@@ -203,27 +225,21 @@ class EpochBatches(Sampler):
         self.world_size = world_size
         self.epoch = self.skip = 0
 
-    def set_epoch(self, epoch, skip=0):
-        """Choose the epoch (integer >= 0) that the next iteration draws, and how many of its
-        batches are left out.
-        """
+    def set_epoch(self, epoch: int, skip: int = 0) -> None:
+        """Choose the epoch (>= 0) that the next iteration draws, and how many batches it skips."""
         self.epoch, self.skip = epoch, skip
         self.sampler.set_epoch(epoch)
 
-    def __len__(self):
+    def __len__(self) -> int:
         rest = len(self.sampler) % self.batch_size
         whole = len(self.sampler) // self.batch_size
         return whole + (rest // self.world_size >= 2)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         indices = list(self.sampler)
-        # A word of its own behind seed and epoch, so that these draws and the order's are not the
-        # same
-        seeds = (
-            np.random.default_rng([self.seed, self.epoch, 1])
-            .integers(2**32, size=len(indices))
-            .tolist()
-        )
+        # 1: so that these draws and the order's are not the same
+        generator = np.random.default_rng([self.seed, self.epoch, 1])
+        seeds = generator.integers(2**32, size=len(indices)).tolist()
         samples = list(zip(indices, seeds, strict=True))
         for start in range(self.skip * self.batch_size, len(samples), self.batch_size):
             batch = samples[start : start + self.batch_size]
@@ -232,10 +248,8 @@ class EpochBatches(Sampler):
                 yield batch[self.rank * share : (self.rank + 1) * share]
 
 
-def epoch_seed(seed, epoch):
-    """A seed of 32 bits for an epoch: ``seed`` itself for epoch 0, mixed with the epoch from 1
-    on.
-    """
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Return a seed of 32 bits: ``seed`` itself for epoch 0, mixed with the epoch from 1 on."""
     if epoch == 0:
         return seed
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])

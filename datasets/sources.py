@@ -1,19 +1,24 @@
 """The photos of DATASETS.NAMES, whatever data set it is."""
 
-from datasets import animal, person, vehicle
+from types import ModuleType
 
-READERS = {
+from yacs.config import CfgNode
+
+from datasets import animal, person, vehicle
+from datasets.photos import TestPhotos, TrainPhotos
+
+READERS: dict[str, ModuleType] = {
     'animals': animal,
     **dict.fromkeys(person.SETS, person),
     **dict.fromkeys(vehicle.SETS, vehicle),
 }
 
 
-def load_train(cfg):
-    """Photos of a training run: ``datasets.photos.TrainPhotos``. Raises ``InputError``."""
+def load_train(cfg: CfgNode) -> TrainPhotos:
+    """Return the photos of a training run. Raises ``InputError``."""
     return READERS[cfg.DATASETS.NAMES].load_train(cfg)
 
 
-def load_test(cfg):
-    """Photos of a test: ``datasets.photos.TestPhotos``. Raises ``InputError``."""
+def load_test(cfg: CfgNode) -> TestPhotos:
+    """Return the photos of a test. Raises ``InputError``."""
     return READERS[cfg.DATASETS.NAMES].load_test(cfg)

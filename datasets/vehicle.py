@@ -1,74 +1,72 @@
-"""The vehicle sets: VeRi-776, with viewpoints where the user has the key-point lists, and VehicleID
-with its ten trials.
-"""
+"""The vehicle sets: VeRi-776, with viewpoints where there are key-point lists, and VehicleID."""
 
 import logging
 import os
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from yacs.config import CfgNode
 
 from datasets import reid_sets as official
 from datasets.copies import as_photos
+from datasets.photos import TestPhotos, TrainPhotos, Trial
 from datasets.protocols import Protocol
 from datasets.records import Record, read_file
 from utils.errors import InputError
 
 logger = logging.getLogger('transreid')
 
+Splits = dict[str, list[Record]]
+
 SETS = ('veri', 'VehicleID')
 
 VERI = {'train': 'image_train', 'query': 'image_query', 'gallery': 'image_test'}
 VERI_PUBLISHED = {'train': 37778, 'query': 1678, 'gallery': 11579, 'ids': 576}
-KEYPOINTS = (
-    'keypoint_train.txt',
-    'keypoint_test.txt',
-)  # annotations beside VeRi: 20 points and a viewpoint for each photo
+# Annotations beside VeRi: 20 points and a viewpoint for each photo
+KEYPOINTS = ('keypoint_train.txt', 'keypoint_test.txt')
 FIELDS, VIEWS = 42, 8
 
 TRIALS = 10
-VEHICLEID_PUBLISHED = {'train': 113346, 'ids': 13164, 800: 6493, 1600: 13377, 2400: 19777}
+VEHICLEID_PUBLISHED = {'train': 113346, 'ids': 13164}
+VEHICLEID_TESTS = {800: 6493, 1600: 13377, 2400: 19777}  # vehicles: photos
 PAIR = re.compile(r'(\d{1,18})\s+(\d{1,18})', re.ASCII)
 VEHICLEID_PROTOCOL = Protocol(
     'vehicleid',
     ap='precision',
     no_positive='skip',
     text='VehicleID: one photo of each vehicle is the gallery, the others are the queries; '
-    f'{TRIALS} such trials, drawn from '
-    'SOLVER.SEED, are averaged',
+    f'{TRIALS} such trials, drawn from SOLVER.SEED, are averaged',
 )
 
 
-def load_train(cfg):
-    """``TrainPhotos`` of DATASETS.NAMES below ROOT_DIR; the official test is the validation. Raises
-    ``InputError``.
+def load_train(cfg: CfgNode) -> TrainPhotos:
+    """Return the photos of DATASETS.NAMES below ROOT_DIR; the official test is the validation.
+
+    Raises:
+        InputError: where the set is not as it was published.
     """
     if cfg.DATASETS.NAMES == 'veri':
         return official.train_photos(cfg, *_read_veri(cfg, official.SPLITS))
     root, splits = _read_vehicleid(cfg, ('train', 'test'))
-    return official.train_photos(
-        cfg, root, splits, _trials(cfg, root, splits['test']), VEHICLEID_PROTOCOL
-    )
+    return official.train_photos(cfg, root, splits, _draw_test(cfg, root, splits['test']))
 
 
-def load_test(cfg):
-    """``TestPhotos`` of DATASETS.NAMES below ROOT_DIR, of VehicleID with ten trials. Raises
-    ``InputError``.
+def load_test(cfg: CfgNode) -> TestPhotos:
+    """Return the test of DATASETS.NAMES below ROOT_DIR, of VehicleID with ten trials.
+
+    Raises:
+        InputError: where the set is not as it was published.
     """
     if cfg.DATASETS.NAMES == 'veri':
         return official.test_photos(cfg, *_read_veri(cfg, official.TEST))
     root, splits = _read_vehicleid(cfg, ('test',))
-    return official.test_photos(
-        cfg, root, splits, _trials(cfg, root, splits['test']), VEHICLEID_PROTOCOL
-    )
+    return _draw_test(cfg, root, splits['test'])
 
 
-# -------------------------------------------------------------------------------------------- VeRi
-
-
-def _read_veri(cfg, names):
+def _read_veri(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
     root = official.find_root(
         cfg, 'VeRi', [VERI[split] for split in names], f'VeRi/{{{",".join(VERI.values())}}}/*.jpg'
     )
@@ -77,49 +75,47 @@ def _read_veri(cfg, names):
     views = _veri_views(cfg, root)
     if views is None:
         return root, splits
-    seen = {
-        split: [
-            replace(record, viewid=views[os.path.basename(record.path)])
-            for record in records
-            if os.path.basename(record.path) in views
-        ]
-        for split, records in splits.items()
-    }
+    seen = {split: _with_views(records, views) for split, records in splits.items()}
+    dropped = [
+        f'{len(splits[split]) - len(seen[split])} of {len(splits[split])} {split}'
+        for split in names
+    ]
     logger.info(
-        'veri: photos without a viewpoint are dropped, as in the original: %s',
-        ', '.join(
-            f'{len(splits[split]) - len(seen[split])} of {len(splits[split])} {split}'
-            for split in names
-        ),
+        'veri: photos without a viewpoint are dropped, as in the original: %s', ', '.join(dropped)
     )
     for split, records in seen.items():
         if not records:
             raise InputError(
                 f'{" and ".join(KEYPOINTS)} name none of the photos in '
-                f'{os.path.join(root, VERI[split])}; are '
-                f"they VeRi's?"
+                f"{os.path.join(root, VERI[split])}; are they VeRi's?"
             )
     return root, seen
 
 
-def _veri_views(cfg, root):
-    """Base name -> view of all photos that the key-point lists name, None where there are no such
-    lists.
-    """
-    places = {
-        file: os.path.join(folder, file)
-        for folder in (cfg.DATASETS.LIST_DIR, root)
-        for file in KEYPOINTS
-        if os.path.isfile(os.path.join(folder, file))
-    }
-    missing = [file for file in KEYPOINTS if file not in places]
-    if missing and (places or cfg.MODEL.SIE_VIEW):
+def _with_views(records: Sequence[Record], views: dict[str, int]) -> list[Record]:
+    """The records whose views are known, with these."""
+    seen = []
+    for record in records:
+        view = views.get(os.path.basename(record.path))
+        if view is not None:
+            seen.append(replace(record, viewid=view))
+    return seen
+
+
+def _veri_views(cfg: CfgNode, root: str) -> dict[str, int] | None:
+    """{base name: view} of all photos that the key-point lists name, None without such lists."""
+    files = {}
+    for name in KEYPOINTS:
+        candidates = [os.path.join(folder, name) for folder in (root, cfg.DATASETS.LIST_DIR)]
+        present = [path for path in candidates if os.path.isfile(path)]
+        if present:
+            files[name] = present[0]
+    missing = [name for name in KEYPOINTS if name not in files]
+    if missing and (files or cfg.MODEL.SIE_VIEW):
         raise InputError(
             f'veri: no {" and ".join(missing)} in {root} or DATASETS.LIST_DIR; viewpoints are '
-            'told by '
-            f"{' and '.join(KEYPOINTS)} (key-point annotations, not in VeRi's archive): put both "
-            'there, or none '
-            f'and set MODEL.SIE_VIEW False'
+            f"told by {' and '.join(KEYPOINTS)} (key-point annotations, not in VeRi's archive): "
+            'put both there, or none and set MODEL.SIE_VIEW False'
         )
     if missing:
         logger.info(
@@ -128,17 +124,20 @@ def _veri_views(cfg, root):
             root,
         )
         return None
-    train, test = (read_views(places[file]) for file in KEYPOINTS)
+    train, test = (read_views(files[name]) for name in KEYPOINTS)
     return test | train  # the train list is asked first
 
 
-def read_views(path):
-    """Base name -> view 0 … 7 of a key-point list: ``folder/name.jpg``, 20 points (x y) and the
-    view in a line.
+def read_views(path: str) -> dict[str, int]:
+    """Read a key-point list: ``folder/name.jpg``, 20 points (x y) and the view in a line.
 
-    Raises ``InputError`` with file and line.
+    Returns:
+        {base name: view 0 … 7}
+
+    Raises:
+        InputError: with file and line.
     """
-    views = {}
+    views: dict[str, int] = {}
     content = read_file(path, 'key-point list', f'{path}: no such key-point list').decode(
         'utf-8-sig', 'replace'
     )
@@ -149,8 +148,7 @@ def read_views(path):
         if len(fields) != FIELDS or fields[-1] not in map(str, range(VIEWS)):
             raise InputError(
                 f'{path}:{number}: expected {FIELDS} fields (a path, 20 points x y, a view 0 … '
-                f'{VIEWS - 1}), got '
-                f'{len(fields)}, the last {ascii(fields[-1])[:50]}'
+                f'{VIEWS - 1}), got {len(fields)}, the last {ascii(fields[-1])[:50]}'
             )
         name, view = fields[0].rsplit('/', 1)[-1], int(fields[-1])
         if views.setdefault(name, view) != view:
@@ -161,10 +159,7 @@ def read_views(path):
     return views
 
 
-# --------------------------------------------------------------------------------------- VehicleID
-
-
-def _read_vehicleid(cfg, names):
+def _read_vehicleid(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
     official.check_protocol_name(cfg, [VEHICLEID_PROTOCOL.name])
     if cfg.MODEL.SIE_CAMERA or cfg.MODEL.SIE_VIEW:
         raise InputError(
@@ -184,17 +179,22 @@ def _read_vehicleid(cfg, names):
     )
     splits = {split: read_numbers(os.path.join(root, files[split])) for split in names}
     official.warn_of_counts(
-        'VehicleID', splits, VEHICLEID_PUBLISHED | {'test': VEHICLEID_PUBLISHED[size]}
+        'VehicleID', splits, VEHICLEID_PUBLISHED | {'test': VEHICLEID_TESTS[size]}
     )
     return root, splits
 
 
-def read_numbers(path):
-    """Records of a VehicleID list, lines ``number identity``, photos image/number.jpg; a line that
-    occurs again is left out, and told. ``InputError`` with file and line, of a photo under two
-    identities too.
+def read_numbers(path: str) -> list[Record]:
+    """Read a VehicleID list, lines ``number identity``, photos image/number.jpg.
+
+    A line that occurs again is skipped, which is logged.
+
+    Raises:
+        InputError: with file and line, of a photo under two identities too.
     """
-    records, seen, again = [], {}, 0
+    records: list[Record] = []
+    seen: dict[str, tuple[int, str]] = {}
+    again = 0
     content = read_file(path, 'list', f'{path}: no such list').decode('utf-8-sig', 'replace')
     for number, line in enumerate(content.splitlines(), start=1):
         pair = PAIR.fullmatch(line.strip())
@@ -203,8 +203,7 @@ def read_numbers(path):
             if identity != pair[2]:
                 raise InputError(
                     f'{path}:{number}: photo {pair[1]} of identity {pair[2]} is in line {first} '
-                    'already, as '
-                    f'{identity}; list each photo once'
+                    f'already, as {identity}; list each photo once'
                 )
             if first == number:
                 records.append(Record(f'image/{pair[1]}.jpg', int(pair[2])))
@@ -227,9 +226,10 @@ def read_numbers(path):
     return records
 
 
-def _trials(cfg, root, records):
-    """Ten (query, gallery) pairs of located records: a random photo of each vehicle is the gallery
-    (camera 1), the rest are queries (camera 0). Drawn from SOLVER.SEED.
+def _draw_test(cfg: CfgNode, root: str, records: Sequence[Record]) -> TestPhotos:
+    """Ten trials, drawn from SOLVER.SEED.
+
+    A random photo of each vehicle is the gallery (camera 1), the rest are queries (camera 0).
     """
     (records,) = as_photos(('VehicleID test', official.located(cfg, root, records, 'test')))
     photos = defaultdict(list)
@@ -241,13 +241,10 @@ def _trials(cfg, root, records):
             'left as a query'
         )
     in_gallery = [replace(record, camid=1) for record in records]
-    random, trials = np.random.RandomState(cfg.SOLVER.SEED), []
+    random = np.random.RandomState(cfg.SOLVER.SEED)
+    trials: list[Trial] = []
     for _ in range(TRIALS):
         chosen = {photos[pid][random.randint(len(photos[pid]))] for pid in sorted(photos)}
-        trials.append(
-            (
-                [record for index, record in enumerate(records) if index not in chosen],
-                [in_gallery[index] for index in sorted(chosen)],
-            )
-        )
-    return trials
+        query = [record for index, record in enumerate(records) if index not in chosen]
+        trials.append((query, [in_gallery[index] for index in sorted(chosen)]))
+    return TestPhotos(trials, VEHICLEID_PROTOCOL, root)

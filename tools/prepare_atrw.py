@@ -27,7 +27,8 @@ from pathlib import Path
 
 from configs import ConfigError
 from datasets.animal import TRAINING_LISTS
-from datasets.protocols import PROTOCOLS, read_atrw
+from datasets.atrw import read_atrw
+from datasets.protocols import PROTOCOLS
 from utils.errors import InputError, exit_code
 from wildlife.releases.archives import File, plain, warn
 from wildlife.releases.arrange import (

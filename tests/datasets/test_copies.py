@@ -10,7 +10,8 @@ import pytest
 
 from datasets import copies
 from datasets.copies import as_photos, mark_copies, one_spelling, same_photos
-from datasets.records import Record, fingerprint
+from datasets.folders import fingerprint
+from datasets.records import Record
 
 SPELLINGS = ['./{}', 'in/../{}', './/{}', 'symbolic.jpg', 'hard.jpg', 'folder/{}']
 

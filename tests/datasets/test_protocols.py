@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from datasets.protocols import PROTOCOLS, attach_atrw, market_protocol, read_atrw, resolve_protocol
+from datasets.atrw import attach_atrw, read_atrw
+from datasets.protocols import PROTOCOLS, market_protocol, resolve_protocol
 from datasets.records import Record, read_list
 from utils.errors import InputError
 

@@ -41,62 +41,59 @@ def pytest_terminal_summary(terminalreporter, config):
 
     Tests say so by ``record_property``: 'kill' = where it struck; 'inputs' = [what, how many].
     """
-    reports = [
-        (result, report)
+    reports = {
+        result: [r for r in terminalreporter.stats.get(result, []) if 'tests/faults/' in r.nodeid]
         for result in ('passed', 'failed', 'error', 'skipped')
-        for report in terminalreporter.stats.get(result, [])
-        if 'tests/faults/' in report.nodeid and not (result == 'passed' and report.when != 'call')
-    ]
-    if not reports:
-        return
-    tried = what_was_tried(reports)
-    temporary = config._tmp_path_factory.getbasetemp()
-    path = Path(os.environ.get('FAULTS_JSON') or temporary / 'faults.json')
-    path.write_text(json.dumps(tried, indent=2) + '\n')
-    terminalreporter.section('faults')
-    for line in summary(tried):
-        terminalreporter.write_line(line)
-    terminalreporter.write_line(f'as JSON: {path}')
-
-
-def what_was_tried(reports):
-    """Counts for JSON, from pairs of a result and its report."""
+    }
     kills, killed, inputs, faults = Counter(), Counter(), Counter(), Counter()
-    skipped = set()
-    for result, report in reports:
-        module = Path(report.nodeid.split('::')[0]).stem
-        if module == KILLED:
-            killed[result] += 1
-        elif module not in COUNTED_ELSEWHERE:
-            faults[result] += 1
-        for name, value in report.user_properties:
-            if name == 'kill':
-                kills[value] += 1
-            elif name == 'inputs':
-                inputs[value[0]] += value[1]
-        if result == 'skipped':
-            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-            skipped.add(f'{report.nodeid}: {reason}')
-    return {
+    for result, some in reports.items():
+        for report in some:
+            if result == 'passed' and report.when != 'call':
+                continue
+            module = Path(report.nodeid.split('::')[0]).stem
+            if module == KILLED:
+                killed[result] += 1
+            elif module not in COUNTED_ELSEWHERE:
+                faults[result] += 1
+            for name, value in report.user_properties:
+                if name == 'kill':
+                    kills[value] += 1
+                elif name == 'inputs':
+                    inputs[value[0]] += value[1]
+    if not any(reports.values()):
+        return
+    tried = {
         'killed_runs': killed.total() - killed['skipped'],
         'killed_runs_bit_identical': killed['passed'],
-        'kills': dict(kills.most_common()),
+        'kills': dict(kills),
         'faults': faults.total() - faults['skipped'],
         'faults_met': faults['passed'],
         'inputs': dict(inputs),
-        'skipped': sorted(skipped),
+        'skipped': sorted(
+            {
+                f'{r.nodeid}: {r.longrepr[2] if isinstance(r.longrepr, tuple) else r.longrepr}'
+                for r in reports['skipped']
+            }
+        ),
     }
-
-
-def summary(tried):
-    """The same as lines of text."""
-    kills = [f'{number} in {where}' for where, number in tried['kills'].items()]
-    inputs = [f'{what} {number}' for what, number in tried['inputs'].items()]
-    return [
-        f'kills: {sum(tried["kills"].values())} ({", ".join(kills) or "none"}); '
+    path = Path(
+        os.environ.get('FAULTS_JSON') or config._tmp_path_factory.getbasetemp() / 'faults.json'
+    )
+    path.write_text(json.dumps(tried, indent=2) + '\n')
+    say = terminalreporter.write_line
+    terminalreporter.section('faults')
+    say(
+        f'kills: {sum(kills.values())} '
+        f'({", ".join(f"{n} in {where}" for where, n in kills.most_common()) or "none"}); '
         'runs killed, resumed and bit-identical at the end: '
-        f'{tried["killed_runs_bit_identical"]}/{tried["killed_runs"]}',
+        f'{killed["passed"]}/{tried["killed_runs"]}'
+    )
+    say(
         f'faults: {tried["faults_met"]}/{tried["faults"]} met as promised, '
-        f'{len(tried["skipped"])} skipped',
-        f'inputs tried: {", ".join(inputs) or "none"}',
-    ]
+        f'{len(tried["skipped"])} skipped'
+    )
+    say(
+        'inputs tried: '
+        f'{", ".join(f"{what} {number}" for what, number in inputs.items()) or "none"}'
+    )
+    say(f'as JSON: {path}')

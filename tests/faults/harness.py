@@ -182,11 +182,10 @@ def same_tensors(a, b):
 
 def lines_of(path):
     """metrics.jsonl without what is measured."""
-    return [without_measured(json.loads(line)) for line in path.read_text().splitlines()]
-
-
-def without_measured(facts):
-    return {key: value for key, value in facts.items() if not is_measured(key)}
+    return [
+        {key: value for key, value in json.loads(line).items() if not is_measured(key)}
+        for line in path.read_text().splitlines()
+    ]
 
 
 def is_measured(key):

@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from configs import ConfigError, flatten, load_cfg
+from datasets.atrw import read_atrw
+from datasets.folders import PhotoFolder, locate
 from datasets.images import read_image
-from datasets.protocols import read_atrw
-from datasets.records import check_contiguous, locate, read_list
+from datasets.records import check_contiguous, read_list
 from model.clip.archive import archive_state
 from utils.checkpoint import load_state, load_tree
 from utils.errors import InputError
@@ -122,11 +123,8 @@ def test_lists(kind, strategy, tmp_path, try_all):
         found, _ = told(
             locate,
             records,
-            str(root),
-            skip_missing,
-            what=path,
-            key='KEY',
-            allow_outside=allow_outside,
+            PhotoFolder(str(root), 'KEY', skip_missing, allow_outside),
+            path,
         )
         for record in found or ():
             assert os.path.isfile(record.path)

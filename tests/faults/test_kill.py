@@ -12,12 +12,17 @@ pytestmark = pytest.mark.slow
 
 STAGE_1, STAGE_2, BATCHES = 4, 6, 3  # epochs, epochs, batches of an epoch
 SHAPE = (
-    *('SOLVER.STAGE1.MAX_EPOCHS', STAGE_1),
-    *('SOLVER.STAGE2.MAX_EPOCHS', STAGE_2),
-    *('DATALOADER.NUM_WORKERS', 2),
+    'SOLVER.STAGE1.MAX_EPOCHS',
+    STAGE_1,
+    'SOLVER.STAGE2.MAX_EPOCHS',
+    STAGE_2,
+    'DATALOADER.NUM_WORKERS',
+    2,
 )
-# also of a resumed run
-BEGIN = {'call': 'processor.processor_clipreid_stage1.do_train_stage1', 'number': 1}
+BEGIN = {
+    'call': 'processor.processor_clipreid_stage1.do_train_stage1',
+    'number': 1,
+}  # also of a run that goes on
 OFTEN = ('SOLVER.CHECKPOINT_MINUTES', 1e-5)  # a state after every iteration
 
 
@@ -95,21 +100,26 @@ PLACES = {
 }
 
 
-def resume_to_the_end(zygote, folder, words):
-    run = zygote.start(folder, *words)
+def see_that_it_ends_the_same(zygote, world, name, folder, out, opts, reference):
+    run = zygote.start(folder, *arguments(world, name, out, *opts))
     assert run.wait() == 0, run.err
+    assert not differences(out, reference)
 
 
 @pytest.mark.parametrize('place', PLACES)
 def test_killed_at(zygote, faults_world, uninterrupted, tmp_path, record_property, place):
     name, opts, fault = PLACES[place]
     out = tmp_path / 'out'
-    words = arguments(faults_world, name, out, *opts)
-    run = zygote.start(tmp_path / 'first', *words, fault=fault | {'signal': signal.SIGKILL})
+    run = zygote.start(
+        tmp_path / 'first',
+        *arguments(faults_world, name, out, *opts),
+        fault=fault | {'signal': signal.SIGKILL},
+    )
     assert run.wait() == -signal.SIGKILL, (run.out[-1000:], run.err)
     record_property('kill', run.where)
-    resume_to_the_end(zygote, tmp_path / 'last', words)
-    assert not differences(out, uninterrupted[name][0])
+    see_that_it_ends_the_same(
+        zygote, faults_world, name, tmp_path / 'last', out, opts, uninterrupted[name][0]
+    )
 
 
 @pytest.mark.parametrize('case', range(20))
@@ -141,5 +151,4 @@ def test_killed_at_any_moment(zygote, faults_world, uninterrupted, tmp_path, rec
     assert killed, 'never caught'
     for where in killed:
         record_property('kill', where)
-    resume_to_the_end(zygote, tmp_path / 'last', arguments(faults_world, name, out, *opts))
-    assert not differences(out, reference)
+    see_that_it_ends_the_same(zygote, faults_world, name, tmp_path / 'last', out, opts, reference)

@@ -5,21 +5,106 @@ import os
 import re
 import subprocess
 import sys
+import time
+from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from tests.official_sets import SETS, msmt17
-from tests.wildlife.checks.herd import Herd, picture
 from tools.check_data import main, program
 from utils.errors import InputError
-from wildlife.checks.photos import read_photo, reader
+from wildlife.checks.photos import Photo, near_pairs, read_photo, read_photos, reader
 from wildlife.checks.rules import CHECKS
 from wildlife.groups import clusters
 
 ROOT = Path(__file__).resolve().parents[2]
 EXIF = 0x0112
+
+
+@lru_cache
+def picture(seed, size=(144, 120)):
+    """A photo unlike all others, with structure of every size, as photos have."""
+    rng, total = np.random.default_rng(seed), 0.0
+    for cells in (3, 6, 12, 24, 48):
+        layer = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8)).resize(
+            size, Image.Resampling.BICUBIC
+        )
+        total += (np.asarray(layer) - 127.5) / cells
+    return Image.fromarray((127.5 + 1.2 * total).clip(0, 255).astype(np.uint8))
+
+
+class Herd:
+    """A data set of six train individuals with three photos each, validated on a fourth, and three
+    test individuals.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.lists = {'train': [], 'val': [], 'query': [], 'gallery': []}
+        self.data, self.loader = {}, {'NUM_INSTANCE': 2, 'SAMPLER': 'softmax_triplet'}
+        encounter = 0
+        for pid in range(9):
+            for number in range(4):
+                split = (
+                    ('query' if number < 1 else 'gallery')
+                    if pid > 5
+                    else 'val'
+                    if number == 3
+                    else 'train'
+                )
+                encounter += 1
+                self.add(
+                    split,
+                    f'{"test" if pid > 5 else "train"}/animal{pid}/{number}.jpg',
+                    pid % 6,
+                    picture(encounter),
+                    encounter,
+                )
+
+    def add(self, split, name, pid, photo=None, encounter='-', **options):
+        if photo is not None:
+            path = self.folder / 'photos' / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            photo.save(path, **options)
+        self.lists[split].append(f'{name} {pid} - - {encounter}')
+
+    def yml(self, **data):
+        for split, lines in self.lists.items():
+            (self.folder / f'{split}.txt').write_text('\n'.join(lines) + '\n')
+        config = {
+            'INPUT': {'SIZE_TRAIN': [64, 64], 'SIZE_TEST': [64, 64]},
+            'DATASETS': {
+                'NAMES': 'animals',
+                'SPECIES': 'herd',
+                'ROOT_DIR': str(self.folder),
+                'DATA_DIR': 'photos',
+                'TEST_ROOT_DIR': str(self.folder / 'photos'),
+                'LIST_DIR': str(self.folder),
+                'TRAIN_LIST': 'train.txt',
+                'VAL_LIST': 'val.txt',
+                'QUERY_LIST': 'query.txt',
+                'GALLERY_LIST': 'gallery.txt',
+                **data,
+            },
+            'DATALOADER': self.loader,
+            'SOLVER': {'STAGE2': {'IMS_PER_BATCH': 8}},
+            'OUTPUT_DIR': str(self.folder / 'out'),
+        }
+        path = self.folder / 'herd.yml'
+        path.write_text(yaml.safe_dump(config))
+        return str(path)
+
+    def photo(self, name):
+        return Image.open(self.folder / 'photos' / name)
+
+    def check(self, *options, **data):
+        """{check: finding} of the herd as it is now, and the whole report."""
+        report = main(['--config_file', self.yml(**data), *options])
+        return {finding['check']: finding for finding in report['findings']}, report
 
 
 @pytest.fixture
@@ -716,6 +801,43 @@ def test_an_unreadable_photo_is_tried_again(herd):
     assert not herd.check()[0]
 
 
+def photos_of(bits):
+    """Photos with these hashes: (N, 256) bool."""
+    return [
+        Photo(str(number), 1, 1, phash=np.packbits(row).tobytes().hex())
+        for number, row in enumerate(bits)
+    ]
+
+
+@pytest.mark.parametrize(
+    ('count', 'limit', 'block'),
+    [(60, 24, 2**20), (60, 24, 100), (60, 0, 60), (7, 64, 1), (1, 24, 1), (0, 24, 1)],
+)
+def test_near_pairs_are_those_of_a_double_loop(monkeypatch, count, limit, block):
+    monkeypatch.setattr('wildlife.checks.photos.BLOCK', block)
+    rng = np.random.default_rng(count + limit)
+    bits = rng.random((count, 256)) < 0.5
+    for row in range(1, count, 2):  # near its neighbour, more or less
+        bits[row] = bits[row - 1] ^ (rng.random(256) < rng.random() * 0.3)
+    if count > 2:
+        bits[2] = ~bits[0]  # as far as can be: 256, which eight bits cannot count
+    expected = {
+        (i, j): int((bits[i] != bits[j]).sum())
+        for i in range(count)
+        for j in range(i + 1, count)
+        if (bits[i] != bits[j]).sum() <= limit
+    }
+    found = [
+        pair
+        for part in near_pairs(photos_of(bits), limit)
+        for pair in np.stack(part, axis=1).tolist()
+    ]
+    assert (
+        len(found) == len(expected) and {(i, j): distance for i, j, distance in found} == expected
+    )
+    assert count < 60 or limit == 0 or len(expected) > 5
+
+
 def test_clusters():
     assert clusters([(5, 1), (2, 3), (1, 7), (9, 3)]) == [[1, 5, 7], [2, 3, 9]]
     assert clusters([(0, 1), (1, 2), (0, 2)]) == [[0, 1, 2]] and clusters([]) == []
@@ -733,6 +855,48 @@ def test_more_pairs_than_are_shown_are_counted(herd, monkeypatch):
         )
     found, _ = herd.check()
     assert only(found, 'alike')['count'] == 15 and len(found['alike']['items']) == 1
+
+
+def test_photos_are_read_once_and_by_several_threads(tmp_path, monkeypatch):
+    for number in range(6):
+        picture(number).save(tmp_path / f'{number}.png')
+    listed = [str(tmp_path / f'{number}.png') for number in range(6)]
+    read = []
+    monkeypatch.setattr(
+        'wildlife.checks.photos.read_photo', lambda path: read.append(path) or read_photo(path)
+    )
+    one, two = read_photos(listed * 2, 1), read_photos(listed, 3)
+    assert one == two and sorted(read) == sorted(listed * 2)
+    assert (
+        one[listed[0]].width == 144
+        and one[listed[0]].height == 120
+        and one[listed[0]].mode == 'RGB'
+    )
+
+
+def test_an_error_does_not_wait_for_the_rest(monkeypatch):
+    """So does Ctrl-C: what no thread has begun with is given up."""
+    begun = []
+
+    def read(path):
+        begun.append(path)
+        time.sleep(0.01)
+        raise RuntimeError
+
+    monkeypatch.setattr('wildlife.checks.photos.read_photo', read)
+    with pytest.raises(RuntimeError):
+        read_photos(map(str, range(300)), 1)
+    assert 1 <= len(begun) < 300
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.jpg')
+    assert 'pipe' in read_photo(str(tmp_path / 'pipe.jpg')).error
+
+
+def test_every_check_of_the_table_has_a_level_a_title_and_words():
+    assert {level for level, *_ in CHECKS.values()} == {'wrong', 'warning', 'note'}
+    assert len({title for _, title, _ in CHECKS.values()}) == len(CHECKS)
 
 
 def check_set(folder, name, *options):

@@ -7,19 +7,28 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from yacs.config import CfgNode
 
 from configs import with_value
-from datasets.animal import TEST_LISTS, TRAINING_LISTS, list_file, train_root
+from datasets.animal import (
+    TEST_LISTS,
+    TRAINING_LISTS,
+    attach_ground_truth,
+    check_validation,
+    list_file,
+    test_folder,
+    train_folder,
+    warn_of_strangers,
+)
 from datasets.copies import as_photos
+from datasets.folders import PhotoFolder, locate
 from datasets.make_dataloader_clipreid import make_batches
 from datasets.photos import TestPhotos, TrainPhotos
-from datasets.protocols import PROTOCOLS, Protocol, attach_atrw, read_atrw, resolve_protocol
-from datasets.records import Record, check_contiguous, locate, read_list
+from datasets.protocols import Protocol, resolve_protocol
+from datasets.records import Record, check_contiguous, read_list
 from datasets.sources import load_test, load_train
 from utils.distributed import SINGLE
 from utils.errors import InputError
@@ -153,75 +162,45 @@ def _check_listed(lists: Lists, cfg: CfgNode) -> None:
         with lists.keep_errors():
             check_contiguous(lists.splits['train'], lists.sources['train'])
     if lists.has('train', 'validation'):
-        _check_validation(lists)
-    with lists.keep_errors():
-        _attach_ground_truth(lists, cfg.DATASETS)
-
-
-def _check_validation(lists: Lists) -> None:
-    labels = {record.pid for record in lists.splits['train']}
-    validated = {record.pid for record in lists.splits['validation']}
-    file = lists.sources['validation']
-    strangers = validated - labels
-    if strangers == validated:
-        lists.refused.append(
-            f'{file}: no validation photo shows an individual of {lists.sources["train"]}, so '
-            f"none could be found; choose another DATASETS.VAL_LIST, or '' for none"
-        )
-    elif strangers:
-        lists.warned.append(
-            f'{file}: {len(strangers)} individuals are not in the train list '
-            f'({", ".join(map(str, sorted(strangers)[:3]))}): they can have no match in validation'
-        )
-
-
-def _attach_ground_truth(lists: Lists, data: CfgNode) -> None:
-    protocol = PROTOCOLS.get(data.PROTOCOL or data.SPECIES)
-    if protocol and protocol.ground_truth and lists.has('query', 'gallery'):
-        truth_file = list_file(data.GROUND_TRUTH or protocol.ground_truth, data.LIST_DIR)
-        truth = read_atrw(truth_file)
-        for split in ('query', 'gallery'):
-            lists.splits[split] = attach_atrw(lists.splits[split], truth, truth_file)
+        train, query = lists.splits['train'], lists.splits['validation']
+        file = lists.sources['validation']
+        try:
+            check_validation(query, train, file, lists.sources['train'])
+            warn_of_strangers(query, train, file)
+        except InputError as error:
+            lists.refused.append(str(error))
+    if lists.has('query', 'gallery'):
+        with lists.keep_errors():
+            tested = {split: lists.splits[split] for split in ('query', 'gallery')}
+            lists.splits |= attach_ground_truth(tested, cfg)
 
 
 def _locate(lists: Lists, cfg: CfgNode) -> None:
     """Join paths with their folder; drop what is missing, or elsewhere and may not be."""
-    data = cfg.DATASETS
     for split, records in lists.splits.items():
-        root, key = data.TEST_ROOT_DIR, 'DATASETS.TEST_ROOT_DIR'
-        if split in ('train', 'validation'):
-            root, key = train_root(cfg), 'DATASETS.ROOT_DIR/DATA_DIR'
+        folder = train_folder(cfg) if split in ('train', 'validation') else test_folder(cfg)
+        folder = replace(folder, skip_missing=False)
         present, missing = [], []
         for record in records:
-            path = os.path.join(root, record.path)
+            path = os.path.join(folder.root, record.path)
             if os.path.isfile(path):
                 present.append(record)
             else:
                 missing.append(path)
         lists.missing[split] = missing
-        find = partial(
-            locate,
-            root=root,
-            skip_missing=False,
-            what=lists.sources[split],
-            key=key,
-            allow_outside=data.ALLOW_OUTSIDE,
-        )
         try:
-            lists.splits[split] = find(present)
+            lists.splits[split] = locate(present, folder, lists.sources[split])
         except InputError as error:
             lists.refused.append(str(error))
-            lists.splits[split] = _located_one_by_one(present, find)
+            lists.splits[split] = _located_one_by_one(present, folder)
 
 
-def _located_one_by_one(
-    records: Sequence[Record], find: Callable[[list[Record]], list[Record]]
-) -> list[Record]:
-    """The located records, without those that ``find`` rejects."""
+def _located_one_by_one(records: Sequence[Record], folder: PhotoFolder) -> list[Record]:
+    """The located records, without those that ``locate`` rejects."""
     found = []
     for record in records:
         with contextlib.suppress(InputError):
-            found += find([record])
+            found += locate([record], folder, '')
     return found
 
 
