@@ -81,14 +81,9 @@ def evaluate(cfg: CfgNode, config_file: str, log: str, rerank: bool) -> dict[str
         report(result.metrics, logger, result.without_positive)
         report_copies(result, test.protocol, logger)
         if run.main:
-            facts = {
-                're_ranking': settings and asdict(settings),
-                'checkpoint': str(cfg.TEST.WEIGHT),
-                'checkpoint_sha256': sha256,
-                **about,
-                'config_file': config_file,
-                'config': flatten(cfg),
-            }
+            facts = about | {'checkpoint_sha256': sha256, 'config_file': config_file}
+            facts |= {'re_ranking': settings and asdict(settings), 'config': flatten(cfg)}
+            facts['checkpoint'] = str(cfg.TEST.WEIGHT)
             write_results(run.folder, test, result, facts, picture_title(cfg, rerank))
         return result.metrics
 

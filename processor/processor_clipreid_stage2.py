@@ -74,12 +74,9 @@ class Forward(NamedTuple):
 
 @translated_errors('SOLVER.STAGE2.IMS_PER_BATCH (training) or TEST.IMS_PER_BATCH (validation)')
 def do_train_stage2(setup: Stage2Setup, runtime: Runtime, journal: Journal) -> float | None:
-    """Fine-tune the image encoder, for as many of the epochs as ``journal`` has left.
+    """Fine-tune the image encoder for the epochs that ``journal`` has left; return the best mAP.
 
     Checkpoints are OUTPUT_DIR/{NAME}_{epoch}.pth, and {NAME}_best.pth by validation mAP.
-
-    Returns:
-        The best validation mAP, None without validation.
     """
     watch, rate = Stopwatch(), setup.optimizer.param_groups[0]
     heartbeat = Heartbeat(2, setup.epochs, runtime, journal, unused=setup.criterion.unused)
@@ -106,15 +103,15 @@ def do_train_stage2(setup: Stage2Setup, runtime: Runtime, journal: Journal) -> f
                 journal.save()
 
         check_loss()
-        validates = is_due(epoch, setup.eval_period, setup.epochs)
-        journal.end_epoch(setup.epochs, validates and setup.validation is not None)
+        validates = setup.validation is not None and is_due(epoch, setup.eval_period, setup.epochs)
+        journal.end_epoch(setup.epochs, validates)
         _log_speed(journal)
         heartbeat.beat(epoch, journal.meter, rate['lr'], batches.seconds)
         runtime.processes.broadcast_buffers(setup.model)
         if is_due(epoch, setup.checkpoint_period, setup.epochs):
             journal.save_checkpoint(str(epoch))
-        if setup.validation is not None and validates:
-            _validate(setup, setup.validation, runtime, journal)
+        if validates:
+            _validate(setup, runtime, journal)
     journal.finish(setup.epochs)
     logger.info('Total running time: %s', timedelta(seconds=watch.seconds))
     return journal.best
@@ -184,8 +181,11 @@ def _log_speed(journal: Journal) -> None:
     )
 
 
-def _validate(setup: Stage2Setup, test: TestSet, runtime: Runtime, journal: Journal) -> None:
+def _validate(setup: Stage2Setup, runtime: Runtime, journal: Journal) -> None:
     """Validate, and keep the checkpoint if it is the best so far."""
+    test = setup.validation
+    if test is None:
+        return
     journal.settle()
     result = validate(setup.model, test, runtime, setup.normalise, setup.rerank)
     logger.info('Validation Results - Epoch: %d', journal.epoch)
