@@ -14,7 +14,7 @@ from datasets.checks import data_warnings
 from datasets.make_dataloader_clipreid import Loaders, make_dataloader
 from datasets.sources import load_test
 from loss.make_loss import Stage2Loss, make_loss
-from model.clip.weights import known
+from model.clip.architecture import known
 from model.make_model_clipreid import make_model
 from model.reid_model import ReIDModel
 from model.sync_batch_norm import check_sync_batch_norms, sync_batch_norms

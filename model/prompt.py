@@ -1,9 +1,9 @@
-"""Learned prompts: four word vectors for each individual inside one sentence (CoOp, Zhou et al.
-2022).
-"""
+"""Learned prompts: four vectors per individual inside one sentence (CoOp, Zhou et al. 2022)."""
+
+from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from model.clip.tokenizer import encode, tokenize
 from utils.errors import InputError
@@ -13,14 +13,30 @@ SENTENCE = 'A photo of a X X X X {}.'
 _X = 343  # id of the word "x"
 
 
-def sentence_for(dataset, prompt=''):
-    """The sentence: ``prompt`` (MODEL.PROMPT) if given, else the published one of the data set."""
+class Sentence(NamedTuple):
+    """The sentence of the prompts.
+
+    Attributes:
+        prefix: (1, p, width), the embedded words before the four learned ones.
+        suffix: (1, 73 − p, width), those after them.
+        tokens: (1, 77), the ids of all.
+    """
+
+    prefix: Tensor
+    suffix: Tensor
+    tokens: Tensor
+
+
+def sentence_for(dataset: str, prompt: str = '') -> str:
+    """Return ``prompt`` (MODEL.PROMPT) if given, else the published sentence of ``dataset``."""
     return prompt or SENTENCE.format('vehicle' if dataset in ('veri', 'VehicleID') else 'person')
 
 
-def find_slots(sentence):
-    """(tokens (1, 77), position of the first X). InputError unless the sentence has four X in a
-    row.
+def find_slots(sentence: str) -> tuple[Tensor, int]:
+    """Return (tokens (1, 77), position of the first X).
+
+    Raises:
+        InputError: the sentence has not four X in a row, or is too long.
     """
     ids = encode(sentence)
     starts = [i for i in range(len(ids)) if ids[i : i + TOKENS] == [_X] * TOKENS]
@@ -33,21 +49,30 @@ def find_slots(sentence):
 
 
 class PromptLearner(nn.Module):
-    """``forward(labels, end)`` -> (B, end + 1 - p, width): the learned words of those individuals
-    (B,) and what follows them up to the position ``end`` of the sentence.
+    """The learned words of all individuals and the fixed words around them.
 
-    ``prefix`` (1, p, width) and ``suffix`` (1, 73 − p, width) are the fixed words around the four
-    learned ones.
+    Args:
+        num_class: number of individuals.
+        prefix: (1, p, width), the fixed words before the four learned ones.
+        suffix: (1, 73 − p, width), those after them.
     """
 
-    def __init__(self, num_class, prefix, suffix):
+    token_prefix: Tensor
+    token_suffix: Tensor
+
+    def __init__(self, num_class: int, prefix: Tensor, suffix: Tensor):
         super().__init__()
-        self.cls_ctx = nn.Parameter(
-            torch.empty(num_class, TOKENS, prefix.shape[2]).normal_(std=0.02)
-        )
+        words = torch.empty(num_class, TOKENS, prefix.shape[2]).normal_(std=0.02)
+        self.cls_ctx = nn.Parameter(words)
         self.register_buffer('token_prefix', prefix)
         self.register_buffer('token_suffix', suffix)
 
-    def forward(self, labels, end):
+    def forward(self, labels: Tensor, end: int) -> Tensor:
+        """Return the words (B, end + 1 - p, width) that follow the prefix.
+
+        Args:
+            labels: (B,) individuals.
+            end: position in the sentence of the last word that is needed.
+        """
         following = self.token_suffix[:, : end + 1 - self.token_prefix.shape[1] - TOKENS]
         return torch.cat([self.cls_ctx[labels], following.expand(len(labels), -1, -1)], dim=1)

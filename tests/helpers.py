@@ -9,7 +9,7 @@ import torch
 import yaml
 from PIL import Image
 
-from model.clip.weights import Architecture
+from model.clip.architecture import Architecture
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).parent / 'golden'

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from benchmarks.core import Facts
-from model.clip.weights import ARCHITECTURES, Architecture
+from model.clip.architecture import ARCHITECTURES, Architecture
 
 TOY = {
     'RN50': Architecture((1, 1, 1, 1), 16, 16, 64, 2, 64, 2),

@@ -1,124 +1,19 @@
-"""Where CLIP's weights come from, and which architecture they are."""
+"""Where CLIP's weights come from."""
 
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-import torch.nn.functional as F
-
 from model.clip.archive import archive_state
 from model.clip.download import download
-from model.clip.open_clip import Activation, activation_of, find_weights
-from model.clip.tokenizer import CONTEXT_LENGTH
-from model.clip.towers import ModifiedResNet, TextEncoder, VisionTransformer
-from utils.checkpoint import load_checkpoint
+from model.clip.open_clip import KEY, Activation, activation_of, find_weights
+from utils.checkpoint import State, load_checkpoint
 from utils.errors import InputError
 from utils.files import sha256_file
 from utils.weights_files import is_torchscript
 
-KEY = 'MODEL.PRETRAIN_PATH'
 URL = 'https://openaipublic.azureedge.net/clip/models/{sha256}/{file}'
-NOT_WEIGHTS = (
-    'input_resolution',
-    'context_length',
-    'vocab_size',
-)  # numbers that OpenAI's archives carry along
-OTHER_HEADS = {
-    1280: 'H',
-    1408: 'g',
-    1664: 'bigG',
-    1792: 'e',
-}  # widths of ViTs whose heads are not 64 wide: no shape tells
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """Shapes of a CLIP: ``layers`` is a number (ViT) or four (ResNet); ``grid`` is the side of the
-    square map of positions the weights were made for (0: unknown). Without a text tower
-    ``text_layers`` is 0.
-    """
-
-    layers: int | tuple
-    width: int
-    patch: int  # pixels; ResNet: 16, its total stride
-    embed_dim: int  # of the space shared by photos and text
-    grid: int
-    text_width: int
-    text_layers: int
-    context_length: int = 77
-    vocab_size: int = 49408
-
-    @property
-    def family(self):
-        return 'ViT' if isinstance(self.layers, int) else 'RN'
-
-    @property
-    def feature_dim(self):
-        """Length of f, the feature before the projection."""
-        return self.width if self.family == 'ViT' else self.width * 32
-
-    def without_text(self):
-        return replace(self, text_width=0, text_layers=0)
-
-    def positions(self, size, stride):
-        """(rows, columns) of the map of positions for photos of ``size`` (height, width)."""
-        if self.family == 'RN':
-            return tuple(-(-s // 2) // 8 for s in size)
-        return tuple((s - self.patch) // t + 1 for s, t in zip(size, stride, strict=True))
-
-    def build(self, size, stride, activation='quickgelu'):
-        """Image and text tower (None: without) with random weights, for photos of ``size``."""
-        grid = self.positions(size, stride)
-        if self.family == 'RN':
-            image = ModifiedResNet(
-                self.layers, self.width, self.embed_dim, max(1, self.width * 32 // 64), grid
-            )
-        else:
-            image = VisionTransformer(
-                self.patch,
-                tuple(stride),
-                self.width,
-                self.layers,
-                max(1, self.width // 64),
-                self.embed_dim,
-                grid,
-                activation,
-            )
-        if not self.text_layers:
-            return image, None
-        text = TextEncoder(
-            self.context_length,
-            self.text_width,
-            self.text_layers,
-            max(1, self.text_width // 64),
-            self.embed_dim,
-            activation,
-        )
-        return image, text
-
-
-def _resnet(layers, width, embed_dim, size, text_width):
-    return Architecture(layers, width, 16, embed_dim, size // 32, text_width, 12)
-
-
-def _vit(layers, width, patch, embed_dim, size, text_width):
-    return Architecture(layers, width, patch, embed_dim, size // patch, text_width, 12)
-
-
-ARCHITECTURES = {
-    'RN50': _resnet((3, 4, 6, 3), 64, 1024, 224, 512),
-    'RN101': _resnet((3, 4, 23, 3), 64, 512, 224, 512),
-    'RN50x4': _resnet((4, 6, 10, 6), 80, 640, 288, 640),
-    'RN50x16': _resnet((6, 8, 18, 8), 96, 768, 384, 768),
-    'RN50x64': _resnet((3, 15, 36, 10), 128, 1024, 448, 1024),
-    'ViT-B-32': _vit(12, 768, 32, 512, 224, 512),
-    'ViT-B-16': _vit(12, 768, 16, 512, 224, 512),
-    'ViT-L-14': _vit(24, 1024, 14, 768, 224, 768),
-    'ViT-L-14-336px': _vit(24, 1024, 14, 768, 336, 768),
-}
-
+NOT_WEIGHTS = ('input_resolution', 'context_length', 'vocab_size')  # in OpenAI's archives
 # OpenAI's files: name in their address, SHA-256 (which is part of the address).
 OFFICIAL = {
     'RN50': ('RN50.pt', 'afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762'),
@@ -136,29 +31,24 @@ OFFICIAL = {
 }
 
 
-def known(name):
-    """(name, architecture) of an OpenAI CLIP name (``ViT-B/16`` is ``ViT-B-16``)."""
-    name = name.replace('/', '-').replace('@', '-')
-    return name, ARCHITECTURES[name]
-
-
-# ------------------------------------------------------------------------------------------- files
-
-
 class Clip(NamedTuple):
     """A CLIP as it was read."""
 
-    state: dict  # float32, OpenAI's names
+    state: State  # float32, OpenAI's names
     activation: Activation
 
 
-def load_clip(name, path='', text=True):
-    """The :class:`Clip` ``name``.
+def load_clip(name: str, path: str = '', text: bool = True) -> Clip:
+    """Read a CLIP from a TorchScript archive, whose code is not run, or from a state dict.
 
-    From ``path`` if given, see :func:`model.clip.open_clip.find_weights`; else from the cache
-    (``$CLIP_CACHE``, default ~/.cache/clip), where OpenAI's file is downloaded to first if it is
-    not there. TorchScript archives, whose code is not run, and state dicts are read. ``text``
-    False: its text tower will not be used, and may be any.
+    Args:
+        name: one of ARCHITECTURES.
+        path: see :func:`model.clip.open_clip.find_weights`; '' = OpenAI's own file in the cache
+            (``$CLIP_CACHE``, default ~/.cache/clip), which is downloaded if it is missing.
+        text: False = its text tower will not be used, and may be any.
+
+    Raises:
+        InputError: there is no such file, or it holds no weights.
     """
     file = find_weights(path) if path else cached_file(*OFFICIAL[name])
     if not Path(file).is_file():
@@ -169,18 +59,18 @@ def load_clip(name, path='', text=True):
     else:
         state, about, inside = load_checkpoint(file, KEY)
         activation = activation_of(file, about, inside, text)
-    return Clip(
-        {
-            n: t.float() if t.is_floating_point() else t
-            for n, t in state.items()
-            if n not in NOT_WEIGHTS
-        },
-        activation,
-    )
+    weights = {name: tensor for name, tensor in state.items() if name not in NOT_WEIGHTS}
+    for name, tensor in weights.items():
+        weights[name] = tensor.float() if tensor.is_floating_point() else tensor
+    return Clip(weights, activation)
 
 
-def cached_file(file, sha256):
-    """Path of OpenAI's ``file`` in the cache, downloaded and checked if it is not there yet."""
+def cached_file(file: str, sha256: str) -> Path:
+    """Return the path of OpenAI's ``file`` in the cache; it is downloaded if it is missing.
+
+    Raises:
+        InputError: no network, another file of that name, or a cache that cannot be made.
+    """
     folder = Path(os.environ.get('CLIP_CACHE', '~/.cache/clip')).expanduser()
     path, url = folder / file, URL.format(sha256=sha256, file=file)
     if path.is_file():
@@ -204,92 +94,3 @@ def cached_file(file, sha256):
         f'download it elsewhere and put it at {path}, or name your own weights in {KEY}',
     )
     return path
-
-
-# ------------------------------------------------------------------------------------ architecture
-
-
-def architecture_of(state, path, text=True):
-    """Read the architecture off a state dict with OpenAI's names. The vocabulary may be missing (a
-    trained model).
-
-    ``text`` False: of the image tower alone.
-    """
-
-    def shape(name, dimensions):
-        if name not in state or state[name].dim() != dimensions:
-            raise InputError(
-                f'{KEY}: {path} has no tensor {name} of {dimensions} dimensions; it holds no '
-                'CLIP (neither '
-                f"OpenAI's nor a trained one)"
-            )
-        return tuple(state[name].shape)
-
-    def count(prefix):
-        blocks = {n.removeprefix(prefix).split('.')[0] for n in state if n.startswith(prefix)}
-        if not blocks:
-            raise InputError(
-                f'{KEY}: {path} has no tensor {prefix}…: a part of the CLIP is missing'
-            )
-        return len(blocks)
-
-    if 'visual.proj' in state:
-        width, _, patch, _ = shape('visual.conv1.weight', 4)
-        layers = count('visual.transformer.resblocks.')
-        positions, embed_dim = (
-            shape('visual.positional_embedding', 2)[0],
-            shape('visual.proj', 2)[1],
-        )
-        if width in OTHER_HEADS:
-            raise InputError(
-                f'{KEY}: {path} is a ViT-{OTHER_HEADS[width]}, whose attention has heads of '
-                'another width than '
-                f'64; ViT-B and ViT-L can be used'
-            )
-    else:
-        width, patch = shape('visual.layer1.0.conv1.weight', 4)[0], 16
-        layers = tuple(count(f'visual.layer{n}.') for n in (1, 2, 3, 4))
-        positions = shape('visual.attnpool.positional_embedding', 2)[0]
-        embed_dim = shape('visual.attnpool.c_proj.weight', 2)[0]
-    grid = round(max(0, positions - 1) ** 0.5)
-    if not text:
-        return Architecture(layers, width, patch, embed_dim, grid, 0, 0)
-    context_length, text_width = shape('positional_embedding', 2)
-    if context_length != CONTEXT_LENGTH:
-        raise InputError(
-            f"{KEY}: {path}: positional_embedding has {context_length} rows; CLIP's sentences have "
-            f'{CONTEXT_LENGTH} tokens'
-        )
-    if 'token_embedding.weight' in state and shape('token_embedding.weight', 2)[1] != text_width:
-        raise InputError(
-            f'{KEY}: {path}: token_embedding.weight and positional_embedding differ in width'
-        )
-    return Architecture(
-        layers,
-        width,
-        patch,
-        embed_dim,
-        grid,
-        text_width=text_width,
-        text_layers=count('transformer.resblocks.'),
-        context_length=context_length,
-        vocab_size=len(state.get('token_embedding.weight', ())),
-    )
-
-
-def resize_positions(embedding, grid):
-    """Positional embedding (1 + n², C) -> (1 + rows·columns, C): the first row is kept, the square
-    grid of the others is interpolated bilinearly to ``grid`` (rows, columns).
-    """
-    first, square = embedding[:1], embedding[1:]
-    side = round(len(square) ** 0.5)
-    if side * side != len(square):
-        raise InputError(
-            f'{KEY}: a positional embedding of {len(embedding)} rows is none of a square map of '
-            'positions'
-        )
-    if (side, side) == tuple(grid):
-        return embedding
-    square = square.T.reshape(1, -1, side, side)
-    square = F.interpolate(square, size=tuple(grid), mode='bilinear', align_corners=False)
-    return torch.cat([first, square[0].flatten(1).T])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from model.clip.towers import ModifiedResNet
+from model.clip.resnet import ModifiedResNet
 from model.sync_batch_norm import check_sync_batch_norms, sync_batch_norms
 from utils.distributed import SINGLE, Processes
 from utils.errors import InputError

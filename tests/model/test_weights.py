@@ -11,7 +11,8 @@ from yacs.config import CfgNode
 from configs import get_defaults
 from configs.defaults import RULES
 from model.clip import weights
-from model.clip.weights import architecture_of, known, load_clip, resize_positions
+from model.clip.architecture import ARCHITECTURES, architecture_of, known, resize_positions
+from model.clip.weights import load_clip
 from model.make_model_clipreid import make_model, make_test_model
 from tests.helpers import TOY, toy_clip_state, toy_config
 from utils.checkpoint import load_state, save_state
@@ -131,8 +132,8 @@ def test_prefix_of_data_parallel(config, tmp_path):
 def test_names_of_openai():
     assert known('ViT-B/16')[0] == 'ViT-B-16' and known('ViT-L/14@336px')[0] == 'ViT-L-14-336px'
     names = RULES['MODEL.NAME'].choices
-    assert {known(name)[0] for name in names} == set(weights.ARCHITECTURES) <= set(names)
-    assert set(weights.OFFICIAL) == set(weights.ARCHITECTURES)
+    assert {known(name)[0] for name in names} == set(ARCHITECTURES) <= set(names)
+    assert set(weights.OFFICIAL) == set(ARCHITECTURES)
     assert all(len(sha256) == 64 for _, sha256 in weights.OFFICIAL.values())
 
 

@@ -24,7 +24,7 @@ from PIL import Image
 from torch import nn
 
 from configs.command_line import path_text
-from model.clip.weights import Architecture
+from model.clip.architecture import Architecture
 from tools.demo.animals import make_individual, take_photo
 from utils.errors import InputError, exit_code
 from utils.files import writing
