@@ -23,7 +23,7 @@ _WORDS = regex.compile(
 )
 
 
-def _byte_symbols():
+def _byte_symbols() -> dict[int, str]:
     """A printable character for each byte 0…255: itself where it is printable, else one from U+0100
     on.
     """
@@ -37,7 +37,7 @@ def _byte_symbols():
 
 
 @functools.cache
-def _vocabulary():
+def _vocabulary() -> tuple[dict[int, str], dict[tuple[str, ...], int], dict[str, int]]:
     """(byte → symbol, pair → rank of its merge, symbol → id)."""
     symbols = _byte_symbols()
     with gzip.open(Path(__file__).with_name('bpe_merges.txt.gz'), 'rt', encoding='utf-8') as file:
@@ -56,14 +56,14 @@ def _vocabulary():
     )
 
 
-def clean(text):
+def clean(text: str) -> str:
     """Mend broken Unicode, undo HTML escapes (twice), collapse white space, lower-case."""
     text = html.unescape(html.unescape(ftfy.fix_text(text)))
     return ' '.join(text.split()).lower()
 
 
 @functools.lru_cache(maxsize=10_000)
-def _word_ids(word):
+def _word_ids(word: str) -> tuple[int, ...]:
     """The ids of one word: start from its bytes, always join the pair whose merge comes first."""
     symbols, ranks, ids = _vocabulary()
     if word in (START, END):
@@ -83,12 +83,14 @@ def _word_ids(word):
     return tuple(ids[p] for p in parts)
 
 
-def encode(text):
+def encode(text: str) -> list[int]:
     """Ids of a text, without start and end."""
     return [i for word in _WORDS.findall(clean(text)) for i in _word_ids(word)]
 
 
-def tokenize(texts, context_length=CONTEXT_LENGTH, truncate=False):
+def tokenize(
+    texts: str | list[str], context_length: int = CONTEXT_LENGTH, truncate: bool = False
+) -> torch.Tensor:
     """Ids of one text or several: (N, context_length) int64, zeros behind the end.
 
     InputError when a text needs more than ``context_length`` ids, unless ``truncate``: then the
