@@ -16,7 +16,7 @@ help:
 	@echo 'make demo   draw animals, train both stages, test and re-rank: a table and a picture in half a minute, no data needed'
 	@echo 'make test   run the tests'
 	@echo 'make faults kill, fill, cut and fuzz it on purpose: a quarter of an hour; the disk and network parts need root on Linux'
-	@echo 'make lint   check style and format'
+	@echo 'make lint   check style, format and types'
 	@echo 'make audit  ask PyPI for known holes in the installed libraries (network)'
 	@echo 'make benchmark   time every shortcut against its plain formulation: a table in a quarter of an hour; ARGS=--quick in two minutes'
 	@echo 'make gpu    check and time the program on a CUDA GPU: a table in six minutes; without a GPU only the tests that need none'
@@ -38,6 +38,7 @@ audit: $(READY)
 lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
 
 benchmark: $(READY)
 	$(PY) -m benchmarks $(ARGS)

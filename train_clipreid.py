@@ -12,6 +12,7 @@ from configs import ConfigError, flatten, load_cfg, with_value
 from configs.command_line import parse_with_pairs, path_text
 from datasets.checks import data_warnings
 from datasets.make_dataloader_clipreid import Loaders, make_dataloader
+from datasets.records import Record
 from datasets.sources import load_test
 from loss.make_loss import Stage2Loss, make_loss
 from model.clip.architecture import known
@@ -96,7 +97,8 @@ def warn_of_data(cfg: CfgNode, loaders: Loaders) -> None:
     """Warn of what looks wrong with the photos and labels, of the test lists too if they exist."""
     if cfg.DATASETS.NAMES != 'animals':  # official sets number their folders anew in each part
         return
-    validation, test = loaders.validation.query if loaders.validation else (), ((), ())
+    validation = loaders.validation.query if loaders.validation else []
+    test: tuple[list[Record], list[Record]] = ([], [])
     with contextlib.suppress(InputError):
         # no need to decode them all
         photos = load_test(with_value(cfg, 'DATASETS.SKIP_BROKEN', False))

@@ -18,6 +18,7 @@ from benchmarks.inputs import ROOT, make_demo_data, write_species
 from benchmarks.ranking import evaluation_cases, rerank_cases
 from configs import load_cfg
 from datasets.make_dataloader_clipreid import make_dataloader
+from datasets.sampler import EpochBatches
 from tests.oracles import loader as oracle_loader
 
 
@@ -84,8 +85,11 @@ def load_for_training(settings: Settings) -> Iterator[Ways]:
             ours.dataset.records, transform, batch_sampler=ours.batch_sampler
         )
 
+        sampler = ours.batch_sampler
+        assert isinstance(sampler, EpochBatches)
+
         def epoch(loader: DataLoader) -> tuple[torch.Tensor, torch.Tensor]:
-            ours.batch_sampler.set_epoch(1)  # both loaders have this one
+            sampler.set_epoch(1)  # both loaders have this one
             return _last_batch(loader)
 
         yield Ways(ours=functools.partial(epoch, ours), plain=functools.partial(epoch, plain))
@@ -96,7 +100,9 @@ def load_for_test(settings: Settings) -> Iterator[Ways]:
     """The same with the test's transform."""
     with tempfile.TemporaryDirectory() as folder:
         cfg = _loader_config(settings, Path(folder))
-        ours = make_dataloader(cfg).validation.loader
+        validation = make_dataloader(cfg).validation
+        assert validation is not None  # the config names a list
+        ours = validation.loader
         transform = oracle_loader.plain_test_transform(
             cfg.INPUT.SIZE_TEST, cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD
         )

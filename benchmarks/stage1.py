@@ -84,7 +84,9 @@ def _step(settings: Settings, prompts: int) -> Iterator[Ways]:
         loss = batch.loss(text.float())
         model.zero_grad(set_to_none=True)
         loss.backward()
-        gradient = model.prompt_learner.cls_ctx.grad.clone()
+        gradient = model.prompt_learner.cls_ctx.grad
+        assert gradient is not None
+        gradient = gradient.clone()
         optimizer.step()
         return {'loss': loss.detach(), 'gradient': gradient}
 

@@ -215,7 +215,7 @@ def _optimizer(settings: Settings) -> Iterator[Ways]:
         optimizer.step()
         return {
             'classifier': model.classifier.weight.detach().clone(),
-            'proj': model.image_encoder.proj.detach().clone(),
+            'proj': model.image_encoder.get_parameter('proj').detach().clone(),
         }
 
     yield Ways(

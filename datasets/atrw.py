@@ -6,6 +6,7 @@ import os
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets.records import Record, read_file
@@ -29,7 +30,7 @@ class Entry(NamedTuple):
     frame: tuple[int, ...]
 
 
-def read_atrw(path: str) -> dict[int, Entry]:
+def read_atrw(path: str | Path) -> dict[int, Entry]:
     """Read ATRW's ground truth.
 
     Args:

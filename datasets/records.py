@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
@@ -102,7 +103,9 @@ def counts_table(splits: Mapping[str, Sequence[Record]]) -> str:
     return '\n'.join(lines)
 
 
-def read_list(path: str, allow_outside: bool = False, is_gallery: bool = False) -> list[Record]:
+def read_list(
+    path: str | Path, allow_outside: bool = False, is_gallery: bool = False
+) -> list[Record]:
     """Read a split: one photo a line, ``relative/path.jpg label [side] [camera] [encounter]``.
 
     Columns are separated by blanks of any kind, blank lines are skipped, the text is UTF-8 with or
@@ -139,7 +142,7 @@ def read_list(path: str, allow_outside: bool = False, is_gallery: bool = False) 
     return records
 
 
-def read_file(path: str, what: str, missing: str) -> bytes:
+def read_file(path: str | Path, what: str, missing: str) -> bytes:
     """Return the bytes of a file that the user names.
 
     Args:

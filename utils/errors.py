@@ -31,7 +31,7 @@ class Stopped(BaseException):
         self.code = 128 + number
 
 
-def first_line(error: BaseException, length: int = 120) -> str:
+def first_line(error: BaseException | str, length: int = 120) -> str:
     """What an error says, fit for a message of one line.
 
     Damaged files and strange servers put anything into it.

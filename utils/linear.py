@@ -10,6 +10,7 @@ this is ``torch.nn.functional.linear`` everywhere.
 import functools
 import platform
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,13 +24,20 @@ INTEL = ('GenuineIntel', 'i386')  # as Linux and Windows say it, and as macOS do
 class Linear(nn.Linear):
     """``torch.nn.Linear``, see :func:`linear`."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return linear(x, self.weight, self.bias)
 
 
-def linear(x, weight, bias=None):
-    """x (…, K), weight (N, K), bias (N,) -> x · weightᵀ + bias (…, N). Can be differentiated
-    once.
+def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """Return x · weightᵀ + bias, which can be differentiated once.
+
+    Args:
+        x: (…, K).
+        weight: (N, K).
+        bias: (N,).
+
+    Returns:
+        (…, N).
     """
     here = (
         x.device.type == 'cpu'
@@ -50,14 +58,16 @@ def linear(x, weight, bias=None):
 
 class _OneDNN(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, weight, bias):
+    def forward(
+        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor:
         x = x.contiguous()  # oneDNN has no fast way for rows with gaps between them
         ctx.save_for_backward(x, weight)
         return _product(x, weight, bias)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         for_x, for_weight, for_bias = ctx.needs_input_grad
         gradient = gradient.contiguous()
@@ -69,7 +79,9 @@ class _OneDNN(torch.autograd.Function):
         )
 
 
-def _product(x, weight, bias=None):
+def _product(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, 'none', [], '')
 
 
@@ -89,9 +101,7 @@ def products_text() -> str:
 
 
 def processor_maker() -> str:
-    """'GenuineIntel', 'AuthenticAMD' …, on Windows within a longer text; other systems' word
-    ('arm'), '' for none.
-    """
+    """Return 'GenuineIntel', 'AuthenticAMD' …, on Windows in a longer text; '' if unknown."""
     try:
         lines = CPUINFO.read_text(encoding='utf-8', errors='replace').splitlines()
     except OSError:  # no Linux
@@ -101,10 +111,8 @@ def processor_maker() -> str:
     )
 
 
-def _has_onednn():
-    """Whether this torch has oneDNN's product (an operator of its compiler, so none to rely on) and
-    it is one.
-    """
+def _has_onednn() -> bool:
+    """Does this torch have oneDNN's product, and is it one? (The compiler's own operator.)"""
     if not torch.backends.mkldnn.is_available():
         return False
     x, weight = torch.arange(6.0).reshape(2, 3), torch.arange(12.0).reshape(3, 4).t()

@@ -13,6 +13,8 @@ import pickletools
 import re
 import zipfile
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -51,7 +53,7 @@ class _Module:
     """An object of a class of the archive; it has no methods."""
 
     name: str  # '__torch__.torch.nn.modules.linear.Linear'
-    attributes: dict = field(default_factory=dict)
+    attributes: dict[Any, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -59,15 +61,21 @@ class _Call:
     """A call that the pickle asks for and that was not made."""
 
     name: str
-    arguments: tuple
+    arguments: tuple[Any, ...]
 
 
-def archive_state(path, key):
-    """State dict of a TorchScript archive, as ``torch.jit.load(path).state_dict()`` gives it:
-    {name: CPU tensor}.
+def archive_state(path: str | Path, key: str) -> dict[str, torch.Tensor]:
+    """Return the state dict of a TorchScript archive, on the CPU.
 
-    ``key`` is the config key the path came from. InputError: a file that is no such archive, is
-    damaged or cut short, or claims to be larger than it is.
+    It is what ``torch.jit.load(path).state_dict()`` would give.
+
+    Args:
+        path: of the archive.
+        key: the config key that the path came from, for messages.
+
+    Raises:
+        InputError: the file is no such archive, is damaged or cut short, or claims to be larger
+            than it is.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -83,11 +91,9 @@ def archive_state(path, key):
 
 
 class _Reader:
-    def __init__(self, archive):
-        self.archive, self.members = (
-            archive,
-            {member.filename: member for member in archive.infolist()},
-        )
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self.archive = archive
+        self.members = {member.filename: member for member in archive.infolist()}
         self.root = next(
             (
                 name.split('/')[0]
@@ -96,33 +102,35 @@ class _Reader:
             ),
             '',
         )
-        size = archive.fp.seek(0, 2)
+        size = archive.fp.seek(0, 2) if archive.fp else 0
         if sum(member.file_size for member in self.members.values()) > 4 * size + SLACK:
             raise _Damaged('it unpacks to far more than it holds')
-        self.storages, self.sources, self.modules = {}, {}, 0
+        self.storages: dict[str, bytearray] = {}
+        self.sources: dict[str, dict[str, str]] = {}
+        self.modules = 0
 
-    def state(self):
+    def state(self) -> dict[str, torch.Tensor]:
         tree = run_nothing(self.bytes('data.pkl'))
         if not isinstance(tree, _Module):
             raise _Damaged('data.pkl holds no module')
-        state = {}
+        state: dict[str, torch.Tensor] = {}
         self.collect(tree, '', state, 0)
         return state
 
-    def bytes(self, name):
+    def bytes(self, name: str) -> bytearray:
         member = self.members.get(f'{self.root}/{name}')
         if member is None:
             raise _Damaged(f'{name} is missing')
         buffer = bytearray(member.file_size)
         with self.archive.open(member) as file:
-            if file.readinto(buffer) != len(buffer):
+            if file.readinto(buffer) != len(buffer):  # type: ignore[attr-defined] # ZipExtFile has it
                 raise _Damaged(f'{name} is cut short')
         return buffer
 
-    def collect(self, module, prefix, state, depth):
-        """Parameters, then buffers, then the modules within, in the order of
-        nn.Module.state_dict.
-        """
+    def collect(
+        self, module: _Module, prefix: str, state: dict[str, torch.Tensor], depth: int
+    ) -> None:
+        """Add parameters, then buffers, then the modules within, as nn.Module.state_dict does."""
         self.modules += 1
         if depth > MAX_DEPTH or self.modules > MAX_MODULES:
             raise _Damaged('its modules hold each other')
@@ -139,10 +147,8 @@ class _Reader:
                     raise _Damaged('a module has no name')
                 self.collect(value, f'{prefix}{name}.', state, depth + 1)
 
-    def tensor_names(self, class_name):
-        """Which attributes of a class are in a state dict, by its source; None: the class is no
-        nn.Module.
-        """
+    def tensor_names(self, class_name: str) -> list[str] | None:
+        """Return which attributes of a class are in a state dict; None: it is no nn.Module."""
         folder, _, name = class_name.rpartition('.')
         if folder not in self.sources:
             text = self.bytes(f'code/{folder.replace(".", "/")}.py').decode()
@@ -155,22 +161,19 @@ class _Reader:
         if not source.startswith('(Module)'):
             return None
         parameters, buffers = self.listed(source, 'parameters'), self.listed(source, 'buffers')
-        optional = re.findall(
-            r'^  (\w+) : Optional\[Tensor\]$', source, re.M
-        )  # torch takes no such buffer for one
+        # torch takes no such buffer for one
+        optional = re.findall(r'^  (\w+) : Optional\[Tensor\]$', source, re.M)
         return [*parameters, *(name for name in buffers if name not in optional)]
 
     @staticmethod
-    def listed(source, kind):
+    def listed(source: str, kind: str) -> list[str]:
         line = re.search(rf'^  __{kind}__ = (.*)$', source, re.M)
         if line and not re.fullmatch(r'\[("\w+", )*\]', line[1]):
             raise _Damaged(f'__{kind}__ is no list of names')
         return re.findall(r'\w+', line[1]) if line else []
 
-    def tensor(self, value, name):
-        """The tensor that ``_rebuild_tensor_v2(storage, offset, size, stride, …)`` would have
-        made.
-        """
+    def tensor(self, value: object, name: str) -> torch.Tensor:
+        """Return what ``_rebuild_tensor_v2(storage, offset, size, stride, …)`` would have made."""
         if not isinstance(value, _Call) or value.name != 'torch._utils _rebuild_tensor_v2':
             raise _Damaged(f'{name} is no dense tensor')
         storage, offset, size, stride = value.arguments[:4]
@@ -198,29 +201,33 @@ class _Reader:
         flat = torch.frombuffer(memory, dtype=dtype) if memory else torch.empty(0, dtype=dtype)
         return flat.as_strided(size, stride, offset)
 
-    def storage(self, number):
+    def storage(self, number: str) -> bytearray:
         """Bytes data/<number>; tensors that share them here share them there."""
         if number not in self.storages:
             self.storages[number] = self.bytes(f'data/{number}')
         return self.storages[number]
 
 
-def run_nothing(data):
-    """The value of a pickle as torch's own pickler writes it, with _Global, _Module and _Call where
-    it asks for more than data.
+def run_nothing(data: bytes | bytearray) -> object:
+    """Return the value of a pickle of torch, importing and calling nothing.
 
-    ``data``: bytes. _Damaged or any error of pickletools: other instructions, or damaged bytes.
-    Nothing is imported or called.
+    Where the pickle asks for more than data there is a _Global, _Module or _Call.
+
+    Raises:
+        _Damaged: instructions that torch's pickler does not write. Damaged bytes raise any error
+            of pickletools.
     """
-    stack, marks, memo = [], [], {}
+    stack: list[Any] = []
+    marks: list[int] = []
+    memo: dict[Any, Any] = {}
 
-    def above_mark():
-        place = marks.pop()
-        taken = stack[place:]
-        del stack[place:]
+    def above_mark() -> list[Any]:
+        start = marks.pop()
+        taken = stack[start:]
+        del stack[start:]
         return taken
 
-    def fill(target, values):
+    def fill(target: object, values: list[Any]) -> None:
         if isinstance(target, list):
             target.extend(values)
         elif isinstance(target, dict):
@@ -267,7 +274,7 @@ def run_nothing(data):
             case 'BINGET' | 'LONG_BINGET':
                 stack.append(memo[argument])
             case 'GLOBAL':
-                stack.append(_Global(argument))
+                stack.append(_Global(str(argument)))
             case 'BINPERSID':
                 what, *rest = stack.pop()
                 stack.append(_Call(what, tuple(rest)))
@@ -287,7 +294,7 @@ def run_nothing(data):
     raise _Damaged('data.pkl has no end')
 
 
-def _name(value):
+def _name(value: object) -> str:
     if not isinstance(value, _Global):
         raise _Damaged('data.pkl calls something that has no name')
     return value.name

@@ -1,6 +1,4 @@
-"""One file from the network into a cache: gone on with where it broke, checked whole, named last,
-fetched by one process.
-"""
+"""One file from the network into a cache: resumed, checked whole, named last, by one process."""
 
 import contextlib
 import http.client
@@ -9,6 +7,8 @@ import os
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
@@ -21,9 +21,8 @@ logger = logging.getLogger('transreid')
 TIMEOUT = 30.0  # seconds of silence after which a connection is given up
 TRIES = 4  # that bring nothing, one after another
 PAUSE = 1.0  # seconds before the second try; doubled before each further one
-MAX_BYTES = (
-    8 << 30
-)  # no file of ours is nearly as large: a server that does not stop must not fill the disk
+# No file of ours is nearly as large: a server that does not stop must not fill the disk.
+MAX_BYTES = 8 << 30
 FOR_GOOD = set(range(400, 500)) - {408, 416, 425, 429}  # answers that another try does not change
 
 
@@ -31,13 +30,20 @@ class _Broken(Exception):
     """The connection failed, and another try may help."""
 
 
-def download(url, path, sha256, otherwise):
-    """Fetch ``url`` to ``path`` (a Path; its folder is there) and check its SHA-256.
+def download(url: str, path: Path, sha256: str, otherwise: str) -> None:
+    """Fetch a file and check its SHA-256.
 
-    The bytes gather in ``path``.part, which a later try or process goes on with (HTTP Range).
-    ``path``.lock lets one process fetch; others wait for it and find the file. InputError, in one
-    line that ends with ``otherwise``, what the
-    user may do instead: no connection after some tries, no such file, another content; a full disk.
+    The bytes gather in ``path``.part, which a later try or process resumes (HTTP Range).
+    ``path``.lock lets one process fetch; others wait for it and find the file.
+
+    Args:
+        url: https.
+        path: of the file; its folder exists.
+        sha256: of the whole file, in hex.
+        otherwise: what the user may do instead; the error's line ends with it.
+
+    Raises:
+        InputError: no connection after some tries, no such file, another content, a full disk.
     """
     with _locked(path):
         if path.is_file():  # the other process has it
@@ -67,10 +73,8 @@ def download(url, path, sha256, otherwise):
 
 
 @contextlib.contextmanager
-def _locked(path):
-    """Alone with ``path``, after waiting for whoever is. The system frees the lock of a process
-    that dies.
-    """
+def _locked(path: Path) -> Iterator[None]:
+    """Hold ``path``'s lock, which the system frees when its process dies."""
     lock = FileLock(f'{path}.lock')
     try:
         try:
@@ -94,10 +98,8 @@ def _locked(path):
         lock.release()
 
 
-def _fetch(url, part, otherwise):
-    """All of ``url`` to the file ``part``, by as many connections as it takes; whether any went on
-    with earlier bytes.
-    """
+def _fetch(url: str, part: Path, otherwise: str) -> bool:
+    """Fetch all of ``url`` into ``part``, by several connections if needed; was any resumed?"""
     fruitless, gone_on = 0, False
     while True:
         before = _size(part)
@@ -124,25 +126,17 @@ def _fetch(url, part, otherwise):
         time.sleep(pause)
 
 
-def _fetch_rest(url, part):
-    """What ``part`` lacks of ``url``, by one connection. _Broken: it ended early. HTTPError: no use
-    in trying again.
+def _fetch_rest(url: str, part: Path) -> None:
+    """Fetch what ``part`` lacks of ``url``, by one connection.
+
+    Raises:
+        _Broken: it ended early.
+        urllib.error.HTTPError: there is no use in trying again.
     """
     start = _size(part)
-    request = urllib.request.Request(url, headers={'Range': f'bytes={start}-'} if start else {})
-    try:
-        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if (
-            error.code == 416 and start
-        ):  # nothing follows: all is here, or what is here is of another file
-            return
-        if error.code in FOR_GOOD:
-            raise
-        raise _Broken(f'HTTP {error.code} {first_line(error.reason)}') from None
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise _Broken(_reason(error)) from None
+    answer = _answer(url, start)
+    if answer is None:
+        return
     with answer:
         if answer.status != 206:  # the whole file, whatever was asked for
             start = 0
@@ -172,10 +166,24 @@ def _fetch_rest(url, part):
                 raise _Broken(f'cut short at {file.tell() / 1e6:.1f} of {total / 1e6:.1f} MB')
 
 
-def _chunks(answer):
-    """Bytes as they come; the network's errors as _Broken, as the writer takes every OSError for
-    the disk's.
-    """
+def _answer(url: str, start: int) -> http.client.HTTPResponse | None:
+    """Open ``url`` from byte ``start`` on; None: nothing follows, or ours is of another file."""
+    request = urllib.request.Request(url, headers={'Range': f'bytes={start}-'} if start else {})
+    try:
+        return urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416 and start:
+            return None
+        if error.code in FOR_GOOD:
+            raise
+        raise _Broken(f'HTTP {error.code} {first_line(error.reason)}') from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise _Broken(_reason(error)) from None
+
+
+def _chunks(answer: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Yield bytes as they come; errors are _Broken, as OSErrors are taken for the disk's."""
     try:
         while chunk := answer.read1(1 << 20):
             yield chunk
@@ -183,14 +191,14 @@ def _chunks(answer):
         raise _Broken(_reason(error)) from None
 
 
-def _reason(error):
+def _reason(error: Exception) -> str:
     error = getattr(error, 'reason', error)
     if isinstance(error, TimeoutError):
         return f'nothing came for {TIMEOUT:.0f} s'
     return first_line(error)
 
 
-def _kept(part):
+def _kept(part: Path) -> str:
     """What there is for the next time, in words. An empty part is not kept."""
     if not _size(part):
         part.unlink(missing_ok=True)
@@ -201,5 +209,5 @@ def _kept(part):
     )
 
 
-def _size(part):
+def _size(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0

@@ -1,5 +1,4 @@
-"""Checkpoints of open_clip and its kin: where their weights lie, and which activation they were
-trained with.
+"""Checkpoints of open_clip and its kin: their weights, and the activation they were trained with.
 
 Names of files and settings: https://github.com/mlfoundations/open_clip (open_clip/factory.py,
 open_clip/model.py).
@@ -7,8 +6,9 @@ open_clip/model.py).
 
 import json
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from utils.errors import InputError, first_line
 
@@ -54,12 +54,15 @@ class Activation(NamedTuple):
     sure: bool  # False: a guess
 
 
-def find_weights(path):
-    """The file of weights that MODEL.PRETRAIN_PATH means.
+def find_weights(path: str | Path) -> str:
+    """Return the file of weights that MODEL.PRETRAIN_PATH means.
 
-    ``path``: a file, which is returned as it is; a folder as downloaded from the hub;
-    'hf-hub:owner/name', which the library huggingface_hub fetches, or finds in its cache.
-    InputError: none of them is there, or there is no such library.
+    Args:
+        path: a file, which is returned as it is; a folder as downloaded from the hub; or
+            'hf-hub:owner/name', which huggingface_hub fetches, or finds in its cache.
+
+    Raises:
+        InputError: none of them exists, or that library is missing.
     """
     path = str(path)
     if path.startswith(HUB):
@@ -74,14 +77,23 @@ def find_weights(path):
     return found[0]
 
 
-def activation_of(path, about, inside, text=True):
-    """The :class:`Activation` of the weights in the file ``path``, which is no TorchScript archive.
+def activation_of(
+    path: str | Path, about: Mapping[str, str], inside: str | None, text: bool = True
+) -> Activation:
+    """Return the activation of the weights in a file that is no TorchScript archive.
 
-    By what was noted in it (``about``), else by open_clip's config beside it, else by its name: a
-    guess. The config is about files of the hub's own names; what it says of others is a guess too.
-    ``inside``: the name under which the weights stood beside other things, 'state_dict' in a
-    training checkpoint of open_clip. InputError: a config that is damaged, or of a CLIP that our
-    towers are not; ``text``: the text's too.
+    It is what was noted in the file, else what open_clip's config beside it says, else a guess
+    from its name. The config is about files of the hub's own names; for others it is a guess too.
+
+    Args:
+        path: of the weights.
+        about: what was noted in the file.
+        inside: the name under which the weights stood beside other things: 'state_dict' in a
+            training checkpoint of open_clip.
+        text: whether the config must fit our text tower too.
+
+    Raises:
+        InputError: the config is damaged, or of a CLIP that our towers are not.
     """
     path = Path(path)
     name, config = path.name.lower(), path.parent / CONFIG
@@ -110,10 +122,8 @@ def activation_of(path, about, inside, text=True):
     return Activation('quickgelu', f"OpenAI's, {guess}", False)
 
 
-def _of_config(path, towers):
-    """The activation that open_clip's config names, once all else in it about ``towers`` is as ours
-    are.
-    """
+def _of_config(path: Path, towers: Iterable[str]) -> Activation:
+    """Return the activation in open_clip's config, whose ``towers`` must be as ours are."""
     try:
         with open(path, 'rb') as file:
             model = json.loads(file.read(MAX_BYTES))['model_cfg']
@@ -145,9 +155,9 @@ def _of_config(path, towers):
     return Activation('quickgelu' if quick else 'gelu', f'{path} {said}', True)
 
 
-def _others(section, said):
-    """What the config ``said`` in its section that our towers are not, in words."""
-    ours = TOWERS[section] | BOTH
+def _others(section: str, said: dict[str, Any]) -> Iterator[str]:
+    """Yield what a section of the config asks for and our towers are not, in words."""
+    ours: dict[str, Any] = TOWERS[section] | BOTH
     if section == 'text_cfg':  # heads and width by open_clip's defaults
         said = {'heads': 8} | said
         ours['heads'] = max(1, said.get('width', 512) // 64)
@@ -157,10 +167,8 @@ def _others(section, said):
             yield f'{section} {ascii(name)[1:-1]:.40} {value!r:.40} ({only})'
 
 
-def _from_hub(path):
-    """The file in the hub's cache; the config, without which a repository is none of open_clip's,
-    comes to lie beside it.
-    """
+def _from_hub(path: str) -> str:
+    """Return the file in the hub's cache, with the config, which must exist, beside it."""
     repository = path.removeprefix(HUB)
     if not re.fullmatch(r'[\w.-]+/[\w.-]+', repository):
         raise InputError(

@@ -115,6 +115,7 @@ def random_clip(architecture: Architecture, seed: int) -> dict[str, torch.Tensor
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         image, text = architecture.build(size=(64, 64), stride=(architecture.patch,) * 2)
+        assert text is not None
         for module in image.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
