@@ -121,10 +121,10 @@ class _Reader:
         member = self.members.get(f'{self.root}/{name}')
         if member is None:
             raise _Damaged(f'{name} is missing')
-        buffer = bytearray(member.file_size)
         with self.archive.open(member) as file:
-            if file.readinto(buffer) != len(buffer):  # type: ignore[attr-defined] # ZipExtFile has it
-                raise _Damaged(f'{name} is cut short')
+            buffer = bytearray(file.read(member.file_size))
+        if len(buffer) != member.file_size:
+            raise _Damaged(f'{name} is cut short')
         return buffer
 
     def collect(
