@@ -108,15 +108,7 @@ def attach_atrw(records: Sequence[Record], truth: Mapping[int, Entry], path: str
             f'truth ({first_few(missing)}); take the list that belongs to it, or set '
             "DATASETS.PROTOCOL 'query_in_gallery' to do without"
         )
-    attached = []
-    for record, name in named:
-        entry = by_name[name]
-        if entry.entity != record.pid:
-            raise InputError(
-                f'{path}: {record.path} is entity {entry.entity} there, but its label in the list '
-                f'is {record.pid}; take the list that belongs to the ground truth'
-            )
-        attached.append(replace(record, frame=entry.frame, group=entry.group))
+    attached = [_attach(record, by_name[name], path) for record, name in named]
     unlisted = len(by_name.keys() - set(names))
     if unlisted:
         logger.warning(
@@ -126,3 +118,12 @@ def attach_atrw(records: Sequence[Record], truth: Mapping[int, Entry], path: str
             len(truth),
         )
     return attached
+
+
+def _attach(record: Record, entry: Entry, path: str) -> Record:
+    if entry.entity != record.pid:
+        raise InputError(
+            f'{path}: {record.path} is entity {entry.entity} there, but its label in the list '
+            f'is {record.pid}; take the list that belongs to the ground truth'
+        )
+    return replace(record, frame=entry.frame, group=entry.group)

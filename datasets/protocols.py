@@ -203,6 +203,13 @@ def resolve_protocol(
     records = [*query, *gallery]
     protocol = market_protocol(records) if name == 'market' else PROTOCOLS[name]
     _check_known(protocol, records)
+    _warn_of_unfit(protocol, query, gallery)
+    return protocol
+
+
+def _warn_of_unfit(
+    protocol: Protocol, query: Sequence[Record], gallery: Sequence[Record]
+) -> None:
     unfit = unfit_queries(protocol, query, gallery)
     if unfit and protocol.drop_nearest:
         logger.warning(
@@ -220,7 +227,6 @@ def resolve_protocol(
             len(unfit),
             len(query),
         )
-    return protocol
 
 
 def unfit_queries(

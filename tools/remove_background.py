@@ -46,6 +46,22 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 def parse(argv: Sequence[str] | None) -> Job:
+    args = _make_parser().parse_args(argv)
+    return Job(
+        src=args.src,
+        dst=args.dst,
+        sheet=args.sheet or args.dst / SHEET,
+        masks=args.masks,
+        resize_masks=args.resize_masks,
+        model=args.model,
+        background=args.background,
+        threshold=args.threshold,
+        format=args.format,
+        lists=args.list,
+    )
+
+
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description='Remove the background of all photos below a folder.'
     )
@@ -85,19 +101,7 @@ def parse(argv: Sequence[str] | None) -> Job:
     add(
         '--sheet', type=path_value, metavar='PNG', help=f'a dozen photos side by side [DST/{SHEET}]'
     )
-    args = parser.parse_args(argv)
-    return Job(
-        src=args.src,
-        dst=args.dst,
-        sheet=args.sheet or args.dst / SHEET,
-        masks=args.masks,
-        resize_masks=args.resize_masks,
-        model=args.model,
-        background=args.background,
-        threshold=args.threshold,
-        format=args.format,
-        lists=args.list,
-    )
+    return parser
 
 
 def _colour(text: str) -> tuple[int, int, int]:

@@ -96,12 +96,18 @@ def activation_of(
         InputError: the config is damaged, or of a CLIP that our towers are not.
     """
     path = Path(path)
-    name, config = path.name.lower(), path.parent / CONFIG
+    config = path.parent / CONFIG
     towers = ('vision_cfg', 'text_cfg') if text else ('vision_cfg',)
     if 'activation' in about:
         return Activation(about['activation'], f'{path} says so', True)
     if config.is_file() and path.name in WEIGHTS:
         return _of_config(config, towers)
+    return _guess_activation(path, inside, towers)
+
+
+def _guess_activation(path: Path, inside: str | None, towers: Iterable[str]) -> Activation:
+    """Guess the activation from the file's name, or from a config that is about other files."""
+    name, config = path.name.lower(), path.parent / CONFIG
     guess = f'guessed from its name, set MODEL.ACTIVATION if it is not so: {path}'
     if 'quickgelu' in name:
         return Activation('quickgelu', guess, False)

@@ -43,17 +43,21 @@ def choose_columns(
             _check_same(table, next(filter(None, free)))
         chosen[meaning] = found[0]
         if found[1:]:
-            others = ' or '.join(map(repr, found[1:]))
-            notes.append(
-                f"{meaning}: column '{found[0]}' was taken, not {others}; --column {meaning}=… "
-                'takes another'
-            )
+            notes.append(_taken_note(meaning, found))
     columns = {meaning: [column] for meaning, column in chosen.items() if column}
     for meaning, spread in (('bbox', _box_columns(names)), ('date', _date_columns(names))):
         if meaning not in chosen and spread:
             columns[meaning] = spread
     _check_needed(table, columns, needed)
     return columns, notes
+
+
+def _taken_note(meaning: str, found: list[str]) -> str:
+    others = ' or '.join(map(repr, found[1:]))
+    return (
+        f"{meaning}: column '{found[0]}' was taken, not {others}; --column {meaning}=… takes "
+        'another'
+    )
 
 
 def _free_columns(

@@ -1,6 +1,7 @@
 """The command line of ``python -m tools.make_lists``."""
 
 import argparse
+from collections.abc import Callable
 
 from configs.command_line import path_text, path_value
 from wildlife.lists.meanings import MEANINGS
@@ -58,6 +59,10 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         'photo (the default, unless '
         'that looks wrong)',
     )
+    _add_facts(add)
+
+
+def _add_facts(add: Callable[..., argparse.Action]) -> None:
     add('--species', default='', help='only rows of this species')
     add(
         '--date-format',

@@ -37,13 +37,8 @@ def split_disjoint(photos: list[Photo], share: float, rng: random.Random) -> Spl
     wanted = max(LEAST, min(round(share * len(useful)), len(useful) - LEAST))
     groups = connected((photo.animal, photo.unit) for photo in photos)
     rng.shuffle(groups)
-    test: set[str] = set()
-    count = 0
-    for group in groups:
-        more = len(group & useful)
-        if count + more <= wanted:
-            test |= group
-            count += more
+    test = _take_groups(groups, useful, wanted)
+    count = len(test & useful)
     largest = max(len(group & useful) for group in groups)
     if count < max(LEAST, wanted / 2) or len(useful) - count < LEAST:
         raise InputError(
@@ -60,6 +55,15 @@ def split_disjoint(photos: list[Photo], share: float, rng: random.Random) -> Spl
         )
     _note_disjoint(split, photos, drawn, largest)
     return split
+
+
+def _take_groups(groups: list[set[str]], useful: set[str], wanted: int) -> set[str]:
+    """Take groups in their order, as long as at most ``wanted`` useful animals are in them."""
+    taken: set[str] = set()
+    for group in groups:
+        if len((taken | group) & useful) <= wanted:
+            taken |= group
+    return taken
 
 
 def _noun(photos: list[Photo]) -> str:
