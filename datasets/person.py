@@ -112,8 +112,7 @@ def _read_msmt17_list(path: str, folder: str, cfg: CfgNode) -> list[Record]:
         if not (number.isascii() and number.isdigit() and 0 < len(number) <= 4 and int(number)):
             raise InputError(
                 f"{path}: '{record.path[:100]}' does not tell the camera (from 1) in the third "
-                'field of its name, '
-                'as 0000/0000_000_01_0303morning_0008_0.jpg does'
+                'field of its name, as 0000/0000_000_01_0303morning_0008_0.jpg does'
             )
         camera = int(number) - 1
         records.append(Record(f'{folder}/{record.path}', record.pid, camid=camera, camera=camera))

@@ -55,14 +55,12 @@ APART = (
 )
 INSIDE = (
     'query photos in the gallery: the first of every ranking (the query itself) is dropped; '
-    'trapezoid AP; '
-    'a query without positives counts as 0'
+    'trapezoid AP; a query without positives counts as 0'
 )
 
 NEVER_ITSELF = (
     'a photo is never compared with itself; average precision; queries without a positive are '
-    'counted and left out '
-    'of the averages'
+    'counted and left out of the averages'
 )
 
 PROTOCOLS = {
@@ -77,10 +75,9 @@ PROTOCOLS = {
             gallery_list='mytest.txt',
             ground_truth='gt_test_plain.json',
             text='ATRW: the first of every ranking (the query itself) is dropped, the same '
-            'entity within 3 frames of '
-            'the same camera sequence is masked; average precision; a query without positives '
-            'counts as 0; single- and '
-            'cross-camera queries apart',
+            'entity within 3 frames of the same camera sequence is masked; average '
+            'precision; a query without positives counts as 0; single- and cross-camera '
+            'queries apart',
         ),
         Protocol(
             'yak',
@@ -130,8 +127,7 @@ PROTOCOLS = {
             ignore='known camera',
             no_positive='skip',
             text="gallery photos of the query's individual by the same camera, or by an unknown "
-            'one, are removed; '
-            f'{NEVER_ITSELF}',
+            f'one, are removed; {NEVER_ITSELF}',
         ),
         Protocol(
             'cross-encounter',
@@ -140,8 +136,7 @@ PROTOCOLS = {
             ignore='encounter',
             no_positive='skip',
             text="gallery photos of the query's individual from the same encounter, which may be "
-            'seconds apart, are removed; '
-            f'{NEVER_ITSELF}',
+            f'seconds apart, are removed; {NEVER_ITSELF}',
         ),
         Protocol(
             'cross-side',
@@ -150,8 +145,7 @@ PROTOCOLS = {
             ignore='side',
             no_positive='skip',
             text="gallery photos of the query's individual from the same side, or of unknown "
-            'side, are removed; '
-            f'{NEVER_ITSELF}',
+            f'side, are removed; {NEVER_ITSELF}',
         ),
         Protocol(
             'market',
@@ -159,16 +153,14 @@ PROTOCOLS = {
             ignore='camera',
             no_positive='skip',
             text="Market-1501: gallery photos of the query's individual and camera are removed; "
-            'queries without a '
-            'positive are left out',
+            'queries without a positive are left out',
         ),
         Protocol(
             'market_one_camera',
             ap='precision',
             no_positive='skip',
             text='Market-1501 without the camera filter (all photos count as one camera); '
-            'queries without a '
-            'positive are left out',
+            'queries without a positive are left out',
         ),
     )
 }
@@ -207,9 +199,7 @@ def resolve_protocol(
     return protocol
 
 
-def _warn_of_unfit(
-    protocol: Protocol, query: Sequence[Record], gallery: Sequence[Record]
-) -> None:
+def _warn_of_unfit(protocol: Protocol, query: Sequence[Record], gallery: Sequence[Record]) -> None:
     unfit = unfit_queries(protocol, query, gallery)
     if unfit and protocol.drop_nearest:
         logger.warning(

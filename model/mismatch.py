@@ -35,16 +35,13 @@ def check_notes(cfg: CfgNode, source: Source, ours: dict[str, str], whole: bool)
     if noted['positions'] != ours['positions']:
         raise Mismatch(
             f'{key}: {path} was trained with {noted["positions"]} positions (rows x columns), '
-            'INPUT.SIZE_TRAIN '
-            f'{list(cfg.INPUT.SIZE_TRAIN)} with MODEL.STRIDE_SIZE {list(cfg.MODEL.STRIDE_SIZE)} '
-            'makes '
-            f'{ours["positions"]}; set them as in training'
+            f'INPUT.SIZE_TRAIN {list(cfg.INPUT.SIZE_TRAIN)} with MODEL.STRIDE_SIZE '
+            f'{list(cfg.MODEL.STRIDE_SIZE)} makes {ours["positions"]}; set them as in training'
         )
     if whole and 'sie_coe' in ours and noted['sie_coe'] != ours['sie_coe']:
         raise Mismatch(
             f'{key}: {path} was trained with MODEL.SIE_COE {noted["sie_coe"]}, here it is '
-            f'{ours["sie_coe"]}; set '
-            f'it as in training'
+            f'{ours["sie_coe"]}; set it as in training'
         )
 
 

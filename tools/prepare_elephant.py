@@ -75,9 +75,8 @@ def follow_lists(
     if photos and not any(re.fullmatch('[0-9]+', PurePosixPath(name).stem) for name in photos):
         raise InputError(
             f'--like {args.like}: the published lists name crops 0.jpg …, which the release does '
-            'not hold '
-            f'({min(photos)} …); ask for them together with the lists (arXiv 2405.13781), or '
-            'leave --like out'
+            f'not hold ({min(photos)} …); ask for them together with the lists (arXiv '
+            '2405.13781), or leave --like out'
         )
     to_train, to_test = (photos, args.out / DATA_DIR), (photos, args.out / TEST_ROOT)
     return follow(

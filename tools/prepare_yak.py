@@ -83,8 +83,7 @@ def main(argv: Sequence[str] | None = None) -> Arranged:
     if is_hard:
         warn(
             f'{len(test)} test photos are at most the {HARD_PHOTOS} of the hard test, not the '
-            f'{SIMPLE_PHOTOS} of the simple '
-            f'one: there are no {SIMPLE[0]} and {SIMPLE[1]}'
+            f'{SIMPLE_PHOTOS} of the simple one: there are no {SIMPLE[0]} and {SIMPLE[1]}'
         )
 
     make = follow_lists if args.like else make_lists
@@ -194,8 +193,7 @@ def yak_number(file: File) -> int:
     if number is None:
         raise InputError(
             f'{file.source}: {file.name} is in no numbered folder, and its name does not begin '
-            'with a number '
-            "('1/00001_012.jpg'); give the release as it is"
+            "with a number ('1/00001_012.jpg'); give the release as it is"
         )
     return number
 

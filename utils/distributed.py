@@ -216,9 +216,8 @@ def start_processes(wanted: bool, backend: str) -> Processes:
     if not wanted:
         if os.environ.get('WORLD_SIZE', '1') != '1':
             raise InputError(
-                f'torchrun has started {os.environ["WORLD_SIZE"]} processes, but '
-                'MODEL.DIST_TRAIN is False: each would do the whole work; set MODEL.DIST_TRAIN '
-                'True'
+                f'torchrun has started {os.environ["WORLD_SIZE"]} processes, but MODEL.DIST_TRAIN '
+                'is False: each would do the whole work; set MODEL.DIST_TRAIN True'
             )
         return SINGLE
     member = read_torchrun()

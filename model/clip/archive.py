@@ -83,8 +83,7 @@ def archive_state(path: str | Path, key: str) -> dict[str, torch.Tensor]:
     except Exception as error:  # zipfile and pickletools raise anything on damaged bytes
         raise InputError(
             f'{key}: {path} is a damaged TorchScript archive, or none that torch writes '
-            f'({first_line(error)}); it '
-            f'was not run; copy or download it again'
+            f'({first_line(error)}); it was not run; copy or download it again'
         ) from None
     check_tensors(state.values(), path, key)
     return state

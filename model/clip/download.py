@@ -89,8 +89,7 @@ def _locked(path: Path) -> Iterator[None]:
     except (OSError, NotImplementedError) as error:
         raise InputError(
             f'the cache {path.parent} cannot be written '
-            f'({getattr(error, "strerror", None) or error}); set '
-            f'CLIP_CACHE to another folder'
+            f'({getattr(error, "strerror", None) or error}); set CLIP_CACHE to another folder'
         ) from None
     try:
         yield

@@ -140,8 +140,7 @@ def _of_config(path: Path, towers: Iterable[str]) -> Activation:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f'{KEY}: {path} is no config of open_clip ({first_line(error)}); bring the published '
-            'one, or take '
-            f'the weights to another folder and set MODEL.ACTIVATION'
+            'one, or take the weights to another folder and set MODEL.ACTIVATION'
         ) from None
     if not (quick is None or isinstance(quick, bool)):
         raise InputError(
@@ -190,8 +189,7 @@ def _from_hub(path: str) -> str:
     except ImportError as error:
         raise InputError(
             f'{KEY}: {path} needs the library huggingface_hub ({first_line(error)}): pip install '
-            '-r '
-            f'requirements-extras.txt; or {instead}'
+            f'-r requirements-extras.txt; or {instead}'
         ) from None
     try:
         hf_hub_download(repo_id=repository, filename=CONFIG)
@@ -202,6 +200,5 @@ def _from_hub(path: str) -> str:
     except Exception as error:  # of the library, of HTTP, of the file system
         raise InputError(
             f'{KEY}: {path} was not got ({type(error).__name__}: {first_line(error)}); look at '
-            'the name and the '
-            f'network, or {instead}'
+            f'the name and the network, or {instead}'
         ) from None

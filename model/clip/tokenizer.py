@@ -105,8 +105,7 @@ def tokenize(
             if not truncate:
                 raise InputError(
                     f'the text {text[:60]!r} needs {len(line)} tokens, {context_length} are '
-                    'allowed; '
-                    f'shorten it'
+                    'allowed; shorten it'
                 )
             line = [*line[: context_length - 1], ids[END]]
         row[: len(line)] = torch.tensor(line)

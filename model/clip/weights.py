@@ -77,8 +77,7 @@ def cached_file(file: str, sha256: str) -> Path:
         if sha256_file(path) != sha256:
             raise InputError(
                 f"{path} is not OpenAI's file (its SHA-256 differs); delete it to have it "
-                'downloaded again, '
-                f'or name your own weights in {KEY}'
+                f'downloaded again, or name your own weights in {KEY}'
             )
         return path
     try:

@@ -80,9 +80,8 @@ def test_photos_that_only_exif_turns(lists, tmp_path):
         Image.new('L', (4, 4), len(record.path)).save(record.path, exif=exif)
     (line,) = data_warnings(*splits)
     assert line.startswith(
-        '3 of 7 photos are rotated or mirrored by EXIF only '
-        f'({tmp_path}/ann/1.jpg, {tmp_path}/ann/2.jpg, {tmp_path}/t/dan/1.jpg): they are read as '
-        'stored'
+        f'3 of 7 photos are rotated or mirrored by EXIF only ({tmp_path}/ann/1.jpg, '
+        f'{tmp_path}/ann/2.jpg, {tmp_path}/t/dan/1.jpg): they are read as stored'
     )
 
 

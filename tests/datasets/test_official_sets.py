@@ -377,8 +377,7 @@ def test_a_set_of_published_size_gives_no_warning(tmp_path, caplog, monkeypatch)
             'market1501',
             '',
             'there is no Market-1501-v15.09.15 in it; market1501 is expected as '
-            'Market-1501-v15.09.15/'
-            '{bounding_box_train,query,bounding_box_test}/*.jpg',
+            'Market-1501-v15.09.15/{bounding_box_train,query,bounding_box_test}/*.jpg',
         ),
         (
             'market1501',
@@ -399,8 +398,7 @@ def test_a_set_of_published_size_gives_no_warning(tmp_path, caplog, monkeypatch)
             'msmt17',
             'test',
             'there is no MSMT17/test in it; msmt17 is expected as MSMT17/{train,test}/0000/*.jpg '
-            'with MSMT17/'
-            '{list_train.txt,list_val.txt,list_query.txt,list_gallery.txt}',
+            'with MSMT17/{list_train.txt,list_val.txt,list_query.txt,list_gallery.txt}',
         ),
         ('msmt17', 'list_query.txt', 'there is no MSMT17/list_query.txt in it'),
         (
@@ -545,8 +543,7 @@ def drop(*files):
             edit('train_test_split/test_list_800.txt', '0000100 101', '0000100.jpg 101'),
             (
                 "test_list_800.txt:1: expected 'number identity', as 0346796 12345, got "
-                "'0000100.jpg "
-                "101'"
+                "'0000100.jpg 101'"
             ),
         ),
         (

@@ -84,9 +84,8 @@ def pytest_terminal_summary(terminalreporter, config):
     terminalreporter.section('faults')
     say(
         f'kills: {sum(kills.values())} '
-        f'({", ".join(f"{n} in {where}" for where, n in kills.most_common()) or "none"}); '
-        'runs killed, resumed and bit-identical at the end: '
-        f'{killed["passed"]}/{tried["killed_runs"]}'
+        f'({", ".join(f"{n} in {where}" for where, n in kills.most_common()) or "none"}); runs '
+        f'killed, resumed and bit-identical at the end: {killed["passed"]}/{tried["killed_runs"]}'
     )
     say(
         f'faults: {tried["faults_met"]}/{tried["faults"]} met as promised, '

@@ -210,8 +210,7 @@ def differences(folder, reference):
         )
         found.append(
             f'metrics.jsonl: {len(here)} and {len(there)} lines, line {first + 1}: '
-            f'{here[first : first + 1]} '
-            f'instead of {there[first : first + 1]}'
+            f'{here[first : first + 1]} instead of {there[first : first + 1]}'
         )
     found += [f'{p.name} is left' for p in folder.iterdir() if p.name.startswith('.')]
     return found

@@ -472,8 +472,7 @@ def test_who_loses_another_says_so(tmp_path):
             2,
             '',
             f'error: rank {rank}: another process is gone without a word; was it killed, perhaps '
-            'for '
-            f'want of memory?\n',
+            'for want of memory?\n',
         )
 
 

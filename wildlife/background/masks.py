@@ -67,17 +67,15 @@ class MaskFolder:
         if not self.resize:
             raise InputError(
                 f'{path}: the mask has {mask.width} x {mask.height} pixels, its photo '
-                f'{photo.width} x '
-                f'{photo.height} (as stored, not rotated by its EXIF); give its own mask, or '
-                '--resize-masks'
+                f'{photo.width} x {photo.height} (as stored, not rotated by its EXIF); give its '
+                'own mask, or --resize-masks'
             )
         width = mask.height * photo.width / photo.height
         if abs(mask.width - width) > max(1, SHAPE * width):  # 1: rounded
             raise InputError(
                 f'{path}: the mask of {mask.width} x {mask.height} pixels has not the shape of '
-                'its photo, '
-                f'{photo.width} x {photo.height} as stored, not rotated by its EXIF; give its '
-                'own mask'
+                f'its photo, {photo.width} x {photo.height} as stored, not rotated by its EXIF; '
+                'give its own mask'
             )
         return mask.resize(photo.size, Image.Resampling.BILINEAR)
 
@@ -178,8 +176,7 @@ class Network:
         if not getattr(self._session, 'is_local', lambda: True)():
             raise InputError(
                 f'--model {model} would send the photos to a service; choose a model that runs '
-                'here, as '
-                'isnet-general-use'
+                'here, as isnet-general-use'
             )
 
     def __call__(self, name: str, photo: Image.Image) -> Image.Image:

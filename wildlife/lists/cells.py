@@ -148,9 +148,8 @@ def read_theta(text: str, where: str) -> float:
         return 0.0
     if not abs(theta) <= 2 * math.pi + SMALL_ANGLE:
         raise InputError(
-            f"{where}: theta '{text[:60]}' is no angle in radians (-6.28 to 6.28), by which "
-            'boxes are turned about their centre; correct the column, or --column theta= ignores '
-            'it'
+            f"{where}: theta '{text[:60]}' is no angle in radians (-6.28 to 6.28), by which boxes "
+            'are turned about their centre; correct the column, or --column theta= ignores it'
         )
     theta = math.remainder(theta, 2 * math.pi)
     return theta if abs(theta) > SMALL_ANGLE else 0.0

@@ -56,8 +56,7 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         '--identity-level',
         type=int,
         help='folder that names the individual: 1 = first below the source, -1 = last above the '
-        'photo (the default, unless '
-        'that looks wrong)',
+        'photo (the default, unless that looks wrong)',
     )
     _add_facts(add)
 
@@ -79,8 +78,7 @@ def _add_facts(add: Callable[..., argparse.Action]) -> None:
         '--skip-bad',
         action='store_true',
         help='leave out, and count, photos that are missing, broken or contradictory, and '
-        'impossible boxes; decodes all '
-        'photos, which takes long',
+        'impossible boxes; decodes all photos, which takes long',
     )
 
 
@@ -103,8 +101,7 @@ def _add_identities(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         help='photos of a camera less than so many minutes apart are an encounter; default: a '
-        "camera's photos of one day, or "
-        'less than an hour apart',
+        "camera's photos of one day, or less than an hour apart",
     )
     add('--min-photos', type=int, default=1, help='leave out individuals with fewer')
 
@@ -166,8 +163,7 @@ def _add_photos(parser: argparse.ArgumentParser) -> None:
         choices=('auto', 'upright', 'stored'),
         default='auto',
         help='picture that boxes are meant in: turned upright by EXIF, as stored, or (auto) '
-        'upright unless the size in a '
-        'COCO file fits the stored one only',
+        'upright unless the size in a COCO file fits the stored one only',
     )
     add('--prepare', action='store_true', help='make prepared copies even where no photo needs it')
     add(

@@ -91,7 +91,6 @@ def _check_facts(sighting: Sighting, facts: Facts, unchecked: set[str]) -> None:
         other = getattr(sighting, name)
         if name not in unchecked and other not in ('', None, value):
             raise InputError(
-                f"{sighting.where}: --name-pattern reads {name} '{value}' from "
-                f"'{sighting.path}', but its row says '{other}'; ignore the column with "
-                f'--column {name}='
+                f"{sighting.where}: --name-pattern reads {name} '{value}' from '{sighting.path}', "
+                f"but its row says '{other}'; ignore the column with --column {name}="
             )

@@ -198,9 +198,8 @@ def _dates(
     dates, strange = read_dates(texts, date_format)
     if strange:
         source.notes.append(
-            f'date: {len(strange)} are no dates and count as unknown, as '
-            f'{shown_counts(strange)}; --date-format says how they are written, as '
-            f"'%d %b %Y'"
+            f'date: {len(strange)} are no dates and count as unknown, as {shown_counts(strange)}; '
+            "--date-format says how they are written, as '%d %b %Y'"
         )
     return dates
 

@@ -148,8 +148,7 @@ def yml_notes(data: DataSet) -> list[str]:
         individuals = counted(len(set(data.labels)), 'individual')
         notes.append(
             f'{individuals} to train on, so {epoch.individuals} and not {INDIVIDUALS} in a batch '
-            '(SOLVER.STAGE2.IMS_PER_BATCH): an epoch has about '
-            f'{counted(epoch.steps, "batch")}'
+            f'(SOLVER.STAGE2.IMS_PER_BATCH): an epoch has about {counted(epoch.steps, "batch")}'
         )
     size = fitting_size(data.shape)
     if size != SIZE:

@@ -96,15 +96,13 @@ class Release:
                 first = found.setdefault(plain(file.base), file)
                 if first.folders[-1:] != file.folders[-1:]:
                     raise InputError(
-                        f'{first} and {file} have the same name in different '
-                        'folders, so no list '
+                        f'{first} and {file} have the same name in different folders, so no list '
                         'could tell them apart; give one release only, as it came'
                     )
                 if first.size != file.size:
                     raise InputError(
-                        f'{first} and {file} have the same name, but '
-                        f'{first.size} and {file.size} '
-                        f'bytes; give one release only'
+                        f'{first} and {file} have the same name, but {first.size} and {file.size} '
+                        'bytes; give one release only'
                     )
         return found
 

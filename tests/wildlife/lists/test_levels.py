@@ -73,8 +73,7 @@ def test_folders_above_the_individuals_are_told(tmp_path):
         notes = run(tmp_path / name, tmp_path / f'out {name}')['notes']
         assert told == (
             'the folder right above a photo is the individual; --identity-level 1 gives 3 '
-            'individuals '
-            '(h0, h1, h2)' in notes
+            'individuals (h0, h1, h2)' in notes
         ) and told == any('--identity-level' in note for note in notes)
 
 
