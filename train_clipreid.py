@@ -94,7 +94,7 @@ def train(cfg: CfgNode) -> float | None:
 
 
 def warn_of_data(cfg: CfgNode, loaders: Loaders) -> None:
-    """Warn of what looks wrong with the photos and labels, of the test lists too if they exist."""
+    """Warn about suspicious photos and labels, of the test lists too if they exist."""
     if cfg.DATASETS.NAMES != 'animals':  # official sets number their folders anew in each part
         return
     validation = loaders.validation.query if loaders.validation else []
@@ -108,7 +108,7 @@ def warn_of_data(cfg: CfgNode, loaders: Loaders) -> None:
 
 
 def make_stage1(cfg: CfgNode, model: ReIDModel, loaders: Loaders) -> Stage1Setup:
-    """Stage 1 by SOLVER.STAGE1."""
+    """Stage 1 as SOLVER.STAGE1 configures it."""
     solver = cfg.SOLVER.STAGE1
     optimizer = make_optimizer_1stage(cfg, model) if model.has_prompts else None
     return Stage1Setup(
@@ -127,7 +127,7 @@ def make_stage1(cfg: CfgNode, model: ReIDModel, loaders: Loaders) -> Stage1Setup
 def make_stage2(
     cfg: CfgNode, model: ReIDModel, loaders: Loaders, criterion: Stage2Loss
 ) -> Stage2Setup:
-    """Stage 2 by SOLVER.STAGE2, and its validation by TEST."""
+    """Stage 2 as SOLVER.STAGE2 configures it, and its validation as TEST does."""
     solver = cfg.SOLVER.STAGE2
     optimizer = make_optimizer_2stage(cfg, model)
     return Stage2Setup(

@@ -7,7 +7,7 @@ from itertools import chain
 
 from yacs.config import CfgNode
 
-from datasets import reid_sets as official
+from datasets import reid_sets
 from datasets.photos import TestPhotos, TrainPhotos
 from datasets.records import Record, read_list
 from utils.errors import InputError
@@ -51,7 +51,7 @@ def load_train(cfg: CfgNode) -> TrainPhotos:
     Raises:
         InputError: where the set is not as it was published.
     """
-    return official.train_photos(cfg, *_read(cfg, official.SPLITS))
+    return reid_sets.train_photos(cfg, *_read(cfg, reid_sets.SPLITS))
 
 
 def load_test(cfg: CfgNode) -> TestPhotos:
@@ -60,23 +60,23 @@ def load_test(cfg: CfgNode) -> TestPhotos:
     Raises:
         InputError: where the set is not as it was published.
     """
-    return official.test_photos(cfg, *_read(cfg, official.TEST))
+    return reid_sets.test_photos(cfg, *_read(cfg, reid_sets.TEST))
 
 
 def _read(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
     """The set's folder, and a dict of splits to records as listed."""
     read = _read_msmt17 if cfg.DATASETS.NAMES == 'msmt17' else _read_folders
     root, splits = read(cfg, names)
-    official.warn_of_counts(cfg.DATASETS.NAMES, splits, PUBLISHED[cfg.DATASETS.NAMES])
+    reid_sets.warn_of_counts(cfg.DATASETS.NAMES, splits, PUBLISHED[cfg.DATASETS.NAMES])
     return root, splits
 
 
 def _read_folders(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
     name = cfg.DATASETS.NAMES
     layout = f'{FOLDERS[name]}/{{{",".join(PARTS.values())}}}/*.jpg'
-    root = official.find_root(cfg, FOLDERS[name], [PARTS[split] for split in names], layout)
+    root = reid_sets.find_root(cfg, FOLDERS[name], [PARTS[split] for split in names], layout)
     return root, {
-        split: official.read_folder(root, PARTS[split], VIEWS.get(name, 0)) for split in names
+        split: reid_sets.read_folder(root, PARTS[split], VIEWS.get(name, 0)) for split in names
     }
 
 
@@ -94,7 +94,7 @@ def _read_msmt17(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
         f'{version}/{{{",".join(dict.fromkeys(folders.values()))}}}/0000/*.jpg with {version}/'
         f'{{{all_lists}}}'
     )
-    root = official.find_root(cfg, version, parts, layout)
+    root = reid_sets.find_root(cfg, version, parts, layout)
     logger.info('msmt17: photos of %s', root)
     splits: Splits = {split: [] for split in names}
     for split, records in splits.items():

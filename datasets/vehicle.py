@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from yacs.config import CfgNode
 
-from datasets import reid_sets as official
+from datasets import reid_sets
 from datasets.copies import as_photos
 from datasets.photos import TestPhotos, TrainPhotos, Trial
 from datasets.protocols import Protocol
@@ -49,9 +49,9 @@ def load_train(cfg: CfgNode) -> TrainPhotos:
         InputError: where the set is not as it was published.
     """
     if cfg.DATASETS.NAMES == 'veri':
-        return official.train_photos(cfg, *_read_veri(cfg, official.SPLITS))
+        return reid_sets.train_photos(cfg, *_read_veri(cfg, reid_sets.SPLITS))
     root, splits = _read_vehicleid(cfg, ('train', 'test'))
-    return official.train_photos(cfg, root, splits, _draw_test(cfg, root, splits['test']))
+    return reid_sets.train_photos(cfg, root, splits, _draw_test(cfg, root, splits['test']))
 
 
 def load_test(cfg: CfgNode) -> TestPhotos:
@@ -61,17 +61,17 @@ def load_test(cfg: CfgNode) -> TestPhotos:
         InputError: where the set is not as it was published.
     """
     if cfg.DATASETS.NAMES == 'veri':
-        return official.test_photos(cfg, *_read_veri(cfg, official.TEST))
+        return reid_sets.test_photos(cfg, *_read_veri(cfg, reid_sets.TEST))
     root, splits = _read_vehicleid(cfg, ('test',))
     return _draw_test(cfg, root, splits['test'])
 
 
 def _read_veri(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
-    root = official.find_root(
+    root = reid_sets.find_root(
         cfg, 'VeRi', [VERI[split] for split in names], f'VeRi/{{{",".join(VERI.values())}}}/*.jpg'
     )
-    splits = {split: official.read_folder(root, VERI[split]) for split in names}
-    official.warn_of_counts('veri', splits, VERI_PUBLISHED)
+    splits = {split: reid_sets.read_folder(root, VERI[split]) for split in names}
+    reid_sets.warn_of_counts('veri', splits, VERI_PUBLISHED)
     views = _veri_views(cfg, root)
     if views is None:
         return root, splits
@@ -160,7 +160,7 @@ def read_views(path: str) -> dict[str, int]:
 
 
 def _read_vehicleid(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
-    official.check_protocol_name(cfg, [VEHICLEID_PROTOCOL.name])
+    reid_sets.check_protocol_name(cfg, [VEHICLEID_PROTOCOL.name])
     if cfg.MODEL.SIE_CAMERA or cfg.MODEL.SIE_VIEW:
         raise InputError(
             'VehicleID tells neither cameras nor views; set MODEL.SIE_CAMERA and MODEL.SIE_VIEW '
@@ -171,14 +171,14 @@ def _read_vehicleid(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
         'train': 'train_test_split/train_list.txt',
         'test': f'train_test_split/test_list_{size}.txt',
     }
-    root = official.find_root(
+    root = reid_sets.find_root(
         cfg,
         'VehicleID_V1.0',
         ['image', *(files[split] for split in names)],
         f'VehicleID_V1.0/image/*.jpg with VehicleID_V1.0/{{{",".join(files.values())}}}',
     )
     splits = {split: read_numbers(os.path.join(root, files[split])) for split in names}
-    official.warn_of_counts(
+    reid_sets.warn_of_counts(
         'VehicleID', splits, VEHICLEID_PUBLISHED | {'test': VEHICLEID_TESTS[size]}
     )
     return root, splits
@@ -231,7 +231,7 @@ def _draw_test(cfg: CfgNode, root: str, records: Sequence[Record]) -> TestPhotos
 
     A random photo of each vehicle is the gallery (camera 1), the rest are queries (camera 0).
     """
-    (records,) = as_photos(('VehicleID test', official.located(cfg, root, records, 'test')))
+    (records,) = as_photos(('VehicleID test', reid_sets.located(cfg, root, records, 'test')))
     photos = defaultdict(list)
     for index, record in enumerate(records):
         photos[record.pid].append(index)

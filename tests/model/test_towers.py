@@ -1,4 +1,4 @@
-"""The towers' shortcuts against the plain formulation (oracle_towers.py): values and gradients, in
+"""The towers' shortcuts against the plain formulation (oracles/towers.py): values and gradients, in
 float64.
 """
 
