@@ -214,3 +214,12 @@ def differences(folder, reference):
         )
     found += [f'{p.name} is left' for p in folder.iterdir() if p.name.startswith('.')]
     return found
+
+
+def epochs(stage1, stage2):
+    """KEY VALUE words for so many epochs of both stages, with two workers."""
+    one, two = ('SOLVER.STAGE1.MAX_EPOCHS', stage1), ('SOLVER.STAGE2.MAX_EPOCHS', stage2)
+    return (*one, *two, 'DATALOADER.NUM_WORKERS', 2)
+
+
+EVERY_EPOCH = ('SOLVER.STAGE1.CHECKPOINT_PERIOD', 1, 'SOLVER.STAGE2.CHECKPOINT_PERIOD', 1)

@@ -13,23 +13,12 @@ import pytest
 
 from tests.helpers import World
 
-from .harness import differences, state_of
+from .harness import EVERY_EPOCH, differences, epochs, state_of
 
 pytestmark = pytest.mark.slow
 
 STAGE_1, STAGE_2, BATCHES = 2, 3, 3
-SHAPE = (
-    'SOLVER.STAGE1.MAX_EPOCHS',
-    STAGE_1,
-    'SOLVER.STAGE2.MAX_EPOCHS',
-    STAGE_2,
-    'DATALOADER.NUM_WORKERS',
-    2,
-    'SOLVER.STAGE1.CHECKPOINT_PERIOD',
-    1,
-    'SOLVER.STAGE2.CHECKPOINT_PERIOD',
-    1,
-)
+SHAPE = (*epochs(STAGE_1, STAGE_2), *EVERY_EPOCH)
 STEP = 'torch.amp.GradScaler.step'
 MID_STAGE_2 = {'call': STEP, 'number': STAGE_1 * BATCHES + BATCHES + 2}
 

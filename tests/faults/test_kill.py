@@ -6,19 +6,12 @@ import time
 
 import pytest
 
-from .harness import differences
+from .harness import differences, epochs
 
 pytestmark = pytest.mark.slow
 
 STAGE_1, STAGE_2, BATCHES = 4, 6, 3  # epochs, epochs, batches of an epoch
-SHAPE = (
-    'SOLVER.STAGE1.MAX_EPOCHS',
-    STAGE_1,
-    'SOLVER.STAGE2.MAX_EPOCHS',
-    STAGE_2,
-    'DATALOADER.NUM_WORKERS',
-    2,
-)
+SHAPE = epochs(STAGE_1, STAGE_2)
 BEGIN = {
     'call': 'processor.processor_clipreid_stage1.do_train_stage1',
     'number': 1,

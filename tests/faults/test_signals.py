@@ -10,25 +10,12 @@ import time
 import pytest
 import torch
 
-from .harness import differences, state_of
+from .harness import EVERY_EPOCH, differences, epochs, state_of
 
 pytestmark = pytest.mark.slow
 
 STAGE_1, STAGE_2, BATCHES = 2, 3, 3
-SHAPE = (
-    'SOLVER.STAGE1.MAX_EPOCHS',
-    STAGE_1,
-    'SOLVER.STAGE2.MAX_EPOCHS',
-    STAGE_2,
-    'DATALOADER.NUM_WORKERS',
-    2,
-    'SOLVER.STAGE1.CHECKPOINT_PERIOD',
-    1,
-    'SOLVER.STAGE2.CHECKPOINT_PERIOD',
-    1,
-    'DATALOADER.SAMPLER',
-    'softmax',
-)
+SHAPE = (*epochs(STAGE_1, STAGE_2), *EVERY_EPOCH, 'DATALOADER.SAMPLER', 'softmax')
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
 STEP = 'torch.amp.GradScaler.step'
 # where the signal comes: a call, and what the state then says (None: no state yet, the run starts
