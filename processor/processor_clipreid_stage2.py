@@ -26,6 +26,8 @@ from utils.torch_errors import translated_errors
 
 logger = logging.getLogger('transreid.train')
 
+TEXT_BATCH = 64  # individuals whose text features are computed at once
+
 
 @dataclass(frozen=True)
 class Stage2Setup:
@@ -145,14 +147,14 @@ def make_forward(setup: Stage2Setup, runtime: Runtime) -> Callable[[list[torch.T
     return forward
 
 
-def text_features(model: ReIDModel, runtime: Runtime, batch_size: int = 64) -> torch.Tensor | None:
+def text_features(model: ReIDModel, runtime: Runtime) -> torch.Tensor | None:
     """Text features (classes, E) of all individuals, without gradient; None of a base variant."""
     if not model.has_prompts:
         return None
     everyone = torch.arange(model.num_class, device=runtime.device)
     with torch.no_grad(), runtime.autocast():
         encode = model.sentence_encoder()
-        return torch.cat([encode(some) for some in everyone.split(batch_size)]).float()
+        return torch.cat([encode(some) for some in everyone.split(TEXT_BATCH)]).float()
 
 
 def _log(journal: Journal, iteration: int, batches: int, rate: float) -> None:

@@ -1,9 +1,5 @@
 """Words of messages, and of names."""
 
-from utils.words import first_few, shortened
-
-__all__ = ['counted', 'first_few', 'is_plain', 'shortened']
-
 
 def counted(count: int, noun: str) -> str:
     """'1 photo', '2 photos', '3 queries', '4 batches', '5 boxes'."""

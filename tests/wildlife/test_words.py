@@ -1,6 +1,7 @@
 """wildlife/words.py, by whole runs of make_lists and by its functions."""
 
-from wildlife.words import counted, first_few, shortened
+from utils.words import first_few, shortened
+from wildlife.words import counted
 
 
 def test_words():

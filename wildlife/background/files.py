@@ -7,11 +7,11 @@ from pathlib import Path
 
 from datasets.records import read_list
 from utils.errors import InputError
+from utils.words import first_few
 from wildlife.background.summary import SUMMARY
 from wildlife.lists.folders import photo_extensions
 from wildlife.photos import read_header
 from wildlife.releases.archives import files_below, warn
-from wildlife.words import first_few
 
 SHEET = 'contact_sheet.png'
 WRITTEN = {

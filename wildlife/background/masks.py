@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from utils.errors import InputError
+from utils.words import first_few
 from wildlife.releases.archives import files_below
-from wildlife.words import first_few
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.npy')
 GREY = 16  # of 255, by which the colours of a grey JPEG may differ

@@ -11,6 +11,7 @@ from datasets.images import read_image
 from utils.errors import InputError
 from utils.files import atomic_write, drop_leftovers, writing
 from utils.logger import progress
+from utils.words import first_few
 from wildlife.background.contact_sheet import contact_sheet
 from wildlife.background.files import (
     WRITTEN,
@@ -23,7 +24,6 @@ from wildlife.background.files import (
 from wildlife.background.masks import MaskFolder, Network
 from wildlife.background.summary import EMPTY, SUMMARY, Summary
 from wildlife.releases.archives import warn
-from wildlife.words import first_few
 
 OPTIONS = {'JPEG': {'quality': 95}, 'WEBP': {'quality': 95}}
 SHEET_PHOTOS = 12

@@ -8,10 +8,11 @@ from collections.abc import Hashable
 from dataclasses import replace
 
 from datasets.copies import same_photos
+from utils.words import first_few
 from wildlife.crops import Box
 from wildlife.lists.sightings import Sighting, Source
 from wildlife.lists.table_source import shown_counts
-from wildlife.words import counted, first_few
+from wildlife.words import counted
 
 COPY = 'copy of another photo, byte for byte'
 

@@ -5,12 +5,13 @@ from collections import Counter
 from pathlib import Path
 
 from utils.errors import InputError
+from utils.words import first_few
 from wildlife.lists.cells import SPLITS
 from wildlife.lists.folders import photos_below, skipped_photos
 from wildlife.lists.levels import check_folders, folder_place
 from wildlife.lists.sightings import Sighting, Source
 from wildlife.lists.tables import LeftOut
-from wildlife.words import counted, first_few
+from wildlife.words import counted
 
 
 def read_folder(folder: Path, level: int | None, named: bool) -> Source:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from utils.errors import InputError
+from utils.words import first_few
 from wildlife.lists.cells import SPLITS, known, simple
-from wildlife.words import counted, first_few
+from wildlife.words import counted
 
 DATE = re.compile(
     r'(19|20)\d\d([-_. ]?(0[1-9]|1[0-2])([-_. ]?[0-3]\d)?)?|\d{1,2}[-_. ]\d{1,2}[-_. ](19|20)?\d\d'

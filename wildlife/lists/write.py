@@ -7,6 +7,7 @@ from pathlib import Path
 from datasets.records import Record
 from utils.errors import InputError
 from utils.files import atomic_write, write_json, writing
+from utils.words import first_few
 from wildlife import prepare
 from wildlife.lists import report
 from wildlife.lists.encounters import Photo
@@ -14,7 +15,7 @@ from wildlife.lists.records import Records
 from wildlife.lists.select import Changes
 from wildlife.lists.sightings import Source
 from wildlife.lists.splits import Split
-from wildlife.words import first_few, is_plain
+from wildlife.words import is_plain
 
 LISTS = ('train', 'val', 'query', 'gallery')
 YMLS = {'cnn': 'cnn_clipreid.yml', 'vit': 'vit_clipreid.yml'}
