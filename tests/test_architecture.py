@@ -38,6 +38,7 @@ TOP_LEVEL = {
     'docs',
     'benchmarks',
     '.ci',
+    '.github',
     'requirements.txt',
     'requirements-dev.txt',
     'requirements-extras.txt',
