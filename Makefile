@@ -14,7 +14,7 @@ endif
 
 help:
 	@echo 'make demo   draw animals, train both stages, test and re-rank: a table and a picture in half a minute, no data needed'
-	@echo 'make test   run the tests'
+	@echo 'make test   run the tests; COVERAGE=1 prints which share of the code they run'
 	@echo 'make faults kill, fill, cut and fuzz it on purpose: a quarter of an hour; the disk and network parts need root on Linux'
 	@echo 'make lint   check style, format and types'
 	@echo 'make audit  ask PyPI for known holes in the installed libraries (network)'
@@ -25,7 +25,7 @@ demo: $(READY)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(PY) -m tools.demo
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal $(if $(COVERAGE),--cov --cov-report=term) $(ARGS)
 
 faults: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests/faults
