@@ -1,7 +1,7 @@
 """Metrics the plain way, query by query on whole sorted rankings, as published code does it.
 
-The rules are those of the published evaluation (README, "Citations"). What utils/metrics.py must
-equal.
+The rules are those of the published evaluation (docs/differences.md, "References"). What
+utils/metrics.py must equal.
 """
 
 import numpy as np
