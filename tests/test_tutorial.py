@@ -15,7 +15,7 @@ import pytest
 from tests.helpers import ROOT, write_photo
 
 TUTORIAL = (ROOT / 'docs/your_own_animals.md').read_text(encoding='utf-8')
-COMMANDS = re.findall(r'^```bash\n(.*?)\n```', TUTORIAL, re.MULTILINE | re.DOTALL)
+COMMANDS = re.findall(r'^```bash\n(.*?)\n```', TUTORIAL.replace('\\\n', ''), re.M | re.S)
 SMALL = {
     'MODEL.DEVICE': 'cpu',
     'INPUT.SIZE_TRAIN': '[32,32]',
