@@ -22,14 +22,6 @@ class CenterLoss(nn.Module):
         Args:
             x: (N, feat_dim) features; half precision is computed in float32.
             labels: (N,) integers in 0 … num_classes - 1.
-
-        Raises:
-            ValueError: an empty batch, or shapes that do not fit.
         """
-        if not len(x) or x.shape[1:] != self.centers.shape[1:] or labels.shape != x.shape[:1]:
-            raise ValueError(
-                f'features (N, {self.centers.shape[1]}) and labels (N,) with N > 0 are needed, '
-                f'got {tuple(x.shape)} and {tuple(labels.shape)}'
-            )
         squared = (x - self.centers[labels]).pow(2).sum(1)
         return squared.clamp(1e-12, 1e12).mean()

@@ -13,7 +13,7 @@ from loss.triplet_loss import TripletLoss
 SMOOTHING = 0.1  # epsilon of label smoothing (Szegedy et al., 2016)
 
 
-def make_loss(cfg: CfgNode, num_classes: int, feat_dim: int | None = None) -> 'Stage2Loss':
+def make_loss(cfg: CfgNode, num_classes: int, feat_dim: int = 0) -> 'Stage2Loss':
     """Return the loss of stage 2 as the config describes it.
 
     MODEL.METRIC_LOSS_TYPE is 'triplet', 'triplet_center' or 'center' (no triplet);
@@ -25,18 +25,11 @@ def make_loss(cfg: CfgNode, num_classes: int, feat_dim: int | None = None) -> 'S
         cfg: the whole config.
         num_classes: number of identities.
         feat_dim: size of the feature f, needed for the center loss only.
-
-    Raises:
-        ValueError: the center loss has no ``feat_dim``.
     """
     metric, sampler = cfg.MODEL.METRIC_LOSS_TYPE, cfg.DATALOADER.SAMPLER
     with_triplet = sampler == 'softmax_triplet' and metric != 'center'
     margin = None if cfg.MODEL.NO_MARGIN else cfg.SOLVER.MARGIN
-    center = None
-    if 'center' in metric or cfg.MODEL.IF_WITH_CENTER == 'yes':
-        if feat_dim is None:
-            raise ValueError('the center loss needs feat_dim, the size of the feature f')
-        center = CenterLoss(num_classes, feat_dim)
+    with_center = 'center' in metric or cfg.MODEL.IF_WITH_CENTER == 'yes'
     smoothing = SMOOTHING if cfg.MODEL.IF_LABELSMOOTH == 'on' else 0.0
     weights = {
         'id': cfg.MODEL.ID_LOSS_WEIGHT,
@@ -49,7 +42,7 @@ def make_loss(cfg: CfgNode, num_classes: int, feat_dim: int | None = None) -> 'S
         id_smoothing=smoothing if sampler == 'softmax_triplet' else 0.0,
         i2t_smoothing=smoothing,
         triplet=TripletLoss(margin) if with_triplet else None,
-        center=center,
+        center=CenterLoss(num_classes, feat_dim) if with_center else None,
     )
 
 
@@ -79,11 +72,6 @@ class Stage2Loss(nn.Module):
             # The weight is for the features: the centres follow at CENTER_LR alone, as in the
             # original's training loop.
             center.centers.register_hook(lambda gradient: gradient / weights['center'])
-
-    @property
-    def unused(self) -> list[str]:
-        """Names of the terms whose weight is 0."""
-        return [name for name, weight in self.weights.items() if not weight]
 
     def forward(
         self,

@@ -23,9 +23,6 @@ class TripletLoss(nn.Module):
         Args:
             features: (N, D); half precision is computed in float32.
             labels: (N,) integers.
-
-        Raises:
-            ValueError: see :func:`hardest_pairs`.
         """
         d_ap, d_an = hardest_pairs(features, labels)
         if self.margin is None:
@@ -36,30 +33,14 @@ class TripletLoss(nn.Module):
 def hardest_pairs(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Return distances (N,) of each anchor: to its farthest positive and its nearest negative.
 
-    An anchor is a positive of itself.
+    An anchor is a positive of itself; where all are of one identity, there is no negative and the
+    second distance is NaN.
 
     Args:
         features: (N, D).
         labels: (N,) integers.
-
-    Raises:
-        ValueError: an empty batch, labels that do not fit the features, or a single identity, which
-            has no negative (on an accelerator, where looking at the labels would wait for it, that
-            gives NaN).
     """
-    if labels.shape != features.shape[:1]:
-        raise ValueError(
-            f'one label a row is needed: features {tuple(features.shape)}, labels '
-            f'{tuple(labels.shape)}'
-        )
-    if not len(features):
-        raise ValueError('empty batch: the triplet loss needs photos of at least two identities')
     same = labels[:, None] == labels[None, :]  # (N, N)
-    if labels.device.type == 'cpu' and same[0].all():
-        raise ValueError(
-            f'all {len(labels)} photos of the batch are of one identity: the triplet loss needs '
-            'negatives'
-        )
     distance = pairwise_distance(features)
     # max and min over a dimension pass the gradient to one element, where amax and amin would share
     # it among ties.

@@ -81,7 +81,8 @@ def do_train_stage2(setup: Stage2Setup, runtime: Runtime, journal: Journal) -> f
     Checkpoints are OUTPUT_DIR/{NAME}_{epoch}.pth, and {NAME}_best.pth by validation mAP.
     """
     watch, rate = Stopwatch(), setup.optimizer.param_groups[0]
-    heartbeat = Heartbeat(2, setup.epochs, runtime, journal, unused=setup.criterion.unused)
+    unused = [name for name, weight in setup.criterion.weights.items() if not weight]
+    heartbeat = Heartbeat(2, setup.epochs, runtime, journal, unused)
     forward = make_forward(setup, runtime)
     check_loss = LossCheck(2, setup.loader.dataset.records, journal)
     check_period = runtime.fetch_period(setup.log_period)

@@ -289,36 +289,11 @@ def test_centres_do_not_feel_the_weight_but_features_do():
 # Edges
 
 
-def test_supcon_refuses_what_has_no_value():
+def test_without_a_positive_or_a_negative_the_loss_is_nan():
+    """The training loop then ends the run, without a look at the labels in every iteration."""
     x = batch(0, 3, 4)
-    with pytest.raises(ValueError, match=r'row 1 \(label 5\) has no positive'):
-        SupConLoss()(x, x, torch.tensor([0, 5, 1]), torch.tensor([0, 1, 1]))
-    with pytest.raises(ValueError, match='empty batch'):
-        SupConLoss()(x[:0], x[:0], torch.tensor([]), torch.tensor([]))
-    with pytest.raises(ValueError, match='one label a row'):
-        SupConLoss()(x, x, torch.tensor([0, 1]), torch.tensor([0, 1, 1]))
-
-
-def test_triplet_refuses_what_has_no_value():
-    x = batch(0, 3, 4)
-    with pytest.raises(ValueError, match='all 3 photos of the batch are of one identity'):
-        TripletLoss(0.3)(x, torch.tensor([2, 2, 2]))
-    with pytest.raises(ValueError, match='empty batch'):
-        TripletLoss(0.3)(x[:0], torch.tensor([]))
-    with pytest.raises(ValueError, match='one label a row'):
-        TripletLoss(0.3)(x, torch.tensor([0, 1]))
-
-
-def test_center_refuses_what_has_no_value():
-    with pytest.raises(ValueError, match=r'features \(N, 4\)'):
-        CenterLoss(3, 4)(torch.zeros(2, 5), torch.tensor([0, 1]))
-    with pytest.raises(ValueError, match='N > 0'):
-        CenterLoss(3, 4)(torch.zeros(0, 4), torch.tensor([], dtype=torch.long))
-
-
-def test_the_center_loss_needs_a_size():
-    with pytest.raises(ValueError, match='feat_dim'):
-        make_loss(config(metric='center'), num_classes=3)
+    assert SupConLoss()(x, x, torch.tensor([0, 5, 1]), torch.tensor([0, 1, 1])).isnan()
+    assert TripletLoss(0.3)(x, torch.tensor([2, 2, 2])).isnan()
 
 
 @pytest.mark.parametrize('margin', [None, 0.3])
