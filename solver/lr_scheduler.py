@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from torch.optim import Optimizer
@@ -38,30 +37,28 @@ def stage1_lr(
     return lr_min + 0.5 * (base_lr - lr_min) * (1 + math.cos(math.pi * epoch / max_epochs))
 
 
-@dataclass(frozen=True)
-class Warmup:
-    """The start of stage 2's schedule: rates are multiplied by less than 1.
+def warmup_factor(epoch: int, *, factor: float, iters: int, method: str = 'linear') -> float:
+    """Return what stage 2's rates of ``epoch`` are multiplied by at the start of its schedule.
 
-    Attributes:
+    Args:
+        epoch: from 1.
         factor: what they are multiplied by at epoch 0.
         iters: epochs that the warm-up lasts, in spite of the name.
         method: 'linear' = a line from ``factor`` to 1; 'constant' = ``factor`` until the end.
     """
-
-    factor: float
-    iters: int
-    method: str = 'linear'
-
-    def at(self, epoch: int) -> float:
-        """Return what the rates of ``epoch`` are multiplied by."""
-        if epoch >= self.iters:
-            return 1.0
-        progress = epoch / self.iters if self.method == 'linear' else 0.0
-        return self.factor * (1 - progress) + progress
+    if epoch >= iters:
+        return 1.0
+    progress = epoch / iters if method == 'linear' else 0.0
+    return factor * (1 - progress) + progress
 
 
 def stage2_lr(
-    epoch: int, base_lr: float, *, steps: Sequence[int], gamma: float, warmup: Warmup
+    epoch: int,
+    base_lr: float,
+    *,
+    steps: Sequence[int],
+    gamma: float,
+    warmup: Callable[[int], float],
 ) -> float:
     """Return ``base_lr`` times ``gamma`` for every step that is reached, times the warm-up.
 
@@ -70,9 +67,9 @@ def stage2_lr(
         base_lr: the rate before the first step.
         steps: epochs.
         gamma: factor of a step.
-        warmup: factor of the first epochs.
+        warmup: function of the epoch to its factor, see :func:`warmup_factor`.
     """
-    return base_lr * gamma ** sum(step <= epoch for step in steps) * warmup.at(epoch)
+    return base_lr * gamma ** sum(step <= epoch for step in steps) * warmup(epoch)
 
 
 class EpochScheduler:
@@ -91,13 +88,7 @@ class EpochScheduler:
             group.setdefault('initial_lr', group['lr'])
 
     def step(self, epoch: int) -> None:
-        """Set the rates of ``epoch``, counted from 1.
-
-        Raises:
-            ValueError: an earlier epoch.
-        """
-        if epoch < 1:
-            raise ValueError(f'epochs are counted from 1, got {epoch}')
+        """Set the rates of ``epoch``, counted from 1."""
         for group in self.optimizer.param_groups:
             group['lr'] = self.lr(epoch, group['initial_lr'])
 
@@ -118,6 +109,11 @@ def make_scheduler_1stage(cfg: CfgNode, optimizer: Optimizer) -> EpochScheduler:
 def make_scheduler_2stage(cfg: CfgNode, optimizer: Optimizer) -> EpochScheduler:
     """Return the schedule of the image encoder, from SOLVER.STAGE2."""
     solver = cfg.SOLVER.STAGE2
-    warmup = Warmup(solver.WARMUP_FACTOR, solver.WARMUP_ITERS, solver.WARMUP_METHOD)
+    warmup = partial(
+        warmup_factor,
+        factor=solver.WARMUP_FACTOR,
+        iters=solver.WARMUP_ITERS,
+        method=solver.WARMUP_METHOD,
+    )
     lr = partial(stage2_lr, steps=solver.STEPS, gamma=solver.GAMMA, warmup=warmup)
     return EpochScheduler(optimizer, lr)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,11 +14,11 @@ from configs import ConfigError, load_cfg
 from configs.defaults import OPTIMIZERS
 from loss.make_loss import make_loss
 from solver.lr_scheduler import (
-    Warmup,
     make_scheduler_1stage,
     make_scheduler_2stage,
     stage1_lr,
     stage2_lr,
+    warmup_factor,
 )
 from solver.make_optimizer_prompt import (
     make_optimizer_1stage,
@@ -155,7 +156,12 @@ def test_golden_rates_of_other_shapes_stage2(facts):
             base_lr=facts['BASE_LR'],
             steps=facts['STEPS'],
             gamma=facts['GAMMA'],
-            warmup=Warmup(facts['WARMUP_FACTOR'], facts['WARMUP_ITERS'], facts['WARMUP_METHOD']),
+            warmup=partial(
+                warmup_factor,
+                factor=facts['WARMUP_FACTOR'],
+                iters=facts['WARMUP_ITERS'],
+                method=facts['WARMUP_METHOD'],
+            ),
         )
         for epoch in range(1, facts['epochs'] + 1)
     ]
@@ -163,8 +169,9 @@ def test_golden_rates_of_other_shapes_stage2(facts):
 
 
 def test_stage2_typed_by_hand():
-    shape = {'base_lr': 1.0, 'steps': (3, 5), 'gamma': 0.5, 'warmup': Warmup(factor=0.2, iters=2)}
-    assert [stage2_lr(epoch, **shape) for epoch in range(1, 7)] == pytest.approx(
+    warmup = partial(warmup_factor, factor=0.2, iters=2)
+    shape = {'steps': (3, 5), 'gamma': 0.5, 'warmup': warmup}
+    assert [stage2_lr(epoch, 1.0, **shape) for epoch in range(1, 7)] == pytest.approx(
         [0.6, 1, 0.5, 0.5, 0.25, 0.25]
     )
 
@@ -185,12 +192,6 @@ def test_the_epoch_alone_decides():
         )
         scheduler.step(1)
         assert scheduler.optimizer.param_groups[0]['lr'] == pytest.approx(0.1)
-
-
-def test_schedulers_refuse():
-    optimizer = make_optimizer_2stage(config(), Toy())
-    with pytest.raises(ValueError, match='counted from 1'):
-        make_scheduler_1stage(config(), optimizer).step(0)
 
 
 # Groups
@@ -259,8 +260,8 @@ def test_golden_groups(backbone, file):
 
 
 def skeleton(file, num_classes):
-    """A module whose parameters have the golden names and shapes (5 individuals there), on the meta
-    device.
+    """A module whose parameters have the golden names and shapes (5 individuals there), of one
+    number each.
     """
     buffers = ('running_mean', 'running_var', 'num_batches_tracked', 'token_prefix', 'token_suffix')
     shapes = {
@@ -280,7 +281,7 @@ def skeleton(file, num_classes):
             module = getattr(module, part)
         frozen = name in ('bottleneck.bias', 'bottleneck_proj.bias')
         module.register_parameter(
-            last, nn.Parameter(torch.empty(shape, device='meta'), requires_grad=not frozen)
+            last, nn.Parameter(torch.zeros(()).expand(shape), requires_grad=not frozen)
         )
     return model
 
@@ -341,13 +342,6 @@ def test_merged_groups_step_as_single_ones(name):
 def test_other_optimizers_are_refused(name):
     with pytest.raises(ConfigError, match=f"OPTIMIZER_NAME is '{name}'; choose from 'Adam', .*SGD"):
         load_cfg('', ['SOLVER.STAGE2.OPTIMIZER_NAME', name])
-
-
-def test_nothing_to_train_is_refused():
-    model = Toy()
-    model.prompt_learner.cls_ctx.requires_grad_(False)
-    with pytest.raises(ValueError, match='no parameter to train'):
-        make_optimizer_1stage(config(), model)
 
 
 def test_center_optimizer():
