@@ -3,8 +3,7 @@
 ``defaults.py`` lists every key with its default and the rule of its values.
 """
 
-from configs.defaults import flatten, get_defaults
-from configs.loading import load_cfg, with_value
+from configs.loading import flatten, load_cfg, with_value
 from configs.values import ConfigError
 
-__all__ = ['ConfigError', 'flatten', 'get_defaults', 'load_cfg', 'with_value']
+__all__ = ['ConfigError', 'flatten', 'load_cfg', 'with_value']

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from configs.values import short
+
 
 def expand_home(path: str) -> str:
     """Replace a ``~`` or ``~user`` at the start of ``path`` by that home.
@@ -15,11 +17,11 @@ def expand_home(path: str) -> str:
     """
     expanded = os.path.expanduser(path)
     if path.startswith('~') and expanded == path:
-        user = path.split('/')[0]
-        raise ValueError(
-            f'there is no home for {user} in {path!r}; write the path out, or ./{path} '
-            f'where that is its name'
+        error = (
+            f'begins with ~, but there is no home for {path.split("/")[0]} in {path!r}; write the '
+            f'path out, or ./{path} where that is its name'
         )
+        raise ValueError(short(error, 300))
     return expanded
 
 
@@ -36,12 +38,6 @@ def path_value(text: str) -> Path:
     return Path(path_text(text))
 
 
-PAIRS = (
-    'pairs that override the yml, before, between or after the options, as in OUTPUT_DIR '
-    './output/mine TEST.WEIGHT ./output/mine/RN50_best.pth'
-)
-
-
 def parse_with_pairs(
     parser: argparse.ArgumentParser, argv: Sequence[str] | None = None
 ) -> argparse.Namespace:
@@ -53,13 +49,16 @@ def parse_with_pairs(
     Returns:
         The options; ``opts`` is the list KEY, VALUE, KEY, … for :func:`configs.load_cfg`.
     """
-    parser.add_argument_group('KEY VALUE', PAIRS)
+    parser.add_argument_group(
+        'KEY VALUE',
+        'pairs that override the yml, before, between or after the options, as in OUTPUT_DIR '
+        './output/mine TEST.WEIGHT ./output/mine/RN50_best.pth',
+    )
     usage = parser.format_usage().removeprefix('usage: ').rstrip()
     parser.usage = f'{usage} [KEY VALUE ...]'.replace('%', '%%')
     args, words = parser.parse_known_args(argv)
     for index, word in enumerate(words):
-        is_key = index % 2 == 0
-        if re.match(r'-' if is_key else r'--[^\W\d]', word):
+        if re.match(r'--[^\W\d]' if index % 2 else r'-', word):
             parser.error(f'unrecognized arguments: {word}')
     args.opts = words
     return args

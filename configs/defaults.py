@@ -5,8 +5,6 @@ default. A key that is ``Ignored`` changes nothing: it stays so that old ymls lo
 value than theirs is warned of. A ``Path`` may begin with ``~``.
 """
 
-from yacs.config import CfgNode
-
 from configs.rules import (
     NOT_NEGATIVE,
     POSITIVE,
@@ -16,13 +14,11 @@ from configs.rules import (
     Flag,
     Ignored,
     Number,
-    Numbers,
     Path,
     Rising,
     Rule,
     Text,
 )
-from configs.values import Value
 
 # of torch.optim, those that step without a closure and take a weight decay
 OPTIMIZERS = Choice(
@@ -66,7 +62,7 @@ RULES: dict[str, Rule] = {
     'MODEL.ATT_DROP_RATE': Ignored(0.0),
     'MODEL.TRANSFORMER_TYPE': Ignored('None'),
     # pixels (y, x) from patch to patch (ViT); smaller than the patch = overlapping patches
-    'MODEL.STRIDE_SIZE': Numbers([16, 16], POSITIVE),
+    'MODEL.STRIDE_SIZE': Number([16, 16], POSITIVE),
     'MODEL.SIE_COE': Number(3.0),  # factor of the side-information embedding (ViT)
     'MODEL.SIE_CAMERA': Flag(False),  # True = an embedding per camera is added to the class token
     'MODEL.SIE_VIEW': Flag(False),  # True = an embedding per view; with SIE_CAMERA per pair
@@ -75,12 +71,12 @@ RULES: dict[str, Rule] = {
     # True = torch.compile for the image encoder: minutes at the start, then faster steps on a GPU
     'MODEL.COMPILE': Flag(False),
     # ---------------------------------------------------------------- photos
-    'INPUT.SIZE_TRAIN': Numbers([384, 128], POSITIVE),  # height, width in pixels
-    'INPUT.SIZE_TEST': Numbers([384, 128], POSITIVE),  # height, width in pixels
+    'INPUT.SIZE_TRAIN': Number([384, 128], POSITIVE),  # height, width in pixels
+    'INPUT.SIZE_TEST': Number([384, 128], POSITIVE),  # height, width in pixels
     'INPUT.PROB': Number(0.5, SHARE),  # probability of a horizontal flip
     'INPUT.RE_PROB': Number(0.5, SHARE),  # probability of random erasing
-    'INPUT.PIXEL_MEAN': Numbers([0.485, 0.456, 0.406]),  # per channel (R, G, B), of values in 0…1
-    'INPUT.PIXEL_STD': Numbers([0.229, 0.224, 0.225], POSITIVE),
+    'INPUT.PIXEL_MEAN': Number([0.485, 0.456, 0.406]),  # per channel (R, G, B), of values in 0…1
+    'INPUT.PIXEL_STD': Number([0.229, 0.224, 0.225], POSITIVE),
     # pixels of black on each side before the random crop
     'INPUT.PADDING': Number(10, NOT_NEGATIVE),
     # ---------------------------------------------------------------- data sets
@@ -193,32 +189,6 @@ RULES: dict[str, Rule] = {
     # 'no' = validation on features as they are; the animal tests always normalise
     'TEST.FEAT_NORM': Choice('yes', 'no'),
     'TEST.DIST_MAT': Ignored('dist_mat.npy'),
-    'TEST.EVAL': Ignored(False, True),
+    'TEST.EVAL': Ignored(False, also=True),
     'OUTPUT_DIR': Path(''),  # logs, checkpoints, results; made where missing
 }
-
-
-def get_defaults() -> CfgNode:
-    """Return a fresh copy of the defaults, not frozen."""
-    return as_tree({key: rule.default for key, rule in RULES.items()})
-
-
-def as_tree(values: dict[str, Value]) -> CfgNode:
-    """Return the config of {'MODEL.NAME': 'RN50', …}."""
-    cfg = CfgNode()
-    for key, value in values.items():
-        *sections, name = key.split('.')
-        section = cfg
-        for part in sections:
-            section = section.setdefault(part, CfgNode())
-        section[name] = value
-    return cfg.clone()
-
-
-def flatten(cfg: CfgNode, prefix: str = '') -> dict[str, Value]:
-    """Return {'MODEL.NAME': 'RN50', …} of a config or a section."""
-    flat: dict[str, Value] = {}
-    for key, value in cfg.items():
-        name = f'{prefix}{key}'
-        flat |= flatten(value, f'{name}.') if isinstance(value, CfgNode) else {name: value}
-    return flat

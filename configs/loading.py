@@ -2,19 +2,16 @@
 
 import difflib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from yacs.config import CfgNode
 
-from configs import rules
-from configs.defaults import RULES, as_tree
+from configs.defaults import RULES
 from configs.rules import Ignored
 from configs.values import ConfigError, Value, short
 from configs.yml_files import base_chain
-
-_FLAT = "is that of the original's base variants"
-_BASE_VARIANT = 'with SOLVER.STAGE1.MAX_EPOCHS 0 and MODEL.I2T_LOSS_WEIGHT 0'
 
 
 def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
@@ -29,18 +26,18 @@ def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
             twice or without a value, value of a wrong type or not allowed.
     """
     values = {key: rule.default for key, rule in RULES.items()}
-    if config_file:
-        for path, tree in base_chain(Path(config_file)):
-            values |= _read_pairs(_pairs(tree), str(path))
+    for path, tree in base_chain(Path(config_file)) if config_file else []:
+        values |= {key: _read(key, value, str(path)) for key, value in flatten(tree).items()}
     if len(opts) % 2:
         raise ConfigError(
             'command line: overrides come in pairs KEY VALUE (a value with spaces needs quotes), '
             f'but the number of words is odd, {len(opts)}: {short(" ".join(map(str, opts)))}'
         )
-    values |= _read_pairs(list(zip(opts[::2], opts[1::2], strict=True)), 'command line')
+    for key, value in zip(opts[::2], opts[1::2], strict=True):
+        values[key] = _read(key, value, 'command line')
     _check_together(values)
     _warn_of_ignored(values)
-    cfg = as_tree(values)
+    cfg = _as_tree(values)
     cfg.freeze()
     return cfg
 
@@ -53,92 +50,65 @@ def with_value(cfg: CfgNode, key: str, value: Value) -> CfgNode:
     return cfg
 
 
-# ------------------------------------------------------------------------------------------ values
-
-
-def _pairs(tree: dict, prefix: str = '') -> list[tuple[str, object]]:
-    """The pairs ('SECTION.KEY', value) of a yml."""
-    pairs: list[tuple[str, object]] = []
+def flatten(tree: Mapping[Any, Any], prefix: str = '') -> dict[str, Value]:
+    """Return {'MODEL.NAME': 'RN50', …} of a config, a section or the sections of a yml."""
+    flat: dict[str, Value] = {}
     for key, value in tree.items():
         name = f'{prefix}{key}'
-        is_section = isinstance(value, dict) and name not in RULES
-        if is_section and (value or _keys_of(name)):
-            pairs += _pairs(value, f'{name}.')
-        else:
-            pairs.append((name, value))
-    return pairs
+        is_section = isinstance(value, dict) and value
+        flat |= flatten(value, f'{name}.') if is_section else {name: value}
+    return flat
 
 
-def _read_pairs(pairs: Sequence[tuple[str, object]], where: str) -> dict[str, Value]:
-    """Check the pairs of a yml, or of the 'command line', and return each key's value."""
-    names = [name for name, _ in pairs if name not in RULES]
-    flat = [key for key in map(_in_stage2, names) if key in RULES]
-    if len(flat) > 1:
-        raise ConfigError(
-            f'{where}: unknown keys: a flat SOLVER {_FLAT}; here its keys are {", ".join(flat)}, '
-            f'{_BASE_VARIANT}'
-        )
-    # empty sections last: the other errors say more
-    ordered = sorted(pairs, key=lambda pair: pair[1] is None)
-    return {name: _read(name, value, where) for name, value in ordered}
+def _as_tree(values: dict[str, Value]) -> CfgNode:
+    cfg = CfgNode()
+    for key, value in values.items():
+        *sections, name = key.split('.')
+        section = cfg
+        for part in sections:
+            section = section.setdefault(part, CfgNode())
+        section[name] = value
+    return cfg.clone()  # lists of the defaults are not shared
 
 
-def _read(name: str, value: object, where: str) -> Value:
-    if name not in RULES:
-        raise ConfigError(f'{where}: {_unknown(name, value)}')
-    rule = RULES[name]
+# --------------------------------------------------------------------------------- a key, its value
+
+
+def _read(key: str, value: object, where: str) -> Value:
+    """Check a value of the yml, or of the 'command line', that ``where`` names."""
+    if key not in RULES:
+        raise ConfigError(f'{where}: {_unknown(key)}')
     if value is None:
-        is_path = isinstance(rule, rules.Path)
-        home = '; a bare ~ is YAML for none, the home is ~/' if is_path else ''
-        raise ConfigError(f'{where}: {name} has no value; its default is {rule.default!r}{home}')
-    if isinstance(value, dict):
-        below = f'{name}.{short(str(next(iter(value), "")))}'
-        raise ConfigError(f'{where}: unknown key {below}: {name} is a value, not a section')
+        raise ConfigError(
+            f'{where}: {key} has no value (a bare ~ is none in YAML); its default is '
+            f'{RULES[key].default!r}'
+        )
     try:
-        return rule.read(value)
+        return RULES[key].read(value)
     except ValueError as error:
-        raise ConfigError(f'{where}: {name} {error}') from None
+        raise ConfigError(f'{where}: {key} {error}') from None
 
 
-# ------------------------------------------------------------------------------------ unknown keys
-
-
-def _keys_of(section: str) -> list[str]:
-    """The keys and sections right below; none where it is no section."""
-    below = [key.removeprefix(f'{section}.') for key in RULES if key.startswith(f'{section}.')]
-    return list(dict.fromkeys(key.split('.')[0] for key in below))
-
-
-def _in_stage2(name: str) -> str:
-    return name.replace('SOLVER.', 'SOLVER.STAGE2.', 1) if name.startswith('SOLVER.') else ''
-
-
-def _unknown(name: str, value: object) -> str:
+def _unknown(name: str) -> str:
     """The error about a name that is no key, with the keys that may be meant."""
-    keys = ', '.join(_keys_of(name))
-    if keys and value is None:
-        return f'{name} is an empty section: fill in its keys ({keys}), or take the line out'
-    if keys:
-        return f'{name} is a section and has no value of its own; its keys are {keys}'
+    below = [key.removeprefix(f'{name}.') for key in RULES if key.startswith(f'{name}.')]
+    if below:
+        keys = ', '.join(dict.fromkeys(key.split('.')[0] for key in below))
+        return f'{name} is a section: set its keys ({keys}), or take the line out'
     upper = name[:100].upper()  # as all keys are
-    close = _nearest(upper)
-    hint = f'; did you mean {" or ".join(close[:3])}?' if close else ''
-    stage2 = _in_stage2(upper)
-    if stage2 in RULES:
-        hint += f' A flat SOLVER {_FLAT}: here it is {stage2}, {_BASE_VARIANT}'
-    return f'unknown key {short(name)}{hint}'
-
-
-def _nearest(name: str) -> list[str]:
-    """The keys that may be meant: an old flat key or a forgotten section wins over spelling."""
-    last = name.rsplit('.', 1)[-1]
-    by_last = {key.rsplit('.', 1)[-1]: key for key in RULES}
-    return (
-        difflib.get_close_matches(name, RULES, 1, 0.9)
+    last = upper.rsplit('.', 1)[-1]
+    close = (  # an old flat key or a forgotten section wins over spelling
+        difflib.get_close_matches(upper, RULES, 1, 0.9)
         or [key for key in RULES if key.rsplit('.', 1)[-1] == last]
-        or difflib.get_close_matches(name, RULES, 3, 0.6)
-        or [by_last[word] for word in difflib.get_close_matches(last, by_last, 1, 0.6)]
+        or difflib.get_close_matches(upper, RULES, 3, 0.6)
     )
+    hint = f'; did you mean {" or ".join(close[:3])}?' if close else ''
+    if upper == f'SOLVER.{last}' and f'SOLVER.STAGE2.{last}' in RULES:
+        hint += (
+            " A flat SOLVER is that of the original's base variants: its keys stand in "
+            'SOLVER.STAGE2 here, with SOLVER.STAGE1.MAX_EPOCHS 0 and MODEL.I2T_LOSS_WEIGHT 0'
+        )
+    return f'unknown key {short(name)}{hint}'
 
 
 # --------------------------------------------------------------------------- several keys together
@@ -163,7 +133,7 @@ def _check_together(values: dict[str, Value]) -> None:
 
 def _warn_of_ignored(values: dict[str, Value]) -> None:
     for key, rule in RULES.items():
-        if isinstance(rule, Ignored) and values[key] not in rule.usual:
+        if isinstance(rule, Ignored) and values[key] not in (rule.default, rule.also):
             logging.getLogger('transreid').warning(
                 '%s is %r: this key is only kept so that old ymls load, it has no effect',
                 key,

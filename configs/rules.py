@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from configs.command_line import expand_home
-from configs.values import Value, like, short, shown
+from configs.values import Value, like, shown
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ SHARE = Range('must lie between 0 and 1', lambda number: 0 <= number <= 1)
 SEED = Range('must lie between 0 and 2**32 - 1', lambda number: 0 <= number < 2**32)
 
 
+@dataclass
 class Rule:
     """The default of a key and what else it may be: any value of the same type that passes."""
 
-    def __init__(self, default: Value) -> None:
-        self.default = default
+    default: Value
 
     def read(self, value: object) -> Value:
         """Return ``value``, as a yml or the command line gives it, in the default's type.
@@ -36,10 +36,10 @@ class Rule:
             ValueError: It is not allowed; the message follows the key in a sentence.
         """
         value = like(self.default, value)
-        self.check(value)
+        self._check(value)
         return value
 
-    def check(self, value: Value) -> None:
+    def _check(self, value: Value) -> None:
         """Raise ``ValueError`` where a value of the default's type is not allowed."""
 
 
@@ -56,43 +56,28 @@ class Path(Rule):
 
     def read(self, value: object) -> Value:
         """Return the path with its home written out."""
-        path = super().read(value)
-        try:
-            return expand_home(path)
-        except ValueError as error:
-            raise ValueError(f'begins with ~, but {short(str(error), 300)}') from None
+        return expand_home(super().read(value))
 
 
+@dataclass
 class Number(Rule):
-    """A number in the range ``allowed``; a whole one if the default is."""
+    """A number, or as many as the default has, in the range ``allowed``."""
 
-    def __init__(self, default: Value, allowed: Range = ANY) -> None:
-        super().__init__(default)
-        self.allowed = allowed
+    allowed: Range = ANY
 
-    def check(self, value: Value) -> None:
-        """Raise ``ValueError`` where a number is out of range."""
+    def _check(self, value: Value) -> None:
         numbers = value if isinstance(value, list) else [value]
+        if isinstance(value, list) and len(value) != len(self.default):
+            raise ValueError(f'must have {len(self.default)} numbers, got {shown(value)}')
         for limits in (ANY, self.allowed):
             if not all(map(limits.holds, numbers)):
                 raise ValueError(f'{limits.text}, got {shown(value)}')
 
 
-class Numbers(Number):
-    """A list of as many numbers as the default has, all in the range ``allowed``."""
-
-    def check(self, value: Value) -> None:
-        """Raise ``ValueError`` where there are more or fewer, or one is out of range."""
-        if len(value) != len(self.default):
-            raise ValueError(f'must have {len(self.default)} numbers, got {shown(value)}')
-        super().check(value)
-
-
 class Rising(Rule):
     """Any number of numbers that rise."""
 
-    def check(self, value: Value) -> None:
-        """Raise ``ValueError`` where a number is smaller than the one before."""
+    def _check(self, value: Value) -> None:
         if list(value) != sorted(value):
             raise ValueError(f'must rise, got {shown(value)}')
 
@@ -111,19 +96,17 @@ class Choice(Rule):
             value = next((word for word in words if word in self.choices), value)
         return super().read(value)
 
-    def check(self, value: Value) -> None:
-        """Raise ``ValueError``, with the choices, where it is none of them."""
+    def _check(self, value: Value) -> None:
         if value not in self.choices:
             choices = ', '.join(map(repr, self.choices))
             raise ValueError(f'is {shown(value)}; choose from {choices}')
 
 
+@dataclass
 class Ignored(Rule):
     """A key of the original that nothing reads, kept so that its ymls load.
 
-    Another value than the default and ``others`` is warned of.
+    Another value than the default and ``also`` is warned of.
     """
 
-    def __init__(self, default: Value, *others: Value) -> None:
-        super().__init__(default)
-        self.usual = (default, *others)
+    also: Value = None

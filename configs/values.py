@@ -27,9 +27,8 @@ def like(default: Value, value: object) -> Value:
     if isinstance(default, bool):
         kind, fits = 'True or False', isinstance(literal, bool)
     elif isinstance(default, list | tuple):
-        first = default[0]
-        kind, fits = f'a list of {_noun(first)}s', isinstance(literal, list | tuple)
-        fits = fits and all(_is_number(each, first) for each in literal)
+        kind, first = f'a list of {_noun(default[0])}s', default[0]
+        fits = isinstance(literal, list | tuple) and all(_is_number(x, first) for x in literal)
     else:
         kind, fits = f'a {_noun(default)}', _is_number(literal, default)
     if not fits:
@@ -57,8 +56,6 @@ def _text(value: object) -> str:
     if not isinstance(text, str):
         if not isinstance(value, str | int | float | datetime.date):  # a date as a folder, say
             raise ValueError(f'must be a text, got {shown(value)}')
-        if _is_huge(value):
-            raise ValueError('must be a text, got a huge number; put it in quotes')
         text = str(value)
     if '\0' in text or text.encode(errors='ignore').decode() != text:
         raise ValueError(f'must be UTF-8 text without NUL, got {shown(text)}')
@@ -83,9 +80,6 @@ def _noun(default: object) -> str:
 
 def _is_number(value: object, default: object) -> bool:
     """Whether float64 and int64 can hold it; a whole number if the default is one."""
-    types = int if isinstance(default, int) else int | float
-    return isinstance(value, types) and not isinstance(value, bool) and not _is_huge(value)
-
-
-def _is_huge(value: object) -> bool:
-    return isinstance(value, int) and abs(value) >= 2**63
+    if type(value) is int:
+        return abs(value) < 2**63
+    return isinstance(value, float) and isinstance(default, float)

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import yaml
 
-from configs.command_line import expand_home
-from configs.values import ConfigError, short, shown
+from configs import rules
+from configs.values import ConfigError, short
 
 BASE_KEY = '_BASE_'  # a yml names the yml it builds on, relative to itself
 MAX_BYTES = 100_000  # of a yml; all keys with their values are 4,000
-MAX_BASES = 10
 
 
 def base_chain(path: Path, seen: tuple[str, ...] = ()) -> list[tuple[Path, dict]]:
@@ -26,16 +25,11 @@ def base_chain(path: Path, seen: tuple[str, ...] = ()) -> list[tuple[Path, dict]
     real = os.path.realpath(path)
     if real in seen:
         raise ConfigError(f'{path}: {BASE_KEY} goes round in a circle')
-    if len(seen) > MAX_BASES:
-        raise ConfigError(f'{path}: more than {MAX_BASES} ymls, each the {BASE_KEY} of the next')
     tree = _read_tree(path)
-    base = tree.pop(BASE_KEY, '')
-    if not isinstance(base, str) or '\0' in base:
-        raise ConfigError(f'{path}: {BASE_KEY} must be the path of a yml, got {shown(base)}')
     try:
-        base = expand_home(base)
+        base = rules.Path('').read(tree.pop(BASE_KEY, ''))
     except ValueError as error:
-        raise ConfigError(f'{path}: {BASE_KEY}: {short(str(error), 300)}') from None
+        raise ConfigError(f'{path}: {BASE_KEY} {error}') from None
     below = base_chain(path.parent / base, (*seen, real)) if base else []
     return [*below, (path, tree)]
 
@@ -43,19 +37,12 @@ def base_chain(path: Path, seen: tuple[str, ...] = ()) -> list[tuple[Path, dict]
 def _read_tree(path: Path) -> dict:
     """The sections of a yml."""
     if not os.path.isfile(path):  # a pipe or device would be waited for
-        what = 'is a folder, pipe or device' if os.path.exists(path) else 'does not exist'
-        raise ConfigError(f'config file {short(str(path), 300)} {what}')
-    try:
-        with open(path, 'rb') as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f'config file {path} cannot be read ({error.strerror})') from None
-    if len(content) > MAX_BYTES:
+        name = short(str(path), 300)
+        raise ConfigError(f'config file {name} does not exist, or is no regular file')
+    if path.stat().st_size > MAX_BYTES:
         raise ConfigError(f'{path}: larger than {MAX_BYTES} bytes; is it a config file?')
     try:
-        tree = yaml.load(content.decode(), _Loader)
-    except RecursionError:
-        raise ConfigError(f'{path}: nested too deep; expected sections of KEY: VALUE') from None
+        tree = yaml.load(path.read_bytes().decode(), _Loader)
     # YAMLError, and where a tag is put to what it does not fit anything: ValueError, IndexError …
     except Exception as error:
         reason = ' '.join(str(error).split()).replace('in "<unicode string>", ', 'in ')
@@ -74,16 +61,15 @@ class _Loader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()
             problem = f'alias *{event.anchor} is not allowed, write the value out'
-            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         """Reject a key that is given twice."""
-        keys = set()
+        names = set()
         for key, _ in node.value:
-            name = key.tag, str(key.value)
-            if name in keys:
+            if str(key.value) in names:
                 problem = f'{key.value} is given twice'
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            keys.add(name)
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            names.add(str(key.value))
         return super().construct_mapping(node, deep)

@@ -9,6 +9,7 @@ import torch
 import yaml
 from PIL import Image
 
+from configs import load_cfg
 from model.clip.architecture import Architecture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,6 +25,13 @@ TOY = {
     'RN50': Architecture((1, 1, 1, 1), 16, 16, 64, 2, 64, 2),
     'ViT-B-16': Architecture(2, 64, 16, 64, 2, 64, 2),
 }
+
+
+def get_defaults():
+    """The default config, not frozen."""
+    cfg = load_cfg()
+    cfg.defrost()
+    return cfg
 
 
 def toy_clip_state(name, seed=0):

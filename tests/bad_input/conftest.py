@@ -3,9 +3,8 @@
 import pytest
 from yacs.config import CfgNode
 
-from configs import get_defaults
 from model.make_model_clipreid import make_model
-from tests.helpers import toy_config
+from tests.helpers import get_defaults, toy_config
 from utils.checkpoint import save_state
 
 

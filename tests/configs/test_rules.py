@@ -7,7 +7,7 @@ import pytest
 import test_clipreid
 import test_rerank_clipreid
 import train_clipreid
-from configs import ConfigError, flatten, get_defaults, load_cfg
+from configs import ConfigError, flatten, load_cfg
 from configs.defaults import RULES
 from configs.rules import (
     ANY,
@@ -19,7 +19,6 @@ from configs.rules import (
     Flag,
     Ignored,
     Number,
-    Numbers,
     Path,
     Rising,
     Text,
@@ -39,7 +38,7 @@ def accepted(rule):
     """A value that the rule takes, as a yml or a command line gives it, and what is read."""
     if isinstance(rule, Number):
         number = IN_RANGE[rule.allowed]
-        value = [number] * len(rule.default) if isinstance(rule, Numbers) else number
+        value = [number] * len(rule.default) if isinstance(rule.default, list) else number
         return str(value), value
     examples = {
         Flag: ('True', True),
@@ -55,7 +54,7 @@ def accepted(rule):
 
 def rejected(rule):
     """A value that the rule does not take, and words of the error."""
-    if isinstance(rule, Numbers):
+    if isinstance(rule, Number) and isinstance(rule.default, list):
         return str([OUT_OF_RANGE[rule.allowed]] * len(rule.default)).replace("'", ''), 'must'
     if isinstance(rule, Number):
         return str(OUT_OF_RANGE[rule.allowed]), rule.allowed.text
@@ -74,7 +73,7 @@ def rejected(rule):
 
 
 def test_every_key_has_one_rule():
-    assert flatten(get_defaults()).keys() == RULES.keys()
+    assert flatten(load_cfg()).keys() == RULES.keys()
     declared = re.findall(r"^    '([\w.]+)': ", (ROOT / 'configs/defaults.py').read_text(), re.M)
     assert sorted(declared) == sorted(RULES)  # none twice
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs import get_defaults, load_cfg
+from configs import load_cfg
 from tests.configs.common import plain, refused, write
 
 
@@ -12,8 +12,8 @@ def test_base_goes_in_a_circle_or_is_missing(tmp_path):
     refused('a.yml', '_BASE_', 'circle', file=tmp_path / 'a.yml')
     refused('my.yml', 'circle', file=write(tmp_path, '_BASE_: my.yml\n'))
     refused('gone.yml', 'does not exist', file=write(tmp_path, '_BASE_: gone.yml\n'))
-    for value in ('[a.yml]', '3', ''):
-        refused('my.yml', '_BASE_', 'the path of a yml', file=write(tmp_path, f'_BASE_: {value}\n'))
+    for value in ('[a.yml]', '{a: 1}', ''):
+        refused('my.yml: _BASE_ must be a text', file=write(tmp_path, f'_BASE_: {value}\n'))
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,11 @@ def test_base_goes_in_a_circle_or_is_missing(tmp_path):
         ('just words\n', ('expected sections', 'str')),
         ('MODEL: RN50\n', ('MODEL is a section', 'NAME')),
         ('MODEL: 3\n', ('MODEL is a section', 'NAME')),
-        ('DATASETS:\n', ('DATASETS is an empty section', 'NAMES, ROOT_DIR', 'take the line out')),
-        ('DATASETS:\nMODEL: {NANE: a}\n', ('unknown key MODEL.NANE',)),
-        ('MODEL: {NAME: {DEPTH: 50}}\n', ('MODEL.NAME.DEPTH', 'a value, not a section')),
+        ('DATASETS:\n', ('DATASETS is a section', 'NAMES, ROOT_DIR', 'take the line out')),
+        (
+            'MODEL: {NAME: {DEPTH: 50}}\n',
+            ('unknown key MODEL.NAME.DEPTH', 'did you mean MODEL.NAME'),
+        ),
         ('MODEL: {NAME: }\n', ('MODEL.NAME has no value', "'RN50'")),
         ('SOLVER: {SEED: ~}\n', ('SOLVER.SEED has no value', '1234')),
         ('MODEL: {NAME: [RN50, RN101]}\n', ('MODEL.NAME must be a text',)),
@@ -45,10 +47,10 @@ def test_broken_files(tmp_path, text, words):
 
 
 def test_file_that_is_none(tmp_path):
-    refused('is a folder', file=tmp_path)
+    refused('no regular file', file=tmp_path)
     (tmp_path / 'binary.yml').write_bytes(b'\xff\xfe\x00\x81')
     refused('binary.yml', 'not a readable YAML file', file=tmp_path / 'binary.yml')
-    assert plain(load_cfg(write(tmp_path, '# nothing\n'))) == plain(get_defaults())
+    assert plain(load_cfg(write(tmp_path, '# nothing\n'))) == plain(load_cfg())
 
 
 def test_the_home_in_base(tmp_path, monkeypatch):

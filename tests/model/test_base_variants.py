@@ -359,26 +359,10 @@ def test_flat_ymls_of_the_original_are_explained(world):
         line = str(caught.value)
         assert (
             f'unknown key SOLVER.{key}' in line
-            and f'here it is SOLVER.STAGE2.{key}' in line
+            and 'its keys stand in SOLVER.STAGE2 here' in line
             and '\n' not in line
         )
         assert 'SOLVER.STAGE1.MAX_EPOCHS 0' in line and 'MODEL.I2T_LOSS_WEIGHT 0' in line
-    keys = ['OPTIMIZER_NAME', 'MAX_EPOCHS', 'STEPS', 'WARMUP_ITERS']
-    path.write_text(
-        yaml.safe_dump(
-            {'DATASETS': None, 'SOLVER': dict.fromkeys(keys, 1) | {'SEED': 1}}, sort_keys=False
-        )
-    )
-    with pytest.raises(ConfigError) as caught:  # all at once, and before the empty section
-        load_cfg(path)
-    line = str(caught.value)
-    assert (
-        'here its keys are '
-        + ', '.join(f'SOLVER.STAGE2.{key}' for key in keys)
-        + ', with SOLVER.STAGE1'
-        in line
-    )
-    assert '\n' not in line
     with pytest.raises(ConfigError, match='unknown key SOLVER.STAGES') as caught:
         load_cfg('', ['SOLVER.STAGES', 1])
     assert 'flat' not in str(caught.value)

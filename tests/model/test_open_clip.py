@@ -15,11 +15,10 @@ from yacs.config import CfgNode
 
 import test_clipreid
 import train_clipreid
-from configs import get_defaults
 from model.clip.open_clip import CONFIG, WEIGHTS, find_weights
 from model.clip.weights import load_clip
 from model.make_model_clipreid import make_model, make_test_model
-from tests.helpers import toy_clip_state, toy_config
+from tests.helpers import get_defaults, toy_clip_state, toy_config
 from tests.model.test_weights import refused, same, torchscript
 from tests.oracles import towers as oracle_towers
 from utils.checkpoint import load_checkpoint, save_state

@@ -8,13 +8,12 @@ import torch
 from torch import nn
 from yacs.config import CfgNode
 
-from configs import get_defaults
 from configs.defaults import RULES
 from model.clip import weights
 from model.clip.architecture import ARCHITECTURES, architecture_of, known, resize_positions
 from model.clip.weights import load_clip
 from model.make_model_clipreid import make_model, make_test_model
-from tests.helpers import TOY, toy_clip_state, toy_config
+from tests.helpers import TOY, get_defaults, toy_clip_state, toy_config
 from utils.checkpoint import load_state, save_state
 from utils.errors import InputError
 

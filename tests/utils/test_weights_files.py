@@ -14,10 +14,9 @@ import torch
 from torch import nn
 from yacs.config import CfgNode
 
-from configs import get_defaults
 from model.clip import weights
 from model.make_model_clipreid import make_model, make_test_model
-from tests.helpers import toy_config
+from tests.helpers import get_defaults, toy_config
 from tests.model.test_archive import Evil, evil_pickles, run
 from tests.model.test_weights import refused
 from utils.checkpoint import load_state, load_tree, save_state

@@ -3,7 +3,7 @@
 import yaml
 from hypothesis import strategies as st
 
-from configs import flatten, get_defaults
+from configs import flatten, load_cfg
 from tests.faults.made_up.basics import (
     dicts,
     encoded,
@@ -15,7 +15,7 @@ from tests.faults.made_up.basics import (
     text,
 )
 
-DEFAULTS = flatten(get_defaults())
+DEFAULTS = flatten(load_cfg())
 _SCALARS = one_of(
     st.none(),
     st.booleans(),

@@ -16,7 +16,6 @@ import torch
 import processor.processor_clipreid_stage2 as stage2
 import train_clipreid
 from configs import flatten, load_cfg
-from configs.defaults import get_defaults
 from tests.helpers import TIMES
 from utils.checkpoint import load_state, load_tree, save_tree
 from utils.device import random_states, set_random_states
@@ -325,7 +324,7 @@ def test_the_activation_may_be_told_as_it_is(stopped):
 
 
 def test_harmless_keys_exist():
-    keys = set(flatten(get_defaults()))
+    keys = set(flatten(load_cfg()))
     assert keys > HARMLESS and EPOCHS in keys - HARMLESS
 
 
