@@ -18,185 +18,22 @@ follows from nothing in the release. So without --like all photos are used and t
 are drawn; with --like FOLDER the lists in it are followed.
 """
 
-import argparse
-import contextlib
-import re
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from configs import ConfigError
-from datasets.animal import TRAINING_LISTS
-from datasets.atrw import read_atrw
-from datasets.protocols import PROTOCOLS
-from utils.errors import InputError, exit_code
-from wildlife.releases.archives import File, plain, warn
-from wildlife.releases.arrange import (
-    DATA_DIR,
-    ListLines,
-    Photos,
-    Targets,
-    arguments,
-    check_present,
-    follow,
-    list_line,
-    read_release,
-    training,
-    warn_of_counts,
-)
-from wildlife.releases.release import Release
-from wildlife.releases.write import Arranged, Plan, carry_out
-
-TRAIN_LIST, VAL_LIST = TRAINING_LISTS['tiger']
-TEST_LIST, TRUTH = PROTOCOLS['tiger'].query_list, PROTOCOLS['tiger'].ground_truth
-TEST_ROOT = 'tiger/test_original'
-LILA = 'https://lila.science'
-EVALSCRIPT = 'https://github.com/cvwc2019/ATRWEvalScript, annotations/'
+from utils.errors import exit_code
+from wildlife.releases.atrw import arrange_tigers
+from wildlife.releases.command_line import read_options
+from wildlife.releases.write import Arranged
 
 
 def main(argv: Sequence[str] | None = None) -> Arranged:
-    """Arrange the photos, write the lists, print what was done."""
-    args = arguments(argv, 'Arrange the tiger photos of ATRW and make their lists.')
-    release = read_release(args, inside='atrw_')
-    train = release.photos(lambda file: file.folders[-1:] == ('train',))
-    test = release.photos(lambda file: file.folders[-1:] == ('test',))
-    table = release.find('reid_list_train.csv')
-    truth_file = release.find(TRUTH) or _truth_beside(args)
-    _check_parts(
-        {
-            f'atrw_reid_train.tar.gz (train/*.jpg) from {LILA}': train,
-            f'atrw_anno_reid_train.tar.gz (reid_list_train.csv) from {LILA}': table,
-            f'atrw_reid_test.tar.gz (test/*.jpg) from {LILA}': test,
-            f'{TRUTH} from {EVALSCRIPT}': truth_file,
-        }
-    )
-    assert table and truth_file
-    entities = read_entities(release.text(table), table.name)
-    check_present(sorted(entities.keys() - train.keys()), len(entities), table.name)
-    test_names, truth = test_entities(release, truth_file)
-    check_present([name for name in test_names if name not in test], len(test_names), TRUTH)
-    _warn_of_odd_counts(entities, train, len(test_names), table.name)
-    make = follow_lists if args.like else make_lists
-    targets, lists = make(args, entities, train, test)
-    targets.append({test[name]: [args.out / TEST_ROOT / name] for name in test_names})
-    lists.setdefault(TEST_LIST, [list_line(name, entity) for name, entity in test_names.items()])
-    arranged = carry_out(args, Plan('tiger', TEST_ROOT, targets, lists, {TRUTH: truth}))
+    """Arrange the photos, write the lists, print a summary."""
+    options = read_options(argv, 'Arrange the tiger photos of ATRW and make their lists.')
+    arranged = arrange_tigers(options)
     print('\n'.join(arranged.lines))
     return arranged
-
-
-def _warn_of_odd_counts(
-    entities: Mapping[str, int], train: Photos, test_photos: int, table: str
-) -> None:
-    warn_of_counts(
-        'ATRW',
-        {
-            'training photos': (len(entities), 1887),
-            'entities': (len(set(entities.values())), 107),
-            'test photos': (test_photos, 1764),
-        },
-    )
-    if extra := train.keys() - entities.keys():
-        warn(
-            f'{len(extra)} photos in train/ are not in {table} ({min(extra)} …); they are left out'
-        )
-
-
-def follow_lists(
-    args: argparse.Namespace, entities: Mapping[str, int], train: Photos, test: Photos
-) -> tuple[list[Targets], ListLines]:
-    """Arrange the photos for the published lists."""
-    to_train, to_test = (train, args.out / DATA_DIR), (test, args.out / TEST_ROOT)
-    targets, lists = follow(
-        args, {TRAIN_LIST: to_train, VAL_LIST: to_train, TEST_LIST: to_test}, optional=(TEST_LIST,)
-    )
-    for path in (line.split()[0] for line in [*lists[TRAIN_LIST], *lists[VAL_LIST]]):
-        *_, folder, name = '/', *path.split('/')
-        if folder != str(entity := entities.get(plain(name), folder)):
-            raise InputError(
-                f'--like {args.like}: {path} is entity {entity} in the release, other than in '
-                'these lists'
-            )
-    return targets, lists
-
-
-def make_lists(
-    args: argparse.Namespace, entities: Mapping[str, int], train: Photos, test: Photos
-) -> tuple[list[Targets], ListLines]:
-    """Make lists of all photos by the published rules."""
-    individuals: dict[int, list[str]] = {}
-    for name, entity in entities.items():
-        individuals.setdefault(entity, []).append(name)
-    sides = {entity: entity % 3 for entity in individuals if entity % 3 < 2}
-    lines, validation, paths = training(individuals, args.seed, sides)
-    targets = [{train[name]: [args.out / DATA_DIR / path] for name, path in paths.items()}]
-    return targets, {TRAIN_LIST: lines, VAL_LIST: validation}
-
-
-def read_entities(text: str, what: str) -> dict[str, int]:
-    """Read ``reid_list_train.csv``: rows ``entity,file name`` without a header.
-
-    Args:
-        text: of the file.
-        what: its name, for messages.
-
-    Returns:
-        File name -> entity.
-
-    Raises:
-        InputError: a row is of another form, or contradicts another one.
-    """
-    entities: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        row = [cell.strip() for cell in line.split(',')]  # there are no quotes
-        if not any(row):
-            continue
-        if len(row) != 2 or not re.fullmatch('[0-9]{1,9}', row[0]) or not row[1]:
-            raise InputError(
-                f"{what}:{number}: expected 'entity,file name' with a whole number, got "
-                f'{",".join(row)[:100]!r}'
-            )
-        entity, name = int(row[0]), plain(row[1].rpartition('/')[2])
-        if entities.setdefault(name, entity) != entity:
-            raise InputError(
-                f'{what}:{number}: {name} is entity {entity} here, {entities[name]} before; '
-                'unpack the file again'
-            )
-    if not entities:
-        raise InputError(f'{what}: the list is empty; unpack atrw_anno_reid_train.tar.gz again')
-    return entities
-
-
-def _truth_beside(args: argparse.Namespace) -> Path | None:
-    """The ground truth where it belongs in the end, or beside the published lists."""
-    paths = [folder / TRUTH for folder in (args.like, args.lists) if folder]
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _check_parts(parts: Mapping[str, object]) -> None:
-    missing = [part for part, found in parts.items() if not found]
-    if missing:
-        raise InputError(f'of ATRW is missing: {"; ".join(missing)}')
-
-
-def test_entities(release: Release, truth_file: File | Path) -> tuple[dict[str, int], str]:
-    """Read the ground truth.
-
-    Args:
-        release: that may hold it.
-        truth_file: the file in the release, or where it lies beside.
-
-    Returns:
-        '000012.jpg' -> entity in the order of the ground truth, and its text.
-    """
-    place: contextlib.AbstractContextManager[Path]
-    if isinstance(truth_file, Path):
-        place = contextlib.nullcontext(truth_file)
-    else:
-        place = release.on_disk(truth_file)
-    with place as path:
-        truth, text = read_atrw(path), path.read_text(encoding='utf-8-sig')
-    return {f'{image:06d}.jpg': entity for image, (entity, *_) in truth.items()}, text
 
 
 if __name__ == '__main__':

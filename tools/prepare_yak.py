@@ -20,201 +20,22 @@ come. That one has 843, the 433 of the hard test among them. So without --like a
 simple test alone, and configs/yak needs DATASETS.SPECIES s_yak.
 """
 
-import argparse
-import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
 
 from configs import ConfigError
-from datasets.animal import TRAINING_LISTS
-from datasets.protocols import PROTOCOLS
-from utils.errors import InputError, exit_code
-from wildlife.releases.archives import File, warn
-from wildlife.releases.arrange import (
-    DATA_DIR,
-    ListLines,
-    Photos,
-    Targets,
-    arguments,
-    draw,
-    follow,
-    list_line,
-    read_release,
-    training,
-    warn_of_counts,
-)
-from wildlife.releases.write import Arranged, Plan, carry_out
-
-TRAIN_LIST, VAL_LIST = TRAINING_LISTS['yak']
-HARD = (PROTOCOLS['yak'].query_list, PROTOCOLS['yak'].gallery_list)
-SIMPLE = (PROTOCOLS['s_yak'].query_list, PROTOCOLS['s_yak'].gallery_list)
-TEST_ROOT = 'val'
-SIMPLE_PHOTOS, HARD_PHOTOS = 843, 433  # of the published lists; the hard ones are among the others
-OFFSET = 300  # from the yak's number to its folder
-RENUMBERED = {183: 90}  # called 00183_*, in the published folder of yak 90
-LAST_RIGHT = 103  # numbers up to here show the right flank, those above the left one …
-LEFT = {85, 88, 96}  # … but for these
-ASK = 'or ask the authors of YakReID-103 (IJCB 2021, IEEE 9484341)'
+from utils.errors import exit_code
+from wildlife.releases.command_line import read_options
+from wildlife.releases.write import Arranged
+from wildlife.releases.yak import arrange_yaks
 
 
 def main(argv: Sequence[str] | None = None) -> Arranged:
-    """Arrange the photos, write the lists, print what was done."""
-    args = arguments(argv, 'Arrange the photos of YakReID-103 and make their lists.')
-    release = read_release(args, inside='ijcb|yak')
-    train = release.photos(lambda file: _split(file) == 'train')
-    test = release.photos(lambda file: _split(file) == 'test')
-    if not train or not test:
-        missing = ' and '.join(
-            name for name, photos in (('train', train), ('hard-test/val', test)) if not photos
-        )
-        raise InputError(
-            f"of YakReID-103 is missing: photos of {missing}; give the folder 'IJCB 2021' or its "
-            f'archive; {ASK}'
-        )
-    is_hard = len(test) <= HARD_PHOTOS
-    warn_of_counts(
-        'YakReID-103',
-        {
-            'training photos': (len(train), 1404),
-            'test photos': (len(test), HARD_PHOTOS if is_hard else SIMPLE_PHOTOS),
-        },
-    )
-    if is_hard:
-        warn(
-            f'{len(test)} test photos are at most the {HARD_PHOTOS} of the hard test, not the '
-            f'{SIMPLE_PHOTOS} of the simple one: there are no {SIMPLE[0]} and {SIMPLE[1]}'
-        )
-
-    make = follow_lists if args.like else make_lists
-    targets, lists = make(args, train, test)
-    arranged = carry_out(args, Plan('yak', TEST_ROOT, targets, lists, {}))
+    """Arrange the photos, write the lists, print a summary."""
+    options = read_options(argv, 'Arrange the photos of YakReID-103 and make their lists.')
+    arranged = arrange_yaks(options)
     print('\n'.join(arranged.lines))
     return arranged
-
-
-def follow_lists(
-    args: argparse.Namespace, train: Photos, test: Photos
-) -> tuple[list[Targets], ListLines]:
-    """Arrange the photos for the published lists."""
-    is_hard = len(test) <= HARD_PHOTOS
-    tests = HARD if is_hard else HARD + SIMPLE
-    where: dict[str, tuple[Photos, Path]] = {}
-    where |= dict.fromkeys((TRAIN_LIST, VAL_LIST), (train, args.out / DATA_DIR))
-    where |= dict.fromkeys(tests, (test, args.out / TEST_ROOT))
-    has_hard = is_hard or any((args.like / name).is_file() for name in HARD)
-    targets, lists = follow(args, where, optional=SIMPLE if has_hard else HARD)
-    if not has_hard:
-        warn(
-            f'there are no {HARD[0]} and {HARD[1]} in {args.like}; test with DATASETS.SPECIES s_yak'
-        )
-    return targets, lists
-
-
-def make_lists(
-    args: argparse.Namespace, train: Photos, test: Photos
-) -> tuple[list[Targets], ListLines]:
-    """Make lists of all photos by the published rules."""
-    is_hard = len(test) <= HARD_PHOTOS
-    query, gallery = HARD if is_hard else SIMPLE
-    individuals, sides = by_folder(train)
-    lists: ListLines = {}
-    lists[TRAIN_LIST], lists[VAL_LIST], train_paths = training(individuals, args.seed, sides)
-    test_paths, lists[query], lists[gallery] = halves(test, len(individuals) + 1, args.seed)
-    train_root, test_root = args.out / DATA_DIR, args.out / TEST_ROOT
-    targets = [
-        {train[name]: [train_root / path] for name, path in train_paths.items()},
-        {test[name]: [test_root / path] for name, path in test_paths.items()},
-    ]
-    if not is_hard:
-        warn(
-            f'without --like there are no {HARD[0]} and {HARD[1]}: what makes a photo hard '
-            'is not known; test with DATASETS.SPECIES s_yak'
-        )
-    return targets, lists
-
-
-def by_folder(photos: Photos) -> tuple[dict[int, list[str]], dict[int, int]]:
-    """Sort training photos by the number of the folder that they will be in.
-
-    Returns:
-        Folder -> names, and folder -> side, 0 or 1.
-    """
-    individuals: dict[int, list[str]] = {}
-    sides: dict[int, int] = {}
-    taken = {yak_number(file) for file in photos.values()}
-    for name, file in photos.items():
-        number = yak_number(file)
-        if number in RENUMBERED and RENUMBERED[number] not in taken:
-            number = RENUMBERED[number]
-        individuals.setdefault(number + OFFSET, []).append(name)
-        own_number = _number_in(name)
-        sides[number + OFFSET] = _side(number if own_number is None else own_number)
-    return individuals, sides
-
-
-def halves(
-    photos: Photos, first_label: int, seed: int
-) -> tuple[dict[str, str], list[str], list[str]]:
-    """Make a test: of each yak half of the photos, the smaller one, is query.
-
-    Args:
-        photos: of the test.
-        first_label: of the yak with the least number.
-        seed: of the draw.
-
-    Returns:
-        Name -> path below the test root, query lines, gallery lines.
-    """
-    yaks: dict[int, list[str]] = {}
-    for name, file in photos.items():
-        yaks.setdefault(yak_number(file), []).append(name)
-    paths: dict[str, str] = {}
-    query: list[str] = []
-    gallery: list[str] = []
-    for label, number in enumerate(sorted(yaks), start=first_label):
-        drawn = draw(yaks[number], len(yaks[number]) // 2, f'{seed} {number} query')
-        for name in sorted(yaks[number]):
-            paths[name] = f'{number}/{name}'
-            (query if name in drawn else gallery).append(list_line(paths[name], label))
-    return paths, query, gallery
-
-
-def yak_number(file: File) -> int:
-    """Return the number of the photo's folder, or the one that its name begins with.
-
-    Raises:
-        InputError: there is neither.
-    """
-    folder = file.folders[-1] if file.folders else ''
-    if folder.isascii() and folder.isdigit():
-        return int(folder)
-    number = _number_in(file.base)
-    if number is None:
-        raise InputError(
-            f'{file.source}: {file.name} is in no numbered folder, and its name does not begin '
-            "with a number ('1/00001_012.jpg'); give the release as it is"
-        )
-    return number
-
-
-def _number_in(name: str) -> int | None:
-    found = re.match(r'([0-9]{1,9})_', PurePosixPath(name).name)
-    return int(found[1]) if found else None
-
-
-def _side(number: int) -> int:
-    return 1 if number <= LAST_RIGHT and number not in LEFT else 0
-
-
-def _split(file: File) -> str | None:
-    """'train', 'test' or None, by the innermost folder that says so."""
-    for folder in reversed(file.folders):
-        if folder.lower() == 'train':
-            return 'train'
-        if folder.lower() == 'val' or 'test' in folder.lower():
-            return 'test'
-    return None
 
 
 if __name__ == '__main__':

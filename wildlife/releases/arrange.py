@@ -6,12 +6,11 @@ validation photo of every individual that has at least three. Which photo that i
 draw is not known; ours depends on --seed and the individual alone.
 """
 
-import argparse
 import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from configs.command_line import path_text, path_value
 from datasets.records import read_file, read_list
 from utils.errors import InputError
 from utils.words import first_few, shortened
@@ -36,45 +35,33 @@ MADE = (
 )  # below --out, from releases; what the ymls name
 
 
-def arguments(argv: Sequence[str] | None, description: str) -> argparse.Namespace:
-    """Parse the command line of a tool: release, out, lists, like, seed."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument(
-        'release',
-        type=path_text,
-        nargs='+',
-        metavar='ARCHIVE_OR_FOLDER',
-        help='as downloaded, or what it was unpacked to',
-    )
-    parser.add_argument(
-        '--out',
-        type=path_value,
-        default='../data',
-        help='the photos go below it, where …_ori.yml look [../data]',
-    )
-    parser.add_argument(
-        '--lists', type=path_value, default='datalist', help='folder of the lists [datalist]'
-    )
-    parser.add_argument(
-        '--like',
-        type=path_value,
-        metavar='FOLDER',
-        help='has the published lists: the photos are arranged for these, and none is drawn',
-    )
-    parser.add_argument(
-        '--seed', type=int, default=1234, help='of what has to be drawn without --like'
-    )
-    return parser.parse_intermixed_args(argv)
+@dataclass(frozen=True)
+class ReleaseOptions:
+    """What a command prepare_* is asked for.
+
+    Attributes:
+        release: Archives and folders, as downloaded or unpacked.
+        out: Folder that the photos go below.
+        lists: Folder of the lists.
+        like: Folder of the published lists, which are then followed; None: lists are made.
+        seed: Of the draws where lists are made.
+    """
+
+    release: list[str]
+    out: Path
+    lists: Path
+    like: Path | None
+    seed: int
 
 
-def read_release(args: argparse.Namespace, inside: str) -> Release:
+def read_release(options: ReleaseOptions, inside: str) -> Release:
     """Read the release of a command line, without what the tools made of this or another one.
 
     Args:
-        args: of ``arguments``.
+        options: of the command line.
         inside: pattern of the archives' names in a folder.
     """
-    return Release(args.release, inside, [args.out / folder for folder in MADE])
+    return Release(options.release, inside, [options.out / folder for folder in MADE])
 
 
 def training(
@@ -118,14 +105,14 @@ def list_line(path: str, label: int, side: int | None = None) -> str:
 
 
 def follow(
-    args: argparse.Namespace,
+    like: Path,
     where: Mapping[str, tuple[Photos, Path]],
     optional: Collection[str] = (),
 ) -> tuple[list[Targets], ListLines]:
-    """Find where the photos of the published lists in ``args.like`` go.
+    """Find where the photos of the published lists go.
 
     Args:
-        args: of ``arguments``.
+        like: folder of the published lists.
         where: name of a list -> its photos, and the folder that its paths are relative to.
         optional: names of lists that may be missing.
 
@@ -135,17 +122,18 @@ def follow(
     Raises:
         InputError: a list or a listed photo is missing.
     """
-    missing = [name for name in where if name not in optional and not (args.like / name).is_file()]
+    needed = [name for name in where if name not in optional]
+    missing = [name for name in needed if not (like / name).is_file()]
     if missing:
         are = 'is' if len(missing) == 1 else 'are'
         raise InputError(
-            f'--like {args.like}: {", ".join(missing)} {are} not there; '
+            f'--like {like}: {", ".join(missing)} {are} not there; '
             'give the folder of the published lists, or leave --like out for lists of our own'
         )
     targets: list[Targets] = []
     lists: ListLines = {}
     for name, (photos, root) in where.items():
-        path = args.like / name
+        path = like / name
         if path.is_file():
             paths = [record.path for record in read_list(path)]
             absent = [listed for listed in paths if _base(listed) not in photos]

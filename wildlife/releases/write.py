@@ -1,6 +1,5 @@
 """Photos and lists of a release onto the disk."""
 
-import argparse
 import re
 import shlex
 from collections.abc import Iterable, Mapping
@@ -12,7 +11,7 @@ from datasets.records import Record, read_list
 from utils.errors import InputError
 from utils.files import atomic_write, writing
 from wildlife.releases.archives import File, warn
-from wildlife.releases.arrange import ListLines, Targets, list_line, nonblank
+from wildlife.releases.arrange import ListLines, ReleaseOptions, Targets, list_line, nonblank
 from wildlife.releases.release import copy_files
 
 # their folders' numbers do not meet: 0–274, 302–481, 500–921
@@ -55,13 +54,13 @@ class Arranged:
     lines: list[str]
 
 
-def carry_out(args: argparse.Namespace, plan: Plan) -> Arranged:
+def carry_out(options: ReleaseOptions, plan: Plan) -> Arranged:
     """Write photos and lists, and those of all species together once all three are there.
 
     Nothing is written where a list of another text is there already, nor an empty list.
 
     Args:
-        args: of ``arrange.arguments``.
+        options: of the command line.
         plan: what goes where.
     """
     if empty := [name for name, lines in plan.lists.items() if not lines]:
@@ -69,18 +68,18 @@ def carry_out(args: argparse.Namespace, plan: Plan) -> Arranged:
     lists = {name: lines for name, lines in plan.lists.items() if lines}
     texts = {name: '\n'.join(lines) + '\n' for name, lines in lists.items()} | dict(plan.extra)
     for name, text in texts.items():
-        _check_same(args.lists / name, text)
+        _check_same(options.lists / name, text)
     written, kept = copy_files(_merged(plan.targets), plan.species)
-    with writing(args.lists):
-        args.lists.mkdir(parents=True, exist_ok=True)
+    with writing(options.lists):
+        options.lists.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        _write_new(args.lists / name, text)
-    _write_lists_of_all(args.lists)
-    lines = [f'{args.out}: {written} photos written, {kept} were there']
-    lines += [f'{args.lists / name}: {len(photos)} photos' for name, photos in lists.items()]
+        _write_new(options.lists / name, text)
+    _write_lists_of_all(options.lists)
+    lines = [f'{options.out}: {written} photos written, {kept} were there']
+    lines += [f'{options.lists / name}: {len(photos)} photos' for name, photos in lists.items()]
     lines.append(
         'next: python train_clipreid.py --config_file '
-        f'configs/{plan.species}/cnn_clipreid_ori.yml{_overrides(args, plan.test_root)}'
+        f'configs/{plan.species}/cnn_clipreid_ori.yml{_overrides(options, plan.test_root)}'
     )
     return Arranged(lists, written, kept, lines)
 
@@ -174,16 +173,16 @@ def _folder_number(path: str, where: Path) -> int:
     return int(found[1])
 
 
-def _overrides(args: argparse.Namespace, test_root: str) -> str:
+def _overrides(options: ReleaseOptions, test_root: str) -> str:
     """What the command line must say where the folders are not those of the ymls."""
     words = []
-    if args.lists != Path('datalist'):
-        words += ['DATASETS.LIST_DIR', str(args.lists)]
-    if args.out != Path('../data'):
+    if options.lists != Path('datalist'):
+        words += ['DATASETS.LIST_DIR', str(options.lists)]
+    if options.out != Path('../data'):
         words += [
             'DATASETS.ROOT_DIR',
-            str(args.out),
+            str(options.out),
             'DATASETS.TEST_ROOT_DIR',
-            str(args.out / test_root),
+            str(options.out / test_root),
         ]
     return ''.join(f' {shlex.quote(word)}' for word in words)
