@@ -5,7 +5,6 @@ ones.
 import os
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -14,8 +13,7 @@ from datasets.animal import TEST_LISTS, TRAINING_LISTS
 from datasets.checks import data_warnings, short_epoch
 from datasets.records import Record, read_list
 from datasets.sampler import SEEN, draw_epoch
-
-DATALIST = Path(__file__).resolve().parents[2] / '../shared/datalist'
+from tests.helpers import PUBLISHED_LISTS, needs_published_lists
 
 
 @pytest.fixture
@@ -220,7 +218,7 @@ ROOTS = {
 }  # of the published configs, beside Animal-Seg-V3
 
 
-@pytest.mark.skipif(not DATALIST.exists(), reason='the published lists are not here')
+@needs_published_lists
 @pytest.mark.parametrize('train', ['tiger', 'yak', 'elephant', 'all'])
 @pytest.mark.parametrize('test', sorted(ROOTS))
 def test_no_false_alarm_on_the_published_lists(monkeypatch, train, test):
@@ -233,7 +231,7 @@ def test_no_false_alarm_on_the_published_lists(monkeypatch, train, test):
     def located(name, root):
         return [
             Record(f'/data/{root}/{record.path}', record.pid)
-            for record in read_list(DATALIST / name)
+            for record in read_list(PUBLISHED_LISTS / name)
         ]
 
     train_list, val_list = TRAINING_LISTS[train]
@@ -301,7 +299,7 @@ def test_epochs_that_show_enough(sizes):
     assert short_epoch(herd(*sizes), 64, 4) is None
 
 
-@pytest.mark.skipif(not DATALIST.exists(), reason='the published lists are not here')
+@needs_published_lists
 @pytest.mark.parametrize('name', dict(TRAINING_LISTS.values()))
 def test_the_published_lists_show_enough(name):
-    assert short_epoch([record.pid for record in read_list(DATALIST / name)], 64, 4) is None
+    assert short_epoch([record.pid for record in read_list(PUBLISHED_LISTS / name)], 64, 4) is None

@@ -1,17 +1,15 @@
 """Which protocol a test follows, ATRW's ground truth, and the lists of a species."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from datasets.atrw import attach_atrw, read_atrw
 from datasets.protocols import PROTOCOLS, market_protocol, resolve_protocol
 from datasets.records import Record, read_list
+from tests.helpers import PUBLISHED_LISTS, ROOT, needs_published_lists
 from utils.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[2]
-DATALIST = ROOT / '../shared/datalist'
 GOLDEN = json.loads((ROOT / 'tests/golden/data.json').read_text())
 TRUTH = [
     {'imgid': 0, 'entityid': 7, 'query': 'sing', 'frame': [1, 2, 30]},
@@ -43,15 +41,15 @@ def test_species_protocols(species, drop_nearest, ap, ignore):
     assert protocol.query_list and protocol.gallery_list and protocol.text
 
 
-@pytest.mark.skipif(not DATALIST.exists(), reason='the published lists are not here')
+@needs_published_lists
 @pytest.mark.parametrize(
     'name', [name for name, protocol in PROTOCOLS.items() if protocol.query_list]
 )
 def test_species_protocols_fit_the_published_lists(name, caplog):
     protocol = PROTOCOLS[name]
     query, gallery = (
-        read_list(DATALIST / protocol.query_list),
-        read_list(DATALIST / protocol.gallery_list),
+        read_list(PUBLISHED_LISTS / protocol.query_list),
+        read_list(PUBLISHED_LISTS / protocol.gallery_list),
     )
     assert resolve_protocol('', name, query, gallery) is protocol
     assert not caplog.text
@@ -170,10 +168,10 @@ def test_read_and_attach_atrw(tmp_path, caplog):
     assert '1 of its 2 photos are not in the list' in caplog.text
 
 
-@pytest.mark.skipif(not DATALIST.exists(), reason='the published lists are not here')
+@needs_published_lists
 def test_published_ground_truth():
-    path, expected = DATALIST / 'gt_test_plain.json', GOLDEN['gt_test_plain']
-    records = attach_atrw(read_list(DATALIST / 'mytest.txt'), read_atrw(path), path)
+    path, expected = PUBLISHED_LISTS / 'gt_test_plain.json', GOLDEN['gt_test_plain']
+    records = attach_atrw(read_list(PUBLISHED_LISTS / 'mytest.txt'), read_atrw(path), path)
     groups = [record.group for record in records]
     assert (groups.count('sing'), groups.count('multi')) == (expected['sing'], expected['multi'])
     assert len({record.frame[:2] for record in records}) == expected['sequences']

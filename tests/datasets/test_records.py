@@ -3,15 +3,13 @@
 import hashlib
 import json
 import os
-from pathlib import Path
 
 import pytest
 
 from datasets.records import Counts, Record, check_contiguous, count, counts_table, read_list
+from tests.helpers import PUBLISHED_LISTS, ROOT, needs_published_lists
 from utils.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[2]
-DATALIST = ROOT / '../shared/datalist'
 GOLDEN = json.loads((ROOT / 'tests/golden/data.json').read_text())
 
 
@@ -25,10 +23,10 @@ def fields(records):
     return [(record.path, record.pid, record.viewid) for record in records]
 
 
-@pytest.mark.skipif(not DATALIST.exists(), reason='the published lists are not here')
+@needs_published_lists
 @pytest.mark.parametrize('name', GOLDEN['lists'])
 def test_published_lists(name):
-    expected, records = GOLDEN['lists'][name], read_list(DATALIST / name)
+    expected, records = GOLDEN['lists'][name], read_list(PUBLISHED_LISTS / name)
     labels = [record.pid for record in records]
     assert len(records) == expected['photos']
     assert len(set(labels)) == expected['labels']

@@ -4,7 +4,6 @@ import hashlib
 import json
 import random
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,10 +18,9 @@ from datasets.sampler import (
     choose_batch,
     draw_epoch,
 )
+from tests.helpers import PUBLISHED_LISTS, ROOT, needs_published_lists
 from utils.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[2]
-DATALIST = ROOT / '../shared/datalist'
 GOLDEN = {
     name: case
     for name, case in json.loads((ROOT / 'tests/golden/data.json').read_text())['sampler'].items()
@@ -36,11 +34,11 @@ def chunks(indices, size):
     return [indices[start : start + size] for start in range(0, len(indices), size)]
 
 
-@pytest.mark.skipif(not DATALIST.exists(), reason='the published lists are not here')
+@needs_published_lists
 @pytest.mark.parametrize('name', GOLDEN)
 def test_draws_as_the_original(name):
     case = GOLDEN[name]
-    labels = [record.pid for record in read_list(DATALIST / case['list'])]
+    labels = [record.pid for record in read_list(PUBLISHED_LISTS / case['list'])]
     sampler = RandomIdentitySampler(labels, case['batch'], case['instances'], seed=case['seed'])
     epoch = list(sampler)
     assert len(sampler) == case['nominal_length']

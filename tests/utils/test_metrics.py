@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score
 import utils.ranking
 from datasets.protocols import PROTOCOLS, Protocol
 from datasets.records import Record
+from tests.helpers import PUBLISHED_LISTS
 from utils.errors import InputError
 from utils.metrics import (
     atrw_public_split,
@@ -29,7 +30,6 @@ from utils.metrics import (
 from utils.relevance import PROTOCOL_CHOICES
 
 GOLDEN = Path(__file__).resolve().parents[1] / 'golden'
-DATALIST = Path(__file__).resolve().parents[2] / '../shared/datalist'
 EVAL = json.loads((GOLDEN / 'eval.json').read_text())
 ARRAYS = np.load(GOLDEN / 'eval.npz')
 ATRW_NAMES = {
@@ -140,13 +140,16 @@ def test_a_single_camera_leaves_market_without_positives():
 
 def tiger_set():
     """Features of the 1764 test photos by the rule of README-eval.md, and their records."""
-    if not (DATALIST / 'mytest.txt').exists():
+    if not (PUBLISHED_LISTS / 'mytest.txt').exists():
         pytest.skip('the tiger lists are not here')
     lines = [
-        line.split() for line in (DATALIST / 'mytest.txt').read_text().splitlines() if line.strip()
+        line.split()
+        for line in (PUBLISHED_LISTS / 'mytest.txt').read_text().splitlines()
+        if line.strip()
     ]
     truth = {
-        entry['imgid']: entry for entry in json.loads((DATALIST / 'gt_test_plain.json').read_text())
+        entry['imgid']: entry
+        for entry in json.loads((PUBLISHED_LISTS / 'gt_test_plain.json').read_text())
     }
     entries = [truth[int(name.removesuffix('.jpg'))] for name, *_ in lines]
     photos = [
