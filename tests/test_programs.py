@@ -139,9 +139,9 @@ def test_a_key_without_its_value():
 
 
 def test_releases_before_and_after_the_options():
-    from wildlife.releases.arrange import arguments
+    from wildlife.releases.command_line import read_options
 
-    args = arguments(['a.zip', '--seed', '3', 'b.zip', '--lists', 'l', 'c.zip'], 'text')
+    args = read_options(['a.zip', '--seed', '3', 'b.zip', '--lists', 'l', 'c.zip'], 'text')
     assert (args.release, args.seed, str(args.lists)) == (['a.zip', 'b.zip', 'c.zip'], 3, 'l')
 
 

@@ -13,24 +13,20 @@ Exit code: 0, also with warnings; 1 = training or its results would be wrong; 2 
 list cannot be read. No weights are needed.
 """
 
-import argparse
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from configs import ConfigError, load_cfg
-from configs.command_line import parse_with_pairs, path_text
 from utils.errors import InputError, exit_code
 from utils.files import atomic_write, write_json, writing
+from wildlife.checks.command_line import parse
 from wildlife.checks.lists import read_lists
 from wildlife.checks.page import make_page
 from wildlife.checks.photos import earlier_photos, read_photos
 from wildlife.checks.report import make_report, summary
 from wildlife.checks.rules import Inspection, Limits, find_all
-
-MAX_NEAR = 64  # bits: beyond, different photos are nearly the same
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
@@ -56,55 +52,6 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     for line in summary(data, findings, str(out / 'check.html')):
         print(line)
     return report
-
-
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Check the photos and lists of a config before training.',
-        epilog='Exit code 1: training or results would be wrong; 2: config or list unreadable.',
-    )
-    add = parser.add_argument
-    add('--config_file', type=path_text, required=True, help='a yml of configs/, or your own')
-    add(
-        '--out',
-        type=path_text,
-        default='',
-        help='folder for check.html and check.json (default OUTPUT_DIR/check_data)',
-    )
-    add(
-        '--near',
-        type=_number(0, MAX_NEAR),
-        default=24,
-        help='bits of 256 of the perceptual hash in which nearly the same photos may differ; '
-        'copies of other size or quality do in a dozen (default 24)',
-    )
-    add(
-        '--tiny',
-        type=_number(1, 10_000),
-        default=32,
-        help='pixels: report photos with a shorter side below this (default 32)',
-    )
-    add(
-        '--closed',
-        action='store_true',
-        help='the test asks for individuals of the train list, on purpose',
-    )
-    add(
-        '--workers',
-        type=_number(1, 64),
-        default=min(2, os.cpu_count() or 1),
-        help='threads that read photos',
-    )
-    return parse_with_pairs(parser, argv)
-
-
-def _number(least: int, most: int) -> Callable[[str], int]:
-    def parsed(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f'{text!r} is no whole number of {least} … {most}')
-        return int(text)
-
-    return parsed
 
 
 def _folder(named: str, output_dir: str) -> Path:
