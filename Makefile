@@ -10,13 +10,14 @@ PY := $(VENV)/bin/python
 READY := $(INSTALLED)
 endif
 
-.PHONY: help demo test faults lint audit benchmark gpu
+.PHONY: help demo test faults lint docs audit benchmark gpu
 
 help:
 	@echo 'make demo   draw animals, train both stages, test and re-rank: a table and a picture in half a minute, no data needed'
 	@echo 'make test   run the tests; COVERAGE=1 prints which share of the code they run'
 	@echo 'make faults kill, fill, cut and fuzz it on purpose: a quarter of an hour; the disk and network parts need root on Linux'
 	@echo 'make lint   check style, format and types'
+	@echo 'make docs   build the documents as a site: site/html/index.html'
 	@echo 'make audit  ask PyPI for known holes in the installed libraries (network)'
 	@echo 'make benchmark   time every shortcut against its plain formulation: a table in a quarter of an hour; ARGS=--quick in two minutes'
 	@echo 'make gpu    check and time the program on a CUDA GPU: a table in six minutes; without a GPU only the tests that need none'
@@ -39,6 +40,15 @@ lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+# The site has the files where they are in the project, so that links between them hold in both places.
+docs: $(READY)
+	$(PY) -m pip install --quiet -r requirements-docs.txt
+	rm -rf site
+	mkdir -p site/pages
+	cp -R README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md LICENSE docs site/pages
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo 'open site/html/index.html'
 
 benchmark: $(READY)
 	$(PY) -m benchmarks $(ARGS)

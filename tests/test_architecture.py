@@ -41,14 +41,17 @@ TOP_LEVEL = {
     '.github',
     'requirements.txt',
     'requirements-dev.txt',
+    'requirements-docs.txt',
     'requirements-extras.txt',
     'Makefile',
+    'mkdocs.yml',
     'pyproject.toml',
     '.pre-commit-config.yaml',
     '.gitignore',
     'README.md',
     'LICENSE',
     'CITATION.cff',
+    'CHANGELOG.md',
     'CONTRIBUTING.md',
     'SECURITY.md',
 }
@@ -381,7 +384,7 @@ def test_extras_are_imported_where_they_are_used():
 
 
 def test_every_requirement_has_a_lower_bound_and_a_reason():
-    for file in ('requirements.txt', 'requirements-dev.txt', EXTRAS):
+    for file in ('requirements.txt', 'requirements-dev.txt', 'requirements-docs.txt', EXTRAS):
         for line in (ROOT / file).read_text(encoding='utf-8').splitlines():
             assert (
                 not line
