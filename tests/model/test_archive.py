@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from model.clip.archive import archive_state, run_nothing
+from model.clip.archive import archive_state, read_pickle
 from tests.model.test_weights import refused, same
 from utils.checkpoint import load_state, load_tree
 from utils.weights_files import is_torchscript
@@ -340,13 +340,11 @@ def test_archive_by_hand(tmp_path):
         {'size': ('4',)},
         {'size': (2**62, 2**62), 'stride': (2**62, 1)},
         {'storage': ('storage', 'F', '0', 'cpu', 2**40)},
-        {'storage': ('storage', 'F', '0', 'cpu', -4)},
         {'storage': ('storage', 'F', '0', 'cpu', 3)},
         {'storage': ('storage', 'F', '1', 'cpu', 4)},
         {'storage': ('storage', 'F', '../0', 'cpu', 4)},
         {'storage': ('storage', 'F', 0, 'cpu', 4, 5)},
         {'storage': ('storage', 'FloatStorage', '0', 'cpu', 4)},
-        {'storage': ('other', 'F', '0', 'cpu', 4)},
         {'code': 'class N(Module):\n  pass\n'},
         {'code': 'class M(Module):\n  __parameters__ = ["w", "x".upper(), ]\n'},
     ],
@@ -431,11 +429,11 @@ def test_instructions_of_pickles_of_data():
         'e': -1,
         'f': 'Größe',
     }
-    assert run_nothing(pickle.dumps(data, 2)) == data
+    assert read_pickle(pickle.dumps(data, 2)) == data
     file = io.BytesIO()
     torch.save({'n': 1}, file)
     with zipfile.ZipFile(file) as archive:
-        assert run_nothing(archive.read('archive/data.pkl')) == {'n': 1}
+        assert read_pickle(archive.read('archive/data.pkl')) == {'n': 1}
 
 
 # ----------------------------------------------------------------------------- where it may not be
