@@ -5,6 +5,7 @@ returns (f_last, f, f_proj): the feature of the last stage but one, of the last,
 into the space shared with the text.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -46,31 +47,16 @@ class TransformerSettings:
     output_dim: int
     activation: str = 'quickgelu'
 
-    @property
-    def heads(self) -> int:
-        """Heads of 64 numbers each, as in all of OpenAI's transformers."""
-        return max(1, self.width // 64)
-
-
-def _heads(x: Tensor, heads: int) -> Tensor:
-    """(B, L, C) -> (B, heads, L, C / heads)"""
-    return x.unflatten(2, (heads, -1)).transpose(1, 2)
-
-
-def _join(x: Tensor) -> Tensor:
-    """(B, heads, L, C / heads) -> (B, L, C)"""
-    return x.transpose(1, 2).flatten(2)
-
 
 class Attention(nn.Module):
     """Multi-head self-attention (Vaswani et al., 2017, section 3.2)."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int):
         super().__init__()
         self.in_proj_weight = nn.Parameter(torch.randn(3 * width, width) * width**-0.5)
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = Linear(width, width)
-        self.heads = heads
+        self.heads = max(1, width // 64)  # 64 numbers each, as in all of OpenAI's transformers
 
     def forward(
         self,
@@ -88,53 +74,57 @@ class Attention(nn.Module):
             past: keys and values (1, heads, P, C / heads) of positions before ``x``.
         """
         if queries is None:
-            q, k, v = self._project(x, 0, 3)
+            q, k, v = self.project(x, 0, 3)
         else:
-            (q,), (k, v) = self._project(queries, 0, 1), self._project(x, 1, 3)
+            (q,), (k, v) = self.project(queries, 0, 1), self.project(x, 1, 3)
         if past is not None:
             k = torch.cat([past[0].expand(len(x), -1, -1, -1), k], dim=2)
             v = torch.cat([past[1].expand(len(x), -1, -1, -1), v], dim=2)
-        return self.out_proj(_join(F.scaled_dot_product_attention(q, k, v, attn_mask=mask)))
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.out_proj(attended.transpose(1, 2).flatten(2))
 
-    def keys_values(self, x: Tensor) -> KeysValues:
-        """Return what :meth:`forward` takes as ``past`` for the positions x (B, L, C)."""
-        return self._project(x, 1, 3)
+    def project(self, x: Tensor, first: int, last: int) -> Sequence[Tensor]:
+        """Return parts ``first`` … ``last`` - 1 of query, key, value of x (B, L, C).
 
-    def _project(self, x: Tensor, first: int, last: int) -> KeysValues:
-        """Parts ``first`` … ``last`` - 1 of query, key, value: tensors (B, heads, L, C / heads)."""
+        Each is (B, heads, L, C / heads).
+        """
         rows = slice(first * x.shape[2], last * x.shape[2])
-        parts = linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows]).chunk(
-            last - first, dim=2
-        )
-        return [_heads(part, self.heads) for part in parts]
+        projected = linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows])
+        parts = projected.chunk(last - first, dim=2)
+        return [part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in parts]
 
 
 class Block(nn.Module):
     """Attention and a perceptron of four times the width, each after a layer norm."""
 
-    def __init__(self, width: int, heads: int, activation: str):
+    def __init__(self, width: int, activation: str):
         super().__init__()
-        self.attn = Attention(width, heads)
+        self.attn = Attention(width)
         self.ln_1 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential()
-        self.mlp.add_module('c_fc', Linear(width, width * 4))
-        self.mlp.add_module('gelu', ACTIVATIONS[activation]())
-        self.mlp.add_module('c_proj', Linear(width * 4, width))
+        layers = OrderedDict(
+            c_fc=Linear(width, width * 4),
+            gelu=ACTIVATIONS[activation](),
+            c_proj=Linear(width * 4, width),
+        )
+        self.mlp = nn.Sequential(layers)
         self.ln_2 = nn.LayerNorm(width)
 
     def forward(
-        self, x: Tensor, mask: Tensor | None = None, past: KeysValues | None = None
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        past: KeysValues | None = None,
+        position: int | None = None,
     ) -> Tensor:
-        """(B, L, C) -> (B, L, C); ``mask`` and ``past`` as in :class:`Attention`."""
-        return self._rest(x, self.attn(self.ln_1(x), mask=mask, past=past))
+        """(B, L, C) -> (B, L, C); ``mask`` and ``past`` as in :class:`Attention`.
 
-    def read(self, x: Tensor, position: int, past: KeysValues | None = None) -> Tensor:
-        """Return the output (B, 1, C) at one position, which sees all of x and ``past``."""
-        normed, here = self.ln_1(x), slice(position, position + 1)
-        return self._rest(x[:, here], self.attn(normed, queries=normed[:, here], past=past))
-
-    def _rest(self, x: Tensor, attended: Tensor) -> Tensor:
-        x = x + attended
+        With ``position``: only the output there (B, 1, C), which sees all of x and ``past``.
+        """
+        if position is None:
+            x = x + self.attn(self.ln_1(x), mask=mask, past=past)
+        else:
+            normed, here = self.ln_1(x), slice(position, position + 1)
+            x = x[:, here] + self.attn(normed, queries=normed[:, here], past=past)
         return x + self.mlp(self.ln_2(x))
 
 
@@ -144,7 +134,7 @@ class Transformer(nn.Module):
     def __init__(self, settings: TransformerSettings):
         super().__init__()
         width, layers = settings.width, settings.layers
-        blocks = [Block(width, settings.heads, settings.activation) for _ in range(layers)]
+        blocks = [Block(width, settings.activation) for _ in range(layers)]
         self.resblocks = nn.Sequential(*blocks)
         for block in blocks:  # CLIP's own initialisation
             nn.init.normal_(block.attn.out_proj.weight, std=width**-0.5 * (2 * layers) ** -0.5)
@@ -173,14 +163,14 @@ class Transformer(nn.Module):
         earlier: Sequence[KeysValues | None] = past or [None] * len(self.resblocks)
         for block, keys_values in zip(self.resblocks[:-1], earlier):
             x = block(x, mask, keys_values)
-        last = cast(Block, self.resblocks[-1])
-        return x[:, position], last.read(x, position, earlier[-1])[:, 0]
+        before = x[:, position]
+        return before, self.resblocks[-1](x, past=earlier[-1], position=position)[:, 0]
 
     def keys_values(self, x: Tensor, mask: Tensor) -> list[KeysValues]:
         """Return keys and values (B, heads, L, C / heads) of x (B, L, C) in every block."""
         pairs = []
         for block in cast(Iterable[Block], self.resblocks):
-            pairs.append(block.attn.keys_values(block.ln_1(x)))
+            pairs.append(block.attn.project(block.ln_1(x), 1, 3))
             x = block(x, mask)
         return pairs
 
