@@ -86,8 +86,7 @@ class Architecture:
             settings = TransformerSettings(self.width, self.layers, self.embed_dim, activation)
             image = VisionTransformer(self.patch, (stride[0], stride[1]), grid, settings)
         else:
-            heads = max(1, self.width * 32 // 64)
-            image = ModifiedResNet(self.layers, self.width, self.embed_dim, heads, grid)
+            image = ModifiedResNet(self.layers, self.width, self.embed_dim, grid)
         if not self.text_layers:
             return image, None
         settings = TransformerSettings(

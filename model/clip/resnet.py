@@ -18,23 +18,19 @@ class Bottleneck(nn.Module):
     Where the map shrinks, it does by average pooling after the second convolution.
     """
 
-    expansion = 4
-
     def __init__(self, inplanes: int, planes: int, stride: int):
         super().__init__()
         self.conv1 = nn.Conv2d(inplanes, planes, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(planes)
-        self.conv3 = nn.Conv2d(planes, planes * self.expansion, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(planes * self.expansion)
+        self.conv3 = nn.Conv2d(planes, planes * 4, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(planes * 4)
         self.stride = stride
-        self.downsample = None
-        if stride > 1 or inplanes != planes * self.expansion:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(inplanes, planes * self.expansion, 1, bias=False),
-                nn.BatchNorm2d(planes * self.expansion),
-            )
+        self.downsample = nn.Sequential()
+        if stride > 1 or inplanes != planes * 4:
+            self.downsample.append(nn.Conv2d(inplanes, planes * 4, 1, bias=False))
+            self.downsample.append(nn.BatchNorm2d(planes * 4))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inplanes, H, W) -> (B, 4 planes, H / stride, W / stride)."""
@@ -43,9 +39,7 @@ class Bottleneck(nn.Module):
         if self.stride > 1:
             x, y = F.avg_pool2d(x, self.stride), F.avg_pool2d(y, self.stride)
         y = self.bn3(self.conv3(y))
-        if self.downsample is not None:
-            x = self.downsample(x)
-        return F.relu(x + y, inplace=True)
+        return F.relu(self.downsample(x) + y, inplace=True)
 
 
 def _stage(inplanes: int, planes: int, blocks: int, stride: int) -> nn.Sequential:
@@ -63,14 +57,14 @@ class AttentionPool2d(nn.Module):
     decays like every other weight.
     """
 
-    def __init__(self, positions: int, width: int, heads: int, out_width: int):
+    def __init__(self, positions: int, width: int, out_width: int):
         super().__init__()
         self.positional_embedding = nn.Parameter(torch.randn(positions + 1, width) * width**-0.5)
         self.k_proj = nn.Linear(width, width)
         self.q_proj = Linear(width, width)
         self.v_proj = nn.Linear(width, width)
         self.c_proj = Linear(width, out_width)
-        self.heads = heads
+        self.heads = width // 64  # 64 numbers each
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, out_width)."""
@@ -97,7 +91,6 @@ class ModifiedResNet(nn.Module):
         layers: blocks of the four stages.
         width: channels after the stem.
         output_dim: length of the projected feature.
-        heads: of the attention pool.
         grid: (rows, columns) of the last map, H/16 × W/16: the last stage keeps the map's size.
     """
 
@@ -106,7 +99,6 @@ class ModifiedResNet(nn.Module):
         layers: Sequence[int],
         width: int,
         output_dim: int,
-        heads: int,
         grid: tuple[int, int],
     ):
         super().__init__()
@@ -120,7 +112,7 @@ class ModifiedResNet(nn.Module):
         self.layer2 = _stage(width * 4, width * 2, layers[1], stride=2)
         self.layer3 = _stage(width * 8, width * 4, layers[2], stride=2)
         self.layer4 = _stage(width * 16, width * 8, layers[3], stride=1)
-        self.attnpool = AttentionPool2d(grid[0] * grid[1], width * 32, heads, output_dim)
+        self.attnpool = AttentionPool2d(grid[0] * grid[1], width * 32, output_dim)
 
     def forward(self, x: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 3, H, W) -> f_last (B, 16 width), f (B, 32 width), f_proj (B, output_dim).

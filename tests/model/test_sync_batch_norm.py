@@ -27,7 +27,7 @@ def test_one_process_and_cuda_are_accepted(processes, device):
 
 
 def toy_resnet():
-    return ModifiedResNet((1, 1, 1, 1), width=4, output_dim=8, heads=2, grid=(2, 2))
+    return ModifiedResNet((1, 1, 1, 1), width=4, output_dim=8, grid=(2, 2))
 
 
 def test_on_several_gpus_every_batch_norm_is_torchs_synchronised_one():
