@@ -23,9 +23,11 @@ _WORDS = regex.compile(
 )
 
 
-def _byte_symbols() -> dict[int, str]:
-    """A printable character for each byte 0…255: itself where it is printable, else one from U+0100
-    on.
+@functools.cache
+def _vocabulary() -> tuple[dict[int, str], dict[tuple[str, ...], int], dict[str, int]]:
+    """(byte → symbol, pair → rank of its merge, symbol → id).
+
+    A byte's symbol is itself where it is printable, else a character from U+0100 on.
     """
     printable = [
         *range(ord('!'), ord('~') + 1),
@@ -33,13 +35,7 @@ def _byte_symbols() -> dict[int, str]:
         *range(ord('®'), ord('ÿ') + 1),
     ]
     others = [b for b in range(256) if b not in printable]
-    return {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(others)}
-
-
-@functools.cache
-def _vocabulary() -> tuple[dict[int, str], dict[tuple[str, ...], int], dict[str, int]]:
-    """(byte → symbol, pair → rank of its merge, symbol → id)."""
-    symbols = _byte_symbols()
+    symbols = {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(others)}
     with gzip.open(Path(__file__).with_name('bpe_merges.txt.gz'), 'rt', encoding='utf-8') as file:
         merges = [tuple(line.split()) for line in file]
     entries = [
@@ -49,64 +45,48 @@ def _vocabulary() -> tuple[dict[int, str], dict[tuple[str, ...], int], dict[str,
         START,
         END,
     ]
-    return (
-        symbols,
-        {pair: rank for rank, pair in enumerate(merges)},
-        {entry: i for i, entry in enumerate(entries)},
-    )
+    ranks = {pair: rank for rank, pair in enumerate(merges)}
+    return symbols, ranks, {entry: i for i, entry in enumerate(entries)}
 
 
-def clean(text: str) -> str:
-    """Mend broken Unicode, undo HTML escapes (twice), collapse white space, lower-case."""
-    text = html.unescape(html.unescape(ftfy.fix_text(text)))
-    return ' '.join(text.split()).lower()
-
-
-@functools.lru_cache(maxsize=10_000)
-def _word_ids(word: str) -> tuple[int, ...]:
+def _word_ids(word: str) -> list[int]:
     """The ids of one word: start from its bytes, always join the pair whose merge comes first."""
     symbols, ranks, ids = _vocabulary()
     if word in (START, END):
-        return (ids[word],)
+        return [ids[word]]
     parts = [symbols[b] for b in word.encode('utf-8')]
     parts[-1] += '</w>'
     while len(parts) > 1:
-        pair = min(zip(parts, parts[1:], strict=False), key=lambda p: ranks.get(p, len(ranks)))
+        pairs = list(zip(parts, parts[1:]))
+        pair = min(pairs, key=lambda pair: ranks.get(pair, len(ranks)))
         if pair not in ranks:
             break
-        joined, i = [], 0
-        while i < len(parts):
-            step = 2 if tuple(parts[i : i + 2]) == pair else 1
-            joined.append(''.join(parts[i : i + step]))
-            i += step
-        parts = joined
-    return tuple(ids[p] for p in parts)
+        i = pairs.index(pair)
+        parts[i : i + 2] = [''.join(pair)]
+    return [ids[part] for part in parts]
 
 
 def encode(text: str) -> list[int]:
-    """Ids of a text, without start and end."""
-    return [i for word in _WORDS.findall(clean(text)) for i in _word_ids(word)]
+    """Return the ids of a text, without start and end.
+
+    Broken Unicode is mended, HTML escapes are undone (twice), white space is collapsed.
+    """
+    text = html.unescape(html.unescape(ftfy.fix_text(text)))
+    words = _WORDS.findall(' '.join(text.split()).lower())
+    return [i for word in words for i in _word_ids(word)]
 
 
-def tokenize(
-    texts: str | list[str], context_length: int = CONTEXT_LENGTH, truncate: bool = False
-) -> torch.Tensor:
-    """Ids of one text or several: (N, context_length) int64, zeros behind the end.
+def tokenize(text: str) -> torch.Tensor:
+    """Return the ids of a text: (1, CONTEXT_LENGTH) int64, zeros behind the end.
 
-    InputError when a text needs more than ``context_length`` ids, unless ``truncate``: then the
-    last one kept is the end.
+    Raises:
+        InputError: the text needs more ids.
     """
     _, _, ids = _vocabulary()
-    texts = [texts] if isinstance(texts, str) else list(texts)
-    tokens = torch.zeros(len(texts), context_length, dtype=torch.long)
-    for row, text in zip(tokens, texts, strict=True):
-        line = [ids[START], *encode(text), ids[END]]
-        if len(line) > context_length:
-            if not truncate:
-                raise InputError(
-                    f'the text {text[:60]!r} needs {len(line)} tokens, {context_length} are '
-                    'allowed; shorten it'
-                )
-            line = [*line[: context_length - 1], ids[END]]
-        row[: len(line)] = torch.tensor(line)
-    return tokens
+    tokens = [ids[START], *encode(text), ids[END]]
+    if len(tokens) > CONTEXT_LENGTH:
+        raise InputError(
+            f'the text {text[:60]!r} needs {len(tokens)} tokens, {CONTEXT_LENGTH} are allowed; '
+            'shorten it'
+        )
+    return torch.tensor([tokens + [0] * (CONTEXT_LENGTH - len(tokens))])
