@@ -73,15 +73,15 @@ def make_dataloader(
         validation = make_test_set(
             cfg, photos.validation, make_dataset, options, processes, fingerprints
         )
-    counts = photos.counts.values()
+    everyone = [*photos.train, *photos.query, *photos.gallery]
     return Loaders(
         train_loader_stage2=stage2,
         train_loader_stage1=stage1,
         val_loader=validation.loader if validation else None,
         num_query=len(photos.query),
         num_classes=photos.num_classes,
-        camera_num=max(split.cameras for split in counts),
-        view_num=max(split.views for split in counts),
+        camera_num=1 + max(record.camid for record in everyone),
+        view_num=1 + max(record.viewid for record in everyone),
         validation=validation,
         fingerprints=fingerprints,
         cache_bytes=sum(cache.nbytes for cache in caches.values()),

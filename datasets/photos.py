@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from datasets.protocols import Protocol
-from datasets.records import Counts, Record, count
+from datasets.records import Record
 
 Trial = tuple[list[Record], list[Record]]  # query, gallery
 
@@ -58,9 +58,3 @@ class TrainPhotos:
     def gallery(self) -> list[Record]:
         """The validation's, [] without one."""
         return self.validation.gallery if self.validation else []
-
-    @property
-    def counts(self) -> dict[str, Counts]:
-        """{split: its ``Counts``}"""
-        splits = {'train': self.train, 'query': self.query, 'gallery': self.gallery}
-        return {name: count(records) for name, records in splits.items()}

@@ -2,13 +2,13 @@
 
 import os
 import re
+import stat
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
 from utils.errors import InputError
 from utils.words import first_few, shortened
@@ -20,6 +20,11 @@ INTEGER = re.compile(r'[+-]?[0-9]{1,18}')  # fits int64
 CONTROL = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029]')
 MAX_BYTES = 10**8  # of a list: a million photos and more
 MAX_LINE = 1000  # characters
+OPTIONAL = {  # columns behind the label, each with what it may hold
+    'side': (re.compile('[01]'), '0 (left) or 1 (right)'),
+    'camera': (re.compile('[0-9]{1,6}'), 'a whole number of up to 6 digits'),
+    'encounter': (re.compile('[0-9]{1,15}'), 'a whole number of up to 15 digits'),
+}
 COLUMNS = "'path label [side] [camera] [encounter]'"
 OUTSIDE = 'keep photos below their folder, or set DATASETS.ALLOW_OUTSIDE True if you trust the list'
 NOBODY = -1  # label of a distractor: a gallery photo that shows none of the individuals
@@ -61,46 +66,23 @@ class Record:
         return self.copy_of or self.path
 
 
-class Counts(NamedTuple):
-    """What a split holds; distractors are no individual.
-
-    Args:
-        ids: individuals.
-        images: photos.
-        cameras: size that an embedding needs, largest number + 1, at least 1.
-        views: likewise.
-    """
-
-    ids: int
-    images: int
-    cameras: int
-    views: int
-
-
-def count(records: Sequence[Record]) -> Counts:
-    """Return the ``Counts`` of records."""
-    return Counts(
-        ids=len({record.pid for record in records} - {NOBODY}),
-        images=len(records),
-        cameras=1 + max((record.camid for record in records), default=0),
-        views=1 + max((record.viewid for record in records), default=0),
-    )
+def individuals(records: Iterable[Record]) -> int:
+    """Return how many individuals the photos show; distractors show none."""
+    return len({record.pid for record in records} - {NOBODY})
 
 
 def counts_table(splits: Mapping[str, Sequence[Record]]) -> str:
     """Return the table logged at the start of a run, a row for each split, columns aligned."""
-    rows = [['split', 'photos', 'individuals', 'photos per individual: min', 'median', 'max']]
+    rows = [
+        [f'{"split":11}', 'photos', 'individuals', 'photos per individual: min', 'median', 'max']
+    ]
     for name, records in splits.items():
         photos = Counter(record.pid for record in records if record.pid != NOBODY)
         sizes = list(photos.values()) or [0]
         numbers = (len(records), len(photos), min(sizes), f'{median(sizes):g}', max(sizes))
-        rows.append([name, *map(str, numbers)])
+        rows.append([f'{name:11}', *map(str, numbers)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for name, *cells in rows:
-        aligned = map(str.rjust, cells, widths[1:])
-        lines.append('  '.join([name.ljust(widths[0]), *aligned]))
-    return '\n'.join(lines)
+    return '\n'.join('  '.join(map(str.rjust, row, widths)) for row in rows)
 
 
 def read_list(
@@ -125,21 +107,34 @@ def read_list(
     Raises:
         InputError: ``file:line: …``
     """
-    content = read_file(
-        path, 'list', f'{path}: no such list; check DATASETS.LIST_DIR and the DATASETS.*_LIST keys'
-    )
+    missing = f'{path}: no such list; check DATASETS.LIST_DIR and the DATASETS.*_LIST keys'
+    return [
+        _parse(line, f'{path}:{number}', allow_outside, is_gallery)
+        for number, line in read_lines(path, 'list', missing)
+    ]
+
+
+def read_lines(path: str | Path, what: str, missing: str) -> list[tuple[int, str]]:
+    """Return the lines of a text file that are not blank, with their numbers from 1.
+
+    Args:
+        path: of the file.
+        what: its kind, for messages.
+        missing: the message where there is no such file.
+
+    Raises:
+        InputError: see ``read_file``; also where the file is not UTF-8, or has no such line.
+    """
+    content = read_file(path, what, missing)
     try:
         lines = re.split(r'\r\n|\r|\n', content.decode('utf-8-sig'))
     except UnicodeDecodeError as error:
         number = content.count(b'\n', 0, error.start) + 1
-        raise InputError(f'{path}:{number}: not UTF-8 text; save the list as UTF-8') from None
-    records = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            records.append(_parse(line.strip(), f'{path}:{number}', allow_outside, is_gallery))
-    if not records:
-        raise InputError(f'{path}: the list is empty; write one photo a line: {COLUMNS}')
-    return records
+        raise InputError(f'{path}:{number}: not UTF-8 text; save the {what} as UTF-8') from None
+    numbered = [(number, line.strip()) for number, line in enumerate(lines, start=1)]
+    if not any(line for _, line in numbered):
+        raise InputError(f'{path}: the {what} is empty')
+    return [(number, line) for number, line in numbered if line]
 
 
 def read_file(path: str | Path, what: str, missing: str) -> bytes:
@@ -155,96 +150,62 @@ def read_file(path: str | Path, what: str, missing: str) -> bytes:
             more than 100 MB.
     """
     try:
-        if not os.path.isfile(path):
-            os.stat(path)  # says why not
-            raise InputError(
-                f'{path}: the {what} cannot be read (a folder, pipe or device); give the path of '
-                'a file'
-            )
-        with open(path, 'rb') as file:
-            content = file.read(MAX_BYTES + 1)
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError('a folder, pipe or device; give the path of a file')
+        if status.st_size > MAX_BYTES:
+            raise OSError(f'larger than {MAX_BYTES // 10**6} MB; is it the right file?')
+        return Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(missing) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise InputError(
-            f'{path}: the {what} cannot be read ({getattr(error, "strerror", None) or error})'
-        ) from None
-    if len(content) > MAX_BYTES:
-        raise InputError(
-            f'{path}: the {what} is larger than {MAX_BYTES // 10**6} MB; is it the right file?'
-        )
-    return content
+        reason = getattr(error, 'strerror', None) or error
+        raise InputError(f'{path}: the {what} cannot be read: {reason}') from None
 
 
 def _parse(line: str, where: str, allow_outside: bool, is_gallery: bool) -> Record:
-    if len(line) > MAX_LINE:
-        raise InputError(
-            f'{where}: a line of {len(line)} characters; write one photo a line: {COLUMNS}'
-        )
-    match = LINE.fullmatch(line)
+    match = LINE.fullmatch(line) if len(line) <= MAX_LINE else None
     columns = match[2].split() if match else []
-    if not match or not 1 <= len(columns) <= 4:
+    if not match or not 1 <= len(columns) <= 1 + len(OPTIONAL):
         raise InputError(f'{where}: expected {COLUMNS} separated by blanks, got {_quoted(line)}')
-    label, side, camera, encounter = columns + ['-'] * (4 - len(columns))
-    _check_label(label, where, is_gallery)
-    if side not in ('0', '1', '-'):
+    path, label = match[1], columns[0]
+    _check_path(path, where, allow_outside)
+    if not INTEGER.fullmatch(label) or int(label) < (NOBODY if is_gallery else 0):
         raise InputError(
-            f"{where}: side {_quoted(side)} is neither 0 (left) nor 1 (right) nor '-'; leave it "
-            'out where unknown'
+            f'{where}: label {_quoted(label)} is not a whole number from 0 of up to 18 digits; '
+            f'{NOBODY}, for photos of none of the individuals, is allowed only in a gallery list '
+            'that is not the query list too (DATASETS.GALLERY_LIST)'
         )
-    _check_path(match[1], where, allow_outside)
-    seen_from = None if side == '-' else int(side)
-    taken_by = _parse_number('camera', camera, 6, where)
+    known: dict[str, int] = {}
+    for text, (name, (allowed, description)) in zip(columns[1:], OPTIONAL.items()):
+        if text == '-':
+            continue
+        if not allowed.fullmatch(text):
+            raise InputError(
+                f"{where}: {name} {_quoted(text)} is not {description}; write '-' if it is unknown"
+            )
+        known[name] = int(text)
     return Record(
-        path=match[1],
-        pid=int(label),
-        camid=taken_by or 0,
-        viewid=seen_from or 0,
-        side=seen_from,
-        encounter=_parse_number('encounter', encounter, 15, where),
-        camera=taken_by,
+        path,
+        int(label),
+        camid=known.get('camera', 0),
+        viewid=known.get('side', 0),
+        side=known.get('side'),
+        encounter=known.get('encounter'),
+        camera=known.get('camera'),
     )
 
 
-def _check_label(label: str, where: str, is_gallery: bool) -> None:
-    if not INTEGER.fullmatch(label):
-        raise InputError(
-            f'{where}: label {_quoted(label)} is no integer; labels are whole numbers from 0, of '
-            'up to 18 digits'
-        )
-    if int(label) < (NOBODY if is_gallery else 0):
-        raise InputError(
-            f"{where}: label '{label}' is negative; labels are whole numbers from 0. Only a "
-            f'gallery list that is not the query list too may hold {NOBODY}, for photos of none of '
-            'the individuals: name it in DATASETS.GALLERY_LIST'
-        )
-
-
-def _parse_number(name: str, text: str, digits: int, where: str) -> int | None:
-    if text == '-':
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= digits):
-        raise InputError(
-            f'{where}: {name} {_quoted(text)} is no whole number from 0 of up to {digits} '
-            "digits; write '-' where it is unknown"
-        )
-    return int(text)
-
-
 def _check_path(path: str, where: str, allow_outside: bool) -> None:
-    if CONTROL.search(path):
-        raise InputError(
-            f'{where}: path {_quoted(path)} holds a control character; rename the photo'
-        )
-    if '\\' in path:
-        raise InputError(
-            f"{where}: path '{shortened(path)}' has a backslash; write folders with '/'"
-        )
     leaves = os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir
-    if leaves and not allow_outside:
-        raise InputError(
-            f"{where}: path {_quoted(path)} leads out of the photos' folder; {OUTSIDE}"
-        )
+    problems = {
+        'holds a control character; rename the photo': bool(CONTROL.search(path)),
+        "has a backslash; write folders with '/'": '\\' in path,
+        f"leads out of the photos' folder; {OUTSIDE}": leaves and not allow_outside,
+    }
+    for problem, is_found in problems.items():
+        if is_found:
+            raise InputError(f'{where}: path {_quoted(path)} {problem}')
 
 
 def _quoted(text: str) -> str:

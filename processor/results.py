@@ -7,7 +7,7 @@ from typing import Any
 
 from datasets.images import read_image
 from datasets.make_dataloader_clipreid import TestSet
-from datasets.records import count
+from datasets.records import individuals
 from processor.inference import Result
 from utils.files import atomic_write, keep_earlier, write_json
 from utils.metrics import distance_text, ranked_gallery
@@ -43,7 +43,7 @@ def write_results(
         'protocol': test.protocol.name,
         'protocol_text': test.protocol.text,
         'counts': {
-            name: {'photos': len(records), 'individuals': count(records).ids}
+            name: {'photos': len(records), 'individuals': individuals(records)}
             for name, records in splits.items()
         },
         'data': test.fingerprints,

@@ -71,9 +71,9 @@ BAD_LINES = [
     ('\n \n', ('the list is empty',)),
     ('a/0.png 0\na/1.png\n', (':2: ', 'path label [side]')),
     ('a/0.png 0\n\na/1.png 1 0 7 8 9\n', (':3: ', 'path label [side]')),
-    ('a/0.png zebra\n', (':1: ', "'zebra'", 'no integer')),
-    ('a/0.png 1.5\n', (':1: ', "'1.5'", 'no integer')),
-    ('a/0.png 0\na/1.png -2\n', (':2: ', "'-2'", 'negative')),
+    ('a/0.png zebra\n', (':1: ', "'zebra'", 'not a whole number')),
+    ('a/0.png 1.5\n', (':1: ', "'1.5'", 'not a whole number')),
+    ('a/0.png 0\na/1.png -2\n', (':2: ', "'-2'", 'not a whole number')),
     (
         'a/0.png 0\n../secret/1.png 1\n',
         (':2: ', "'../secret/1.png'", 'DATASETS.ALLOW_OUTSIDE True'),

@@ -523,7 +523,7 @@ def drop(*files):
         (
             'msmt17',
             edit('list_query.txt', '.jpg 0', '.jpg zero'),
-            "list_query.txt:1: label 'zero' is no integer",
+            "list_query.txt:1: label 'zero' is not a whole number",
         ),
         (
             'msmt17',

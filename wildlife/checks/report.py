@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from datasets.records import count, counts_table
+from datasets.records import counts_table, individuals
 from wildlife.checks.photos import as_dicts, reader
 from wildlife.checks.rules import Finding, Inspection
 
@@ -24,7 +24,7 @@ def make_report(config_file: str, data: Inspection, findings: Sequence[Finding])
             'source': lists.sources[split],
             'photos': len(records),
             'missing': len(lists.missing.get(split, ())),
-            'individuals': count(records).ids,
+            'individuals': individuals(records),
         }
     return {
         'config_file': config_file,

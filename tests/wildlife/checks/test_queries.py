@@ -90,7 +90,7 @@ def test_distractors(herd):
     herd.add('gallery', 'test/animal6/0.jpg', -1)
     assert paths(herd.check()[0]['two_labels']) == [('animal6/0.jpg',) * 2]
     herd.add('train', 'train/animal0/x.jpg', -1, picture(400))
-    with pytest.raises(InputError, match="label '-1' is negative"):
+    with pytest.raises(InputError, match="label '-1' is not a whole number"):
         herd.check()
 
 
