@@ -4,8 +4,9 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from datasets.images import find_unreadable
 from datasets.records import NOBODY, OUTSIDE, Record
@@ -52,102 +53,72 @@ def locate(records: Sequence[Record], folder: PhotoFolder, what: str) -> list[Re
             f"{folder.key}: there is no folder '{folder.root}'; set it to where the photos of "
             f'{what} are'
         )
-    is_inside = _inside(folder.root)
+    real_path = cache(os.path.realpath)  # looks up each folder once
+    inside = os.path.join(real_path(folder.root), '')
     found, missing, outside = [], [], []
     for record in records:
         path = os.path.join(folder.root, record.path)
+        place = path if os.path.islink(path) else os.path.dirname(path)
         if not os.path.isfile(path):
             missing.append(record)
-        elif folder.allow_outside or is_inside(path):
+        elif folder.allow_outside or os.path.join(real_path(place), '').startswith(inside):
             found.append(replace(record, path=path))
         else:
             outside.append(record)
     if outside:
-        raise InputError(_name_outside(outside, folder, what, len(records)))
+        raise InputError(f'{what}: {_describe_outside(outside, folder, len(records))}')
     if missing:
-        _skip_missing(missing, found, folder, what)
-    return _skip_broken(found, what) if folder.skip_broken else found
-
-
-def _skip_missing(
-    missing: Sequence[Record], found: Sequence[Record], folder: PhotoFolder, what: str
-) -> None:
-    """Log how many photos are missing, or raise."""
-    first = first_few([shortened(record.path) for record in missing])
-    message = (
-        f'{what}: {len(missing)} of {len(missing) + len(found)} photos are missing in '
-        f"'{folder.root}' ({first})"
-    )
-    if not folder.skip_missing:
-        raise InputError(
-            f'{message}; check {folder.key}, or set DATASETS.SKIP_MISSING True to go on without '
-            'them'
+        message = (
+            f'{what}: {len(missing)} of {len(records)} photos are missing in '
+            f"'{folder.root}' ({first_few([shortened(record.path) for record in missing])})"
         )
-    if not found:
-        raise InputError(f'{message}; nothing is left: check {folder.key}')
-    _log_skipped(message, missing, found)
+        if not folder.skip_missing:
+            raise InputError(f'{message}; check {folder.key}, or set DATASETS.SKIP_MISSING True')
+        _log_skipped(message, missing, found)
+    return _skip_broken(found, what) if folder.skip_broken else found
 
 
 def _skip_broken(records: list[Record], what: str) -> list[Record]:
     """Located records without those whose photo cannot be decoded, each named in the log."""
-    broken = find_unreadable([record.path for record in records])
-    for path, reason in broken.items():
+    reasons = find_unreadable([record.path for record in records])
+    for path, reason in reasons.items():
         if not os.path.lexists(path):  # a disk that is pulled out is no broken photo
             raise InputError(f'{path}: {reason}; bring it back (is the disk still mounted?)')
-    left = [record for record in records if record.path not in broken]
-    for path, reason in broken.items():
         logger.warning('skipped: %s: %s', path, reason)
-    message = f'{what}: {len(records) - len(left)} of {len(records)} photos cannot be read'
-    if broken and not left:
-        raise InputError(f'{message}; nothing is left: replace them')
+    broken = [record for record in records if record.path in reasons]
+    left = [record for record in records if record.path not in reasons]
     if broken:
-        _log_skipped(message, [record for record in records if record.path in broken], left)
+        message = f'{what}: {len(broken)} of {len(records)} photos cannot be read'
+        _log_skipped(message, broken, left)
     return left
 
 
 def _log_skipped(message: str, skipped: Sequence[Record], left: Sequence[Record]) -> None:
+    if not left:
+        raise InputError(f'{message}; nothing is left')
     lost = {record.pid for record in skipped} - {record.pid for record in left} - {NOBODY}
     logger.warning(
         '%s; going on without them, %d individuals have no photo left', message, len(lost)
     )
 
 
-def _name_outside(records: Sequence[Record], folder: PhotoFolder, what: str, count: int) -> str:
-    """The message on photos that really are elsewhere, with the ``root`` that would suit all."""
-    path = os.path.join(folder.root, records[0].path)
-    real = os.path.realpath(path)
-    message = f"{what}: {path} really is {real}, outside '{folder.root}'"
+def _describe_outside(records: Sequence[Record], folder: PhotoFolder, count: int) -> str:
+    """Name a photo that really is elsewhere, and the ``root`` that would suit all such photos."""
+    paths = [os.path.join(folder.root, record.path) for record in records]
+    real_paths = list(map(os.path.realpath, paths))
+    message = f"{paths[0]} really is {real_paths[0]}, outside '{folder.root}'"
     if len(records) > 1:
         message += f', and so are {len(records) - 1} more of {count} photos'
-    better = real.removesuffix(os.sep + os.path.normpath(records[0].path))
-    suits_all = better != real and all(
-        os.path.realpath(os.path.join(folder.root, record.path))
-        == os.path.join(better, os.path.normpath(record.path))
-        for record in records
+    roots = {
+        real.removesuffix(os.sep + os.path.normpath(record.path))
+        for real, record in zip(real_paths, records, strict=True)
+    }
+    if len(roots) > 1 or real_paths[0] in roots:
+        return f'{message}; {OUTSIDE}'
+    return (
+        f"{message}; set {folder.key} to '{roots.pop()}', or DATASETS.ALLOW_OUTSIDE to True if you "
+        'trust the list'
     )
-    if suits_all:
-        return (
-            f"{message}; set {folder.key} to '{better}', or DATASETS.ALLOW_OUTSIDE to True if you "
-            'trust the list'
-        )
-    return f'{message}; {OUTSIDE}'
-
-
-def _inside(root: str) -> Callable[[str], bool]:
-    """Whether a file really is below ``root``, links followed; each folder is looked up once."""
-    root = os.path.realpath(root)
-    folders: dict[str, bool] = {}
-
-    def below(path: str) -> bool:
-        return os.path.join(os.path.realpath(path), '').startswith(os.path.join(root, ''))
-
-    def is_inside(path: str) -> bool:
-        folder = os.path.dirname(path)
-        if folder not in folders:
-            folders[folder] = below(folder)
-        return below(path) if os.path.islink(path) else folders[folder]
-
-    return is_inside
 
 
 def fingerprint(records: Sequence[Record], root: str) -> dict[str, int | str]:
@@ -169,7 +140,7 @@ def fingerprint(records: Sequence[Record], root: str) -> dict[str, int | str]:
     digest = hashlib.sha256()
     for record in records:
         try:
-            size = os.stat(record.path).st_size
+            size = os.path.getsize(record.path)
         except OSError as error:
             raise InputError(
                 f'{record.path}: the photo was there a moment ago and cannot be read now '

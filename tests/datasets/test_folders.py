@@ -215,7 +215,7 @@ def test_each_folder_is_looked_up_once(linked, monkeypatch):
         what='my.txt',
         key='KEY',
     )
-    assert len(asked) == 3  # root, in, and the root as a folder
+    assert len(asked) == 2  # the root, and in
 
 
 def test_fingerprint(tmp_path):
