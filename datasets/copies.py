@@ -1,22 +1,20 @@
 """One photo that lists name several times: other spellings, links, repeated lines, copies."""
 
-import functools
 import hashlib
 import logging
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import cache, partial
 from itertools import chain
 
 from datasets.records import Record
-from utils.files import sha256_file
 
 logger = logging.getLogger('transreid')
 
 HEAD = 16384  # bytes
-
-
 NamedRecords = tuple[str, Sequence[Record]]  # of a list, located
 
 
@@ -46,13 +44,13 @@ def one_spelling(*lists: NamedRecords) -> list[list[Record]]:
         times = Counter(named)
         spelled.append(list(times))
         if len(times) < len(named):
-            first = next(record.path for record in times if times[record] > 1)
+            ((example, _),) = times.most_common(1)
             logger.warning(
-                '%s: %d of %d lines repeat another and count once, first of %s',
+                '%s: %d of %d lines repeat another and count once, for example %s',
                 name,
                 len(named) - len(times),
                 len(named),
-                first,
+                example.path,
             )
     return spelled
 
@@ -70,7 +68,7 @@ def _file(path: str) -> Hashable:
 
 def mark_copies(*lists: Sequence[Record]) -> list[list[Record]]:
     """Return lists of located records with ``copy_of``, which says whose bytes are the same."""
-    same = same_photos({record.path for record in chain.from_iterable(lists)})
+    same = same_photos(record.path for record in chain.from_iterable(lists))
 
     def mark(record: Record) -> Record:
         first = same[record.path]
@@ -87,7 +85,7 @@ def same_photos(paths: Iterable[str]) -> dict[str, str]:
     """
     same = {path: path for path in paths}
     groups = [sorted(same)]
-    for key in (os.path.getsize, _head, _digest):  # the cheap ones first
+    for key in (os.path.getsize, partial(_digest, length=HEAD), _digest):  # the cheap ones first
         parts = chain.from_iterable(_parts(group, key) for group in groups)
         groups = [part for part in parts if len(part) > 1]
     for group in groups:
@@ -96,34 +94,16 @@ def same_photos(paths: Iterable[str]) -> dict[str, str]:
 
 
 def _parts(paths: Iterable[str], key: Callable[[str], Hashable]) -> Iterable[list[str]]:
-    """The paths by their keys."""
+    """The paths by their keys; without those of key 0: an empty file is no photo."""
     parts: dict[Hashable, list[str]] = defaultdict(list)
     for path in paths:
-        try:
-            value = key(path)
-        except OSError:  # the loader will say so
-            continue
-        if value:  # of an empty file the size is 0: it is no photo
-            parts[value].append(path)
+        with suppress(OSError):  # the loader will say so
+            parts[key(path)].append(path)
+    parts.pop(0, None)
     return parts.values()
 
 
-def _head(path: str) -> str:
-    return _sha256(path, _stamp(path), whole=False)
-
-
-def _digest(path: str) -> str:
-    return _sha256(path, _stamp(path), whole=True)
-
-
-def _stamp(path: str) -> tuple[int, int]:
-    status = os.stat(path)
-    return status.st_size, status.st_mtime_ns
-
-
-@functools.cache  # a training looks at its own lists, then at these together with the test's
-def _sha256(path: str, stamp: tuple[int, int], whole: bool) -> str:
-    if whole:
-        return sha256_file(path)
+@cache  # a training compares its own lists, then these together with the test's
+def _digest(path: str, length: int = -1) -> bytes:
     with open(path, 'rb') as file:
-        return hashlib.sha256(file.read(HEAD)).hexdigest()
+        return hashlib.sha256(file.read(length)).digest()

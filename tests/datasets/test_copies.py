@@ -80,7 +80,7 @@ def test_a_repeated_line_counts_once(root, caplog):
     (photos,) = one_spelling(('g.txt', listed))
     assert photos == records(root, 'a.jpg', 'b.jpg') + records(root, 'a.jpg', encounter=3)
     assert caplog.messages == [
-        f'g.txt: 2 of 5 lines repeat another and count once, first of {root}/a.jpg'
+        f'g.txt: 2 of 5 lines repeat another and count once, for example {root}/a.jpg'
     ]
 
 
@@ -130,5 +130,3 @@ def test_only_photos_of_equal_size_are_opened_and_each_is_read_once(tmp_path, mo
     for _ in range(2):
         assert same_photos(paths) == {path: path for path in paths}
     assert read == {'short 1': 1, 'short 2': 1, 'long 1': 2, 'long 2': 2}  # the head, then all
-    (tmp_path / 'short 1').write_text('cc')
-    assert same_photos(paths)[str(tmp_path / 'short 2')] == str(tmp_path / 'short 1')
