@@ -8,17 +8,18 @@ the start of a run, ``wildlife.checks`` shows them on a page. A rule that compar
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TypeVar
 
 from datasets.copies import same_photos
 from datasets.images import find_turned
-from datasets.records import NOBODY, Record
+from datasets.records import NOBODY, Record, individuals
 from datasets.sampler import SEEN, choose_batch, draw_epoch
 from utils.words import first_few
 
 Content = Mapping[str, Hashable]
+Suspicion = tuple[list[str], str, str]  # records that break a rule, the rule, what follows
 Listed = TypeVar('Listed', bound=Record)
 
 # Folders of a data set, not data sets of their own
@@ -36,20 +37,25 @@ def data_warnings(
     In a closed set (see ``is_closed_set``) only the query photos must be new.
     """
     test = [*query, *gallery]
-    content = same_photos({record.path for record in chain(train, validation, test)})
+    paths = {record.path: record for record in chain(train, validation, test)}
+    content = same_photos(paths)
     closed = is_closed_set([*train, *validation], gallery, content)
     held_out = query if closed else test
-    lines = [
-        _warn_single_photos(train),
-        _warn_two_labels([*train, *validation], content, 'train and validation lists'),
-        _warn_two_labels(test, content, 'test lists'),
-        _warn_leaks(train, validation, content, 'validation'),
-        _warn_leaks(train, held_out, content, 'query' if closed else 'test'),
-        _warn_turned([*train, *validation, *test]),
-        _warn_encounters(train, held_out),
-        '' if closed else _warn_individuals(train, test),
+    suspicions = [
+        _single_photos(train),
+        _two_labels([*train, *validation], content, 'train and validation lists'),
+        _two_labels(test, content, 'test lists'),
+        _leaks(train, validation, content, 'validation'),
+        _leaks(train, held_out, content, 'query' if closed else 'test'),
+        _turned_photos(paths),
+        _shared_encounters(train, held_out),
+        _shared_individuals(train, [] if closed else test),
     ]
-    return [line for line in lines if line]
+    return [
+        f'{len(found)} {what} ({first_few(found)}): {meaning}'
+        for found, what, meaning in suspicions
+        if found
+    ]
 
 
 def is_closed_set(known: Iterable[Record], gallery: Iterable[Record], content: Content) -> bool:
@@ -65,12 +71,10 @@ def is_closed_set(known: Iterable[Record], gallery: Iterable[Record], content: C
     return bool(shown) and all(content[record.path] in contents for record in shown)
 
 
-def single_photos(train: Iterable[Listed]) -> list[Listed]:
+def single_photos(train: Sequence[Listed]) -> list[Listed]:
     """Return the only photo of each train individual that has a single one."""
-    photos = defaultdict(list)
-    for record in train:
-        photos[record.pid].append(record)
-    return [records[0] for records in photos.values() if len(records) == 1]
+    photos = Counter(record.pid for record in train)
+    return [record for record in train if photos[record.pid] == 1]
 
 
 def two_labels(records: Iterable[Listed], content: Content) -> list[list[Listed]]:
@@ -87,32 +91,23 @@ def two_labels(records: Iterable[Listed], content: Content) -> list[list[Listed]
 
 
 def shared_photos(
-    train: Iterable[Listed], others: Iterable[Listed], content: Content
+    train: Sequence[Listed], others: Sequence[Listed], content: Content
 ) -> list[tuple[Listed, Listed]]:
     """Return (train record, other record) for each path of ``others`` that is a train photo."""
-    first: dict[Hashable, Listed] = {}
-    for record in train:
-        first.setdefault(content[record.path], record)
+    ours = {content[record.path]: record for record in reversed(train)}  # the first of each
     listed = {record.path: record for record in others}.values()
-    contents = ((content[record.path], record) for record in listed)
-    return [(first[key], record) for key, record in contents if key in first]
+    shared = [record for record in listed if content[record.path] in ours]
+    return [(ours[content[record.path]], record) for record in shared]
 
 
 def shared_encounters(
-    train: Iterable[Listed], others: Iterable[Listed]
+    train: Sequence[Listed], others: Sequence[Listed]
 ) -> list[tuple[Listed, Listed]]:
     """Return (train record, other record), the first of each, for each encounter in both."""
-    ours, theirs = _by_encounter(train), _by_encounter(others)
-    return [(ours[number], theirs[number]) for number in sorted(ours.keys() & theirs.keys())]
-
-
-def _by_encounter(records: Iterable[Listed]) -> dict[int, Listed]:
-    """The first record of each encounter."""
-    first: dict[int, Listed] = {}
-    for record in records:
-        if record.encounter is not None:
-            first.setdefault(record.encounter, record)
-    return first
+    ours = {record.encounter: record for record in reversed(train)}
+    theirs = {record.encounter: record for record in reversed(others)}
+    shared = [number for number in ours.keys() & theirs.keys() if number is not None]
+    return [(ours[number], theirs[number]) for number in sorted(shared)]
 
 
 def shared_individuals(train: Iterable[Record], test: Iterable[Record]) -> list[str]:
@@ -166,45 +161,28 @@ def short_epoch(
         f'then, as label {largest} has {size} of them'
     )
     if best is not now:
-        keys = f'SOLVER.STAGE2.IMS_PER_BATCH {best.batch_size}'
-        if best.instances != now.instances:
-            keys += f' and DATALOADER.NUM_INSTANCE {best.instances}'
-        line += f'; with {keys} it ends after step {best.steps} and shows {best.photos}'
+        line += (
+            f'; with SOLVER.STAGE2.IMS_PER_BATCH {best.batch_size} and DATALOADER.NUM_INSTANCE '
+            f'{best.instances} it ends after step {best.steps} and shows {best.photos}'
+        )
     if best.share < SEEN:
         line += f'; to show more, list fewer photos of label {largest} or more of the others'
     return line
 
 
-def _warn_single_photos(train: Sequence[Record]) -> str:
-    single = [f'label {record.pid}: {record.path}' for record in single_photos(train)]
-    if not single:
-        return ''
+def _single_photos(train: Sequence[Record]) -> Suspicion:
     return (
-        f'{len(single)} of {len({record.pid for record in train})} train individuals have a single '
-        f'photo ({first_few(single)}): the losses compare it with itself; list more photos of them '
-        'or leave them out'
+        [f'label {record.pid}: {record.path}' for record in single_photos(train)],
+        f'of {individuals(train)} train individuals have a single photo',
+        'the losses compare it with itself; list more photos of them or leave them out',
     )
 
 
-def _warn_turned(records: Sequence[Record]) -> str:
-    paths = dict.fromkeys(record.path for record in records)
-    turned = find_turned(paths)
-    if not turned:
-        return ''
+def _two_labels(records: Sequence[Record], content: Content, lists: str) -> Suspicion:
     return (
-        f'{len(turned)} of {len(paths)} photos are rotated or mirrored by EXIF only '
-        f'({first_few(turned)}): they are read as stored, as in the published method; '
-        'tools/make_lists.py stores upright copies'
-    )
-
-
-def _warn_two_labels(records: Sequence[Record], content: Content, lists: str) -> str:
-    photos = [_name_labels(labels) for labels in two_labels(records, content)]
-    if not photos:
-        return ''
-    return (
-        f'{len(photos)} photos are in the {lists} under two labels, byte for byte '
-        f'({first_few(photos)}): one of the labels must be wrong'
+        [_name_labels(labels) for labels in two_labels(records, content)],
+        f'photos are in the {lists} under two labels, byte for byte',
+        'one of the labels must be wrong',
     )
 
 
@@ -212,41 +190,42 @@ def _name_labels(records: list[Record]) -> str:
     return ' = '.join(f'{record.path} (label {record.pid})' for record in records)
 
 
-def _warn_leaks(
+def _leaks(
     train: Sequence[Record], others: Sequence[Record], content: Content, name: str
-) -> str:
-    pairs = [_name_pair(*pair) for pair in shared_photos(train, others, content)]
-    if not pairs:
-        return ''
+) -> Suspicion:
+    pairs = shared_photos(train, others, content)
     return (
-        f'{len(pairs)} of {len({record.path for record in others})} {name} photos are train photos '
-        f'too, byte for byte ({first_few(pairs)}): results on them look better than they are'
+        [' = '.join(dict.fromkeys([other.path, ours.path])) for ours, other in pairs],
+        f'of {len({record.path for record in others})} {name} photos are train photos too, byte '
+        'for byte',
+        'results on them look better than they are',
     )
 
 
-def _name_pair(ours: Record, other: Record) -> str:
-    return other.path if other.path == ours.path else f'{other.path} = {ours.path}'
-
-
-def _warn_encounters(train: Sequence[Record], test: Sequence[Record]) -> str:
-    shared = [str(ours.encounter) for ours, _ in shared_encounters(train, test)]
-    if not shared:
-        return ''
+def _turned_photos(paths: Collection[str]) -> Suspicion:
     return (
-        f'{len(shared)} of {len({record.encounter for record in test} - {None})} encounters of the '
-        f'test are in the train list too ({first_few(shared)}): results on them look better than '
-        'they are'
+        find_turned(paths),
+        f'of {len(paths)} photos are rotated or mirrored by EXIF only',
+        'they are read as stored, as in the published method; tools/make_lists.py stores upright '
+        'copies',
     )
 
 
-def _warn_individuals(train: Sequence[Record], test: Sequence[Record]) -> str:
-    shared = shared_individuals(train, test)
-    if not shared:
-        return ''
+def _shared_encounters(train: Sequence[Record], test: Sequence[Record]) -> Suspicion:
     return (
-        f'{len(shared)} of {len(individuals_by_folder(test))} test individuals are train '
-        f'individuals too, by the names of their folders ({first_few(shared)}): a test should show '
-        'animals that were never trained on'
+        [str(ours.encounter) for ours, _ in shared_encounters(train, test)],
+        f'of {len({record.encounter for record in test} - {None})} encounters of the test are in '
+        'the train list too',
+        'results on them look better than they are',
+    )
+
+
+def _shared_individuals(train: Sequence[Record], test: Sequence[Record]) -> Suspicion:
+    return (
+        shared_individuals(train, test),
+        f'of {len(individuals_by_folder(test))} test individuals are train individuals too, by '
+        'the names of their folders',
+        'a test should show animals that were never trained on',
     )
 
 
