@@ -11,7 +11,7 @@ from datasets.copies import as_photos
 from datasets.folders import PhotoFolder, locate
 from datasets.photos import TestPhotos, TrainPhotos
 from datasets.protocols import PROTOCOLS, resolve_protocol
-from datasets.records import Record, check_contiguous, read_list
+from datasets.records import Record, check_contiguous, individuals, read_list
 from utils.errors import InputError
 from utils.words import first_few
 
@@ -44,32 +44,21 @@ def load_train(cfg: CfgNode) -> TrainPhotos:
     Raises:
         InputError: where lists or photos cannot be trained on.
     """
-    data = cfg.DATASETS
-    default_train, default_val = TRAINING_LISTS.get(data.SPECIES, ('', ''))
-    train_file = list_file(data.TRAIN_LIST or default_train, data.LIST_DIR)
-    val_file = list_file(data.VAL_LIST or default_val, data.LIST_DIR)
-    if not train_file:
-        keys = 'DATASETS.TRAIN_LIST (and VAL_LIST)'
-        raise InputError(_no_list(data.SPECIES, 'train', keys, TRAINING_LISTS))
-    listed = read_list(train_file, data.ALLOW_OUTSIDE)
+    files = list_files(cfg, 'train')
+    train_file, val_file = files['train'], files['validation']
+    listed = read_list(train_file, cfg.DATASETS.ALLOW_OUTSIDE)
     check_contiguous(listed, train_file)
-    validation = read_list(val_file, data.ALLOW_OUTSIDE) if val_file else []
-    warn_of_strangers(validation, listed, val_file)
-    folder = train_folder(cfg)
+    validation = read_list(val_file, cfg.DATASETS.ALLOW_OUTSIDE) if val_file else []
+    folder = photo_folder(cfg, 'train')
     train, query = as_photos(
         (train_file, locate(listed, folder, train_file)),
         (val_file, locate(validation, folder, val_file)),
     )
-    if len({record.pid for record in train}) < 2:
-        raise InputError(
-            f'{train_file}: photos of one individual only; telling individuals apart needs at '
-            'least two'
-        )
     photos = None
     if query:
         check_validation(query, train, val_file, train_file)
         photos = TestPhotos([(query, train)], PROTOCOLS['market_one_camera'], folder.root)
-    return TrainPhotos(train, len({record.pid for record in listed}), folder.root, photos)
+    return TrainPhotos(train, individuals(listed), folder.root, photos)
 
 
 def load_test(cfg: CfgNode) -> TestPhotos:
@@ -82,22 +71,60 @@ def load_test(cfg: CfgNode) -> TestPhotos:
         InputError: where lists or photos cannot be tested on.
     """
     data = cfg.DATASETS
-    default_query, default_gallery = TEST_LISTS.get(data.SPECIES, ('', ''))
-    query_file = list_file(data.QUERY_LIST or default_query, data.LIST_DIR)
-    gallery_file = list_file(data.GALLERY_LIST or default_gallery or data.QUERY_LIST, data.LIST_DIR)
-    if not query_file:
-        keys = 'DATASETS.QUERY_LIST (and GALLERY_LIST)'
-        raise InputError(_no_list(data.SPECIES, 'test', keys, TEST_LISTS))
-    listed = {query_file: read_list(query_file, data.ALLOW_OUTSIDE)}
-    if gallery_file != query_file:
-        listed[gallery_file] = read_list(gallery_file, data.ALLOW_OUTSIDE, is_gallery=True)
+    files = list_files(cfg, 'query')
+    listed = {files['query']: read_list(files['query'], data.ALLOW_OUTSIDE)}
+    if files['gallery'] not in listed:
+        gallery = read_list(files['gallery'], data.ALLOW_OUTSIDE, is_gallery=True)
+        listed[files['gallery']] = gallery
     listed = attach_ground_truth(listed, cfg)
-    folder = test_folder(cfg)
+    folder = photo_folder(cfg, 'query')
     located = [(file, locate(records, folder, file)) for file, records in listed.items()]
-    splits = as_photos(*located)
-    query, gallery = splits[0], splits[-1]
-    protocol = resolve_protocol(data.PROTOCOL, data.SPECIES, query, gallery)
-    return TestPhotos([(query, gallery)], protocol, folder.root)
+    photos = as_photos(*located)
+    trial = photos[0], photos[-1]
+    protocol = resolve_protocol(data.PROTOCOL, data.SPECIES, *trial)
+    return TestPhotos([trial], protocol, folder.root)
+
+
+def list_files(cfg: CfgNode, required: str = '') -> dict[str, str]:
+    """Return the paths of the lists, '' where there is none.
+
+    Args:
+        cfg: the config.
+        required: the split that must have a list, 'train' or 'query'.
+
+    Raises:
+        InputError: it has none.
+    """
+    data = cfg.DATASETS
+    train, validation = TRAINING_LISTS.get(data.SPECIES, ('', ''))
+    query, gallery = TEST_LISTS.get(data.SPECIES, ('', ''))
+    names = {
+        'train': data.TRAIN_LIST or train,
+        'validation': data.VAL_LIST or validation,
+        'query': data.QUERY_LIST or query,
+        'gallery': data.GALLERY_LIST or gallery or data.QUERY_LIST,
+    }
+    if required and not names[required]:
+        known = TRAINING_LISTS if required == 'train' else TEST_LISTS
+        raise InputError(
+            f"DATASETS.SPECIES '{data.SPECIES}' has no {required} list; choose one of "
+            f'{", ".join(known)}, or set DATASETS.{required.upper()}_LIST to a list of your own'
+        )
+    return {split: list_file(name, data.LIST_DIR) for split, name in names.items()}
+
+
+def list_file(name: str, list_dir: str) -> str:
+    """Return the path of a list.
+
+    Args:
+        name: a path, which stays as it is; or a bare name in ``list_dir``, or in the working
+            directory if only there.
+        list_dir: DATASETS.LIST_DIR.
+    """
+    inside = os.path.join(list_dir, name)
+    if not name or os.path.dirname(name) or (os.path.isfile(name) and not os.path.isfile(inside)):
+        return name
+    return inside
 
 
 def attach_ground_truth(
@@ -118,62 +145,35 @@ def attach_ground_truth(
     return {name: attach_atrw(records, truth, file) for name, records in lists.items()}
 
 
-def warn_of_strangers(query: Iterable[Record], train: Iterable[Record], val_file: str) -> None:
-    """Warn of individuals of the validation list that the train list lacks."""
-    strangers = sorted({record.pid for record in query} - {record.pid for record in train})
+def check_validation(
+    query: Iterable[Record], train: Iterable[Record], val_file: str, train_file: str
+) -> None:
+    """Warn of individuals of the validation that the train photos lack.
+
+    Raises:
+        InputError: they lack all.
+    """
+    validated = {record.pid for record in query}
+    strangers = sorted(validated - {record.pid for record in train})
+    if len(strangers) == len(validated):
+        raise InputError(
+            f'{val_file}: no validation photo shows an individual of {train_file}, so none could '
+            "be found; choose another DATASETS.VAL_LIST, or '' for none"
+        )
     if strangers:
         logger.warning(
             '%s: %d individuals are not in the train list (%s): they can have no match in '
             'validation',
             val_file,
             len(strangers),
-            first_few([str(label) for label in strangers]),
+            first_few(list(map(str, strangers))),
         )
 
 
-def check_validation(
-    query: Iterable[Record], train: Iterable[Record], val_file: str, train_file: str
-) -> None:
-    """Raise ``InputError`` unless the validation shows an individual of the train photos."""
-    if {record.pid for record in query}.isdisjoint({record.pid for record in train}):
-        raise InputError(
-            f'{val_file}: no validation photo shows an individual of {train_file}, so none could '
-            "be found; choose another DATASETS.VAL_LIST, or '' for none"
-        )
-
-
-def train_folder(cfg: CfgNode) -> PhotoFolder:
-    """Return the folder of the train and validation photos."""
-    root = os.path.join(cfg.DATASETS.ROOT_DIR, cfg.DATASETS.DATA_DIR)
-    return _folder(cfg, root, 'DATASETS.ROOT_DIR/DATA_DIR')
-
-
-def test_folder(cfg: CfgNode) -> PhotoFolder:
-    """Return the folder of the query and gallery photos."""
-    return _folder(cfg, cfg.DATASETS.TEST_ROOT_DIR, 'DATASETS.TEST_ROOT_DIR')
-
-
-def _folder(cfg: CfgNode, root: str, key: str) -> PhotoFolder:
+def photo_folder(cfg: CfgNode, split: str) -> PhotoFolder:
+    """Return the folder of a split's photos, of 'train' and 'validation' or of the test's."""
     data = cfg.DATASETS
+    root, key = os.path.join(data.ROOT_DIR, data.DATA_DIR), 'DATASETS.ROOT_DIR/DATA_DIR'
+    if split in ('query', 'gallery'):
+        root, key = data.TEST_ROOT_DIR, 'DATASETS.TEST_ROOT_DIR'
     return PhotoFolder(root, key, data.SKIP_MISSING, data.ALLOW_OUTSIDE, data.SKIP_BROKEN)
-
-
-def list_file(name: str, list_dir: str) -> str:
-    """Return the path of a list.
-
-    Args:
-        name: a path, which stays as it is; or a bare name in ``list_dir``, or in the working
-            directory if only there.
-        list_dir: DATASETS.LIST_DIR.
-    """
-    inside = os.path.join(list_dir, name)
-    if not name or os.path.dirname(name) or (os.path.isfile(name) and not os.path.isfile(inside)):
-        return name
-    return inside
-
-
-def _no_list(species: str, what: str, keys: str, known: Iterable[str]) -> str:
-    return (
-        f"DATASETS.SPECIES '{species}' has no {what} list; choose one of {', '.join(known)}, "
-        f'or set {keys} to lists of your own'
-    )

@@ -166,6 +166,14 @@ PROTOCOLS = {
 }
 
 
+UNFIT = {  # by drop_nearest
+    True: "protocol '%s' drops the first of every ranking as the query itself, but %d of %d query "
+    "photos are not in the gallery (DATASETS.PROTOCOL 'query_apart' drops nothing)",
+    False: "protocol '%s' drops nothing, but %d of %d query photos are in the gallery and will "
+    "find themselves (DATASETS.PROTOCOL 'query_in_gallery' drops them)",
+}
+
+
 def resolve_protocol(
     name: str, species: str, query: Sequence[Record], gallery: Sequence[Record]
 ) -> Protocol:
@@ -195,54 +203,33 @@ def resolve_protocol(
     records = [*query, *gallery]
     protocol = market_protocol(records) if name == 'market' else PROTOCOLS[name]
     _check_known(protocol, records)
-    _warn_of_unfit(protocol, query, gallery)
-    return protocol
-
-
-def _warn_of_unfit(protocol: Protocol, query: Sequence[Record], gallery: Sequence[Record]) -> None:
     unfit = unfit_queries(protocol, query, gallery)
-    if unfit and protocol.drop_nearest:
-        logger.warning(
-            "protocol '%s' drops the first of every ranking as the query itself, but %d of %d "
-            "query photos are not in the gallery (DATASETS.PROTOCOL 'query_apart' drops nothing)",
-            protocol.name,
-            len(unfit),
-            len(query),
-        )
-    elif unfit:
-        logger.warning(
-            "protocol '%s' drops nothing, but %d of %d query photos are in the gallery and will "
-            "find themselves (DATASETS.PROTOCOL 'query_in_gallery' drops them)",
-            protocol.name,
-            len(unfit),
-            len(query),
-        )
+    if unfit:
+        logger.warning(UNFIT[protocol.drop_nearest], protocol.name, len(unfit), len(query))
+    return protocol
 
 
 def unfit_queries(
     protocol: Protocol, query: Sequence[Record], gallery: Sequence[Record]
-) -> list[Record]:
-    """Return the queries that lose another photo in their place, or find themselves.
+) -> list[int]:
+    """Return the rows of the queries that lose another photo in their place, or find themselves.
 
     The first where ``protocol`` drops the nearest, and the query is not in the gallery; the second
     where nothing is dropped, and it is.
     """
     if protocol.drop_nearest:
         photos = {record.photo for record in gallery}
-        return [record for record in query if record.photo not in photos]
+        return [row for row, record in enumerate(query) if record.photo not in photos]
     if protocol.never_itself or protocol.ignore:
         return []
     paths = {record.path for record in gallery}
-    return [record for record in query if record.path in paths]
+    return [row for row, record in enumerate(query) if record.path in paths]
 
 
 def _check_known(protocol: Protocol, records: Sequence[Record]) -> None:
     """InputError where no record knows what ``protocol`` compares, a warning where some do not."""
-    field, unknown_is_same = SAME.get(protocol.ignore, ('', False))
-    if field not in ('camera', 'encounter', 'side'):  # 'camid' is always known
-        return
-    individuals = [record for record in records if record.pid != NOBODY]  # others are ranked always
-    values = [getattr(record, field) for record in individuals]
+    field, unknown_is_same = SAME.get(protocol.ignore, ('camid', False))  # that is always known
+    values = [getattr(record, field) for record in records if record.pid != NOBODY]
     known = [value for value in values if value is not None]
     if not known or (field == 'camera' and len(set(known)) == 1):
         raise InputError(

@@ -669,13 +669,13 @@ def test_bad_training_input(cfg, keys, complaint):
     [
         (
             {'QUERY_LIST': '', 'GALLERY_LIST': ''},
-            "SPECIES 'nyala' has no test list; choose one of tiger, yak",
+            "SPECIES 'nyala' has no query list; choose one of tiger, yak",
         ),
         (
             {'QUERY_LIST': '', 'GALLERY_LIST': '', 'SPECIES': 'all'},
-            "SPECIES 'all' has no test list",
+            "SPECIES 'all' has no query list",
         ),
-        ({'QUERY_LIST': ''}, 'no test list; .* or set DATASETS.QUERY_LIST'),
+        ({'QUERY_LIST': ''}, 'no query list; .* or set DATASETS.QUERY_LIST'),
         ({'PROTOCOL': 'vehicleid'}, "PROTOCOL 'vehicleid' does not suit animals; choose one of"),
         ({'TEST_ROOT_DIR': 'nowhere'}, "DATASETS.TEST_ROOT_DIR: there is no folder 'nowhere'"),
         ({'PROTOCOL': 'tiger'}, 'gt_test_plain.json: no such file'),

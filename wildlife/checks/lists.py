@@ -14,14 +14,10 @@ from yacs.config import CfgNode
 
 from configs import with_value
 from datasets.animal import (
-    TEST_LISTS,
-    TRAINING_LISTS,
     attach_ground_truth,
     check_validation,
-    list_file,
-    test_folder,
-    train_folder,
-    warn_of_strangers,
+    list_files,
+    photo_folder,
 )
 from datasets.copies import as_photos
 from datasets.folders import PhotoFolder, locate
@@ -118,13 +114,19 @@ def _collected(lines: list[str]) -> Iterator[None]:
 
 def _read_animals(lists: Lists, cfg: CfgNode) -> None:
     data = cfg.DATASETS
-    train, validation = TRAINING_LISTS.get(data.SPECIES, ('', ''))
-    query, gallery = TEST_LISTS.get(data.SPECIES, ('', ''))
-    _read(lists, cfg, 'train', data.TRAIN_LIST, train)
-    _read(lists, cfg, 'validation', data.VAL_LIST, validation)
-    _read(lists, cfg, 'query', data.QUERY_LIST, query)
-    named = data.GALLERY_LIST or ('' if gallery else data.QUERY_LIST)
-    _read(lists, cfg, 'gallery', named, gallery)
+    named = {
+        'train': data.TRAIN_LIST,
+        'validation': data.VAL_LIST,
+        'query': data.QUERY_LIST,
+        'gallery': data.GALLERY_LIST,
+    }
+    for split, file in list_files(cfg).items():
+        if named[split] or os.path.isfile(file):  # that of a species need not be there
+            is_gallery = split == 'gallery' and file != lists.sources.get('query')
+            lists.splits[split] = read_list(file, data.ALLOW_OUTSIDE, is_gallery)
+            lists.sources[split] = file
+        elif split != 'gallery' or lists.has('query'):
+            lists.notes.append(f'no {split} list' + (f' ({file} is not there)' if file else ''))
     listed = dict(lists.splits)
     if not listed:
         raise InputError(
@@ -145,30 +147,19 @@ def _read_animals(lists: Lists, cfg: CfgNode) -> None:
             )
 
 
-def _read(lists: Lists, cfg: CfgNode, split: str, named: str, default: str) -> None:
-    """Read a list that the config names, or the species' own where it is there."""
-    file = list_file(named or default, cfg.DATASETS.LIST_DIR)
-    if named or os.path.isfile(file):
-        is_gallery = split == 'gallery' and file != lists.sources.get('query')
-        lists.splits[split] = read_list(file, cfg.DATASETS.ALLOW_OUTSIDE, is_gallery)
-        lists.sources[split] = file
-    elif split != 'gallery' or lists.has('query'):
-        lists.notes.append(f'no {split} list' + (f' ({file} is not there)' if file else ''))
-
-
 def _check_listed(lists: Lists, cfg: CfgNode) -> None:
     """What the lists alone tell, before their photos are looked for."""
     if lists.has('train'):
         with lists.keep_errors():
             check_contiguous(lists.splits['train'], lists.sources['train'])
     if lists.has('train', 'validation'):
-        train, query = lists.splits['train'], lists.splits['validation']
-        file = lists.sources['validation']
-        try:
-            check_validation(query, train, file, lists.sources['train'])
-            warn_of_strangers(query, train, file)
-        except InputError as error:
-            lists.refused.append(str(error))
+        with lists.keep_errors():
+            check_validation(
+                lists.splits['validation'],
+                lists.splits['train'],
+                lists.sources['validation'],
+                lists.sources['train'],
+            )
     if lists.has('query', 'gallery'):
         with lists.keep_errors():
             tested = {split: lists.splits[split] for split in ('query', 'gallery')}
@@ -178,8 +169,7 @@ def _check_listed(lists: Lists, cfg: CfgNode) -> None:
 def _locate(lists: Lists, cfg: CfgNode) -> None:
     """Join paths with their folder; drop what is missing, or elsewhere and may not be."""
     for split, records in lists.splits.items():
-        folder = train_folder(cfg) if split in ('train', 'validation') else test_folder(cfg)
-        folder = replace(folder, skip_missing=False)
+        folder = replace(photo_folder(cfg, split), skip_missing=False)
         present, missing = [], []
         for record in records:
             path = os.path.join(folder.root, record.path)
@@ -229,12 +219,5 @@ def _load(lists: Lists, cfg: CfgNode, load: Callable[[CfgNode], Photos]) -> Phot
 
 def _check_batches(lists: Lists, cfg: CfgNode) -> None:
     """Whether stage 2 can fill its batches from the photos that are there."""
-    labels = [record.pid for record in lists.splits['train']]
-    if len(set(labels)) < 2:
-        lists.refused.append(
-            f'{lists.sources["train"]}: photos of {len(set(labels))} individuals are there; '
-            'telling individuals apart needs at least two'
-        )
-        return
     with lists.keep_errors():
-        make_batches(cfg, labels, SINGLE)
+        make_batches(cfg, [record.pid for record in lists.splits['train']], SINGLE)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from datasets.protocols import unfit_queries
 from utils.metrics import count_positives
 from wildlife.checks.rules.inspection import Finding, Inspection, make_item
 
@@ -25,21 +26,15 @@ def check_positives(data: Inspection) -> Iterator[Finding]:
 def check_itself(data: Inspection) -> Iterator[Finding]:
     """Queries that find themselves, or lose another photo in their place."""
     query, gallery, protocol = data.uses('query'), data.uses('gallery'), data.lists.protocol
-    if not (gallery and protocol) or protocol.never_itself:
+    if not (gallery and protocol):
         return
-    if protocol.ignore and not protocol.drop_nearest:
-        return
-    paths = {record.path for record in gallery}
+    wrong = unfit_queries(protocol, query, gallery)
+    what = 'are in the gallery, and nothing is dropped'
     if protocol.drop_nearest:
-        contents = {data.photos[path].content for path in paths}
-        wrong = [record for record in query if data.photos[record.path].content not in contents]
         what = 'are not in the gallery, and the first of their ranking is dropped as if they were'
-    else:
-        wrong = [record for record in query if record.path in paths]
-        what = 'are in the gallery, and nothing is dropped'
     yield Finding(
         'itself',
         len(wrong),
         f"{len(wrong)} of {len(query)} queries {what}, under protocol '{protocol.name}'",
-        [make_item([record]) for record in wrong],
+        [make_item([query[row]]) for row in wrong],
     )
