@@ -2,8 +2,10 @@
 
 import logging
 import os
+import re
 from collections.abc import Sequence
 from itertools import chain
+from pathlib import Path
 
 from yacs.config import CfgNode
 
@@ -25,23 +27,22 @@ FOLDERS = {
 PARTS = {'train': 'bounding_box_train', 'query': 'query', 'gallery': 'bounding_box_test'}
 VIEWS = {'occ_duke': 1}  # of all its photos, as the original has it
 
-# Photos in lists: version -> folder of a split's photos
-MSMT17 = {
-    'MSMT17': {'train': 'train', 'query': 'test', 'gallery': 'test'},
-    'MSMT17_V2': {'train': 'mask_train_v2', 'query': 'mask_test_v2', 'gallery': 'mask_test_v2'},
-}
+# Photos in lists: version -> folders of train and test photos
+MSMT17 = {'MSMT17': ('train', 'test'), 'MSMT17_V2': ('mask_train_v2', 'mask_test_v2')}
 LISTS = {
     'train': ('list_train.txt', 'list_val.txt'),
     'query': ('list_query.txt',),
     'gallery': ('list_gallery.txt',),
 }
+# 0000/0000_000_01_0303morning_0008_0.jpg: the third field is the camera, from 1
+CAMERA = re.compile(r'[^_]*_[^_]*_(?!0+_)(\d{1,4})_', re.ASCII)
 
 SETS = (*FOLDERS, 'msmt17')
-PUBLISHED = {  # photos, identities in train
-    'market1501': {'train': 12936, 'query': 3368, 'gallery': 15913, 'ids': 751},
-    'dukemtmc': {'train': 16522, 'query': 2228, 'gallery': 17661, 'ids': 702},
-    'occ_duke': {'train': 15618, 'query': 2210, 'gallery': 17661, 'ids': 702},
-    'msmt17': {'train': 32621, 'query': 11659, 'gallery': 82161, 'ids': 1041},
+PUBLISHED = {
+    'market1501': {'train': 12936, 'query': 3368, 'gallery': 15913, 'identities': 751},
+    'dukemtmc': {'train': 16522, 'query': 2228, 'gallery': 17661, 'identities': 702},
+    'occ_duke': {'train': 15618, 'query': 2210, 'gallery': 17661, 'identities': 702},
+    'msmt17': {'train': 32621, 'query': 11659, 'gallery': 82161, 'identities': 1041},
 }
 
 
@@ -81,20 +82,18 @@ def _read_folders(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
 
 
 def _read_msmt17(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
-    def is_unpacked(version: str) -> bool:
-        folder = os.path.join(cfg.DATASETS.ROOT_DIR, version)
-        return os.path.isdir(folder) and bool(os.listdir(folder))
-
-    version = next(filter(is_unpacked, MSMT17), 'MSMT17')
-    folders = MSMT17[version]
-    lists = chain.from_iterable(LISTS[split] for split in names)
-    parts = dict.fromkeys([*(folders[split] for split in names), *lists])
-    all_lists = ','.join(chain.from_iterable(LISTS.values()))
-    layout = (
-        f'{version}/{{{",".join(dict.fromkeys(folders.values()))}}}/0000/*.jpg with {version}/'
-        f'{{{all_lists}}}'
+    above = cfg.DATASETS.ROOT_DIR
+    unpacked = [version for version in MSMT17 if any(Path(above, version).glob('*'))]
+    version = [*unpacked, 'MSMT17'][0]
+    train, test = MSMT17[version]
+    folders = {'train': train, 'query': test, 'gallery': test}
+    root = reid_sets.find_root(
+        cfg,
+        version,
+        chain.from_iterable([folders[split], *LISTS[split]] for split in names),
+        f'{version}/{{{train},{test}}}/0000/*.jpg with {version}/'
+        'list_{train,val,query,gallery}.txt',
     )
-    root = reid_sets.find_root(cfg, version, parts, layout)
     logger.info('msmt17: photos of %s', root)
     splits: Splits = {split: [] for split in names}
     for split, records in splits.items():
@@ -104,16 +103,14 @@ def _read_msmt17(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
 
 
 def _read_msmt17_list(path: str, folder: str, cfg: CfgNode) -> list[Record]:
-    """0000/0000_000_01_0303morning_0008_0.jpg: the third field is the camera, from 1."""
     records = []
     for record in read_list(path, cfg.DATASETS.ALLOW_OUTSIDE):
-        fields = os.path.basename(record.path).split('_')
-        number = fields[2] if len(fields) > 3 else ''
-        if not (number.isascii() and number.isdigit() and 0 < len(number) <= 4 and int(number)):
+        match = CAMERA.match(os.path.basename(record.path))
+        if not match:
             raise InputError(
                 f"{path}: '{record.path[:100]}' does not tell the camera (from 1) in the third "
                 'field of its name, as 0000/0000_000_01_0303morning_0008_0.jpg does'
             )
-        camera = int(number) - 1
-        records.append(Record(f'{folder}/{record.path}', record.pid, camid=camera, camera=camera))
+        camera = int(match[1]) - 1
+        records.append(Record(f'{folder}/{record.path}', record.pid, camera, camera=camera))
     return records

@@ -5,14 +5,15 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from yacs.config import CfgNode
 
 from datasets.copies import as_photos
 from datasets.folders import PhotoFolder, locate
 from datasets.photos import TestPhotos, TrainPhotos
-from datasets.protocols import market_protocol, resolve_protocol
-from datasets.records import Record, check_contiguous
+from datasets.protocols import resolve_protocol
+from datasets.records import Record, check_contiguous, individuals
 from utils.errors import InputError
 
 logger = logging.getLogger('transreid')
@@ -20,8 +21,9 @@ logger = logging.getLogger('transreid')
 TEST = ('query', 'gallery')
 SPLITS = ('train', *TEST)
 PROTOCOL_NAMES = ('market', 'cross-camera', 'all')  # the others need what these sets do not tell
-JUNK = -1
-NAME = re.compile(r'(-1|\d{1,18})_c(\d{1,4})(?!\d)[ -~]*\.jpg', re.ASCII)  # identity, camera from 1
+JUNK = '-1'
+# identity, camera from 1
+NAME = re.compile(r'(-1|\d{1,18})_c(?!0+\D)(\d{1,4})(?!\d)[ -~]*\.jpg', re.ASCII)
 
 
 def find_root(cfg: CfgNode, folder: str, parts: Iterable[str], layout: str) -> str:
@@ -37,14 +39,12 @@ def find_root(cfg: CfgNode, folder: str, parts: Iterable[str], layout: str) -> s
         InputError: where one of the parts is missing.
     """
     root = os.path.join(cfg.DATASETS.ROOT_DIR, folder)
-    lacking = [part for part in parts if not os.path.exists(os.path.join(root, part))]
-    missing = [os.path.join(folder, part) for part in lacking]
+    missing = [part for part in ('', *parts) if not os.path.exists(os.path.join(root, part))]
     if missing:
         raise InputError(
             f"DATASETS.ROOT_DIR '{cfg.DATASETS.ROOT_DIR}': there is no "
-            f'{", ".join(missing) if os.path.isdir(root) else folder} in it; '
-            f'{cfg.DATASETS.NAMES} is expected as '
-            f'{layout}'
+            f'{os.path.normpath(os.path.join(folder, missing[0]))} in it; {cfg.DATASETS.NAMES} is '
+            f'expected as {layout}'
         )
     return root
 
@@ -61,21 +61,16 @@ def read_folder(root: str, folder: str, view: int = 0) -> list[Record]:
         InputError: for a photo of another name, and where there is none.
     """
     records = []
-    for name in sorted(os.listdir(os.path.join(root, folder))):
-        if not name.endswith('.jpg') or name.startswith('.'):  # as the original's *.jpg
-            continue
+    for name in sorted(path.name for path in Path(root, folder).glob('[!.]*.jpg')):
         match = NAME.fullmatch(name)
-        if not match or match[2].strip('0') == '':
+        if not match:
             raise InputError(
                 f'{os.path.join(root, folder)}: photo {ascii(name)[:100]} is not named by '
-                'identity and camera '
-                f'(from 1), as 0002_c1s1_000451_03.jpg; rename it or take it out'
+                'identity and camera (from 1), as 0002_c1s1_000451_03.jpg; rename it or take it out'
             )
-        if int(match[1]) != JUNK:
-            camera = int(match[2]) - 1
-            records.append(
-                Record(f'{folder}/{name}', int(match[1]), camid=camera, viewid=view, camera=camera)
-            )
+        if match[1] != JUNK:
+            path, camera = f'{folder}/{name}', int(match[2]) - 1
+            records.append(Record(path, int(match[1]), camera, view, camera=camera))
     if not records:
         raise InputError(
             f'{os.path.join(root, folder)}: no photo (*.jpg) in it but junk; unpack the archive '
@@ -92,20 +87,22 @@ def warn_of_counts(
     Args:
         name: of the set.
         splits: {split: its records}
-        published: {split: photos, 'ids': train identities}
+        published: {split: photos, 'identities': of train}
     """
     found = {split: len(records) for split, records in splits.items()}
     if 'train' in splits:
-        found['ids'] = len({record.pid for record in splits['train']})
-    words = {'ids': 'train identities'}
+        found['identities'] = individuals(splits['train'])
     other = [
-        f'{number} {words.get(key, f"{key} photos")} (published: {published[key]})'
-        for key, number in found.items()
-        if number != published[key]
+        f'{what} {number} instead of {published[what]}'
+        for what, number in found.items()
+        if number != published[what]
     ]
     if other:
         logger.warning(
-            '%s: %s; is it a part of the set, or another version?', name, ', '.join(other)
+            '%s: other numbers of photos than published: %s; is it a part of the set, or another '
+            'version?',
+            name,
+            ', '.join(other),
         )
 
 
@@ -126,38 +123,37 @@ def train_photos(
     Raises:
         InputError: where photos cannot be trained on.
     """
-    name, train = cfg.DATASETS.NAMES, splits['train']
-    labels = {pid: label for label, pid in enumerate(sorted({record.pid for record in train}))}
-    train = [replace(record, pid=labels[record.pid]) for record in train]
-    check_contiguous(train, f'{name} train')  # so there are two identities
+    identities = sorted({record.pid for record in splits['train']})
+    labels = {identity: label for label, identity in enumerate(identities)}
+    train = [replace(record, pid=labels[record.pid]) for record in splits['train']]
+    check_contiguous(train, f'{cfg.DATASETS.NAMES} train')  # so there are two identities
     train = located(cfg, root, train, 'train')
-    if len({record.pid for record in train}) < 2:
-        raise InputError(
-            f'{name} train: photos of one identity only; telling identities apart needs at least '
-            'two'
-        )
-    if validation is None:
-        validation = test_photos(cfg, root, splits)
-        judged = market_protocol([*validation.query, *validation.gallery])
-        validation = replace(validation, protocol=judged)
+    validation = validation or test_photos(cfg, root, splits, 'market')
     return TrainPhotos(train, len(labels), root, validation)
 
 
-def test_photos(cfg: CfgNode, root: str, splits: Mapping[str, Sequence[Record]]) -> TestPhotos:
+def test_photos(
+    cfg: CfgNode, root: str, splits: Mapping[str, Sequence[Record]], protocol: str = ''
+) -> TestPhotos:
     """Return the photos of a test.
 
     Args:
         cfg: the config.
         root: of the records' paths.
         splits: {split of TEST: records as listed}
+        protocol: its name, default DATASETS.PROTOCOL.
 
     Raises:
         InputError: where photos cannot be tested on.
     """
-    name = check_protocol_name(cfg, PROTOCOL_NAMES)
-    found = [(_name(cfg, split), located(cfg, root, splits[split], split)) for split in TEST]
+    wanted = check_protocol_name(cfg, PROTOCOL_NAMES)
+    found = [
+        (f'{cfg.DATASETS.NAMES} {split}', located(cfg, root, splits[split], split))
+        for split in TEST
+    ]
     query, gallery = as_photos(*found)
-    return TestPhotos([(query, gallery)], resolve_protocol(name, '', query, gallery), root)
+    resolved = resolve_protocol(protocol or wanted, '', query, gallery)
+    return TestPhotos([(query, gallery)], resolved, root)
 
 
 def located(cfg: CfgNode, root: str, records: Sequence[Record], split: str) -> list[Record]:
@@ -166,11 +162,7 @@ def located(cfg: CfgNode, root: str, records: Sequence[Record], split: str) -> l
     folder = PhotoFolder(
         root, 'DATASETS.ROOT_DIR', data.SKIP_MISSING, data.ALLOW_OUTSIDE, data.SKIP_BROKEN
     )
-    return locate(records, folder, _name(cfg, split))
-
-
-def _name(cfg: CfgNode, split: str) -> str:
-    return f'{cfg.DATASETS.NAMES} {split}'
+    return locate(records, folder, f'{data.NAMES} {split}')
 
 
 def check_protocol_name(cfg: CfgNode, names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 from yacs.config import CfgNode
@@ -14,7 +15,7 @@ from datasets import reid_sets
 from datasets.copies import as_photos
 from datasets.photos import TestPhotos, TrainPhotos, Trial
 from datasets.protocols import Protocol
-from datasets.records import Record, read_file
+from datasets.records import Record, read_lines
 from utils.errors import InputError
 
 logger = logging.getLogger('transreid')
@@ -24,13 +25,13 @@ Splits = dict[str, list[Record]]
 SETS = ('veri', 'VehicleID')
 
 VERI = {'train': 'image_train', 'query': 'image_query', 'gallery': 'image_test'}
-VERI_PUBLISHED = {'train': 37778, 'query': 1678, 'gallery': 11579, 'ids': 576}
+VERI_PUBLISHED = {'train': 37778, 'query': 1678, 'gallery': 11579, 'identities': 576}
 # Annotations beside VeRi: 20 points and a viewpoint for each photo
 KEYPOINTS = ('keypoint_train.txt', 'keypoint_test.txt')
 FIELDS, VIEWS = 42, 8
 
 TRIALS = 10
-VEHICLEID_PUBLISHED = {'train': 113346, 'ids': 13164}
+VEHICLEID_PUBLISHED = {'train': 113346, 'identities': 13164}
 VEHICLEID_TESTS = {800: 6493, 1600: 13377, 2400: 19777}  # vehicles: photos
 PAIR = re.compile(r'(\d{1,18})\s+(\d{1,18})', re.ASCII)
 VEHICLEID_PROTOCOL = Protocol(
@@ -73,7 +74,7 @@ def _read_veri(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
     splits = {split: reid_sets.read_folder(root, VERI[split]) for split in names}
     reid_sets.warn_of_counts('veri', splits, VERI_PUBLISHED)
     views = _veri_views(cfg, root)
-    if views is None:
+    if not views:
         return root, splits
     seen = {split: _with_views(records, views) for split, records in splits.items()}
     dropped = [
@@ -83,47 +84,39 @@ def _read_veri(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
     logger.info(
         'veri: photos without a viewpoint are dropped, as in the original: %s', ', '.join(dropped)
     )
-    for split, records in seen.items():
-        if not records:
-            raise InputError(
-                f'{" and ".join(KEYPOINTS)} name none of the photos in '
-                f"{os.path.join(root, VERI[split])}; are they VeRi's?"
-            )
+    if not all(seen.values()):
+        raise InputError(
+            f'veri: {" and ".join(KEYPOINTS)} name no photo of one of the splits in {root}; are '
+            "they VeRi's?"
+        )
     return root, seen
 
 
 def _with_views(records: Sequence[Record], views: dict[str, int]) -> list[Record]:
     """The records whose views are known, with these."""
-    seen = []
-    for record in records:
-        view = views.get(os.path.basename(record.path))
-        if view is not None:
-            seen.append(replace(record, viewid=view))
-    return seen
+    names = [os.path.basename(record.path) for record in records]
+    return [
+        replace(record, viewid=views[name])
+        for record, name in zip(records, names, strict=True)
+        if name in views
+    ]
 
 
-def _veri_views(cfg: CfgNode, root: str) -> dict[str, int] | None:
-    """{base name: view} of all photos that the key-point lists name, None without such lists."""
+def _veri_views(cfg: CfgNode, root: str) -> dict[str, int]:
+    """{base name: view} of all photos that the key-point lists name, {} without such lists."""
     files = {}
-    for name in KEYPOINTS:
-        candidates = [os.path.join(folder, name) for folder in (root, cfg.DATASETS.LIST_DIR)]
-        present = [path for path in candidates if os.path.isfile(path)]
-        if present:
-            files[name] = present[0]
-    missing = [name for name in KEYPOINTS if name not in files]
-    if missing and (files or cfg.MODEL.SIE_VIEW):
+    for folder, name in product((cfg.DATASETS.LIST_DIR, root), KEYPOINTS):  # the last one is taken
+        if os.path.isfile(os.path.join(folder, name)):
+            files[name] = os.path.join(folder, name)
+    where = f'{" and ".join(KEYPOINTS)} in {root} or DATASETS.LIST_DIR'
+    if not files and not cfg.MODEL.SIE_VIEW:
+        logger.info('veri: no %s: all photos count as one view', where)
+        return {}
+    if len(files) < len(KEYPOINTS):
         raise InputError(
-            f'veri: no {" and ".join(missing)} in {root} or DATASETS.LIST_DIR; viewpoints are '
-            f"told by {' and '.join(KEYPOINTS)} (key-point annotations, not in VeRi's archive): "
-            'put both there, or none and set MODEL.SIE_VIEW False'
+            f'veri: viewpoints need both {where} (key-point annotations, not in '
+            "VeRi's archive): put both there, or none and set MODEL.SIE_VIEW False"
         )
-    if missing:
-        logger.info(
-            'veri: no %s in %s or DATASETS.LIST_DIR: all photos count as one view',
-            ' and '.join(KEYPOINTS),
-            root,
-        )
-        return None
     train, test = (read_views(files[name]) for name in KEYPOINTS)
     return test | train  # the train list is asked first
 
@@ -138,13 +131,8 @@ def read_views(path: str) -> dict[str, int]:
         InputError: with file and line.
     """
     views: dict[str, int] = {}
-    content = read_file(path, 'key-point list', f'{path}: no such key-point list').decode(
-        'utf-8-sig', 'replace'
-    )
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in read_lines(path, 'key-point list', f'{path}: no such key-point list'):
         fields = line.split()
-        if not fields:
-            continue
         if len(fields) != FIELDS or fields[-1] not in map(str, range(VIEWS)):
             raise InputError(
                 f'{path}:{number}: expected {FIELDS} fields (a path, 20 points x y, a view 0 … '
@@ -192,38 +180,29 @@ def read_numbers(path: str) -> list[Record]:
     Raises:
         InputError: with file and line, of a photo under two identities too.
     """
-    records: list[Record] = []
-    seen: dict[str, tuple[int, str]] = {}
-    again = 0
-    content = read_file(path, 'list', f'{path}: no such list').decode('utf-8-sig', 'replace')
-    for number, line in enumerate(content.splitlines(), start=1):
-        pair = PAIR.fullmatch(line.strip())
-        if pair:
-            first, identity = seen.setdefault(pair[1], (number, pair[2]))
-            if identity != pair[2]:
-                raise InputError(
-                    f'{path}:{number}: photo {pair[1]} of identity {pair[2]} is in line {first} '
-                    f'already, as {identity}; list each photo once'
-                )
-            if first == number:
-                records.append(Record(f'image/{pair[1]}.jpg', int(pair[2])))
-            else:
-                again += 1
-        elif line.strip():
+    identities: dict[str, str] = {}
+    lines = read_lines(path, 'list', f'{path}: no such list')
+    for number, line in lines:
+        pair = PAIR.fullmatch(line)
+        if not pair:
             raise InputError(
                 f"{path}:{number}: expected 'number identity', as 0346796 12345, got "
                 f'{ascii(line)[:100]}'
             )
-    if not records:
-        raise InputError(f"{path}: the list is empty; expected lines 'number identity'")
-    if again:
+        photo, identity = pair.groups()
+        if identities.setdefault(photo, identity) != identity:
+            raise InputError(
+                f'{path}:{number}: photo {photo} of identity {identity} is listed above, as '
+                f'{identities[photo]}; list each photo once'
+            )
+    if len(identities) < len(lines):
         logger.warning(
             '%s: %d lines name a photo that was listed before, as the same vehicle; they are '
             'left out',
             path,
-            again,
+            len(lines) - len(identities),
         )
-    return records
+    return [Record(f'image/{photo}.jpg', int(pid)) for photo, pid in identities.items()]
 
 
 def _draw_test(cfg: CfgNode, root: str, records: Sequence[Record]) -> TestPhotos:

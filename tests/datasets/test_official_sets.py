@@ -171,7 +171,7 @@ def test_veri_without_keypoints(tmp_path, caplog):
     ) in caplog.text
     with pytest.raises(
         InputError,
-        match='veri: no keypoint_train.txt and keypoint_test.txt in .* MODEL.SIE_VIEW False',
+        match='veri: viewpoints need both keypoint_train.txt and .* MODEL.SIE_VIEW False',
     ):
         sources.load_test(cfg_of(tmp_path, 'veri', 'MODEL.SIE_VIEW', True))
 
@@ -349,24 +349,24 @@ def test_loaders(tmp_path, name, caplog):
     warnings = [record.getMessage() for record in caplog.records if record.levelname == 'WARNING']
     published = [line for line in warnings if line.startswith(f'{name}: ')]  # once at each door
     assert len(published) == 2
-    assert f'{len(loaders.train_loader_stage1.dataset)} train photos (published: ' in published[0]
+    assert f'train {len(loaders.train_loader_stage1.dataset)} instead of ' in published[0]
     assert 'train' not in published[1]
 
 
 def test_a_set_of_published_size_gives_no_warning(tmp_path, caplog, monkeypatch):
     official_sets.market1501(tmp_path)
     monkeypatch.setitem(
-        sources.person.PUBLISHED, 'market1501', {'train': 12, 'query': 2, 'gallery': 5, 'ids': 3}
+        sources.person.PUBLISHED,
+        'market1501',
+        {'train': 12, 'query': 2, 'gallery': 5, 'identities': 3},
     )
     sources.load_train(cfg_of(tmp_path, 'market1501'))
     assert not caplog.records
-    sources.person.PUBLISHED['market1501']['ids'] = 751
+    sources.person.PUBLISHED['market1501']['identities'] = 751
     sources.load_train(cfg_of(tmp_path, 'market1501'))
     assert caplog.messages == [
-        (
-            'market1501: 3 train identities (published: 751); is it a part of the set, or another '
-            'version?'
-        )
+        'market1501: other numbers of photos than published: identities 3 instead of 751; is it a '
+        'part of the set, or another version?'
     ]
 
 
@@ -398,7 +398,7 @@ def test_a_set_of_published_size_gives_no_warning(tmp_path, caplog, monkeypatch)
             'msmt17',
             'test',
             'there is no MSMT17/test in it; msmt17 is expected as MSMT17/{train,test}/0000/*.jpg '
-            'with MSMT17/{list_train.txt,list_val.txt,list_query.txt,list_gallery.txt}',
+            'with MSMT17/list_{train,val,query,gallery}.txt',
         ),
         ('msmt17', 'list_query.txt', 'there is no MSMT17/list_query.txt in it'),
         (
@@ -554,7 +554,7 @@ def drop(*files):
         (
             'VehicleID',
             edit('train_test_split/train_list.txt', '0000009 7', '\n0000002 40'),
-            'train_list.txt:10: photo 0000002 of identity 40 is in line 2 already, as 31',
+            'train_list.txt:10: photo 0000002 of identity 40 is listed above, as 31',
         ),
         ('VehicleID', drop('image/0000100.jpg'), 'VehicleID test: 1 of 7 photos are missing'),
         (
@@ -570,7 +570,7 @@ def drop(*files):
         (
             'veri',
             lambda folder: drop('keypoint_train.txt')(official_sets.keypoints(folder)),
-            'veri: no keypoint_train.txt in .*: put both there, or none',
+            'veri: viewpoints need both keypoint_train.txt and .*: put both there, or none',
         ),
         (
             'veri',
@@ -594,7 +594,7 @@ def drop(*files):
             ),
             r'keypoint_test.txt:7: 0002_c002_00030600_0.jpg has view 5 here and 4 above',
         ),
-        ('veri', other_names, 'name none of the photos in .*VeRi/image_query'),
+        ('veri', other_names, 'name no photo of one of the splits in .*VeRi'),
     ],
 )
 def test_bad_sets(tmp_path, name, change, line):
