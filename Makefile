@@ -10,10 +10,11 @@ PY := $(VENV)/bin/python
 READY := $(INSTALLED)
 endif
 
-.PHONY: help demo test faults lint docs audit benchmark gpu
+.PHONY: help install demo test faults lint docs audit benchmark gpu
 
 help:
-	@echo 'make demo   draw animals, train both stages, test and re-rank: a table and a picture in half a minute, no data needed'
+	@echo 'make install  make .venv and install into it'
+	@echo 'make demo   draw animals, train both stages, test and re-rank: a table and a picture in a minute, no data needed'
 	@echo 'make test   run the tests; COVERAGE=1 prints which share of the code they run'
 	@echo 'make faults kill, fill, cut and fuzz it on purpose: a quarter of an hour; the disk and network parts need root on Linux'
 	@echo 'make lint   check style, format and types'
@@ -21,6 +22,8 @@ help:
 	@echo 'make audit  ask PyPI for known holes in the installed libraries (network)'
 	@echo 'make benchmark   time every shortcut against its plain formulation: a table in a quarter of an hour; ARGS=--quick in two minutes'
 	@echo 'make gpu    check and time the program on a CUDA GPU: a table in six minutes; without a GPU only the tests that need none'
+
+install: $(READY)
 
 demo: $(READY)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(PY) -m tools.demo
