@@ -62,3 +62,12 @@ def parse_with_pairs(
             parser.error(f'unrecognized arguments: {word}')
     args.opts = words
     return args
+
+
+def parse_config(argv: Sequence[str] | None, description: str) -> argparse.Namespace:
+    """Read the command line of a test: ``config_file`` and ``opts``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        '--config_file', type=path_text, default='', help='a yml of configs/, or your own'
+    )
+    return parse_with_pairs(parser, argv)

@@ -1,20 +1,25 @@
 """The one evaluation path: photos -> features -> distances [-> re-ranked] -> metrics."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from yacs.config import CfgNode
 
 from datasets.make_dataloader_clipreid import TestSet, Trial
 from datasets.protocols import Protocol
 from datasets.workers import ImageLoader
+from model.make_model_clipreid import make_test_model
+from model.reid_model import ReIDModel
 from utils.device import Runtime
 from utils.errors import InputError
+from utils.files import sha256_file
 from utils.logger import progress
 from utils.metrics import (
     atrw_public_split,
@@ -24,6 +29,8 @@ from utils.metrics import (
     without_positive,
 )
 from utils.reranking import ReRanking, re_rank_features, re_rank_matrices
+
+logger = logging.getLogger('transreid.test')
 
 
 class Result(NamedTuple):
@@ -43,6 +50,48 @@ class Result(NamedTuple):
     distance: np.ndarray
     without_positive: dict[str, Any]
     copies: dict[str, Any]
+
+
+def load_model(cfg: CfgNode, test: TestSet) -> tuple[ReIDModel, str]:
+    """The model of TEST.WEIGHT for this test, and the SHA-256 of its file.
+
+    Raises:
+        InputError: The file is no checkpoint, a training has replaced it meanwhile, or the model
+            has no embedding for a camera or view of the test.
+    """
+    path = Path(cfg.TEST.WEIGHT)
+    before = _stamp(path)
+    model = make_test_model(cfg)
+    sha256 = sha256_file(path)
+    if _stamp(path) != before:
+        raise InputError(
+            f'TEST.WEIGHT: {path} was replaced while it was read; start the test again'
+        )
+    sides = zip(('cameras', 'views'), model.side, ('camid', 'viewid'), strict=True)
+    for name, known, field in sides:
+        largest = max(getattr(photo, field) for photo in test.query + test.gallery)
+        if known and largest >= known:
+            raise InputError(
+                f'the model knows {known} {name}, the test lists have number {largest}; train with '
+                'MODEL.SIE_CAMERA / SIE_VIEW on lists that hold all of them, or set them to False'
+            )
+    return model, sha256
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes where the file is replaced."""
+    if not path.is_file():
+        return ()
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def reranking_settings(cfg: CfgNode) -> ReRanking:
+    """Those of TEST.RERANK_*."""
+    test = cfg.TEST
+    settings = ReRanking(test.RERANK_K1, test.RERANK_K2, test.RERANK_LAMBDA, test.RERANK_TIES)
+    logger.info('k-reciprocal re-ranking: %s', asdict(settings))
+    return settings
 
 
 def extract_features(model: nn.Module, loader: ImageLoader, runtime: Runtime) -> torch.Tensor:
@@ -208,73 +257,3 @@ def _mean(numbers: Sequence[Any]) -> Any:
 def _squared_euclidean(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     squares = a.square().sum(1)[:, None] + b.square().sum(1)[None]
     return (squares - 2 * a @ b.T).clamp_(min=0)
-
-
-def report(
-    metrics: Mapping[str, float],
-    logger: logging.Logger,
-    without_positive: Mapping[str, Any] | None = None,
-) -> None:
-    """Log the metrics in the published words, and both conventions for queries without a match."""
-    if 'mmAP' in metrics:
-        for split, prefix in (('public_split', 'public/'), ('private_split', '')):
-            if f'{prefix}mmAP' in metrics:
-                logger.info('%s: %s', split, _atrw_line(metrics, prefix))
-    else:
-        logger.info('mAP: %s', f'{metrics["mAP"]:.1%}')
-        for rank in (1, 5, 10):
-            logger.info('CMC curve, Rank-%-3d:%s', rank, f'{metrics[f"rank{rank}"]:.1%}')
-    if without_positive and without_positive['queries']:
-        logger.info(
-            'Queries without a positive in the gallery: %g. Counted as 0: %s; left out: %s',
-            without_positive['queries'],
-            _short_line(without_positive['as_zero']),
-            _short_line(without_positive['left_out']),
-        )
-
-
-def report_copies(result: Result, protocol: Protocol, logger: logging.Logger) -> None:
-    """Log how many queries have copies in the gallery, and what that does to the metrics."""
-    copies = result.copies
-    if copies['queries'] and protocol.never_itself:
-        logger.info(
-            'Copies of queries in the gallery, byte for byte: %g (of %g queries). They are ignored',
-            copies['photos'],
-            copies['queries'],
-        )
-    elif copies['queries']:
-        logger.warning(
-            "Gallery photos with the same bytes as a query: %g (of %g queries). Protocol '%s' "
-            'counts them as matches: %s. Without them: %s',
-            copies['photos'],
-            copies['queries'],
-            protocol.name,
-            _short_line(result.metrics),
-            _short_line(copies['without']),
-        )
-
-
-SHORT_NAMES = {
-    'mmAP': 'mmAP',
-    'mAP': 'mAP',
-    'rank1': 'Rank-1',
-    'rank5': 'Rank-5',
-    'rank10': 'Rank-10',
-}
-
-
-def _short_line(metrics: Mapping[str, float]) -> str:
-    words = [f'{SHORT_NAMES[name]} {metrics[name]:.1%}' for name in SHORT_NAMES if name in metrics]
-    return ', '.join(words) or 'none is left'
-
-
-def _atrw_line(metrics: Mapping[str, float], prefix: str) -> str:
-    def share(name: str) -> str:
-        return f'{metrics.get(prefix + name, 0):.1%}'
-
-    return (
-        f'mmAP: {share("mmAP")}, mAP(single_cam): {share("sing/mAP")}, '
-        f'top-1(single_cam): {share("sing/rank1")}, top-5(single_cam): {share("sing/rank5")}, '
-        f'mAP(cross_cam): {share("multi/mAP")},top-1(cross_cam): {share("multi/rank1")},'
-        f'top-5(cross_cam): {share("multi/rank5")}'
-    )

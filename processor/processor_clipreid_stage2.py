@@ -15,7 +15,8 @@ from datasets.workers import ImageLoader
 from loss.make_loss import Stage2Loss
 from model.reid_model import ReIDModel
 from processor.heartbeat import Heartbeat
-from processor.inference import report, report_copies, validate
+from processor.inference import validate
+from processor.results import report, report_copies
 from processor.steps import LossCheck, is_due, update
 from solver.lr_scheduler import EpochScheduler
 from utils.device import Runtime

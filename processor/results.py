@@ -1,12 +1,18 @@
-"""What a test leaves behind: results.json, ranked_lists.csv and ranked_lists.png."""
+"""What a test prints and leaves behind: results.json, ranked_lists.csv and ranked_lists.png."""
 
 import csv
 import logging
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from datasets.checks import data_warnings
 from datasets.images import read_image
 from datasets.make_dataloader_clipreid import TestSet
+from datasets.protocols import Protocol
 from datasets.records import individuals
 from processor.inference import Result
 from utils.files import atomic_write, keep_earlier, write_json
@@ -15,12 +21,85 @@ from utils.plots import ranked_lists
 
 logger = logging.getLogger('transreid.test')
 
+Heads = list[list[tuple[int, bool]]]  # of each query's ranking: gallery index, whether it matches
+
+TOP = 10  # photos of each ranking in the table and the picture
+PICTURED = 12  # queries in the picture
 COLUMNS = ['query', 'query_label', 'rank', 'photo', 'label', 'distance', 'right']
+ATRW_LINE = (
+    'mmAP: {mmAP:.1%}, mAP(single_cam): {sing/mAP:.1%}, top-1(single_cam): {sing/rank1:.1%}, '
+    'top-5(single_cam): {sing/rank5:.1%}, mAP(cross_cam): {multi/mAP:.1%},'
+    'top-1(cross_cam): {multi/rank1:.1%},top-5(cross_cam): {multi/rank5:.1%}'
+)
+SHORT_NAMES = {
+    'mmAP': 'mmAP',
+    'mAP': 'mAP',
+    'rank1': 'Rank-1',
+    'rank5': 'Rank-5',
+    'rank10': 'Rank-10',
+}
 
 
-def write_results(
-    folder: Path, test: TestSet, result: Result, facts: dict[str, Any], title: str
+def warn_of_data(test: TestSet) -> None:
+    """Warn of what looks wrong with the photos and labels."""
+    for line in data_warnings((), query=test.query, gallery=test.gallery):
+        logger.warning('%s', line)
+
+
+def report(
+    metrics: Mapping[str, float],
+    logger: logging.Logger,
+    without_positive: Mapping[str, Any] | None = None,
 ) -> None:
+    """Log the metrics in the published words, and both conventions for queries without a match."""
+    if 'mmAP' in metrics:
+        for split, prefix in (('public_split', 'public/'), ('private_split', '')):
+            if f'{prefix}mmAP' in metrics:
+                shares: defaultdict[str, float] = defaultdict(float)
+                for name, value in metrics.items():
+                    if name.startswith(prefix):
+                        shares[name.removeprefix(prefix)] = value
+                logger.info('%s: %s', split, ATRW_LINE.format_map(shares))
+    else:
+        logger.info('mAP: %s', f'{metrics["mAP"]:.1%}')
+        for rank in (1, 5, 10):
+            logger.info('CMC curve, Rank-%-3d:%s', rank, f'{metrics[f"rank{rank}"]:.1%}')
+    if without_positive and without_positive['queries']:
+        logger.info(
+            'Queries without a positive in the gallery: %g. Counted as 0: %s; left out: %s',
+            without_positive['queries'],
+            _short_line(without_positive['as_zero']),
+            _short_line(without_positive['left_out']),
+        )
+
+
+def report_copies(result: Result, protocol: Protocol, logger: logging.Logger) -> None:
+    """Log how many queries have copies in the gallery, and what that does to the metrics."""
+    copies = result.copies
+    if copies['queries'] and protocol.never_itself:
+        logger.info(
+            'Copies of queries in the gallery, byte for byte: %g (of %g queries). They are ignored',
+            copies['photos'],
+            copies['queries'],
+        )
+    elif copies['queries']:
+        logger.warning(
+            "Gallery photos with the same bytes as a query: %g (of %g queries). Protocol '%s' "
+            'counts them as matches: %s. Without them: %s',
+            copies['photos'],
+            copies['queries'],
+            protocol.name,
+            _short_line(result.metrics),
+            _short_line(copies['without']),
+        )
+
+
+def _short_line(metrics: Mapping[str, float]) -> str:
+    words = [f'{SHORT_NAMES[name]} {metrics[name]:.1%}' for name in SHORT_NAMES if name in metrics]
+    return ', '.join(words) or 'none is left'
+
+
+def write_results(folder: Path, test: TestSet, result: Result, facts: dict[str, Any]) -> None:
     """Write the metrics, the head of every ranking, and a picture of a dozen.
 
     Args:
@@ -28,12 +107,12 @@ def write_results(
         test: What was tested.
         result: What was found.
         facts: Of the run, for results.json.
-        title: Of the picture.
     """
-    files = [folder / name for name in ('results.json', 'ranked_lists.png', 'ranked_lists.csv')]
-    for file in files:
+    table, picture, rankings = (
+        folder / name for name in ('results.json', 'ranked_lists.png', 'ranked_lists.csv')
+    )
+    for file in (table, picture, rankings):
         keep_earlier(file)
-    table, picture, rankings = files
     splits = {'query': test.query, 'gallery': test.gallery}
     results = {
         'metrics': result.metrics,
@@ -49,39 +128,35 @@ def write_results(
         'data': test.fingerprints,
     }
     write_json(table, results | facts)
-    draw_rankings(picture, test, result, title)
-    write_rankings(rankings, test, result)
+    heads = list(ranked_gallery(result.distance, test.query, test.gallery, test.protocol, TOP))
+    _draw_rankings(picture, test, heads, facts)
+    _write_rankings(rankings, test, heads, result.distance)
     logger.info('Results: %s, picture: %s, of all queries: %s', table, picture, rankings)
 
 
-def draw_rankings(
-    path: Path, test: TestSet, result: Result, title: str, rows: int = 12, top: int = 10
-) -> None:
-    """A picture of the first photos of ``rows`` queries, spread evenly over the list."""
-    number = min(rows, len(test.query))
-    chosen = [row * len(test.query) // number for row in range(number)]
-    found = ranked_gallery(result.distance, test.query, test.gallery, test.protocol, chosen, top)
-    pictures = []
-    for query, indices, matches in zip(chosen, *found, strict=True):
-        pairs = zip(indices, matches, strict=True)
-        ranked = [(test.gallery[index].path, match) for index, match in pairs if index >= 0]
-        pictures.append((test.query[query].path, ranked))
-    ranked_lists(path, pictures, title, read_image)
+def _draw_rankings(path: Path, test: TestSet, heads: Heads, facts: dict[str, Any]) -> None:
+    """Draw the rankings of a dozen queries, spread evenly over the list."""
+    number = min(PICTURED, len(test.query))
+    rows = []
+    for query in (row * len(test.query) // number for row in range(number)):
+        ranked = [(test.gallery[index].path, match) for index, match in heads[query]]
+        rows.append((test.query[query].path, ranked))
+    config = facts['config']
+    animals = config['DATASETS.NAMES'] == 'animals'
+    name = config['DATASETS.SPECIES'] if animals else config['DATASETS.NAMES']
+    way = 're-ranked, ' if facts['re_ranking'] else ''
+    title = f'{name}: first photos for a dozen queries, {way}green = right individual'
+    ranked_lists(path, rows, title, read_image)
 
 
-def write_rankings(path: Path, test: TestSet, result: Result, top: int = 10) -> None:
-    """A table of the first photos of every query's ranking, one per row."""
-    everyone = range(len(test.query))
-    found = ranked_gallery(result.distance, test.query, test.gallery, test.protocol, everyone, top)
+def _write_rankings(path: Path, test: TestSet, heads: Heads, distance: np.ndarray) -> None:
+    """Write the first photos of every query's ranking, one per row."""
     with atomic_write(path) as file:
         table = csv.writer(file, lineterminator='\n')
         table.writerow(COLUMNS)
-        for query, indices, matches in zip(everyone, *found, strict=True):
-            asked = test.query[query]
-            for rank, (index, match) in enumerate(zip(indices, matches, strict=True), start=1):
-                if index < 0:  # the ranking is shorter
-                    continue
-                photo, text = test.gallery[index], distance_text(result.distance[query, index])
+        for query, (asked, head) in enumerate(zip(test.query, heads, strict=True)):
+            for rank, (index, match) in enumerate(head, start=1):
+                photo, text = test.gallery[index], distance_text(distance[query, index])
                 table.writerow(
                     [asked.path, asked.pid, rank, photo.path, photo.pid, text, int(match)]
                 )

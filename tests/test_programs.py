@@ -8,6 +8,7 @@ import io
 import itertools
 import os
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -143,6 +144,12 @@ def test_releases_before_and_after_the_options():
 
     args = read_options(['a.zip', '--seed', '3', 'b.zip', '--lists', 'l', 'c.zip'], 'text')
     assert (args.release, args.seed, str(args.lists)) == (['a.zip', 'b.zip', 'c.zip'], 3, 'l')
+
+
+@pytest.mark.parametrize('name', ['test_clipreid', 'test_rerank_clipreid'])
+def test_help_does_not_wait_for_torch(name):
+    code = f'import sys, {name}; assert "torch" not in sys.modules'
+    subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True)
 
 
 # ------------------------------------------------------------------------------------ paths with ~

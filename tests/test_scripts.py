@@ -17,6 +17,7 @@ import test_rerank_clipreid
 import train_clipreid
 from configs import flatten, load_cfg
 from model import make_model_clipreid
+from processor import inference
 from tests.helpers import TIMES
 from tools import rank_photos
 from utils.checkpoint import load_state, save_state
@@ -514,7 +515,7 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read(world, monkeypatch):
     """results.json must not give the SHA-256 of other weights than were tested."""
     train_clipreid.main(world.args('SOLVER.STAGE1.MAX_EPOCHS', 0, 'SOLVER.STAGE2.MAX_EPOCHS', 1))
     weight = world.output / 'RN50_best.pth'
-    make = test_clipreid.make_test_model
+    make = inference.make_test_model
 
     def replaced(cfg):
         model = make(cfg)
@@ -522,7 +523,7 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read(world, monkeypatch):
         (world.output / 'new').replace(weight)
         return model
 
-    monkeypatch.setattr(test_clipreid, 'make_test_model', replaced)
+    monkeypatch.setattr(inference, 'make_test_model', replaced)
     with pytest.raises(InputError, match='was replaced while it was read'):
         test_clipreid.main(world.args('TEST.WEIGHT', weight))
     assert not (world.output / 'results.json').exists()

@@ -1,7 +1,7 @@
 """Metrics of a test set: mean average precision and rank-k, by the protocol of the test."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -126,37 +126,29 @@ def distance_text(distance: float) -> str:
 
 
 def ranked_gallery(
-    distance: npt.ArrayLike,
+    distance: np.ndarray,
     query: Sequence[Photo],
     gallery: Sequence[Photo],
     protocol: RankingProtocol,
-    rows: Sequence[int],
     top: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The head of some rankings, for people; the first arguments as in :func:`rank_metrics`.
+) -> Iterator[list[tuple[int, bool]]]:
+    """The head of each query's ranking, for people; the first arguments as in `rank_metrics`.
 
-    Args:
-        rows: indices of queries.
-        top: how many photos of each ranking.
-
-    Returns:
-        (len(rows), top) gallery indices by distance, without what the protocol drops and ignores,
-        -1 where the ranking is shorter; (len(rows), top) whether each is a positive.
+    Yields:
+        Up to ``top`` pairs, nearest first, without what the protocol drops and ignores: gallery
+        index, and whether it is a positive.
     """
-    distance = checked_distance(distance, query, gallery)
     relevance = relevance_of(query, gallery, protocol)
-    indices = np.full((len(rows), top), -1)
-    right = np.zeros((len(rows), top), dtype=bool)
-    for line, row in enumerate(rows):
+    last = min(top, len(gallery)) - 1
+    for row in range(len(query)):
         ranked, _, positive = masked_rows(
             distance, relevance, slice(row, row + 1), protocol.drop_nearest
         )
-        last = min(top, len(gallery)) - 1
-        near = np.flatnonzero(ranked[0] <= np.partition(ranked[0], last)[last])
-        near = near[np.isfinite(ranked[0, near])]
-        order = near[ranked[0, near].argsort(kind='stable')][:top]
-        indices[line, : len(order)], right[line, : len(order)] = order, np.isin(order, positive)
-    return indices, right
+        ranked = ranked[0]
+        near = np.flatnonzero(ranked <= np.partition(ranked, last)[last])
+        near = near[np.isfinite(ranked[near])]
+        order = near[ranked[near].argsort(kind='stable')][:top]
+        yield list(zip(order.tolist(), np.isin(order, positive).tolist(), strict=True))
 
 
 def summarize(

@@ -19,7 +19,8 @@ from configs import load_cfg
 from configs.defaults import RULES
 from datasets.make_dataloader_clipreid import make_dataloader, make_test_dataloader
 from datasets.protocols import PROTOCOLS
-from processor.inference import do_inference, extract_features, report, report_copies, validate
+from processor.inference import do_inference, extract_features, validate
+from processor.results import report, report_copies
 from tests.helpers import World
 from utils.device import make_runtime
 from utils.metrics import rank_metrics

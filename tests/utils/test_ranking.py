@@ -92,11 +92,8 @@ def test_memory_is_that_of_a_block(monkeypatch):
 
 def test_equal_distances_rank_by_gallery_index():
     query, gallery = records([1]), records([0, 1, 0, 1])
-    indices, right = ranked_gallery(
-        np.zeros((1, 4)), query, gallery, PROTOCOLS['query_in_gallery'], rows=[0], top=3
-    )
-    assert indices.tolist() == [[1, 2, 3]]
-    assert right.tolist() == [[True, False, True]]
+    (head,) = ranked_gallery(np.zeros((1, 4)), query, gallery, PROTOCOLS['query_in_gallery'], top=3)
+    assert head == [(1, True), (2, False), (3, True)]
 
 
 @pytest.mark.parametrize('dtype', [np.float16, np.float32, np.int64])
