@@ -9,28 +9,17 @@ from dataclasses import dataclass
 
 from datasets.records import NOBODY, Record
 from utils.errors import InputError
-from utils.relevance import SAME
+from utils.relevance import SAME, RankingRules
 
 logger = logging.getLogger('transreid')
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """How rankings are judged.
+class Protocol(RankingRules):
+    """The lists of a test, and how its rankings are judged.
 
     Args:
         name: DATASETS.PROTOCOL.
-        ap: 'trapezoid' (the animal tests) or 'precision' (mean over the positives of the precision
-            at their rank).
-        drop_nearest: the first of every ranking, taken to be the query itself, is dropped, from
-            the positives too.
-        never_itself: a query's own photo and its copies, byte for byte and of its individual, are
-            removed from its ranking; ``drop_nearest`` then holds only for queries that the
-            gallery does not have.
-        ignore: which gallery photos of the query's individual are removed from its ranking, ''
-            = none: a key of ``utils.relevance.SAME``, or 'sequence' (ATRW).
-        no_positive: a query without positives counts as 0 ('zero') or is skipped in the averages
-            ('skip').
         query_list: file name in DATASETS.LIST_DIR.
         gallery_list: likewise.
         ground_truth: likewise.
@@ -38,11 +27,6 @@ class Protocol:
     """
 
     name: str
-    ap: str = 'trapezoid'
-    drop_nearest: bool = False
-    never_itself: bool = False
-    ignore: str = ''
-    no_positive: str = 'zero'
     query_list: str = ''
     gallery_list: str = ''
     ground_truth: str = ''

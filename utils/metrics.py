@@ -7,15 +7,15 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.errors import InputError
-from utils.ranking import Ranking, checked_distance, masked_rows, rank_positives
-from utils.relevance import Pairs, Photo, RankingProtocol, Relevance, relevance_of
+from utils.ranking import Ranking, masked_rows, rank_positives
+from utils.relevance import Pairs, Photo, RankingRules, Relevance, relevance_of
 
 
 def rank_metrics(
     distance: npt.ArrayLike,
     query: Sequence[Photo],
     gallery: Sequence[Photo],
-    protocol: RankingProtocol,
+    protocol: RankingRules,
 ) -> dict[str, float]:
     """Metrics of the rankings of a test set.
 
@@ -23,15 +23,15 @@ def rank_metrics(
         distance: (Q, G), finite, smaller is nearer.
         query: Q records (``datasets.records.Record``).
         gallery: G records.
-        protocol: what is dropped, ignored and averaged (``datasets.protocols.Protocol``).
+        protocol: what is dropped, ignored and averaged.
 
     Returns:
         mAP, rank1, rank5, rank10 as fractions; with groups the same of each (``sing/mAP`` …) and
         ``mmAP``, the mean of the groups' mAPs.
 
     Raises:
-        ValueError: a distance of another shape, an unknown choice in the protocol.
-        InputError: a distance that is not finite, an empty query or gallery, nothing to average.
+        ValueError: a distance of another shape.
+        InputError: a distance that is not finite, nothing to average.
     """
     ranking = rank_queries(distance, query, gallery, protocol)
     return summarize(ranking, [record.group for record in query])
@@ -41,21 +41,14 @@ def rank_queries(
     distance: npt.ArrayLike,
     query: Sequence[Photo],
     gallery: Sequence[Photo],
-    protocol: RankingProtocol,
+    protocol: RankingRules,
 ) -> Ranking:
     """Rank the gallery for every query; arguments and errors as in :func:`rank_metrics`."""
-    distance = checked_distance(distance, query, gallery)
-    return rank_positives(
-        distance,
-        relevance_of(query, gallery, protocol),
-        ap=protocol.ap,
-        drop_nearest=protocol.drop_nearest,
-        no_positive=protocol.no_positive,
-    )
+    return rank_positives(distance, relevance_of(query, gallery, protocol), protocol)
 
 
 def count_positives(
-    query: Sequence[Photo], gallery: Sequence[Photo], protocol: RankingProtocol
+    query: Sequence[Photo], gallery: Sequence[Photo], protocol: RankingRules
 ) -> np.ndarray:
     """How many matches the gallery has for each query, known without distances.
 
@@ -69,7 +62,7 @@ def count_positives(
 
 
 def copies_in_gallery(
-    query: Sequence[Photo], gallery: Sequence[Photo], protocol: RankingProtocol
+    query: Sequence[Photo], gallery: Sequence[Photo], protocol: RankingRules
 ) -> np.ndarray:
     """Copies of queries in the gallery, byte for byte and of the same individual.
 
@@ -81,15 +74,15 @@ def copies_in_gallery(
         (M, 2) int64, indices of query and gallery.
     """
     pairs, counts = _countable_pairs(query, gallery, protocol)
-    chosen = pairs.itself & counts
     if protocol.never_itself:
         same_file = [query[q].path == gallery[g].path for q, g in zip(pairs.row, pairs.column)]
-        chosen = pairs.itself & ~np.array(same_file, dtype=bool)
+        counts = ~np.array(same_file, dtype=bool)
+    chosen = pairs.itself & counts
     return np.stack([pairs.row[chosen], pairs.column[chosen]], axis=1)
 
 
 def _countable_pairs(
-    query: Sequence[Photo], gallery: Sequence[Photo], protocol: RankingProtocol
+    query: Sequence[Photo], gallery: Sequence[Photo], protocol: RankingRules
 ) -> tuple[Pairs, np.ndarray]:
     """All pairs of the same identity, and whether the protocol lets each count: (M,)."""
     relevance = relevance_of(query, gallery, protocol)
@@ -109,11 +102,11 @@ def without_positive(ranking: Ranking) -> dict:
         averages over the others. Averages as in :func:`rank_metrics`, {} where there are none.
     """
     found = ranking.positives > 0
-    averages = {
-        name: _averages(ranking._replace(counted=counted), 'the test set') if counted.any() else {}
-        for name, counted in (('as_zero', np.ones_like(found)), ('left_out', found))
+    return {
+        'queries': int((~found).sum()),
+        'as_zero': _averages(ranking._replace(counted=np.ones_like(found))),
+        'left_out': _averages(ranking._replace(counted=found)),
     }
-    return {'queries': int((~found).sum()), **averages}
 
 
 def distance_text(distance: float) -> str:
@@ -129,7 +122,7 @@ def ranked_gallery(
     distance: np.ndarray,
     query: Sequence[Photo],
     gallery: Sequence[Photo],
-    protocol: RankingProtocol,
+    protocol: RankingRules,
     top: int,
 ) -> Iterator[list[tuple[int, bool]]]:
     """The head of each query's ranking, for people; the first arguments as in `rank_metrics`.
@@ -170,14 +163,18 @@ def summarize(
     names = np.asarray(groups)
     if subset is not None:
         ranking, names = _select(ranking, subset), names[subset]
-    metrics = _averages(ranking, 'the test set')
-    group_maps = []
-    for name in dict.fromkeys(names[names != ''].tolist()):
-        of_group = _averages(_select(ranking, names == name), f"the group '{name}'")
+    metrics = _averages(ranking)
+    if not metrics:
+        raise InputError(
+            'no query has a positive in the gallery: there is nothing to average, check the '
+            'labels of both lists'
+        )
+    group_names = dict.fromkeys(names[names != ''].tolist())
+    for name in group_names:
+        of_group = _averages(_select(ranking, names == name))
         metrics |= {f'{name}/{key}': value for key, value in of_group.items()}
-        group_maps.append(of_group['mAP'])
-    if group_maps:
-        metrics['mmAP'] = sum(group_maps) / len(group_maps)
+    if group_names:
+        metrics['mmAP'] = sum(metrics[f'{name}/mAP'] for name in group_names) / len(group_names)
     return metrics
 
 
@@ -185,19 +182,16 @@ def _select(ranking: Ranking, chosen: Sequence[int] | np.ndarray) -> Ranking:
     return Ranking(*(array[chosen] for array in ranking))
 
 
-def _averages(ranking: Ranking, name: str) -> dict[str, float]:
-    """Averages over the queries that count; ``name`` says of what, for the error."""
+def _averages(ranking: Ranking) -> dict[str, float]:
+    """Averages over the queries that count; {} where none does."""
     if not ranking.counted.any():
-        raise InputError(
-            f'no query of {name} has a positive in the gallery: there is nothing to average, '
-            'check the labels of both lists'
-        )
+        return {}
     ap, first_hit = ranking.ap[ranking.counted], ranking.first_hit[ranking.counted]
     found = {f'rank{k}': float(((first_hit > 0) & (first_hit <= k)).mean()) for k in (1, 5, 10)}
     return {'mAP': float(ap.mean()), **found}
 
 
-def atrw_public_split(groups: Sequence[str], seed: int = 114514) -> np.ndarray:
+def atrw_public_split(groups: Sequence[str]) -> np.ndarray:
     """The queries of ATRW's public split.
 
     The single-camera and then the cross-camera queries, each in the order of the ground truth, are
@@ -205,12 +199,11 @@ def atrw_public_split(groups: Sequence[str], seed: int = 114514) -> np.ndarray:
 
     Args:
         groups: 'sing' or 'multi' of every query.
-        seed: the published one.
 
     Returns:
         Indices of queries.
     """
-    generator = random.Random(seed)
+    generator = random.Random(114514)
     single = [index for index, group in enumerate(groups) if group == 'sing']
     cross = [index for index, group in enumerate(groups) if group == 'multi']
     generator.shuffle(single)
@@ -243,20 +236,13 @@ def eval_func(
         photos, its curve stays at 1.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: a distance of another shape.
         InputError: no query has a positive.
     """
     q_pid, g_pid, q_camera, g_camera = map(np.asarray, (q_pids, g_pids, q_camids, g_camids))
-    if q_camera.shape != q_pid.shape or g_camera.shape != g_pid.shape:
-        raise ValueError(
-            f'one camera a photo is needed: query {q_pid.shape} and {q_camera.shape}, '
-            f'gallery {g_pid.shape} and {g_camera.shape}'
-        )
-    distance = checked_distance(distmat, q_pid, g_pid)
     relevance = Relevance(q_pid, g_pid, lambda row, column: q_camera[row] == g_camera[column])
-    ranking = rank_positives(
-        distance, relevance, ap='precision', drop_nearest=False, no_positive='skip'
-    )
+    rules = RankingRules(ap='precision', no_positive='skip')
+    ranking = rank_positives(distmat, relevance, rules)
     if not ranking.counted.any():
         raise InputError(
             'no query has a positive in the gallery of another camera; where there is a single '

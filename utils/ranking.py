@@ -4,7 +4,6 @@ Positions are counted in the sorted distances, so no whole ranking is made. Rank
 equal distances the lower gallery index comes first.
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.errors import InputError
-from utils.relevance import Relevance
+from utils.relevance import RankingRules, Relevance
 
 BLOCK = 2**20  # entries of the distance matrix that are handled at a time: 4 MB of float32
 
@@ -32,62 +31,41 @@ class Ranking(NamedTuple):
     counted: np.ndarray
 
 
-def checked_distance(
-    distance: npt.ArrayLike, query: Sequence | np.ndarray, gallery: Sequence | np.ndarray
-) -> np.ndarray:
-    """The distances as an array (Q, G).
-
-    Raises:
-        ValueError: another shape than query and gallery have.
-        InputError: an empty query or gallery, a distance that is not finite.
-    """
-    distance = np.asarray(distance)
-    if distance.shape != (len(query), len(gallery)):
-        raise ValueError(
-            f'the distance is {distance.shape}, but query and gallery are {len(query)} and '
-            f'{len(gallery)}'
-        )
-    if not distance.size:
-        raise InputError(
-            f'there are {len(query)} query and {len(gallery)} gallery photos: both lists need one'
-        )
-    finite = np.isfinite(distance.min(axis=1)) & np.isfinite(distance.max(axis=1))
-    if not finite.all():
-        first = int(finite.argmin())
-        raise InputError(
-            f'the distances of {(~finite).sum()} of {len(query)} queries are not finite, first of '
-            f'query {first} ({getattr(query[first], "path", query[first])}): the features hold '
-            'NaN or infinity, check the weights'
-        )
-    return distance
-
-
-def rank_positives(
-    distance: np.ndarray, relevance: Relevance, *, ap: str, drop_nearest: bool, no_positive: str
-) -> Ranking:
+def rank_positives(distance: npt.ArrayLike, relevance: Relevance, rules: RankingRules) -> Ranking:
     """The rankings of all queries, a block of rows at a time.
 
     Args:
         distance: (Q, G), finite, smaller is nearer.
         relevance: the pairs of the same identity.
-        ap: 'trapezoid' or 'precision'.
-        drop_nearest: whether the first of each ranking is dropped, from the positives too.
-        no_positive: whether queries without a positive count ('zero') or not ('skip').
+        rules: kind of average precision, what is dropped, whether queries without a positive count.
+
+    Raises:
+        ValueError: another shape than query and gallery have.
+        InputError: a distance that is not finite.
     """
-    count, gallery = distance.shape
-    average_precision = np.zeros(count)
-    first_hit, positives = np.zeros(count, dtype=int), np.zeros(count, dtype=int)
+    distance = np.asarray(distance)
+    queries, gallery = len(relevance.size), len(relevance.by_pid)
+    if distance.shape != (queries, gallery):
+        raise ValueError(
+            f'the distance is {distance.shape}, but query and gallery are {queries} and {gallery}'
+        )
+    if not np.isfinite([distance.min(), distance.max()]).all():
+        raise InputError(
+            'the distances are not finite: the features hold NaN or infinity, check the weights'
+        )
+    average_precision = np.zeros(queries)
+    first_hit, positives = np.zeros(queries, dtype=int), np.zeros(queries, dtype=int)
     step = max(1, BLOCK // gallery)
-    for start in range(0, count, step):
-        rows = slice(start, min(start + step, count))
-        ranked, row, column = masked_rows(distance, relevance, rows, drop_nearest)
+    for start in range(0, queries, step):
+        rows = slice(start, min(start + step, queries))
+        ranked, row, column = masked_rows(distance, relevance, rows, rules.drop_nearest)
         position = _positions(ranked, row, column)
         row, position = np.divmod(np.sort(row * gallery + position), gallery)
         first = np.flatnonzero(np.diff(row, prepend=-1))  # every query's best
         first_hit[rows][row[first]] = position[first] + 1
         positives[rows] = np.bincount(row, minlength=len(ranked))
-        average_precision[rows] = _average_precision(row, position, positives[rows], ap)
-    counted = positives > 0 if no_positive == 'skip' else np.ones(count, dtype=bool)
+        average_precision[rows] = _average_precision(row, position, positives[rows], rules.ap)
+    counted = (positives > 0) | (rules.no_positive == 'zero')
     return Ranking(average_precision, first_hit, positives, counted)
 
 

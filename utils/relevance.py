@@ -1,8 +1,8 @@
 """Which gallery photos are positives of a query, and which its ranking ignores."""
 
 from collections.abc import Callable, Sequence
-from operator import attrgetter
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -15,11 +15,7 @@ SAME = {
     'known camera': ('camera', True),
     'encounter': ('encounter', False),
     'side': ('side', True),
-}
-PROTOCOL_CHOICES = {
-    'ap': ('trapezoid', 'precision'),
-    'no_positive': ('zero', 'skip'),
-    'ignore': ('', *SAME, 'sequence'),
+    'sequence': ('frame', False),
 }
 
 PairTest = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -45,28 +41,29 @@ class Photo(Protocol):
         """Queries that are averaged apart, '' = none."""
 
 
-class RankingProtocol(Protocol):
-    """What is asked of a protocol; ``datasets.protocols.Protocol`` says what each means."""
+@dataclass(frozen=True, kw_only=True)
+class RankingRules:
+    """How rankings are judged.
 
-    @property
-    def ap(self) -> str:
-        """Kind of average precision."""
+    Args:
+        ap: 'trapezoid' (the animal tests) or 'precision' (mean over the positives of the precision
+            at their rank).
+        drop_nearest: the first of every ranking, taken to be the query itself, is dropped, from
+            the positives too.
+        never_itself: a query's own photo and its copies, byte for byte and of its individual, are
+            removed from its ranking; ``drop_nearest`` then holds only for queries that the
+            gallery does not have.
+        ignore: which gallery photos of the query's individual are removed from its ranking: a key
+            of ``SAME``, '' = none.
+        no_positive: a query without positives counts as 0 ('zero') or is skipped in the averages
+            ('skip').
+    """
 
-    @property
-    def drop_nearest(self) -> bool:
-        """Whether the first of every ranking is dropped."""
-
-    @property
-    def never_itself(self) -> bool:
-        """Whether a photo is never compared with itself."""
-
-    @property
-    def ignore(self) -> str:
-        """Which photos of the same individual are left out."""
-
-    @property
-    def no_positive(self) -> str:
-        """Whether queries without a positive count."""
+    ap: Literal['trapezoid', 'precision'] = 'trapezoid'
+    drop_nearest: bool = False
+    never_itself: bool = False
+    ignore: str = ''
+    no_positive: Literal['zero', 'skip'] = 'zero'
 
 
 class Pairs(NamedTuple):
@@ -126,60 +123,40 @@ class Relevance:
 
 
 def relevance_of(
-    query: Sequence[Photo], gallery: Sequence[Photo], protocol: RankingProtocol
+    query: Sequence[Photo], gallery: Sequence[Photo], rules: RankingRules
 ) -> Relevance:
-    """The pairs of a test by its protocol.
-
-    Raises:
-        ValueError: a choice of the protocol that does not exist.
-    """
-    for field, choices in PROTOCOL_CHOICES.items():
-        if getattr(protocol, field) not in choices:
-            raise ValueError(f"protocol: {field} '{getattr(protocol, field)}' is none of {choices}")
-    q_pid, g_pid = (_numbers(records, attrgetter('pid'), int) for records in (query, gallery))
-    ignored: PairTest = nothing
-    unknown = np.array([], dtype=int)
-    if protocol.ignore == 'sequence':
-        ignored, unknown = _near_frames(query, gallery), np.flatnonzero(g_pid == NOBODY)
-    elif protocol.ignore:
-        ignored = _same(query, gallery, *SAME[protocol.ignore])
-    itself = _same_photo(query, gallery)
-    return Relevance(q_pid, g_pid, ignored, itself, protocol.never_itself, unknown)
-
-
-def _near_frames(query: Sequence[Photo], gallery: Sequence[Photo]) -> PairTest:
-    """Both within a few frames of the same camera sequence."""
-    q_frame, g_frame = (
-        _numbers(records, lambda record: record.frame or (None,) * 3)
-        for records in (query, gallery)
+    """The pairs of a test by its rules."""
+    everyone = [*query, *gallery]
+    numbers: dict[str, int] = {}
+    photos = [numbers.setdefault(record.photo, len(numbers)) for record in everyone]
+    q_photo, g_photo = np.split(np.array(photos), [len(query)])
+    q_pid, g_pid = np.split(np.array([record.pid for record in everyone]), [len(query)])
+    return Relevance(
+        q_pid,
+        g_pid,
+        ignored=_same(query, gallery, *SAME[rules.ignore]) if rules.ignore else nothing,
+        itself=lambda row, column: q_photo[row] == g_photo[column],
+        never_itself=rules.never_itself,
+        unknown=np.flatnonzero(g_pid == NOBODY) if rules.ignore == 'sequence' else (),
     )
-    return lambda row, column: (
-        np.abs(q_frame[row] - g_frame[column]) <= (0, 0, SEQUENCE_FRAMES)
-    ).all(axis=1)
 
 
 def _same(
-    query: Sequence[Photo], gallery: Sequence[Photo], name: str, unknown_too: bool
+    query: Sequence[Photo], gallery: Sequence[Photo], field: str, unknown_is_same: bool
 ) -> PairTest:
-    """Both of the same camera, encounter … as the attribute ``name`` says."""
-    q_fact, g_fact = _numbers(query, attrgetter(name)), _numbers(gallery, attrgetter(name))
-    if unknown_too:
-        return lambda row, column: ~(np.abs(q_fact[row] - g_fact[column]) > 0)
-    return lambda row, column: q_fact[row] == g_fact[column]
+    """Both of the same camera, encounter … as ``field`` says, or of almost the same frame."""
+    values = [getattr(record, field) for record in (*query, *gallery)]
+    tolerance = np.zeros(1)
+    if field == 'frame':
+        tolerance = np.array([0, 0, SEQUENCE_FRAMES])
+        values = [value or (None, None, None) for value in values]
+    # None becomes NaN, which is neither equal to anything nor apart from it
+    facts = np.array(values, dtype=float).reshape(len(values), -1)
+    q_fact, g_fact = np.split(facts, [len(query)])
 
+    def same(row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        apart = np.abs(q_fact[row] - g_fact[column])
+        near = ~(apart > tolerance) if unknown_is_same else apart <= tolerance
+        return near.all(axis=1)
 
-def _same_photo(query: Sequence[Photo], gallery: Sequence[Photo]) -> PairTest:
-    numbers: dict[str, int] = {}
-
-    def number(record: Photo) -> int:
-        return numbers.setdefault(record.photo, len(numbers))
-
-    q_photo, g_photo = _numbers(query, number, int), _numbers(gallery, number, int)
-    return lambda row, column: q_photo[row] == g_photo[column]
-
-
-def _numbers(
-    records: Sequence[Photo], value: Callable[[Any], Any], dtype: type = float
-) -> np.ndarray:
-    """``value`` of each record; NaN, which equals nothing and is near nothing, for None."""
-    return np.array([value(record) for record in records], dtype)
+    return same

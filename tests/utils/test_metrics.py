@@ -27,7 +27,7 @@ from utils.metrics import (
     summarize,
     without_positive,
 )
-from utils.relevance import PROTOCOL_CHOICES
+from utils.relevance import SAME
 
 GOLDEN = Path(__file__).resolve().parents[1] / 'golden'
 EVAL = json.loads((GOLDEN / 'eval.json').read_text())
@@ -134,7 +134,7 @@ def test_a_single_camera_leaves_market_without_positives():
     distance, q_pid, g_pid, q_cam, g_cam = market_set()
     with pytest.raises(InputError, match='no query has a positive'):
         eval_func(distance, q_pid, g_pid, 0 * q_cam, 0 * g_cam)
-    with pytest.raises(InputError, match='no query of the test set has a positive'):
+    with pytest.raises(InputError, match='no query has a positive'):
         rank_metrics(distance, records(q_pid), records(g_pid), PROTOCOLS['market'])
 
 
@@ -314,7 +314,7 @@ ALL_PROTOCOLS = [
     for ap in ('trapezoid', 'precision')
     for drop in (False, True)
     for never in (False, True)
-    for ignore in PROTOCOL_CHOICES['ignore']
+    for ignore in ['', *SAME]
     for none in ('zero', 'skip')
 ]
 
@@ -336,7 +336,7 @@ def test_every_protocol_is_the_loop(protocol, monkeypatch):
 
 
 @pytest.mark.parametrize('never', [False, True])
-@pytest.mark.parametrize('ignore', PROTOCOL_CHOICES['ignore'])
+@pytest.mark.parametrize('ignore', ['', *SAME])
 def test_positives_and_queries_without_any(ignore, never):
     without = 0
     for seed in range(6):
@@ -509,11 +509,7 @@ def test_public_split():
     subset = atrw_public_split(groups)
     assert [groups[index] for index in subset] == ['sing'] * 10 + ['multi'] * 5
     assert len(set(subset.tolist())) == 15
-    assert (
-        subset.tolist()
-        == atrw_public_split(groups).tolist()
-        != atrw_public_split(groups, seed=1).tolist()
-    )
+    assert subset.tolist() == atrw_public_split(groups).tolist()
 
 
 def test_summarize_a_subset():

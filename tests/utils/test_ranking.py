@@ -107,16 +107,12 @@ def test_distances_of_any_number_type(dtype):
     assert (distance == before).all()
 
 
-@pytest.mark.parametrize('value', [np.nan, np.inf])
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
 def test_a_distance_that_is_not_finite_is_refused(value):
     distance = np.zeros((3, 2))
-    distance[1:, 1] = value
-    with pytest.raises(
-        InputError, match=r'2 of 3 queries are not finite, first of query 1 \(1.jpg\)'
-    ):
+    distance[1, 1] = value
+    with pytest.raises(InputError, match='the distances are not finite'):
         rank_metrics(distance, records([1, 1, 1]), records([1, 0]), PROTOCOLS['yak'])
-    with pytest.raises(InputError, match='2 of 3 queries are not finite'):
-        eval_func(distance, [1, 1, 1], [1, 0], [0, 0, 0], [1, 1])
 
 
 def test_shapes_are_checked():
@@ -124,7 +120,3 @@ def test_shapes_are_checked():
         ValueError, match=r'the distance is \(2, 3\), but query and gallery are 3 and 2'
     ):
         rank_metrics(np.zeros((2, 3)), records([1, 1, 1]), records([1, 0]), PROTOCOLS['yak'])
-    with pytest.raises(ValueError, match='one camera a photo'):
-        eval_func(np.zeros((2, 1)), [1, 2], [1], [0], [0])
-    with pytest.raises(InputError, match='0 query and 2 gallery photos'):
-        rank_metrics(np.zeros((0, 2)), [], records([1, 0]), PROTOCOLS['yak'])
