@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
     from processor.results import report, report_copies, warn_of_data, write_results
     from utils.device import wants_pinned_memory
     from utils.logger import log_to_file
+    from utils.photo_distances import Metric
     from utils.run.provenance import log_run
     from utils.run.session import evaluation_session
 
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
 
         settings = reranking_settings(cfg) if rerank or cfg.TEST.RE_RANKING else None
         normalise = animals or cfg.TEST.FEAT_NORM == 'yes'
-        metric = 'cosine' if animals else 'euclidean'
+        metric: Metric = 'cosine' if animals else 'euclidean'
         result = do_inference(model.to(device), test, runtime, settings, normalise, metric)
         report(result.metrics, logger, result.without_positive)
         report_copies(result, test.protocol, logger)

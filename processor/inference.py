@@ -28,6 +28,7 @@ from utils.metrics import (
     summarize,
     without_positive,
 )
+from utils.photo_distances import Metric
 from utils.reranking import ReRanking, re_rank_features, re_rank_matrices
 
 logger = logging.getLogger('transreid.test')
@@ -150,7 +151,7 @@ def do_inference(
     runtime: Runtime,
     rerank: ReRanking | None = None,
     normalise: bool = True,
-    metric: str = 'cosine',
+    metric: Metric = 'cosine',
 ) -> Result:
     """Evaluate ``model`` on a test set by its protocol.
 
@@ -202,7 +203,7 @@ def validate(
 
 
 def trial_distance(
-    features: torch.Tensor, trial: Trial, rerank: ReRanking | None, metric: str
+    features: torch.Tensor, trial: Trial, rerank: ReRanking | None, metric: Metric
 ) -> np.ndarray:
     """Distances (Q, G) float32 of a trial from the features (N, D) of all photos."""
     # two tensors even of the same photos

@@ -3,6 +3,8 @@
 All photos stand in one list of N = Q + G, the query first.
 """
 
+from typing import Literal
+
 import numpy.typing as npt
 import torch
 
@@ -10,13 +12,7 @@ from utils import blockwise
 from utils.linear import linear
 
 TILE = 256  # rows of a matrix that are transposed at a time: what the nearest cache holds
-METRICS = ('cosine', 'euclidean')
-
-
-def check_metric(metric: str) -> None:
-    """ValueError for an unknown metric."""
-    if metric not in METRICS:
-        raise ValueError(f"metric '{metric}' is neither 'cosine' nor 'euclidean'")
+Metric = Literal['cosine', 'euclidean']
 
 
 def squared_cosine(similarity: torch.Tensor) -> torch.Tensor:
@@ -42,9 +38,8 @@ class MatrixDistances:
     """
 
     def __init__(
-        self, q_g: npt.ArrayLike, q_q: npt.ArrayLike, g_g: npt.ArrayLike, metric: str
+        self, q_g: npt.ArrayLike, q_q: npt.ArrayLike, g_g: npt.ArrayLike, metric: Metric
     ) -> None:
-        check_metric(metric)
         self.q_g, self.q_q, self.g_g = matrices = [torch.as_tensor(m) for m in (q_g, q_q, g_g)]
         self.metric = metric
         q, g = len(self.q_q), len(self.g_g)
@@ -76,12 +71,13 @@ class MatrixDistances:
         """(M,) distances of the photos i (M,) to j (M,) of the list."""
         q = self.num_query
         low, high = torch.minimum(i, j), torch.maximum(i, j)
-        both_query, both_gallery = high < q, low >= q
-        apart = ~(both_query | both_gallery)
         value = torch.empty(len(i), device=i.device)
-        value[both_query] = self.q_q[j[both_query], i[both_query]].float()
-        value[both_gallery] = self.g_g[j[both_gallery] - q, i[both_gallery] - q].float()
-        value[apart] = self.q_g[low[apart], high[apart] - q].float()
+        for chosen, matrix, row, column in (
+            (high < q, self.q_q, j, i),
+            (low >= q, self.g_g, j - q, i - q),
+            ((low < q) & (high >= q), self.q_g, low, high - q),
+        ):
+            value[chosen] = matrix[row[chosen], column[chosen]].float()
         return self._distance(value)
 
     def _distance(self, value: torch.Tensor) -> torch.Tensor:
@@ -108,24 +104,21 @@ class FeatureDistances:
         features: npt.ArrayLike,
         query_index: npt.ArrayLike,
         gallery_index: npt.ArrayLike,
-        metric: str,
+        metric: Metric,
     ) -> None:
-        check_metric(metric)
         photos = torch.as_tensor(features).float()
         query, gallery = (
             torch.as_tensor(index, device=photos.device) for index in (query_index, gallery_index)
         )
-        _check_features(photos, query, gallery)
-        index = torch.cat([query, gallery]).long()
-        used, self.photo = index.unique(return_inverse=True)
-        self.features = photos if len(used) == len(photos) else photos[used]
-        self.squares = self.features.square().sum(1) if metric == 'euclidean' else None
-        self.num_query, self.count = len(query), len(index)
+        used, self.photo = torch.cat([query, gallery]).unique(return_inverse=True)
+        self.features, self.metric = photos[used], metric
+        self.squares = self.features.square().sum(1)
+        self.num_query, self.count = len(query), len(self.photo)
 
     def rows(self, start: int, stop: int, out: torch.Tensor) -> torch.Tensor:
         """(stop - start, N) distances of some rows to the whole list, written to ``out``."""
         product = linear(self.features[start:stop], self.features)
-        distance = self._distance(product, slice(start, stop), slice(None))
+        distance = self._distance(product, self.squares[start:stop, None], self.squares)
         return torch.index_select(distance, 1, self.photo, out=out)
 
     def pairs(self, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
@@ -141,34 +134,13 @@ class FeatureDistances:
             product = torch.einsum(
                 'ij,ij->i', self.features.index_select(0, a), self.features.index_select(0, b)
             )
-            value[start : start + step] = self._distance(product, a, b)
+            value[start : start + step] = self._distance(product, self.squares[a], self.squares[b])
         return value[pair]
 
     def _distance(
-        self, product: torch.Tensor, a: torch.Tensor | slice, b: torch.Tensor | slice
+        self, product: torch.Tensor, squares_a: torch.Tensor, squares_b: torch.Tensor
     ) -> torch.Tensor:
-        """In place, of inner products: (rows, U) of the slices a and b, or of pairs a and b."""
-        if self.squares is None:
+        """In place, from the inner products of a and b and the squared lengths of each."""
+        if self.metric == 'cosine':
             return squared_cosine(product)
-        of_a = self.squares[a]
-        of_a = of_a[:, None] if product.ndim == 2 else of_a
-        return product.mul_(-2).add_(of_a).add_(self.squares[b]).clamp_(min=0)
-
-
-def _check_features(features: torch.Tensor, query: torch.Tensor, gallery: torch.Tensor) -> None:
-    tensors = (features, query, gallery)
-    if [tensor.ndim for tensor in tensors] != [2, 1, 1] or not all(map(torch.numel, tensors)):
-        raise ValueError(
-            'features (U, D), query_index (Q,) and gallery_index (G,) are needed, none empty; '
-            f'got {", ".join(str(tuple(tensor.shape)) for tensor in tensors)}'
-        )
-    for index in (query, gallery):
-        if index.is_floating_point() or index.dtype == torch.bool:
-            raise ValueError(
-                f'query_index and gallery_index must be integers, got {query.dtype} and '
-                f'{gallery.dtype}'
-            )
-        if index.min() < 0 or index.max() >= len(features):
-            raise ValueError(
-                f'query_index and gallery_index must be integers of 0 … {len(features) - 1}'
-            )
+        return product.mul_(-2).add_(squares_a).add_(squares_b).clamp_(min=0)

@@ -11,6 +11,7 @@ computed where the tensors are.
 
 import warnings
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +20,7 @@ import torch
 from utils import blockwise
 from utils.errors import InputError
 from utils.neighbours import nearest, partial_sort, reciprocal_sets
-from utils.photo_distances import FeatureDistances, MatrixDistances
-
-TIES = ('index', 'reference')
+from utils.photo_distances import FeatureDistances, MatrixDistances, Metric
 
 
 @dataclass(frozen=True)
@@ -39,32 +38,7 @@ class ReRanking:
     k1: int = 20
     k2: int = 6
     lambda_value: float = 0.3
-    ties: str = 'index'
-
-    @property
-    def neighbours(self) -> int:
-        """How many nearest photos are needed of each."""
-        return max(self.k1 + 1, self.k2)
-
-    def check(self, photos: int) -> None:
-        """See that a list of so many photos can be re-ranked.
-
-        Raises:
-            ValueError: a setting that cannot be.
-            InputError: too few photos.
-        """
-        if self.k1 < 1 or self.k2 < 1:
-            raise ValueError(f're-ranking needs k1 >= 1 and k2 >= 1, got {self.k1} and {self.k2}')
-        if not 0 <= self.lambda_value <= 1:
-            raise ValueError(f're-ranking needs lambda within 0 … 1, got {self.lambda_value}')
-        if self.ties not in TIES:
-            raise ValueError(f"re-ranking: ties '{self.ties}' is none of {TIES}")
-        if self.neighbours > photos:
-            raise InputError(
-                f're-ranking: k1 = {self.k1} and k2 = {self.k2} need {self.neighbours} photos in '
-                f'query and gallery together, there are {photos}; lower TEST.RERANK_K1 or '
-                'TEST.RERANK_K2'
-            )
+    ties: Literal['index', 'reference'] = 'index'
 
 
 PUBLISHED = ReRanking()
@@ -87,7 +61,7 @@ def re_rank_matrices(
     q_q: npt.ArrayLike,
     g_g: npt.ArrayLike,
     settings: ReRanking = PUBLISHED,
-    metric: str = 'cosine',
+    metric: Metric = 'cosine',
 ) -> np.ndarray:
     """Re-ranked distances from matrices of all photos.
 
@@ -106,7 +80,7 @@ def re_rank_matrices(
         (Q, G) float32.
 
     Raises:
-        ValueError: shapes and settings that cannot be.
+        ValueError: shapes that do not fit.
         InputError: too few photos, numbers that are not finite.
     """
     return _re_rank(MatrixDistances(q_g, q_q, g_g, metric), settings)
@@ -117,7 +91,7 @@ def re_rank_features(
     query_index: npt.ArrayLike,
     gallery_index: npt.ArrayLike,
     settings: ReRanking = PUBLISHED,
-    metric: str = 'cosine',
+    metric: Metric = 'cosine',
 ) -> np.ndarray:
     """The same as :func:`re_rank_matrices` from features, without any N x N matrix.
 
@@ -136,10 +110,18 @@ def re_rank_features(
 
 @torch.no_grad()
 def _re_rank(photos: MatrixDistances | FeatureDistances, settings: ReRanking) -> np.ndarray:
-    settings.check(photos.count)
-    result, neighbours, largest = _scan(photos, settings)
+    k = max(settings.k1 + 1, settings.k2)  # how many of each photo's nearest are needed
+    if k > photos.count:
+        raise InputError(
+            f're-ranking: k1 = {settings.k1} and k2 = {settings.k2} need {k} photos in query and '
+            f'gallery together, there are {photos.count}; lower TEST.RERANK_K1 or TEST.RERANK_K2'
+        )
+    result, neighbours, largest = _scan(photos, settings, k)
     i, j = reciprocal_sets(neighbours, settings.k1)
-    encoding = _encode(i, j, photos, largest)
+    # V of the paper, equation 7: exp(-distance) over the sets, rows of sum 1
+    weight = torch.exp(-photos.pairs(i, j) / largest[i])
+    weight /= blockwise.sums(i, weight, photos.count)[i]
+    encoding = _sparse(i, j, weight, photos.count).coalesce()
     if settings.k2 > 1:
         encoding = _expand(encoding, neighbours[:, : settings.k2])
     _blend_jaccard(result, encoding, settings.lambda_value)
@@ -147,7 +129,7 @@ def _re_rank(photos: MatrixDistances | FeatureDistances, settings: ReRanking) ->
 
 
 def _scan(
-    photos: MatrixDistances | FeatureDistances, settings: ReRanking
+    photos: MatrixDistances | FeatureDistances, settings: ReRanking, k: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """All that is taken from the distances, in one pass.
 
@@ -155,7 +137,7 @@ def _scan(
         (Q, G) distances of query to gallery; (N, k) the nearest of each photo, in order; (N,) the
         largest distance of each, by which its distances are divided.
     """
-    q, photo, k = photos.num_query, photos.photo, settings.neighbours
+    q, photo = photos.num_query, photos.photo
     total = int(photo.max()) + 1
     result = torch.empty(q, photos.count - q, device=photo.device)
     neighbours = torch.empty(photos.count, k, dtype=torch.long, device=photo.device)
@@ -183,18 +165,6 @@ def _scan(
         query = in_list < q
         result.index_copy_(0, in_list[query], distance[:, q:].index_select(0, row[query]))
     return result, neighbours, largest
-
-
-def _encode(
-    i: torch.Tensor,
-    j: torch.Tensor,
-    photos: MatrixDistances | FeatureDistances,
-    largest: torch.Tensor,
-) -> torch.Tensor:
-    """V of the paper, equation 7: sparse (N, N), exp(-distance) over the sets, rows of sum 1."""
-    weight = torch.exp(-photos.pairs(i, j) / largest[i])
-    weight /= blockwise.sums(i, weight, len(largest))[i]
-    return _sparse(i, j, weight, len(largest)).coalesce()
 
 
 def _expand(encoding: torch.Tensor, neighbours: torch.Tensor) -> torch.Tensor:

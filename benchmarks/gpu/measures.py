@@ -22,6 +22,7 @@ from benchmarks.gpu.findings import Finding
 from benchmarks.inputs import clustered_features, photos_in_batch, query_and_gallery
 from benchmarks.rows import run_case
 from utils.device import make_runtime
+from utils.photo_distances import Metric
 from utils.reranking import ReRanking, re_rank_features
 
 CPU = torch.device('cpu')
@@ -29,7 +30,8 @@ CPU = torch.device('cpu')
 FEATURES = 1e-4
 DISTANCES = 1e-3  # the same of re-ranked distances: a last digit may decide who is whose neighbour
 TRAIN_PHOTOS = 1887  # of ATRW
-PUBLISHED = {'cosine': (20, 6), 'euclidean': (50, 15)}  # k1 and k2 of re-ranking, by metric
+# k1 and k2 of re-ranking
+PUBLISHED: dict[Metric, tuple[int, int]] = {'cosine': (20, 6), 'euclidean': (50, 15)}
 Result = TypeVar('Result')
 
 
@@ -138,7 +140,7 @@ def _call_and_time(function: Callable[[], Result]) -> tuple[Result, float]:
     return function(), statistics.median(seconds_of(function) for _ in range(3))
 
 
-def _large(settings: Settings, photos: int, metric: str) -> Facts:
+def _large(settings: Settings, photos: int, metric: Metric) -> Facts:
     """One call, a fifth of the photos being queries: seconds, and the device's peak memory."""
     k1, k2 = PUBLISHED[metric]
     features = torch.from_numpy(clustered_features(photos, seed=settings.seed)).to(settings.device)

@@ -24,7 +24,7 @@ from processor.results import report, report_copies
 from tests.helpers import World
 from utils.device import make_runtime
 from utils.metrics import rank_metrics
-from utils.reranking import TIES, ReRanking, re_rank_matrices
+from utils.reranking import ReRanking, re_rank_matrices
 
 RUNTIME = make_runtime('cpu')
 
@@ -80,7 +80,7 @@ def test_a_test_looks_at_each_photo_once(overlapping):
     assert result.metrics == rank_metrics(result.distance, test.query, test.gallery, test.protocol)
 
 
-@pytest.mark.parametrize('ties', TIES)
+@pytest.mark.parametrize('ties', RULES['TEST.RERANK_TIES'].choices)
 def test_a_re_ranked_test(overlapping, ties):
     """Copies of a photo tie. By 'index' exactly; by 'reference' as three products are rounded,
     which is the original's way.
@@ -134,10 +134,6 @@ def test_a_feature_that_is_not_finite_names_its_photo(overlapping):
     loader = make_test_dataloader(overlapping).loader
     with pytest.raises(Exception, match=loader.dataset.records[1].path):
         extract_features(Damaged(), loader, RUNTIME)
-
-
-def test_the_config_offers_the_ties_there_are():
-    assert RULES['TEST.RERANK_TIES'].choices == TIES
 
 
 def test_both_conventions_are_reported(caplog):
