@@ -9,6 +9,7 @@ this is ``torch.nn.functional.linear`` everywhere.
 
 import functools
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
@@ -102,19 +103,15 @@ def products_text() -> str:
 
 def processor_maker() -> str:
     """Return 'GenuineIntel', 'AuthenticAMD' …, on Windows in a longer text; '' if unknown."""
-    try:
-        lines = CPUINFO.read_text(encoding='utf-8', errors='replace').splitlines()
-    except OSError:  # no Linux
+    if not CPUINFO.exists():  # no Linux
         return platform.processor()
-    return next(
-        (line.partition(':')[2].strip() for line in lines if line.startswith('vendor_id')), ''
-    )
+    cpuinfo = CPUINFO.read_text(encoding='utf-8', errors='replace')
+    found = re.search(r'^vendor_id\s*:\s*(\S.*)', cpuinfo, re.MULTILINE)
+    return found[1] if found else ''
 
 
 def _has_onednn() -> bool:
     """Does this torch have oneDNN's product, and is it one? (The compiler's own operator.)"""
-    if not torch.backends.mkldnn.is_available():
-        return False
     x, weight = torch.arange(6.0).reshape(2, 3), torch.arange(12.0).reshape(3, 4).t()
     try:
         return torch.equal(_product(x, weight, torch.ones(4)), x @ weight.t() + 1)
