@@ -61,10 +61,10 @@ def load_model(cfg: CfgNode, test: TestSet) -> tuple[ReIDModel, str]:
             has no embedding for a camera or view of the test.
     """
     path = Path(cfg.TEST.WEIGHT)
-    before = _stamp(path)
+    before = path.stat() if path.is_file() else None
     model = make_test_model(cfg)
-    sha256 = sha256_file(path)
-    if _stamp(path) != before:
+    sha256, after = sha256_file(path), path.stat()
+    if before is None or (before.st_ino, before.st_mtime) != (after.st_ino, after.st_mtime):
         raise InputError(
             f'TEST.WEIGHT: {path} was replaced while it was read; start the test again'
         )
@@ -79,18 +79,14 @@ def load_model(cfg: CfgNode, test: TestSet) -> tuple[ReIDModel, str]:
     return model, sha256
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
-    """What changes where the file is replaced."""
-    if not path.is_file():
-        return ()
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns, status.st_size
-
-
 def reranking_settings(cfg: CfgNode) -> ReRanking:
     """Those of TEST.RERANK_*."""
-    test = cfg.TEST
-    settings = ReRanking(test.RERANK_K1, test.RERANK_K2, test.RERANK_LAMBDA, test.RERANK_TIES)
+    settings = ReRanking(
+        k1=cfg.TEST.RERANK_K1,
+        k2=cfg.TEST.RERANK_K2,
+        lambda_value=cfg.TEST.RERANK_LAMBDA,
+        ties=cfg.TEST.RERANK_TIES,
+    )
     logger.info('k-reciprocal re-ranking: %s', asdict(settings))
     return settings
 
@@ -168,22 +164,15 @@ def do_inference(
         several trials (VehicleID) each is evaluated by itself, and metrics are the mean.
     """
     features = extract_features(model, test.loader, runtime)
-    result = Result({}, np.empty((0, 0)), {}, {})
+    distance, found = np.empty((0, 0)), None
     if runtime.processes.main:
-        features = F.normalize(features) if normalise else features
-        results = []
-        for trial in test.trials:
-            distance = trial_distance(features, trial, rerank, metric)
-            results.append(evaluate_trial(distance, trial, test.protocol))
-        result = results[0]._replace(
-            metrics=_mean([each.metrics for each in results]),
-            without_positive=_mean([each.without_positive for each in results]),
-            copies=_mean([each.copies for each in results]),
-        )
-    metrics, without, copies = runtime.processes.broadcast(
-        [result.metrics, result.without_positive, result.copies]
-    )
-    return result._replace(metrics=metrics, without_positive=without, copies=copies)
+        if normalise:
+            features = F.normalize(features)
+        distances = [trial_distance(features, trial, rerank, metric) for trial in test.trials]
+        trials = zip(distances, test.trials, strict=True)
+        results = [evaluate_trial(each, trial, test.protocol) for each, trial in trials]
+        distance, found = distances[0], _mean(results)
+    return Result(distance=distance, **runtime.processes.broadcast(found))
 
 
 def validate(
@@ -211,15 +200,16 @@ def trial_distance(
     if rerank is None and metric == 'cosine':
         return (query @ gallery.T).neg_().add_(1).cpu().numpy()
     if rerank is None:
-        return _squared_euclidean(query, gallery).cpu().numpy()
+        squares = query.square().sum(1)[:, None] + gallery.square().sum(1)[None]
+        return (squares - 2 * query @ gallery.T).clamp_(min=0).cpu().numpy()
     if rerank.ties == 'reference' and metric == 'cosine':
         # products of their own: their rounding decides between copies
         return re_rank_matrices(query @ gallery.T, query @ query.T, gallery @ gallery.T, rerank)
     return re_rank_features(features, trial.query_index, trial.gallery_index, rerank, metric)
 
 
-def evaluate_trial(distance: np.ndarray, trial: Trial, protocol: Protocol) -> Result:
-    """Rank the gallery by ``distance`` (Q, G) and evaluate the rankings by the protocol."""
+def evaluate_trial(distance: np.ndarray, trial: Trial, protocol: Protocol) -> dict[str, Any]:
+    """Rank the gallery by ``distance`` (Q, G); the ``Result`` of it besides the distance."""
     ranking = rank_queries(distance, trial.query, trial.gallery, protocol)
     groups = [record.group for record in trial.query]
     metrics = summarize(ranking, groups)
@@ -229,32 +219,28 @@ def evaluate_trial(distance: np.ndarray, trial: Trial, protocol: Protocol) -> Re
         if {groups[i] for i in public} == set(groups):
             split = summarize(ranking, groups, public)
             metrics |= {f'public/{name}': value for name, value in split.items()}
-    copies = _copies(trial, protocol, distance, metrics)
-    return Result(metrics, distance, without_positive(ranking), copies)
-
-
-def _copies(
-    trial: Trial, protocol: Protocol, distance: np.ndarray, metrics: dict[str, float]
-) -> dict[str, Any]:
-    """``Result.copies`` of a trial whose ``metrics`` these are."""
     pairs = copies_in_gallery(trial.query, trial.gallery, protocol)
+    without = metrics
     if len(pairs) and not protocol.never_itself:
         strict = replace(protocol, never_itself=True)
-        ranking = rank_queries(distance, trial.query, trial.gallery, strict)
-        groups = [record.group for record in trial.query]
-        metrics = summarize(ranking, groups) if ranking.counted.any() else {}
+        of_others = rank_queries(distance, trial.query, trial.gallery, strict)
+        without = summarize(of_others, groups) if of_others.counted.any() else {}
     queries, photos = (len(set(column)) for column in pairs.T.tolist())
-    return {'queries': queries, 'photos': photos, 'without': metrics}
+    return {
+        'metrics': metrics,
+        'without_positive': without_positive(ranking),
+        'copies': {'queries': queries, 'photos': photos, 'without': without},
+    }
 
 
 def _mean(numbers: Sequence[Any]) -> Any:
     """Of dicts of numbers, or of such dicts: the dict of their means, by the keys of the first."""
     first = numbers[0]
-    if isinstance(first, dict):
-        return {name: _mean([each[name] for each in numbers if name in each]) for name in first}
-    return first if len(numbers) == 1 else sum(numbers) / len(numbers)
-
-
-def _squared_euclidean(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    squares = a.square().sum(1)[:, None] + b.square().sum(1)[None]
-    return (squares - 2 * a @ b.T).clamp_(min=0)
+    if len(numbers) == 1:
+        return first
+    if not isinstance(first, dict):
+        return sum(numbers) / len(numbers)
+    means = {}
+    for name in first:
+        means[name] = _mean([each[name] for each in numbers if name in each])
+    return means

@@ -25,7 +25,6 @@ Heads = list[list[tuple[int, bool]]]  # of each query's ranking: gallery index, 
 
 TOP = 10  # photos of each ranking in the table and the picture
 PICTURED = 12  # queries in the picture
-COLUMNS = ['query', 'query_label', 'rank', 'photo', 'label', 'distance', 'right']
 ATRW_LINE = (
     'mmAP: {mmAP:.1%}, mAP(single_cam): {sing/mAP:.1%}, top-1(single_cam): {sing/rank1:.1%}, '
     'top-5(single_cam): {sing/rank5:.1%}, mAP(cross_cam): {multi/mAP:.1%},'
@@ -55,10 +54,9 @@ def report(
     if 'mmAP' in metrics:
         for split, prefix in (('public_split', 'public/'), ('private_split', '')):
             if f'{prefix}mmAP' in metrics:
-                shares: defaultdict[str, float] = defaultdict(float)
-                for name, value in metrics.items():
-                    if name.startswith(prefix):
-                        shares[name.removeprefix(prefix)] = value
+                names = [name for name in metrics if name.startswith(prefix)]
+                found = {name.removeprefix(prefix): metrics[name] for name in names}
+                shares = defaultdict(float, found)
                 logger.info('%s: %s', split, ATRW_LINE.format_map(shares))
     else:
         logger.info('mAP: %s', f'{metrics["mAP"]:.1%}')
@@ -153,7 +151,7 @@ def _write_rankings(path: Path, test: TestSet, heads: Heads, distance: np.ndarra
     """Write the first photos of every query's ranking, one per row."""
     with atomic_write(path) as file:
         table = csv.writer(file, lineterminator='\n')
-        table.writerow(COLUMNS)
+        table.writerow(['query', 'query_label', 'rank', 'photo', 'label', 'distance', 'right'])
         for query, (asked, head) in enumerate(zip(test.query, heads, strict=True)):
             for rank, (index, match) in enumerate(head, start=1):
                 photo, text = test.gallery[index], distance_text(distance[query, index])
