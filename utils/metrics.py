@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from utils.errors import InputError
 from utils.ranking import Ranking, masked_rows, rank_positives
-from utils.relevance import Pairs, Photo, RankingRules, Relevance, relevance_of
+from utils.relevance import Photo, RankingRules, Relevance, relevance_of
 
 
 def rank_metrics(
@@ -33,8 +33,8 @@ def rank_metrics(
         ValueError: a distance of another shape.
         InputError: a distance that is not finite, nothing to average.
     """
-    ranking = rank_queries(distance, query, gallery, protocol)
-    return summarize(ranking, [record.group for record in query])
+    groups = [record.group for record in query]
+    return summarize(rank_queries(distance, query, gallery, protocol), groups)
 
 
 def rank_queries(
@@ -57,8 +57,8 @@ def count_positives(
     Returns:
         (Q,) int64.
     """
-    pairs, counts = _countable_pairs(query, gallery, protocol)
-    return np.bincount(pairs.row[counts], minlength=len(query))
+    row, _, _, counts = _countable_pairs(query, gallery, protocol)
+    return np.bincount(row[counts], minlength=len(query))
 
 
 def copies_in_gallery(
@@ -73,25 +73,24 @@ def copies_in_gallery(
     Returns:
         (M, 2) int64, indices of query and gallery.
     """
-    pairs, counts = _countable_pairs(query, gallery, protocol)
+    row, column, itself, counts = _countable_pairs(query, gallery, protocol)
     if protocol.never_itself:
-        same_file = [query[q].path == gallery[g].path for q, g in zip(pairs.row, pairs.column)]
+        same_file = [query[q].path == gallery[g].path for q, g in zip(row, column, strict=True)]
         counts = ~np.array(same_file, dtype=bool)
-    chosen = pairs.itself & counts
-    return np.stack([pairs.row[chosen], pairs.column[chosen]], axis=1)
+    return np.stack([row, column], axis=1)[itself & counts]
 
 
 def _countable_pairs(
     query: Sequence[Photo], gallery: Sequence[Photo], protocol: RankingRules
-) -> tuple[Pairs, np.ndarray]:
-    """All pairs of the same identity, and whether the protocol lets each count: (M,)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """All pairs of the same identity: query, gallery photo, same photo, does it count; (M,) each"""
     relevance = relevance_of(query, gallery, protocol)
-    pairs = relevance.pairs(slice(0, len(query)))
-    counts = ~pairs.ignored & ~np.isin(pairs.column, relevance.unknown)
+    row, column, ignored, itself = relevance.pairs(slice(0, len(query)))
+    counts = ~ignored & ~np.isin(column, relevance.unknown)
     if protocol.drop_nearest and not protocol.never_itself:
-        first = np.unique(pairs.row[pairs.itself], return_index=True)[1]
-        counts[np.flatnonzero(pairs.itself)[first]] = False
-    return pairs, counts
+        first = np.unique(row[itself], return_index=True)[1]
+        counts[np.flatnonzero(itself)[first]] = False
+    return row, column, itself, counts
 
 
 def without_positive(ranking: Ranking) -> dict:

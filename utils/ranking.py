@@ -84,10 +84,10 @@ def masked_rows(
     ranked[:, relevance.unknown] = np.inf
     ranked[row[ignored], column[ignored]] = np.inf
     if drop_nearest:
-        nearest, lines = distance[rows].argmin(axis=1), np.arange(len(ranked))
+        lines = np.arange(len(ranked))
         if relevance.never_itself:
             lines = np.setdiff1d(lines, row[itself])
-        ranked[lines, nearest[lines]] = np.inf
+        ranked[lines, distance[rows].argmin(axis=1)[lines]] = np.inf
     positive = ranked[row, column] < np.inf
     return ranked, row[positive], column[positive]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -66,19 +66,6 @@ class RankingRules:
     no_positive: Literal['zero', 'skip'] = 'zero'
 
 
-class Pairs(NamedTuple):
-    """Queries and gallery photos of the same identity, sorted: arrays (M,).
-
-    row, column: indices of the query and of the gallery photo. ignored: whether the ranking leaves
-    the photo out. itself: whether both are the same photo.
-    """
-
-    row: np.ndarray
-    column: np.ndarray
-    ignored: np.ndarray
-    itself: np.ndarray
-
-
 def nothing(row: np.ndarray, column: np.ndarray) -> np.ndarray:
     """The pair test that holds for no pair."""
     return np.zeros(len(row), dtype=bool)
@@ -112,14 +99,19 @@ class Relevance:
         self.first = ordered.searchsorted(q_pid)
         self.size = ordered.searchsorted(q_pid, 'right') - self.first
 
-    def pairs(self, rows: slice) -> Pairs:
-        """All pairs of a slice of the queries."""
+    def pairs(self, rows: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """All pairs of a slice of the queries, sorted.
+
+        Returns:
+            Arrays (M,): indices of the query and of the gallery photo, whether the ranking leaves
+            the photo out, and whether both are the same photo.
+        """
         size = self.size[rows]
         before = size.cumsum() - size
         row = np.arange(rows.start, rows.start + len(size)).repeat(size)
         column = self.by_pid[np.arange(len(row)) + (self.first[rows] - before).repeat(size)]
         itself = self.itself(row, column)
-        return Pairs(row, column, self.ignored(row, column) | (itself & self.never_itself), itself)
+        return row, column, self.ignored(row, column) | (itself & self.never_itself), itself
 
 
 def relevance_of(
