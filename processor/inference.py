@@ -138,7 +138,7 @@ def encode_photos(
         if runtime.processes.world_size == 1:  # several must end at one place: the training loop's
             runtime.stop.check()
     features = torch.cat(rows) if rows else torch.empty(0, device=runtime.device)
-    return runtime.processes.gather_rows(features, len(loader.dataset))
+    return runtime.processes.gather_rows(features)
 
 
 def do_inference(

@@ -18,11 +18,11 @@ import torch.distributed.nn  # noqa: F401  before a group is there: its defaults
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from utils.errors import InputError
+from utils.errors import InputError, first_line
 from utils.failure_watch import MEETING, FailureWatch, is_loss
 from utils.run.signals import StopRequest
-from utils.torchrun import read_torchrun
 
+COMMAND = 'torchrun --nproc_per_node 2 train_clipreid.py --config_file … MODEL.DIST_TRAIN True'
 # within an operation: the first process may be ranking a large validation set
 PATIENCE = timedelta(minutes=60)
 
@@ -62,7 +62,7 @@ class Processes:
             -(-batches * rank // self.world_size) * batch_size
             for rank in (self.rank, self.rank + 1)
         )
-        return range(min(start, count), min(stop, count))
+        return range(count)[start:stop]
 
     def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
         """The model to be called in training: backward() averages its gradients over all.
@@ -89,40 +89,28 @@ class Processes:
         """
         return tensor if self.world_size == 1 else _Gather.apply(tensor, self.rank, self.world_size)
 
-    def gather_rows(self, tensor: torch.Tensor, count: int) -> torch.Tensor:
-        """(n, …) of each process's :meth:`shard` of ``count`` rows -> (count, …), everywhere.
+    def gather_rows(self, tensor: torch.Tensor) -> torch.Tensor:
+        """(n, …) of each process, any n -> all rows in rank order, everywhere.
 
         No gradient. A process without rows may give a tensor (0,) of whatever shape the rows have;
         the type of numbers must be the same.
         """
         if self.world_size == 1:
             return tensor
-        shape = self.broadcast(list(tensor.shape[1:]))
+        shape = self.broadcast(tensor.shape[1:])
         lengths = _gather(torch.tensor([len(tensor)])).tolist()
-        if sum(lengths) != count:
-            raise ValueError(
-                f'{count} rows were expected of all processes together, they have {lengths}'
-            )
         padded = tensor.new_zeros(max(lengths), *shape)
-        if len(tensor):
-            padded[: len(tensor)] = tensor.detach()
-        parts = _gather(padded).split(max(lengths)) if count else [padded]
+        padded[: len(tensor)] = tensor.detach().reshape(len(tensor), *shape)
+        parts = _gather(padded).tensor_split(self.world_size)
         return torch.cat([part[:length] for part, length in zip(parts, lengths)])
-
-    def mean(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Mean over the processes of a tensor of floats, a new one without gradient."""
-        if self.world_size == 1:
-            return tensor.detach()
-        total = tensor.detach().clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
-        return total.div_(self.world_size)
 
     def average_gradients(self, parameters: Iterable[torch.Tensor]) -> None:
         """Put the mean over all processes into ``.grad``, for what :meth:`wrap` does not do."""
-        if self.world_size > 1:
-            for parameter in parameters:
-                if parameter.grad is not None:
-                    parameter.grad.copy_(self.mean(parameter.grad))
+        for parameter in parameters:
+            if self.world_size > 1 and parameter.grad is not None:
+                parameter.grad = parameter.grad.contiguous()
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= self.world_size
 
     def any(self, flag: object) -> bool:
         """Whether ``flag`` is true anywhere; over the CPU, so no accelerator is waited for."""
@@ -149,33 +137,6 @@ class Processes:
             for buffer in model.buffers():
                 dist.broadcast(buffer, 0)
 
-    # ------------------------------------------------------------------------------------- the end
-
-    def fail(self, message: object) -> None:
-        """Tell the others that this process ends because of ``message``; they end in seconds."""
-        if self.watch:
-            self.watch.post(message)
-
-    def first_failure(self) -> str | None:
-        """'rank r: message' of the other process that failed first, or None.
-
-        For an error that may only be a consequence.
-        """
-        return self.watch.first_failure() if self.watch else None
-
-    def stop(self, failed: bool = False) -> None:
-        """Leave the others: with them at the regular end, without waiting after a failure."""
-        if not self.watch:
-            return
-        if not failed:
-            self.barrier()  # still watched: the first process may fail at what it alone does
-        self.watch.end()
-        if failed:
-            # gloo's threads let go of the last tensors: at the interpreter's end they would abort
-            time.sleep(0.3)
-        else:
-            dist.destroy_process_group()
-
 
 SINGLE = Processes()
 
@@ -195,7 +156,7 @@ class _Gather(torch.autograd.Function):
 
 def _gather(tensor: torch.Tensor) -> torch.Tensor:
     whole = tensor.new_empty(dist.get_world_size() * len(tensor), *tensor.shape[1:])
-    dist.all_gather(list(whole.split(len(tensor))), tensor.contiguous())
+    dist.all_gather(list(whole.tensor_split(dist.get_world_size())), tensor.contiguous())
     return whole
 
 
@@ -213,39 +174,38 @@ def start_processes(wanted: bool, backend: str) -> Processes:
         InputError: ``wanted`` and torchrun's variables contradict each other, or the others do not
             come.
     """
-    if not wanted:
-        if os.environ.get('WORLD_SIZE', '1') != '1':
-            raise InputError(
-                f'torchrun has started {os.environ["WORLD_SIZE"]} processes, but MODEL.DIST_TRAIN '
-                'is False: each would do the whole work; set MODEL.DIST_TRAIN True'
-            )
-        return SINGLE
-    member = read_torchrun()
-    rank, world_size = member.rank, member.world_size
-    if world_size == 1:
+    world_size = os.environ.get('WORLD_SIZE')
+    if not wanted and world_size not in (None, '1'):
+        raise InputError(
+            f'torchrun has started {world_size} processes, but MODEL.DIST_TRAIN is False: each '
+            'would do the whole work; set MODEL.DIST_TRAIN True'
+        )
+    if not wanted or world_size == '1':
         return SINGLE
     try:
-        store, *_ = next(dist.rendezvous('env://', timeout=MEETING))
-        dist.init_process_group(
-            backend, store=store, rank=rank, world_size=world_size, timeout=PATIENCE
-        )
-        watch = FailureWatch(rank, member.address)
-    except (RuntimeError, ValueError) as error:
+        local_rank, local_size = int(os.environ['LOCAL_RANK']), int(os.environ['LOCAL_WORLD_SIZE'])
+        store, rank, size = next(dist.rendezvous('env://', timeout=MEETING))
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+    except (KeyError, ValueError) as error:
         raise InputError(
-            f'rank {rank} of {world_size} cannot meet the others at '
-            f'{member.address[0]}:{member.address[1]} ({str(error).splitlines()[0]}); were all '
-            'started, and do firewalls let them through?'
+            'MODEL.DIST_TRAIN True needs processes that torchrun has started, with its variables '
+            f'in the environment ({error}): {COMMAND}; or set it to False'
         ) from error
-    processes = Processes(rank, world_size, member.local_rank, member.local_world_size, watch)
+    except RuntimeError as error:
+        raise InputError(
+            f'rank {os.environ["RANK"]} of {world_size} cannot meet the others at '
+            f'{os.environ["MASTER_ADDR"]}:{os.environ["MASTER_PORT"]} ({first_line(error)}); were '
+            'all started, and do firewalls let them through?'
+        ) from error
+    watch = FailureWatch(rank, store.clone())
+    processes = Processes(rank, size, local_rank, local_size, watch)
     processes.barrier()  # nobody is late: from here on an error of one reaches all
     watch.start()
     return processes
 
 
 @contextlib.contextmanager
-def several_processes(
-    wanted: bool, backend: str, stop: StopRequest | None = None
-) -> Iterator[Processes]:
+def several_processes(wanted: bool, backend: str, stop: StopRequest) -> Iterator[Processes]:
     """:func:`start_processes` for a block that all leave together: an error of one ends all.
 
     The one whose error it is raises it (an ``InputError`` with its rank in front), the others an
@@ -259,36 +219,38 @@ def several_processes(
             has.
     """
     processes = start_processes(wanted, backend)
-    if processes is SINGLE:
+    if processes.watch is None:
         yield processes
         return
     try:
         yield processes
-        processes.stop()
+        processes.barrier()  # still watched: the first process may fail at what it alone does
     except BaseException as error:
-        # torchrun sends SIGTERM to the others when one has failed
-        with stop.patiently() if stop else contextlib.nullcontext():
-            _report_error(error, processes, stop)
+        processes.watch.end()
+        with stop.patiently():  # torchrun sends SIGTERM to the others when one has failed
+            _report_error(error, processes.rank, processes.watch, stop)
         raise
+    processes.watch.end()
+    dist.destroy_process_group()
 
 
-def _report_error(error: BaseException, processes: Processes, stop: StopRequest | None) -> None:
+def _report_error(error: BaseException, rank: int, watch: FailureWatch, stop: StopRequest) -> None:
     """Tell the others of ``error``, or raise an InputError that says whose consequence it is."""
-    processes.stop(failed=True)
-    cause = processes.first_failure()
+    # gloo's threads let go of the last tensors: at the interpreter's end they would abort
+    time.sleep(0.3)
+    cause = watch.first_failure()
     if cause:
         raise InputError(f'ended because of {cause}') from None
     if is_loss(error):
-        if stop:
-            stop.check()
+        stop.check()
         # NCCL's own word for what broke
         last = str(error).partition('Last error:')[2].strip().splitlines()
         raise InputError(
-            f'rank {processes.rank}: another process is gone without a word; was it killed, '
+            f'rank {rank}: another process is gone without a word; was it killed, '
             f'perhaps for want of memory?{f" ({last[0][:120]})" if last else ""}'
         ) from error
     if isinstance(error, InputError):
-        processes.fail(error)
-        raise InputError(f'rank {processes.rank}: {error}') from error
+        watch.post(error)
+        raise InputError(f'rank {rank}: {error}') from error
     if isinstance(error, Exception):  # Stopped and its like are none
-        processes.fail(f'{type(error).__name__}: {error}')
+        watch.post(f'{type(error).__name__}: {error}')

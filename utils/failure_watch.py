@@ -15,6 +15,7 @@ from datetime import timedelta
 import torch.distributed as dist
 
 MEETING = timedelta(minutes=5)  # for all processes to start
+KEY = 'failed'  # in the store
 LOOK = 0.5  # seconds between looks for another process's error
 GRACE = 4.0  # seconds for the main thread to notice by itself that another process is gone
 # in the errors of who has lost another one
@@ -38,33 +39,30 @@ def is_loss(error: BaseException) -> bool:
 class FailureWatch(threading.Thread):
     """Watches for the error of another process, and ends this one if its main thread hangs.
 
-    Messages go over a connection of its own to the store where the processes have met: torchrun's,
-    or the first process's.
+    Args:
+        rank: of this process.
+        store: where the processes have met, torchrun's or the first process's; over a connection
+            of its own.
     """
 
-    def __init__(self, rank: int, address: tuple[str, int]) -> None:
+    def __init__(self, rank: int, store: dist.Store) -> None:
         super().__init__(name='watch over the other processes', daemon=True)
-        self.rank = rank
+        self.rank, self._store = rank, store
         self._over = threading.Event()
         self._found: str | None = None
-        self._store = dist.TCPStore(
-            *address, is_master=False, timeout=MEETING, wait_for_workers=False
-        )
-        # the store outlives torchrun's restarts
-        self._key = f'failed {os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)}'
 
     def post(self, message: object) -> None:
         """Say why this process ends; of several messages the first stays. Takes one second."""
         with contextlib.suppress(RuntimeError):  # the store is gone: so will be the others
-            self._store.compare_set(self._key, '', f'{self.rank} {" ".join(str(message).split())}')
+            self._store.compare_set(KEY, '', f'{self.rank} {" ".join(str(message).split())}')
         # all have looked before connections break; the store may end with this process
         time.sleep(2 * LOOK)
 
     def first_failure(self) -> str | None:
         """'rank r: message' of another process, or None."""
         try:
-            if not self._found and self._store.check([self._key]):
-                rank, message = self._store.get(self._key).decode().split(' ', 1)
+            if not self._found and self._store.check([KEY]):
+                rank, message = self._store.get(KEY).decode().split(' ', 1)
                 if int(rank) != self.rank:
                     self._found = f'rank {rank}: {message}'
         except RuntimeError:
@@ -74,12 +72,10 @@ class FailureWatch(threading.Thread):
     def run(self) -> None:
         """Look until :meth:`end`, or end the process."""
         while not self._over.wait(LOOK):
-            if self.first_failure():
-                if not self._over.wait(GRACE):
-                    sys.stderr.write(f'error: ended because of {self._found}\n')
-                    sys.stderr.flush()
-                    os._exit(2)  # as what the main thread would have raised
-                return
+            if self.first_failure() and not self._over.wait(GRACE):
+                sys.stderr.write(f'error: ended because of {self._found}\n')
+                sys.stderr.flush()
+                os._exit(2)  # as what the main thread would have raised
 
     def end(self) -> None:
         """Stop looking."""

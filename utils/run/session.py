@@ -199,7 +199,7 @@ def _reported(
     try:
         with (
             several_processes(
-                cfg.MODEL.DIST_TRAIN, process_backend(cfg.MODEL.DEVICE), stop
+                cfg.MODEL.DIST_TRAIN, process_backend(cfg.MODEL.DEVICE), stop or StopRequest()
             ) as processes,
             translated_errors(batches),
         ):
