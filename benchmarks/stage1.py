@@ -15,6 +15,7 @@ from loss.supcontrast import SupConLoss
 from model.reid_model import ReIDModel
 from solver.make_optimizer_prompt import make_optimizer_1stage
 from tests.oracles import towers as oracle_towers
+from utils.device import DTYPES
 
 PHOTOS = 10  # of an individual, where the cost of an epoch is estimated
 
@@ -98,7 +99,9 @@ def _step(settings: Settings, prompts: int) -> Iterator[Ways]:
         texts = functools.partial(oracle_towers.text_features, plain_model, batch.target)
         return step(plain_model, plain_optimizer, texts)
 
-    yield Ways(ours=ours, plain=plain, flops=lambda: count_flops(ours), dtype=runtime.dtype)
+    yield Ways(
+        ours=ours, plain=plain, flops=lambda: count_flops(ours), dtype=DTYPES[runtime.precision]
+    )
 
 
 @contextlib.contextmanager
@@ -115,7 +118,9 @@ def _texts(settings: Settings, individuals: int) -> Iterator[Ways]:
         with torch.no_grad(), runtime.autocast():
             return torch.cat([oracle_towers.text_features(model, batch) for batch in batches])
 
-    yield Ways(ours=ours, plain=plain, flops=lambda: count_flops(ours), dtype=runtime.dtype)
+    yield Ways(
+        ours=ours, plain=plain, flops=lambda: count_flops(ours), dtype=DTYPES[runtime.precision]
+    )
 
 
 def growth(individuals: int, settings: Settings) -> Facts:

@@ -22,7 +22,7 @@ from loss.make_loss import make_loss
 from model.reid_model import ReIDModel
 from solver.make_optimizer_prompt import make_optimizer_2stage
 from tests.oracles import towers as oracle_towers
-from utils.device import make_runtime
+from utils.device import DTYPES, make_runtime
 
 STEPS, QUICK_STEPS = 50, 5  # of the comparison of losses on an accelerator
 STEP_GOALS = {'RN50': 1.35, 'ViT': 1.3}
@@ -158,7 +158,7 @@ def _step(settings: Settings, name: str) -> Iterator[Ways]:
         plain=functools.partial(both.step, 'plain'),
         reset=both.reset,
         flops=lambda: count_flops(ours),
-        dtype=runtime.dtype,
+        dtype=DTYPES[runtime.precision],
     )
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import hashlib
 import logging
 import os
 import random
@@ -45,11 +44,6 @@ class Runtime(NamedTuple):
     precision: str
     processes: Processes = SINGLE
     stop: StopRequest = StopRequest()
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """What products are computed in within ``autocast``."""
-        return DTYPES[self.precision]
 
     def move(self, tensor: torch.Tensor) -> torch.Tensor:
         """To the device, without waiting where memory is pinned.
@@ -108,7 +102,10 @@ def make_runtime(
     _set_kernels(chosen, deterministic)
     if compiles:
         _try_compiler(chosen)
-    precision = {'auto': _best_precision(chosen), 'off': 'fp32'}.get(amp, amp)
+    precision = {'auto': 'fp32', 'off': 'fp32'}.get(amp, amp)
+    if amp == 'auto' and chosen.type == 'cuda':
+        native = torch.cuda.is_bf16_supported(including_emulation=False)  # emulated it is very slow
+        precision = 'bf16' if native else 'fp16'
     if precision == 'fp16' and chosen.type != 'cuda':
         raise InputError(
             f'SOLVER.AMP fp16 needs a CUDA GPU, the device is {chosen.type}; choose auto, off or '
@@ -143,25 +140,12 @@ def process_backend(device: str) -> str:
     return 'cpu:gloo,cuda:nccl' if nccl else 'gloo'
 
 
-def has_cuda() -> bool:
-    """Whether there is a CUDA device."""
-    return torch.cuda.is_available()
-
-
-def gpu_architectures() -> list[str]:
-    """What this build of torch has GPU kernels for: sm_80 …"""
-    return torch.cuda.get_arch_list()
-
-
 def _device(name: str, processes: Processes) -> torch.device:
-    available: dict[str, Callable[[], bool]] = {
-        'cuda': torch.cuda.is_available,
-        'mps': torch.backends.mps.is_available,
-        'cpu': lambda: True,
-    }
-    if name == 'cuda' and processes.world_size > 1 and (index := _own_gpu(processes)) is not None:
-        return torch.device(name, index)
-    if not available[name]():
+    if name == 'cuda' and processes.world_size > 1:
+        index = _own_gpu(processes)
+        if index is not None:
+            return torch.device(name, index)
+    if name != 'cpu' and not torch.get_device_module(name).is_available():
         logger.warning('MODEL.DEVICE is %r, but there is none here: the CPU is used', name)
         name = 'cpu'
     return torch.device(name)
@@ -176,29 +160,21 @@ def _own_gpu(processes: Processes) -> int | None:
     """
     count = torch.cuda.device_count()
     index = processes.local_rank if processes.local_world_size <= count else 0
-    serial = torch.zeros(1, 32, dtype=torch.uint8)
+    serial = None
     if count:
         torch.cuda.set_device(index)
-        uuid = str(torch.cuda.get_device_properties(index).uuid)
-        serial[0] = torch.tensor(list(hashlib.sha256(uuid.encode()).digest()))
-    of_all = processes.gather(serial)
-    missing = (of_all == 0).all(1)
-    if missing.all():
+        serial = str(torch.cuda.get_device_properties(index).uuid)
+    serials: list[str | None] = [None] * processes.world_size
+    torch.distributed.all_gather_object(serials, serial)
+    if not any(serials):
         return None
-    if missing.any() or len(of_all.unique(dim=0)) < processes.world_size:
+    if None in serials or len(set(serials)) < processes.world_size:
         raise InputError(
             f'each process needs a GPU of its own: {processes.local_world_size} were started on '
             f'this machine, {count} GPUs are visible to this one; start one process a GPU '
             '(--nproc_per_node), or set MODEL.DEVICE cpu'
         )
     return index
-
-
-def _best_precision(device: torch.device) -> str:
-    if device.type != 'cuda':
-        return 'fp32'
-    native = torch.cuda.is_bf16_supported(including_emulation=False)  # emulated it is very slow
-    return 'bf16' if native else 'fp16'
 
 
 def _try_compiler(device: torch.device) -> None:
@@ -244,12 +220,8 @@ def memory_in_use(device: torch.device) -> dict[str, float]:
 
 
 def random_states(device: torch.device) -> dict[str, Any]:
-    """The states of Python's, NumPy's, torch's and a GPU's generators."""
-    state: Any = np.random.get_state()
-    kind, words, *rest = state
+    """The states of torch's and a GPU's generators; a training draws from no other."""
     return {
-        'python': random.getstate(),
-        'numpy': (kind, words.tolist(), *rest),
         'torch': torch.get_rng_state(),
         'cuda': [torch.cuda.get_rng_state(device)] if device.type == 'cuda' else [],
     }
@@ -257,10 +229,6 @@ def random_states(device: torch.device) -> dict[str, Any]:
 
 def set_random_states(states: dict[str, Any], device: torch.device) -> None:
     """Set the generators to what :func:`random_states` saw; the GPU's if both runs have one."""
-    version, words, gauss = states['python']
-    random.setstate((version, tuple(words), gauss))
-    kind, words, *rest = states['numpy']
-    np.random.set_state((kind, np.array(words, np.uint32), *rest))
     torch.set_rng_state(states['torch'])
     if device.type == 'cuda' and states['cuda']:
         torch.cuda.set_rng_state(states['cuda'][0], device)

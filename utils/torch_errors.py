@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import torch
 
-from utils.device import gpu_architectures
 from utils.errors import InputError, first_line
 
 # What torch, CUDA's libraries and the DataLoader say when memory runs out, on the GPU or the CPU.
@@ -21,6 +20,18 @@ OUT_OF_MEMORY = (
     'Pin memory thread exited unexpectedly',
 )
 MAIN_GUARD = "put the call in your script below `if __name__ == '__main__':`"
+# what torch says -> what is wrong and how to fix it
+KNOWN = {
+    # cuDNN hides why each of its ways failed
+    'unable to find an engine': 'cuDNN cannot compute a convolution ({line}): GPU memory is full, '
+    'or this GPU lacks the precision; lower {batch_keys}, or set SOLVER.AMP off',
+    'no kernel image is available': f'torch {torch.__version__} has no kernels for this GPU; '
+    'install a torch built for it (docs/performance.md), or set MODEL.DEVICE cpu',
+    'busy or unavailable': 'another process has the GPU for itself; wait for it, choose another '
+    'GPU with CUDA_VISIBLE_DEVICES, or set MODEL.DEVICE cpu',
+    'does not have a deterministic implementation': 'SOLVER.DETERMINISTIC is True: {line}; set it '
+    'to False',
+}
 WORKER_ENDED = re.compile(
     r'DataLoader worker \(pid.*?\) '
     r'(is killed by signal: [\w ]+|exited unexpectedly(?: with exit code \d+)?)'
@@ -34,11 +45,6 @@ def translated_errors(batch_keys: str) -> Iterator[None]:
     Args:
         batch_keys: the config keys to lower when memory runs out.
     """
-    if getattr(multiprocessing.current_process(), '_inheriting', False):  # multiprocessing's mark
-        raise InputError(
-            'a worker process imports the script that started it, which would run again: '
-            f'{MAIN_GUARD}'
-        )
     try:
         yield
     except (RuntimeError, MemoryError) as error:  # torch's own out of memory is a RuntimeError
@@ -50,45 +56,22 @@ def translated_errors(batch_keys: str) -> Iterator[None]:
 
 def _translate(error: RuntimeError | MemoryError, batch_keys: str) -> str | None:
     """What is wrong and how to fix it; None of an error that is not known here."""
-    text = str(error)
-    if memory := _out_of_memory(error):
-        return f'out of memory ({memory}); lower {batch_keys}, or the sizes of the photos'
-    if WORKER_ENDED.match(text):
-        return _worker_ended(error)
-    if 'unable to find an engine' in text:  # cuDNN hides why each of its ways failed
-        return (
-            f'cuDNN cannot compute a convolution ({first_line(error, 200)}): GPU memory is full, '
-            f'or this GPU lacks the precision; lower {batch_keys}, or set SOLVER.AMP off'
-        )
-    if 'no kernel image is available' in text:
-        return (
-            f'torch {torch.__version__} has no kernels for this GPU, only for '
-            f'{", ".join(gpu_architectures())}; install a torch built for it '
-            '(docs/performance.md), or set MODEL.DEVICE cpu'
-        )
-    if 'busy or unavailable' in text:
-        return (
-            'another process has the GPU for itself; wait for it, choose another GPU '
-            'with CUDA_VISIBLE_DEVICES, or set MODEL.DEVICE cpu'
-        )
-    if 'does not have a deterministic implementation' in text:
-        return f'SOLVER.DETERMINISTIC True: {text.split(",")[0]}; set it to False'
+    text, line = str(error), first_line(error, 200)
+    memory = [row for row in text.splitlines() if any(sign in row for sign in OUT_OF_MEMORY)]
+    if memory or isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        reason = memory[0].strip()[:200] if memory else line
+        return f'out of memory ({reason}); lower {batch_keys}, or the sizes of the photos'
+    # the first word of why a worker ended is in the cause, where there is one
+    ended = WORKER_ENDED.match(str(error.__cause__)) or WORKER_ENDED.match(text)
+    if ended:
+        return _worker_ended(ended)
+    for sign, message in KNOWN.items():
+        if sign in text:
+            return message.format(line=line, batch_keys=batch_keys)
     return None
 
 
-def _out_of_memory(error: RuntimeError | MemoryError) -> str | None:
-    """The line of ``error`` that says that memory ran out; None if it is another error."""
-    for line in str(error).strip().splitlines():
-        if any(sign in line for sign in OUT_OF_MEMORY):
-            return line[:200]
-    known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-    return first_line(error, 200) if known else None
-
-
-def _worker_ended(error: RuntimeError | MemoryError) -> str:
-    """error: torch's; the first word of why is in its cause, where there is one."""
-    reason = WORKER_ENDED.match(str(error.__cause__)) or WORKER_ENDED.match(str(error))
-    assert reason
+def _worker_ended(reason: re.Match) -> str:
     if 'killed' in reason[1]:
         return (
             f'a process that decodes photos was killed ({reason[0]}); is memory or /dev/shm '

@@ -28,7 +28,7 @@ from benchmarks.gpu.trainings import starve
 from benchmarks.inputs import ROOT
 from benchmarks.results import RESULTS, finite, machine
 from configs.command_line import path_text
-from utils.device import has_cuda, make_runtime
+from utils.device import make_runtime
 from utils.errors import InputError, exit_code
 from utils.files import make_output_dir, write_json
 
@@ -49,9 +49,9 @@ def main(argv: Sequence[str] | None = None) -> list[Facts] | None:
     if args.starve:
         starve(args.starve)
         return None
-    if not args.device and not has_cuda():
-        return without_gpu()
     device = torch.device(args.device) if args.device else make_runtime().device
+    if not args.device and device.type == 'cpu':
+        return without_gpu()
     options = TOY_PHOTOS if args.tiny else ()
     settings = Settings(quick=args.tiny, device=device, options=options)
     if args.part:

@@ -175,14 +175,14 @@ def devices_of(monkeypatch, visible):
     visible.
     """
 
-    def run(rank, gather):
+    def run(rank, all_gather_object):
         pretend_gpu(monkeypatch, count=len(visible[rank]))
         monkeypatch.setattr(
             torch.cuda,
             'get_device_properties',
             lambda index=0: SimpleNamespace(major=9, minor=0, uuid=visible[rank][index]),
         )
-        monkeypatch.setattr(Processes, 'gather', lambda self, tensor: gather(tensor))
+        monkeypatch.setattr(torch.distributed, 'all_gather_object', all_gather_object)
         return make_runtime(
             'cuda', processes=Processes(rank, len(visible), rank, len(visible))
         ).device
@@ -190,15 +190,18 @@ def devices_of(monkeypatch, visible):
     class Gathered(Exception):
         pass
 
-    def note(tensor):
-        told.append(tensor)
+    def note(serials, serial):
+        told.append(serial)
         raise Gathered
+
+    def answer(serials, serial):
+        serials[:] = told
 
     told = []
     for rank in range(len(visible)):
         with pytest.raises(Gathered):
             run(rank, note)
-    return [str(run(rank, lambda _: torch.cat(told))) for rank in range(len(visible))]
+    return [str(run(rank, answer)) for rank in range(len(visible))]
 
 
 @pytest.mark.parametrize(

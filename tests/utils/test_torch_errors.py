@@ -86,7 +86,7 @@ def test_out_of_memory_in_one_line(error, reason):
     [
         (
             'CUDA error: no kernel image is available for execution on the device',
-            'has no kernels for this GPU, only for .*sm_',
+            'has no kernels for this GPU; install a torch built for it',
         ),
         (
             'CUDA error: CUDA-capable device(s) is/are busy or unavailable',
@@ -98,8 +98,7 @@ def test_out_of_memory_in_one_line(error, reason):
         ),
     ],
 )
-def test_a_gpu_that_cannot_be_used(monkeypatch, text, message):
-    monkeypatch.setattr(torch.cuda, 'get_arch_list', lambda: ['sm_75', 'sm_80'])
+def test_a_gpu_that_cannot_be_used(text, message):
     with pytest.raises(InputError, match=message) as told, translated_errors('X'):
         raise ACCELERATOR_ERROR(text + ASYNCHRONOUS)
     assert '\n' not in str(told.value)
