@@ -26,7 +26,7 @@ def test_means_by_photos():
 def test_no_graph_is_kept():
     tally, x = EpochMeter(), torch.ones(3, requires_grad=True)
     tally.add(1, None, loss=x.sum())
-    assert not tally._pending[0][2]['loss'].requires_grad
+    assert not tally._pending[0][-1].requires_grad
 
 
 def test_constant_names():
