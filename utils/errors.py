@@ -79,11 +79,8 @@ def exit_code(main: Callable[[], object], *errors: type[Exception]) -> int:
             f'locale, {encoding}; set PYTHONUTF8=1 in the environment\n'
         )
         return 2
-    except Stopped as stopped:
+    except (Stopped, KeyboardInterrupt) as stopped:
         with contextlib.suppress(OSError, AttributeError):  # the terminal may be gone
-            sys.stderr.write(f'{stopped}\n')
-        return stopped.code
-    except KeyboardInterrupt:
-        sys.stderr.write('interrupted\n')
-        return 130
+            sys.stderr.write(f'{str(stopped) or "interrupted"}\n')
+        return stopped.code if isinstance(stopped, Stopped) else 130
     return 0

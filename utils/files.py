@@ -98,16 +98,14 @@ def free_bytes(folder: str | Path) -> int:
         OSError: nobody knows.
     """
     folder = Path(folder).resolve()
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(existing).free
 
 
 def write_json(path: str | Path, value: Any) -> None:
     """Write a value of JSON's types, indented; no NaN or infinity."""
     with atomic_write(path) as file:
-        json.dump(value, file, indent=2, allow_nan=False)
-        file.write('\n')
+        file.write(json.dumps(value, indent=2, allow_nan=False) + '\n')
 
 
 def keep_earlier(path: str | Path) -> Path | None:
@@ -131,15 +129,10 @@ def make_output_dir(folder: str | Path) -> Path:
             'or as OUTPUT_DIR ./output/mine'
         )
     folder = Path(folder)
-    try:
+    with writing(f'OUTPUT_DIR {folder}'):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(bytes(4096))  # a full disk still makes files, empty ones
-    except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0, 'choose another folder')
-        raise InputError(
-            f'OUTPUT_DIR {folder} cannot be written: {error.strerror}; {remedy}'
-        ) from None
     return folder
 
 
@@ -149,7 +142,8 @@ def drop_leftovers(folder: str | Path) -> None:
     Only for who holds its lock: a pid says little across containers.
     """
     for leftover in Path(folder).glob(f'{TEMPORARY}*'):
-        with contextlib.suppress(OSError):  # another run may drop it at this moment
+        # another run may drop it at this moment; its process may be another user's
+        with contextlib.suppress(OSError):
             if _is_abandoned(leftover):
                 leftover.unlink()
 
@@ -159,19 +153,13 @@ def _is_abandoned(temporary: Path) -> bool:
     owner = re.fullmatch(rf'{re.escape(TEMPORARY)}(\d+)@(.+?)@.*', temporary.name)
     if owner is None or owner[2] != socket.gethostname():
         return time.time() - temporary.stat().st_mtime > STALE_SECONDS
-    pid = int(owner[1])
-    # in containers a run gets its predecessor's number
-    return pid == os.getpid() or not _alive(pid)
-
-
-def _alive(pid: int) -> bool:
+    if int(owner[1]) == os.getpid():  # in containers a run gets its predecessor's number
+        return True
     try:
-        os.kill(pid, 0)
+        os.kill(int(owner[1]), 0)
     except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:  # another user's
-        pass
-    return True
+        return True
+    return False
 
 
 def sha256_file(path: str | Path) -> str:

@@ -26,16 +26,12 @@ class _Screen(logging.Handler):
     A stdout that is gone, as after `| tee`, ends no training: the log continues in its file.
     """
 
-    gone = False
-
     def emit(self, record: logging.LogRecord) -> None:
-        if self.gone:
-            return
         try:
             tqdm.write(self.format(record), file=sys.stdout)
             sys.stdout.flush()
         except GONE:
-            self.gone = True
+            self.setLevel(logging.CRITICAL + 1)
             with contextlib.suppress(*GONE):  # its buffer would fail again at the end
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -91,11 +87,10 @@ def log_to_file(folder: str | Path, filename: str, append: bool = False) -> None
     with writing(path):
         file = _LogFile(path, encoding='utf-8', errors='backslashreplace')  # names may be no UTF-8
     file.setFormatter(logging.Formatter(FORMAT))
-    for memory in [h for h in logger.handlers if isinstance(h, logging.handlers.MemoryHandler)]:
-        memory.setTarget(file)
-        memory.flush()
-        memory.setTarget(None)
-        logger.removeHandler(memory)
+    memory = next(h for h in logger.handlers if isinstance(h, logging.handlers.MemoryHandler))
+    memory.setTarget(file)
+    memory.close()  # writes its lines
+    logger.removeHandler(memory)
     logger.addHandler(file)
     if kept:
         logger.info('%s already holds a run; its log is kept as %s', folder, kept.name)
@@ -119,13 +114,10 @@ class MetricsFile(contextlib.AbstractContextManager):
         length: bytes of the file when the resumed run was at the same place; what follows is cut
             off, as it will be written again. None: a new run, and the file of an earlier one is
             kept under a number.
-        filename: in the folder.
     """
 
-    def __init__(
-        self, folder: str | Path, length: int | None = None, filename: str = 'metrics.jsonl'
-    ) -> None:
-        self.path = Path(folder) / filename
+    def __init__(self, folder: str | Path, length: int | None = None) -> None:
+        self.path = Path(folder) / 'metrics.jsonl'
         if length is None:
             keep_earlier(self.path)
         with writing(self.path):
@@ -154,12 +146,12 @@ class MetricsFile(contextlib.AbstractContextManager):
 
 def progress(iterable: Iterable | None, text: str, total: int | None = None) -> tqdm:
     """A progress bar on a terminal, nothing elsewhere."""
-    quiet = logging.getLogger('transreid').level > logging.CRITICAL
     return tqdm(
         iterable,
         desc=text,
         total=total,
         leave=False,
-        disable=quiet or not sys.stderr.isatty(),
+        disable=not sys.stderr.isatty()
+        or not logging.getLogger('transreid').isEnabledFor(logging.CRITICAL),
         dynamic_ncols=True,
     )

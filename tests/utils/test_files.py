@@ -224,12 +224,12 @@ def test_a_folder_within_the_output_folder_that_looks_like_a_leftover_is_left_al
     [
         (errno.ENOSPC, 'make space there'),
         (errno.EROFS, 'choose another folder'),
-        (errno.EIO, 'choose another folder'),
+        (errno.EIO, 'is the disk full'),
     ],
 )
 def test_an_output_folder_that_cannot_be_written(tmp_path, monkeypatch, number, remedy):
     monkeypatch.setattr(files.tempfile, 'TemporaryFile', fails_with(number))
-    words = f'OUTPUT_DIR {tmp_path} cannot be written: {os.strerror(number)}; {remedy}'
+    words = f'cannot write OUTPUT_DIR {tmp_path}: {os.strerror(number)}; {remedy}'
     with pytest.raises(InputError, match=re.escape(words)):
         make_output_dir(tmp_path)
 
