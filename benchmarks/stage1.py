@@ -100,7 +100,10 @@ def _step(settings: Settings, prompts: int) -> Iterator[Ways]:
         return step(plain_model, plain_optimizer, texts)
 
     yield Ways(
-        ours=ours, plain=plain, flops=lambda: count_flops(ours), dtype=DTYPES[runtime.precision]
+        ours=ours,
+        plain=plain,
+        flops=lambda: count_flops(ours),
+        dtype=DTYPES.get(runtime.precision, torch.float32),
     )
 
 
@@ -119,7 +122,10 @@ def _texts(settings: Settings, individuals: int) -> Iterator[Ways]:
             return torch.cat([oracle_towers.text_features(model, batch) for batch in batches])
 
     yield Ways(
-        ours=ours, plain=plain, flops=lambda: count_flops(ours), dtype=DTYPES[runtime.precision]
+        ours=ours,
+        plain=plain,
+        flops=lambda: count_flops(ours),
+        dtype=DTYPES.get(runtime.precision, torch.float32),
     )
 
 

@@ -158,7 +158,7 @@ def _step(settings: Settings, name: str) -> Iterator[Ways]:
         plain=functools.partial(both.step, 'plain'),
         reset=both.reset,
         flops=lambda: count_flops(ours),
-        dtype=DTYPES[runtime.precision],
+        dtype=DTYPES.get(runtime.precision, torch.float32),
     )
 
 

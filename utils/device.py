@@ -25,7 +25,7 @@ logger = logging.getLogger('transreid')
 
 # of cuBLAS: with others older versions of torch fail in deterministic mode
 WORKSPACES = (':4096:8', ':16:8')
-DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}  # of autocast; none in full precision
 
 
 class Runtime(NamedTuple):
@@ -111,9 +111,9 @@ def make_runtime(
             f'SOLVER.AMP fp16 needs a CUDA GPU, the device is {chosen.type}; choose auto, off or '
             'bf16'
         )
-    autocast: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext
-    if precision != 'fp32':
-        autocast = functools.partial(torch.autocast, chosen.type, dtype=DTYPES[precision])
+    autocast = functools.partial(
+        torch.autocast, chosen.type, dtype=DTYPES.get(precision), enabled=precision != 'fp32'
+    )
     scaler = torch.amp.GradScaler(chosen.type, enabled=precision == 'fp16')
     return Runtime(chosen, autocast, scaler, precision, processes, stop or StopRequest())
 
@@ -128,7 +128,6 @@ def _set_kernels(device: torch.device, deterministic: bool) -> None:
     # only where it changes: it imports torch's compiler, which takes a second
     if deterministic != torch.are_deterministic_algorithms_enabled():
         torch.use_deterministic_algorithms(deterministic)
-    torch.backends.cudnn.deterministic = deterministic
 
 
 def process_backend(device: str) -> str:
@@ -192,9 +191,9 @@ def _try_compiler(device: torch.device) -> None:
 
 def device_text(device: torch.device) -> str:
     """For people: 'cuda (NVIDIA H200)', 'cpu (2 threads)'."""
-    if device.type == 'cuda':
-        return f'cuda ({torch.cuda.get_device_name(device)})'
-    return f'{device.type} ({torch.get_num_threads()} threads)'
+    on_gpu = device.type == 'cuda'
+    name = torch.cuda.get_device_name(device) if on_gpu else f'{torch.get_num_threads()} threads'
+    return f'{device.type} ({name})'
 
 
 def wants_pinned_memory(device: torch.device) -> bool:

@@ -20,6 +20,8 @@ LOOK = 0.5  # seconds between looks for another process's error
 GRACE = 4.0  # seconds for the main thread to notice by itself that another process is gone
 # in the errors of who has lost another one
 LOSS = (
+    'DistNetworkError',
+    'DistStoreError',
     'gloo/transport',
     'ncclRemoteError',
     'ncclSystemError',
@@ -31,9 +33,8 @@ LOSS = (
 
 def is_loss(error: BaseException) -> bool:
     """Whether gloo, NCCL or the store where all met say this when the other end is gone."""
-    if isinstance(error, (dist.DistNetworkError, dist.DistStoreError)):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in LOSS)
+    text = f'{type(error).__name__}: {error}'
+    return isinstance(error, RuntimeError) and any(sign in text for sign in LOSS)
 
 
 class FailureWatch(threading.Thread):
