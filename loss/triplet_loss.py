@@ -41,24 +41,16 @@ def hardest_pairs(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         labels: (N,) integers.
     """
     same = labels[:, None] == labels[None, :]  # (N, N)
-    distance = pairwise_distance(features)
-    # max and min over a dimension pass the gradient to one element, where amax and amin would share
-    # it among ties.
-    d_ap = distance.masked_fill(~same, -torch.inf).max(dim=1).values
-    d_an = distance.masked_fill(same, torch.inf).min(dim=1).values
-    return d_ap, d_an.masked_fill(d_an.isinf(), torch.nan)
-
-
-def pairwise_distance(features: Tensor) -> Tensor:
-    """Return the Euclidean distances (N, N) of the rows (N, D), at least 1e-6 each.
-
-    The floor is there because the root has no finite slope at 0.
-    """
     with torch.autocast(features.device.type, enabled=False):
         x = features.to(torch.promote_types(features.dtype, torch.float32))
         square = x.pow(2).sum(1)
         squared = square[:, None] + square[None, :] - 2 * x @ x.T
         # To itself 0 by definition: rounding there would come out of the root as a distance with a
-        # huge slope.
+        # huge slope. At 0 the root has no finite slope, so each is at least 1e-6.
         itself = torch.eye(len(x), dtype=torch.bool, device=x.device)
-        return squared.masked_fill(itself, 0).clamp(min=1e-12).sqrt()
+        distance = squared.masked_fill(itself, 0).clamp(min=1e-12).sqrt()  # Euclidean
+    # max and min over a dimension pass the gradient to one element, where amax and amin would share
+    # it among ties.
+    d_ap = distance.masked_fill(~same, -torch.inf).max(dim=1).values
+    d_an = distance.masked_fill(same, torch.inf).min(dim=1).values
+    return d_ap, d_an.masked_fill(d_an.isinf(), torch.nan)
