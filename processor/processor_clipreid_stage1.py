@@ -155,7 +155,7 @@ class PromptContrast:
 
 def _log(journal: Journal, iteration: int, batches: int, rate: float) -> None:
     """The published line of the log, and its numbers in metrics.jsonl."""
-    epoch, loss = journal.epoch, journal.meter.mean('loss')
+    epoch, loss = journal.epoch, journal.meter.means()['loss']
     logger.info(
         'Epoch[%d] Iteration[%d/%d] Loss: %.3f, Base Lr: %.2e',
         epoch,

@@ -162,7 +162,7 @@ def text_features(model: ReIDModel, runtime: Runtime) -> torch.Tensor | None:
 def _log(journal: Journal, iteration: int, batches: int, rate: float) -> None:
     """The published line of the log, and its numbers in metrics.jsonl."""
     epoch, meter = journal.epoch, journal.meter
-    means = {name: meter.mean(name) for name in ('loss', 'acc')}
+    means = {name: meter.means()[name] for name in ('loss', 'acc')}
     logger.info(
         'Epoch[%d] Iteration[%d/%d] Loss: %.3f, Acc: %.3f, Base Lr: %.2e',
         epoch,

@@ -87,13 +87,9 @@ class EpochMeter:
         self._pending = []
         return settled
 
-    def mean(self, name: str) -> float:
-        """Mean over the photos settled so far, 0 before the first."""
-        return self.sums[name] / self.photos if self.photos else 0.0
-
     def means(self) -> dict[str, float]:
-        """The means of all numbers."""
-        return {name: self.mean(name) for name in self.sums}
+        """Means of all numbers over the photos settled so far."""
+        return {name: total / self.photos for name, total in self.sums.items()}
 
     @property
     def constant(self) -> list[str]:
