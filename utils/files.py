@@ -25,6 +25,8 @@ _REMEDIES = {
     errno.EDQUOT: 'your quota is used up: make space there',
     errno.EROFS: 'choose another folder',
     errno.EACCES: 'choose another folder',
+    errno.EEXIST: 'choose another folder',
+    errno.ENOTDIR: 'choose another folder',
     errno.ENOENT: 'its folder is gone: was it moved or deleted?',
 }
 
