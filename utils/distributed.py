@@ -156,7 +156,7 @@ class _Gather(torch.autograd.Function):
 
 def _gather(tensor: torch.Tensor) -> torch.Tensor:
     whole = tensor.new_empty(dist.get_world_size() * len(tensor), *tensor.shape[1:])
-    dist.all_gather_into_tensor(whole, tensor.contiguous())
+    dist.all_gather(list(whole.tensor_split(dist.get_world_size())), tensor.contiguous())
     return whole
 
 
