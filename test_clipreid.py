@@ -21,7 +21,8 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
     args = parse_config(argv, 'Test a trained model by the protocol of its species.')
     cfg = load_cfg(args.config_file, args.opts)
 
-    # Not at the top: they load torch and timm, which takes seconds, and --help needs neither.
+    # Not at the top: torch, torchvision and timm take seconds to import. Neither --help nor an
+    # error in the command line or the yml should have to wait for them.
     from datasets.make_dataloader_clipreid import make_test_dataloader
     from processor.inference import do_inference, load_model, reranking_settings
     from processor.results import report, report_copies, warn_of_data, write_results
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
         run.cleanup.callback(test.loader.close)
         logger.info('Protocol %s: %s', test.protocol.name, test.protocol.text)
         about = log_run(cfg, runtime, logger)
-        model, sha256 = load_model(cfg, test)
+        model, checkpoint = load_model(cfg, test)
         if run.main:
             log_to_file(run.folder, f'test_{"rerank_" if rerank else ""}log.txt')
             if animals:
@@ -51,9 +52,8 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
         report(result.metrics, logger, result.without_positive)
         report_copies(result, test.protocol, logger)
         if run.main:
-            facts = about | {'checkpoint_sha256': sha256, 'config_file': args.config_file}
-            facts |= {'re_ranking': settings and asdict(settings), 'config': flatten(cfg)}
-            facts['checkpoint'] = str(cfg.TEST.WEIGHT)
+            facts = about | checkpoint | {'config_file': args.config_file, 'config': flatten(cfg)}
+            facts['re_ranking'] = settings and asdict(settings)
             write_results(run.folder, test, result, facts)
         return result.metrics
 

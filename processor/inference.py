@@ -53,8 +53,8 @@ class Result(NamedTuple):
     copies: dict[str, Any]
 
 
-def load_model(cfg: CfgNode, test: TestSet) -> tuple[ReIDModel, str]:
-    """The model of TEST.WEIGHT for this test, and the SHA-256 of its file.
+def load_model(cfg: CfgNode, test: TestSet) -> tuple[ReIDModel, dict[str, str]]:
+    """The model of TEST.WEIGHT for this test, and its file and SHA-256 for results.json.
 
     Raises:
         InputError: The file is no checkpoint, a training has replaced it meanwhile, or the model
@@ -76,7 +76,7 @@ def load_model(cfg: CfgNode, test: TestSet) -> tuple[ReIDModel, str]:
                 f'the model knows {known} {name}, the test lists have number {largest}; train with '
                 'MODEL.SIE_CAMERA / SIE_VIEW on lists that hold all of them, or set them to False'
             )
-    return model, sha256
+    return model, {'checkpoint': cfg.TEST.WEIGHT, 'checkpoint_sha256': sha256}
 
 
 def reranking_settings(cfg: CfgNode) -> ReRanking:

@@ -21,7 +21,7 @@ def squared_cosine(similarity: torch.Tensor) -> torch.Tensor:
 
 
 class MatrixDistances:
-    """Distances from three matrices.
+    """Distances from three matrices of cosine similarities.
 
     The published code transposes its matrix: the distance of i to j is taken from row j.
 
@@ -29,7 +29,6 @@ class MatrixDistances:
         q_g: (Q, G), array or tensor.
         q_q: (Q, Q).
         g_g: (G, G).
-        metric: what they hold: 'cosine', similarities, or 'euclidean', squared distances.
 
     Attributes:
         num_query: Q.
@@ -37,11 +36,8 @@ class MatrixDistances:
         photo: (N,) row of each photo of the list.
     """
 
-    def __init__(
-        self, q_g: npt.ArrayLike, q_q: npt.ArrayLike, g_g: npt.ArrayLike, metric: Metric
-    ) -> None:
+    def __init__(self, q_g: npt.ArrayLike, q_q: npt.ArrayLike, g_g: npt.ArrayLike) -> None:
         self.q_g, self.q_q, self.g_g = matrices = [torch.as_tensor(m) for m in (q_g, q_q, g_g)]
-        self.metric = metric
         q, g = len(self.q_q), len(self.g_g)
         if [matrix.shape for matrix in matrices] != [(q, g), (q, q), (g, g)] or not q or not g:
             raise ValueError(
@@ -65,7 +61,7 @@ class MatrixDistances:
         ):
             for first in range(0, len(matrix), TILE):
                 part[:, first : first + TILE] = matrix[first : first + TILE, columns].T
-        return self._distance(out)
+        return squared_cosine(out)
 
     def pairs(self, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
         """(M,) distances of the photos i (M,) to j (M,) of the list."""
@@ -78,10 +74,7 @@ class MatrixDistances:
             ((low < q) & (high >= q), self.q_g, low, high - q),
         ):
             value[chosen] = matrix[row[chosen], column[chosen]].float()
-        return self._distance(value)
-
-    def _distance(self, value: torch.Tensor) -> torch.Tensor:
-        return squared_cosine(value) if self.metric == 'cosine' else value
+        return squared_cosine(value)
 
 
 class FeatureDistances:

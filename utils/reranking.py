@@ -61,20 +61,17 @@ def re_rank_matrices(
     q_q: npt.ArrayLike,
     g_g: npt.ArrayLike,
     settings: ReRanking = PUBLISHED,
-    metric: Metric = 'cosine',
 ) -> np.ndarray:
-    """Re-ranked distances from matrices of all photos.
+    """Re-ranked distances from cosine similarities of all photos, each -1 … 1.
+
+    The original distance is (2 - 2 * similarity)², the square of the squared Euclidean distance, as
+    in the published numbers.
 
     Args:
         q_g: (Q, G), array or tensor.
         q_q: (Q, Q).
         g_g: (G, G).
         settings: sizes and weights.
-        metric: 'cosine', the matrices are similarities of normalised features, -1 … 1, and the
-            original distance is (2 - 2 * similarity)², the square of the squared Euclidean
-            distance, as in the published numbers; or 'euclidean', they are squared distances, which
-            are not squared again. (The original rounds V and the Jaccard distance of these to
-            float16, here they are float32.)
 
     Returns:
         (Q, G) float32.
@@ -83,7 +80,7 @@ def re_rank_matrices(
         ValueError: shapes that do not fit.
         InputError: too few photos, numbers that are not finite.
     """
-    return _re_rank(MatrixDistances(q_g, q_q, g_g, metric), settings)
+    return _re_rank(MatrixDistances(q_g, q_q, g_g), settings)
 
 
 def re_rank_features(
@@ -103,7 +100,9 @@ def re_rank_features(
         query_index: (Q,) integers 0 … U - 1.
         gallery_index: (G,) integers 0 … U - 1.
         settings: sizes and weights.
-        metric: 'cosine', of L2-normalised features, or 'euclidean', of any.
+        metric: 'cosine', of L2-normalised features, or 'euclidean', of any: then the original
+            distance is the squared one, which is not squared again. (The original rounds V and the
+            Jaccard distance of these to float16, here they are float32.)
     """
     return _re_rank(FeatureDistances(features, query_index, gallery_index, metric), settings)
 
@@ -155,10 +154,8 @@ def _scan(
             )
         top.clamp_(min=torch.finfo(top.dtype).tiny)
         distance /= top[:, None]
-        if settings.ties == 'index':
-            order = nearest(distance, k)
-        else:
-            order = partial_sort(distance, settings.k1, k)
+        by_index = settings.ties == 'index'
+        order = nearest(distance, k) if by_index else partial_sort(distance, settings.k1, k)
         in_list = ((photo >= start) & (photo < stop)).nonzero().squeeze(1)  # a photo may be twice
         row = photo[in_list] - start
         neighbours[in_list], largest[in_list] = order[row], top[row]

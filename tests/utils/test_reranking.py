@@ -42,6 +42,17 @@ def squared_distances(query, gallery):
     ]
 
 
+def re_rank_euclidean(query, gallery, settings):
+    photos = np.arange(len(query) + len(gallery))
+    return re_rank_features(
+        np.concatenate([query, gallery]),
+        photos[: len(query)],
+        photos[len(query) :],
+        settings,
+        'euclidean',
+    )
+
+
 def features(name):
     return ARRAYS[f'{name}/query'], ARRAYS[f'{name}/gallery']
 
@@ -78,9 +89,7 @@ def test_golden_cosine(name):
     'name', ['n40_g120/market_k1_50_k2_15_lambda_0.3', 'n40_g120/market_k1_20_k2_6_lambda_0.3']
 )
 def test_golden_euclidean(name):
-    result = re_rank_matrices(
-        *squared_distances(*features('n40_g120')), ReRanking(**settings(name)), 'euclidean'
-    )
+    result = re_rank_euclidean(*features('n40_g120'), ReRanking(**settings(name)))
     np.testing.assert_allclose(result, ARRAYS[f'{name}_float32'], atol=1e-5, rtol=0)
     q_pid, g_pid = ARRAYS['n40_g120/q_pid'], ARRAYS['n40_g120/g_pid']
     animal = rank_metrics(result, records(q_pid), records(g_pid), PROTOCOLS['query_apart'])
@@ -217,10 +226,6 @@ def test_re_ranking_is_the_loop(k1, k2, lambda_value):
     np.testing.assert_allclose(
         re_ranking(*blocks, k1, k2, lambda_value), expected, atol=2e-6, rtol=0
     )
-    euclidean = re_rank_matrices(
-        *((2 - 2 * block) ** 2 for block in blocks), ReRanking(k1, k2, lambda_value), 'euclidean'
-    )
-    np.testing.assert_allclose(euclidean, expected, atol=2e-6, rtol=0)
 
 
 @pytest.mark.parametrize('seed', range(3))
@@ -267,11 +272,6 @@ def test_matrices_are_ranked_as_the_plain_way_does(k1, k2, lambda_value, ties):
     np.testing.assert_allclose(re_rank_matrices(*blocks, settings), expected, atol=2e-6, rtol=0)
     on_tensors = re_rank_matrices(*map(torch.from_numpy, blocks), settings)
     np.testing.assert_allclose(on_tensors, expected, atol=2e-6, rtol=0)
-    blocks = [2 - 2 * block for block in blocks]
-    expected = re_ranking_euclidean_plain(*blocks, k1, k2, lambda_value, ties)
-    np.testing.assert_allclose(
-        re_rank_matrices(*blocks, settings, 'euclidean'), expected, atol=2e-6, rtol=0
-    )
 
 
 @pytest.mark.parametrize('k1, k2, lambda_value', SETTINGS)
@@ -507,7 +507,7 @@ def test_blocks_are_checked():
         re_ranking(q_g, q_q, g_g)
     q_g[3, 4] = -np.inf
     with pytest.raises(InputError, match='not finite'):
-        re_rank_matrices(q_g, q_q, g_g, metric='euclidean')
+        re_ranking(q_g, q_q, g_g)
 
 
 def test_features_are_checked():
