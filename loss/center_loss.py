@@ -23,5 +23,4 @@ class CenterLoss(nn.Module):
             x: (N, feat_dim) features; half precision is computed in float32.
             labels: (N,) integers in 0 … num_classes - 1.
         """
-        squared = (x - self.centers[labels]).pow(2).sum(1)
-        return squared.clamp(1e-12, 1e12).mean()
+        return (x - self.centers[labels]).pow(2).sum(1).clamp(1e-12, 1e12).mean()

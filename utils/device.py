@@ -119,7 +119,6 @@ def make_runtime(
 
 
 def _set_kernels(device: torch.device, deterministic: bool) -> None:
-    """Full float32 on a GPU, and kernels that add up in the same order if asked for."""
     if device.type == 'cuda':  # else float32 would keep 10 bits in tests, validation and losses
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False  # vendors' containers switch it on

@@ -84,8 +84,7 @@ def temporary_name(name: str) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put the names in ``folder`` on the disk, where the system can."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # not every system can
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

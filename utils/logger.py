@@ -16,6 +16,8 @@ from tqdm import tqdm
 from utils.errors import escape_output
 from utils.files import keep_earlier, writing
 
+logger = logging.getLogger('transreid')
+
 GONE = (OSError, ValueError, AttributeError)  # broken pipe, full disk; closed; there was none
 FORMAT = '%(asctime)s %(name)s %(levelname)s: %(message)s'
 
@@ -43,7 +45,7 @@ class _LogFile(logging.FileHandler):
     """
 
     def handleError(self, record: logging.LogRecord) -> None:
-        logging.getLogger('transreid').removeHandler(self)  # this goes to the screen alone
+        logger.removeHandler(self)  # this goes to the screen alone
         with writing(self.baseFilename):
             raise
 
@@ -54,12 +56,9 @@ def setup_logger(quiet: bool = False) -> logging.Logger:
     Args:
         quiet: no line and no progress bar, for all but the first of several processes.
     """
-    logger = logging.getLogger('transreid')
     close_logger()
     logger.propagate = False
     logger.setLevel(logging.CRITICAL + 1 if quiet else logging.INFO)
-    if quiet:
-        return logger
     escape_output()
     screen = _Screen()
     screen.setFormatter(logging.Formatter(FORMAT))
@@ -81,7 +80,6 @@ def log_to_file(folder: str | Path, filename: str, append: bool = False) -> None
         filename: of the log.
         append: the log there is this run's own, and continues.
     """
-    logger = logging.getLogger('transreid')
     path = Path(folder) / filename
     kept = None if append else keep_earlier(path)
     with writing(path):
@@ -98,7 +96,6 @@ def log_to_file(folder: str | Path, filename: str, append: bool = False) -> None
 
 def close_logger() -> None:
     """Give the log file back and let the loggers behave as if never set up."""
-    logger = logging.getLogger('transreid')
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         with contextlib.suppress(OSError):  # what a full disk did not take
@@ -151,7 +148,6 @@ def progress(iterable: Iterable | None, text: str, total: int | None = None) -> 
         desc=text,
         total=total,
         leave=False,
-        disable=not sys.stderr.isatty()
-        or not logging.getLogger('transreid').isEnabledFor(logging.CRITICAL),
+        disable=not sys.stderr.isatty() or not logger.isEnabledFor(logging.CRITICAL),
         dynamic_ncols=True,
     )
