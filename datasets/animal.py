@@ -1,6 +1,5 @@
 """The animals: tiger, yak, elephant, and any species with lists of its own."""
 
-import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -13,9 +12,8 @@ from datasets.photos import TestPhotos, TrainPhotos
 from datasets.protocols import PROTOCOLS, resolve_protocol
 from datasets.records import Record, check_contiguous, individuals, read_list
 from utils.errors import InputError
+from utils.logger import logger
 from utils.words import first_few
-
-logger = logging.getLogger('transreid')
 
 # species -> train list, validation list; the test lists belong to the protocols
 TRAINING_LISTS = {

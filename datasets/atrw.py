@@ -1,43 +1,25 @@
 """ATRW's ground truth, which the tiger test needs: camera sequences, frames, groups of queries."""
 
 import json
-import logging
-import os
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from datasets.records import Record, read_file
 from utils.errors import InputError
+from utils.logger import logger
 from utils.words import first_few
 
-logger = logging.getLogger('transreid')
 
-
-class Entry(NamedTuple):
-    """What the ground truth says of a photo.
-
-    Args:
-        entity: the individual.
-        group: of queries, 'sing' or 'multi'.
-        frame: (a, b, n), see ``datasets.records.Record``.
-    """
-
-    entity: int
-    group: str
-    frame: tuple[int, ...]
-
-
-def read_atrw(path: str | Path) -> dict[int, Entry]:
+def read_atrw(path: str | Path) -> dict[str, Record]:
     """Read ATRW's ground truth.
 
     Args:
         path: of a JSON list of ``{imgid, entityid, query: 'sing' | 'multi', frame: [a, b, n]}``.
 
     Returns:
-        {imgid: its ``Entry``}
+        {name of the photo without extension, '000012': its record}
 
     Raises:
         InputError: where the file is missing or something else.
@@ -59,31 +41,31 @@ def read_atrw(path: str | Path) -> dict[int, Entry]:
         raise InputError(
             f'{path}: the ground truth should be a list of photos, as in gt_test_plain.json'
         )
-    truth: dict[int, Entry] = {}
+    truth: dict[str, Record] = {}
     for number, entry in enumerate(entries, start=1):
-        imgid, parsed = _parse(entry, where=f'{path}: entry {number}')
-        if imgid in truth:
-            raise InputError(f'{path}: entry {number}: imgid {imgid} occurs twice')
-        truth[imgid] = parsed
+        record = _parse(entry, where=f'{path}: entry {number}')
+        if record.path in truth:
+            raise InputError(f'{path}: entry {number}: imgid {int(record.path)} occurs twice')
+        truth[record.path] = record
     return truth
 
 
-def _parse(entry: object, where: str) -> tuple[int, Entry]:
-    fields = entry if isinstance(entry, dict) else {}
-    frame, group = fields.get('frame'), fields.get('query')
-    numbers: list[Any] = [fields.get('imgid'), fields.get('entityid')]
-    numbers += frame if isinstance(frame, list) else []
-    whole = all(type(number) is int and abs(number) < 2**63 for number in numbers)
-    if not whole or len(numbers) != 5 or group not in ('sing', 'multi'):
-        raise InputError(
-            f"{where}: expected {{imgid: integer, entityid: integer, query: 'sing' or 'multi', "
-            f'frame: [a, b, n]}}, got {reprlib.repr(entry)[:100]}'
-        )
-    imgid, entity, *frame = numbers
-    return imgid, Entry(entity, group, tuple(frame))
+def _parse(entry: object, where: str) -> Record:
+    match entry:
+        case {
+            'imgid': int(imgid),
+            'entityid': int(entity),
+            'query': 'sing' | 'multi' as group,
+            'frame': [int(), int(), int()] as frame,
+        } if all(abs(number) < 2**63 for number in (imgid, entity, *frame)):
+            return Record(f'{imgid:06d}', entity, frame=tuple(frame), group=group)
+    raise InputError(
+        f"{where}: expected {{imgid: integer, entityid: integer, query: 'sing' or 'multi', "
+        f'frame: [a, b, n]}}, got {reprlib.repr(entry)[:100]}'
+    )
 
 
-def attach_atrw(records: Sequence[Record], truth: Mapping[int, Entry], path: str) -> list[Record]:
+def attach_atrw(records: Sequence[Record], truth: Mapping[str, Record], path: str) -> list[Record]:
     """Return records with their frame and group from the ground truth; ``000012.jpg`` is imgid 12.
 
     Photos that only the ground truth has are skipped in the averages, which is logged: its
@@ -98,32 +80,29 @@ def attach_atrw(records: Sequence[Record], truth: Mapping[int, Entry], path: str
         InputError: where photos of the list are not in the ground truth, or it names another
             entity.
     """
-    by_name = {f'{imgid:06d}': entry for imgid, entry in truth.items()}
-    names = [os.path.splitext(os.path.basename(record.path))[0] for record in records]
-    named = list(zip(records, names, strict=True))
-    missing = [record.path for record, name in named if name not in by_name]
+    names = {record: Path(record.path).stem for record in records}
+    missing = [record.path for record in records if names[record] not in truth]
     if missing:
         raise InputError(
             f'{path}: {len(missing)} of {len(records)} photos of the list are not in the ground '
             f'truth ({first_few(missing)}); take the list that belongs to it, or set '
             "DATASETS.PROTOCOL 'query_in_gallery' to do without"
         )
-    attached = [_attach(record, by_name[name], path) for record, name in named]
-    unlisted = len(by_name.keys() - set(names))
+    unlisted = truth.keys() - set(names.values())
     if unlisted:
         logger.warning(
             '%s: %d of its %d photos are not in the list; averages are over the list',
             path,
-            unlisted,
+            len(unlisted),
             len(truth),
         )
-    return attached
+    return [_attach(record, truth[names[record]], path) for record in records]
 
 
-def _attach(record: Record, entry: Entry, path: str) -> Record:
-    if entry.entity != record.pid:
+def _attach(record: Record, entry: Record, path: str) -> Record:
+    if entry.pid != record.pid:
         raise InputError(
-            f'{path}: {record.path} is entity {entry.entity} there, but its label in the list '
+            f'{path}: {record.path} is entity {entry.pid} there, but its label in the list '
             f'is {record.pid}; take the list that belongs to the ground truth'
         )
     return replace(record, frame=entry.frame, group=entry.group)

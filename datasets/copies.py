@@ -1,7 +1,6 @@
 """One photo that lists name several times: other spellings, links, repeated lines, copies."""
 
 import hashlib
-import logging
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -11,8 +10,7 @@ from functools import cache, partial
 from itertools import chain
 
 from datasets.records import Record
-
-logger = logging.getLogger('transreid')
+from utils.logger import logger
 
 HEAD = 16384  # bytes
 NamedRecords = tuple[str, Sequence[Record]]  # of a list, located

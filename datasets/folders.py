@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,9 +10,8 @@ from functools import cache
 from datasets.images import find_unreadable
 from datasets.records import NOBODY, OUTSIDE, Record
 from utils.errors import InputError
+from utils.logger import logger
 from utils.words import first_few, shortened
-
-logger = logging.getLogger('transreid')
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,13 @@
 ``utils.metrics.rank_metrics`` follows it; ``utils.relevance`` says what the values mean.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datasets.records import NOBODY, Record
 from utils.errors import InputError
+from utils.logger import logger
 from utils.relevance import SAME, RankingRules
-
-logger = logging.getLogger('transreid')
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """What the person and vehicle sets share: their folder, names of photos, counts, protocols."""
 
-import logging
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,8 +14,7 @@ from datasets.photos import TestPhotos, TrainPhotos
 from datasets.protocols import resolve_protocol
 from datasets.records import Record, check_contiguous, individuals
 from utils.errors import InputError
-
-logger = logging.getLogger('transreid')
+from utils.logger import logger
 
 TEST = ('query', 'gallery')
 SPLITS = ('train', *TEST)

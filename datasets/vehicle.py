@@ -1,6 +1,5 @@
 """The vehicle sets: VeRi-776, with viewpoints where there are key-point lists, and VehicleID."""
 
-import logging
 import os
 import re
 from collections import defaultdict
@@ -17,8 +16,7 @@ from datasets.photos import TestPhotos, TrainPhotos, Trial
 from datasets.protocols import Protocol
 from datasets.records import Record, read_lines
 from utils.errors import InputError
-
-logger = logging.getLogger('transreid')
+from utils.logger import logger
 
 Splits = dict[str, list[Record]]
 

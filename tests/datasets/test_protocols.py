@@ -157,7 +157,10 @@ def write_truth(tmp_path, content):
 def test_read_and_attach_atrw(tmp_path, caplog):
     path = write_truth(tmp_path, TRUTH)
     truth = read_atrw(path)
-    assert truth == {0: (7, 'sing', (1, 2, 30)), 12: (8, 'multi', (1, 3, 40))}
+    assert truth == {
+        '000000': Record('000000', 7, frame=(1, 2, 30), group='sing'),
+        '000012': Record('000012', 8, frame=(1, 3, 40), group='multi'),
+    }
     listed = [Record('sub/000012.jpg', 8), Record('000000.jpg', 7)]
     assert attach_atrw(listed, truth, path) == [
         Record('sub/000012.jpg', 8, frame=(1, 3, 40), group='multi'),

@@ -173,4 +173,4 @@ def test_entities(release: Release, truth_file: File | Path) -> tuple[dict[str, 
         place = release.on_disk(truth_file)
     with place as path:
         truth, text = read_atrw(path), path.read_text(encoding='utf-8-sig')
-    return {f'{image:06d}.jpg': entity for image, (entity, *_) in truth.items()}, text
+    return {f'{name}.jpg': record.pid for name, record in truth.items()}, text

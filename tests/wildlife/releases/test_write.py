@@ -135,7 +135,7 @@ def test_something_else_under_a_lists_name(atrw, tmp_path, content):
     path.mkdir(parents=True) if content is None else write_folder(path.parent, {path.name: content})
     with pytest.raises(
         InputError,
-        match='mytrain.txt is there and says otherwise|the list cannot be read .a folder',
+        match='mytrain.txt is there and says otherwise|the list cannot be read: a folder',
     ):
         run(prepare_atrw, atrw, tmp_path)
     assert not (tmp_path / 'data').exists()
