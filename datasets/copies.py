@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
@@ -19,9 +19,17 @@ NamedRecords = tuple[str, Sequence[Record]]  # of a list, located
 def as_photos(*lists: NamedRecords) -> list[list[Record]]:
     """Return the records of lists that are compared with each other.
 
-    In the result a path is a file, and ``Record.photo`` is a photo.
+    In the result a path is a file, and ``Record.photo`` is a photo: ``copy_of`` says whose bytes
+    are the same.
     """
-    return mark_copies(*one_spelling(*lists))
+    spelled = one_spelling(*lists)
+    same = same_photos(record.path for record in chain.from_iterable(spelled))
+
+    def mark(record: Record) -> Record:
+        first = same[record.path]
+        return record if first == record.path else replace(record, copy_of=first)
+
+    return [list(map(mark, records)) for records in spelled]
 
 
 def one_spelling(*lists: NamedRecords) -> list[list[Record]]:
@@ -64,17 +72,6 @@ def _file(path: str) -> Hashable:
     )
 
 
-def mark_copies(*lists: Sequence[Record]) -> list[list[Record]]:
-    """Return lists of located records with ``copy_of``, which says whose bytes are the same."""
-    same = same_photos(record.path for record in chain.from_iterable(lists))
-
-    def mark(record: Record) -> Record:
-        first = same[record.path]
-        return record if first == record.path else replace(record, copy_of=first)
-
-    return [list(map(mark, records)) for records in lists]
-
-
 def same_photos(paths: Iterable[str]) -> dict[str, str]:
     """Return {path: the path that stands for all files with the same bytes}.
 
@@ -82,23 +79,18 @@ def same_photos(paths: Iterable[str]) -> dict[str, str]:
     opened, and read to their end only where they begin alike.
     """
     same = {path: path for path in paths}
-    groups = [sorted(same)]
+    candidates = sorted(same)
     for key in (os.path.getsize, partial(_digest, length=HEAD), _digest):  # the cheap ones first
-        parts = chain.from_iterable(_parts(group, key) for group in groups)
-        groups = [part for part in parts if len(part) > 1]
-    for group in groups:
+        groups: dict[int | bytes, list[str]] = defaultdict(list)
+        for path in candidates:
+            with suppress(OSError):  # the loader will say so
+                groups[key(path)].append(path)
+        groups.pop(0, None)  # an empty file is no photo
+        copies = [group for group in groups.values() if len(group) > 1]
+        candidates = list(chain.from_iterable(copies))
+    for group in copies:
         same |= dict.fromkeys(group, group[0])
     return same
-
-
-def _parts(paths: Iterable[str], key: Callable[[str], Hashable]) -> Iterable[list[str]]:
-    """The paths by their keys; without those of key 0: an empty file is no photo."""
-    parts: dict[Hashable, list[str]] = defaultdict(list)
-    for path in paths:
-        with suppress(OSError):  # the loader will say so
-            parts[key(path)].append(path)
-    parts.pop(0, None)
-    return parts.values()
 
 
 @cache  # a training compares its own lists, then these together with the test's

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from datasets import copies
-from datasets.copies import as_photos, mark_copies, one_spelling, same_photos
+from datasets.copies import as_photos, one_spelling, same_photos
 from datasets.folders import fingerprint
 from datasets.records import Record
 
@@ -94,7 +94,9 @@ def test_ordinary_lists_stay_as_they_are(root, caplog):
 def test_copies_are_marked(root):
     (root / 'c.jpg').write_text('a')
     (root / 'd.jpg').write_text('a')
-    first, second = mark_copies(records(root, 'd.jpg', 'b.jpg'), records(root, 'a.jpg', 'c.jpg'))
+    first, second = as_photos(
+        ('q.txt', records(root, 'd.jpg', 'b.jpg')), ('g.txt', records(root, 'a.jpg', 'c.jpg'))
+    )
     assert [record.photo for record in first + second] == [
         str(root / f'{name}.jpg') for name in 'abaa'
     ]
