@@ -1,6 +1,5 @@
 """The person sets as their archives unpack: Market-1501, (Occluded-)DukeMTMC-reID, MSMT17."""
 
-import logging
 import os
 import re
 from collections.abc import Sequence
@@ -13,10 +12,6 @@ from datasets import reid_sets
 from datasets.photos import TestPhotos, TrainPhotos
 from datasets.records import Record, read_list
 from utils.errors import InputError
-
-logger = logging.getLogger('transreid')
-
-Splits = dict[str, list[Record]]
 
 # Photos in folders, named by identity and camera
 FOLDERS = {
@@ -64,24 +59,17 @@ def load_test(cfg: CfgNode) -> TestPhotos:
     return reid_sets.test_photos(cfg, *_read(cfg, reid_sets.TEST))
 
 
-def _read(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
-    """The set's folder, and a dict of splits to records as listed."""
-    read = _read_msmt17 if cfg.DATASETS.NAMES == 'msmt17' else _read_folders
-    root, splits = read(cfg, names)
-    reid_sets.warn_of_counts(cfg.DATASETS.NAMES, splits, PUBLISHED[cfg.DATASETS.NAMES])
+def _read(cfg: CfgNode, names: Sequence[str]) -> tuple[str, reid_sets.Splits]:
+    name = cfg.DATASETS.NAMES
+    if name == 'msmt17':
+        root, splits = _read_msmt17(cfg, names)
+    else:
+        root, splits = reid_sets.read_folders(cfg, FOLDERS[name], PARTS, names, VIEWS.get(name, 0))
+    reid_sets.warn_of_counts(name, splits, PUBLISHED[name])
     return root, splits
 
 
-def _read_folders(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
-    name = cfg.DATASETS.NAMES
-    layout = f'{FOLDERS[name]}/{{{",".join(PARTS.values())}}}/*.jpg'
-    root = reid_sets.find_root(cfg, FOLDERS[name], [PARTS[split] for split in names], layout)
-    return root, {
-        split: reid_sets.read_folder(root, PARTS[split], VIEWS.get(name, 0)) for split in names
-    }
-
-
-def _read_msmt17(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
+def _read_msmt17(cfg: CfgNode, names: Sequence[str]) -> tuple[str, reid_sets.Splits]:
     above = cfg.DATASETS.ROOT_DIR
     unpacked = [version for version in MSMT17 if any(Path(above, version).glob('*'))]
     version = [*unpacked, 'MSMT17'][0]
@@ -94,8 +82,7 @@ def _read_msmt17(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
         f'{version}/{{{train},{test}}}/0000/*.jpg with {version}/'
         'list_{train,val,query,gallery}.txt',
     )
-    logger.info('msmt17: photos of %s', root)
-    splits: Splits = {split: [] for split in names}
+    splits: reid_sets.Splits = {split: [] for split in names}
     for split, records in splits.items():
         for file in LISTS[split]:
             records += _read_msmt17_list(os.path.join(root, file), folders[split], cfg)

@@ -173,9 +173,8 @@ def resolve_protocol(
             (cameras, encounters, sides).
     """
     if not name:
-        paths = {record.path for record in gallery}
-        inside = any(record.path in paths for record in query)
-        by_lists = 'query_in_gallery' if inside else 'query_apart'
+        apart = {record.path for record in query}.isdisjoint(record.path for record in gallery)
+        by_lists = 'query_apart' if apart else 'query_in_gallery'
         name = species if species in PROTOCOLS else by_lists
     if name not in PROTOCOLS:  # but of VehicleID, say
         raise InputError(
@@ -183,7 +182,10 @@ def resolve_protocol(
             f"{', '.join(PROTOCOLS)}, or '' for the one of DATASETS.SPECIES"
         )
     records = [*query, *gallery]
-    protocol = market_protocol(records) if name == 'market' else PROTOCOLS[name]
+    cameras = {record.camid for record in records if record.pid != NOBODY}
+    if name == 'market' and len(cameras) < 2:  # its camera filter would remove every match
+        name = 'market_one_camera'
+    protocol = PROTOCOLS[name]
     _check_known(protocol, records)
     unfit = unfit_queries(protocol, query, gallery)
     if unfit:
@@ -229,13 +231,3 @@ def _check_known(protocol: Protocol, records: Sequence[Record]) -> None:
             field,
             removed if unknown_is_same else 'they are compared with all',
         )
-
-
-def market_protocol(records: Sequence[Record]) -> Protocol:
-    """Return the protocol of validation.
-
-    With a single camera the camera filter would remove every positive, so it is off. Distractors
-    have no say: they are no positives, whatever their camera.
-    """
-    cameras = {record.camid for record in records if record.pid != NOBODY}
-    return PROTOCOLS['market' if len(cameras) > 1 else 'market_one_camera']

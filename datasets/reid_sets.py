@@ -18,6 +18,7 @@ from utils.logger import logger
 
 TEST = ('query', 'gallery')
 SPLITS = ('train', *TEST)
+Splits = dict[str, list[Record]]
 PROTOCOL_NAMES = ('market', 'cross-camera', 'all')  # the others need what these sets do not tell
 JUNK = '-1'
 # identity, camera from 1
@@ -44,20 +45,34 @@ def find_root(cfg: CfgNode, folder: str, parts: Iterable[str], layout: str) -> s
             f'{os.path.normpath(os.path.join(folder, missing[0]))} in it; {cfg.DATASETS.NAMES} is '
             f'expected as {layout}'
         )
+    logger.info('%s: photos of %s', cfg.DATASETS.NAMES, root)
     return root
 
 
-def read_folder(root: str, folder: str, view: int = 0) -> list[Record]:
-    """Return records of root/folder/*.jpg by name: identity as named, camera from 0; junk skipped.
+def read_folders(
+    cfg: CfgNode, folder: str, parts: Mapping[str, str], names: Sequence[str], view: int = 0
+) -> tuple[str, Splits]:
+    """Read photos that are named by identity and camera; junk is skipped.
 
     Args:
-        root: that the records' paths are relative to.
-        folder: of the photos.
+        cfg: the config.
+        folder: of the set, below ROOT_DIR.
+        parts: {split: its folder}
+        names: the splits to read.
         view: of all photos.
 
+    Returns:
+        The set's folder, and the records of each split: identity as named, camera from 0.
+
     Raises:
-        InputError: for a photo of another name, and where there is none.
+        InputError: for a missing folder, a photo of another name, and where there is none.
     """
+    layout = f'{folder}/{{{",".join(parts.values())}}}/*.jpg'
+    root = find_root(cfg, folder, [parts[split] for split in names], layout)
+    return root, {split: _read_folder(root, parts[split], view) for split in names}
+
+
+def _read_folder(root: str, folder: str, view: int) -> list[Record]:
     records = []
     for name in sorted(path.name for path in Path(root, folder).glob('[!.]*.jpg')):
         match = NAME.fullmatch(name)

@@ -18,8 +18,6 @@ from datasets.records import Record, read_lines
 from utils.errors import InputError
 from utils.logger import logger
 
-Splits = dict[str, list[Record]]
-
 SETS = ('veri', 'VehicleID')
 
 VERI = {'train': 'image_train', 'query': 'image_query', 'gallery': 'image_test'}
@@ -65,11 +63,8 @@ def load_test(cfg: CfgNode) -> TestPhotos:
     return _draw_test(cfg, root, splits['test'])
 
 
-def _read_veri(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
-    root = reid_sets.find_root(
-        cfg, 'VeRi', [VERI[split] for split in names], f'VeRi/{{{",".join(VERI.values())}}}/*.jpg'
-    )
-    splits = {split: reid_sets.read_folder(root, VERI[split]) for split in names}
+def _read_veri(cfg: CfgNode, names: Sequence[str]) -> tuple[str, reid_sets.Splits]:
+    root, splits = reid_sets.read_folders(cfg, 'VeRi', VERI, names)
     reid_sets.warn_of_counts('veri', splits, VERI_PUBLISHED)
     views = _veri_views(cfg, root)
     if not views:
@@ -91,7 +86,6 @@ def _read_veri(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
 
 
 def _with_views(records: Sequence[Record], views: dict[str, int]) -> list[Record]:
-    """The records whose views are known, with these."""
     names = [os.path.basename(record.path) for record in records]
     return [
         replace(record, viewid=views[name])
@@ -102,21 +96,21 @@ def _with_views(records: Sequence[Record], views: dict[str, int]) -> list[Record
 
 def _veri_views(cfg: CfgNode, root: str) -> dict[str, int]:
     """{base name: view} of all photos that the key-point lists name, {} without such lists."""
-    files = {}
-    for folder, name in product((cfg.DATASETS.LIST_DIR, root), KEYPOINTS):  # the last one is taken
-        if os.path.isfile(os.path.join(folder, name)):
-            files[name] = os.path.join(folder, name)
-    where = f'{" and ".join(KEYPOINTS)} in {root} or DATASETS.LIST_DIR'
-    if not files and not cfg.MODEL.SIE_VIEW:
-        logger.info('veri: no %s: all photos count as one view', where)
-        return {}
-    if len(files) < len(KEYPOINTS):
-        raise InputError(
-            f'veri: viewpoints need both {where} (key-point annotations, not in '
-            "VeRi's archive): put both there, or none and set MODEL.SIE_VIEW False"
-        )
-    train, test = (read_views(files[name]) for name in KEYPOINTS)
-    return test | train  # the train list is asked first
+    folders = [
+        folder
+        for folder, name in product((root, cfg.DATASETS.LIST_DIR), KEYPOINTS)
+        if os.path.isfile(os.path.join(folder, name))
+    ]
+    if folders or cfg.MODEL.SIE_VIEW:
+        folder = [*folders, root][0]
+        train, test = (read_views(os.path.join(folder, name)) for name in KEYPOINTS)
+        return test | train  # the train list is asked first
+    logger.info(
+        'veri: no %s in %s or DATASETS.LIST_DIR: all photos count as one view',
+        ' and '.join(KEYPOINTS),
+        root,
+    )
+    return {}
 
 
 def read_views(path: str) -> dict[str, int]:
@@ -129,7 +123,12 @@ def read_views(path: str) -> dict[str, int]:
         InputError: with file and line.
     """
     views: dict[str, int] = {}
-    for number, line in read_lines(path, 'key-point list', f'{path}: no such key-point list'):
+    missing = (
+        f"{path}: no such key-point list (annotations that are not in VeRi's archive); put both "
+        f'{" and ".join(KEYPOINTS)} in one folder, that of VeRi or DATASETS.LIST_DIR, or none and '
+        'set MODEL.SIE_VIEW False'
+    )
+    for number, line in read_lines(path, 'key-point list', missing):
         fields = line.split()
         if len(fields) != FIELDS or fields[-1] not in map(str, range(VIEWS)):
             raise InputError(
@@ -145,7 +144,7 @@ def read_views(path: str) -> dict[str, int]:
     return views
 
 
-def _read_vehicleid(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
+def _read_vehicleid(cfg: CfgNode, names: Sequence[str]) -> tuple[str, reid_sets.Splits]:
     reid_sets.check_protocol_name(cfg, [VEHICLEID_PROTOCOL.name])
     if cfg.MODEL.SIE_CAMERA or cfg.MODEL.SIE_VIEW:
         raise InputError(
@@ -173,14 +172,12 @@ def _read_vehicleid(cfg: CfgNode, names: Sequence[str]) -> tuple[str, Splits]:
 def read_numbers(path: str) -> list[Record]:
     """Read a VehicleID list, lines ``number identity``, photos image/number.jpg.
 
-    A line that occurs again is skipped, which is logged.
-
     Raises:
         InputError: with file and line, of a photo under two identities too.
     """
+    records = []
     identities: dict[str, str] = {}
-    lines = read_lines(path, 'list', f'{path}: no such list')
-    for number, line in lines:
+    for number, line in read_lines(path, 'list', f'{path}: no such list'):
         pair = PAIR.fullmatch(line)
         if not pair:
             raise InputError(
@@ -193,14 +190,8 @@ def read_numbers(path: str) -> list[Record]:
                 f'{path}:{number}: photo {photo} of identity {identity} is listed above, as '
                 f'{identities[photo]}; list each photo once'
             )
-    if len(identities) < len(lines):
-        logger.warning(
-            '%s: %d lines name a photo that was listed before, as the same vehicle; they are '
-            'left out',
-            path,
-            len(lines) - len(identities),
-        )
-    return [Record(f'image/{photo}.jpg', int(pid)) for photo, pid in identities.items()]
+        records.append(Record(f'image/{photo}.jpg', int(identity)))
+    return records
 
 
 def _draw_test(cfg: CfgNode, root: str, records: Sequence[Record]) -> TestPhotos:

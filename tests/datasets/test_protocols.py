@@ -5,7 +5,7 @@ import json
 import pytest
 
 from datasets.atrw import attach_atrw, read_atrw
-from datasets.protocols import PROTOCOLS, market_protocol, resolve_protocol
+from datasets.protocols import PROTOCOLS, resolve_protocol
 from datasets.records import Record, read_list
 from tests.helpers import PUBLISHED_LISTS, ROOT, needs_published_lists
 from utils.errors import InputError
@@ -83,12 +83,10 @@ def test_protocol_by_name(caplog):
 
 def test_camera_filter_is_off_with_one_camera():
     one, two = [Record('a', 0), Record('b', 0)], [Record('a', 0), Record('b', 0, camid=1)]
-    assert market_protocol(one).ignore == ''
-    assert market_protocol(two).ignore == 'camera'
     assert resolve_protocol('market', '', one[:1], one[1:]).name == 'market_one_camera'
     assert resolve_protocol('market', '', two[:1], two[1:]).name == 'market'
-    assert market_protocol([*one, Record('nobody', -1, camid=1)]).ignore == ''
-    assert market_protocol(one).no_positive == market_protocol(two).no_positive == 'skip'
+    nobody = [*one[1:], Record('nobody', -1, camid=1)]
+    assert resolve_protocol('market', '', one[:1], nobody).name == 'market_one_camera'
 
 
 CROSS = {
