@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from datasets.images import find_unreadable
-from datasets.records import NOBODY, OUTSIDE, Record
+from datasets.records import NOBODY, Record
 from utils.errors import InputError
 from utils.logger import logger
 from utils.words import first_few, shortened
@@ -64,7 +64,12 @@ def locate(records: Sequence[Record], folder: PhotoFolder, what: str) -> list[Re
         else:
             outside.append(record)
     if outside:
-        raise InputError(f'{what}: {_describe_outside(outside, folder, len(records))}')
+        path = os.path.join(folder.root, outside[0].path)
+        raise InputError(
+            f"{what}: {len(outside)} of {len(records)} photos are outside '{folder.root}' ({path} "
+            f'really is {os.path.realpath(path)}); set {folder.key} to where they are, or '
+            'DATASETS.ALLOW_OUTSIDE True if you trust the list'
+        )
     if missing:
         message = (
             f'{what}: {len(missing)} of {len(records)} photos are missing in '
@@ -97,25 +102,6 @@ def _log_skipped(message: str, skipped: Sequence[Record], left: Sequence[Record]
     lost = {record.pid for record in skipped} - {record.pid for record in left} - {NOBODY}
     logger.warning(
         '%s; going on without them, %d individuals have no photo left', message, len(lost)
-    )
-
-
-def _describe_outside(records: Sequence[Record], folder: PhotoFolder, count: int) -> str:
-    """Name a photo that really is elsewhere, and the ``root`` that would suit all such photos."""
-    paths = [os.path.join(folder.root, record.path) for record in records]
-    real_paths = list(map(os.path.realpath, paths))
-    message = f"{paths[0]} really is {real_paths[0]}, outside '{folder.root}'"
-    if len(records) > 1:
-        message += f', and so are {len(records) - 1} more of {count} photos'
-    roots = {
-        real.removesuffix(os.sep + os.path.normpath(record.path))
-        for real, record in zip(real_paths, records, strict=True)
-    }
-    if len(roots) > 1 or real_paths[0] in roots:
-        return f'{message}; {OUTSIDE}'
-    return (
-        f"{message}; set {folder.key} to '{roots.pop()}', or DATASETS.ALLOW_OUTSIDE to True if you "
-        'trust the list'
     )
 
 
