@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from yacs.config import CfgNode
 
 from datasets.atrw import attach_atrw, read_atrw
-from datasets.copies import as_photos
 from datasets.folders import PhotoFolder, locate
-from datasets.photos import TestPhotos, TrainPhotos
+from datasets.photos import TestPhotos, TrainPhotos, as_photos
 from datasets.protocols import PROTOCOLS, resolve_protocol
 from datasets.records import Record, check_contiguous, individuals, read_list
 from utils.errors import InputError

@@ -3,7 +3,7 @@
 Each rule stands here once and returns the records that break it: ``data_warnings`` logs them at
 the start of a run, ``wildlife.checks`` shows them on a page. A rule that compares photos takes
 ``content``: {path: a value that files with the same bytes share}, as
-``datasets.copies.same_photos`` returns it.
+``datasets.photos.same_photos`` returns it.
 """
 
 import os
@@ -12,8 +12,8 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TypeVar
 
-from datasets.copies import same_photos
 from datasets.images import find_turned
+from datasets.photos import same_photos
 from datasets.records import NOBODY, Record, individuals
 from datasets.sampler import SEEN, choose_batch, draw_epoch
 from utils.words import first_few

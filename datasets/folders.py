@@ -82,7 +82,6 @@ def locate(records: Sequence[Record], folder: PhotoFolder, what: str) -> list[Re
 
 
 def _skip_broken(records: list[Record], what: str) -> list[Record]:
-    """Located records without those whose photo cannot be decoded, each named in the log."""
     reasons = find_unreadable([record.path for record in records])
     for path, reason in reasons.items():
         if not os.path.lexists(path):  # a disk that is pulled out is no broken photo

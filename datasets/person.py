@@ -20,7 +20,6 @@ FOLDERS = {
     'occ_duke': 'dukemtmcreid/Occluded_Duke',
 }
 PARTS = {'train': 'bounding_box_train', 'query': 'query', 'gallery': 'bounding_box_test'}
-VIEWS = {'occ_duke': 1}  # of all its photos, as the original has it
 
 # Photos in lists: version -> folders of train and test photos
 MSMT17 = {'MSMT17': ('train', 'test'), 'MSMT17_V2': ('mask_train_v2', 'mask_test_v2')}
@@ -64,7 +63,8 @@ def _read(cfg: CfgNode, names: Sequence[str]) -> tuple[str, reid_sets.Splits]:
     if name == 'msmt17':
         root, splits = _read_msmt17(cfg, names)
     else:
-        root, splits = reid_sets.read_folders(cfg, FOLDERS[name], PARTS, names, VIEWS.get(name, 0))
+        view = int(name == 'occ_duke')  # of all its photos, as the original has it
+        root, splits = reid_sets.read_folders(cfg, FOLDERS[name], PARTS, names, view)
     reid_sets.warn_of_counts(name, splits, PUBLISHED[name])
     return root, splits
 

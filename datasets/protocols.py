@@ -165,7 +165,7 @@ def resolve_protocol(
         name: DATASETS.PROTOCOL; '' = the species' own, else by the lists: 'query_in_gallery' when
             any query photo is in the gallery, else 'query_apart'.
         species: DATASETS.SPECIES.
-        query: records, each file by one path (``datasets.copies``).
+        query: records, each file by one path (``datasets.photos``).
         gallery: likewise.
 
     Raises:
@@ -212,7 +212,9 @@ def unfit_queries(
 
 def _check_known(protocol: Protocol, records: Sequence[Record]) -> None:
     """InputError where no record knows what ``protocol`` compares, a warning where some do not."""
-    field, unknown_is_same = SAME.get(protocol.ignore, ('camid', False))  # that is always known
+    field, unknown_is_same = SAME.get(protocol.ignore, ('', False))
+    if field not in ('camera', 'encounter', 'side'):  # the others are always known
+        return
     values = [getattr(record, field) for record in records if record.pid != NOBODY]
     known = [value for value in values if value is not None]
     if not known or (field == 'camera' and len(set(known)) == 1):

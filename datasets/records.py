@@ -25,8 +25,6 @@ OPTIONAL = {  # columns behind the label, each with what it may hold
     'camera': (re.compile('[0-9]{1,6}'), 'a whole number of up to 6 digits'),
     'encounter': (re.compile('[0-9]{1,15}'), 'a whole number of up to 15 digits'),
 }
-COLUMNS = "'path label [side] [camera] [encounter]'"
-OUTSIDE = 'keep photos below their folder, or set DATASETS.ALLOW_OUTSIDE True if you trust the list'
 NOBODY = -1  # label of a distractor: a gallery photo that shows none of the individuals
 
 
@@ -46,7 +44,7 @@ class Record:
             unknown.
         camera: number of the camera, None = unknown.
         copy_of: path that stands for all files with the same bytes, '' = its own; see
-            ``datasets.copies``.
+            ``datasets.photos``.
     """
 
     path: str
@@ -167,7 +165,10 @@ def _parse(line: str, where: str, allow_outside: bool, is_gallery: bool) -> Reco
     match = LINE.fullmatch(line) if len(line) <= MAX_LINE else None
     columns = match[2].split() if match else []
     if not match or not 1 <= len(columns) <= 1 + len(OPTIONAL):
-        raise InputError(f'{where}: expected {COLUMNS} separated by blanks, got {_quoted(line)}')
+        raise InputError(
+            f"{where}: expected 'path label [side] [camera] [encounter]' separated by blanks, got "
+            f'{_quoted(line)}'
+        )
     path, label = match[1], columns[0]
     _check_path(path, where, allow_outside)
     if not INTEGER.fullmatch(label) or int(label) < (NOBODY if is_gallery else 0):
@@ -201,7 +202,8 @@ def _check_path(path: str, where: str, allow_outside: bool) -> None:
     problems = {
         'holds a control character; rename the photo': bool(CONTROL.search(path)),
         "has a backslash; write folders with '/'": '\\' in path,
-        f"leads out of the photos' folder; {OUTSIDE}": leaves and not allow_outside,
+        "leads out of the photos' folder; keep photos below it, or set DATASETS.ALLOW_OUTSIDE True "
+        'if you trust the list': leaves and not allow_outside,
     }
     for problem, is_found in problems.items():
         if is_found:
@@ -209,7 +211,6 @@ def _check_path(path: str, where: str, allow_outside: bool) -> None:
 
 
 def _quoted(text: str) -> str:
-    """In quotes, on one line, not too long."""
     return repr(shortened(text))
 
 
@@ -224,13 +225,12 @@ def check_contiguous(records: Sequence[Record], path: str) -> None:
         InputError: names the first labels that are missing.
     """
     labels = {record.pid for record in records}
-    largest = max(labels)
-    gaps = largest + 1 - len(labels)
-    if gaps:
-        missing = (str(label) for label in range(largest) if label not in labels)
+    gaps = (str(label) for label in range(max(labels)) if label not in labels)
+    missing = list(islice(gaps, 4))
+    if missing:
         raise InputError(
-            f'{path}: training labels must be 0 … n-1 without a gap, but of 0 … {largest} {gaps} '
-            f'do not occur ({first_few(list(islice(missing, 4)))}); renumber the individuals'
+            f'{path}: training labels must be 0 … n-1 without a gap, but of 0 … {max(labels)} some '
+            f'do not occur ({first_few(missing)}); renumber the individuals'
         )
     if len(labels) == 1:
         raise InputError(

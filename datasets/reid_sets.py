@@ -8,9 +8,8 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from datasets.copies import as_photos
 from datasets.folders import PhotoFolder, locate
-from datasets.photos import TestPhotos, TrainPhotos
+from datasets.photos import TestPhotos, TrainPhotos, as_photos
 from datasets.protocols import resolve_protocol
 from datasets.records import Record, check_contiguous, individuals
 from utils.errors import InputError
@@ -20,7 +19,6 @@ TEST = ('query', 'gallery')
 SPLITS = ('train', *TEST)
 Splits = dict[str, list[Record]]
 PROTOCOL_NAMES = ('market', 'cross-camera', 'all')  # the others need what these sets do not tell
-JUNK = '-1'
 # identity, camera from 1
 NAME = re.compile(r'(-1|\d{1,18})_c(?!0+\D)(\d{1,4})(?!\d)[ -~]*\.jpg', re.ASCII)
 
@@ -81,7 +79,7 @@ def _read_folder(root: str, folder: str, view: int) -> list[Record]:
                 f'{os.path.join(root, folder)}: photo {ascii(name)[:100]} is not named by '
                 'identity and camera (from 1), as 0002_c1s1_000451_03.jpg; rename it or take it out'
             )
-        if match[1] != JUNK:
+        if match[1] != '-1':  # junk
             path, camera = f'{folder}/{name}', int(match[2]) - 1
             records.append(Record(path, int(match[1]), camera, view, camera=camera))
     if not records:

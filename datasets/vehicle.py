@@ -11,8 +11,7 @@ import numpy as np
 from yacs.config import CfgNode
 
 from datasets import reid_sets
-from datasets.copies import as_photos
-from datasets.photos import TestPhotos, TrainPhotos, Trial
+from datasets.photos import TestPhotos, TrainPhotos, Trial, as_photos
 from datasets.protocols import Protocol
 from datasets.records import Record, read_lines
 from utils.errors import InputError
@@ -22,13 +21,14 @@ SETS = ('veri', 'VehicleID')
 
 VERI = {'train': 'image_train', 'query': 'image_query', 'gallery': 'image_test'}
 VERI_PUBLISHED = {'train': 37778, 'query': 1678, 'gallery': 11579, 'identities': 576}
-# Annotations beside VeRi: 20 points and a viewpoint for each photo
+# Annotations beside VeRi; a line is the path of a photo, 20 points (x y) and the view, 0 to 7
 KEYPOINTS = ('keypoint_train.txt', 'keypoint_test.txt')
 FIELDS, VIEWS = 42, 8
 
 TRIALS = 10
 VEHICLEID_PUBLISHED = {'train': 113346, 'identities': 13164}
 VEHICLEID_TESTS = {800: 6493, 1600: 13377, 2400: 19777}  # vehicles: photos
+# A line of a list: 0346796 12345 is photo image/0346796.jpg of vehicle 12345
 PAIR = re.compile(r'(\d{1,18})\s+(\d{1,18})', re.ASCII)
 VEHICLEID_PROTOCOL = Protocol(
     'vehicleid',
@@ -67,31 +67,27 @@ def _read_veri(cfg: CfgNode, names: Sequence[str]) -> tuple[str, reid_sets.Split
     root, splits = reid_sets.read_folders(cfg, 'VeRi', VERI, names)
     reid_sets.warn_of_counts('veri', splits, VERI_PUBLISHED)
     views = _veri_views(cfg, root)
-    if not views:
-        return root, splits
-    seen = {split: _with_views(records, views) for split, records in splits.items()}
-    dropped = [
-        f'{len(splits[split]) - len(seen[split])} of {len(splits[split])} {split}'
-        for split in names
-    ]
-    logger.info(
-        'veri: photos without a viewpoint are dropped, as in the original: %s', ', '.join(dropped)
-    )
-    if not all(seen.values()):
-        raise InputError(
-            f'veri: {" and ".join(KEYPOINTS)} name no photo of one of the splits in {root}; are '
-            "they VeRi's?"
-        )
-    return root, seen
+    if views:
+        splits = {split: _with_views(split, records, views) for split, records in splits.items()}
+    return root, splits
 
 
-def _with_views(records: Sequence[Record], views: dict[str, int]) -> list[Record]:
+def _with_views(split: str, records: Sequence[Record], views: dict[str, int]) -> list[Record]:
     names = [os.path.basename(record.path) for record in records]
-    return [
+    seen = [
         replace(record, viewid=views[name])
         for record, name in zip(records, names, strict=True)
         if name in views
     ]
+    if not seen:
+        raise InputError(f"veri: {' and '.join(KEYPOINTS)} name no {split} photo; are they VeRi's?")
+    logger.info(
+        'veri: %d of %d %s photos have no viewpoint and are dropped, as in the original',
+        len(records) - len(seen),
+        len(records),
+        split,
+    )
+    return seen
 
 
 def _veri_views(cfg: CfgNode, root: str) -> dict[str, int]:
@@ -102,8 +98,8 @@ def _veri_views(cfg: CfgNode, root: str) -> dict[str, int]:
         if os.path.isfile(os.path.join(folder, name))
     ]
     if folders or cfg.MODEL.SIE_VIEW:
-        folder = [*folders, root][0]
-        train, test = (read_views(os.path.join(folder, name)) for name in KEYPOINTS)
+        folder = next(iter(folders), root)
+        train, test = (_read_views(os.path.join(folder, name)) for name in KEYPOINTS)
         return test | train  # the train list is asked first
     logger.info(
         'veri: no %s in %s or DATASETS.LIST_DIR: all photos count as one view',
@@ -113,15 +109,7 @@ def _veri_views(cfg: CfgNode, root: str) -> dict[str, int]:
     return {}
 
 
-def read_views(path: str) -> dict[str, int]:
-    """Read a key-point list: ``folder/name.jpg``, 20 points (x y) and the view in a line.
-
-    Returns:
-        {base name: view 0 … 7}
-
-    Raises:
-        InputError: with file and line.
-    """
+def _read_views(path: str) -> dict[str, int]:
     views: dict[str, int] = {}
     missing = (
         f"{path}: no such key-point list (annotations that are not in VeRi's archive); put both "
@@ -162,19 +150,14 @@ def _read_vehicleid(cfg: CfgNode, names: Sequence[str]) -> tuple[str, reid_sets.
         ['image', *(files[split] for split in names)],
         f'VehicleID_V1.0/image/*.jpg with VehicleID_V1.0/{{{",".join(files.values())}}}',
     )
-    splits = {split: read_numbers(os.path.join(root, files[split])) for split in names}
+    splits = {split: _read_numbers(os.path.join(root, files[split])) for split in names}
     reid_sets.warn_of_counts(
         'VehicleID', splits, VEHICLEID_PUBLISHED | {'test': VEHICLEID_TESTS[size]}
     )
     return root, splits
 
 
-def read_numbers(path: str) -> list[Record]:
-    """Read a VehicleID list, lines ``number identity``, photos image/number.jpg.
-
-    Raises:
-        InputError: with file and line, of a photo under two identities too.
-    """
+def _read_numbers(path: str) -> list[Record]:
     records = []
     identities: dict[str, str] = {}
     for number, line in read_lines(path, 'list', f'{path}: no such list'):

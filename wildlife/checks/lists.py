@@ -19,10 +19,9 @@ from datasets.animal import (
     list_files,
     photo_folder,
 )
-from datasets.copies import as_photos
 from datasets.folders import PhotoFolder, locate
 from datasets.make_dataloader_clipreid import make_batches
-from datasets.photos import TestPhotos, TrainPhotos
+from datasets.photos import TestPhotos, TrainPhotos, as_photos
 from datasets.protocols import Protocol, resolve_protocol
 from datasets.records import Record, check_contiguous, read_list
 from datasets.sources import load_test, load_train

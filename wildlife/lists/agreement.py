@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable
 from dataclasses import replace
 
-from datasets.copies import same_photos
+from datasets.photos import same_photos
 from utils.words import first_few
 from wildlife.crops import Box
 from wildlife.lists.sightings import Sighting, Source

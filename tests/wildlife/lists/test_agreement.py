@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from datasets import copies
+from datasets import photos
 from tests.wildlife.lists.samples import (
     copy_of,
     fails,
@@ -135,7 +135,7 @@ def test_only_files_of_equal_size_are_read_for_copies(tmp_path, monkeypatch):
     source, read = write_folder(tmp_path / 'species', photos=2), []
     for number, path in enumerate(sorted(source.rglob('*.png'))):
         path.write_bytes(path.read_bytes() + bytes(number))
-    monkeypatch.setattr(copies, '_digest', lambda path, length=-1: read.append(path))
+    monkeypatch.setattr(photos, '_digest', lambda path, length=-1: read.append(path))
     run(source, tmp_path / 'out')
     assert not read
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from datasets import copies
-from datasets.copies import as_photos, one_spelling, same_photos
+from datasets import photos
 from datasets.folders import fingerprint
+from datasets.photos import as_photos, one_spelling, same_photos
 from datasets.records import Record
 
 SPELLINGS = ['./{}', 'in/../{}', './/{}', 'symbolic.jpg', 'hard.jpg', 'folder/{}']
@@ -118,7 +118,7 @@ def test_only_photos_of_equal_size_are_opened_and_each_is_read_once(tmp_path, mo
         return plain(path, *arguments)
 
     monkeypatch.setattr('builtins.open', recorded)
-    long = 'x' * copies.HEAD
+    long = 'x' * photos.HEAD
     contents = {
         'alone': 'a',
         'short 1': 'bb',
