@@ -30,13 +30,6 @@ ATRW_LINE = (
     'top-5(single_cam): {sing/rank5:.1%}, mAP(cross_cam): {multi/mAP:.1%},'
     'top-1(cross_cam): {multi/rank1:.1%},top-5(cross_cam): {multi/rank5:.1%}'
 )
-SHORT_NAMES = {
-    'mmAP': 'mmAP',
-    'mAP': 'mAP',
-    'rank1': 'Rank-1',
-    'rank5': 'Rank-5',
-    'rank10': 'Rank-10',
-}
 
 
 def warn_of_data(test: TestSet) -> None:
@@ -93,7 +86,8 @@ def report_copies(result: Result, protocol: Protocol, logger: logging.Logger) ->
 
 
 def _short_line(metrics: Mapping[str, float]) -> str:
-    words = [f'{SHORT_NAMES[name]} {metrics[name]:.1%}' for name in SHORT_NAMES if name in metrics]
+    names = [name for name in ('mmAP', 'mAP', 'rank1', 'rank5', 'rank10') if name in metrics]
+    words = [f'{name.replace("rank", "Rank-")} {metrics[name]:.1%}' for name in names]
     return ', '.join(words) or 'none is left'
 
 
@@ -133,8 +127,7 @@ def write_results(folder: Path, test: TestSet, result: Result, facts: dict[str, 
 
 
 def _draw_rankings(path: Path, test: TestSet, heads: Heads, facts: dict[str, Any]) -> None:
-    """Draw the rankings of a dozen queries, spread evenly over the list."""
-    number = min(PICTURED, len(test.query))
+    number = min(PICTURED, len(test.query))  # spread evenly over the list
     rows = []
     for query in (row * len(test.query) // number for row in range(number)):
         ranked = [(test.gallery[index].path, match) for index, match in heads[query]]
@@ -148,7 +141,6 @@ def _draw_rankings(path: Path, test: TestSet, heads: Heads, facts: dict[str, Any
 
 
 def _write_rankings(path: Path, test: TestSet, heads: Heads, distance: np.ndarray) -> None:
-    """Write the first photos of every query's ranking, one per row."""
     with atomic_write(path) as file:
         table = csv.writer(file, lineterminator='\n')
         table.writerow(['query', 'query_label', 'rank', 'photo', 'label', 'distance', 'right'])
