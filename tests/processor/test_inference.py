@@ -20,7 +20,7 @@ from configs.defaults import RULES
 from datasets.make_dataloader_clipreid import make_dataloader, make_test_dataloader
 from datasets.protocols import PROTOCOLS
 from processor.inference import do_inference, extract_features, validate
-from processor.results import report, report_copies
+from processor.results import report_copies
 from tests.helpers import World
 from tests.oracles.reranking import re_ranking_euclidean_plain
 from utils.device import make_runtime
@@ -134,25 +134,6 @@ def test_a_feature_that_is_not_finite_names_its_photo(overlapping):
     loader = make_test_dataloader(overlapping).loader
     with pytest.raises(Exception, match=loader.dataset.records[1].path):
         extract_features(Damaged(), loader, RUNTIME)
-
-
-def test_both_conventions_are_reported(caplog):
-    left_out = {'mAP': 0.5, 'rank1': 0.6, 'rank5': 0.7, 'rank10': 0.8}
-    told = {
-        'queries': 4,
-        'as_zero': {name: value / 2 for name, value in left_out.items()},
-        'left_out': left_out,
-    }
-    with caplog.at_level('INFO', 'transreid'):
-        report(left_out, logging.getLogger('transreid'), told)
-    assert (
-        'Queries without a positive in the gallery: 4. Counted as 0: mAP 25.0%, Rank-1 30.0%, '
-        'Rank-5 35.0%, Rank-10 40.0%; '
-        'left out: mAP 50.0%, Rank-1 60.0%, Rank-5 70.0%, Rank-10 80.0%'
-    ) in caplog.text
-    caplog.clear()
-    report(left_out, logging.getLogger('transreid'), told | {'queries': 0})
-    assert 'without a positive' not in caplog.text
 
 
 def test_a_test_without_a_camera_apart_tells_it(tmp_path, toy_weights, caplog):
