@@ -7,20 +7,31 @@ a quarter of that range is rejected: mostly a camera of 10, 12 or 14 bits took i
 nearly black.
 """
 
-import os
-import struct
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 from PIL import Image
 
-Reopen = Callable[[], Image.Image]
 Range = tuple[float, float]  # the values of black and of white
 
 FULL = 65535
 USUAL = (1, 255, FULL)  # white in files of floats and of 32 bits
+# Greys that are not 16 bits without sign: what Pillow's (mode, rawmode) really hold, and what may
+# be white in them.
+GREYS: dict[tuple[str, str], tuple[DTypeLike, Sequence[int]]] = {
+    ('L', 'L'): (np.int8, [127]),
+    ('I', 'I;16S'): (np.int32, [32767]),
+    ('I', 'I;16BS'): (np.int32, [32767]),
+    ('I', 'I;32N'): (np.uint32, USUAL),
+    ('I', 'I;32S'): (np.int32, USUAL),
+    ('I', 'I;32BS'): (np.int32, USUAL),
+    ('F', 'F;32F'): (np.float32, USUAL),
+    ('F', 'F;32BF'): (np.float32, USUAL),
+}
 SHARE = 1 / 4  # of white, that the brightest value must reach
 BITS, PHOTOMETRIC, FORMAT, BLACK, WHITE = 258, 262, 339, 340, 341  # TIFF tags
 WHITE_IS_ZERO, SIGNED = 0, 2  # values of two of them
@@ -30,10 +41,9 @@ REMEDY = (
 )
 # Of a colour's 16 bits Pillow keeps the high byte. Told the other byte order, it keeps the low one.
 OTHER_ORDER = {'B': 'L', 'L': 'B', 'N': 'B' if sys.byteorder == 'little' else 'L'}
-
-
 # Rawmodes that Pillow takes for the file's order of bytes where libtiff gives that of the machine.
 MISREAD = {'I;16BS', 'I;32BS', 'F;32BF'}
+SBIT = re.compile(rb'\0\0\0([\1-\4])sBIT(.{4})', re.DOTALL)  # PNG's chunk: length, name, bits
 
 
 class DepthError(ValueError):
@@ -43,22 +53,22 @@ class DepthError(ValueError):
 def is_deep(image: Image.Image) -> bool:
     """Whether a photo, opened and not yet decoded, has more than 8 bits, or signed ones."""
     if image.format == 'TIFF':
-        return max(_tag(image, BITS, 1)) > 8 or SIGNED in _tag(image, FORMAT, 1)
+        return _tiff_bits(image) > 8 or SIGNED in _tag(image, FORMAT, 1)
     return image.mode[0] in 'IF' or ';16' in _rawmode(image)
 
 
-def read_deep(image: Image.Image, reopen: Reopen) -> Image.Image:
+def read_deep(image: Image.Image) -> Image.Image:
     """The RGB picture of 8 bits of a photo for which ``is_deep``.
 
     Args:
-        image: opened, not yet decoded; here it is.
-        reopen: opens the same photo again.
+        image: opened from a path, not yet decoded; here it is.
 
     Raises:
         DepthError: where nobody knows which value is white.
     """
     rawmode = _rawmode(image)
-    stated = _stated_range(image, reopen)
+    stated = _stated_range(image)
+    usual: Sequence[int] = [FULL]
     if len(image.getbands()) == 1:
         values, usual = _grey_values(image, rawmode)
     else:
@@ -66,7 +76,7 @@ def read_deep(image: Image.Image, reopen: Reopen) -> Image.Image:
         brightest = max(high for _, high in bands)
         if stated in (None, (0, FULL)) and brightest > SHARE * 255 and ';16' in rawmode:
             return image.convert('RGB')
-        values, usual = _colour_values(reopen, rawmode), [FULL]
+        values = _colour_values(image, rawmode)
     if stated and image.format == 'PNG' and values.max() > stated[1]:
         stated = 0, FULL  # as PNG wants it: scaled to 16 bits, whatever number of them means much
     black, white = _find_range(values, stated, usual)
@@ -74,37 +84,31 @@ def read_deep(image: Image.Image, reopen: Reopen) -> Image.Image:
         levels = np.rint((values - black) * (255 / (white - black)))
     else:  # the high byte, of whatever number of bits
         levels = (values.astype(np.int64) - black) * 256 // (white - black + 1)
-    levels = levels.astype(np.uint8)
-    inverted = image.format == 'TIFF' and WHITE_IS_ZERO in _tag(image, PHOTOMETRIC, 1)
-    return Image.fromarray(255 - levels if inverted else levels).convert('RGB')
+    if image.format == 'TIFF' and WHITE_IS_ZERO in _tag(image, PHOTOMETRIC, 1):
+        levels = 255 - levels
+    return Image.fromarray(levels.astype(np.uint8)).convert('RGB')
 
 
-def _stated_range(image: Image.Image, reopen: Reopen) -> Range | None:
+def _stated_range(image: Any) -> Range | None:
     """(black, white) as the file states them, None where it does not."""
     if image.format == 'PPM' and image.mode == 'I':
         return 0, FULL  # Pillow has scaled it
     if image.format == 'PNG':
-        bits = _significant_bits(reopen)
-        return (0, 2**bits - 1) if bits and bits <= 16 else None
+        bits = _significant_bits(image.filename)
+        return (0, 2**bits - 1) if 0 < bits <= 16 else None
     if image.format == 'TIFF':
-        bits = max(_tag(image, BITS, 1))
+        bits = _tiff_bits(image)
         white = max(_tag(image, WHITE, 2**bits - 1 if bits % 8 else None))
         return None if white is None else (min(_tag(image, BLACK, 0)), white)
     return None
 
 
-def _significant_bits(reopen: Reopen) -> int | None:
-    """Of PNG's chunk sBIT, which Pillow skips; None where there is none."""
-    with reopen() as image:
-        image.fp.seek(8)
-        while len(head := image.fp.read(8)) == 8:
-            length, kind = struct.unpack('>I4s', head)
-            if kind == b'IDAT':
-                break
-            if kind == b'sBIT':
-                return max(image.fp.read(min(length, 4)), default=None)
-            image.fp.seek(length + 4, os.SEEK_CUR)
-    return None
+def _significant_bits(path: str) -> int:
+    """The largest number in PNG's chunk sBIT, which Pillow skips; 0 where there is none."""
+    with open(path, 'rb') as file:
+        before_pixels = file.read().partition(b'IDAT')[0]
+    chunk = SBIT.search(before_pixels)
+    return max(chunk[2][: chunk[1][0]]) if chunk else 0
 
 
 def _grey_values(image: Any, rawmode: str) -> tuple[np.ndarray, Sequence[int]]:
@@ -114,37 +118,29 @@ def _grey_values(image: Any, rawmode: str) -> tuple[np.ndarray, Sequence[int]]:
             'a compressed TIFF of signed values or floats in big-endian order is not read; '
             'save it with 8 bits'
         )
-    values, bits = np.asarray(image), 16
-    if image.format == 'TIFF':
-        bits = max(_tag(image, BITS, 1))
-        if values.dtype == np.uint8:
-            values = values.view(np.int8)
-        if rawmode == 'I;32N':  # Pillow knows signed ones only
-            values = values.view(np.uint32)
-        if SIGNED in _tag(image, FORMAT, 1) and bits < 32:
-            return values, [2 ** (bits - 1) - 1]
-    return values, USUAL if bits == 32 or image.mode == 'F' else [FULL]
+    values = np.asarray(image)
+    stored, usual = GREYS.get((image.mode, rawmode), (values.dtype, [FULL]))
+    return values.view(stored), usual
 
 
-def _colour_values(reopen: Reopen, rawmode: str) -> np.ndarray:
+def _colour_values(image: Any, rawmode: str) -> np.ndarray:
     """Both bytes of 16-bit colours: (height, width, 3), or (height, width) of grey with alpha."""
     name, _, order = rawmode.partition(';16')
     if name == 'LA':
-        four = _decode(reopen, 'RGBA').astype(np.uint16)  # the two bytes of grey, those of alpha
+        four = _decode(image, 'RGBA')  # the two bytes of grey, those of alpha
         return four[..., 0] << 8 | four[..., 1]
     if name not in ('RGB', 'RGBX', 'RGBA'):
         raise DepthError(f'this kind of 16-bit colour ({rawmode}) is not read; save it with 8 bits')
-    high, low = (
-        _decode(reopen, mode)[..., :3].astype(np.uint16)
-        for mode in (rawmode, f'{name};16{OTHER_ORDER[order]}')
-    )
-    return high << 8 | low
+    high = _decode(image, rawmode)
+    low = _decode(image, f'{name};16{OTHER_ORDER[order]}')
+    return (high << 8 | low)[..., :3]
 
 
-def _decode(reopen: Reopen, rawmode: str) -> np.ndarray:
-    with reopen() as image:
-        image.tile = [tile._replace(args=_with_rawmode(tile.args, rawmode)) for tile in image.tile]
-        return np.asarray(image)
+def _decode(image: Any, rawmode: str) -> np.ndarray:
+    """The photo's bytes (height, width, bands), as uint16, read as if they were ``rawmode``."""
+    with Image.open(image.filename, formats=[image.format]) as other:
+        other.tile = [tile._replace(args=_with_rawmode(tile.args, rawmode)) for tile in other.tile]
+        return np.asarray(other, np.uint16)
 
 
 def _find_range(values: np.ndarray, stated: Range | None, usual: Sequence[int]) -> Range:
@@ -179,7 +175,10 @@ def _with_rawmode(args: Any, rawmode: str) -> Any:
     return rawmode if isinstance(args, str) else (rawmode, *args[1:])
 
 
+def _tiff_bits(image: Any) -> int:
+    return max(_tag(image, BITS, 1))
+
+
 def _tag(image: Any, number: int, default: Any) -> tuple[Any, ...]:
-    """The values of a TIFF tag."""
     values = image.tag_v2.get(number, default)
     return values if isinstance(values, tuple) else (values,)

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from datasets.images import MAX_RATIO, UPRIGHT
-from wildlife.photos import Header, Size
+from datasets.images import MAX_RATIO, UPRIGHT, Header
 
 SMALLEST = 2  # pixels of a side of a box
 BEYOND = 0.05  # of a photo's side: boxes are drawn by hand and may reach a little beyond it
@@ -15,6 +14,7 @@ TINY = 1e-6  # pixels: 0.1 * 30 is a little more than 3
 Box = tuple[float, ...]  # x, y, width, height and, where it is turned, theta
 Corners = tuple[float, float, float, float]  # left, top, right, bottom
 Point = tuple[float, float]
+Size = tuple[int, int]  # width, height in pixels
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def find_change(
         ValueError: where the box has no area, a side of less than two pixels, or lies outside the
             photo.
     """
-    size, upright = header.box_size(frame, listed_size)
+    size, upright = box_size(header, frame, listed_size)
     cut, theta, centre = None, 0.0, (0.0, 0.0)
     if box:
         theta = _theta(box)
@@ -104,6 +104,33 @@ def find_change(
     if cut is None and header.orientation == 1:
         return None
     return Change(cut, header.orientation, upright, header.kind, theta, centre)
+
+
+def upright_size(header: Header) -> Size:
+    """(width, height) of a photo once EXIF's orientation is applied."""
+    return header.size[::-1] if header.orientation >= 5 else header.size
+
+
+def box_size(
+    header: Header, frame: str = 'auto', listed_size: Size | None = None
+) -> tuple[Size, bool]:
+    """Which picture a box is meant in.
+
+    Args:
+        header: of the photo.
+        frame: 'upright', 'stored' or 'auto', see ``find_change``.
+        listed_size: (width, height) that a table says, None = unknown.
+
+    Returns:
+        (width, height) of that picture, and whether it is the upright one.
+    """
+    says_stored = (
+        listed_size is not None
+        and tuple(listed_size) == header.size
+        and header.size != upright_size(header)
+    )
+    upright = frame == 'upright' or (frame == 'auto' and not says_stored)
+    return upright_size(header) if upright else header.size, upright
 
 
 def is_beyond(box: Box, size: Size, shares: bool) -> bool:
@@ -123,7 +150,7 @@ def is_beyond(box: Box, size: Size, shares: bool) -> bool:
 def prepared_size(header: Header, change: Change | None) -> Size:
     """(width, height) of the photo once it is prepared."""
     if change is None or change.box is None:
-        return header.upright_size
+        return upright_size(header)
     left, top, right, bottom = change.box
     size = right - left, bottom - top
     return size[::-1] if header.orientation >= 5 and not change.turn_first else size

@@ -155,7 +155,7 @@ HALVES = base64.b64decode(
 def test_heic(tmp_path):
     """As its own decoder gives it; its rotation is no EXIF rotation and always applied."""
     if 'HEIF' not in images.photo_formats():
-        pytest.skip('neither pi-heif nor pillow-heif is installed')
+        pytest.skip('pillow-heif is not installed')
     path = tmp_path / 'a.heic'
     path.write_bytes(HALVES)
     expected = np.zeros((20, 30, 3), int)
@@ -168,23 +168,13 @@ def test_heic(tmp_path):
     assert 'install' not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ('installed', 'expected'),
-    [
-        ([], []),
-        (['pi_heif'], ['pi_heif']),
-        (['pillow_heif'], ['pillow_heif']),
-        (['pi_heif', 'pillow_heif'], ['pillow_heif']),
-    ],
-)
-def test_either_library_reads_heic(monkeypatch, installed, expected):
-    """pillow-heif first: it gets the fixes of its decoder."""
+@pytest.mark.parametrize('installed', [True, False])
+def test_pillow_heif_reads_heic(monkeypatch, installed):
     used = []
-    for name in images.HEIF_READERS:
-        library = SimpleNamespace(register_heif_opener=lambda name=name: used.append(name))
-        monkeypatch.setitem(sys.modules, name, library if name in installed else None)
+    library = SimpleNamespace(register_heif_opener=lambda: used.append('pillow_heif'))
+    monkeypatch.setitem(sys.modules, 'pillow_heif', library if installed else None)
     images.photo_formats.__wrapped__()
-    assert used == expected
+    assert used == ['pillow_heif'] * installed
 
 
 @pytest.mark.filterwarnings('error')
@@ -354,16 +344,9 @@ def test_the_contents_count_not_the_name(tmp_path):
     np.testing.assert_array_equal(np.asarray(read_image(tmp_path / 'a.jpg')), COLOUR)
 
 
-@pytest.mark.parametrize(
-    ('gone', 'told'),
-    [
-        ('season/tiger/39.png', 'it has gone'),
-        ('season/tiger', "its folder '{}' has gone"),
-        ('season', "its folder '{}' has gone"),
-    ],
-)
+@pytest.mark.parametrize('gone', ['season/tiger/39.png', 'season/tiger', 'season'])
 @pytest.mark.parametrize('workers', [0, 2])
-def test_photos_that_vanish_during_an_epoch(tmp_path, gone, told, workers):
+def test_photos_that_vanish_during_an_epoch(tmp_path, gone, workers):
     """As of a disk that is pulled out: told at once, and no worker hangs."""
     folder = tmp_path / 'season' / 'tiger'
     folder.mkdir(parents=True)
@@ -387,7 +370,7 @@ def test_photos_that_vanish_during_an_epoch(tmp_path, gone, told, workers):
         and 'was there at the start' in message
         and '\n' not in message
     )
-    assert told.format(tmp_path / gone) in message and '--resume' in message
+    assert 'No such file or directory' in message and '--resume' in message
 
 
 def test_a_photo_that_the_disk_does_not_give(tmp_path, monkeypatch):

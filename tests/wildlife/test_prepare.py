@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from configs import load_cfg
+from datasets.images import Header, read_header
 from tests.wildlife.lists.samples import (
     BLUE,
     RED,
@@ -20,7 +21,6 @@ from tests.wildlife.lists.samples import (
 from utils.errors import InputError
 from wildlife import prepare
 from wildlife.crops import find_change
-from wildlife.photos import Header, read_header
 from wildlife.prepare import listable, prepared_name
 
 
@@ -203,7 +203,7 @@ def test_paths_that_are_too_long_for_a_list(tmp_path):
             and len(listed) < 50
             and (tmp_path / 'out' / 'photos' / listed).is_file()
         )
-    change = find_change((2, 2, 9, 9), Header((30, 20), 1, 'PNG', None))
+    change = find_change((2, 2, 9, 9), Header((30, 20), 1, 'PNG'))
     assert (
         len(prepared_name('z' * 245 + '.png', change)) < 50
     )  # with its box in it, the name would be too long for a folder

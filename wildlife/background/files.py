@@ -5,12 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets.images import photo_extensions, read_header
 from datasets.records import read_list
 from utils.errors import InputError
 from utils.words import first_few
 from wildlife.background.summary import SUMMARY
-from wildlife.lists.folders import photo_extensions
-from wildlife.photos import read_header
 from wildlife.releases.archives import files_below, warn
 
 SHEET = 'contact_sheet.png'

@@ -15,17 +15,15 @@ import PIL
 from PIL import Image
 
 from datasets import depth, images
-from datasets.images import UnreadablePhoto, photo_formats, read_image
+from datasets.images import UnreadablePhoto, photo_formats, read_header, read_image
 from utils.files import sha256_file
 from utils.logger import progress
-from wildlife import photos as list_photos
-from wildlife.photos import read_header
 
 # 16 x 16 bits: of the usual 8 x 8, different animals in the same grass may have nearly the same
 HASH_SIDE = 16
 BITS = HASH_SIDE**2
 ALPHA = {'RGBA', 'LA', 'PA', 'La', 'RGBa'}
-CODE = (depth.__file__, images.__file__, list_photos.__file__, __file__)  # decides about ``Photo``
+CODE = (depth.__file__, images.__file__, __file__)  # decides about ``Photo``
 BLOCK = 2**20  # pairs of hashes that are compared at a time: 8 MB
 
 

@@ -4,9 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 
-from PIL import Image
-
-from datasets.images import HEIF_ENDINGS, photo_formats
+from datasets.images import photo_extensions
 
 LINK = 'link to a folder'  # a reason
 
@@ -21,13 +19,6 @@ SKIPPED_FOLDERS = frozenset(
         *('originals', 'previews', 'thumbnails', 'thumbs'),  # photo programs
     }
 )
-
-
-def photo_extensions() -> set[str]:
-    """Endings of files that are read as photos, with the dot."""
-    kinds = {*photo_formats(), 'MPO'}
-    endings = Image.registered_extensions().items()
-    return HEIF_ENDINGS | {ending for ending, kind in endings if kind in kinds}
 
 
 def is_skipped_folder(name: str) -> bool:

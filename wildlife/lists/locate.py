@@ -3,9 +3,9 @@
 import os
 from dataclasses import replace
 
+from datasets.images import photo_extensions
 from utils.errors import InputError
 from utils.words import first_few
-from wildlife.lists.folders import photo_extensions
 from wildlife.lists.matching import Matches, match_paths
 from wildlife.lists.sightings import SKIP, Sighting, Source
 from wildlife.words import is_plain

@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from wildlife.lists.folders import photo_extensions, photos_below
+from datasets.images import photo_extensions
+from wildlife.lists.folders import photos_below
 from wildlife.words import counted, is_plain
 
 ABSOLUTE = re.compile(r'[A-Za-z]:/|/')

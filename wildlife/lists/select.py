@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from datasets.images import read_image
+from datasets.images import Header, read_header, read_image
 from utils.errors import InputError
 from utils.logger import progress
 from wildlife import prepare
-from wildlife.crops import Change, find_change, is_beyond
+from wildlife.crops import Change, box_size, find_change, is_beyond
+from wildlife.lists.dates import parse_date
 from wildlife.lists.options import ListOptions
 from wildlife.lists.sightings import Sighting, Source
-from wildlife.photos import Header, read_header
 from wildlife.words import counted
 
 Headers = dict[str, Header]  # by path
@@ -45,7 +45,7 @@ def read_headers(source: Source, options: ListOptions) -> Headers:
         except InputError as error:
             source.reject(sighting, 'broken photo', f'{sighting.row}{error}')
             continue
-        taken = headers[sighting.path].date
+        taken = parse_date(headers[sighting.path].taken)
         if options.exif_dates and taken and not sighting.date:
             sighting = replace(sighting, date=taken.replace(tzinfo=None))
             dated.add(sighting.path)
@@ -81,7 +81,7 @@ def find_changes(source: Source, headers: Headers, options: ListOptions) -> Chan
             continue
         if box:
             boxes += 1
-            size, _ = header.box_size(options.boxes, listed_size)
+            size, _ = box_size(header, options.boxes, listed_size)
             beyond += is_beyond(box, size, shares)
     if beyond:
         source.notes.append(

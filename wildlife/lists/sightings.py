@@ -5,9 +5,8 @@ from datetime import datetime
 from pathlib import Path
 
 from utils.errors import InputError
-from wildlife.crops import Box
+from wildlife.crops import Box, Size
 from wildlife.lists.tables import LeftOut
-from wildlife.photos import Size
 
 SKIP = '--skip-bad leaves such photos out and counts them'
 

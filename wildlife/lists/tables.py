@@ -11,8 +11,8 @@ import pandas as pd
 
 from datasets.records import read_file
 from utils.errors import InputError
+from wildlife.crops import Size
 from wildlife.lists.cells import simple
-from wildlife.photos import Size
 
 SEPARATOR = re.compile(r'sep=([,;|\t])', re.IGNORECASE)
 ASSET = re.compile(r'(encounter)?mediaasset(\d+)')  # Wildbook: several photos in one row

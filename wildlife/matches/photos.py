@@ -10,11 +10,11 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from datasets.animal import TEST_LISTS
-from datasets.images import find_unreadable
+from datasets.images import find_unreadable, photo_extensions
 from datasets.records import NOBODY, Record
 from datasets.sources import load_test, load_train
 from utils.errors import InputError
-from wildlife.lists.folders import photo_extensions, photos_below
+from wildlife.lists.folders import photos_below
 
 logger = logging.getLogger('transreid')
 

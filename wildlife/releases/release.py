@@ -8,10 +8,10 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from datasets.images import photo_extensions
 from utils.errors import InputError
 from utils.files import atomic_write, drop_leftovers, free_bytes, writing
 from utils.logger import progress
-from wildlife.lists.folders import photo_extensions
 from wildlife.releases.archives import (
     TAR,
     ZIP,

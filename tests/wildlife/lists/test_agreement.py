@@ -111,7 +111,7 @@ def test_empty_files_are_no_copies_of_each_other(tmp_path):
     source = write_folder(tmp_path / 'species')
     for individual in ('a03', 'a05'):
         (source / individual / 'x.png').write_bytes(b'')
-    assert 'a03/x.png: the file is empty' in fails(source, tmp_path / 'out')
+    assert 'a03/x.png: the photo is an empty file' in fails(source, tmp_path / 'out')
     assert run(source, tmp_path / 'skip', '--skip-bad')['left_out'] == {'broken photo': 2}
 
 
