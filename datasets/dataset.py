@@ -1,6 +1,7 @@
 """Records as images with their labels."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch.utils.data import Dataset
@@ -13,39 +14,31 @@ from utils.errors import InputError
 Sample = tuple[torch.Tensor, int, int, int, int]
 
 
+@dataclass(eq=False)
 class ImageDataset(Dataset):
     """Photos, read when they are asked for, or taken from ``cache``.
 
     ``dataset[index]`` or ``dataset[index, sample_seed]`` gives (image, pid, camid, viewid, index):
     the image is a float32 tensor (3, H, W), the rest are ints. The random steps of the transform
-    depend on ``sample_seed`` alone (default: ``seed + index``), so neither the number of workers
+    depend on ``sample_seed`` alone (default: ``index``), so neither the number of workers
     nor the order of reading changes a batch, and the process's own generators are left as they
     were.
 
     Args:
         records: located.
         transform: from pixels to images.
-        seed: of samples that come without one.
         cache: of the transform's ``reading``; None reads each time.
     """
 
-    def __init__(
-        self,
-        records: Sequence[Record],
-        transform: Transform,
-        seed: int = 0,
-        cache: PhotoCache | None = None,
-    ):
-        self.records = records
-        self.transform = transform
-        self.seed = seed
-        self.cache = cache
+    records: Sequence[Record]
+    transform: Transform
+    cache: PhotoCache | None = None
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int | tuple[int, int]) -> Sample:
-        index, sample_seed = index if isinstance(index, tuple) else (index, self.seed + index)
+        index, sample_seed = index if isinstance(index, tuple) else (index, index)
         record = self.records[index]
         read = self.cache or self.transform.reading
         image = self.transform(read(record.path), sample_seed)

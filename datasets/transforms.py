@@ -1,8 +1,7 @@
 """From a photo file to the image that a model gets: resizing, then torchvision's transforms."""
 
-import contextlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +10,7 @@ from PIL import Image
 from timm.data.random_erasing import RandomErasing
 from torchvision.transforms import v2
 
-from datasets.images import REMEDY, UnreadablePhoto, read_image
-
-LIST_REMEDY = (
-    'replace it, take it out of the list, or set DATASETS.SKIP_BROKEN True to skip such photos'
-)
+from datasets.images import read_image
 
 
 @dataclass(frozen=True)
@@ -34,14 +29,8 @@ class Reading:
 
     def __call__(self, path: str) -> np.ndarray:
         """Return the photo as uint8 (H, W, 3). Raises ``UnreadablePhoto``."""
-        height, width = self.size
-        try:
-            image = read_image(path, self.upright)
-        except UnreadablePhoto as error:
-            if error.remedy == REMEDY:
-                raise UnreadablePhoto(path, error.reason, LIST_REMEDY) from None
-            raise
-        return np.array(image.resize((width, height), self.resample))
+        image = read_image(path, self.upright)
+        return np.array(image.resize(self.size[::-1], self.resample))  # Pillow: (width, height)
 
 
 @dataclass(frozen=True)
@@ -65,6 +54,8 @@ class Transform:
     def __call__(self, pixels: np.ndarray, seed: int) -> torch.Tensor:
         """Return the image, whose random choices are a function of ``seed`` alone.
 
+        The generators of the process are left as they were.
+
         Args:
             pixels: uint8 (H, W, 3), as ``reading`` returns them.
             seed: 32 bits.
@@ -73,21 +64,14 @@ class Transform:
             float32 (3, H, W).
         """
         image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
-        with _random_choices_from(seed):
-            return self.steps(image)
-
-
-@contextlib.contextmanager
-def _random_choices_from(seed: int) -> Iterator[None]:
-    """Seed the generators of torchvision and timm, and leave them as they were."""
-    state = random.getstate()
-    random.seed(seed)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            yield
-    finally:
-        random.setstate(state)
+        state = random.getstate()
+        random.seed(seed)  # timm draws from this generator, torchvision from torch's
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(seed)
+                return self.steps(image)
+        finally:
+            random.setstate(state)
 
 
 def make_train_transform(
