@@ -9,7 +9,6 @@ import pickle
 import shutil
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
@@ -65,13 +64,7 @@ class ImageLoader(DataLoader):
         for batch in self._start():
             if isinstance(batch, InputError):
                 raise batch
-            yield tuple(self._move(column) for column in batch)
-
-    def _move(self, column: torch.Tensor) -> torch.Tensor:
-        """On the device, without waiting where the memory is pinned."""
-        if self.device.type == 'cpu':  # asking for pinned memory would wake CUDA
-            return column
-        return column.to(self.device, non_blocking=column.is_pinned())
+            yield tuple(column.to(self.device, non_blocking=self.pin_memory) for column in batch)
 
     def _start(self) -> Iterator[list[torch.Tensor] | InputError]:
         try:
@@ -91,17 +84,11 @@ class ImageLoader(DataLoader):
             iterator._shutdown_workers()
 
 
-class _Pickled:
-    """A batch in the bytes and the shared memory in which it reaches the training.
-
-    Unpickled it is the batch again.
-    """
-
-    def __init__(self, batch: list[torch.Tensor]):
-        self._bytes = bytes(ForkingPickler.dumps(batch))
+class _Pickled(bytes):
+    """A batch as it travels to the training; unpickled it is the batch again."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return pickle.loads, (self._bytes,)
+        return pickle.loads, (bytes(self),)
 
 
 def _hand_over(samples: list[Sample] | InputError) -> list[torch.Tensor] | _Pickled | InputError:
@@ -115,7 +102,7 @@ def _hand_over(samples: list[Sample] | InputError) -> list[torch.Tensor] | _Pick
     if get_worker_info() is None:
         return default_collate(samples)
     try:
-        return _Pickled(default_collate(samples))
+        return _Pickled(ForkingPickler.dumps(default_collate(samples)))
     except (OSError, RuntimeError) as error:  # a full /dev/shm, too many open files
         return InputError(
             f'a worker cannot hand over its batch of photos ({error}): {REMEDY}; a training '
@@ -138,35 +125,22 @@ def _start_a_process() -> None:
             raise ChildProcessError(f'exit code {process.exitcode}; what it said is above')
 
 
-def shared_memory_free() -> int | None:
-    """Return the bytes that are free where workers leave their batches, None without a limit.
-
-    Windows and macOS have none.
-    """
-    if sys.platform != 'linux':
-        return None
-    if not os.access(SHARED_MEMORY, os.W_OK):
-        return 0
-    return shutil.disk_usage(SHARED_MEMORY).free
-
-
 def fitting_workers(wanted: int, batch_bytes: int, processes: int = 1) -> int:
     """Return how many of the ``wanted`` workers the shared memory has room for; warn of fewer.
+
+    Windows and macOS have no such limit.
 
     Args:
         wanted: DATALOADER.NUM_WORKERS.
         batch_bytes: of the largest batch of any loader; one loader is at work at a time.
         processes: of this machine that share the memory, each with so many workers.
     """
-    free = shared_memory_free()
-    if not wanted or free is None:
+    if not wanted or sys.platform != 'linux':
         return wanted
-
-    def needed(workers: int) -> int:
-        # + 2: the batch in the loop's hands, and the next one
-        return processes * ((PREFETCH * workers + 2) * batch_bytes + workers * LOCKS)
-
-    workers = next((number for number in range(wanted, 0, -1) if needed(number) <= free), 0)
+    free = shutil.disk_usage(SHARED_MEMORY).free if os.access(SHARED_MEMORY, os.W_OK) else 0
+    loop = 2 * batch_bytes  # the batch in the loop's hands, and the next one
+    worker = PREFETCH * batch_bytes + LOCKS
+    workers = min(wanted, max(0, free // processes - loop) // worker)
     if workers < wanted:
         logger.warning(
             '%s has %.1f MB free, DATALOADER.NUM_WORKERS %d needs up to %.1f MB of it: the run '
@@ -174,7 +148,7 @@ def fitting_workers(wanted: int, batch_bytes: int, processes: int = 1) -> int:
             SHARED_MEMORY,
             free / 1e6,
             wanted,
-            needed(wanted) / 1e6,
+            processes * (loop + wanted * worker) / 1e6,
             workers,
             REMEDY,
         )
@@ -186,12 +160,11 @@ def _outlive_the_signal(worker: int) -> None:
 
     So the training can finish its iteration; Ctrl-C is left to the training alone.
     """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if hasattr(signal, 'alarm'):
-            # any other exit code is an error to torch
-            signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
-            signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, 'alarm'):
+        # any other exit code is an error to torch
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
 
 
 @atexit.register  # runs before multiprocessing's own, which sends SIGTERM and waits
