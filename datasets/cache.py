@@ -30,19 +30,15 @@ def make_caches(
     """Return the caches for a run. No file is made before ``PhotoCache.reserve``.
 
     Args:
-        folder: OUTPUT_DIR; '' = no cache.
+        folder: OUTPUT_DIR; no cache where there is none.
         limit: bytes on the disk of all caches together; half of what is free is never exceeded.
         wanted: (reading, paths), the most important first; where not all fits, the first photos
             are kept, and that is logged.
         processes: of this machine that share the limit.
     """
-    if not folder or limit <= 0:
+    if not os.path.isdir(folder) or limit <= 0:
         return {}
-    try:
-        left = min(int(limit), shutil.disk_usage(folder).free // 2) // processes
-    except OSError as error:
-        logger.warning('OUTPUT_DIR %s: %s; photos are decoded each time', folder, error.strerror)
-        return {}
+    left = min(int(limit), shutil.disk_usage(folder).free // 2) // processes
     caches: dict[Reading, PhotoCache] = {}
     for reading, paths in wanted:
         caches[reading] = PhotoCache(folder, reading, paths, left)
@@ -75,9 +71,9 @@ class PhotoCache:
         self.folder = folder
         self.reading = reading
         self._handle: Any = None  # a descriptor; on its way to a spawned worker ``DupFd``
-        self._stamps = self._pixels = np.empty(0)
-        self._slot_bytes = STAMP_BYTES + 3 * reading.size[0] * reading.size[1]
-        self._slots = {path: slot for slot, path in enumerate(paths[: limit // self._slot_bytes])}
+        slot_bytes = STAMP_BYTES + 3 * reading.size[0] * reading.size[1]
+        self._slots = {path: slot for slot, path in enumerate(paths[: limit // slot_bytes])}
+        self.nbytes = len(self._slots) * slot_bytes  # on the disk once reserved
         if len(self._slots) < len(paths):
             logger.warning(
                 '%d of %d photos are decoded each time: DATALOADER.CACHE_GB, or half of the free '
@@ -86,11 +82,6 @@ class PhotoCache:
                 len(paths),
                 folder,
             )
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes on the disk once reserved."""
-        return len(self._slots) * self._slot_bytes
 
     def reserve(self) -> None:
         """Make the file, once, before other processes get a copy of this object.
@@ -106,10 +97,11 @@ class PhotoCache:
         )
         try:
             with tempfile.TemporaryFile(dir=self.folder, prefix=temporary_name('photos')) as file:
-                _allocate(file.fileno(), self.nbytes)
-                self._map(file.fileno())
-                self._handle = os.dup(file.fileno())
-                weakref.finalize(self, os.close, self._handle)
+                if hasattr(os, 'posix_fallocate'):
+                    os.posix_fallocate(file.fileno(), 0, self.nbytes)
+                else:
+                    file.truncate(self.nbytes)  # make_caches has seen to the space
+                self._open(os.dup(file.fileno()))
         except (OSError, ValueError) as error:  # ValueError: no memory map of such a file
             logger.warning(
                 'no room for decoded photos at %s (%.1f GB, DATALOADER.CACHE_GB): %s; they are '
@@ -120,19 +112,28 @@ class PhotoCache:
             )
             self._slots = {}
 
-    def _map(self, handle: int) -> None:
-        memory, count = mmap.mmap(handle, self.nbytes), len(self._slots)
+    def _open(self, handle: int) -> None:
+        """Map the file, which is closed with this object."""
+        weakref.finalize(self, os.close, handle)
+        memory = mmap.mmap(handle, self.nbytes)
+        count = len(self._slots)
         self._stamps = np.ndarray((count, 3), np.int64, buffer=memory)
         self._pixels = np.ndarray(
             (count, *self.reading.size, 3), np.uint8, buffer=memory, offset=count * STAMP_BYTES
         )
+        self._handle = handle
 
     def __call__(self, path: str) -> np.ndarray:
         """Return the photo as uint8 (H, W, 3). Raises as ``reading`` does."""
-        slot = self._slots.get(path) if self._handle is not None else None
-        stamp = None if slot is None else _stamp(path)
-        if stamp is None:
+        if self._handle is None or path not in self._slots:
             return self.reading(path)
+        slot = self._slots[path]
+        try:
+            status = os.stat(path)
+        except OSError:
+            return self.reading(path)
+        # the time of change cannot be set back, as `cp -p` does the other; never 0 = no photo yet
+        stamp = status.st_mtime_ns, status.st_ctime_ns, status.st_size + 1
         if tuple(self._stamps[slot].tolist()) != stamp:
             photo = self.reading(path)
             self._stamps[slot] = 0  # killed from here on, no mixture of two photos is left
@@ -150,27 +151,4 @@ class PhotoCache:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self._handle is not None:
-            self._handle = self._handle.detach()
-            weakref.finalize(self, os.close, self._handle)
-            self._map(self._handle)
-
-
-def _stamp(path: str) -> tuple[int, int, int] | None:
-    """(times of modification and of change in ns, bytes + 1) of a file, None where there is none.
-
-    The time of change cannot be set back, as the other is by `cp -p`. Never all 0, which stands for
-    no photo.
-    """
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size + 1
-
-
-def _allocate(handle: int, size: int) -> None:
-    """Take the disk space now. OSError where it is not there."""
-    if hasattr(os, 'posix_fallocate'):
-        os.posix_fallocate(handle, 0, size)
-    else:
-        os.truncate(handle, size)  # make_caches has seen to the space
+            self._open(self._handle.detach())
