@@ -161,8 +161,9 @@ def short_epoch(
         f'then, as label {largest} has {size} of them'
     )
     if best is not now:
+        batch_size = best.individuals * best.instances
         line += (
-            f'; with SOLVER.STAGE2.IMS_PER_BATCH {best.batch_size} and DATALOADER.NUM_INSTANCE '
+            f'; with SOLVER.STAGE2.IMS_PER_BATCH {batch_size} and DATALOADER.NUM_INSTANCE '
             f'{best.instances} it ends after step {best.steps} and shows {best.photos}'
         )
     if best.share < SEEN:

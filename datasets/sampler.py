@@ -1,8 +1,10 @@
 """Which photos make a batch; every order is a pure function of (seed, epoch)."""
 
 import random
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -26,58 +28,44 @@ class RandomIdentitySampler(Sampler):
         labels: individual of each photo.
         batch_size: P · K.
         num_instances: K.
-        seed: with ``set_epoch`` the only source of randomness; epoch 0 (the start) draws as the
-            original does after seeding ``random`` and ``numpy.random``.
+        seed: with the attribute ``epoch``, which is set before each epoch, the only source of
+            randomness; epoch 0 (the start) draws as the original does after seeding ``random`` and
+            ``numpy.random``.
 
     Raises:
         InputError: where no batch could be drawn.
     """
 
     def __init__(self, labels: Sequence[int], batch_size: int, num_instances: int, seed: int = 0):
-        self.num_instances = num_instances
-        self.ids_per_batch = batch_size // num_instances if num_instances > 0 else 0
+        k = num_instances
+        if k < 1 or batch_size % k or batch_size < 2 * k:
+            raise InputError(
+                f'SOLVER.STAGE2.IMS_PER_BATCH {batch_size} must be a multiple of '
+                f'DATALOADER.NUM_INSTANCE {k}, {2 * k} or more: a batch has at least two '
+                'individuals with NUM_INSTANCE photos each'
+            )
+        self.num_instances = k
+        self.ids_per_batch = batch_size // k
         self.seed = seed
         self.epoch = 0
         # individual -> its photos, individuals in order of appearance
         self.indices: dict[int, list[int]] = defaultdict(list)
         for index, label in enumerate(labels):
             self.indices[int(label)].append(index)
-        self._check(batch_size)
-
-    def _check(self, batch_size: int) -> None:
-        ids, k = len(self.indices), self.num_instances
-        if k < 1 or batch_size < k or batch_size % k:
-            raise InputError(
-                f'SOLVER.STAGE2.IMS_PER_BATCH {batch_size} is no multiple of '
-                f'DATALOADER.NUM_INSTANCE {k}; a batch is P individuals with NUM_INSTANCE photos '
-                'each'
-            )
-        if ids < 2:
-            raise InputError(
-                f'the train list has {ids} individuals; the triplet loss needs at least two'
-            )
-        if self.ids_per_batch < 2:
-            raise InputError(
-                f'SOLVER.STAGE2.IMS_PER_BATCH {batch_size} holds one individual; the triplet '
-                f'loss compares at least two: {2 * k} or more'
-            )
+        ids = len(self.indices)
         if ids < self.ids_per_batch:
             raise InputError(
                 f'the train list has {ids} individuals, a batch needs {self.ids_per_batch} '
                 f'(SOLVER.STAGE2.IMS_PER_BATCH {batch_size} / DATALOADER.NUM_INSTANCE {k}); '
-                f'lower IMS_PER_BATCH to {ids * k} or less'
+                f'lower IMS_PER_BATCH to {max(2, ids) * k} or less, or list more individuals'
             )
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch (integer >= 0) that the next iteration draws."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         sizes = (max(len(photos), self.num_instances) for photos in self.indices.values())
         return sum(size - size % self.num_instances for size in sizes)
 
     def __iter__(self) -> Iterator[int]:
-        seed = epoch_seed(self.seed, self.epoch)
+        seed = _epoch_seed(self.seed, self.epoch)
         rng, numpy_rng = random.Random(seed), np.random.RandomState(seed)
         groups = [self._groups(photos, rng, numpy_rng) for photos in self.indices.values()]
         available = list(range(len(groups)))
@@ -119,23 +107,17 @@ class Epoch(NamedTuple):
     photos: int
     share: float
 
-    @property
-    def batch_size(self) -> int:
-        """Photos in a batch."""
-        return self.individuals * self.instances
-
 
 def draw_epoch(labels: Sequence[int], individuals: int, instances: int, seed: int = 0) -> Epoch:
     """Return the ``Epoch`` of train photos with these labels. Raises as the sampler does."""
     sampler = RandomIdentitySampler(labels, individuals * instances, instances, seed)
-    sampler.set_epoch(1)
+    sampler.epoch = 1
     drawn = list(sampler)
-    sizes = Counter(labels).values()
-    shown = sum(size - size % instances if size > instances else size for size in sizes)
     photos = len(set(drawn))
-    return Epoch(
-        individuals, instances, len(drawn) // (individuals * instances), photos, photos / shown
-    )
+    sizes = map(len, sampler.indices.values())
+    shown = sum(size - size % instances if size > instances else size for size in sizes)
+    steps = len(drawn) // (individuals * instances)
+    return Epoch(individuals, instances, steps, photos, photos / shown)
 
 
 def choose_batch(
@@ -154,32 +136,28 @@ def choose_batch(
         step: that the number of individuals is a multiple of.
     """
     best = Epoch(0, instances, 0, 0, 0.0)
+    most = min(most, len(set(labels)))
     for individuals in range(most - most % step, 1, -step):
-        if individuals <= len(set(labels)):
-            epoch = draw_epoch(labels, individuals, instances, seed)
-            best = max(best, epoch, key=lambda epoch: epoch.share)
-            if best.share >= SEEN:
-                break
+        epoch = draw_epoch(labels, individuals, instances, seed)
+        best = max(best, epoch, key=attrgetter('share'))
+        if best.share >= SEEN:
+            break
     return best
 
 
+@dataclass(eq=False)
 class ShuffleSampler(Sampler):
     """All ``length`` indices in a fresh order each epoch, from (seed, epoch)."""
 
-    def __init__(self, length: int, seed: int = 0):
-        self.length = length
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch (integer >= 0) that the next iteration draws."""
-        self.epoch = epoch
+    length: int
+    seed: int = 0
+    epoch: int = 0
 
     def __len__(self) -> int:
         return self.length
 
     def __iter__(self) -> Iterator[int]:
-        generator = np.random.RandomState(epoch_seed(self.seed, self.epoch))
+        generator = np.random.RandomState(_epoch_seed(self.seed, self.epoch))
         yield from generator.permutation(self.length).tolist()
 
 
@@ -227,13 +205,12 @@ class EpochBatches(Sampler):
 
     def set_epoch(self, epoch: int, skip: int = 0) -> None:
         """Choose the epoch (>= 0) that the next iteration draws, and how many batches it skips."""
-        self.epoch, self.skip = epoch, skip
-        self.sampler.set_epoch(epoch)
+        self.epoch = self.sampler.epoch = epoch
+        self.skip = skip
 
     def __len__(self) -> int:
-        rest = len(self.sampler) % self.batch_size
-        whole = len(self.sampler) // self.batch_size
-        return whole + (rest // self.world_size >= 2)
+        whole, rest = divmod(len(self.sampler), self.batch_size)
+        return whole + 1 if rest // self.world_size >= 2 else whole
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         indices = list(self.sampler)
@@ -248,8 +225,7 @@ class EpochBatches(Sampler):
                 yield batch[self.rank * share : (self.rank + 1) * share]
 
 
-def epoch_seed(seed: int, epoch: int) -> int:
+def _epoch_seed(seed: int, epoch: int) -> int:
     """Return a seed of 32 bits: ``seed`` itself for epoch 0, mixed with the epoch from 1 on."""
-    if epoch == 0:
-        return seed
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+    mixed = np.random.SeedSequence([seed, epoch]).generate_state(1)[0]
+    return int(mixed) if epoch else seed

@@ -273,7 +273,7 @@ def test_an_epoch_that_shows_few_photos():
         'individuals have photos left then, as label 7 has 608 of them; with SOLVER.STAGE2.IMS_PER_'
     )
     better = draw_epoch(labels, *chosen(line))
-    assert better.batch_size <= 64 and better.photos > 4 * now.photos
+    assert better.individuals * better.instances <= 64 and better.photos > 4 * now.photos
     assert f'it ends after step {better.steps} and shows {better.photos}' in line
     assert line.endswith('list fewer photos of label 7 or more of the others')
 

@@ -85,7 +85,7 @@ def test_first_epoch_by_hand(seed):
 @pytest.mark.parametrize('epoch', [0, 1, 7])
 def test_properties(p, k, epoch):
     sampler = RandomIdentitySampler(LABELS, p * k, k, seed=3)
-    sampler.set_epoch(epoch)
+    sampler.epoch = epoch
     indices = list(sampler)
     assert len(indices) % (p * k) == 0
     assert 0 < len(indices) <= len(sampler) == sum(max(n, k) - max(n, k) % k for n in SIZES)
@@ -116,11 +116,11 @@ def test_order_is_a_function_of_seed_and_epoch(make):
     sampler, later = make(), make()
     epochs = []
     for epoch in range(4):
-        sampler.set_epoch(epoch)
+        sampler.epoch = epoch
         epochs.append(list(sampler))
         assert list(sampler) == epochs[-1]
     assert len({tuple(epoch) for epoch in epochs}) == 4
-    later.set_epoch(3)  # a resumed run does not draw the first ones
+    later.epoch = 3  # a resumed run does not draw the first ones
     assert list(later) == epochs[3]
     assert random.getstate() == state
     assert np.random.get_state()[1].tolist() == numpy_state
@@ -130,12 +130,17 @@ def test_order_is_a_function_of_seed_and_epoch(make):
 @pytest.mark.parametrize(
     ('labels', 'batch', 'instances', 'complaint'),
     [
-        (LABELS, 10, 4, 'IMS_PER_BATCH 10 is no multiple of DATALOADER.NUM_INSTANCE 4'),
-        (LABELS, 2, 4, 'no multiple'),
-        (LABELS, 8, 0, 'no multiple'),
+        (
+            LABELS,
+            10,
+            4,
+            'IMS_PER_BATCH 10 must be a multiple of DATALOADER.NUM_INSTANCE 4, 8 or more',
+        ),
+        (LABELS, 4, 4, 'at least two individuals'),
+        (LABELS, 8, 0, 'must be a multiple'),
         (LABELS, 44, 4, 'has 10 individuals, a batch needs 11 .* lower IMS_PER_BATCH to 40'),
-        ([0, 0, 0], 4, 4, 'has 1 individuals'),
-        ([], 4, 4, 'has 0 individuals'),
+        ([0, 0, 0], 8, 4, 'has 1 individuals, a batch needs 2 .* or list more individuals'),
+        ([], 8, 4, 'has 0 individuals'),
     ],
 )
 def test_impossible_batches(labels, batch, instances, complaint):
@@ -209,7 +214,7 @@ def test_what_an_epoch_shows():
     """Two photos of the third individual, 22 of the first, of which two do not make a group."""
     labels = herd(22, 4, 2)
     sampler = RandomIdentitySampler(labels, 12, 4, seed=5)
-    sampler.set_epoch(1)
+    sampler.epoch = 1
     photos = len(set(sampler))
     assert draw_epoch(labels, 3, 4, seed=5) == (3, 4, 1, photos, photos / (20 + 4 + 2))
     assert draw_epoch(herd(8, 8), 2, 4) == (2, 4, 2, 16, 1.0)

@@ -122,10 +122,11 @@ def _batch_lines(labels: list[int]) -> list[str]:
     epoch = choose_batch(labels, INDIVIDUALS, INSTANCES)
     if epoch.individuals >= INDIVIDUALS:
         return []
+    batch = epoch.individuals * INSTANCES
     return [
         'SOLVER:',
         '  STAGE2:',
-        f'    IMS_PER_BATCH: {epoch.batch_size}            # {epoch.individuals} individuals x '
+        f'    IMS_PER_BATCH: {batch}            # {epoch.individuals} individuals x '
         f'{INSTANCES} photos; an epoch has about {counted(epoch.steps, "batch")}',
     ]
 

@@ -20,7 +20,7 @@ def test_a_small_batch_leaves_an_epoch_its_photos(tmp_path):
     facts = run(tmp_path / 's', tmp_path / 'out', '--protocol', 'closed', '--val-share', 0)
     batch = load_cfg(tmp_path / 'out' / 'cnn_clipreid.yml').SOLVER.STAGE2.IMS_PER_BATCH
     epoch = choose_batch([record.pid for record in lists(tmp_path / 'out')['train']], 16, 4)
-    assert batch == epoch.batch_size < 32
+    assert batch == 4 * epoch.individuals < 32
     assert any(
         f'so {epoch.individuals} and not 16 in a batch' in note
         and note.endswith(f'about {counted(epoch.steps, "batch")}')
