@@ -46,10 +46,6 @@ MISREAD = {'I;16BS', 'I;32BS', 'F;32BF'}
 SBIT = re.compile(rb'\0\0\0([\1-\4])sBIT(.{4})', re.DOTALL)  # PNG's chunk: length, name, bits
 
 
-class DepthError(ValueError):
-    """The file does not say what its values mean, or what it says cannot be."""
-
-
 def is_deep(image: Image.Image) -> bool:
     """Whether a photo, opened and not yet decoded, has more than 8 bits, or signed ones."""
     if image.format == 'TIFF':
@@ -64,7 +60,7 @@ def read_deep(image: Image.Image) -> Image.Image:
         image: opened from a path, not yet decoded; here it is.
 
     Raises:
-        DepthError: where nobody knows which value is white.
+        ValueError: where nobody knows which value is white.
     """
     rawmode = _rawmode(image)
     stated = _stated_range(image)
@@ -72,8 +68,7 @@ def read_deep(image: Image.Image) -> Image.Image:
     if len(image.getbands()) == 1:
         values, usual = _grey_values(image, rawmode)
     else:
-        bands: Any = image.getextrema()[:3]  # (lowest, highest) of each
-        brightest = max(high for _, high in bands)
+        brightest = np.asarray(image)[..., :3].max()
         if stated in (None, (0, FULL)) and brightest > SHARE * 255 and ';16' in rawmode:
             return image.convert('RGB')
         values = _colour_values(image, rawmode)
@@ -114,7 +109,7 @@ def _significant_bits(path: str) -> int:
 def _grey_values(image: Any, rawmode: str) -> tuple[np.ndarray, Sequence[int]]:
     """(values (height, width), what may be white in them)"""
     if rawmode in MISREAD and image.tile[0].codec_name == 'libtiff':
-        raise DepthError(
+        raise ValueError(
             'a compressed TIFF of signed values or floats in big-endian order is not read; '
             'save it with 8 bits'
         )
@@ -130,7 +125,7 @@ def _colour_values(image: Any, rawmode: str) -> np.ndarray:
         four = _decode(image, 'RGBA')  # the two bytes of grey, those of alpha
         return four[..., 0] << 8 | four[..., 1]
     if name not in ('RGB', 'RGBX', 'RGBA'):
-        raise DepthError(f'this kind of 16-bit colour ({rawmode}) is not read; save it with 8 bits')
+        raise ValueError(f'this kind of 16-bit colour ({rawmode}) is not read; save it with 8 bits')
     high = _decode(image, rawmode)
     low = _decode(image, f'{name};16{OTHER_ORDER[order]}')
     return (high << 8 | low)[..., :3]
@@ -144,22 +139,22 @@ def _decode(image: Any, rawmode: str) -> np.ndarray:
 
 
 def _find_range(values: np.ndarray, stated: Range | None, usual: Sequence[int]) -> Range:
-    """(black, white) of the values, or ``DepthError``."""
+    """(black, white) of the values."""
     low, high = values.min(), values.max()
     if not np.isfinite([low, high]).all():
-        raise DepthError('it holds NaN or infinity; save it with 8 bits')
+        raise ValueError('it holds NaN or infinity; save it with 8 bits')
     found = f'its values go from {low:.6g} to {high:.6g}'
     if stated:
         black, white = stated
         if white > black <= low and high <= white:
             return stated
-        raise DepthError(
+        raise ValueError(
             f'{found}, but the file states {black:.6g} as black and {white:.6g} as '
             f'white; save it with 8 bits'
         )
     white = next((white for white in usual if high <= white), 0)
     if low < 0 or high <= SHARE * white or not white:
-        raise DepthError(f'{found}, and the file does not say which value is white; {REMEDY}')
+        raise ValueError(f'{found}, and the file does not say which value is white; {REMEDY}')
     return 0, white
 
 

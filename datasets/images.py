@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from datasets.depth import DepthError, is_deep, read_deep
+from datasets.depth import is_deep, read_deep
 from utils.errors import InputError, first_line
 from utils.logger import progress
 
@@ -26,7 +26,6 @@ TIFF_HEADS = {b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'}
 MAX_PIXELS = 178_956_970  # half a gigabyte as RGB
 MAX_RATIO = 100  # longer side / shorter side
 MAX_SCANS = 100  # of a JPEG, those of its thumbnails included
-TOO_LARGE = f'the photo has more than {MAX_PIXELS} pixels'
 REMEDY = 'replace it, take it out of the list, or train with DATASETS.SKIP_BROKEN True'
 THREADS = 8  # that read headers or decode photos: more than processors, as disks let them wait
 
@@ -113,8 +112,8 @@ def read_header(path: PhotoPath) -> Header:
     with _open(path) as image:
         taken = ''
         with contextlib.suppress(Exception):  # many EXIF blocks are broken while the photo is fine
-            exif = image.getexif()  # of a PNG this looks behind the pixels too
-            taken = str(exif.get_ifd(EXIF_IFD).get(TAKEN) or '').strip('\0 ')
+            # of a PNG this looks behind the pixels too
+            taken = str(image.getexif().get_ifd(EXIF_IFD).get(TAKEN) or '').strip('\0 ')
         return Header(image.size, orientation_of(image), image.format or '', taken)
 
 
@@ -157,12 +156,8 @@ def photo_extensions() -> set[str]:
 
 def _explain(path: PhotoPath, error: Exception) -> str:
     """The reason for what Pillow raised at the file, in plain words."""
-    if isinstance(error, DepthError):
-        return str(error)
-    if isinstance(error, Image.DecompressionBombError):
-        return TOO_LARGE
     if not isinstance(error, UnidentifiedImageError):
-        return f'the photo cannot be decoded ({first_line(error, 200)})'
+        return f'the photo cannot be decoded ({first_line(error, 250)})'
     with open(path, 'rb') as file:
         head = file.read(12)
     if not head:
@@ -227,7 +222,9 @@ def _find(check: Callable[[str], Any], paths: Iterable[str], text: str) -> dict[
 
 def _check_size(path: PhotoPath, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise UnreadablePhoto(path, f'{TOO_LARGE} ({width} x {height})')
+        raise UnreadablePhoto(
+            path, f'the photo has more than {MAX_PIXELS} pixels ({width} x {height})'
+        )
     if not 0 < max(width, height) <= MAX_RATIO * min(width, height):
         raise UnreadablePhoto(
             path, f'{width} x {height} pixels, one side more than {MAX_RATIO} times the other'

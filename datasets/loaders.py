@@ -39,8 +39,6 @@ class TestSet(NamedTuple):
         query: of the first trial; the next ones likewise.
         gallery: see ``Trial``.
         protocol: how rankings are judged.
-        query_index: see ``Trial``.
-        gallery_index: see ``Trial``.
         fingerprints: of the splits, see ``datasets.folders.fingerprint``.
         trials: one; of VehicleID ten, whose mean is the result.
     """
@@ -49,8 +47,6 @@ class TestSet(NamedTuple):
     query: list[Record]
     gallery: list[Record]
     protocol: Protocol
-    query_index: torch.Tensor
-    gallery_index: torch.Tensor
     fingerprints: Fingerprints
     trials: list[Trial]
 

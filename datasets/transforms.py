@@ -45,12 +45,6 @@ class Transform:
     reading: Reading
     steps: v2.Compose
 
-    @property
-    def image_bytes(self) -> int:
-        """Bytes of one image in a batch that a worker hands over."""
-        height, width = self.reading.size
-        return 3 * height * width * torch.float32.itemsize
-
     def __call__(self, pixels: np.ndarray, seed: int) -> torch.Tensor:
         """Return the image, whose random choices are a function of ``seed`` alone.
 

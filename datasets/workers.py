@@ -60,21 +60,18 @@ class ImageLoader(DataLoader):
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch names its own class
         if self.dataset.cache:
             self.dataset.cache.reserve()
-        # do not bind the iterator: a traceback would keep it, and with it the workers, alive
-        for batch in self._start():
-            if isinstance(batch, InputError):
-                raise batch
-            yield tuple(column.to(self.device, non_blocking=self.pin_memory) for column in batch)
-
-    def _start(self) -> Iterator[list[torch.Tensor] | InputError]:
         try:
             if self.num_workers:
                 _start_a_process()
-            return super().__iter__()
-        # no process or lock is left, or a process ended at its start
+            # do not bind the iterator: a traceback would keep it, and with it the workers, alive
+            for batch in super().__iter__():
+                if isinstance(batch, InputError):
+                    raise batch
+                yield tuple(part.to(self.device, non_blocking=self.pin_memory) for part in batch)
+        # no process, lock or file is left, or a process ended at its start
         except (OSError, EOFError) as error:
             raise InputError(
-                f'the processes that decode photos do not start ({error}): {worker_remedy()}'
+                f'the processes that decode photos have failed ({error}): {worker_remedy()}'
             ) from error
 
     def close(self) -> None:

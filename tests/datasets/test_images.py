@@ -301,9 +301,9 @@ TEXT_BOMB = b'comment\0\0' + zlib.compress(bytes(10**8))
 @pytest.mark.parametrize(
     ('name', 'content', 'complaint'),
     [
-        ('bomb.png', png(60_000, 60_000), 'more than 178956970 pixels'),
+        ('bomb.png', png(60_000, 60_000), 'exceeds limit of 357913940 pixels'),
         ('nearly.png', png(13_378, 13_377), 'more than 178956970 pixels'),
-        ('bomb.tif', tiff(50_000, 50_000), 'more than 178956970 pixels'),
+        ('bomb.tif', tiff(50_000, 50_000), 'exceeds limit of 357913940 pixels'),
         ('long.png', png(1, 100_000), '1 x 100000 pixels, one side more than 100 times the other'),
         ('wide.png', png(1010, 10), '1010 x 10 pixels'),
         ('text.png', png(8, 8, (b'zTXt', TEXT_BOMB)), 'cannot be decoded'),

@@ -25,15 +25,15 @@ torch.set_num_threads(1)
 queries, gallery, individuals, rerank = 4000, 16000, 1000, json.loads(sys.argv[2])
 query, gallery = ([Record(f'{split}{i}', i % individuals) for i in range(count)]
                   for split, count in (('q', queries), ('g', gallery)))
-photos, query_index, gallery_index = each_once(query, gallery)
+photos, rows = each_once(query + gallery, lambda record: record.path)
 generator = torch.Generator().manual_seed(0)
 centres = torch.randn(individuals, 3072, generator=generator)
 features = torch.empty(len(photos), 3072)
 for row, record in zip(features, photos, strict=True):
     torch.add(centres[record.pid], torch.randn(3072, generator=generator), out=row)
 inference.extract_features = lambda *_: features
-trial = Trial(query, gallery, query_index, gallery_index)
-test = TestSet(None, query, gallery, PROTOCOLS['yak'], query_index, gallery_index, {}, [trial])
+trial = Trial(query, gallery, rows(query), rows(gallery))
+test = TestSet(None, query, gallery, PROTOCOLS['yak'], {}, [trial])
 result = inference.do_inference(None, test, make_runtime('cpu'), rerank and ReRanking(**rerank))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 print(json.dumps({'gb': peak, **result.metrics}))

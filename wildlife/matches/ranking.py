@@ -63,7 +63,8 @@ def _extract(
     transform = make_test_transform(
         size=cfg.INPUT.SIZE_TEST, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD, upright=True
     )
-    options = loader_options(cfg, False, runtime.device, [(cfg.TEST.IMS_PER_BATCH, transform)])
+    sizes = [(cfg.TEST.IMS_PER_BATCH, cfg.INPUT.SIZE_TEST)]
+    options = loader_options(cfg, False, runtime.device, sizes)
     loader = ImageLoader(
         ImageDataset(records, transform), batch_size=cfg.TEST.IMS_PER_BATCH, **options
     )
