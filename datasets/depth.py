@@ -49,7 +49,7 @@ SBIT = re.compile(rb'\0\0\0([\1-\4])sBIT(.{4})', re.DOTALL)  # PNG's chunk: leng
 def is_deep(image: Image.Image) -> bool:
     """Whether a photo, opened and not yet decoded, has more than 8 bits, or signed ones."""
     if image.format == 'TIFF':
-        return _tiff_bits(image) > 8 or SIGNED in _tag(image, FORMAT, 1)
+        return max(_tag(image, BITS, 1)) > 8 or SIGNED in _tag(image, FORMAT, 1)
     return image.mode[0] in 'IF' or ';16' in _rawmode(image)
 
 
@@ -85,14 +85,13 @@ def read_deep(image: Image.Image) -> Image.Image:
 
 
 def _stated_range(image: Any) -> Range | None:
-    """(black, white) as the file states them, None where it does not."""
     if image.format == 'PPM' and image.mode == 'I':
         return 0, FULL  # Pillow has scaled it
     if image.format == 'PNG':
         bits = _significant_bits(image.filename)
         return (0, 2**bits - 1) if 0 < bits <= 16 else None
     if image.format == 'TIFF':
-        bits = _tiff_bits(image)
+        bits = max(_tag(image, BITS, 1))
         white = max(_tag(image, WHITE, 2**bits - 1 if bits % 8 else None))
         return None if white is None else (min(_tag(image, BLACK, 0)), white)
     return None
@@ -139,10 +138,7 @@ def _decode(image: Any, rawmode: str) -> np.ndarray:
 
 
 def _find_range(values: np.ndarray, stated: Range | None, usual: Sequence[int]) -> Range:
-    """(black, white) of the values."""
-    low, high = values.min(), values.max()
-    if not np.isfinite([low, high]).all():
-        raise ValueError('it holds NaN or infinity; save it with 8 bits')
+    low, high = values.min(), values.max()  # NaN is in no range
     found = f'its values go from {low:.6g} to {high:.6g}'
     if stated:
         black, white = stated
@@ -168,10 +164,6 @@ def _rawmode(image: Any) -> str:
 
 def _with_rawmode(args: Any, rawmode: str) -> Any:
     return rawmode if isinstance(args, str) else (rawmode, *args[1:])
-
-
-def _tiff_bits(image: Any) -> int:
-    return max(_tag(image, BITS, 1))
 
 
 def _tag(image: Any, number: int, default: Any) -> tuple[Any, ...]:

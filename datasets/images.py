@@ -155,7 +155,6 @@ def photo_extensions() -> set[str]:
 
 
 def _explain(path: PhotoPath, error: Exception) -> str:
-    """The reason for what Pillow raised at the file, in plain words."""
     if not isinstance(error, UnidentifiedImageError):
         return f'the photo cannot be decoded ({first_line(error, 250)})'
     with open(path, 'rb') as file:

@@ -189,13 +189,10 @@ def make_test_set(
         processes: that share the work.
         fingerprints: of the splits.
     """
-    fields = ['path']
-    if cfg.MODEL.SIE_CAMERA:
-        fields.append('camid')
-    if cfg.MODEL.SIE_VIEW:
-        fields.append('viewid')
+    seen = {'path': True, 'camid': cfg.MODEL.SIE_CAMERA, 'viewid': cfg.MODEL.SIE_VIEW}
+    looks_at = attrgetter(*[field for field, is_seen in seen.items() if is_seen])
     splits = chain.from_iterable(photos.trials)
-    records, rows = each_once(chain.from_iterable(splits), attrgetter(*fields))
+    records, rows = each_once(chain.from_iterable(splits), looks_at)
     loader = ImageLoader(
         make_dataset(records),
         batch_size=cfg.TEST.IMS_PER_BATCH,
@@ -247,8 +244,9 @@ def make_batches(cfg: CfgNode, labels: Sequence[int], processes: Processes) -> E
     batch_size, seed = cfg.SOLVER.STAGE2.IMS_PER_BATCH, cfg.SOLVER.SEED
     rank, world_size = processes.rank, processes.world_size
     if cfg.DATALOADER.SAMPLER == 'softmax':
-        shuffled = ShuffleSampler(len(labels), seed)
-        return EpochBatches(shuffled, batch_size, seed, 1, rank, world_size)
+        return EpochBatches(
+            ShuffleSampler(len(labels), seed), batch_size, seed, rank=rank, world_size=world_size
+        )
     instances = cfg.DATALOADER.NUM_INSTANCE
     sampler = RandomIdentitySampler(labels, batch_size, instances, seed)
     line = short_epoch(labels, batch_size, instances, seed, world_size)

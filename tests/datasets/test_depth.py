@@ -226,7 +226,7 @@ WITH_NAN[2, 3] = np.nan
         (grey(4000, np.float32), {}, f'from 0 to 4000, and the file {STATED}'),
         (grey(0.1, np.float32), {}, f'from 0 to 0.1, and the file {STATED}'),
         (grey(2, np.float32) - 1, {}, f'from -1 to 1, and the file {STATED}'),
-        (WITH_NAN, {}, 'it holds NaN or infinity'),
+        (WITH_NAN, {}, f'from nan to nan, and the file {STATED}'),
         (
             grey(65535, np.uint16),
             {'tags': {341: 4095}},
