@@ -26,7 +26,7 @@ TIFF_HEADS = {b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'}
 MAX_PIXELS = 178_956_970  # half a gigabyte as RGB
 MAX_RATIO = 100  # longer side / shorter side
 MAX_SCANS = 100  # of a JPEG, those of its thumbnails included
-REMEDY = 'replace it, take it out of the list, or train with DATASETS.SKIP_BROKEN True'
+REMEDY = 'replace it, take it out of the list, or set DATASETS.SKIP_BROKEN True to skip it'
 THREADS = 8  # that read headers or decode photos: more than processors, as disks let them wait
 
 ORIENTATION, EXIF_IFD, TAKEN = 0x112, 0x8769, 0x9003  # EXIF tags; 0x132 is a later change
