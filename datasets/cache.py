@@ -1,4 +1,4 @@
-"""Photos that were read once in this run, kept as pixels in a file of OUTPUT_DIR."""
+"""Keep the decoded photos of a run in a file in OUTPUT_DIR, so that each is decoded once."""
 
 import logging
 import mmap
@@ -27,14 +27,14 @@ def make_caches(
     wanted: Iterable[tuple[Reading, Sequence[str]]],
     processes: int = 1,
 ) -> dict[Reading, 'PhotoCache']:
-    """Return the caches for a run. No file is made before ``PhotoCache.reserve``.
+    """Return the caches for a run; ``PhotoCache.reserve`` makes their files.
 
     Args:
-        folder: OUTPUT_DIR; no cache where there is none.
-        limit: bytes on the disk of all caches together; half of what is free is never exceeded.
-        wanted: (reading, paths), the most important first; where not all fits, the first photos
-            are kept, and that is logged.
-        processes: of this machine that share the limit.
+        folder: OUTPUT_DIR; without this folder there is no cache.
+        limit: Bytes for all caches together. They never take more than half of the free disk.
+        wanted: (reading, paths), the most important first. If not all photos fit, the first ones
+            are kept, and the log says so.
+        processes: Number of processes on this machine, which share the limit.
     """
     if not os.path.isdir(folder) or limit <= 0:
         return {}
@@ -47,33 +47,32 @@ def make_caches(
 
 
 class PhotoCache:
-    """What ``reading`` makes of the files ``paths``, as far as ``limit`` bytes go; the rest is read
-    each time.
+    """Keeps what ``reading`` returns for as many of the photos as fit into ``limit`` bytes.
 
-    ``cache(path)`` gives uint8 (H, W, 3), to be copied and not to be written to. A photo counts as
-    unchanged while its times and size are what they were before it was read; else it is read again.
-    So errors, of a file that vanished too, are those of ``reading``.
+    ``cache(path)`` returns uint8 (H, W, 3), which must not be written to. A photo is read again if
+    the file's size or one of its times has changed, or if the file is missing, so errors are those
+    of ``reading``. Photos that do not fit are read each time.
 
-    The file is mapped into memory and shared with worker processes, forked or spawned: who reads a
-    photo puts its pixels there, then its stamp, and two who do so at once write the same. It is as
-    large as it will ever be before the first photo (a full disk found later would kill the
-    process), and has no name, so nothing is left of it however a run ends.
+    The cache is a file mapped into memory and shared with forked and spawned workers. A worker
+    that reads a photo writes its pixels, then its stamp; two workers that read the same photo
+    write the same bytes. The file gets its full size before the first photo, because a disk that
+    fills up later would kill the process. It has no name, so nothing is left behind.
 
     Args:
         folder: OUTPUT_DIR.
-        reading: a file -> uint8 (H, W, 3).
-        paths: of the photos.
-        limit: bytes.
+        reading: Reads a file, returns uint8 (H, W, 3).
+        paths: The photos.
+        limit: Bytes.
     """
 
     def __init__(self, folder: str, reading: Reading, paths: Iterable[str], limit: int):
         paths = list(dict.fromkeys(paths))
         self.folder = folder
         self.reading = reading
-        self._handle: Any = None  # a descriptor; on its way to a spawned worker ``DupFd``
+        self._handle: Any = None  # file descriptor; ``DupFd`` while pickled for a spawned worker
         slot_bytes = STAMP_BYTES + 3 * reading.size[0] * reading.size[1]
         self._slots = {path: slot for slot, path in enumerate(paths[: limit // slot_bytes])}
-        self.nbytes = len(self._slots) * slot_bytes  # on the disk once reserved
+        self.nbytes = len(self._slots) * slot_bytes  # on the disk after ``reserve``
         if len(self._slots) < len(paths):
             logger.warning(
                 '%d of %d photos are decoded each time: DATALOADER.CACHE_GB, or half of the free '
@@ -84,9 +83,9 @@ class PhotoCache:
             )
 
     def reserve(self) -> None:
-        """Make the file, once, before other processes get a copy of this object.
+        """Make the file if there is none yet. Call it before workers get a copy of the cache.
 
-        Without it nothing is kept.
+        Nothing is kept until then.
         """
         if self._handle is not None or not self._slots:
             return
@@ -100,11 +99,11 @@ class PhotoCache:
                 if hasattr(os, 'posix_fallocate'):
                     os.posix_fallocate(file.fileno(), 0, self.nbytes)
                 else:
-                    file.truncate(self.nbytes)  # make_caches has seen to the space
+                    file.truncate(self.nbytes)  # make_caches has checked the free space
                 self._open(os.dup(file.fileno()))
-        except (OSError, ValueError) as error:  # ValueError: no memory map of such a file
+        except (OSError, ValueError) as error:  # ValueError: the file cannot be mapped
             logger.warning(
-                'no room for decoded photos at %s (%.1f GB, DATALOADER.CACHE_GB): %s; they are '
+                'no room for decoded photos in %s (%.1f GB, DATALOADER.CACHE_GB): %s; they are '
                 'decoded each time',
                 self.folder,
                 self.nbytes / 1e9,
@@ -113,7 +112,7 @@ class PhotoCache:
             self._slots = {}
 
     def _open(self, handle: int) -> None:
-        """Map the file, which is closed with this object."""
+        """Map the file into memory; it is closed when the cache is deleted."""
         weakref.finalize(self, os.close, handle)
         memory = mmap.mmap(handle, self.nbytes)
         count = len(self._slots)
@@ -124,7 +123,7 @@ class PhotoCache:
         self._handle = handle
 
     def __call__(self, path: str) -> np.ndarray:
-        """Return the photo as uint8 (H, W, 3). Raises as ``reading`` does."""
+        """Return the photo as uint8 (H, W, 3). Raises the errors of ``reading``."""
         if self._handle is None or path not in self._slots:
             return self.reading(path)
         slot = self._slots[path]
@@ -132,20 +131,20 @@ class PhotoCache:
             status = os.stat(path)
         except OSError:
             return self.reading(path)
-        # the time of change cannot be set back, as `cp -p` does the other; never 0 = no photo yet
+        # st_ctime cannot be set back, unlike st_mtime (cp -p); + 1 since zeros stand for no photo
         stamp = status.st_mtime_ns, status.st_ctime_ns, status.st_size + 1
         if tuple(self._stamps[slot].tolist()) != stamp:
             photo = self.reading(path)
-            self._stamps[slot] = 0  # killed from here on, no mixture of two photos is left
+            self._stamps[slot] = 0  # if the process is killed now, no mixture of two photos is left
             self._pixels[slot] = photo
             self._stamps[slot] = stamp
         return self._pixels[slot]
 
     def __getstate__(self) -> dict[str, Any]:
-        """For a spawned worker the open file goes along; other copies read each time."""
+        """Pass the open file on to spawned workers; other copies read each time."""
         handle = None
         if self._handle is not None and get_spawning_popen() and hasattr(reduction, 'DupFd'):
-            handle = reduction.DupFd(self._handle)  # not on Windows
+            handle = reduction.DupFd(self._handle)  # missing on Windows
         return self.__dict__ | {'_handle': handle, '_stamps': None, '_pixels': None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

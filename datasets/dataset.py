@@ -1,4 +1,4 @@
-"""Records as images with their labels."""
+"""The data set: photos as images with their labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,18 +16,17 @@ Sample = tuple[torch.Tensor, int, int, int, int]
 
 @dataclass(eq=False)
 class ImageDataset(Dataset):
-    """Photos, read when they are asked for, or taken from ``cache``.
+    """Photos with their labels, read on demand or taken from ``cache``.
 
-    ``dataset[index]`` or ``dataset[index, sample_seed]`` gives (image, pid, camid, viewid, index):
-    the image is a float32 tensor (3, H, W), the rest are ints. The random steps of the transform
-    depend on ``sample_seed`` alone (default: ``index``), so neither the number of workers
-    nor the order of reading changes a batch, and the process's own generators are left as they
-    were.
+    ``dataset[index]`` or ``dataset[index, sample_seed]`` returns (image, pid, camid, viewid,
+    index): a float32 tensor (3, H, W) and four ints. The random steps of the transform depend only
+    on ``sample_seed`` (default: ``index``), so neither the number of workers nor the order of
+    reading changes a batch.
 
     Args:
-        records: located.
-        transform: from pixels to images.
-        cache: of the transform's ``reading``; None reads each time.
+        records: Records with the full paths of the photos.
+        transform: From photos to images.
+        cache: Cache of ``transform.reading``; None reads each photo each time.
     """
 
     records: Sequence[Record]
@@ -45,7 +44,7 @@ class ImageDataset(Dataset):
         return image, record.pid, record.camid, record.viewid, index
 
     def __getitems__(self, indices: Sequence[int | tuple[int, int]]) -> list[Sample] | InputError:
-        """The samples of a batch, or the ``InputError`` of a photo: see ``ImageLoader``."""
+        """Return the samples of a batch, or the ``InputError`` of a photo; see ``ImageLoader``."""
         try:
             return [self[index] for index in indices]
         except InputError as error:

@@ -1,10 +1,10 @@
-"""Photos of more than 8 bits: which value is black, which is white, and the picture of 8 bits.
+"""Convert photos with more than 8 bits to 8 bits: which value is black, and which is white?
 
-What the file says counts: TIFF's BitsPerSample, SMinSampleValue and SMaxSampleValue, PNG's chunk
-sBIT, PPM's largest value. Where it says nothing, 65535 is white in 16 bits, and in 32 bits and
-floats the narrowest usual range that holds the values is meant. A photo that would fill less than
-a quarter of that range is rejected: mostly a camera of 10, 12 or 14 bits took it, and it would be
-nearly black.
+The file may state it: TIFF in BitsPerSample, SMinSampleValue and SMaxSampleValue, PNG in its chunk
+sBIT, PPM in its header. Otherwise white is 65535 in 16-bit files; in 32-bit and float files the
+smallest of the usual ranges that holds all values is taken. A photo that fills less than a quarter
+of the range is rejected: it probably comes from a camera with 10, 12 or 14 bits and would be nearly
+black.
 """
 
 import re
@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 from PIL import Image
 
-Range = tuple[float, float]  # the values of black and of white
+Range = tuple[float, float]  # (black, white)
 
 FULL = 65535
-USUAL = (1, 255, FULL)  # white in files of floats and of 32 bits
-# Greys that are not 16 bits without sign: what Pillow's (mode, rawmode) really hold, and what may
-# be white in them.
+USUAL = (1, 255, FULL)  # possible values of white in 32-bit and float files
+# Grey photos other than unsigned 16-bit ones. Pillow's (mode, rawmode): true type of the values,
+# possible values of white.
 GREYS: dict[tuple[str, str], tuple[DTypeLike, Sequence[int]]] = {
     ('L', 'L'): (np.int8, [127]),
     ('I', 'I;16S'): (np.int32, [32767]),
@@ -32,35 +32,35 @@ GREYS: dict[tuple[str, str], tuple[DTypeLike, Sequence[int]]] = {
     ('F', 'F;32F'): (np.float32, USUAL),
     ('F', 'F;32BF'): (np.float32, USUAL),
 }
-SHARE = 1 / 4  # of white, that the brightest value must reach
+SHARE = 1 / 4  # the brightest value must reach this share of white
 BITS, PHOTOMETRIC, FORMAT, BLACK, WHITE = 258, 262, 339, 340, 341  # TIFF tags
-WHITE_IS_ZERO, SIGNED = 0, 2  # values of two of them
+WHITE_IS_ZERO, SIGNED = 0, 2  # values of PHOTOMETRIC and of FORMAT
 REMEDY = (
     'save it with 8 bits, or state in the file which value is white '
     '(TIFF: tag 341, SMaxSampleValue; PNG: chunk sBIT)'
 )
-# Of a colour's 16 bits Pillow keeps the high byte. Told the other byte order, it keeps the low one.
+# Pillow keeps the high byte of 16-bit colours, and the low byte if the byte order is swapped.
 OTHER_ORDER = {'B': 'L', 'L': 'B', 'N': 'B' if sys.byteorder == 'little' else 'L'}
-# Rawmodes that Pillow takes for the file's order of bytes where libtiff gives that of the machine.
+# Pillow reads these in the file's byte order, but libtiff returns them in the machine's.
 MISREAD = {'I;16BS', 'I;32BS', 'F;32BF'}
-SBIT = re.compile(rb'\0\0\0([\1-\4])sBIT(.{4})', re.DOTALL)  # PNG's chunk: length, name, bits
+SBIT = re.compile(rb'\0\0\0([\1-\4])sBIT(.{4})', re.DOTALL)  # PNG chunk: length, name, bits
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether a photo, opened and not yet decoded, has more than 8 bits, or signed ones."""
+    """Whether a photo that is not yet decoded has more than 8 bits, or signed values."""
     if image.format == 'TIFF':
         return max(_tag(image, BITS, 1)) > 8 or SIGNED in _tag(image, FORMAT, 1)
     return image.mode[0] in 'IF' or ';16' in _rawmode(image)
 
 
 def read_deep(image: Image.Image) -> Image.Image:
-    """The RGB picture of 8 bits of a photo for which ``is_deep``.
+    """Decode a photo for which ``is_deep`` is true as an 8-bit RGB picture.
 
     Args:
-        image: opened from a path, not yet decoded; here it is.
+        image: Opened from a path and not yet decoded.
 
     Raises:
-        ValueError: where nobody knows which value is white.
+        ValueError: It is not known which value is white.
     """
     rawmode = _rawmode(image)
     stated = _stated_range(image)
@@ -73,11 +73,11 @@ def read_deep(image: Image.Image) -> Image.Image:
             return image.convert('RGB')
         values = _colour_values(image, rawmode)
     if stated and image.format == 'PNG' and values.max() > stated[1]:
-        stated = 0, FULL  # as PNG wants it: scaled to 16 bits, whatever number of them means much
+        stated = 0, FULL  # the values are scaled to 16 bits, as the PNG standard asks
     black, white = _find_range(values, stated, usual)
     if values.dtype.kind == 'f' or white - black < 255:
         levels = np.rint((values - black) * (255 / (white - black)))
-    else:  # the high byte, of whatever number of bits
+    else:  # the highest 8 bits
         levels = (values.astype(np.int64) - black) * 256 // (white - black + 1)
     if image.format == 'TIFF' and WHITE_IS_ZERO in _tag(image, PHOTOMETRIC, 1):
         levels = 255 - levels
@@ -86,7 +86,7 @@ def read_deep(image: Image.Image) -> Image.Image:
 
 def _stated_range(image: Any) -> Range | None:
     if image.format == 'PPM' and image.mode == 'I':
-        return 0, FULL  # Pillow has scaled it
+        return 0, FULL  # scaled by Pillow
     if image.format == 'PNG':
         bits = _significant_bits(image.filename)
         return (0, 2**bits - 1) if 0 < bits <= 16 else None
@@ -98,7 +98,7 @@ def _stated_range(image: Any) -> Range | None:
 
 
 def _significant_bits(path: str) -> int:
-    """The largest number in PNG's chunk sBIT, which Pillow skips; 0 where there is none."""
+    """The largest number in a PNG's chunk sBIT, which Pillow ignores; 0 without that chunk."""
     with open(path, 'rb') as file:
         before_pixels = file.read().partition(b'IDAT')[0]
     chunk = SBIT.search(before_pixels)
@@ -106,11 +106,11 @@ def _significant_bits(path: str) -> int:
 
 
 def _grey_values(image: Any, rawmode: str) -> tuple[np.ndarray, Sequence[int]]:
-    """(values (height, width), what may be white in them)"""
+    """The values (height, width), and the possible values of white."""
     if rawmode in MISREAD and image.tile[0].codec_name == 'libtiff':
         raise ValueError(
-            'a compressed TIFF of signed values or floats in big-endian order is not read; '
-            'save it with 8 bits'
+            'compressed big-endian TIFFs with signed values or floats are not supported; save it '
+            'with 8 bits'
         )
     values = np.asarray(image)
     stored, usual = GREYS.get((image.mode, rawmode), (values.dtype, [FULL]))
@@ -118,20 +118,22 @@ def _grey_values(image: Any, rawmode: str) -> tuple[np.ndarray, Sequence[int]]:
 
 
 def _colour_values(image: Any, rawmode: str) -> np.ndarray:
-    """Both bytes of 16-bit colours: (height, width, 3), or (height, width) of grey with alpha."""
+    """16-bit colours (height, width, 3), or (height, width) for grey with alpha."""
     name, _, order = rawmode.partition(';16')
     if name == 'LA':
-        four = _decode(image, 'RGBA')  # the two bytes of grey, those of alpha
+        four = _decode(image, 'RGBA')  # the high and low bytes of grey, then those of alpha
         return four[..., 0] << 8 | four[..., 1]
     if name not in ('RGB', 'RGBX', 'RGBA'):
-        raise ValueError(f'this kind of 16-bit colour ({rawmode}) is not read; save it with 8 bits')
+        raise ValueError(
+            f'this kind of 16-bit colour ({rawmode}) is not supported; save it with 8 bits'
+        )
     high = _decode(image, rawmode)
     low = _decode(image, f'{name};16{OTHER_ORDER[order]}')
     return (high << 8 | low)[..., :3]
 
 
 def _decode(image: Any, rawmode: str) -> np.ndarray:
-    """The photo's bytes (height, width, bands), as uint16, read as if they were ``rawmode``."""
+    """Decode the photo as if its bytes were ``rawmode``: uint16 (height, width, bands)."""
     with Image.open(image.filename, formats=[image.format]) as other:
         other.tile = [tile._replace(args=_with_rawmode(tile.args, rawmode)) for tile in other.tile]
         return np.asarray(other, np.uint16)
@@ -155,7 +157,7 @@ def _find_range(values: np.ndarray, stated: Range | None, usual: Sequence[int]) 
 
 
 def _rawmode(image: Any) -> str:
-    """What the decoder is told of the bits; '' where it is told nothing, or has been already."""
+    """Pillow's name for the layout of the bits; '' if it has none or the photo is decoded."""
     args = image.tile[0].args if image.tile else ''
     if isinstance(args, str):
         return args

@@ -1,4 +1,4 @@
-"""Reading a photo file, whole or its header alone, and why it cannot be read."""
+"""Read photos, or only their headers, and explain why a photo cannot be read."""
 
 import contextlib
 import os
@@ -17,19 +17,19 @@ from datasets.depth import is_deep, read_deep
 from utils.errors import InputError, first_line
 from utils.logger import progress
 
-# Of photos, which may come from strangers. Pillow has decoders beyond these, some of which start
-# other programs (EPS). HEIF is read where pillow-heif is installed.
+# Photos may come from strangers, so other formats that Pillow decodes are rejected: some of its
+# decoders start other programs (EPS). HEIF is read if pillow-heif is installed.
 FORMATS = ['JPEG', 'PNG', 'BMP', 'GIF', 'PPM', 'TIFF', 'WEBP', 'JPEG2000', 'AVIF', 'DIB', 'TGA']
 HEIF_ENDINGS = {'.heic', '.heif', '.hif'}
 HEIF_BRANDS = {b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1'}
 TIFF_HEADS = {b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'}
-MAX_PIXELS = 178_956_970  # half a gigabyte as RGB
+MAX_PIXELS = 178_956_970  # half a gigabyte in RGB
 MAX_RATIO = 100  # longer side / shorter side
-MAX_SCANS = 100  # of a JPEG, those of its thumbnails included
+MAX_SCANS = 100  # in a JPEG file, thumbnails included
 REMEDY = 'replace it, take it out of the list, or set DATASETS.SKIP_BROKEN True to skip it'
-THREADS = 8  # that read headers or decode photos: more than processors, as disks let them wait
+THREADS = 8  # to read headers and decode photos; more than processors, as they wait for the disk
 
-ORIENTATION, EXIF_IFD, TAKEN = 0x112, 0x8769, 0x9003  # EXIF tags; 0x132 is a later change
+ORIENTATION, EXIF_IFD, TAKEN = 0x112, 0x8769, 0x9003  # EXIF tags
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,13 +42,19 @@ UPRIGHT = {
 
 PhotoPath = str | os.PathLike[str]
 
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # beyond this Pillow warns, and beyond twice this it raises
-# What is wrong with a photo is an error here; broken EXIF and the like of a good one is no matter.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow warns above it and raises above twice this number
+# Photos that cannot be read raise an error; Pillow's warnings, of broken EXIF say, do not matter.
 warnings.filterwarnings('ignore', module=r'PIL\.')
 
 
 class UnreadablePhoto(InputError):
-    """A photo that cannot be read. reason: without its path and without what to do."""
+    """A photo that cannot be read.
+
+    Args:
+        path: The file.
+        reason: Why it cannot be read.
+        remedy: What to do about it.
+    """
 
     def __init__(self, path: PhotoPath, reason: str, remedy: str = REMEDY):
         super().__init__(path, reason, remedy)
@@ -60,13 +66,13 @@ class UnreadablePhoto(InputError):
 
 @dataclass(frozen=True)
 class Header:
-    """What a photo file says before its pixels.
+    """What the header of a photo file says.
 
     Attributes:
         size: (width, height) of the stored pixels.
-        orientation: EXIF's, 1 = upright.
+        orientation: EXIF orientation, 1 = upright.
         kind: Pillow's name of the file format.
-        taken: EXIF's date and time of the photo, '' = unknown.
+        taken: EXIF date and time of the photo, '' if unknown.
     """
 
     size: tuple[int, int]
@@ -76,26 +82,28 @@ class Header:
 
 
 def read_image(path: PhotoPath, upright: bool = False) -> Image.Image:
-    """Read a photo of any mode as an RGB PIL image of 8 bits.
+    """Read a photo as an 8-bit RGB image, whatever its mode.
 
-    16-bit values keep their high byte; what else holds more than 8 bits is read as
-    ``datasets.depth`` says. Transparency is dropped. Of an animation the first picture.
+    Photos with more than 8 bits are converted by ``datasets.depth``. Transparency is dropped. The
+    first frame of an animation is read.
 
     Args:
-        path: of the file.
-        upright: whether EXIF rotation is applied. The published pipeline does not, so training
+        path: The file.
+        upright: Whether to apply the EXIF orientation. The published pipeline does not, so training
             and tests do not either.
 
     Raises:
-        UnreadablePhoto: where the file is no readable picture in one of ``FORMATS``, has no
-            pixels or more than ``MAX_PIXELS``, is longer than ``MAX_RATIO`` times its width, has
-            more than 8 bits and does not say which number is white, or has gone.
+        UnreadablePhoto: The file is missing, is not a picture in one of ``FORMATS``, is damaged,
+            has more than ``MAX_PIXELS`` pixels or sides of more than 1 : ``MAX_RATIO``, or has more
+            than 8 bits and does not say which value is white.
     """
     with _open(path) as image:
         _check_scans(path, image)
         if is_deep(image):
             picture = read_deep(image)
-        elif 'transparency' in image.info:  # straight to RGB Pillow warns
+        elif (
+            'transparency' in image.info
+        ):  # Pillow warns if such a photo is converted to RGB at once
             picture = image.convert('RGBA').convert('RGB')
         else:
             picture = image.convert('RGB')
@@ -104,43 +112,45 @@ def read_image(path: PhotoPath, upright: bool = False) -> Image.Image:
 
 
 def read_header(path: PhotoPath) -> Header:
-    """Read the ``Header`` of a photo without decoding it, unless it is a PNG.
+    """Read the header of a photo. Only PNG files are decoded for that.
 
     Raises:
-        UnreadablePhoto: where the file is no photo, or its size is not one that is read.
+        UnreadablePhoto: The file is missing, is not a photo, or its size is rejected.
     """
     with _open(path) as image:
         taken = ''
-        with contextlib.suppress(Exception):  # many EXIF blocks are broken while the photo is fine
-            # of a PNG this looks behind the pixels too
+        with contextlib.suppress(Exception):  # many good photos have broken EXIF data
+            # reads a PNG to its end: EXIF data may follow the pixels
             taken = str(image.getexif().get_ifd(EXIF_IFD).get(TAKEN) or '').strip('\0 ')
         return Header(image.size, orientation_of(image), image.format or '', taken)
 
 
 @contextlib.contextmanager
 def _open(path: PhotoPath) -> Iterator[Image.Image]:
-    """The photo, not yet decoded; any error of the block becomes an ``UnreadablePhoto``."""
+    """Open a photo without decoding it. Any error in the block becomes an ``UnreadablePhoto``."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # reading could wait without end
-            raise UnreadablePhoto(path, 'no photo but a folder, pipe or device')
+        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe could block for ever
+            raise UnreadablePhoto(path, 'not a photo but a folder, pipe or device')
         with Image.open(path, formats=photo_formats()) as image:
             _check_size(path, *image.size)
             yield image
     except UnreadablePhoto:
         raise
     except Exception as error:  # decoders raise anything on broken files
-        if isinstance(error, OSError) and error.errno:  # the system's word, not a decoder's
+        if (
+            isinstance(error, OSError) and error.errno
+        ):  # from the operating system, not from a decoder
             raise UnreadablePhoto(
                 path,
-                f'the photo was there at the start and cannot be read now ({error.strerror})',
-                'bring it back (is the disk still mounted?), then training resumes with --resume',
+                f'the photo cannot be read ({error.strerror})',
+                'check that its disk is mounted; interrupted training resumes with --resume',
             ) from None
         raise UnreadablePhoto(path, _explain(path, error)) from None
 
 
 @lru_cache
 def photo_formats() -> tuple[str, ...]:
-    """Those of ``FORMATS`` that can be read here, and HEIF with its library."""
+    """The formats that can be read here: ``FORMATS``, and HEIF if pillow-heif is installed."""
     Image.init()
     with contextlib.suppress(ImportError):
         import_module('pillow_heif').register_heif_opener()
@@ -148,7 +158,7 @@ def photo_formats() -> tuple[str, ...]:
 
 
 def photo_extensions() -> set[str]:
-    """Endings of files that are read as photos, with the dot."""
+    """File extensions of photos, with the dot."""
     kinds = {*photo_formats(), 'MPO'}
     endings = Image.registered_extensions().items()
     return HEIF_ENDINGS | {ending for ending, kind in endings if kind in kinds}
@@ -165,40 +175,40 @@ def _explain(path: PhotoPath, error: Exception) -> str:
         return 'a HEIC photo; convert it to JPEG, or install pillow-heif (pip install pillow-heif)'
     if head[:4] in TIFF_HEADS:
         return (
-            'a TIFF that is cut off, or of a kind that is not read here (64-bit values, five '
-            'bands); save it again with 8 bits, grey or RGB'
+            'a truncated TIFF, or one of an unsupported kind (64-bit values, five bands); save it '
+            'again with 8 bits, grey or RGB'
         )
-    return f'not a picture in a format that is read here ({", ".join(photo_formats())})'
+    return f'not a picture in a supported format ({", ".join(photo_formats())})'
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return EXIF's orientation of an open image as it is now, 1 = upright.
+    """Return the EXIF orientation of an open image, 1 = upright.
 
-    A TIFF is always upright: Pillow turns it while it decodes it. A PNG that states its
-    orientation behind the pixels does so once they are decoded.
+    It is 1 for a TIFF, which Pillow turns when it decodes it. A PNG may state its orientation
+    after the pixels; it is known once the PNG is decoded.
     """
     try:
         orientation = Image.Image.getexif(image).get(ORIENTATION)
-    except Exception:  # many EXIF blocks are broken while the photo is fine
+    except Exception:  # many good photos have broken EXIF data
         return 1
     return orientation if orientation in UPRIGHT and image.format != 'TIFF' else 1
 
 
 def find_turned(paths: Iterable[str]) -> list[str]:
-    """Return those of the photos that EXIF says are turned or mirrored, and can be read.
+    """Return the photos that are rotated or mirrored by EXIF; unreadable photos are skipped.
 
-    Only headers are read: 0.1 ms each, where decoding takes some ms.
+    This reads headers only: 0.1 ms a photo, whereas decoding takes some ms.
     """
     return list(_find(_is_turned, paths, 'headers'))
 
 
 def find_unreadable(paths: Iterable[str]) -> dict[str, str]:
-    """Return {path: reason} of the photos that ``read_image`` cannot read. All are decoded."""
+    """Decode all photos and return {path: reason} of those that ``read_image`` cannot read."""
     return _find(_why_unreadable, paths, 'photos decoded')
 
 
 def _is_turned(path: str) -> bool:
-    with contextlib.suppress(UnreadablePhoto), _open(path) as image:  # the loader will say so
+    with contextlib.suppress(UnreadablePhoto), _open(path) as image:
         return orientation_of(image) != 1
     return False
 
@@ -212,9 +222,9 @@ def _why_unreadable(path: str) -> str:
 
 
 def _find(check: Callable[[str], Any], paths: Iterable[str], text: str) -> dict[str, Any]:
-    """{path: finding} of the photos in which ``check`` finds something."""
+    """Run ``check`` on each photo and return {path: result} of those with a result."""
     paths = list(dict.fromkeys(paths))
-    with ThreadPoolExecutor(THREADS) as pool:  # Pillow lets other threads work
+    with ThreadPoolExecutor(THREADS) as pool:  # Pillow releases the GIL
         findings = progress(pool.map(check, paths), text, total=len(paths))
         return {path: found for path, found in zip(paths, findings, strict=True) if found}
 
@@ -231,7 +241,7 @@ def _check_size(path: PhotoPath, width: int, height: int) -> None:
 
 
 def _check_scans(path: PhotoPath, image: Image.Image) -> None:
-    """A progressive JPEG is decoded once for each of its scans; honest ones have about ten."""
+    """Reject JPEGs that take minutes: each scan is decoded on its own; ordinary files have ten."""
     if image.format in ('JPEG', 'MPO'):
         with open(path, 'rb') as file:
             scans = file.read().count(b'\xff\xda')

@@ -1,4 +1,4 @@
-"""What the doors of ``datasets.make_dataloader_clipreid`` return."""
+"""The results of ``make_dataloader`` and ``make_test_dataloader``."""
 
 from typing import NamedTuple
 
@@ -12,16 +12,16 @@ Fingerprints = dict[str, dict[str, int | str]]
 
 
 class Trial(NamedTuple):
-    """A ranking of the gallery for every query.
+    """Queries, and the gallery that is ranked for each of them.
 
-    With the features (N, D) of all photos of the ``TestSet``'s loader, ``features[query_index]``
-    are those of the queries.
+    If ``features`` (N, D) are those of all photos of the loader, then ``features[query_index]`` are
+    those of the queries.
 
     Args:
-        query: records.
-        gallery: records.
-        query_index: (Q,) int64, where the loader has the queries' photos.
-        gallery_index: (G,) int64, likewise.
+        query: Records of the Q queries.
+        gallery: Records of the G gallery photos.
+        query_index: (Q,) int64, positions of the queries among the loader's photos.
+        gallery_index: (G,) int64, positions of the gallery photos.
     """
 
     query: list[Record]
@@ -31,16 +31,16 @@ class Trial(NamedTuple):
 
 
 class TestSet(NamedTuple):
-    """What a test needs, and validation too.
+    """The data of a test or of a validation.
 
     Args:
-        loader: each photo once, also those in both lists. ``loader.dataset.records`` are its
-            records.
-        query: of the first trial; the next ones likewise.
-        gallery: see ``Trial``.
-        protocol: how rankings are judged.
-        fingerprints: of the splits, see ``datasets.folders.fingerprint``.
-        trials: one; of VehicleID ten, whose mean is the result.
+        loader: Each photo once, even if it is in both lists. Its records are
+            ``loader.dataset.records``.
+        query: Records of the first trial's queries.
+        gallery: Records of the first trial's gallery.
+        protocol: The rules by which rankings are evaluated.
+        fingerprints: Fingerprints of the splits, see ``datasets.folders.fingerprint``.
+        trials: One trial; ten for VehicleID, whose result is their mean.
     """
 
     loader: ImageLoader
@@ -52,24 +52,24 @@ class TestSet(NamedTuple):
 
 
 class Loaders(NamedTuple):
-    """What training needs, in the original's order.
+    """The data of a training run. The first seven fields have the original's order.
 
-    Batches are (images (B, 3, H, W), pid, camid, viewid, index). The records behind a loader are
-    ``loader.dataset.records``. Of several processes each has its part of every batch of stage 2,
+    Batches are (images (B, 3, H, W), pid, camid, viewid, index). The records of a loader are
+    ``loader.dataset.records``. With several processes, each gets its part of every batch of stage 2
     and its shard of the photos of the other loaders.
 
     Args:
-        train_loader_stage2: random transform and sampler; ``.batch_sampler.set_epoch(epoch)``
+        train_loader_stage2: Random transform and order; call ``.batch_sampler.set_epoch(epoch)``
             before each epoch.
-        train_loader_stage1: every train photo once, in the list's order, test transform.
-        val_loader: None where there is no validation list.
-        num_query: of the validation, 0 without one.
-        num_classes: individuals of the train list.
-        camera_num: >= 1, largest number of all splits + 1.
-        view_num: likewise.
-        validation: Market-style, of animals without the camera filter; None without a list.
-        fingerprints: of the splits 'train' and 'val', see ``datasets.folders.fingerprint``.
-        cache_bytes: that decoded photos of this process will take on the disk of OUTPUT_DIR.
+        train_loader_stage1: Every train photo once, in the list's order, with the test transform.
+        val_loader: None without a validation list.
+        num_query: Number of validation queries, 0 without a list.
+        num_classes: Number of individuals in the train list.
+        camera_num: Largest camera number of all splits + 1.
+        view_num: Largest view number of all splits + 1.
+        validation: Market-style, for animals without the camera filter; None without a list.
+        fingerprints: Fingerprints of the splits, see ``datasets.folders.fingerprint``.
+        cache_bytes: Bytes that this process will take for decoded photos in OUTPUT_DIR.
     """
 
     train_loader_stage2: ImageLoader

@@ -1,4 +1,4 @@
-"""Loaders for training and for a test, from the config."""
+"""Make the loaders for training and tests from the config."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -36,17 +36,16 @@ def make_dataloader(
 ) -> Loaders:
     """Read the training lists, check everything, and return the loaders.
 
-    Decoded photos are kept in OUTPUT_DIR as far as DATALOADER.CACHE_GB goes; OUTPUT_DIR '' keeps
-    none.
+    Up to DATALOADER.CACHE_GB of decoded photos are kept in OUTPUT_DIR; none if OUTPUT_DIR is ''.
 
     Args:
-        cfg: the config.
-        pin_memory: page-locked batches, for training on an accelerator.
-        processes: that share the work.
-        device: where the batches are wanted, default the CPU.
+        cfg: The config.
+        pin_memory: Whether batches are page-locked, for training on an accelerator.
+        processes: The processes that share the work.
+        device: Device of the batches; default: the CPU.
 
     Raises:
-        InputError: where lists or photos cannot be trained on.
+        InputError: Lists or photos cannot be used for training.
     """
     photos = load_train(cfg)
     fingerprints = _log_training(photos)
@@ -60,7 +59,7 @@ def make_dataloader(
 
 
 def _log_training(photos: TrainPhotos) -> Fingerprints:
-    """Log what is trained on, and return its fingerprints."""
+    """Log the photos of a training run and return their fingerprints."""
     splits = {'train': photos.train}
     fingerprints = {'train': fingerprint(photos.train, photos.root)}
     if photos.validation:
@@ -88,7 +87,7 @@ def _make_loaders(
         plain,
         batch_size=stage1_size,
         sampler=processes.shard(len(plain), stage1_size),
-        **options | {'persistent_workers': False},  # used once
+        **options | {'persistent_workers': False},  # it is used once
     )
     validation = None
     if photos.validation:
@@ -113,10 +112,10 @@ def _make_loaders(
 def _make_datasets(
     cfg: CfgNode, photos: TrainPhotos, processes: Processes
 ) -> tuple[ImageDataset, ImageDataset, MakeDataset, int]:
-    """Those of stage 2 and stage 1, how the validation's is made, and the bytes of their caches.
+    """Return the data sets of stages 2 and 1, a maker for the validation's, and the caches' bytes.
 
-    Stage 1 shares the validation's cache where both sizes are the same: animals' train photos are
-    in its gallery.
+    Stage 1 shares the cache of the validation if both image sizes are the same, since the train
+    photos of animals are its gallery.
     """
     normalise = {'mean': cfg.INPUT.PIXEL_MEAN, 'std': cfg.INPUT.PIXEL_STD}
     random = make_train_transform(
@@ -149,16 +148,16 @@ def make_test_dataloader(
     processes: Processes = SINGLE,
     device: torch.device | None = None,
 ) -> TestSet:
-    """Read the test lists, check everything, and return the test. Photos are read once.
+    """Read the test lists, check everything, and return the test set.
 
     Args:
-        cfg: the config.
-        pin_memory: as in ``make_dataloader``; the next two likewise.
-        processes: that share the work.
-        device: where the batches are wanted.
+        cfg: The config.
+        pin_memory: Whether batches are page-locked, for a test on an accelerator.
+        processes: The processes that share the work.
+        device: Device of the batches; default: the CPU.
 
     Raises:
-        InputError: where lists or photos cannot be tested on.
+        InputError: Lists or photos cannot be used for a test.
     """
     photos = load_test(cfg)
     splits = {'query': photos.query, 'gallery': photos.gallery}
@@ -179,15 +178,15 @@ def make_test_set(
     processes: Processes,
     fingerprints: Fingerprints,
 ) -> TestSet:
-    """Return the ``TestSet`` of photos.
+    """Return the ``TestSet`` of a test or of a validation.
 
     Args:
-        cfg: the config.
-        photos: of the test.
-        make_dataset: from records to the loader's data set.
-        options: of the loader.
-        processes: that share the work.
-        fingerprints: of the splits.
+        cfg: The config.
+        photos: The photos and their protocol.
+        make_dataset: Makes the loader's data set from records.
+        options: Arguments of the loader, see ``loader_options``.
+        processes: The processes that share the work.
+        fingerprints: Fingerprints of the splits.
     """
     seen = {'path': True, 'camid': cfg.MODEL.SIE_CAMERA, 'viewid': cfg.MODEL.SIE_VIEW}
     looks_at = attrgetter(*[field for field, is_seen in seen.items() if is_seen])
@@ -206,15 +205,15 @@ def make_test_set(
 def each_once(
     photos: Iterable[Record], looks_at: Callable[[Record], object]
 ) -> tuple[list[Record], Callable[[Sequence[Record]], torch.Tensor]]:
-    """Return the photos without repetition, in order, and a function that finds them.
+    """Return the photos without duplicates, in order, and a function that finds them.
 
     Args:
-        photos: some may be the same.
-        looks_at: what a model gets of a record; records that it cannot tell apart are the same.
+        photos: Records, perhaps with duplicates.
+        looks_at: Returns what a model sees of a record; two records are duplicates if it is equal.
 
     Returns:
-        records: the first of each photo.
-        rows: a function, N of the photos -> (N,) int64, where they are in ``records``.
+        records: The first record of each photo.
+        rows: A function from N of the photos to their positions in ``records``, (N,) int64.
     """
     first: dict[object, Record] = {}
     for record in photos:
@@ -228,18 +227,18 @@ def each_once(
 
 
 def make_batches(cfg: CfgNode, labels: Sequence[int], processes: Processes) -> EpochBatches:
-    """Return stage 2's batch sampler by DATALOADER.SAMPLER.
+    """Return the batch sampler of stage 2, chosen by DATALOADER.SAMPLER.
 
-    'softmax_triplet' (P x K), with a warning where an epoch shows few of the photos, or 'softmax'
-    (shuffled).
+    'softmax' shuffles the photos; 'softmax_triplet' draws P individuals x K photos, and logs a
+    warning if an epoch shows few of the photos.
 
     Args:
-        cfg: the config.
-        labels: of the train photos.
-        processes: that share a batch.
+        cfg: The config.
+        labels: Labels of the train photos.
+        processes: The processes that share a batch.
 
     Raises:
-        InputError: where no batch can be drawn.
+        InputError: No batch can be drawn.
     """
     batch_size, seed = cfg.SOLVER.STAGE2.IMS_PER_BATCH, cfg.SOLVER.SEED
     rank, world_size = processes.rank, processes.world_size
@@ -264,14 +263,14 @@ def loader_options(
 ) -> dict[str, Any]:
     """Return the keyword arguments that all loaders share.
 
-    A generator of their own keeps them off the process's.
+    Loaders have a generator of their own, so they do not change the state of torch's.
 
     Args:
-        cfg: the config.
-        pin_memory: see ``make_dataloader``.
-        device: see ``make_dataloader``.
-        batches: (photos, (height, width) in pixels) of a batch of each loader.
-        processes: see ``make_dataloader``.
+        cfg: The config.
+        pin_memory: See ``make_dataloader``.
+        device: See ``make_dataloader``.
+        batches: (number of photos, (height, width) in pixels) of each loader's batches.
+        processes: See ``make_dataloader``.
     """
     pixels = max(photos * height * width for photos, (height, width) in batches)
     largest = pixels * 3 * torch.float32.itemsize  # bytes of a batch

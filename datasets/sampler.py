@@ -1,4 +1,4 @@
-"""Which photos make a batch; every order is a pure function of (seed, epoch)."""
+"""Choose the photos of each batch. Every order is a pure function of (seed, epoch)."""
 
 import random
 from collections import defaultdict
@@ -12,28 +12,28 @@ from torch.utils.data import Sampler
 
 from utils.errors import InputError
 
-SEEN = 0.5  # share of the photos that an epoch should show; see Epoch
+SEEN = 0.5  # share of the photos that an epoch should show, see Epoch
 
 
 class RandomIdentitySampler(Sampler):
     """Batches of P individuals x K photos, as one sequence of indices.
 
-    At the start of an epoch every individual's photos are shuffled and cut into groups of K (with
-    fewer than K photos, K are drawn with replacement; a remainder is dropped). While P individuals
-    have a group left, P of them, drawn without replacement, give one group each.
+    At the start of an epoch, the photos of each individual are shuffled and split into groups of K.
+    A remainder is dropped; from fewer than K photos, K are drawn with replacement. Then, while at
+    least P individuals have a group left, P of them are drawn and give one group each.
 
     ``len()`` is the nominal length, Σ max(n, K) − max(n, K) mod K; an epoch is a little shorter.
 
     Args:
-        labels: individual of each photo.
+        labels: Label of the individual on each photo.
         batch_size: P · K.
         num_instances: K.
-        seed: with the attribute ``epoch``, which is set before each epoch, the only source of
-            randomness; epoch 0 (the start) draws as the original does after seeding ``random`` and
+        seed: Seed of the order, together with the attribute ``epoch``, to be set before each
+            epoch. Epoch 0 is drawn as in the original after seeding ``random`` and
             ``numpy.random``.
 
     Raises:
-        InputError: where no batch could be drawn.
+        InputError: No batch can be drawn.
     """
 
     def __init__(self, labels: Sequence[int], batch_size: int, num_instances: int, seed: int = 0):
@@ -48,7 +48,7 @@ class RandomIdentitySampler(Sampler):
         self.ids_per_batch = batch_size // k
         self.seed = seed
         self.epoch = 0
-        # individual -> its photos, individuals in order of appearance
+        # indices of each individual's photos; individuals in order of appearance
         self.indices: dict[int, list[int]] = defaultdict(list)
         for index, label in enumerate(labels):
             self.indices[int(label)].append(index)
@@ -73,14 +73,16 @@ class RandomIdentitySampler(Sampler):
             positions = rng.sample(range(len(available)), self.ids_per_batch)
             for position in positions:
                 yield from groups[available[position]].pop()
-            for position in sorted(positions, reverse=True):  # so that the positions stay right
+            for position in sorted(
+                positions, reverse=True
+            ):  # from the end, so the others keep their positions
                 if not groups[available[position]]:
                     del available[position]
 
     def _groups(
         self, photos: Sequence[int], rng: random.Random, numpy_rng: np.random.RandomState
     ) -> list[list[int]]:
-        """Groups of K photos of one individual, the first to be used last."""
+        """Split the photos of one individual into groups of K. The last group is used first."""
         k = self.num_instances
         order = list(photos)
         if len(order) < k:
@@ -90,15 +92,15 @@ class RandomIdentitySampler(Sampler):
 
 
 class Epoch(NamedTuple):
-    """What epoch 1 is with batches of ``individuals`` x ``instances`` photos.
+    """Epoch 1 with batches of ``individuals`` x ``instances`` photos.
 
     Args:
-        individuals: in a batch.
-        instances: photos of each.
-        steps: batches.
-        photos: different ones.
-        share: ``photos`` of those that an epoch would show if it did not end before all groups
-            are drawn.
+        individuals: Individuals in a batch.
+        instances: Photos of each individual in a batch.
+        steps: Number of batches.
+        photos: Number of different photos that the epoch shows.
+        share: ``photos`` divided by the number that the epoch would show if it went on until all
+            groups are drawn.
     """
 
     individuals: int
@@ -109,7 +111,7 @@ class Epoch(NamedTuple):
 
 
 def draw_epoch(labels: Sequence[int], individuals: int, instances: int, seed: int = 0) -> Epoch:
-    """Return the ``Epoch`` of train photos with these labels. Raises as the sampler does."""
+    """Draw the ``Epoch`` of train photos with these labels. Raises the errors of the sampler."""
     sampler = RandomIdentitySampler(labels, individuals * instances, instances, seed)
     sampler.epoch = 1
     drawn = list(sampler)
@@ -123,17 +125,20 @@ def draw_epoch(labels: Sequence[int], individuals: int, instances: int, seed: in
 def choose_batch(
     labels: Sequence[int], most: int, instances: int, seed: int = 0, step: int = 1
 ) -> Epoch:
-    """Return the ``Epoch`` of the largest batch that shows enough, else of the one that shows most.
+    """Find the largest batch whose epoch shows enough of the photos, or else the most.
 
-    An epoch ends when too few individuals for a batch have photos left: where all are in every
-    batch, after the first.
+    An epoch ends when too few individuals for a batch have photos left. If every batch needs all
+    individuals, it ends when the first of them has none left.
 
     Args:
-        labels: of the train photos.
-        most: individuals in a batch, at most.
-        instances: photos of each.
-        seed: of the epoch.
-        step: that the number of individuals is a multiple of.
+        labels: Labels of the train photos.
+        most: Largest number of individuals in a batch.
+        instances: Photos of each individual in a batch.
+        seed: Seed of the epoch.
+        step: The number of individuals is a multiple of it.
+
+    Returns:
+        The ``Epoch`` of that batch.
     """
     best = Epoch(0, instances, 0, 0, 0.0)
     most = min(most, len(set(labels)))
@@ -147,7 +152,7 @@ def choose_batch(
 
 @dataclass(eq=False)
 class ShuffleSampler(Sampler):
-    """All ``length`` indices in a fresh order each epoch, from (seed, epoch)."""
+    """All ``length`` indices in a new order for each epoch."""
 
     length: int
     seed: int = 0
@@ -162,23 +167,23 @@ class ShuffleSampler(Sampler):
 
 
 class EpochBatches(Sampler):
-    """The training loader's batch sampler: lists of (index, sample_seed).
+    """The batch sampler of the training loader. A batch is a list of (index, sample_seed).
 
-    ``sample_seed`` (32 bits) steers the random steps of the transform for this photo at this
+    ``sample_seed`` (32 bits) determines the random steps of the transform for this photo at this
     position of the epoch. Every process draws the same epoch and takes its own slice of each batch,
-    of batch_size / world_size photos. A last batch that leaves a process a single photo is dropped:
-    batch norm cannot train on it.
+    batch_size / world_size photos. The last batch is dropped if it leaves a process a single photo:
+    batch norm cannot train on one photo.
 
-    ``len()`` is the nominal number of batches (the log's total); with the P x K sampler an epoch is
-    a little shorter.
+    ``len()`` is the nominal number of batches, which the log shows as the total; with
+    ``RandomIdentitySampler`` an epoch is a little shorter.
 
     Args:
-        sampler: one of the two above.
-        batch_size: photos in a batch, over all processes.
-        seed: with the epoch the only source of randomness.
-        group: photos in a row that stay together (K).
-        rank: of this process.
-        world_size: processes.
+        sampler: Draws the order of the photos.
+        batch_size: Photos in a batch, over all processes.
+        seed: Seed of the sample seeds, together with the epoch.
+        group: Number of consecutive photos that must stay in one process (K).
+        rank: Rank of this process.
+        world_size: Number of processes.
     """
 
     def __init__(
@@ -193,7 +198,7 @@ class EpochBatches(Sampler):
         if batch_size % (group * world_size) or batch_size // world_size < 2:
             raise InputError(
                 f'SOLVER.STAGE2.IMS_PER_BATCH {batch_size} cannot be shared by {world_size} '
-                f'processes: each needs two photos or more, and a multiple of {group}; choose a '
+                f'processes: each needs at least two photos and a multiple of {group}; choose a '
                 f'multiple of {group * world_size}, or another number of processes'
             )
         self.sampler = sampler
@@ -204,7 +209,7 @@ class EpochBatches(Sampler):
         self.epoch = self.skip = 0
 
     def set_epoch(self, epoch: int, skip: int = 0) -> None:
-        """Choose the epoch (>= 0) that the next iteration draws, and how many batches it skips."""
+        """Set the epoch (>= 0) that the next iteration draws, and how many batches it skips."""
         self.epoch = self.sampler.epoch = epoch
         self.skip = skip
 
@@ -214,7 +219,7 @@ class EpochBatches(Sampler):
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         indices = list(self.sampler)
-        # 1: so that these draws and the order's are not the same
+        # 1: so that these numbers differ from those of the order
         generator = np.random.default_rng([self.seed, self.epoch, 1])
         seeds = generator.integers(2**32, size=len(indices)).tolist()
         samples = list(zip(indices, seeds, strict=True))
@@ -226,6 +231,6 @@ class EpochBatches(Sampler):
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:
-    """Return a seed of 32 bits: ``seed`` itself for epoch 0, mixed with the epoch from 1 on."""
+    """Return a 32-bit seed: ``seed`` itself for epoch 0, mixed with the epoch from 1 on."""
     mixed = np.random.SeedSequence([seed, epoch]).generate_state(1)[0]
     return int(mixed) if epoch else seed

@@ -1,4 +1,4 @@
-"""From a photo file to the image that a model gets: resizing, then torchvision's transforms."""
+"""Turn a photo file into the input of a model: resize it, then apply torchvision's transforms."""
 
 import random
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from datasets.images import read_image
 
 @dataclass(frozen=True)
 class Reading:
-    """The part of a transform that gives the same each time: a file -> pixels.
+    """The deterministic part of a transform, from a file to pixels. Its results can be cached.
 
     Args:
         size: (height, width) in pixels.
-        resample: Pillow's filter; resizing a tensor would give other numbers.
-        upright: whether EXIF rotation is applied, which the published pipeline does not.
+        resample: Pillow's filter; torchvision resizes tensors to different values.
+        upright: Whether to apply the EXIF orientation; the published pipeline does not.
     """
 
     size: tuple[int, int]
@@ -30,25 +30,27 @@ class Reading:
     def __call__(self, path: str) -> np.ndarray:
         """Return the photo as uint8 (H, W, 3). Raises ``UnreadablePhoto``."""
         image = read_image(path, self.upright)
-        return np.array(image.resize(self.size[::-1], self.resample))  # Pillow: (width, height)
+        return np.array(
+            image.resize(self.size[::-1], self.resample)
+        )  # Pillow takes (width, height)
 
 
 @dataclass(frozen=True)
 class Transform:
-    """What becomes of a photo: ``reading``, whose pixels can be kept, then ``steps``.
+    """All steps from a photo file to the input of a model: ``reading``, then ``steps``.
 
     Args:
-        reading: a file -> uint8 (H, W, 3).
-        steps: uint8 (3, H, W) -> float32 (3, H, W).
+        reading: From a file to uint8 (H, W, 3).
+        steps: From uint8 (3, H, W) to float32 (3, H, W).
     """
 
     reading: Reading
     steps: v2.Compose
 
     def __call__(self, pixels: np.ndarray, seed: int) -> torch.Tensor:
-        """Return the image, whose random choices are a function of ``seed`` alone.
+        """Return the image. Its random choices depend only on ``seed``.
 
-        The generators of the process are left as they were.
+        The random generators of the process are restored.
 
         Args:
             pixels: uint8 (H, W, 3), as ``reading`` returns them.
@@ -59,7 +61,7 @@ class Transform:
         """
         image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
         state = random.getstate()
-        random.seed(seed)  # timm draws from this generator, torchvision from torch's
+        random.seed(seed)  # timm uses this generator, torchvision uses torch's
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(seed)
@@ -76,18 +78,18 @@ def make_train_transform(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Transform:
-    """Stage 2's transform: resize, flip, pad, crop, normalise, erase.
+    """Make the transform of stage 2: resize, flip, pad, crop, normalise, erase.
 
-    Random erasing fills one box of 2 % to 1/3 of the area, aspect 0.3 to 1/0.3, with standard
-    normal noise per pixel (Zhong et al., AAAI 2020).
+    Random erasing (Zhong et al., AAAI 2020) fills one box with standard normal noise. The box
+    covers 2 % to 1/3 of the area; its aspect ratio is 0.3 to 1/0.3.
 
     Args:
         size: (height, width) in pixels.
-        flip: probability of the horizontal flip.
-        padding: zeros added on each side before the random crop, in pixels.
-        erase: probability of the erased box.
-        mean: per channel, of values in 0 … 1.
-        std: per channel, of values in 0 … 1.
+        flip: Probability of a horizontal flip.
+        padding: Pixels of zeros added on each side before the random crop.
+        erase: Probability of an erased box.
+        mean: Mean per channel, of values in 0 … 1.
+        std: Standard deviation per channel, of values in 0 … 1.
     """
     height, width = size
     steps = [
@@ -102,13 +104,13 @@ def make_train_transform(
 def make_test_transform(
     size: Sequence[int], mean: Sequence[float], std: Sequence[float], upright: bool = False
 ) -> Transform:
-    """The transform of tests, validation and stage 1: resize, normalise.
+    """Make the transform of tests, validation and stage 1: resize, normalise.
 
     Args:
         size: (height, width) in pixels.
-        mean: per channel, of values in 0 … 1.
-        std: per channel, of values in 0 … 1.
-        upright: whether photos are turned as their EXIF says; the published pipeline does not.
+        mean: Mean per channel, of values in 0 … 1.
+        std: Standard deviation per channel, of values in 0 … 1.
+        upright: Whether to apply the EXIF orientation; the published pipeline does not.
     """
     height, width = size
     reading = Reading((height, width), Image.Resampling.BILINEAR, upright)

@@ -1,4 +1,4 @@
-"""The loader: its worker processes, and whatever can fail in them."""
+"""The data loader, its worker processes and their errors."""
 
 import atexit
 import functools
@@ -24,27 +24,27 @@ logger = logging.getLogger('transreid')
 
 Batch = tuple[torch.Tensor, ...]  # images (B, 3, H, W) float32; pid, camid, viewid, index (B,)
 
-GRACE = 10  # seconds
-PREFETCH = 2  # batches that each worker reads ahead
-SHARED_MEMORY = '/dev/shm'  # of Linux, where batches wait for the training
-LOCKS = 2**18  # bytes that a worker's queues take there, in all loaders of a run
+GRACE = 10  # seconds that a worker goes on serving after SIGTERM
+PREFETCH = 2  # batches that each worker prepares ahead
+SHARED_MEMORY = '/dev/shm'  # on Linux, where batches wait for the main process
+LOCKS = 2**18  # bytes in shared memory for the queues of a worker, over all loaders of a run
 REMEDY = (
     f'enlarge {SHARED_MEMORY} (Docker: docker run --shm-size 8g), or set '
-    'DATALOADER.NUM_WORKERS 0, which needs none'
+    'DATALOADER.NUM_WORKERS 0, which needs no shared memory'
 )
 
 
 class ImageLoader(DataLoader):
     """Batches (images (B, 3, H, W) float32, pid, camid, viewid, index (B,)) of an ``ImageDataset``.
 
-    Whatever fails in a worker reaches the loop. An ``InputError`` does so as it is: raised in a
-    worker, torch would put a traceback into its message, and hold the workers for seconds at the
-    end. So it is handed over in place of the batch and raised here.
+    All errors of workers are raised in the loop. A worker passes an ``InputError`` on in place of a
+    batch, and the loop raises it: if the worker raised it, torch would add a traceback to the
+    message and keep the workers for seconds.
 
     Args:
-        dataset: of the photos.
-        device: where the batches are wanted; default: the CPU.
-        options: of torch's ``DataLoader``.
+        dataset: The photos.
+        device: Device of the batches; default: the CPU.
+        options: Further arguments of torch's ``DataLoader``.
     """
 
     dataset: ImageDataset
@@ -68,31 +68,31 @@ class ImageLoader(DataLoader):
                 if isinstance(batch, InputError):
                     raise batch
                 yield tuple(part.to(self.device, non_blocking=self.pin_memory) for part in batch)
-        # no process, lock or file is left, or a process ended at its start
+        # the system has no more processes, locks or files, or a process ended while starting
         except (OSError, EOFError) as error:
             raise InputError(
                 f'the processes that decode photos have failed ({error}): {worker_remedy()}'
             ) from error
 
     def close(self) -> None:
-        """End the workers; after an error the collector would wait for each of them in vain."""
-        iterator, self._iterator = self._iterator, None  # where torch keeps it from epoch to epoch
+        """End the workers; after an error, garbage collection would wait for each in vain."""
+        iterator, self._iterator = self._iterator, None  # torch keeps it between epochs
         if iterator is not None and hasattr(iterator, '_shutdown_workers'):
             iterator._shutdown_workers()
 
 
 class _Pickled(bytes):
-    """A batch as it travels to the training; unpickled it is the batch again."""
+    """A pickled batch; unpickling this object returns the batch."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return pickle.loads, (bytes(self),)
 
 
 def _hand_over(samples: list[Sample] | InputError) -> list[torch.Tensor] | _Pickled | InputError:
-    """The batch, which a worker pickles here.
+    """Make a batch. A worker pickles it here already.
 
-    Its queue would do so in a thread, where an error is printed, the batch is lost, and the
-    training waits for ever.
+    The worker's queue would pickle it in a thread, where an error would only be printed: the batch
+    would be lost, and training would wait for ever.
     """
     if isinstance(samples, InputError):
         return samples
@@ -100,42 +100,42 @@ def _hand_over(samples: list[Sample] | InputError) -> list[torch.Tensor] | _Pick
         return default_collate(samples)
     try:
         return _Pickled(ForkingPickler.dumps(default_collate(samples)))
-    except (OSError, RuntimeError) as error:  # a full /dev/shm, too many open files
+    except (OSError, RuntimeError) as error:  # /dev/shm is full, or too many files are open
         return InputError(
-            f'a worker cannot hand over its batch of photos ({error}): {REMEDY}; a training '
-            'resumes with --resume'
+            f'a worker cannot pass on its batch of photos ({error}): {REMEDY}; interrupted '
+            'training resumes with --resume'
         )
 
 
 @functools.cache
 def _start_a_process() -> None:
-    """Check that processes start at all where they are not forked.
+    """Check that a process can start where processes are not forked.
 
-    There they import the main script first. One that fails at that takes no orders, and the start
-    of a worker, whose orders are long, would wait for ever.
+    Such a process first imports the main script. If that fails, it reads nothing from its pipe, and
+    starting a worker, which gets much data through its pipe, would block for ever.
     """
     if multiprocessing.get_start_method() != 'fork':
         process = multiprocessing.Process(target=os.getpid)
         process.start()
         process.join()
         if process.exitcode:
-            raise ChildProcessError(f'exit code {process.exitcode}; what it said is above')
+            raise ChildProcessError(f'exit code {process.exitcode}; its output is above')
 
 
 def fitting_workers(wanted: int, batch_bytes: int, processes: int = 1) -> int:
-    """Return how many of the ``wanted`` workers the shared memory has room for; warn of fewer.
+    """Return how many of the ``wanted`` workers fit into shared memory. Warn if not all do.
 
     Windows and macOS have no such limit.
 
     Args:
         wanted: DATALOADER.NUM_WORKERS.
-        batch_bytes: of the largest batch of any loader; one loader is at work at a time.
-        processes: of this machine that share the memory, each with so many workers.
+        batch_bytes: Size of the largest batch of any loader; loaders do not run at the same time.
+        processes: Number of processes on this machine; each has its own workers.
     """
     if not wanted or sys.platform != 'linux':
         return wanted
     free = shutil.disk_usage(SHARED_MEMORY).free if os.access(SHARED_MEMORY, os.W_OK) else 0
-    loop = 2 * batch_bytes  # the batch in the loop's hands, and the next one
+    loop = 2 * batch_bytes  # the batch in use, and the next one
     worker = PREFETCH * batch_bytes + LOCKS
     workers = min(wanted, max(0, free // processes - loop) // worker)
     if workers < wanted:
@@ -153,20 +153,20 @@ def fitting_workers(wanted: int, batch_bytes: int, processes: int = 1) -> int:
 
 
 def _outlive_the_signal(worker: int) -> None:
-    """Let a worker serve for some seconds after SIGTERM, which is often sent to all processes.
+    """Keep a worker alive for some seconds after SIGTERM, which often goes to all processes.
 
-    So the training can finish its iteration; Ctrl-C is left to the training alone.
+    Then the main process can finish its iteration. Ctrl-C is left to the main process.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, 'alarm'):
-        # any other exit code is an error to torch
+        # torch reports any other exit code as an error
         signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
         signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
 
 
-@atexit.register  # runs before multiprocessing's own, which sends SIGTERM and waits
+@atexit.register  # runs before multiprocessing's handler, which sends SIGTERM and waits
 def _end_workers() -> None:
-    """Those that an error has left over."""
+    """End workers that are left after an error."""
     if hasattr(signal, 'alarm'):
         for worker in multiprocessing.active_children():
             if worker.pid is not None:

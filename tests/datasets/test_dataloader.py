@@ -452,7 +452,7 @@ def test_a_batch_that_cannot_be_handed_over_ends_the_loop(cfg, monkeypatch, erro
     monkeypatch.setitem(ForkingPickler._extra_reducers, torch.UntypedStorage, fail)
     dataset = doors.make_dataloader(cfg).train_loader_stage1.dataset
     with pytest.raises(
-        InputError, match=f'cannot hand over .*{error.args[-1][:20]}.*--shm-size.*NUM_WORKERS 0'
+        InputError, match=f'cannot pass on .*{error.args[-1][:20]}.*--shm-size.*NUM_WORKERS 0'
     ) as caught:
         list(ImageLoader(dataset, num_workers=1, multiprocessing_context='fork', timeout=20))
     assert '\n' not in str(caught.value)

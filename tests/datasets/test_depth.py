@@ -236,19 +236,19 @@ WITH_NAN[2, 3] = np.nan
         (
             grey(32767, np.int16),
             {'big': True, 'deflate': True},
-            'a compressed TIFF of signed values or floats',
+            'compressed big-endian TIFFs with signed values or floats',
         ),
         (
             grey(1, np.float32),
             {'big': True, 'deflate': True},
-            'a compressed TIFF of signed values or floats',
+            'compressed big-endian TIFFs with signed values or floats',
         ),
         (grey(65535, np.uint16, COLOURS), {'planar': True}, r'this kind of 16-bit colour \(R\)'),
-        (grey(1, np.float64), {}, 'of a kind that is not read here'),
+        (grey(1, np.float64), {}, 'of an unsupported kind'),
         (
             grey(65535, np.uint16, np.stack([SHARES] * 5, axis=-1)),
             {},
-            'of a kind that is not read here',
+            'of an unsupported kind',
         ),
     ],
 )

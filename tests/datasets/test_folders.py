@@ -78,7 +78,7 @@ def test_a_photo_that_goes_while_all_are_decoded_is_not_skipped(tmp_path, monkey
     for name in ('a.png', 'b.png'):
         Image.new('RGB', (4, 4)).save(tmp_path / name)
     monkeypatch.setattr('datasets.folders.find_unreadable', pull_out)
-    with pytest.raises(InputError, match='b.png: .* cannot be read now .*; bring it back'):
+    with pytest.raises(InputError, match='b.png: .* cannot be read .*; bring it back'):
         locate(
             [Record('a.png', 0), Record('b.png', 1)],
             tmp_path,

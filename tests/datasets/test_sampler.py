@@ -191,7 +191,7 @@ def test_batches_that_cannot_be_shared():
     sampler = RandomIdentitySampler(LABELS, 8, 4)
     with pytest.raises(InputError, match='IMS_PER_BATCH 8 cannot be shared by 4 processes'):
         EpochBatches(sampler, 8, group=4, world_size=4)
-    with pytest.raises(InputError, match='each needs two photos or more'):
+    with pytest.raises(InputError, match='each needs at least two photos'):
         EpochBatches(ShuffleSampler(9), 1)
 
 

@@ -209,7 +209,8 @@ def test_refused(trained, world, tmp_path):
     (world.folder / 'lists/photos.csv').unlink()
     (new / 'a.png').write_bytes(b'rubbish')
     with pytest.raises(
-        InputError, match='a.png: none of 1 photos can be read; .* not a picture in a format'
+        InputError,
+        match='a.png: none of 1 photos can be read; .* not a picture in a supported format',
     ):
         main(['--photos', str(new / 'a.png'), *arguments[2:]])
     (world.folder / 'test/7/1.png').write_bytes(b'rubbish')
