@@ -9,6 +9,7 @@ from yacs.config import CfgNode
 
 from model.clip.architecture import Architecture, architecture_of, known, resize_positions
 from model.clip.open_clip import Activation
+from model.clip.tokenizer import VOCABULARY_SIZE
 from model.clip.towers import ACTIVATIONS
 from model.clip.weights import load_clip
 from model.mismatch import check_clip, check_family, check_notes, check_sizes, check_trained
@@ -111,7 +112,7 @@ def _from_nothing(cfg: CfgNode, population: Population) -> ReIDModel:
     activation = _choose_activation(cfg, Activation('quickgelu', 'the weights are random', False))
     if not needs_prompts(cfg):
         return _assemble(cfg, arch.without_text(), population, activation)
-    words = torch.randn(arch.vocab_size, arch.text_width) * 0.02
+    words = torch.randn(VOCABULARY_SIZE, arch.text_width) * 0.02
     return _assemble(cfg, arch, population, activation, _embed_sentence(cfg, words))
 
 

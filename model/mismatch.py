@@ -1,6 +1,5 @@
 """What is rejected: weights and sizes that do not fit the config or each other."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -98,7 +97,7 @@ def check_family(arch: Architecture, name: str, path: str | Path) -> None:
 
 def _shapes(arch: Architecture, other: Architecture) -> Architecture:
     """What tells ``arch`` from others; its text only where the ``other`` has one."""
-    return replace(arch if other.text_layers else arch.without_text(), grid=0, vocab_size=0)
+    return arch if other.text_layers else arch.without_text()
 
 
 def _in_words(arch: Architecture) -> str:

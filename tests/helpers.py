@@ -29,8 +29,8 @@ TIMES = {
     'memory_gb',
 }  # of metrics.jsonl: other each time
 TOY = {
-    'RN50': Architecture((1, 1, 1, 1), 16, 16, 64, 2, 64, 2),
-    'ViT-B-16': Architecture(2, 64, 16, 64, 2, 64, 2),
+    'RN50': Architecture((1, 1, 1, 1), 16, 16, 64, 64, 2),
+    'ViT-B-16': Architecture(2, 64, 16, 64, 64, 2),
 }
 
 

@@ -8,8 +8,8 @@ from benchmarks.core import Facts
 from model.clip.architecture import ARCHITECTURES, Architecture
 
 TOY = {
-    'RN50': Architecture((1, 1, 1, 1), 16, 16, 64, 2, 64, 2),
-    'ViT-B-16': Architecture(2, 64, 16, 64, 2, 64, 2),
+    'RN50': Architecture((1, 1, 1, 1), 16, 16, 64, 64, 2),
+    'ViT-B-16': Architecture(2, 64, 16, 64, 64, 2),
 }
 TOY_PHOTOS = ('INPUT.SIZE_TRAIN', '[32,32]', 'INPUT.SIZE_TEST', '[32,32]')
 

@@ -1,5 +1,6 @@
 """The shapes of a CLIP: OpenAI's, or read off a state dict."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,22 +33,16 @@ class Architecture:
         width: length of a position's vector (ViT); channels after the stem (ResNet).
         patch: pixels of a patch's side; ResNet: 16, its total stride.
         embed_dim: size of the space shared by photos and text.
-        grid: side of the square map of positions the weights were made for; 0 = unknown.
         text_width: length of a word's vector.
         text_layers: 0 = without a text tower.
-        context_length: tokens of a sentence.
-        vocab_size: words.
     """
 
     layers: int | tuple[int, ...]
     width: int
     patch: int
     embed_dim: int
-    grid: int
     text_width: int
     text_layers: int
-    context_length: int = 77
-    vocab_size: int = 49408
 
     @property
     def family(self) -> str:
@@ -92,31 +87,20 @@ class Architecture:
         settings = TransformerSettings(
             self.text_width, self.text_layers, self.embed_dim, activation
         )
-        return image, TextEncoder(self.context_length, settings)
-
-
-def _resnet(
-    layers: tuple[int, ...], width: int, embed_dim: int, size: int, text_width: int
-) -> Architecture:
-    return Architecture(layers, width, 16, embed_dim, size // 32, text_width, 12)
-
-
-def _vit(
-    layers: int, width: int, patch: int, embed_dim: int, size: int, text_width: int
-) -> Architecture:
-    return Architecture(layers, width, patch, embed_dim, size // patch, text_width, 12)
+        return image, TextEncoder(CONTEXT_LENGTH, settings)
 
 
 ARCHITECTURES = {
-    'RN50': _resnet((3, 4, 6, 3), 64, 1024, 224, 512),
-    'RN101': _resnet((3, 4, 23, 3), 64, 512, 224, 512),
-    'RN50x4': _resnet((4, 6, 10, 6), 80, 640, 288, 640),
-    'RN50x16': _resnet((6, 8, 18, 8), 96, 768, 384, 768),
-    'RN50x64': _resnet((3, 15, 36, 10), 128, 1024, 448, 1024),
-    'ViT-B-32': _vit(12, 768, 32, 512, 224, 512),
-    'ViT-B-16': _vit(12, 768, 16, 512, 224, 512),
-    'ViT-L-14': _vit(24, 1024, 14, 768, 224, 768),
-    'ViT-L-14-336px': _vit(24, 1024, 14, 768, 336, 768),
+    # layers, width, patch, embed_dim, text_width, text_layers
+    'RN50': Architecture((3, 4, 6, 3), 64, 16, 1024, 512, 12),
+    'RN101': Architecture((3, 4, 23, 3), 64, 16, 512, 512, 12),
+    'RN50x4': Architecture((4, 6, 10, 6), 80, 16, 640, 640, 12),
+    'RN50x16': Architecture((6, 8, 18, 8), 96, 16, 768, 768, 12),
+    'RN50x64': Architecture((3, 15, 36, 10), 128, 16, 1024, 1024, 12),
+    'ViT-B-32': Architecture(12, 768, 32, 512, 512, 12),
+    'ViT-B-16': Architecture(12, 768, 16, 512, 512, 12),
+    'ViT-L-14': Architecture(24, 1024, 14, 768, 768, 12),
+    'ViT-L-14-336px': Architecture(24, 1024, 14, 768, 768, 12),
 }
 
 
@@ -137,75 +121,47 @@ def architecture_of(state: State, path: str | Path, text: bool = True) -> Archit
     Raises:
         InputError: a tensor is missing or has other dimensions, or our towers cannot be like it.
     """
-    reader = _ShapeReader(state, path)
-    image = _vit_of(reader) if 'visual.proj' in state else _resnet_of(reader)
+    shape = functools.partial(_shape_of, state, path)
+    count = functools.partial(_count_parts, state, path)
+    layers: int | tuple[int, ...]
+    if 'visual.proj' in state:
+        layers = count('visual.transformer.resblocks.')
+        _, width = shape('visual.positional_embedding', 2)
+        _, _, patch, _ = shape('visual.conv1.weight', 4)
+        _, embed_dim = shape('visual.proj', 2)
+        if width in OTHER_HEADS:
+            raise InputError(
+                f'{KEY}: {path} is a ViT-{OTHER_HEADS[width]}, whose attention has heads of '
+                'another width than 64; ViT-B and ViT-L can be used'
+            )
+    else:
+        layers = tuple(count(f'visual.layer{n}.') for n in (1, 2, 3, 4))
+        width = shape('visual.attnpool.positional_embedding', 2)[1] // 32
+        patch = 16
+        embed_dim, _ = shape('visual.attnpool.c_proj.weight', 2)
     if not text:
-        return image
-    context_length, text_width = reader.shape('positional_embedding', 2)
-    if context_length != CONTEXT_LENGTH:
-        raise InputError(
-            f"{KEY}: {path}: positional_embedding has {context_length} rows; CLIP's sentences have "
-            f'{CONTEXT_LENGTH} tokens'
-        )
+        return Architecture(layers, width, patch, embed_dim, 0, 0)
     words = 'token_embedding.weight'
-    if words in state and reader.shape(words, 2)[1] != text_width:
-        raise InputError(f'{KEY}: {path}: {words} and positional_embedding differ in width')
-    return replace(
-        image,
-        text_width=text_width,
-        text_layers=reader.count('transformer.resblocks.'),
-        context_length=context_length,
-        vocab_size=len(state.get(words, ())),
-    )
+    _, text_width = shape(words if words in state else 'positional_embedding', 2)
+    text_layers = count('transformer.resblocks.')
+    return Architecture(layers, width, patch, embed_dim, text_width, text_layers)
 
 
-@dataclass(frozen=True)
-class _ShapeReader:
-    state: State
-    path: str | Path
-
-    def shape(self, name: str, dimensions: int) -> tuple[int, ...]:
-        if name not in self.state or self.state[name].dim() != dimensions:
-            raise InputError(
-                f'{KEY}: {self.path} has no tensor {name} of {dimensions} dimensions; it holds no '
-                "CLIP (neither OpenAI's nor a trained one)"
-            )
-        return tuple(self.state[name].shape)
-
-    def count(self, prefix: str) -> int:
-        """How many numbered parts there are below ``prefix``."""
-        names = [name.removeprefix(prefix) for name in self.state if name.startswith(prefix)]
-        if not names:
-            raise InputError(
-                f'{KEY}: {self.path} has no tensor {prefix}…: a part of the CLIP is missing'
-            )
-        return len({name.split('.')[0] for name in names})
-
-
-def _vit_of(reader: _ShapeReader) -> Architecture:
-    width, _, patch, _ = reader.shape('visual.conv1.weight', 4)
-    layers = reader.count('visual.transformer.resblocks.')
-    positions, _ = reader.shape('visual.positional_embedding', 2)
-    _, embed_dim = reader.shape('visual.proj', 2)
-    if width in OTHER_HEADS:
+def _shape_of(state: State, path: str | Path, name: str, dimensions: int) -> tuple[int, ...]:
+    if name not in state or state[name].dim() != dimensions:
         raise InputError(
-            f'{KEY}: {reader.path} is a ViT-{OTHER_HEADS[width]}, whose attention has heads of '
-            'another width than 64; ViT-B and ViT-L can be used'
+            f'{KEY}: {path} has no tensor {name} of {dimensions} dimensions; it holds no CLIP '
+            "(neither OpenAI's nor a trained one)"
         )
-    return Architecture(layers, width, patch, embed_dim, _side_of_square(positions), 0, 0)
+    return tuple(state[name].shape)
 
 
-def _resnet_of(reader: _ShapeReader) -> Architecture:
-    width = reader.shape('visual.layer1.0.conv1.weight', 4)[0]
-    layers = tuple(reader.count(f'visual.layer{n}.') for n in (1, 2, 3, 4))
-    positions, _ = reader.shape('visual.attnpool.positional_embedding', 2)
-    embed_dim, _ = reader.shape('visual.attnpool.c_proj.weight', 2)
-    return Architecture(layers, width, 16, embed_dim, _side_of_square(positions), 0, 0)
-
-
-def _side_of_square(positions: int) -> int:
-    """The side of the square map of all positions but the first."""
-    return round(max(0, positions - 1) ** 0.5)
+def _count_parts(state: State, path: str | Path, prefix: str) -> int:
+    """How many numbered parts there are below ``prefix``."""
+    names = [name.removeprefix(prefix) for name in state if name.startswith(prefix)]
+    if not names:
+        raise InputError(f'{KEY}: {path} has no tensor {prefix}…: a part of the CLIP is missing')
+    return len({name.split('.')[0] for name in names})
 
 
 def resize_positions(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -227,8 +183,6 @@ def resize_positions(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
             f'{KEY}: a positional embedding of {len(embedding)} rows is none of a square map of '
             'positions'
         )
-    if (side, side) == tuple(grid):
-        return embedding
     square = square.T.reshape(1, -1, side, side)
-    square = F.interpolate(square, size=tuple(grid), mode='bilinear', align_corners=False)
+    square = F.interpolate(square, size=grid, mode='bilinear', align_corners=False)
     return torch.cat([first, square[0].flatten(1).T])

@@ -16,6 +16,7 @@ import torch
 from utils.errors import InputError
 
 CONTEXT_LENGTH = 77  # ids, start and end included
+VOCABULARY_SIZE = 49408
 START, END = '<|startoftext|>', '<|endoftext|>'
 _WORDS = regex.compile(
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+",

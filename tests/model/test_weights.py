@@ -234,10 +234,10 @@ def test_another_architecture(config, toy_weights):
         ),
         ({'text_projection': None}, ('text_projection',)),
         ({'positional_embedding': torch.zeros(3)}, ('positional_embedding',)),
-        ({'visual.layer1.0.conv1.weight': None}, ('visual.layer1.0.conv1.weight',)),
+        ({'visual.layer1.0.conv1.weight': None}, ('image_encoder.layer1.0.conv1.weight',)),
         ({'token_embedding.weight': None}, ('token_embedding.weight',)),
         ({'token_embedding.weight': torch.zeros(100, 64)}, ('token_embedding.weight',)),
-        ({'token_embedding.weight': torch.zeros(49408, 32)}, ('token_embedding.weight',)),
+        ({'token_embedding.weight': torch.zeros(49408, 32)}, ('(77, 64) instead of (77, 32)',)),
         ({'positional_embedding': torch.zeros(50, 64)}, ('positional_embedding',)),
     ],
 )
