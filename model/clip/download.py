@@ -1,13 +1,12 @@
 """One file from the network into a cache: resumed, checked whole, named last, by one process."""
 
-import contextlib
 import http.client
 import logging
 import os
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -26,10 +25,6 @@ MAX_BYTES = 8 << 30
 FOR_GOOD = set(range(400, 500)) - {408, 416, 425, 429}  # answers that another try does not change
 
 
-class _Broken(Exception):
-    """The connection failed, and another try may help."""
-
-
 def download(url: str, path: Path, sha256: str, otherwise: str) -> None:
     """Fetch a file and check its SHA-256.
 
@@ -38,25 +33,22 @@ def download(url: str, path: Path, sha256: str, otherwise: str) -> None:
 
     Args:
         url: https.
-        path: of the file; its folder exists.
+        path: of the file.
         sha256: of the whole file, in hex.
         otherwise: what the user may do instead; the error's line ends with it.
 
     Raises:
         InputError: no connection after some tries, no such file, another content, a full disk.
     """
-    with _locked(path):
+    with _lock(path):
         if path.is_file():  # the other process has it
             return
         part = path.with_name(f'{path.name}.part')
-        logger.info(
-            'downloading %s to %s%s',
-            url,
-            path,
-            f', from {_size(part) / 1e6:.1f} MB on' if _size(part) else '',
-        )
-        gone_on = _fetch(url, part, otherwise)
-        if gone_on and sha256_file(part) != sha256:
+        kept = _size(part)
+        start = f', from {kept / 1e6:.1f} MB on' if kept else ''
+        logger.info('downloading %s to %s%s', url, path, start)
+        _fetch(url, part, otherwise)
+        if kept and sha256_file(part) != sha256:
             logger.warning(
                 '%s, which was gone on with, is not the right file; it is fetched anew', part
             )
@@ -72,53 +64,48 @@ def download(url: str, path: Path, sha256: str, otherwise: str) -> None:
             os.replace(part, path)
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _lock(path: Path) -> AbstractContextManager:
     """Hold ``path``'s lock, which the system frees when its process dies."""
     lock = FileLock(f'{path}.lock')
     try:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            logger.info(
-                'another process downloads %s; waiting for it (it holds %s)',
-                path.name,
-                lock.lock_file,
-            )
-            lock.acquire()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(Timeout):
+            return lock.acquire(blocking=False)
+        logger.info(
+            'another process downloads %s; waiting for it (it holds %s)', path.name, lock.lock_file
+        )
+        return lock.acquire()
     except (OSError, NotImplementedError) as error:
         raise InputError(
-            f'the cache {path.parent} cannot be written '
-            f'({getattr(error, "strerror", None) or error}); set CLIP_CACHE to another folder'
+            f'the cache {path.parent} cannot be written ({first_line(error)}); set CLIP_CACHE to '
+            'another folder'
         ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
-def _fetch(url: str, part: Path, otherwise: str) -> bool:
-    """Fetch all of ``url`` into ``part``, by several connections if needed; was any resumed?"""
-    fruitless, gone_on = 0, False
+def _fetch(url: str, part: Path, otherwise: str) -> None:
+    """Fetch all of ``url`` into ``part``, by several connections if needed."""
+    fruitless = 0
     while True:
         before = _size(part)
-        gone_on |= before > 0
         try:
             _fetch_rest(url, part)
-            return gone_on
-        except urllib.error.HTTPError as error:  # for good
-            reason = f'HTTP {error.code} {first_line(error.reason)}'
-            fruitless = TRIES
-        except _Broken as error:
-            reason = str(error)
-            fruitless = 1 if _size(part) > before else fruitless + 1
-        if fruitless == TRIES:
-            raise InputError(f'cannot download {url} ({reason}); {_kept(part)}{otherwise}')
+            return
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            reason, code = first_line(error), getattr(error, 'code', None)
+            if code == 416 and before:  # nothing follows, or ours is of another file
+                return
+        size = _size(part)
+        fruitless = 1 if size > before else fruitless + 1
+        if fruitless == TRIES or code in FOR_GOOD:
+            if size:
+                kept = f'{size / 1e6:.1f} MB are kept in {part}'
+                otherwise = f'{kept} and the same command goes on from there; or {otherwise}'
+            raise InputError(f'cannot download {url} ({reason}); {otherwise}')
         pause = PAUSE * 2 ** (fruitless - 1)
         logger.warning(
             'download of %s broke at %.1f MB (%s); trying again in %.0f s',
             url,
-            _size(part) / 1e6,
+            size / 1e6,
             reason,
             pause,
         )
@@ -126,24 +113,16 @@ def _fetch(url: str, part: Path, otherwise: str) -> bool:
 
 
 def _fetch_rest(url: str, part: Path) -> None:
-    """Fetch what ``part`` lacks of ``url``, by one connection.
-
-    Raises:
-        _Broken: it ended early.
-        urllib.error.HTTPError: there is no use in trying again.
-    """
+    """Fetch what ``part`` lacks of ``url``, by one connection."""
     start = _size(part)
-    answer = _answer(url, start)
-    if answer is None:
-        return
-    with answer:
+    request = urllib.request.Request(url, headers={'Range': f'bytes={start}-'} if start else {})
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
         if answer.status != 206:  # the whole file, whatever was asked for
             start = 0
         elif not answer.headers.get('Content-Range', '').startswith(f'bytes {start}-'):
             part.unlink()
-            raise _Broken('the server sends another range than asked for')
-        rest = answer.length  # bytes to come; None: unknown
-        total = None if rest is None else start + rest
+            raise http.client.HTTPException('the server sends another range than asked for')
+        total = None if answer.length is None else start + answer.length
         with (
             progress(None, f'downloading {part.stem}', total=total) as bar,
             writing(part),
@@ -162,50 +141,18 @@ def _fetch_rest(url: str, part: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
             if total is not None and file.tell() < total:
-                raise _Broken(f'cut short at {file.tell() / 1e6:.1f} of {total / 1e6:.1f} MB')
-
-
-def _answer(url: str, start: int) -> http.client.HTTPResponse | None:
-    """Open ``url`` from byte ``start`` on; None: nothing follows, or ours is of another file."""
-    request = urllib.request.Request(url, headers={'Range': f'bytes={start}-'} if start else {})
-    try:
-        return urllib.request.urlopen(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == 416 and start:
-            return None
-        if error.code in FOR_GOOD:
-            raise
-        raise _Broken(f'HTTP {error.code} {first_line(error.reason)}') from None
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise _Broken(_reason(error)) from None
+                raise http.client.HTTPException(
+                    f'cut short at {file.tell() / 1e6:.1f} of {total / 1e6:.1f} MB'
+                )
 
 
 def _chunks(answer: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Yield bytes as they come; errors are _Broken, as OSErrors are taken for the disk's."""
+    """Yield bytes as they come. The network's OSErrors become others: OSErrors are the disk's."""
     try:
         while chunk := answer.read1(1 << 20):
             yield chunk
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise _Broken(_reason(error)) from None
-
-
-def _reason(error: Exception) -> str:
-    error = getattr(error, 'reason', error)
-    if isinstance(error, TimeoutError):
-        return f'nothing came for {TIMEOUT:.0f} s'
-    return first_line(error)
-
-
-def _kept(part: Path) -> str:
-    """What there is for the next time, in words. An empty part is not kept."""
-    if not _size(part):
-        part.unlink(missing_ok=True)
-        return ''
-    return (
-        f'{_size(part) / 1e6:.1f} MB are kept in {part} and the same command goes on from '
-        'there; or '
-    )
+    except OSError as error:
+        raise http.client.HTTPException(first_line(error)) from None
 
 
 def _size(part: Path) -> int:

@@ -14,20 +14,17 @@ from utils.weights_files import is_torchscript
 
 URL = 'https://openaipublic.azureedge.net/clip/models/{sha256}/{file}'
 NOT_WEIGHTS = ('input_resolution', 'context_length', 'vocab_size')  # in OpenAI's archives
-# OpenAI's files: name in their address, SHA-256 (which is part of the address).
+# SHA-256 of OpenAI's files, which is part of their address.
 OFFICIAL = {
-    'RN50': ('RN50.pt', 'afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762'),
-    'RN101': ('RN101.pt', '8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599'),
-    'RN50x4': ('RN50x4.pt', '7e526bd135e493cef0776de27d5f42653e6b4c8bf9e0f653bb11773263205fdd'),
-    'RN50x16': ('RN50x16.pt', '52378b407f34354e150460fe41077663dd5b39c54cd0bfd2b27167a4a06ec9aa'),
-    'RN50x64': ('RN50x64.pt', 'be1cfb55d75a9666199fb2206c106743da0f6468c9d327f3e0d0a543a9919d9c'),
-    'ViT-B-32': ('ViT-B-32.pt', '40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af'),
-    'ViT-B-16': ('ViT-B-16.pt', '5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f'),
-    'ViT-L-14': ('ViT-L-14.pt', 'b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836'),
-    'ViT-L-14-336px': (
-        'ViT-L-14-336px.pt',
-        '3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02',
-    ),
+    'RN50': 'afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762',
+    'RN101': '8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599',
+    'RN50x4': '7e526bd135e493cef0776de27d5f42653e6b4c8bf9e0f653bb11773263205fdd',
+    'RN50x16': '52378b407f34354e150460fe41077663dd5b39c54cd0bfd2b27167a4a06ec9aa',
+    'RN50x64': 'be1cfb55d75a9666199fb2206c106743da0f6468c9d327f3e0d0a543a9919d9c',
+    'ViT-B-32': '40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af',
+    'ViT-B-16': '5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f',
+    'ViT-L-14': 'b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836',
+    'ViT-L-14-336px': '3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02',
 }
 
 
@@ -50,9 +47,7 @@ def load_clip(name: str, path: str = '', text: bool = True) -> Clip:
     Raises:
         InputError: there is no such file, or it holds no weights.
     """
-    file = find_weights(path) if path else cached_file(*OFFICIAL[name])
-    if not Path(file).is_file():
-        raise InputError(f"{KEY}: there is no file {path}; leave it empty for OpenAI's own weights")
+    file = find_weights(path) if path else cached_file(name)
     if is_torchscript(file):
         state = archive_state(file, KEY)
         activation = Activation('quickgelu', f'{file} is an archive as OpenAI publishes them', True)
@@ -65,31 +60,24 @@ def load_clip(name: str, path: str = '', text: bool = True) -> Clip:
     return Clip(weights, activation)
 
 
-def cached_file(file: str, sha256: str) -> Path:
-    """Return the path of OpenAI's ``file`` in the cache; it is downloaded if it is missing.
+def cached_file(name: str) -> Path:
+    """Return the path of OpenAI's file in the cache; it is downloaded if it is missing.
 
     Raises:
         InputError: no network, another file of that name, or a cache that cannot be made.
     """
     folder = Path(os.environ.get('CLIP_CACHE', '~/.cache/clip')).expanduser()
-    path, url = folder / file, URL.format(sha256=sha256, file=file)
-    if path.is_file():
-        if sha256_file(path) != sha256:
-            raise InputError(
-                f"{path} is not OpenAI's file (its SHA-256 differs); delete it to have it "
-                f'downloaded again, or name your own weights in {KEY}'
-            )
-        return path
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    path, sha256 = folder / f'{name}.pt', OFFICIAL[name]
+    if not path.is_file():
+        download(
+            URL.format(sha256=sha256, file=path.name),
+            path,
+            sha256,
+            f'download it elsewhere and put it at {path}, or name your own weights in {KEY}',
+        )
+    elif sha256_file(path) != sha256:
         raise InputError(
-            f'the cache {folder} cannot be made ({error.strerror}); set CLIP_CACHE to a folder'
-        ) from None
-    download(
-        url,
-        path,
-        sha256,
-        f'download it elsewhere and put it at {path}, or name your own weights in {KEY}',
-    )
+            f"{path} is not OpenAI's file (its SHA-256 differs); delete it to have it "
+            f'downloaded again, or name your own weights in {KEY}'
+        )
     return path

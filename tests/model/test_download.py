@@ -100,7 +100,7 @@ def server(tmp_path, monkeypatch):
     monkeypatch.setattr(
         weights, 'URL', f'http://127.0.0.1:{server.server_port}/{{sha256}}/{{file}}'
     )
-    monkeypatch.setitem(weights.OFFICIAL, 'RN50', ('RN50.pt', server.sha256))
+    monkeypatch.setitem(weights.OFFICIAL, 'RN50', server.sha256)
     server.handle_error = lambda *_: None
     thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01))
     thread.start()
@@ -178,8 +178,8 @@ def test_each_connection_that_breaks_is_gone_on_with(server, monkeypatch, caplog
     assert server.file.read_bytes() == server.body and names(server.cache) == ['RN50.pt']
     for words in (
         'cut short at 0.3 of 1.0 MB',
-        'HTTP 503 Service Unavailable',
-        'nothing came for',
+        'HTTP Error 503: Service Unavailable',
+        'timed out',
         'no HTTP',
     ):
         assert words in caplog.text
@@ -232,8 +232,8 @@ def test_it_is_fetched_anew_only_once(server):
     [
         (['wrong'], 1, ['SHA-256 differs']),
         (['no length'], 1, ['SHA-256 differs']),  # a cut that nothing tells
-        (['404'], 1, ['cannot download', 'HTTP 404 Not Found']),
-        (['500'] * 9, 4, ['cannot download', 'HTTP 500']),
+        (['404'], 1, ['cannot download', 'HTTP Error 404: Not Found']),
+        (['500'] * 9, 4, ['cannot download', 'HTTP Error 500']),
         (['garbage'] * 9, 4, ['cannot download', 'no HTTP']),
     ],
 )
@@ -303,9 +303,9 @@ COMMAND = """
 import sys
 from model.clip import download, weights
 from utils.logger import setup_logger
-weights.URL, weights.OFFICIAL['RN50'] = sys.argv[1], ('RN50.pt', sys.argv[2])
+weights.URL, weights.OFFICIAL['RN50'] = sys.argv[1:]
 setup_logger()
-print(weights.cached_file(*weights.OFFICIAL['RN50']))
+print(weights.cached_file('RN50'))
 """
 
 

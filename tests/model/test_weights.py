@@ -133,7 +133,7 @@ def test_names_of_openai():
     names = RULES['MODEL.NAME'].choices
     assert {known(name)[0] for name in names} == set(ARCHITECTURES) <= set(names)
     assert set(weights.OFFICIAL) == set(ARCHITECTURES)
-    assert all(len(sha256) == 64 for _, sha256 in weights.OFFICIAL.values())
+    assert all(len(sha256) == 64 for sha256 in weights.OFFICIAL.values())
 
 
 # ------------------------------------------------------------------------------- what does not fit

@@ -241,15 +241,13 @@ def read_by_every_entry(path, config, monkeypatch, cache):
     def cached():  # the file would have to be OpenAI's: take this one for it
         cache.mkdir(exist_ok=True)
         (cache / 'RN50.pt').write_bytes(path.read_bytes())
-        monkeypatch.setitem(
-            weights.OFFICIAL, 'RN50', ('RN50.pt', hashlib.sha256(path.read_bytes()).hexdigest())
-        )
+        monkeypatch.setitem(weights.OFFICIAL, 'RN50', hashlib.sha256(path.read_bytes()).hexdigest())
         return weights.load_clip('RN50').state
 
     def of_another_in_the_cache():
         cache.mkdir(exist_ok=True)
         (cache / 'RN50.pt').write_bytes(path.read_bytes())
-        monkeypatch.setitem(weights.OFFICIAL, 'RN50', ('RN50.pt', '0' * 64))
+        monkeypatch.setitem(weights.OFFICIAL, 'RN50', '0' * 64)
         return weights.load_clip('RN50').state
 
     trained = make_model(config(), 3)
