@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 from model.clip.archive import archive_state
 from model.clip.download import download
@@ -28,15 +27,10 @@ OFFICIAL = {
 }
 
 
-class Clip(NamedTuple):
-    """A CLIP as it was read."""
-
-    state: State  # float32, OpenAI's names
-    activation: Activation
-
-
-def load_clip(name: str, path: str = '', text: bool = True) -> Clip:
+def load_clip(name: str, path: str = '', text: bool = True) -> tuple[State, Activation]:
     """Read a CLIP from a TorchScript archive, whose code is not run, or from a state dict.
+
+    Returns its tensors, in float32 and by OpenAI's names, and its activation.
 
     Args:
         name: one of ARCHITECTURES.
@@ -57,7 +51,7 @@ def load_clip(name: str, path: str = '', text: bool = True) -> Clip:
     weights = {name: tensor for name, tensor in state.items() if name not in NOT_WEIGHTS}
     for name, tensor in weights.items():
         weights[name] = tensor.float() if tensor.is_floating_point() else tensor
-    return Clip(weights, activation)
+    return weights, activation
 
 
 def cached_file(name: str) -> Path:

@@ -130,11 +130,11 @@ def ranges(*starts):
 
 
 def test_download_then_cache(server):
-    assert same(load_clip('RN50').state, server.state)
+    assert same(load_clip('RN50')[0], server.state)
     assert names(server.cache) == ['RN50.pt']
     assert server.file.read_bytes() == server.body
     assert server.paths == [f'/{server.sha256}/RN50.pt'] and server.asked == [None]
-    assert same(load_clip('RN50').state, server.state)
+    assert same(load_clip('RN50')[0], server.state)
     assert len(server.asked) == 1  # from the cache
 
 
@@ -162,7 +162,7 @@ def test_a_cache_that_cannot_be_made_or_written(server, tmp_path, monkeypatch):
 
 
 def test_own_weights_need_no_network(server, toy_weights):
-    assert same(load_clip('RN50', toy_weights['RN50']).state, toy_clip_state('RN50'))
+    assert same(load_clip('RN50', toy_weights['RN50'])[0], toy_clip_state('RN50'))
     assert server.asked == []
 
 
@@ -173,7 +173,7 @@ def test_each_connection_that_breaks_is_gone_on_with(server, monkeypatch, caplog
     monkeypatch.setattr(download, 'TIMEOUT', 0.3)
     caplog.set_level(logging.INFO, 'transreid')
     server.script = ['cut', '503', 'silence', 'garbage']
-    assert same(load_clip('RN50').state, server.state)
+    assert same(load_clip('RN50')[0], server.state)
     assert server.asked == ranges(0, PIECE, PIECE, 2 * PIECE, 2 * PIECE)
     assert server.file.read_bytes() == server.body and names(server.cache) == ['RN50.pt']
     for words in (
@@ -187,7 +187,7 @@ def test_each_connection_that_breaks_is_gone_on_with(server, monkeypatch, caplog
 
 def test_a_line_that_is_reset(server):
     server.script = ['reset', 'reset']  # what had come by then may be lost with it
-    assert same(load_clip('RN50').state, server.state)
+    assert same(load_clip('RN50')[0], server.state)
     assert server.file.read_bytes() == server.body and len(server.asked) == 3
 
 
@@ -203,7 +203,7 @@ def test_a_line_that_is_reset(server):
 def test_what_a_killed_process_has_left_is_used(server, left, script, asked):
     keep(server, server.body[:left])
     server.script = script
-    assert same(load_clip('RN50').state, server.state)
+    assert same(load_clip('RN50')[0], server.state)
     assert server.asked == ranges(
         *(len(server.body) if start is None else start for start in asked)
     )
@@ -215,7 +215,7 @@ def test_what_a_killed_process_has_left_is_used(server, left, script, asked):
 )  # 5 MB: 416, more than there is
 def test_rest_of_another_file_is_thrown_away(server, left):
     keep(server, left)
-    assert same(load_clip('RN50').state, server.state)
+    assert same(load_clip('RN50')[0], server.state)
     assert server.asked == ranges(len(left), 0)
     assert names(server.cache) == ['RN50.pt']
 
@@ -250,7 +250,7 @@ def test_download_that_fails_leaves_nothing(server, script, requests, words):
     assert 'disk' not in line and 'kept' not in line
     assert names(server.cache) == []
     server.script = []
-    assert same(load_clip('RN50').state, server.state)  # the next try is a fresh one
+    assert same(load_clip('RN50')[0], server.state)  # the next try is a fresh one
 
 
 def test_download_that_is_given_up_keeps_what_it_has(server):
@@ -265,7 +265,7 @@ def test_download_that_is_given_up_keeps_what_it_has(server):
         'RN50.pt.part'
     ]
     server.script, server.asked = [], []
-    assert same(load_clip('RN50').state, server.state)
+    assert same(load_clip('RN50')[0], server.state)
     assert server.asked == ranges(PIECE)
 
 
@@ -361,5 +361,5 @@ def test_lock_and_bytes_of_a_killed_process(server, fetch):
     one.wait()
     kept = server.part.stat().st_size
     assert not server.file.exists() and kept <= PIECE
-    assert same(load_clip('RN50').state, load_state(server.cache.parents[1] / 'origin.pt'))
+    assert same(load_clip('RN50')[0], load_state(server.cache.parents[1] / 'origin.pt'))
     assert server.asked == ranges(0, kept) and names(server.cache) == ['RN50.pt']

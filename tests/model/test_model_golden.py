@@ -14,7 +14,6 @@ from configs import load_cfg
 from loss.make_loss import make_loss
 from loss.supcontrast import SupConLoss
 from model.clip.open_clip import Activation
-from model.clip.weights import Clip
 from model.make_model_clipreid import make_model
 from solver.lr_scheduler import make_scheduler_1stage, make_scheduler_2stage
 from solver.make_optimizer_prompt import make_optimizer_1stage, make_optimizer_2stage
@@ -45,7 +44,7 @@ def case(request):
     cfg = load_cfg(ROOT / f'configs/tiger/{YML[kind]}_clipreid.yml', sie)
     with mock.patch(
         'model.make_model_clipreid.load_clip',
-        lambda *_: Clip(clip_weights(kind.split('_')[0]), OPENAI),
+        lambda *_: (clip_weights(kind.split('_')[0]), OPENAI),
     ):
         model = make_model(cfg, CLASSES, camera_num=3 if sie else 0)
     built = {n: t.clone() for n, t in model.state_dict().items()}

@@ -143,12 +143,10 @@ def test_the_kind_of_file_tells_the_activation(
                 else {'quick_gelu': None if quick_gelu == 'null' else quick_gelu}
             ),
         )
-    clip = load_clip(VIT, tmp_path / file)
-    assert (
-        same(clip.state, state) and clip.activation.name == expected and why in clip.activation.why
-    )
-    assert clip.activation.sure == ('guessed' not in clip.activation.why)
-    assert clip.activation.sure or 'set MODEL.ACTIVATION if it is not so' in clip.activation.why
+    found, activation = load_clip(VIT, tmp_path / file)
+    assert same(found, state) and activation.name == expected and why in activation.why
+    assert activation.sure == ('guessed' not in activation.why)
+    assert activation.sure or 'set MODEL.ACTIVATION if it is not so' in activation.why
     model = make_model(config(tmp_path / file), 3)
     assert model.activation == expected
     lines = [record.getMessage() for record in log.records if 'Activation' in record.getMessage()]
@@ -279,7 +277,7 @@ def test_configs_that_say_what_our_towers_are(tmp_path):
         vision_cfg=MODEL_CFG['vision_cfg'] | usual | {'patch_dropout': 0.5, 'head_width': 64},
         text_cfg=MODEL_CFG['text_cfg'] | usual | {'no_causal_mask': False, 'hf_tokenizer_name': ''},
     )
-    assert load_clip(VIT, tmp_path).activation == (
+    assert load_clip(VIT, tmp_path)[1] == (
         'gelu',
         f'{tmp_path / CONFIG} has no quick_gelu, which means false',
         True,
@@ -289,7 +287,7 @@ def test_configs_that_say_what_our_towers_are(tmp_path):
 def test_a_base_variant_does_not_look_at_the_text_tower(tmp_path):
     torch.save(toy_clip_state(VIT), tmp_path / WEIGHTS[1])
     write_config(tmp_path, text_cfg={'hf_model_name': 'roberta-base'})
-    assert load_clip(VIT, tmp_path, text=False).activation.sure
+    assert load_clip(VIT, tmp_path, text=False)[1].sure
     refused(lambda: load_clip(VIT, tmp_path), "text_cfg hf_model_name 'roberta-base'")
 
 
@@ -402,10 +400,8 @@ def test_the_hub(write, file, tmp_path, monkeypatch):
     state = toy_clip_state(VIT)
     write(state, tmp_path / file)
     write_config(tmp_path)
-    clip = load_clip(VIT, 'hf-hub:imageomics/bioclip')
-    assert (
-        same(clip.state, state) and clip.activation.name == 'gelu' and CONFIG in clip.activation.why
-    )
+    found, activation = load_clip(VIT, 'hf-hub:imageomics/bioclip')
+    assert same(found, state) and activation.name == 'gelu' and CONFIG in activation.why
     assert {repository for repository, _ in asked} == {'imageomics/bioclip'}
     assert asked[0][1] == CONFIG and asked[-1][1] == file
 

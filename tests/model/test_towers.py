@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from configs import load_cfg
 from loss.supcontrast import SupConLoss
 from model.clip.open_clip import Activation
-from model.clip.weights import Clip
 from model.make_model_clipreid import make_model
 from tests.helpers import toy_clip_state
 from tests.oracles import towers as oracle_towers
@@ -25,7 +24,7 @@ OPENAI = Activation('quickgelu', 'a test', True)
 
 def toy_model(monkeypatch, name, *opts):
     state = toy_clip_state(name)
-    monkeypatch.setattr('model.make_model_clipreid.load_clip', lambda *_: Clip(state, OPENAI))
+    monkeypatch.setattr('model.make_model_clipreid.load_clip', lambda *_: (state, OPENAI))
     cfg = load_cfg(
         '',
         ['MODEL.NAME', name, 'INPUT.SIZE_TRAIN', '[64, 32]', 'INPUT.SIZE_TEST', '[64, 32]', *opts],

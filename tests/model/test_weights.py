@@ -89,9 +89,9 @@ def half(state):
 def test_archives_and_state_dicts_in_both_precisions(name, save, tmp_path):
     state = toy_clip_state(name)
     save(state, tmp_path / 'a.pt')
-    assert same(load_clip(name, tmp_path / 'a.pt').state, state)
+    assert same(load_clip(name, tmp_path / 'a.pt')[0], state)
     save(half(state), tmp_path / 'b.pt')
-    loaded = load_clip(name, tmp_path / 'b.pt').state
+    loaded = load_clip(name, tmp_path / 'b.pt')[0]
     assert same(
         loaded, {n: t.float() if t.is_floating_point() else t for n, t in half(state).items()}
     )

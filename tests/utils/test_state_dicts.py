@@ -287,6 +287,6 @@ def test_a_clip_saved_by_hand(toy_weights, tmp_path):
         {'model': {f'module._orig_mod.{name}': tensor for name, tensor in state.items()}},
         tmp_path / 'a.pth',
     )
-    found = weights.load_clip('RN50', tmp_path / 'a.pth')
-    assert same(found.state, weights.load_clip('RN50', toy_weights['RN50']).state)
-    assert found.activation.name == 'quickgelu'  # open_clip's stand under 'state_dict'
+    state, activation = weights.load_clip('RN50', tmp_path / 'a.pth')
+    assert same(state, weights.load_clip('RN50', toy_weights['RN50'])[0])
+    assert activation.name == 'quickgelu'  # open_clip's stand under 'state_dict'

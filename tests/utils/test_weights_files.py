@@ -242,13 +242,13 @@ def read_by_every_entry(path, config, monkeypatch, cache):
         cache.mkdir(exist_ok=True)
         (cache / 'RN50.pt').write_bytes(path.read_bytes())
         monkeypatch.setitem(weights.OFFICIAL, 'RN50', hashlib.sha256(path.read_bytes()).hexdigest())
-        return weights.load_clip('RN50').state
+        return weights.load_clip('RN50')[0]
 
     def of_another_in_the_cache():
         cache.mkdir(exist_ok=True)
         (cache / 'RN50.pt').write_bytes(path.read_bytes())
         monkeypatch.setitem(weights.OFFICIAL, 'RN50', '0' * 64)
-        return weights.load_clip('RN50').state
+        return weights.load_clip('RN50')[0]
 
     trained = make_model(config(), 3)
     return {
