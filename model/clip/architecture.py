@@ -76,10 +76,9 @@ class Architecture:
             activation: one of ``towers.ACTIVATIONS``.
         """
         grid = self.positions(size, stride)
-        image: nn.Module
         if isinstance(self.layers, int):
             settings = TransformerSettings(self.width, self.layers, self.embed_dim, activation)
-            image = VisionTransformer(self.patch, (stride[0], stride[1]), grid, settings)
+            image: nn.Module = VisionTransformer(self.patch, (stride[0], stride[1]), grid, settings)
         else:
             image = ModifiedResNet(self.layers, self.width, self.embed_dim, grid)
         if not self.text_layers:
@@ -123,9 +122,8 @@ def architecture_of(state: State, path: str | Path, text: bool = True) -> Archit
     """
     shape = functools.partial(_shape_of, state, path)
     count = functools.partial(_count_parts, state, path)
-    layers: int | tuple[int, ...]
     if 'visual.proj' in state:
-        layers = count('visual.transformer.resblocks.')
+        layers: int | tuple[int, ...] = count('visual.transformer.resblocks.')
         _, width = shape('visual.positional_embedding', 2)
         _, _, patch, _ = shape('visual.conv1.weight', 4)
         _, embed_dim = shape('visual.proj', 2)

@@ -87,15 +87,16 @@ def archive_state(path: str | Path, key: str) -> dict[str, torch.Tensor]:
             unpacked = sum(member.file_size for member in archive.infolist())
             if unpacked > 4 * Path(path).stat().st_size + SLACK:
                 raise ValueError('it unpacks to far more than it holds')
-            state = _Reader(archive).state()
+            reader = _Reader(archive)
+            reader.collect(read_pickle(reader.bytes('data.pkl')))
     except Exception as error:  # zipfile and pickle raise anything on damaged bytes
         raise InputError(
             f'{key}: {path} is a damaged TorchScript archive, or none that torch writes '
             f'({type(error).__name__}: {first_line(error)}); it was not run; copy or download it '
             'again'
         ) from None
-    check_tensors(state.values(), path, key)
-    return state
+    check_tensors(reader.state.values(), path, key)
+    return reader.state
 
 
 class _Reader:
@@ -104,19 +105,15 @@ class _Reader:
         self.root = archive.namelist()[0].split('/')[0]
         self.storages: dict[str, bytearray] = {}
         self.classes: dict[str, str] = {}
+        self.state: dict[str, torch.Tensor] = {}
         self.modules = 0
-
-    def state(self) -> dict[str, torch.Tensor]:
-        state: dict[str, torch.Tensor] = {}
-        self.collect(read_pickle(self.bytes('data.pkl')), '', state)
-        return state
 
     def bytes(self, name: str) -> bytearray:
         member = self.archive.getinfo(f'{self.root}/{name}')
         with self.archive.open(member) as file:
             return bytearray(file.read(member.file_size))
 
-    def collect(self, module: Any, prefix: str, state: dict[str, torch.Tensor]) -> None:
+    def collect(self, module: Any, prefix: str = '') -> None:
         """Add parameters, then buffers, then the modules within, as nn.Module.state_dict does."""
         self.modules += 1
         if self.modules > MAX_MODULES:
@@ -127,12 +124,12 @@ class _Reader:
         for name in _tensor_names(source):
             value = module.attributes.get(name)
             if value is not None:
-                state[prefix + name] = self.tensor(value)
+                self.state[prefix + name] = self.tensor(value)
         for name, value in module.attributes.items():
             if hasattr(value, 'attributes'):
                 if len(name) > 100 or not name.isprintable():
                     raise ValueError('a module has no name')
-                self.collect(value, f'{prefix}{name}.', state)
+                self.collect(value, f'{prefix}{name}.')
 
     def source(self, class_name: str) -> str:
         """Return what follows ``class Name`` in the archive's code."""

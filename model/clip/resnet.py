@@ -69,8 +69,7 @@ class AttentionPool2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, out_width)."""
         x = x.flatten(2).transpose(1, 2)
-        x = torch.cat([x.mean(1, keepdim=True), x], dim=1)  # (B, 1 + HW, C)
-        x = x + self.positional_embedding
+        x = torch.cat([x.mean(1, keepdim=True), x], dim=1) + self.positional_embedding
         q = self._split(self.q_proj(x[:, 0]), 1)  # (B, heads, C / heads)
         key_weight, key_bias = self._split(self.k_proj.weight, 0), self._split(self.k_proj.bias, 0)
         query = torch.einsum('bhd,hdc->bhc', q, key_weight)  # (B, heads, C)
