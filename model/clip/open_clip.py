@@ -95,35 +95,24 @@ def activation_of(
     Raises:
         InputError: the config is damaged, or of a CLIP that our towers are not.
     """
-    path = Path(path)
-    config = path.parent / CONFIG
-    towers = ('vision_cfg', 'text_cfg') if text else ('vision_cfg',)
     if 'activation' in about:
         return Activation(about['activation'], f'{path} says so', True)
-    if config.is_file() and path.name in WEIGHTS:
-        return _of_config(config, towers)
-    return _guess_activation(path, inside, towers)
-
-
-def _guess_activation(path: Path, inside: str | None, towers: Iterable[str]) -> Activation:
-    """Guess the activation from the file's name, or from a config that is about other files."""
+    path = Path(path)
     name, config = path.name.lower(), path.parent / CONFIG
+    if config.is_file() and (path.name in WEIGHTS or 'quickgelu' not in name):
+        found = _of_config(config, ('vision_cfg', 'text_cfg') if text else ('vision_cfg',))
+        if path.name in WEIGHTS:
+            return found
+        why = (
+            f'guessed, as {found.why}, but {path.name} is none of the files that it is about '
+            f'({", ".join(WEIGHTS)}); set MODEL.ACTIVATION if it is not so'
+        )
+        return Activation(found.name, why, False)
     guess = f'guessed from its name, set MODEL.ACTIVATION if it is not so: {path}'
     if 'quickgelu' in name:
         return Activation('quickgelu', guess, False)
-    if config.is_file():
-        found = _of_config(config, towers)
-        return Activation(
-            found.name,
-            f'guessed, as {found.why}, but {path.name} is none of the files that it is about '
-            f'({", ".join(WEIGHTS)}); set MODEL.ACTIVATION if it is not so',
-            False,
-        )
-    if (
-        inside == 'state_dict'
-        or path.suffix in ('.bin', '.safetensors')
-        or re.search(r'open_?clip|laion|datacomp', name)
-    ):
+    of_open_clip = inside == 'state_dict' or path.suffix in ('.bin', '.safetensors')
+    if of_open_clip or re.search(r'open_?clip|laion|datacomp', name):
         return Activation('gelu', f"open_clip's, {guess}", False)
     return Activation('quickgelu', f"OpenAI's, {guess}", False)
 
@@ -134,29 +123,23 @@ def _of_config(path: Path, towers: Iterable[str]) -> Activation:
         with open(path, 'rb') as file:
             model = json.loads(file.read(MAX_BYTES))['model_cfg']
         quick = model.get('quick_gelu')
+        if quick not in (None, True, False):
+            raise ValueError('quick_gelu must be true or false')
         others = [line for name in towers for line in _others(name, model.get(name, {}))]
-    except OSError as error:
-        raise InputError(f'{KEY}: {path} cannot be read ({error.strerror})') from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f'{KEY}: {path} is no config of open_clip ({first_line(error)}); bring the published '
             'one, or take the weights to another folder and set MODEL.ACTIVATION'
         ) from None
-    if not (quick is None or isinstance(quick, bool)):
-        raise InputError(
-            f'{KEY}: {path}: quick_gelu must be true or false, got a {type(quick).__name__}'
-        )
     if others:
         raise InputError(
             f'{KEY}: {path} describes a CLIP that cannot be built here: {", ".join(others)}; if '
             'the weights '
             f"are another one's, take them to another folder"
         )
-    said = (
-        'has no quick_gelu, which means false'
-        if quick is None
-        else f'says quick_gelu {str(quick).lower()}'
-    )
+    said = 'has no quick_gelu, which means false'
+    if quick is not None:
+        said = f'says quick_gelu {str(quick).lower()}'
     return Activation('quickgelu' if quick else 'gelu', f'{path} {said}', True)
 
 
@@ -175,23 +158,10 @@ def _others(section: str, said: dict[str, Any]) -> Iterator[str]:
 def _from_hub(path: str) -> str:
     """Return the file in the hub's cache, with the config, which must exist, beside it."""
     repository = path.removeprefix(HUB)
-    if not re.fullmatch(r'[\w.-]+/[\w.-]+', repository):
-        raise InputError(
-            f'{KEY}: {path} is no name of a repository; write it like {HUB}imageomics/bioclip'
-        )
-    instead = (
-        f'download {CONFIG} and {WEIGHTS[0]} (or {WEIGHTS[1]}) into a folder and give that '
-        'folder instead'
-    )
     try:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.utils import EntryNotFoundError
-    except ImportError as error:
-        raise InputError(
-            f'{KEY}: {path} needs the library huggingface_hub ({first_line(error)}): pip install '
-            f'-r requirements-extras.txt; or {instead}'
-        ) from None
-    try:
+
         hf_hub_download(repo_id=repository, filename=CONFIG)
         try:
             return str(hf_hub_download(repo_id=repository, filename=WEIGHTS[0]))
@@ -199,6 +169,8 @@ def _from_hub(path: str) -> str:
             return str(hf_hub_download(repo_id=repository, filename=WEIGHTS[1]))
     except Exception as error:  # of the library, of HTTP, of the file system
         raise InputError(
-            f'{KEY}: {path} was not got ({type(error).__name__}: {first_line(error)}); look at '
-            f'the name and the network, or {instead}'
+            f'{KEY}: {path} was not got ({type(error).__name__}: {first_line(error)}); it '
+            'needs an existing name, the network and huggingface_hub (pip install -r '
+            f'requirements-extras.txt); or download {CONFIG} and {WEIGHTS[0]} (or {WEIGHTS[1]}) '
+            'into a folder and give that folder instead'
         ) from None

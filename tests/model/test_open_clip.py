@@ -229,7 +229,7 @@ def test_an_explicit_activation_wins(tmp_path, log):
         ('{}', ('is no config', 'model_cfg')),
         ('[' * 100_000, ('is no config',)),
         ('\udcff', ('is no config',)),
-        ('{"model_cfg": {"quick_gelu": "yes"}}', ('quick_gelu must be true or false', 'str')),
+        ('{"model_cfg": {"quick_gelu": "yes"}}', ('quick_gelu must be true or false',)),
         (
             '{"model_cfg": {"vision_cfg": {"head_width": 80}}}',
             ('vision_cfg head_width 80', 'only 64'),
@@ -407,19 +407,6 @@ def test_the_hub(write, file, tmp_path, monkeypatch):
 
 
 def test_what_the_hub_does_not_give(tmp_path, monkeypatch):
-    for name in (
-        'hf-hub:',
-        'hf-hub:bioclip',
-        'hf-hub:../bioclip/x',
-        'hf-hub:a/b@c',
-        'hf-hub:https://a/b',
-    ):
-        refused(
-            lambda name=name: find_weights(name),
-            'MODEL.PRETRAIN_PATH',
-            name,
-            'hf-hub:imageomics/bioclip',
-        )
     hub(monkeypatch, tmp_path)
     refused(
         lambda: find_weights('hf-hub:a/b'),
@@ -436,7 +423,7 @@ def test_what_the_hub_does_not_give(tmp_path, monkeypatch):
     refused(lambda: find_weights('hf-hub:a/b'), 'TimeoutError: too slow')
     hub(monkeypatch, tmp_path, json=ConnectionError('no\x1b[31m network\nat all'))
     assert refused(
-        lambda: find_weights('hf-hub:a/b'), 'ConnectionError', 'look at the name and the network'
+        lambda: find_weights('hf-hub:a/b'), 'ConnectionError', 'needs an existing name, the network'
     ).isprintable()
 
 
