@@ -1,32 +1,32 @@
-"""Long lists of numbers in blocks: how many are handled at a time, and sums that repeat."""
+"""Sizes of blocks, and reproducible sums, for long lists of numbers."""
 
 from collections.abc import Iterator
 from itertools import pairwise
 
 import torch
 
-BLOCK = 2**21  # entries of a matrix that are handled at a time on the CPU
-PAIRS = 2**19  # pairs of entries that are compared at a time on the CPU
-# times that elsewhere: small blocks suit the CPU's cache, an accelerator would wait between them
+BLOCK = 2**21  # entries of a matrix that are processed at once on the CPU
+PAIRS = 2**19  # pairs of entries that are compared at once on the CPU
+# Factor for other devices: small blocks suit the CPU's cache, but keep an accelerator waiting.
 ACCELERATOR = 64
-UNITS = 2.0**40  # in 1: what an accelerator's sums are counted in
+UNITS = 2.0**40  # an accelerator adds whole numbers of 1 / UNITS
 
 
 def on_cpu(tensor: torch.Tensor) -> bool:
-    """Whether the tensor is in main memory."""
+    """Whether the tensor is on the CPU."""
     return tensor.device.type == 'cpu'
 
 
 def rows_at_a_time(entries: int, tensor: torch.Tensor) -> int:
-    """Rows of so many entries that make a block on the tensor's device, at least one."""
+    """Number of rows in a block on the tensor's device, at least 1; ``entries`` is a row's length."""
     return max(1, _scaled(BLOCK, tensor) // entries)
 
 
 def blocks(cost: torch.Tensor) -> Iterator[tuple[int, int]]:
-    """(start, stop) of consecutive rows that have about as many pairs as are handled at a time.
+    """Split rows into consecutive blocks (start, stop) of similar cost.
 
     Args:
-        cost: (N,) pairs of each row.
+        cost: (N,) number of pairs of each row.
     """
     block = cost.cumsum(0) // _scaled(PAIRS, cost)
     rows = block.unique_consecutive(return_counts=True)[1]
@@ -34,14 +34,14 @@ def blocks(cost: torch.Tensor) -> Iterator[tuple[int, int]]:
 
 
 def runs(first: torch.Tensor, size: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Runs of consecutive numbers, one after another.
+    """Concatenate runs of consecutive numbers.
 
     Args:
-        first: (n,) where each run starts.
-        size: (n,) its length.
+        first: (n,) first number of each run.
+        size: (n,) length of each run.
 
     Returns:
-        (M,) for each number which run it belongs to, and (M,) the number.
+        The run (M,) that each number belongs to, and the numbers (M,).
     """
     run = torch.repeat_interleave(size)
     before = size.cumsum(0) - size
@@ -49,15 +49,15 @@ def runs(first: torch.Tensor, size: torch.Tensor) -> tuple[torch.Tensor, torch.T
 
 
 def sums(index: torch.Tensor, value: torch.Tensor, count: int) -> torch.Tensor:
-    """What the values add up to at each index, the same bits each time.
+    """Sum the values of each index, with the same bits every time.
 
-    On the CPU in the order of the list. An accelerator adds in any order, so there in units of
-    2⁻⁴⁰: sums of whole numbers do not depend on the order.
+    The CPU adds in the order of the list. An accelerator adds in any order, so there the values are
+    whole numbers of units of 2⁻⁴⁰, whose sum does not depend on the order.
 
     Args:
         index: (M,) 0 … count - 1.
         value: (M,) 0 … 1.
-        count: how many sums there are.
+        count: number of sums.
 
     Returns:
         (count,) sums.

@@ -1,10 +1,10 @@
-"""Float32 products on the CPU: torch's own on Intel's processors, oneDNN's on others.
+"""Float32 products on the CPU: torch's own on Intel processors, oneDNN's on others.
 
-Torch hands its own to MKL, which takes AVX-512 on Intel's processors and AVX2 on those of other
-makers. oneDNN, which torch already uses for convolutions, takes AVX-512 on both, and on Intel's it
-is the slower of the two (docs/performance.md). The processor decides, so that a machine gives the
-same bits each time. Same product, other order of the sums. For small products and for other types
-this is ``torch.nn.functional.linear`` everywhere.
+Torch's own are MKL's, which uses AVX-512 on Intel processors but only AVX2 on others. oneDNN, which
+torch already uses for convolutions, uses AVX-512 on both; on Intel processors it is the slower one
+(docs/performance.md). The processor alone decides, so a machine gives the same bits every time. The
+two differ only in the order of the sums. For small products and other types,
+``torch.nn.functional.linear`` is used everywhere.
 """
 
 import functools
@@ -17,20 +17,20 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-SMALL = 2**20  # multiply-adds below which oneDNN's call itself costs more than it gains
+SMALL = 2**20  # multiply-adds; for fewer, calling oneDNN costs more than it gains
 CPUINFO = Path('/proc/cpuinfo')
-INTEL = ('GenuineIntel', 'i386')  # as Linux and Windows say it, and as macOS does
+INTEL = ('GenuineIntel', 'i386')  # the name on Linux and Windows, and on macOS
 
 
 class Linear(nn.Linear):
-    """``torch.nn.Linear``, see :func:`linear`."""
+    """``torch.nn.Linear`` by :func:`linear`."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return linear(x, self.weight, self.bias)
 
 
 def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """Return x · weightᵀ + bias, which can be differentiated once.
+    """Return x · weightᵀ + bias; the result can be differentiated once.
 
     Args:
         x: (…, K).
@@ -62,7 +62,7 @@ class _OneDNN(torch.autograd.Function):
     def forward(
         ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     ) -> torch.Tensor:
-        x = x.contiguous()  # oneDNN has no fast way for rows with gaps between them
+        x = x.contiguous()  # oneDNN is slow if there are gaps between rows
         ctx.save_for_backward(x, weight)
         return _product(x, weight, bias)
 
@@ -88,22 +88,22 @@ def _product(
 
 @functools.cache
 def uses_onednn() -> bool:
-    """Whether oneDNN makes the float32 products on this machine's CPU."""
-    mkl_is_at_home = torch.backends.mkl.is_available() and any(
+    """Whether this machine's CPU computes float32 products with oneDNN."""
+    mkl_on_intel = torch.backends.mkl.is_available() and any(
         name in processor_maker() for name in INTEL
     )
-    return not mkl_is_at_home and _has_onednn()
+    return not mkl_on_intel and _has_onednn()
 
 
 def products_text() -> str:
-    """For the log: what makes the float32 products on the CPU, and why."""
+    """Say for the log which library computes float32 products on the CPU, and why."""
     library = "oneDNN's" if uses_onednn() else "torch's own"
     return f'{library} (processor: {processor_maker() or "unknown"})'
 
 
 def processor_maker() -> str:
-    """Return 'GenuineIntel', 'AuthenticAMD' …, on Windows in a longer text; '' if unknown."""
-    if not CPUINFO.exists():  # no Linux
+    """Return 'GenuineIntel', 'AuthenticAMD', …, on Windows a longer text; '' if unknown."""
+    if not CPUINFO.exists():  # not Linux
         return platform.processor()
     cpuinfo = CPUINFO.read_text(encoding='utf-8', errors='replace')
     found = re.search(r'^vendor_id\s*:\s*(\S.*)', cpuinfo, re.MULTILINE)
@@ -111,7 +111,7 @@ def processor_maker() -> str:
 
 
 def _has_onednn() -> bool:
-    """Does this torch have oneDNN's product, and is it one? (The compiler's own operator.)"""
+    """Whether this torch has oneDNN's product, a private operator of its compiler, and it works."""
     x, weight = torch.arange(6.0).reshape(2, 3), torch.arange(12.0).reshape(3, 4).t()
     try:
         return torch.equal(_product(x, weight, torch.ones(4)), x @ weight.t() + 1)

@@ -1,4 +1,4 @@
-"""Metrics of a test set: mean average precision and rank-k, by the protocol of the test."""
+"""Mean average precision and rank-k of a test set, under the protocol of the test."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -17,21 +17,21 @@ def rank_metrics(
     gallery: Sequence[Photo],
     protocol: RankingRules,
 ) -> dict[str, float]:
-    """Metrics of the rankings of a test set.
+    """Rank the gallery for every query and average the results.
 
     Args:
         distance: (Q, G), finite, smaller is nearer.
         query: Q records (``datasets.records.Record``).
         gallery: G records.
-        protocol: what is dropped, ignored and averaged.
+        protocol: which photos a ranking drops or ignores, and how it is scored.
 
     Returns:
-        mAP, rank1, rank5, rank10 as fractions; with groups the same of each (``sing/mAP`` …) and
-        ``mmAP``, the mean of the groups' mAPs.
+        mAP, rank1, rank5 and rank10 as fractions. If queries have a group, the same for each group
+        (``sing/mAP`` …) and ``mmAP``, the mean of the groups' mAPs.
 
     Raises:
-        ValueError: a distance of another shape.
-        InputError: a distance that is not finite, nothing to average.
+        ValueError: the distance has the wrong shape.
+        InputError: a distance is not finite, or no query has a match in the gallery.
     """
     groups = [record.group for record in query]
     return summarize(rank_queries(distance, query, gallery, protocol), groups)
@@ -43,16 +43,17 @@ def rank_queries(
     gallery: Sequence[Photo],
     protocol: RankingRules,
 ) -> Ranking:
-    """Rank the gallery for every query; arguments and errors as in :func:`rank_metrics`."""
+    """Rank the gallery for every query; for arguments and errors see :func:`rank_metrics`."""
     return rank_positives(distance, relevance_of(query, gallery, protocol), protocol)
 
 
 def count_positives(
     query: Sequence[Photo], gallery: Sequence[Photo], protocol: RankingRules
 ) -> np.ndarray:
-    """How many matches the gallery has for each query, known without distances.
+    """Count the matches of each query in the gallery; this needs no distances.
 
-    Where the nearest is dropped it is taken to be the query itself, if the gallery has it.
+    A protocol that drops the nearest photo is assumed to drop the query itself, if the gallery
+    holds it.
 
     Returns:
         (Q,) int64.
@@ -64,14 +65,14 @@ def count_positives(
 def copies_in_gallery(
     query: Sequence[Photo], gallery: Sequence[Photo], protocol: RankingRules
 ) -> np.ndarray:
-    """Copies of queries in the gallery, byte for byte and of the same individual.
+    """Find the gallery photos that are byte-for-byte copies of a query of the same individual.
 
-    Where a photo is never compared with itself they are its copies under other names, which are
-    removed for that. Elsewhere they are what a query finds of itself: its copies, and its own file
-    where that counts.
+    If the protocol never compares a photo with itself, these are the copies under other names that
+    it therefore ignores. Otherwise they are the photos by which a query finds itself: its copies
+    and, where it counts, its own file.
 
     Returns:
-        (M, 2) int64, indices of query and gallery.
+        (M, 2) int64, indices of the query and of the gallery photo.
     """
     row, column, itself, counts = _countable_pairs(query, gallery, protocol)
     if protocol.never_itself:
@@ -83,7 +84,12 @@ def copies_in_gallery(
 def _countable_pairs(
     query: Sequence[Photo], gallery: Sequence[Photo], protocol: RankingRules
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """All pairs of the same identity: query, gallery photo, same photo, does it count; (M,) each"""
+    """The pairs of a query and a gallery photo of the same identity.
+
+    Returns:
+        Four arrays (M,): index of the query, index of the gallery photo, whether both are the same
+        photo, and whether the protocol counts the pair.
+    """
     relevance = relevance_of(query, gallery, protocol)
     row, column, ignored, itself = relevance.pairs(slice(0, len(query)))
     counts = ~ignored & ~np.isin(column, relevance.unknown)
@@ -94,11 +100,11 @@ def _countable_pairs(
 
 
 def without_positive(ranking: Ranking) -> dict:
-    """What queries without a positive do to the averages.
+    """Average by both conventions for queries that have no match in the gallery.
 
     Returns:
-        'queries': how many there are; 'as_zero': the averages over all queries; 'left_out': the
-        averages over the others. Averages as in :func:`rank_metrics`, {} where there are none.
+        'queries': how many there are; 'as_zero': the averages if each counts as 0; 'left_out': the
+        averages without them, {} if no query is left.
     """
     found = ranking.positives > 0
     return {
@@ -109,10 +115,10 @@ def without_positive(ranking: Ranking) -> dict:
 
 
 def distance_text(distance: float) -> str:
-    """Three digits, of what float32 knows.
+    """Write a distance with three significant digits.
 
-    One minus a product of normalised features is right to about 1e-6, and may even be a little less
-    than 0 for two equal photos.
+    One minus a product of normalised features is accurate to about 1e-6, and may be slightly below
+    0 for two identical photos.
     """
     return f'{max(0.0, round(float(distance), 6)):.3g}'
 
@@ -124,11 +130,13 @@ def ranked_gallery(
     protocol: RankingRules,
     top: int,
 ) -> Iterator[list[tuple[int, bool]]]:
-    """The head of each query's ranking, for people; the first arguments as in `rank_metrics`.
+    """The first photos of each query's ranking, to show to people.
+
+    For the first four arguments see :func:`rank_metrics`.
 
     Yields:
-        Up to ``top`` pairs, nearest first, without what the protocol drops and ignores: gallery
-        index, and whether it is a positive.
+        Up to ``top`` pairs (gallery index, whether it is a match), nearest first, without the
+        photos that the protocol drops or ignores.
     """
     relevance = relevance_of(query, gallery, protocol)
     last = min(top, len(gallery)) - 1
@@ -146,18 +154,18 @@ def ranked_gallery(
 def summarize(
     ranking: Ranking, groups: Sequence[str], subset: Sequence[int] | np.ndarray | None = None
 ) -> dict[str, float]:
-    """Average a ranking.
+    """Average the results of the queries.
 
     Args:
-        ranking: of Q queries.
-        groups: Q names, '' = none; queries of a name are averaged apart as well.
-        subset: indices of the queries to take, None = all.
+        ranking: the results of Q queries.
+        groups: the group of each query, '' = none; each group is also averaged by itself.
+        subset: indices of the queries to average, None = all.
 
     Returns:
         The metrics of :func:`rank_metrics`.
 
     Raises:
-        InputError: no query is left to average.
+        InputError: no query has a match in the gallery.
     """
     names = np.asarray(groups)
     if subset is not None:
@@ -165,7 +173,7 @@ def summarize(
     metrics = _averages(ranking)
     if not metrics:
         raise InputError(
-            'no query has a positive in the gallery: there is nothing to average, check the '
+            'no query has a match in the gallery, so there is nothing to average; check the '
             'labels of both lists'
         )
     group_names = dict.fromkeys(names[names != ''].tolist())
@@ -182,7 +190,7 @@ def _select(ranking: Ranking, chosen: Sequence[int] | np.ndarray) -> Ranking:
 
 
 def _averages(ranking: Ranking) -> dict[str, float]:
-    """Averages over the queries that count; {} where none does."""
+    """The averages over the queries that count, {} if none does."""
     if not ranking.counted.any():
         return {}
     ap, first_hit = ranking.ap[ranking.counted], ranking.first_hit[ranking.counted]
@@ -191,10 +199,11 @@ def _averages(ranking: Ranking) -> dict[str, float]:
 
 
 def atrw_public_split(groups: Sequence[str]) -> np.ndarray:
-    """The queries of ATRW's public split.
+    """Choose the queries of ATRW's public split.
 
-    The single-camera and then the cross-camera queries, each in the order of the ground truth, are
-    shuffled by one generator; the first half of the former stays, and half as many of the latter.
+    One generator shuffles the single-camera queries and then the cross-camera queries, both in the
+    order of the ground truth. The split is the first half of the single-camera queries and half
+    that number of cross-camera queries.
 
     Args:
         groups: 'sing' or 'multi' of every query.
@@ -221,7 +230,7 @@ def eval_func(
 ) -> tuple[np.ndarray, float]:
     """The Market-1501 metric (Zheng et al., "Scalable Person Re-identification", ICCV 2015).
 
-    Gallery photos of the query's identity and camera do not count.
+    Gallery photos of the query's identity taken by the query's camera are ignored.
 
     Args:
         distmat: (Q, G), finite, smaller is nearer.
@@ -230,13 +239,13 @@ def eval_func(
         max_rank: length of the curve.
 
     Returns:
-        The CMC curve (max_rank,), the share of queries with a positive among the first 1, 2, …, and
-        the mAP. Queries without a positive count in neither. Where a query has fewer than max_rank
+        The CMC curve (max_rank,), which is the share of queries with a match among the first 1, 2,
+        … photos, and the mAP. Both skip queries without a match. If a query has fewer than max_rank
         photos, its curve stays at 1.
 
     Raises:
-        ValueError: a distance of another shape.
-        InputError: no query has a positive.
+        ValueError: the distance has the wrong shape.
+        InputError: a distance is not finite, or no query has a match.
     """
     q_pid, g_pid, q_camera, g_camera = map(np.asarray, (q_pids, g_pids, q_camids, g_camids))
     relevance = Relevance(q_pid, g_pid, lambda row, column: q_camera[row] == g_camera[column])
@@ -244,8 +253,8 @@ def eval_func(
     ranking = rank_positives(distmat, relevance, rules)
     if not ranking.counted.any():
         raise InputError(
-            'no query has a positive in the gallery of another camera; where there is a single '
-            'camera, validate without the camera filter'
+            'no query has a match by another camera in the gallery; if there is a single camera, '
+            'validate without the camera filter'
         )
     first_hit = ranking.first_hit[ranking.counted]
     cmc = np.array([(first_hit <= rank).mean() for rank in range(1, max_rank + 1)])

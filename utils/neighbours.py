@@ -1,4 +1,4 @@
-"""Nearest neighbours, and the k-reciprocal sets that re-ranking makes of them."""
+"""Nearest neighbours and k-reciprocal sets, for re-ranking."""
 
 import numpy as np
 import torch
@@ -7,11 +7,11 @@ from utils import blockwise
 
 
 def nearest(distance: torch.Tensor, k: int) -> torch.Tensor:
-    """Indices (n, k) of the k smallest of rows (n, N), in order; of equal ones the lower first."""
+    """Indices (n, k) of the k smallest entries of each row (n, N), in order; ties go by index."""
     count = distance.shape[1]
-    # The k-th of the minima of disjoint groups of columns is no less than the k-th of all, and
-    # hardly more: at least 4 k groups, each of every width-th column, which is fast where the width
-    # is a multiple of a vector register.
+    # The k-th smallest minimum of disjoint groups of columns is an upper bound for the k-th smallest
+    # entry, and a close one with at least 4 k groups. Each group has every width-th column: that is
+    # fast if the width is a multiple of a vector register.
     width = min(count, 32 * -(-4 * k // 32))
     groups = count // width
     least = distance[:, : groups * width].unflatten(1, (groups, width)).amin(1)
@@ -28,21 +28,21 @@ def nearest(distance: torch.Tensor, k: int) -> torch.Tensor:
 
 
 def partial_sort(distance: torch.Tensor, k1: int, k: int) -> torch.Tensor:
-    """The same as the original: of equal distances in no particular order."""
+    """The same with the original's partial sort, which leaves ties in no particular order."""
     order = np.argpartition(distance.cpu().numpy(), range(1, k1 + 1), axis=1)[:, :k]
     return torch.as_tensor(order, device=distance.device)
 
 
 def reciprocal_sets(neighbours: torch.Tensor, k1: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """R* of the paper, equations 2 to 4: (i, j), long (M,) each, sorted, every j of i once.
+    """R* of the paper, equations 2 to 4: sorted pairs (i, j) without duplicates, two long (M,).
 
-    R(i, k): those j among i's first k + 1 (itself included) whose own first k + 1 contain i. R*(i)
-    is R(i, k1) and every R(j, k1 / 2) of its members j that lies in R(i, k1) by more than two
-    thirds.
+    R(i, k) holds those j among the first k + 1 neighbours of i (including itself) whose own first
+    k + 1 contain i. R*(i) is R(i, k1) together with each R(j, k1 / 2), for j in R(i, k1), that has
+    more than two thirds of its members in R(i, k1).
     """
     count, device = len(neighbours), neighbours.device
     near = neighbours[:, : k1 + 1]
-    half = neighbours[:, : round(k1 / 2) + 1]  # half to even, as NumPy rounds
+    half = neighbours[:, : round(k1 / 2) + 1]  # rounds half to even, as NumPy does
     mutual_near, mutual_half = _mutual(near), _mutual(half)
     size = mutual_half.sum(1)
     step = blockwise.rows_at_a_time(count + near.shape[1] * half.shape[1], near)
@@ -50,7 +50,7 @@ def reciprocal_sets(neighbours: torch.Tensor, k1: int) -> tuple[torch.Tensor, to
     for rows in torch.arange(count, device=device).split(step):
         n, j = len(rows), near[rows]
         flat = j.flatten()
-        member = half.index_select(0, flat).view(n, -1)  # for every j those of its half
+        member = half.index_select(0, flat).view(n, -1)  # the half of each j
         real = mutual_half.index_select(0, flat).view(*j.shape, -1)
         inside = torch.zeros(n, count, dtype=torch.bool, device=device)
         inside.scatter_(1, j, mutual_near[rows])

@@ -1,6 +1,6 @@
-"""Distances among the photos of a query and a gallery, a block of rows at a time.
+"""Distances among the photos of a query and a gallery, computed one block of rows at a time.
 
-All photos stand in one list of N = Q + G, the query first.
+All photos form one list of N = Q + G, the queries first.
 """
 
 from typing import Literal
@@ -11,19 +11,19 @@ import torch
 from utils import blockwise
 from utils.linear import linear
 
-TILE = 256  # rows of a matrix that are transposed at a time: what the nearest cache holds
+TILE = 256  # rows of a matrix that are transposed at once: they fit into the nearest cache
 Metric = Literal['cosine', 'euclidean']
 
 
 def squared_cosine(similarity: torch.Tensor) -> torch.Tensor:
-    """(2 - 2 · similarity)², in place: the square of the squared Euclidean distance."""
+    """Return (2 - 2 · similarity)², the squared Euclidean distance squared again, in place."""
     return torch.sub(2, similarity, alpha=2, out=similarity).square_()
 
 
 class MatrixDistances:
     """Distances from three matrices of cosine similarities.
 
-    The published code transposes its matrix: the distance of i to j is taken from row j.
+    The published code transposes its matrix, so the distance from i to j comes from row j.
 
     Args:
         q_g: (Q, G), array or tensor.
@@ -78,7 +78,7 @@ class MatrixDistances:
 
 
 class FeatureDistances:
-    """Distances from features: rows are those of the unique photos, columns all N of the list.
+    """Distances from features: a row for each unique photo, a column for each of the N in the list.
 
     Args:
         features: (U, D) of unique photos, array or tensor on any device.
@@ -117,7 +117,7 @@ class FeatureDistances:
     def pairs(self, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
         """(M,) distances of the photos i (M,) to j (M,) of the list."""
         i, j = self.photo[i], self.photo[j]
-        key = torch.minimum(i, j) * len(self.features) + torch.maximum(i, j)  # each two photos once
+        key = torch.minimum(i, j) * len(self.features) + torch.maximum(i, j)  # each pair once
         key, pair = key.unique(return_inverse=True)
         value = torch.empty(len(key), device=key.device)
         step = blockwise.rows_at_a_time(self.features.shape[1], i)
@@ -133,7 +133,7 @@ class FeatureDistances:
     def _distance(
         self, product: torch.Tensor, squares_a: torch.Tensor, squares_b: torch.Tensor
     ) -> torch.Tensor:
-        """In place, from the inner products of a and b and the squared lengths of each."""
+        """Turn inner products of a and b into distances, in place."""
         if self.metric == 'cosine':
             return squared_cosine(product)
         return product.mul_(-2).add_(squares_a).add_(squares_b).clamp_(min=0)

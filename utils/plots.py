@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from utils.files import atomic_write
 
-RIGHT, WRONG, QUERY = (46, 139, 87), (200, 55, 45), (70, 80, 95)
+MATCH, OTHER, QUERY = (46, 139, 87), (200, 55, 45), (70, 80, 95)
 HEIGHT, GAP, FRAME, MARGIN, TOP = 96, 6, 4, 14, 58  # pixels
 
 
@@ -18,19 +18,19 @@ def ranked_lists(
     title: str,
     read: Callable[[str], Image.Image],
 ) -> None:
-    """Draw a PNG: every row a query and the head of its ranking.
+    """Draw a PNG with a row for each query: the query and the first photos of its ranking.
 
-    Right ones are framed green, wrong ones red.
+    Matches have a green frame, other photos a red one.
 
     Args:
-        path: of the PNG.
-        queries: (photo, [(photo of the ranking, whether it is right)]), at least one.
-        title: the line above.
-        read: the RGB picture of a photo.
+        path: the PNG.
+        queries: at least one (photo, [(photo of the ranking, whether it is a match)]).
+        title: the line at the top.
+        read: returns the RGB picture of a photo.
     """
     rows = []
     for query, ranked in queries:
-        row = [(query, QUERY), *((photo, RIGHT if right else WRONG) for photo, right in ranked)]
+        row = [(query, QUERY), *((photo, MATCH if match else OTHER) for photo, match in ranked)]
         rows.append([_framed(read(photo), colour) for photo, colour in row])
     step_x = max(image.width for image in chain.from_iterable(rows)) + GAP
     step_y = HEIGHT + 2 * FRAME + GAP
@@ -51,6 +51,6 @@ def ranked_lists(
 
 
 def _framed(image: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
-    """At the row's height, or twice as wide as that and lower."""
+    """Scale a photo to the height of a row, at most twice as wide, and frame it."""
     image = ImageOps.contain(image, (2 * HEIGHT, HEIGHT), Image.Resampling.BILINEAR)
     return ImageOps.expand(image, FRAME, colour)

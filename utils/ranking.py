@@ -1,7 +1,7 @@
-"""Rankings of a gallery: where each query's positives stand in it, and its average precision.
+"""The rank of each query's matches (its positives) in the gallery, and its average precision.
 
-Positions are counted in the sorted distances, so no whole ranking is made. Ranking is stable: of
-equal distances the lower gallery index comes first.
+Ranks are counted in the sorted distances, without making a whole ranking. The order is stable: of
+equal distances, the one with the lower gallery index comes first.
 """
 
 from itertools import pairwise
@@ -13,16 +13,17 @@ import numpy.typing as npt
 from utils.errors import InputError
 from utils.relevance import RankingRules, Relevance
 
-BLOCK = 2**20  # entries of the distance matrix that are handled at a time: 4 MB of float32
+BLOCK = 2**20  # entries of the distance matrix that are processed at once: 4 MB of float32
 
 
 class Ranking(NamedTuple):
-    """The result of each query's ranking, arrays (Q,).
+    """The results of Q queries, as arrays (Q,).
 
-    ap: average precision, 0 … 1, 0 without positives.
-    first_hit: rank of the first positive, from 1; 0 without positives.
-    positives: number of positives.
-    counted: whether the query counts in the averages.
+    Attributes:
+        ap: average precision, 0 … 1; 0 without positives.
+        first_hit: rank of the first positive, from 1; 0 without positives.
+        positives: number of positives.
+        counted: whether the averages include the query.
     """
 
     ap: np.ndarray
@@ -32,26 +33,27 @@ class Ranking(NamedTuple):
 
 
 def rank_positives(distance: npt.ArrayLike, relevance: Relevance, rules: RankingRules) -> Ranking:
-    """The rankings of all queries, a block of rows at a time.
+    """Score the rankings of all queries, one block of rows at a time.
 
     Args:
         distance: (Q, G), finite, smaller is nearer.
         relevance: the pairs of the same identity.
-        rules: kind of average precision, what is dropped, whether queries without a positive count.
+        rules: how rankings are scored.
 
     Raises:
-        ValueError: another shape than query and gallery have.
-        InputError: a distance that is not finite.
+        ValueError: the distance has the wrong shape.
+        InputError: a distance is not finite.
     """
     distance = np.asarray(distance)
     queries, gallery = len(relevance.size), len(relevance.by_pid)
     if distance.shape != (queries, gallery):
         raise ValueError(
-            f'the distance is {distance.shape}, but query and gallery are {queries} and {gallery}'
+            f'distance has shape {distance.shape}, but there are {queries} queries and {gallery} '
+            'gallery photos'
         )
     if not np.isfinite([distance.min(), distance.max()]).all():
         raise InputError(
-            'the distances are not finite: the features hold NaN or infinity, check the weights'
+            'distances are not finite: the features contain NaN or infinity; check the weights'
         )
     average_precision = np.zeros(queries)
     first_hit, positives = np.zeros(queries, dtype=int), np.zeros(queries, dtype=int)
@@ -61,7 +63,7 @@ def rank_positives(distance: npt.ArrayLike, relevance: Relevance, rules: Ranking
         ranked, row, column = masked_rows(distance, relevance, rows, rules.drop_nearest)
         position = _positions(ranked, row, column)
         row, position = np.divmod(np.sort(row * gallery + position), gallery)
-        first = np.flatnonzero(np.diff(row, prepend=-1))  # every query's best
+        first = np.flatnonzero(np.diff(row, prepend=-1))  # the first of each query
         first_hit[rows][row[first]] = position[first] + 1
         positives[rows] = np.bincount(row, minlength=len(ranked))
         average_precision[rows] = _average_precision(row, position, positives[rows], rules.ap)
@@ -72,11 +74,10 @@ def rank_positives(distance: npt.ArrayLike, relevance: Relevance, rules: Ranking
 def masked_rows(
     distance: np.ndarray, relevance: Relevance, rows: slice, drop_nearest: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Some rows of the distances without what a ranking leaves out.
+    """Copy rows of the distances, with infinity for the photos that are dropped or ignored.
 
     Returns:
-        (q, G) distances, a copy with infinity for what is dropped or ignored; (M,) rows and (M,)
-        columns of the positives in it.
+        The copy (q, G); the rows (M,) and the columns (M,) of the positives in it.
     """
     row, column, ignored, itself = relevance.pairs(rows)
     row = row - rows.start
@@ -93,7 +94,7 @@ def masked_rows(
 
 
 def _positions(ranked: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """Positions of finite entries in the stable order of their rows.
+    """Find the position of some finite entries in the stable order of their rows.
 
     Args:
         ranked: (q, G) distances.
@@ -101,14 +102,14 @@ def _positions(ranked: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.nd
         column: (M,).
 
     Returns:
-        (M,), from 0.
+        (M,) positions from 0.
     """
     value = ranked[row, column]
     nearer, reached = np.empty(len(row), dtype=int), np.empty(len(row), dtype=int)
     for line, (start, stop) in zip(ranked, pairwise(row.searchsorted(np.arange(len(ranked) + 1)))):
         if start == stop:
             continue
-        farthest = value[start:stop].max()  # no position is asked for beyond it
+        farthest = value[start:stop].max()  # larger distances do not matter
         line = np.sort(np.compress(line <= farthest, line))
         nearer[start:stop] = line.searchsorted(value[start:stop])
         reached[start:stop] = line.searchsorted(value[start:stop], 'right')
@@ -120,20 +121,21 @@ def _positions(ranked: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.nd
 def _average_precision(
     row: np.ndarray, position: np.ndarray, positives: np.ndarray, kind: str
 ) -> np.ndarray:
-    """Average precision of rankings.
+    """Average precision of each ranking.
 
-    'precision': mean over the positives of the precision at their rank, as scikit-learn's
-    average_precision_score. 'trapezoid': of the mean of that and the precision just before (Philbin
-    et al., "Object retrieval with large vocabularies and fast spatial matching", CVPR 2007).
+    'precision' is the mean, over the positives, of the precision at their rank, as in
+    scikit-learn's average_precision_score. 'trapezoid' takes, at each positive, the mean of that
+    precision and the one just before it (Philbin et al., "Object retrieval with large vocabularies
+    and fast spatial matching", CVPR 2007).
 
     Args:
         row: (M,), sorted: the ranking of each positive.
-        position: (M,), its place there, from 0, sorted within the ranking.
-        positives: (q,), how many each ranking has.
+        position: (M,), its position there from 0, sorted within the ranking.
+        positives: (q,) number of positives of each ranking.
         kind: 'precision' or 'trapezoid'.
 
     Returns:
-        (q,), 0 … 1, 0 without positives.
+        (q,), 0 … 1; 0 without positives.
     """
     earlier = np.arange(len(row)) - (np.cumsum(positives) - positives)[row]  # positives before it
     precision = (earlier + 1) / (position + 1)

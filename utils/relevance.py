@@ -6,8 +6,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-NOBODY = -1  # identity of photos that show no known individual
-SEQUENCE_FRAMES = 3  # ATRW: photos so few frames apart in one camera sequence show the same moment
+NOBODY = -1  # identity of photos of unknown individuals
+SEQUENCE_FRAMES = 3  # ATRW: frames this close in one camera sequence show the same moment
 
 # Values of ``ignore`` -> (what is compared, whether an unknown value counts as the same).
 SAME = {
@@ -22,40 +22,40 @@ PairTest = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Photo(Protocol):
-    """What is asked of a record, as of ``datasets.records.Record``, besides what is compared."""
+    """The fields of a ``datasets.records.Record`` that a ranking needs, besides those of SAME."""
 
     @property
     def path(self) -> str:
-        """The file, as listed."""
+        """The file, as it is listed."""
 
     @property
     def photo(self) -> str:
-        """The same for files with the same bytes."""
+        """A text that is the same for files with the same bytes."""
 
     @property
     def pid(self) -> int:
-        """The individual, -1 of nobody known."""
+        """The individual, NOBODY if unknown."""
 
     @property
     def group(self) -> str:
-        """Queries that are averaged apart, '' = none."""
+        """The group of queries that are averaged together, '' = none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RankingRules:
-    """How rankings are judged.
+    """How rankings are scored.
 
     Args:
-        ap: 'trapezoid' (the animal tests) or 'precision' (mean over the positives of the precision
-            at their rank).
-        drop_nearest: the first of every ranking, taken to be the query itself, is dropped, from
-            the positives too.
-        never_itself: a query's own photo and its copies, byte for byte and of its individual, are
-            removed from its ranking; ``drop_nearest`` then holds only for queries that the
-            gallery does not have.
+        ap: kind of average precision: 'trapezoid' (the animal tests) or 'precision' (mean over the
+            matches of the precision at their rank).
+        drop_nearest: drop the first photo of every ranking, which is assumed to be the query
+            itself.
+        never_itself: remove a query's own photo, and byte-for-byte copies of it that show the same
+            individual, from its ranking. ``drop_nearest`` then applies only to queries that are
+            not in the gallery.
         ignore: which gallery photos of the query's individual are removed from its ranking: a key
             of ``SAME``, '' = none.
-        no_positive: a query without positives counts as 0 ('zero') or is skipped in the averages
+        no_positive: a query without a match counts as 0 ('zero') or is left out of the averages
             ('skip').
     """
 
@@ -67,20 +67,20 @@ class RankingRules:
 
 
 def nothing(row: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """The pair test that holds for no pair."""
+    """A test that no pair passes."""
     return np.zeros(len(row), dtype=bool)
 
 
 class Relevance:
-    """The pairs of the same identity, by index lists instead of (Q, G) comparisons.
+    """The pairs of a query and a gallery photo of the same identity, without (Q, G) comparisons.
 
     Args:
-        q_pid: (Q,), identities of the queries.
-        g_pid: (G,), identities of the gallery.
-        ignored: which pairs of the same identity are ignored.
-        itself: which of them are the same photo.
-        never_itself: whether those are ignored too, instead of the nearest being dropped.
-        unknown: gallery indices that every query ignores.
+        q_pid: (Q,) identities of the queries.
+        g_pid: (G,) identities of the gallery photos.
+        ignored: tests which of the pairs a ranking ignores.
+        itself: tests which of them are the same photo.
+        never_itself: whether a ranking ignores those too.
+        unknown: indices of gallery photos that every ranking ignores.
     """
 
     def __init__(
@@ -100,11 +100,11 @@ class Relevance:
         self.size = ordered.searchsorted(q_pid, 'right') - self.first
 
     def pairs(self, rows: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """All pairs of a slice of the queries, sorted.
+        """The pairs of a slice of the queries, sorted.
 
         Returns:
-            Arrays (M,): indices of the query and of the gallery photo, whether the ranking leaves
-            the photo out, and whether both are the same photo.
+            Four arrays (M,): index of the query, index of the gallery photo, whether the ranking
+            ignores the pair, and whether both are the same photo.
         """
         size = self.size[rows]
         before = size.cumsum() - size
@@ -117,7 +117,7 @@ class Relevance:
 def relevance_of(
     query: Sequence[Photo], gallery: Sequence[Photo], rules: RankingRules
 ) -> Relevance:
-    """The pairs of a test by its rules."""
+    """The pairs of a test under its rules."""
     everyone = [*query, *gallery]
     numbers: dict[str, int] = {}
     photos = [numbers.setdefault(record.photo, len(numbers)) for record in everyone]
@@ -136,13 +136,13 @@ def relevance_of(
 def _same(
     query: Sequence[Photo], gallery: Sequence[Photo], field: str, unknown_is_same: bool
 ) -> PairTest:
-    """Both of the same camera, encounter … as ``field`` says, or of almost the same frame."""
+    """A test for pairs from the same camera, encounter … (``field``) or almost the same frame."""
     values = [getattr(record, field) for record in (*query, *gallery)]
     tolerance = np.zeros(1)
     if field == 'frame':
         tolerance = np.array([0, 0, SEQUENCE_FRAMES])
         values = [value or (None, None, None) for value in values]
-    # None becomes NaN, which is neither equal to anything nor apart from it
+    # None becomes NaN: it is neither within nor beyond the tolerance
     facts = np.array(values, dtype=float).reshape(len(values), -1)
     q_fact, g_fact = np.split(facts, [len(query)])
 

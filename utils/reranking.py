@@ -2,11 +2,11 @@
 
 Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017.
 
-All photos of query and gallery stand in one list of N = Q + G, the query first. The steps are those
-of the paper: distance -> nearest neighbours -> k-reciprocal sets -> Gaussian encoding V -> query
-expansion -> Jaccard distance. Distances are made and used up a block of rows at a time, so that no
-N x N matrix is ever held; sets are lists of pairs (i, j), their encodings sparse. Everything is
-computed where the tensors are.
+All photos form one list of N = Q + G, the queries first. The steps are those of the paper: distance
+-> nearest neighbours -> k-reciprocal sets -> Gaussian encoding V -> query expansion -> Jaccard
+distance. Distances are computed and used one block of rows at a time, so no N x N matrix is ever in
+memory; sets are lists of pairs (i, j), and their encodings are sparse. All computations run on the
+device of the tensors.
 """
 
 import warnings
@@ -27,12 +27,13 @@ from utils.photo_distances import FeatureDistances, MatrixDistances, Metric
 class ReRanking:
     """Settings of k-reciprocal re-ranking.
 
-    k1: size of the neighbourhoods, 1 … N - 1.
-    k2: neighbours averaged in query expansion, 1 … N (1: none).
-    lambda_value: weight of the original distance in the result, 0 … 1.
-    ties: of equal distances the lower index is the nearer ('index'), or the order is what the
-        original's partial sort leaves ('reference': np.argpartition on the CPU, whose order of ties
-        depends on the version of NumPy and on the processor).
+    Attributes:
+        k1: size of the neighbourhoods, 1 … N - 1.
+        k2: number of neighbours averaged in query expansion, 1 … N; 1 = no expansion.
+        lambda_value: weight of the original distance in the result, 0 … 1.
+        ties: order of equal distances: by index ('index'), or as the original's partial sort leaves
+            them ('reference': np.argpartition on the CPU, which orders ties differently with other
+            versions of NumPy and other processors).
     """
 
     k1: int = 20
@@ -52,7 +53,7 @@ def re_ranking(
     k2: int = 6,
     lambda_value: float = 0.3,
 ) -> np.ndarray:
-    """:func:`re_rank_matrices` of cosine similarities, with the published settings."""
+    """Call :func:`re_rank_matrices` with settings as in the published code."""
     return re_rank_matrices(q_g, q_q, g_g, ReRanking(k1, k2, lambda_value))
 
 
@@ -62,7 +63,7 @@ def re_rank_matrices(
     g_g: npt.ArrayLike,
     settings: ReRanking = PUBLISHED,
 ) -> np.ndarray:
-    """Re-ranked distances from cosine similarities of all photos, each -1 … 1.
+    """Re-rank from the cosine similarities of all photos, each -1 … 1.
 
     The original distance is (2 - 2 * similarity)², the square of the squared Euclidean distance, as
     in the published numbers.
@@ -74,11 +75,11 @@ def re_rank_matrices(
         settings: sizes and weights.
 
     Returns:
-        (Q, G) float32.
+        Re-ranked distances (Q, G) float32.
 
     Raises:
-        ValueError: shapes that do not fit.
-        InputError: too few photos, numbers that are not finite.
+        ValueError: the shapes do not match.
+        InputError: there are too few photos, or a similarity is not finite.
     """
     return _re_rank(MatrixDistances(q_g, q_q, g_g), settings)
 
@@ -90,30 +91,32 @@ def re_rank_features(
     settings: ReRanking = PUBLISHED,
     metric: Metric = 'cosine',
 ) -> np.ndarray:
-    """The same as :func:`re_rank_matrices` from features, without any N x N matrix.
+    """Re-rank from features, without an N x N matrix; otherwise as :func:`re_rank_matrices`.
 
-    A photo may be both query and gallery: then it stands in the list twice, its copies tie exactly,
-    and the query's comes first.
+    A photo may be both query and gallery. Then the list contains it twice, both entries have
+    exactly the same distances, and the query's entry comes first.
 
     Args:
         features: (U, D) of unique photos, array or tensor on any device.
         query_index: (Q,) integers 0 … U - 1.
         gallery_index: (G,) integers 0 … U - 1.
         settings: sizes and weights.
-        metric: 'cosine', of L2-normalised features, or 'euclidean', of any: then the original
-            distance is the squared one, which is not squared again. (The original rounds V and the
-            Jaccard distance of these to float16, here they are float32.)
+        metric: 'cosine' for L2-normalised features, or 'euclidean' for any features. With
+            'euclidean' the original distance is the squared Euclidean one, which is not squared
+            again. (The published code then rounds V and the Jaccard distance to float16; here they
+            are float32.)
     """
     return _re_rank(FeatureDistances(features, query_index, gallery_index, metric), settings)
 
 
 @torch.no_grad()
 def _re_rank(photos: MatrixDistances | FeatureDistances, settings: ReRanking) -> np.ndarray:
-    k = max(settings.k1 + 1, settings.k2)  # how many of each photo's nearest are needed
+    k = max(settings.k1 + 1, settings.k2)  # number of nearest photos that are needed
     if k > photos.count:
         raise InputError(
             f're-ranking: k1 = {settings.k1} and k2 = {settings.k2} need {k} photos in query and '
-            f'gallery together, there are {photos.count}; lower TEST.RERANK_K1 or TEST.RERANK_K2'
+            f'gallery together, but there are {photos.count}; lower TEST.RERANK_K1 or '
+            'TEST.RERANK_K2'
         )
     result, neighbours, largest = _scan(photos, settings, k)
     i, j = reciprocal_sets(neighbours, settings.k1)
@@ -130,11 +133,11 @@ def _re_rank(photos: MatrixDistances | FeatureDistances, settings: ReRanking) ->
 def _scan(
     photos: MatrixDistances | FeatureDistances, settings: ReRanking, k: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """All that is taken from the distances, in one pass.
+    """Compute the distances once and keep what the later steps need.
 
     Returns:
-        (Q, G) distances of query to gallery; (N, k) the nearest of each photo, in order; (N,) the
-        largest distance of each, by which its distances are divided.
+        Distances (Q, G) from query to gallery; the nearest photos (N, k) of each photo, in order;
+        and the largest distance (N,) of each photo, which its distances have been divided by.
     """
     q, photo = photos.num_query, photos.photo
     total = int(photo.max()) + 1
@@ -149,14 +152,16 @@ def _scan(
         top = distance.amax(1)
         if not (top.isfinite() & distance.amin(1).isfinite()).all():
             raise InputError(
-                're-ranking: similarities or distances are not finite: the features hold NaN or '
-                'infinity, check the weights'
+                're-ranking: distances are not finite: the features contain NaN or infinity; '
+                'check the weights'
             )
         top.clamp_(min=torch.finfo(top.dtype).tiny)
         distance /= top[:, None]
         by_index = settings.ties == 'index'
         order = nearest(distance, k) if by_index else partial_sort(distance, settings.k1, k)
-        in_list = ((photo >= start) & (photo < stop)).nonzero().squeeze(1)  # a photo may be twice
+        in_list = (
+            ((photo >= start) & (photo < stop)).nonzero().squeeze(1)
+        )  # the list may have it twice
         row = photo[in_list] - start
         neighbours[in_list], largest[in_list] = order[row], top[row]
         query = in_list < q
@@ -173,15 +178,15 @@ def _expand(encoding: torch.Tensor, neighbours: torch.Tensor) -> torch.Tensor:
     share = encoding.values().new_full(row.shape, 1 / k2)
     mean = _sparse(row, neighbours.flatten(), share, count).coalesce()
     with warnings.catch_warnings():
-        # what the CPU uses inside
+        # torch's product of sparse matrices uses CSR internally
         warnings.filterwarnings('ignore', message='Sparse CSR tensor support is in beta')
         return torch.sparse.mm(mean, encoding).coalesce()
 
 
 def _expand_in_blocks(encoding: torch.Tensor, neighbours: torch.Tensor) -> torch.Tensor:
-    """The same without a sparse product.
+    """The same for accelerators, without a product of sparse matrices.
 
-    CUDA's adds up in any order, and fails where there are many photos.
+    CUDA's product adds in an undefined order, and fails with many photos.
     """
     count, k2 = neighbours.shape
     (row, column), weight = encoding.indices(), encoding.values() / k2
@@ -207,7 +212,7 @@ def _sparse(
     count: int,
     is_coalesced: bool | None = None,
 ) -> torch.Tensor:
-    """Sparse (count, count)."""
+    """A sparse matrix (count, count)."""
     return torch.sparse_coo_tensor(
         torch.stack([row, column]),
         value,
@@ -218,16 +223,16 @@ def _sparse(
 
 
 def _blend_jaccard(result: torch.Tensor, encoding: torch.Tensor, lambda_value: float) -> None:
-    """Make λ of the original and 1 - λ of the Jaccard distances of ``result`` (Q, G), in place.
+    """Blend the Jaccard distances into ``result`` (Q, G) in place: λ · result + (1 - λ) · Jaccard.
 
-    1 - Σ min / Σ max of encodings, equation 10. Their rows sum to 1, so Σ max = 2 - Σ min. Σ min
-    goes through the gallery's columns: for each entry of a query only the gallery photos that have
-    the same entry are visited.
+    The Jaccard distance of two encodings is 1 - Σ min / Σ max (equation 10). Each encoding sums to
+    1, so Σ max = 2 - Σ min. For Σ min, each entry of a query visits only those gallery photos that
+    have an entry in the same column.
     """
     q, g = result.shape
     (row, column), weight = encoding.indices(), encoding.values()
     split = int((row < q).sum())  # the queries' entries come first
-    order = column[split:].argsort(stable=True)  # the gallery's by columns: of whom, how much
+    order = column[split:].argsort(stable=True)  # the gallery's, by column: photo and weight
     holder, held = row[split:][order] - q, weight[split:][order]
     size = torch.bincount(column[split:], minlength=encoding.shape[1])
     first = size.cumsum(0) - size
@@ -238,7 +243,7 @@ def _blend_jaccard(result: torch.Tensor, encoding: torch.Tensor, lambda_value: f
     done = 0
     for start, stop in blockwise.blocks(torch.zeros_like(end).index_add_(0, row, size) + g):
         part = slice(done, int(end[stop - 1]))
-        # for every pair: its entry of the queries, and of the gallery
+        # for each pair of entries: the query's entry and the gallery's
         pair, entry = blockwise.runs(first[part], size[part])
         smaller = torch.minimum(weight[part].index_select(0, pair), held.index_select(0, entry))
         target = ((row[part] - start) * g).index_select(0, pair) + holder.index_select(0, entry)

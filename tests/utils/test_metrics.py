@@ -132,9 +132,9 @@ def test_golden_market_short_gallery():
 
 def test_a_single_camera_leaves_market_without_positives():
     distance, q_pid, g_pid, q_cam, g_cam = market_set()
-    with pytest.raises(InputError, match='no query has a positive'):
+    with pytest.raises(InputError, match='no query has a match by another camera'):
         eval_func(distance, q_pid, g_pid, 0 * q_cam, 0 * g_cam)
-    with pytest.raises(InputError, match='no query has a positive'):
+    with pytest.raises(InputError, match='no query has a match in the gallery'):
         rank_metrics(distance, records(q_pid), records(g_pid), PROTOCOLS['market'])
 
 

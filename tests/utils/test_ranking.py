@@ -111,12 +111,13 @@ def test_distances_of_any_number_type(dtype):
 def test_a_distance_that_is_not_finite_is_refused(value):
     distance = np.zeros((3, 2))
     distance[1, 1] = value
-    with pytest.raises(InputError, match='the distances are not finite'):
+    with pytest.raises(InputError, match='distances are not finite'):
         rank_metrics(distance, records([1, 1, 1]), records([1, 0]), PROTOCOLS['yak'])
 
 
 def test_shapes_are_checked():
     with pytest.raises(
-        ValueError, match=r'the distance is \(2, 3\), but query and gallery are 3 and 2'
+        ValueError,
+        match=r'distance has shape \(2, 3\), but there are 3 queries and 2 gallery photos',
     ):
         rank_metrics(np.zeros((2, 3)), records([1, 1, 1]), records([1, 0]), PROTOCOLS['yak'])

@@ -515,7 +515,7 @@ def test_features_are_checked():
     with pytest.raises(IndexError, match='index 5 is out of bounds'):
         re_rank_features(x, [0], [1, 5])
     with pytest.raises(
-        InputError, match='need 21 photos in query and gallery together, there are 4'
+        InputError, match='need 21 photos in query and gallery together, but there are 4'
     ):
         re_rank_features(x, [0, 1], [1, 2])
     x[1, 1] = np.nan
