@@ -1,4 +1,4 @@
-"""Test a trained model by the protocol of its species.
+"""Test a trained model under the protocol of its species.
 
 python test_clipreid.py --config_file configs/yak/cnn_clipreid.yml TEST.WEIGHT
 ./output/yak/cnn/RN50_80.pth
@@ -17,8 +17,8 @@ logger = logging.getLogger('transreid.test')
 
 
 def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, float]:
-    """Test TEST.WEIGHT; return its metrics as fractions. ``rerank``: even without RE_RANKING."""
-    args = parse_config(argv, 'Test a trained model by the protocol of its species.')
+    """Test the checkpoint TEST.WEIGHT; return its metrics by name, as fractions."""
+    args = parse_config(argv, 'Test a trained model under the protocol of its species.')
     cfg = load_cfg(args.config_file, args.opts)
 
     # Not at the top: torch, torchvision and timm take seconds to import. Neither --help nor an

@@ -1,6 +1,6 @@
-"""Test with k-reciprocal re-ranking, otherwise as test_clipreid.py.
+"""Test a trained model with k-reciprocal re-ranking; otherwise the same as test_clipreid.py.
 
-TEST.RERANK_K1, RERANK_K2 and RERANK_LAMBDA are its settings.
+The settings are TEST.RERANK_K1, RERANK_K2 and RERANK_LAMBDA.
 """
 
 import sys
@@ -12,7 +12,7 @@ from utils.errors import exit_code
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
-    """Metrics of the checkpoint TEST.WEIGHT after re-ranking as fractions, by name."""
+    """Test the checkpoint TEST.WEIGHT with re-ranking; return its metrics by name, as fractions."""
     return test_clipreid.main(argv, rerank=True)
 
 

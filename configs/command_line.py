@@ -65,7 +65,7 @@ def parse_with_pairs(
 
 
 def parse_config(argv: Sequence[str] | None, description: str) -> argparse.Namespace:
-    """Read the command line of a test: ``config_file`` and ``opts``."""
+    """Parse the command line of a test: ``config_file`` and ``opts``."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         '--config_file', type=path_text, default='', help='a yml of configs/, or your own'

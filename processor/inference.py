@@ -1,4 +1,4 @@
-"""The one evaluation path: photos -> features -> distances [-> re-ranked] -> metrics."""
+"""The only way to evaluate: photos -> features -> distances [-> re-ranked] -> metrics."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -35,16 +35,16 @@ logger = logging.getLogger('transreid.test')
 
 
 class Result(NamedTuple):
-    """What a test found.
+    """The result of a test; with several trials, all numbers are their means.
 
     Attributes:
-        metrics: Name -> fraction; of several trials their mean.
-        distance: (Q, G) float32, what the rankings of the (first) trial were made from; of several
-            processes the first alone has it, the others an empty one.
-        without_positive: Queries with no match in the gallery, see
+        metrics: Name -> fraction.
+        distance: (Q, G) float32 distances of the (first) trial. With several processes only the
+            first one has them; the others have an empty array.
+        without_positive: The effect of queries with no match in the gallery, see
             ``utils.metrics.without_positive``.
-        copies: ``queries``: how many have copies in the gallery; ``photos``: how many those are;
-            ``without``: the metrics without them.
+        copies: Copies of queries in the gallery. ``queries``: number of queries that have any;
+            ``photos``: number of copies; ``without``: the metrics without them.
     """
 
     metrics: dict[str, float]
@@ -54,11 +54,11 @@ class Result(NamedTuple):
 
 
 def load_model(cfg: CfgNode, test: TestSet) -> tuple[ReIDModel, dict[str, str]]:
-    """The model of TEST.WEIGHT for this test, and its file and SHA-256 for results.json.
+    """Load the model of TEST.WEIGHT; return it, and its file and SHA-256 for results.json.
 
     Raises:
-        InputError: The file is no checkpoint, a training has replaced it meanwhile, or the model
-            has no embedding for a camera or view of the test.
+        InputError: The file is not a checkpoint, a training replaced it while it was read, or the
+            model has no embedding for a camera or view of the test.
     """
     path = Path(cfg.TEST.WEIGHT)
     before = path.stat() if path.is_file() else None
@@ -73,14 +73,15 @@ def load_model(cfg: CfgNode, test: TestSet) -> tuple[ReIDModel, dict[str, str]]:
         largest = max(getattr(photo, field) for photo in test.query + test.gallery)
         if known and largest >= known:
             raise InputError(
-                f'the model knows {known} {name}, the test lists have number {largest}; train with '
-                'MODEL.SIE_CAMERA / SIE_VIEW on lists that hold all of them, or set them to False'
+                f'the model knows {known} {name}, numbered from 0, but the test lists have number '
+                f'{largest}; train with MODEL.SIE_CAMERA / SIE_VIEW on lists that contain all of '
+                'them, or set both to False'
             )
     return model, {'checkpoint': cfg.TEST.WEIGHT, 'checkpoint_sha256': sha256}
 
 
 def reranking_settings(cfg: CfgNode) -> ReRanking:
-    """Those of TEST.RERANK_*."""
+    """Log and return the settings of TEST.RERANK_*."""
     settings = ReRanking(
         k1=cfg.TEST.RERANK_K1,
         k2=cfg.TEST.RERANK_K2,
@@ -92,11 +93,10 @@ def reranking_settings(cfg: CfgNode) -> ReRanking:
 
 
 def extract_features(model: nn.Module, loader: ImageLoader, runtime: Runtime) -> torch.Tensor:
-    """Test features (N, D) float32 of every photo of ``loader``, in its order.
+    """Compute the test features (N, D) float32 of all photos of ``loader``, in its order.
 
-    They are on the device, or where ``runtime.comparing`` says. Always in full precision: mixed
-    precision moves rankings. Camera and view labels are passed on; a model without side information
-    ignores them.
+    They are on the device ``runtime.comparing``. Full precision is always used, since mixed
+    precision changes rankings. A model without side information ignores cameras and views.
 
     Raises:
         InputError: A feature is not finite; the message names the photo.
@@ -112,9 +112,9 @@ def extract_features(model: nn.Module, loader: ImageLoader, runtime: Runtime) ->
         bad = features.isfinite().all(dim=1).logical_not().nonzero()
     if len(bad):
         raise InputError(
-            f'the feature of {loader.dataset.records[int(bad[0])].path} holds NaN or infinity: the '
-            'weights are damaged or the training has diverged; test an earlier checkpoint, or '
-            'train with a lower BASE_LR or SOLVER.AMP off'
+            f'the features of {loader.dataset.records[int(bad[0])].path} contain NaN or infinity: '
+            'the weights are damaged or the training diverged; test an earlier checkpoint, or '
+            'train with a lower BASE_LR or with SOLVER.AMP off'
         )
     return features
 
@@ -122,20 +122,20 @@ def extract_features(model: nn.Module, loader: ImageLoader, runtime: Runtime) ->
 def encode_photos(
     encode: Callable[..., torch.Tensor], loader: ImageLoader, runtime: Runtime, text: str
 ) -> torch.Tensor:
-    """Rows (N, D) float32 for every photo of ``loader``, in its order, on the device.
+    """Encode all photos of ``loader`` as rows (N, D) float32 on the device, in its order.
 
-    Of several processes each encodes its shard, and all get the whole.
+    Each of several processes encodes its own shard, and all get the whole result.
 
     Args:
         encode: Images (B, 3, H, W), cameras (B,) and views (B,) -> (B, D).
-        loader: Of the photos.
+        loader: Loader of the photos.
         runtime: Device and processes.
-        text: Of the progress bar.
+        text: Name of the progress bar.
     """
     rows = []
     for images, _, cameras, views, _ in progress(loader, text):
         rows.append(encode(*(runtime.move(tensor) for tensor in (images, cameras, views))).float())
-        if runtime.processes.world_size == 1:  # several must end at one place: the training loop's
+        if runtime.processes.world_size == 1:  # several stop together, in the training loop
             runtime.stop.check()
     features = torch.cat(rows) if rows else torch.empty(0, device=runtime.device)
     return runtime.processes.gather_rows(features)
@@ -149,19 +149,19 @@ def do_inference(
     normalise: bool = True,
     metric: Metric = 'cosine',
 ) -> Result:
-    """Evaluate ``model`` on a test set by its protocol.
+    """Evaluate ``model`` on a test set under its protocol.
 
     Args:
-        model: In evaluation it gives the test features (B, D).
+        model: Returns the test features (B, D) in evaluation mode.
         test: Photos, trials and protocol.
-        runtime: Device and processes. Of several the first alone ranks.
-        rerank: Settings of k-reciprocal re-ranking; None = distances as they are.
-        normalise: Whether features are L2-normalised.
+        runtime: Device and processes. With several processes only the first one ranks.
+        rerank: Settings of k-reciprocal re-ranking; None = no re-ranking.
+        normalise: Whether to L2-normalise the features.
         metric: 'cosine' (of normalised features) or 'euclidean' (squared).
 
     Returns:
-        With ATRW's protocol the metrics are also given for the public split, as ``public/…``. Of
-        several trials (VehicleID) each is evaluated by itself, and metrics are the mean.
+        The result. ATRW's protocol adds the metrics of the public split as ``public/…``. Several
+        trials (VehicleID) are evaluated one by one and averaged.
     """
     features = extract_features(model, test.loader, runtime)
     distance, found = np.empty((0, 0)), None
@@ -182,9 +182,9 @@ def validate(
     normalise: bool = True,
     rerank: bool = False,
 ) -> Result:
-    """Validate on a test set by squared Euclidean distance.
+    """Evaluate ``model`` on a validation set by squared Euclidean distance.
 
-    With ``rerank`` by the published k1 = 50, k2 = 15, λ = 0.3, as far as there are so many photos.
+    ``rerank`` uses the published k1 = 50, k2 = 15 and λ = 0.3; with fewer photos, k1 and k2 shrink.
     """
     others = len(test.query) + len(test.gallery) - 1
     settings = ReRanking(k1=min(50, others), k2=min(15, others), lambda_value=0.3, ties='index')
@@ -195,7 +195,7 @@ def trial_distance(
     features: torch.Tensor, trial: Trial, rerank: ReRanking | None, metric: Metric
 ) -> np.ndarray:
     """Distances (Q, G) float32 of a trial from the features (N, D) of all photos."""
-    # two tensors even of the same photos
+    # copies, even where query and gallery are the same photos
     query, gallery = features[trial.query_index], features[trial.gallery_index]
     if rerank is None and metric == 'cosine':
         return (query @ gallery.T).neg_().add_(1).cpu().numpy()
@@ -203,19 +203,19 @@ def trial_distance(
         squares = query.square().sum(1)[:, None] + gallery.square().sum(1)[None]
         return (squares - 2 * query @ gallery.T).clamp_(min=0).cpu().numpy()
     if rerank.ties == 'reference' and metric == 'cosine':
-        # products of their own: their rounding decides between copies
+        # separate products, as in the original: their rounding decides between copies
         return re_rank_matrices(query @ gallery.T, query @ query.T, gallery @ gallery.T, rerank)
     return re_rank_features(features, trial.query_index, trial.gallery_index, rerank, metric)
 
 
 def evaluate_trial(distance: np.ndarray, trial: Trial, protocol: Protocol) -> dict[str, Any]:
-    """Rank the gallery by ``distance`` (Q, G); the ``Result`` of it besides the distance."""
+    """Rank the gallery by ``distance`` (Q, G); return the other fields of a ``Result``."""
     ranking = rank_queries(distance, trial.query, trial.gallery, protocol)
     groups = [record.group for record in trial.query]
     metrics = summarize(ranking, groups)
     if protocol.ignore == 'sequence':
         public = atrw_public_split(groups)
-        # a handful of queries has no such split
+        # with very few queries, the split may lack a group
         if {groups[i] for i in public} == set(groups):
             split = summarize(ranking, groups, public)
             metrics |= {f'public/{name}': value for name, value in split.items()}
@@ -234,7 +234,7 @@ def evaluate_trial(distance: np.ndarray, trial: Trial, protocol: Protocol) -> di
 
 
 def _mean(numbers: Sequence[Any]) -> Any:
-    """Of dicts of numbers, or of such dicts: the dict of their means, by the keys of the first."""
+    """Average numbers, or dicts of numbers key by key; dicts may be nested."""
     first = numbers[0]
     if len(numbers) == 1:
         return first

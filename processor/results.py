@@ -1,4 +1,4 @@
-"""What a test prints and leaves behind: results.json, ranked_lists.csv and ranked_lists.png."""
+"""The log lines and files of a test: results.json, ranked_lists.csv and ranked_lists.png."""
 
 import csv
 import logging
@@ -21,9 +21,9 @@ from utils.plots import ranked_lists
 
 logger = logging.getLogger('transreid.test')
 
-Heads = list[list[tuple[int, bool]]]  # of each query's ranking: gallery index, whether it matches
+Heads = list[list[tuple[int, bool]]]  # for each query: (gallery index, whether it is a match)
 
-TOP = 10  # photos of each ranking in the table and the picture
+TOP = 10  # photos per ranking, in the table and in the picture
 PICTURED = 12  # queries in the picture
 ATRW_LINE = (
     'mmAP: {mmAP:.1%}, mAP(single_cam): {sing/mAP:.1%}, top-1(single_cam): {sing/rank1:.1%}, '
@@ -33,7 +33,7 @@ ATRW_LINE = (
 
 
 def warn_of_data(test: TestSet) -> None:
-    """Warn of what looks wrong with the photos and labels."""
+    """Log warnings about suspicious photos and labels."""
     for line in data_warnings((), query=test.query, gallery=test.gallery):
         logger.warning('%s', line)
 
@@ -43,7 +43,7 @@ def report(
     logger: logging.Logger,
     without_positive: Mapping[str, Any] | None = None,
 ) -> None:
-    """Log the metrics in the published words, and both conventions for queries without a match."""
+    """Log the metrics in the published format, and the effect of queries without a match."""
     if 'mmAP' in metrics:
         for split, prefix in (('public_split', 'public/'), ('private_split', '')):
             if f'{prefix}mmAP' in metrics:
@@ -57,7 +57,7 @@ def report(
             logger.info('CMC curve, Rank-%-3d:%s', rank, f'{metrics[f"rank{rank}"]:.1%}')
     if without_positive and without_positive['queries']:
         logger.info(
-            'Queries without a positive in the gallery: %g. Counted as 0: %s; left out: %s',
+            'Queries with no match in the gallery: %g. Counted as 0: %s; left out: %s',
             without_positive['queries'],
             _short_line(without_positive['as_zero']),
             _short_line(without_positive['left_out']),
@@ -65,17 +65,17 @@ def report(
 
 
 def report_copies(result: Result, protocol: Protocol, logger: logging.Logger) -> None:
-    """Log how many queries have copies in the gallery, and what that does to the metrics."""
+    """Log how many queries have copies in the gallery, and how these change the metrics."""
     copies = result.copies
     if copies['queries'] and protocol.never_itself:
         logger.info(
-            'Copies of queries in the gallery, byte for byte: %g (of %g queries). They are ignored',
+            'Byte-for-byte copies of queries in the gallery: %g (of %g queries). They are ignored',
             copies['photos'],
             copies['queries'],
         )
     elif copies['queries']:
         logger.warning(
-            "Gallery photos with the same bytes as a query: %g (of %g queries). Protocol '%s' "
+            "Byte-for-byte copies of queries in the gallery: %g (of %g queries). Protocol '%s' "
             'counts them as matches: %s. Without them: %s',
             copies['photos'],
             copies['queries'],
@@ -88,17 +88,17 @@ def report_copies(result: Result, protocol: Protocol, logger: logging.Logger) ->
 def _short_line(metrics: Mapping[str, float]) -> str:
     names = [name for name in ('mmAP', 'mAP', 'rank1', 'rank5', 'rank10') if name in metrics]
     words = [f'{name.replace("rank", "Rank-")} {metrics[name]:.1%}' for name in names]
-    return ', '.join(words) or 'none is left'
+    return ', '.join(words) or 'no query is left'
 
 
 def write_results(folder: Path, test: TestSet, result: Result, facts: dict[str, Any]) -> None:
-    """Write the metrics, the head of every ranking, and a picture of a dozen.
+    """Write the metrics, the first photos of every ranking, and a picture of a dozen rankings.
 
     Args:
-        folder: OUTPUT_DIR; earlier results there are kept under a number.
-        test: What was tested.
-        result: What was found.
-        facts: Of the run, for results.json.
+        folder: OUTPUT_DIR; earlier results there are kept and numbered.
+        test: The test set.
+        result: Its result.
+        facts: What else results.json says of the run.
     """
     table, picture, rankings = (
         folder / name for name in ('results.json', 'ranked_lists.png', 'ranked_lists.csv')
@@ -123,7 +123,7 @@ def write_results(folder: Path, test: TestSet, result: Result, facts: dict[str, 
     heads = list(ranked_gallery(result.distance, test.query, test.gallery, test.protocol, TOP))
     _draw_rankings(picture, test, heads, facts)
     _write_rankings(rankings, test, heads, result.distance)
-    logger.info('Results: %s, picture: %s, of all queries: %s', table, picture, rankings)
+    logger.info('Results: %s, picture: %s, all rankings: %s', table, picture, rankings)
 
 
 def _draw_rankings(path: Path, test: TestSet, heads: Heads, facts: dict[str, Any]) -> None:
@@ -135,8 +135,8 @@ def _draw_rankings(path: Path, test: TestSet, heads: Heads, facts: dict[str, Any
     config = facts['config']
     animals = config['DATASETS.NAMES'] == 'animals'
     name = config['DATASETS.SPECIES'] if animals else config['DATASETS.NAMES']
-    way = 're-ranked, ' if facts['re_ranking'] else ''
-    title = f'{name}: first photos for a dozen queries, {way}green = right individual'
+    reranked = 're-ranked, ' if facts['re_ranking'] else ''
+    title = f'{name}: first photos for a dozen queries, {reranked}green = match'
     ranked_lists(path, rows, title, read_image)
 
 

@@ -685,10 +685,10 @@ def test_copies_and_distractors_in_a_test(world):
     metrics, ignored, first, log = tested()
     assert {'6/copy.png', 'nobody.png'} <= first and metrics['mAP'] > ignored['mAP']
     assert (
-        "Gallery photos with the same bytes as a query: 1 (of 1 queries). Protocol 'query_apart' "
+        "Byte-for-byte copies of queries in the gallery: 1 (of 1 queries). Protocol 'query_apart' "
         'counts them as matches: '
         f'mAP {metrics["mAP"]:.1%}'
     ) in log and f'Without them: mAP {ignored["mAP"]:.1%}' in log
     metrics, ignored, first, log = tested('DATASETS.PROTOCOL', 'all')
     assert '6/copy.png' not in first and 'nobody.png' in first and metrics == ignored
-    assert 'Copies of queries in the gallery, byte for byte: 1 (of 1 queries)' in log
+    assert 'Byte-for-byte copies of queries in the gallery: 1 (of 1 queries)' in log

@@ -18,7 +18,7 @@ def on_cpu(tensor: torch.Tensor) -> bool:
 
 
 def rows_at_a_time(entries: int, tensor: torch.Tensor) -> int:
-    """Number of rows in a block on the tensor's device, at least 1; ``entries`` is a row's length."""
+    """Number of rows of length ``entries`` in a block on the tensor's device, at least 1."""
     return max(1, _scaled(BLOCK, tensor) // entries)
 
 

@@ -9,8 +9,8 @@ from utils import blockwise
 def nearest(distance: torch.Tensor, k: int) -> torch.Tensor:
     """Indices (n, k) of the k smallest entries of each row (n, N), in order; ties go by index."""
     count = distance.shape[1]
-    # The k-th smallest minimum of disjoint groups of columns is an upper bound for the k-th smallest
-    # entry, and a close one with at least 4 k groups. Each group has every width-th column: that is
+    # The k-th smallest minimum of disjoint groups of columns is an upper bound of the k-th smallest
+    # entry, and a close one for at least 4 k groups. Each group has every width-th column, which is
     # fast if the width is a multiple of a vector register.
     width = min(count, 32 * -(-4 * k // 32))
     groups = count // width

@@ -290,7 +290,7 @@ def test_a_copy_is_not_compared_with_its_photo(herd, protocol, caplog):
     assert {name: result.metrics[name] for name in expected} == pytest.approx(expected)
     assert (result.copies['queries'], result.copies['photos']) == (2, 3)
     assert (
-        'Copies of queries in the gallery, byte for byte: 3 (of 2 queries). They are ignored'
+        'Byte-for-byte copies of queries in the gallery: 3 (of 2 queries). They are ignored'
         in caplog.text
     )
     near = result.distance.argsort(axis=1)[:2, 0]
@@ -335,9 +335,9 @@ def test_what_copies_do_to_a_published_protocol(herd, protocol, caplog):
     ignored = (
         f'mAP {result.copies["without"]["mAP"]:.1%}, Rank-1 {result.copies["without"]["rank1"]:.1%}'
     )
-    (line,) = [message for message in caplog.messages if 'same bytes as a query' in message]
+    (line,) = [message for message in caplog.messages if 'Byte-for-byte copies' in message]
     assert (
-        'same bytes as a query: 2 (of 2 queries)' in line
+        'copies of queries in the gallery: 2 (of 2 queries)' in line
         and share in line
         and f'Without them: {ignored}' in line
     )
@@ -361,8 +361,8 @@ def test_copies_in_validation(herd, caplog):
     assert result.metrics == rank_metrics(result.distance, test.query, test.gallery, test.protocol)
     report_copies(result, test.protocol, logging.getLogger('transreid'))
     assert (
-        "same bytes as a query: 2 (of 2 queries). Protocol 'market_one_camera' counts them as "
-        'matches'
+        "copies of queries in the gallery: 2 (of 2 queries). Protocol 'market_one_camera' counts "
+        'them as matches'
     ) in caplog.text
     ignored = rank_metrics(
         result.distance, test.query, test.gallery, replace(test.protocol, never_itself=True)

@@ -38,10 +38,10 @@ def test_both_conventions_are_reported(caplog):
     with caplog.at_level('INFO', 'transreid'):
         report(left_out, logging.getLogger('transreid'), told)
     assert (
-        'Queries without a positive in the gallery: 4. Counted as 0: mAP 25.0%, Rank-1 30.0%, '
+        'Queries with no match in the gallery: 4. Counted as 0: mAP 25.0%, Rank-1 30.0%, '
         'Rank-5 35.0%, Rank-10 40.0%; '
         'left out: mAP 50.0%, Rank-1 60.0%, Rank-5 70.0%, Rank-10 80.0%'
     ) in caplog.text
     caplog.clear()
     report(left_out, logging.getLogger('transreid'), told | {'queries': 0})
-    assert 'without a positive' not in caplog.text
+    assert 'with no match' not in caplog.text
