@@ -1,4 +1,4 @@
-"""The animals: tiger, yak, elephant, and any species with lists of its own."""
+"""The animals: tiger, yak, elephant, and any species with its own lists."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,15 +31,15 @@ TEST_LISTS = {
 
 
 def load_train(cfg: CfgNode) -> TrainPhotos:
-    """Read the training lists and find their photos in ROOT_DIR/DATA_DIR.
+    """Read the training lists and locate their photos in ROOT_DIR/DATA_DIR.
 
-    Lists: DATASETS.TRAIN_LIST and VAL_LIST, else those of DATASETS.SPECIES. A species of one's own
-    without VAL_LIST has no validation. Its queries are the validation list, its gallery the train
-    photos, by whatever cameras: an individual is mostly seen by a single one. The listed side is
-    the view, which the original drops: it is used with MODEL.SIE_VIEW only.
+    The lists are DATASETS.TRAIN_LIST and VAL_LIST, by default those of DATASETS.SPECIES. Without a
+    validation list there is no validation. Otherwise its queries are the validation list and its
+    gallery is the train photos, with no camera filter, as one camera sees most individuals. The
+    listed side is the view; only MODEL.SIE_VIEW uses it, and the original drops it.
 
     Raises:
-        InputError: where lists or photos cannot be trained on.
+        InputError: The lists or photos cannot be trained on.
     """
     files = list_files(cfg, 'train')
     train_file, val_file = files['train'], files['validation']
@@ -59,13 +59,13 @@ def load_train(cfg: CfgNode) -> TrainPhotos:
 
 
 def load_test(cfg: CfgNode) -> TestPhotos:
-    """Read the test lists and find their photos in TEST_ROOT_DIR.
+    """Read the test lists and locate their photos in TEST_ROOT_DIR.
 
-    Lists: DATASETS.QUERY_LIST and GALLERY_LIST, else those of DATASETS.SPECIES; without a gallery
-    list anywhere it is the query's file, and then both are one and the same list of records.
+    The lists are DATASETS.QUERY_LIST and GALLERY_LIST, by default those of DATASETS.SPECIES.
+    Without a gallery list the query list is also the gallery: both are the same list of records.
 
     Raises:
-        InputError: where lists or photos cannot be tested on.
+        InputError: The lists or photos cannot be tested on.
     """
     data = cfg.DATASETS
     files = list_files(cfg, 'query')
@@ -83,14 +83,14 @@ def load_test(cfg: CfgNode) -> TestPhotos:
 
 
 def list_files(cfg: CfgNode, required: str = '') -> dict[str, str]:
-    """Return the paths of the lists, '' where there is none.
+    """Return the path of each split's list, '' if the split has none.
 
     Args:
-        cfg: the config.
-        required: the split that must have a list, 'train' or 'query'.
+        cfg: The config.
+        required: The split that must have a list, 'train' or 'query'.
 
     Raises:
-        InputError: it has none.
+        InputError: The required list is not configured.
     """
     data = cfg.DATASETS
     train, validation = TRAINING_LISTS.get(data.SPECIES, ('', ''))
@@ -105,7 +105,7 @@ def list_files(cfg: CfgNode, required: str = '') -> dict[str, str]:
         known = TRAINING_LISTS if required == 'train' else TEST_LISTS
         raise InputError(
             f"DATASETS.SPECIES '{data.SPECIES}' has no {required} list; choose one of "
-            f'{", ".join(known)}, or set DATASETS.{required.upper()}_LIST to a list of your own'
+            f'{", ".join(known)}, or set DATASETS.{required.upper()}_LIST to your own list'
         )
     return {split: list_file(name, data.LIST_DIR) for split, name in names.items()}
 
@@ -114,9 +114,9 @@ def list_file(name: str, list_dir: str) -> str:
     """Return the path of a list.
 
     Args:
-        name: a path, which stays as it is; or a bare name in ``list_dir``, or in the working
-            directory if only there.
-        list_dir: DATASETS.LIST_DIR.
+        name: A path, which is returned unchanged; or a file name in ``list_dir``, or in the
+            working directory if the file exists only there.
+        list_dir: The value of DATASETS.LIST_DIR.
     """
     inside = os.path.join(list_dir, name)
     if not name or os.path.dirname(name) or (os.path.isfile(name) and not os.path.isfile(inside)):
@@ -127,11 +127,11 @@ def list_file(name: str, list_dir: str) -> str:
 def attach_ground_truth(
     lists: Mapping[str, Sequence[Record]], cfg: CfgNode
 ) -> dict[str, list[Record]]:
-    """Return the test lists with the ground truth, where the protocol has one.
+    """Return the test lists, with the ground truth if the protocol has one.
 
     Args:
-        lists: {name: records as listed}, query and gallery.
-        cfg: the config.
+        lists: {name: records as listed} of query and gallery.
+        cfg: The config.
     """
     data = cfg.DATASETS
     protocol = PROTOCOLS.get(data.PROTOCOL or data.SPECIES)
@@ -145,30 +145,30 @@ def attach_ground_truth(
 def check_validation(
     query: Iterable[Record], train: Iterable[Record], val_file: str, train_file: str
 ) -> None:
-    """Warn of individuals of the validation that the train photos lack.
+    """Warn of individuals in the validation photos that are not in the train photos.
 
     Raises:
-        InputError: they lack all.
+        InputError: None of them is.
     """
     validated = {record.pid for record in query}
-    strangers = sorted(validated - {record.pid for record in train})
-    if len(strangers) == len(validated):
+    untrained = sorted(validated - {record.pid for record in train})
+    if len(untrained) == len(validated):
         raise InputError(
-            f'{val_file}: no validation photo shows an individual of {train_file}, so none could '
-            "be found; choose another DATASETS.VAL_LIST, or '' for none"
+            f'{val_file}: no validation photo shows an individual of {train_file}, so no query '
+            "can have a match; choose another DATASETS.VAL_LIST, or '' for no validation"
         )
-    if strangers:
+    if untrained:
         logger.warning(
-            '%s: %d individuals are not in the train list (%s): they can have no match in '
-            'validation',
+            '%s: %d individuals are not in the train list (%s): their queries have no match in '
+            'the validation',
             val_file,
-            len(strangers),
-            first_few(list(map(str, strangers))),
+            len(untrained),
+            first_few(list(map(str, untrained))),
         )
 
 
 def photo_folder(cfg: CfgNode, split: str) -> PhotoFolder:
-    """Return the folder of a split's photos, of 'train' and 'validation' or of the test's."""
+    """Return the folder of the photos of 'train', 'validation', 'query' or 'gallery'."""
     data = cfg.DATASETS
     root, key = os.path.join(data.ROOT_DIR, data.DATA_DIR), 'DATASETS.ROOT_DIR/DATA_DIR'
     if split in ('query', 'gallery'):

@@ -1,4 +1,4 @@
-"""ATRW's ground truth, which the tiger test needs: camera sequences, frames, groups of queries."""
+"""ATRW's ground truth for the tiger test: camera sequences, frames and groups of queries."""
 
 import json
 import reprlib
@@ -16,26 +16,25 @@ def read_atrw(path: str | Path) -> dict[str, Record]:
     """Read ATRW's ground truth.
 
     Args:
-        path: of a JSON list of ``{imgid, entityid, query: 'sing' | 'multi', frame: [a, b, n]}``.
+        path: A JSON list of ``{imgid, entityid, query: 'sing' | 'multi', frame: [a, b, n]}``.
 
     Returns:
-        {name of the photo without extension, '000012': its record}
+        {name of a photo without extension, such as '000012': its record}
 
     Raises:
-        InputError: where the file is missing or something else.
+        InputError: The file is missing, or not such a list.
     """
     content = read_file(
         path,
         'ground truth',
         f"{path}: no such file; the tiger test needs ATRW's ground truth: put it there, "
-        "set DATASETS.GROUND_TRUTH, or DATASETS.PROTOCOL 'query_in_gallery' to do without",
+        "set DATASETS.GROUND_TRUTH, or set DATASETS.PROTOCOL 'query_in_gallery' to do without it",
     )
     try:
         entries = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"{path}: the ground truth is not JSON ({error}); it should be ATRW's "
-            'gt_test_plain.json'
+            f"{path}: the ground truth is not JSON ({error}); use ATRW's gt_test_plain.json"
         ) from None
     if not isinstance(entries, list) or not entries:
         raise InputError(
@@ -66,32 +65,31 @@ def _parse(entry: object, where: str) -> Record:
 
 
 def attach_atrw(records: Sequence[Record], truth: Mapping[str, Record], path: str) -> list[Record]:
-    """Return records with their frame and group from the ground truth; ``000012.jpg`` is imgid 12.
+    """Return the records with their frame and group from the ground truth.
 
-    Photos that only the ground truth has are skipped in the averages, which is logged: its
-    published numbers are for all of them.
+    ``000012.jpg`` is the photo with imgid 12. The published numbers cover all photos of the ground
+    truth; those that the list lacks are logged and do not count.
 
     Args:
-        records: of the test list.
-        truth: of ``read_atrw``.
-        path: its file, for messages.
+        records: The records of the test list.
+        truth: The result of ``read_atrw``.
+        path: The path of the ground truth, for messages.
 
     Raises:
-        InputError: where photos of the list are not in the ground truth, or it names another
-            entity.
+        InputError: A photo of the list is not in the ground truth, or is another entity there.
     """
     names = {record: Path(record.path).stem for record in records}
     missing = [record.path for record in records if names[record] not in truth]
     if missing:
         raise InputError(
             f'{path}: {len(missing)} of {len(records)} photos of the list are not in the ground '
-            f'truth ({first_few(missing)}); take the list that belongs to it, or set '
-            "DATASETS.PROTOCOL 'query_in_gallery' to do without"
+            f'truth ({first_few(missing)}); use the list that belongs to it, or set '
+            "DATASETS.PROTOCOL 'query_in_gallery' to do without it"
         )
     unlisted = truth.keys() - set(names.values())
     if unlisted:
         logger.warning(
-            '%s: %d of its %d photos are not in the list; averages are over the list',
+            '%s: %d of its %d photos are not in the list and do not count in the averages',
             path,
             len(unlisted),
             len(truth),
@@ -103,6 +101,6 @@ def _attach(record: Record, entry: Record, path: str) -> Record:
     if entry.pid != record.pid:
         raise InputError(
             f'{path}: {record.path} is entity {entry.pid} there, but its label in the list '
-            f'is {record.pid}; take the list that belongs to the ground truth'
+            f'is {record.pid}; use the list that belongs to the ground truth'
         )
     return replace(record, frame=entry.frame, group=entry.group)

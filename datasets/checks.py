@@ -1,9 +1,9 @@
-"""What looks wrong with the lists of a run although it can be trained.
+"""What looks wrong with the lists of a run, although it can be trained.
 
-Each rule stands here once and returns the records that break it: ``data_warnings`` logs them at
-the start of a run, ``wildlife.checks`` shows them on a page. A rule that compares photos takes
-``content``: {path: a value that files with the same bytes share}, as
-``datasets.photos.same_photos`` returns it.
+Each rule is defined here once and returns the records that break it: ``data_warnings`` logs them
+at the start of a run, and ``wildlife.checks`` shows them on a page. Rules that compare photos take
+``content``: {path: a value that files with the same bytes share}, as returned by
+``datasets.photos.same_photos``.
 """
 
 import os
@@ -19,10 +19,10 @@ from datasets.sampler import SEEN, choose_batch, draw_epoch
 from utils.words import first_few
 
 Content = Mapping[str, Hashable]
-Suspicion = tuple[list[str], str, str]  # records that break a rule, the rule, what follows
+Suspicion = tuple[list[str], str, str]  # what breaks a rule, the rule, the consequence
 Listed = TypeVar('Listed', bound=Record)
 
-# Folders of a data set, not data sets of their own
+# Folders with these names are splits of a data set, not data sets
 SPLITS = {'train', 'val', 'test', 'query', 'gallery', 'probe'}
 
 
@@ -32,7 +32,7 @@ def data_warnings(
     query: Sequence[Record] = (),
     gallery: Sequence[Record] = (),
 ) -> list[str]:
-    """Return the warnings about the located records of the animals' lists, [] where all is well.
+    """Return the warnings about the located records of animals' lists, [] if all is well.
 
     In a closed set (see ``is_closed_set``) only the query photos must be new.
     """
@@ -59,12 +59,12 @@ def data_warnings(
 
 
 def is_closed_set(known: Iterable[Record], gallery: Iterable[Record], content: Content) -> bool:
-    """Whether a test asks for known individuals: all of its gallery but distractors is known.
+    """Return whether a test asks for known individuals: all its gallery photos are known.
 
     Args:
-        known: records of the train and validation lists.
-        gallery: records of the test's gallery.
-        content: of the photos, see the module.
+        known: The records of the train and validation lists.
+        gallery: The records of the test's gallery; distractors do not count.
+        content: See the module.
     """
     contents = {content[record.path] for record in known}
     shown = [record for record in gallery if record.pid != NOBODY]
@@ -72,17 +72,17 @@ def is_closed_set(known: Iterable[Record], gallery: Iterable[Record], content: C
 
 
 def single_photos(train: Sequence[Listed]) -> list[Listed]:
-    """Return the only photo of each train individual that has a single one."""
+    """Return the photo of each train individual that has only one."""
     photos = Counter(record.pid for record in train)
     return [record for record in train if photos[record.pid] == 1]
 
 
 def two_labels(records: Iterable[Listed], content: Content) -> list[list[Listed]]:
-    """Return, for each photo under several labels, its first record of each label.
+    """Return, for each photo with several labels, its first record of each label.
 
     Args:
-        records: of lists that number individuals alike.
-        content: of the photos, see the module.
+        records: The records of lists that number individuals in the same way.
+        content: See the module.
     """
     by_label: dict[Hashable, dict[int, Listed]] = defaultdict(dict)
     for record in records:
@@ -93,36 +93,37 @@ def two_labels(records: Iterable[Listed], content: Content) -> list[list[Listed]
 def shared_photos(
     train: Sequence[Listed], others: Sequence[Listed], content: Content
 ) -> list[tuple[Listed, Listed]]:
-    """Return (train record, other record) for each path of ``others`` that is a train photo."""
-    ours = {content[record.path]: record for record in reversed(train)}  # the first of each
+    """Return (train record, other record) for each file in ``others`` that is a train photo."""
+    of_train = {content[record.path]: record for record in reversed(train)}  # the first of each
     listed = {record.path: record for record in others}.values()
-    shared = [record for record in listed if content[record.path] in ours]
-    return [(ours[content[record.path]], record) for record in shared]
+    shared = [record for record in listed if content[record.path] in of_train]
+    return [(of_train[content[record.path]], record) for record in shared]
 
 
 def shared_encounters(
     train: Sequence[Listed], others: Sequence[Listed]
 ) -> list[tuple[Listed, Listed]]:
-    """Return (train record, other record), the first of each, for each encounter in both."""
-    ours = {record.encounter: record for record in reversed(train)}
-    theirs = {record.encounter: record for record in reversed(others)}
-    shared = [number for number in ours.keys() & theirs.keys() if number is not None]
-    return [(ours[number], theirs[number]) for number in sorted(shared)]
+    """Return the first train record and the first other record of each encounter in both."""
+    of_train = {record.encounter: record for record in reversed(train)}
+    of_others = {record.encounter: record for record in reversed(others)}
+    shared = [number for number in of_train.keys() & of_others.keys() if number is not None]
+    return [(of_train[number], of_others[number]) for number in sorted(shared)]
 
 
 def shared_individuals(train: Iterable[Record], test: Iterable[Record]) -> list[str]:
-    """Return the folders' names of the test individuals that are in the train list too.
+    """Return the folder names of the test individuals that are also in the train list.
 
-    Individuals are compared by their folders, as labels are numbered in each list anew.
+    Individuals are compared by their folders, because each list numbers its labels anew.
     """
     return [name for _, name in sorted(individuals_by_folder(train) & individuals_by_folder(test))]
 
 
 def individuals_by_folder(records: Iterable[Record]) -> set[tuple[str, str]]:
-    """Return {(data set, folder's name)} of the individuals, empty where folders are not these.
+    """Return {(data set, folder name)} of the individuals, empty if folders are not individuals.
 
-    Folders are individuals where folders and labels correspond one to one. A number says who it
-    is only within one data set; other names do so everywhere (data set ''). Distractors are nobody.
+    Folders are individuals if folders and labels correspond one to one. A number identifies an
+    individual only within its data set; other names identify it everywhere (data set ''). Photos
+    of distractors do not count.
     """
     photos = {(record.path, record.pid) for record in records if record.pid != NOBODY}
     pairs = {(_identity(os.path.dirname(path)), pid) for path, pid in photos}
@@ -134,17 +135,17 @@ def individuals_by_folder(records: Iterable[Record]) -> set[tuple[str, str]]:
 def short_epoch(
     labels: Sequence[int], batch_size: int, instances: int, seed: int = 0, processes: int = 1
 ) -> str | None:
-    """Return a warning where epochs of stage 2 show few of the train photos, else None.
+    """Return a warning if epochs of stage 2 show few of the train photos, else None.
 
     Args:
-        labels: of the train photos.
-        batch_size: photos in a batch, over all processes.
-        instances: photos of an individual in a batch.
-        seed: of the epoch's order.
-        processes: that share a batch.
+        labels: The labels of the train photos.
+        batch_size: The number of photos in a batch, over all processes.
+        instances: The number of photos of each individual in a batch.
+        seed: The seed of the epoch's order.
+        processes: The number of processes that share a batch.
 
     Raises:
-        InputError: where no batch can be drawn.
+        InputError: No batch can be drawn.
     """
     now = draw_epoch(labels, batch_size // instances, instances, seed)
     if now.share >= SEEN:
@@ -157,8 +158,8 @@ def short_epoch(
     ((largest, size),) = Counter(labels).most_common(1)
     line = (
         f'an epoch of stage 2 ends after step {now.steps} and shows {now.photos} of '
-        f'{len(labels)} train photos: fewer than {now.individuals} individuals have photos left '
-        f'then, as label {largest} has {size} of them'
+        f'{len(labels)} train photos: after it, fewer than {now.individuals} individuals have '
+        f'photos left, because label {largest} has {size} of them'
     )
     if best is not now:
         batch_size = best.individuals * best.instances
@@ -175,14 +176,14 @@ def _single_photos(train: Sequence[Record]) -> Suspicion:
     return (
         [f'label {record.pid}: {record.path}' for record in single_photos(train)],
         f'of {individuals(train)} train individuals have a single photo',
-        'the losses compare it with itself; list more photos of them or leave them out',
+        'the losses compare it with itself; list more photos of them, or remove them',
     )
 
 
 def _two_labels(records: Sequence[Record], content: Content, lists: str) -> Suspicion:
     return (
         [_name_labels(labels) for labels in two_labels(records, content)],
-        f'photos are in the {lists} under two labels, byte for byte',
+        f'photos are in the {lists} under two labels, as identical files',
         'one of the labels must be wrong',
     )
 
@@ -196,9 +197,9 @@ def _leaks(
 ) -> Suspicion:
     pairs = shared_photos(train, others, content)
     return (
-        [' = '.join(dict.fromkeys([other.path, ours.path])) for ours, other in pairs],
-        f'of {len({record.path for record in others})} {name} photos are train photos too, byte '
-        'for byte',
+        [' = '.join(dict.fromkeys([other.path, record.path])) for record, other in pairs],
+        f'of {len({record.path for record in others})} {name} photos are train photos too, as '
+        'identical files',
         'results on them look better than they are',
     )
 
@@ -214,7 +215,7 @@ def _turned_photos(paths: Collection[str]) -> Suspicion:
 
 def _shared_encounters(train: Sequence[Record], test: Sequence[Record]) -> Suspicion:
     return (
-        [str(ours.encounter) for ours, _ in shared_encounters(train, test)],
+        [str(record.encounter) for record, _ in shared_encounters(train, test)],
         f'of {len({record.encounter for record in test} - {None})} encounters of the test are in '
         'the train list too',
         'results on them look better than they are',

@@ -1,4 +1,4 @@
-"""Where the photos of a list are: found in their folder, before anything is computed."""
+"""Locating the photos of a list, before anything is computed."""
 
 import hashlib
 import json
@@ -16,16 +16,17 @@ from utils.words import first_few, shortened
 
 @dataclass(frozen=True)
 class PhotoFolder:
-    """A folder of photos, and what is done where one of them is not as it should be.
+    """A folder of photos, and what to do about missing, outside and broken photos.
 
     Args:
-        root: of the paths in a list; it may be a link.
-        key: the config keys that ``root`` comes from, for messages.
-        skip_missing: skip photos that are missing, and log how many (DATASETS.SKIP_MISSING).
-        allow_outside: whether a photo may really be elsewhere, by links too
+        root: The folder that the paths in a list are relative to; it may be a link.
+        key: The config keys that ``root`` comes from, for messages.
+        skip_missing: Whether missing photos are skipped and counted in the log
+            (DATASETS.SKIP_MISSING).
+        allow_outside: Whether photos may be outside ``root``, also through links
             (DATASETS.ALLOW_OUTSIDE).
-        skip_broken: decode all photos, skip those that cannot be read, and log which
-            (DATASETS.SKIP_BROKEN).
+        skip_broken: Whether all photos are decoded, and those that cannot be read are skipped and
+            named in the log (DATASETS.SKIP_BROKEN).
     """
 
     root: str
@@ -36,20 +37,20 @@ class PhotoFolder:
 
 
 def locate(records: Sequence[Record], folder: PhotoFolder, what: str) -> list[Record]:
-    """Return the records with paths joined with their folder, of photos that are there.
+    """Return the records of the photos that exist, with the paths of their files.
 
     Args:
-        records: as listed.
-        folder: of the photos.
-        what: the list's name, for messages.
+        records: The records as listed.
+        folder: The folder of the photos.
+        what: The name of the list, for messages.
 
     Raises:
-        InputError: where the folder or photos are missing or elsewhere, or none is left.
+        InputError: The folder is missing, photos are missing or outside it, or none is left.
     """
     if not os.path.isdir(folder.root):
         raise InputError(
-            f"{folder.key}: there is no folder '{folder.root}'; set it to where the photos of "
-            f'{what} are'
+            f"{folder.key}: there is no folder '{folder.root}'; set it to the folder of the photos "
+            f'in {what}'
         )
     real_path = cache(os.path.realpath)  # looks up each folder once
     inside = os.path.join(real_path(folder.root), '')
@@ -67,8 +68,8 @@ def locate(records: Sequence[Record], folder: PhotoFolder, what: str) -> list[Re
         path = os.path.join(folder.root, outside[0].path)
         raise InputError(
             f"{what}: {len(outside)} of {len(records)} photos are outside '{folder.root}' ({path} "
-            f'really is {os.path.realpath(path)}); set {folder.key} to where they are, or '
-            'DATASETS.ALLOW_OUTSIDE True if you trust the list'
+            f'really is {os.path.realpath(path)}); set {folder.key} to the folder they are in, '
+            'or DATASETS.ALLOW_OUTSIDE True if you trust the list'
         )
     if missing:
         message = (
@@ -84,7 +85,7 @@ def locate(records: Sequence[Record], folder: PhotoFolder, what: str) -> list[Re
 def _skip_broken(records: list[Record], what: str) -> list[Record]:
     reasons = find_unreadable([record.path for record in records])
     for path, reason in reasons.items():
-        if not os.path.lexists(path):  # a disk that is pulled out is no broken photo
+        if not os.path.lexists(path):  # its disk was unplugged
             raise InputError(f'{path}: {reason}; bring it back (is the disk still mounted?)')
         logger.warning('skipped: %s: %s', path, reason)
     broken = [record for record in records if record.path in reasons]
@@ -97,28 +98,28 @@ def _skip_broken(records: list[Record], what: str) -> list[Record]:
 
 def _log_skipped(message: str, skipped: Sequence[Record], left: Sequence[Record]) -> None:
     if not left:
-        raise InputError(f'{message}; nothing is left')
+        raise InputError(f'{message}; no photo is left')
     lost = {record.pid for record in skipped} - {record.pid for record in left} - {NOBODY}
     logger.warning(
-        '%s; going on without them, %d individuals have no photo left', message, len(lost)
+        '%s; they are skipped, and %d individuals have no photo left', message, len(lost)
     )
 
 
 def fingerprint(records: Sequence[Record], root: str) -> dict[str, int | str]:
-    """Return what a split was, for a later run or another machine to compare.
+    """Return a fingerprint of a split, which a later run or another machine can compare.
 
-    The same wherever the data lie.
+    It does not depend on where the photos are stored.
 
     Args:
-        records: located.
-        root: the folder that they were located in.
+        records: The located records.
+        root: The folder that they were located in.
 
     Returns:
-        {'photos': count, 'sha256': hex} over (path below the root with '/', bytes, pid, camid,
-        viewid, the encounter if known) in the list's order.
+        {'photos': count, 'sha256': hex}, where the digest covers, in the order of the list, the
+        path below the root (with '/'), bytes, pid, camid, viewid and the encounter if known.
 
     Raises:
-        InputError: where a photo has gone.
+        InputError: A photo is missing by now.
     """
     digest = hashlib.sha256()
     for record in records:
@@ -127,7 +128,7 @@ def fingerprint(records: Sequence[Record], root: str) -> dict[str, int | str]:
         except OSError as error:
             raise InputError(
                 f'{record.path}: the photo was there a moment ago and cannot be read now '
-                f'({error.strerror}); is its disk still there?'
+                f'({error.strerror}); is its disk still mounted?'
             ) from None
         path = os.path.relpath(record.path, root).replace(os.sep, '/')
         entry = [path, size, record.pid, record.camid, record.viewid]

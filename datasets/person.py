@@ -1,4 +1,4 @@
-"""The person sets as their archives unpack: Market-1501, (Occluded-)DukeMTMC-reID, MSMT17."""
+"""The person sets as unpacked: Market-1501, (Occluded-)DukeMTMC-reID and MSMT17."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from datasets.photos import TestPhotos, TrainPhotos
 from datasets.records import Record, read_list
 from utils.errors import InputError
 
-# Photos in folders, named by identity and camera
+# Sets whose photos are named by identity and camera
 FOLDERS = {
     'market1501': 'Market-1501-v15.09.15',
     'dukemtmc': 'dukemtmcreid/DukeMTMC-reID',
@@ -21,7 +21,7 @@ FOLDERS = {
 }
 PARTS = {'train': 'bounding_box_train', 'query': 'query', 'gallery': 'bounding_box_test'}
 
-# Photos in lists: version -> folders of train and test photos
+# A set with lists: version -> folders of its train and test photos
 MSMT17 = {'MSMT17': ('train', 'test'), 'MSMT17_V2': ('mask_train_v2', 'mask_test_v2')}
 LISTS = {
     'train': ('list_train.txt', 'list_val.txt'),
@@ -41,19 +41,19 @@ PUBLISHED = {
 
 
 def load_train(cfg: CfgNode) -> TrainPhotos:
-    """Return the photos of DATASETS.NAMES below ROOT_DIR; the official test is the validation.
+    """Return the train photos of DATASETS.NAMES; the official test is the validation.
 
     Raises:
-        InputError: where the set is not as it was published.
+        InputError: The set does not have its published layout.
     """
     return reid_sets.train_photos(cfg, *_read(cfg, reid_sets.SPLITS))
 
 
 def load_test(cfg: CfgNode) -> TestPhotos:
-    """Return the test of DATASETS.NAMES below ROOT_DIR, distractors (identity 0) in the gallery.
+    """Return the test photos of DATASETS.NAMES; distractors (identity 0) stay in the gallery.
 
     Raises:
-        InputError: where the set is not as it was published.
+        InputError: The set does not have its published layout.
     """
     return reid_sets.test_photos(cfg, *_read(cfg, reid_sets.TEST))
 
@@ -63,7 +63,7 @@ def _read(cfg: CfgNode, names: Sequence[str]) -> tuple[str, reid_sets.Splits]:
     if name == 'msmt17':
         root, splits = _read_msmt17(cfg, names)
     else:
-        view = int(name == 'occ_duke')  # of all its photos, as the original has it
+        view = int(name == 'occ_duke')  # the original gives all photos of this set view 1
         root, splits = reid_sets.read_folders(cfg, FOLDERS[name], PARTS, names, view)
     reid_sets.warn_of_counts(name, splits, PUBLISHED[name])
     return root, splits
@@ -95,8 +95,8 @@ def _read_msmt17_list(path: str, folder: str, cfg: CfgNode) -> list[Record]:
         match = CAMERA.match(os.path.basename(record.path))
         if not match:
             raise InputError(
-                f"{path}: '{record.path[:100]}' does not tell the camera (from 1) in the third "
-                'field of its name, as 0000/0000_000_01_0303morning_0008_0.jpg does'
+                f"{path}: '{record.path[:100]}' has no camera number (from 1) in the third field "
+                'of its name, unlike 0000/0000_000_01_0303morning_0008_0.jpg'
             )
         camera = int(match[1]) - 1
         records.append(Record(f'{folder}/{record.path}', record.pid, camera, camera=camera))

@@ -1,4 +1,4 @@
-"""The photos of a training and of a test, each file by one path, copies marked."""
+"""The photos of a training and of a test: one path per file, copies marked."""
 
 import hashlib
 import os
@@ -13,9 +13,9 @@ from datasets.protocols import Protocol
 from datasets.records import Record
 from utils.logger import logger
 
-HEAD = 16384  # bytes
+HEAD = 16384  # bytes that are compared first
 Trial = tuple[list[Record], list[Record]]  # query, gallery
-NamedRecords = tuple[str, Sequence[Record]]  # of a list, located
+NamedRecords = tuple[str, Sequence[Record]]  # the name of a list, its located records
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,10 @@ class TestPhotos:
     """Photos of a test, or of the validation during training.
 
     Args:
-        trials: (query, gallery), located; one but for VehicleID, whose results are the mean of ten.
-        protocol: how rankings are judged.
-        root: folder that the photos are in.
+        trials: (query, gallery) of located records; one trial, or ten for VehicleID, whose results
+            are averaged.
+        protocol: How rankings are evaluated.
+        root: The folder of the photos.
     """
 
     trials: list[Trial]
@@ -34,12 +35,12 @@ class TestPhotos:
 
     @property
     def query(self) -> list[Record]:
-        """Of the first trial."""
+        """The queries of the first trial."""
         return self.trials[0][0]
 
     @property
     def gallery(self) -> list[Record]:
-        """Of the first trial."""
+        """The gallery of the first trial."""
         return self.trials[0][1]
 
 
@@ -48,10 +49,11 @@ class TrainPhotos:
     """Photos of a training run.
 
     Args:
-        train: located.
-        num_classes: individuals of the train list, also those whose photos were skipped as missing.
-        root: folder that the train photos are in.
-        validation: None where there is no validation list.
+        train: The located records.
+        num_classes: The number of individuals in the train list, even if all photos of one were
+            skipped as missing.
+        root: The folder of the train photos.
+        validation: The photos of the validation; None if there is no validation list.
     """
 
     train: list[Record]
@@ -61,20 +63,20 @@ class TrainPhotos:
 
     @property
     def query(self) -> list[Record]:
-        """The validation's, [] without one."""
+        """The queries of the validation, [] without one."""
         return self.validation.query if self.validation else []
 
     @property
     def gallery(self) -> list[Record]:
-        """The validation's, [] without one."""
+        """The gallery of the validation, [] without one."""
         return self.validation.gallery if self.validation else []
 
 
 def as_photos(*lists: NamedRecords) -> list[list[Record]]:
-    """Return the records of lists that are compared with each other.
+    """Return the records of lists so that photos can be compared.
 
-    In the result a path is a file, and ``Record.photo`` is a photo: ``copy_of`` says whose bytes
-    are the same.
+    In the result each file has one path, and files with the same bytes have the same
+    ``Record.photo``.
     """
     spelled = one_spelling(*lists)
     same = same_photos(record.path for record in chain.from_iterable(spelled))
@@ -87,11 +89,11 @@ def as_photos(*lists: NamedRecords) -> list[list[Record]]:
 
 
 def one_spelling(*lists: NamedRecords) -> list[list[Record]]:
-    """Return the records of lists, each file by the first of its paths, each line once.
+    """Return the records of lists, each file under the first of its paths, each line once.
 
-    A file may be listed as ``x.jpg``, ``./x.jpg``, ``a/../x.jpg``, by a link, or in another case on
-    a disk that ignores it. A line that then says the same as an earlier one of its list is dropped,
-    and how many are is logged.
+    A file may be listed as ``x.jpg``, ``./x.jpg``, ``a/../x.jpg``, through a link, or in upper case
+    on a disk that ignores case. Lines that then repeat an earlier line of their list are skipped,
+    and their number is logged.
     """
     path_of: dict[Hashable, str] = {}
     spelled = []
@@ -106,7 +108,7 @@ def one_spelling(*lists: NamedRecords) -> list[list[Record]]:
         if len(times) < len(named):
             ((example, _),) = times.most_common(1)
             logger.warning(
-                '%s: %d of %d lines repeat another and count once, for example %s',
+                '%s: %d of %d lines repeat an earlier line and are skipped, for example %s',
                 name,
                 len(named) - len(times),
                 len(named),
@@ -118,7 +120,7 @@ def one_spelling(*lists: NamedRecords) -> list[list[Record]]:
 def _file(path: str) -> Hashable:
     try:
         status = os.stat(path)
-    except OSError:  # whoever reads it will say so
+    except OSError:  # reported when the photo is read
         return path
     return (
         (status.st_dev, status.st_ino, status.st_size) if status.st_ino else os.path.realpath(path)
@@ -126,17 +128,17 @@ def _file(path: str) -> Hashable:
 
 
 def same_photos(paths: Iterable[str]) -> dict[str, str]:
-    """Return {path: the path that stands for all files with the same bytes}.
+    """Return {path: the path that represents all files with the same bytes}.
 
-    Files that are empty or cannot be read stand for themselves. Only files of equal size are
-    opened, and read to their end only where they begin alike.
+    Empty and unreadable files represent themselves. Only files of equal size are opened, and only
+    those with the same start are read to the end.
     """
     same = {path: path for path in paths}
     candidates = sorted(same)
-    for key in (os.path.getsize, partial(_digest, length=HEAD), _digest):  # the cheap ones first
+    for key in (os.path.getsize, partial(_digest, length=HEAD), _digest):  # the cheapest first
         groups: dict[int | bytes, list[str]] = defaultdict(list)
         for path in candidates:
-            with suppress(OSError):  # the loader will say so
+            with suppress(OSError):  # the loader reports it
                 groups[key(path)].append(path)
         groups.pop(0, None)  # an empty file is no photo
         copies = [group for group in groups.values() if len(group) > 1]
@@ -146,7 +148,7 @@ def same_photos(paths: Iterable[str]) -> dict[str, str]:
     return same
 
 
-@cache  # a training compares its own lists, then these together with the test's
+@cache  # a training compares its own lists, then all lists together
 def _digest(path: str, length: int = -1) -> bytes:
     with open(path, 'rb') as file:
         return hashlib.sha256(file.read(length)).digest()

@@ -1,6 +1,6 @@
 """What a test is: its lists, its kind of AP, what is dropped and ignored.
 
-``utils.metrics.rank_metrics`` follows it; ``utils.relevance`` says what the values mean.
+``utils.metrics.rank_metrics`` applies it; ``utils.relevance`` explains the values.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from utils.relevance import SAME, RankingRules
 
 @dataclass(frozen=True)
 class Protocol(RankingRules):
-    """The lists of a test, and how its rankings are judged.
+    """The lists of a test, and how its rankings are evaluated.
 
     Args:
-        name: DATASETS.PROTOCOL.
-        query_list: file name in DATASETS.LIST_DIR.
-        gallery_list: likewise.
-        ground_truth: likewise.
-        text: the protocol in words, printed at the start of a test.
+        name: The value of DATASETS.PROTOCOL.
+        query_list: The file name of the query list in DATASETS.LIST_DIR.
+        gallery_list: The file name of the gallery list.
+        ground_truth: The file name of the ground truth.
+        text: The protocol in words, printed at the start of a test.
     """
 
     name: str
@@ -42,7 +42,7 @@ INSIDE = (
 
 NEVER_ITSELF = (
     'a photo is never compared with itself; average precision; queries without a positive are '
-    'counted and left out of the averages'
+    'counted, but skipped in the averages'
 )
 
 PROTOCOLS = {
@@ -135,20 +135,20 @@ PROTOCOLS = {
             ignore='camera',
             no_positive='skip',
             text="Market-1501: gallery photos of the query's individual and camera are removed; "
-            'queries without a positive are left out',
+            'queries without a positive are skipped',
         ),
         Protocol(
             'market_one_camera',
             ap='precision',
             no_positive='skip',
             text='Market-1501 without the camera filter (all photos count as one camera); '
-            'queries without a positive are left out',
+            'queries without a positive are skipped',
         ),
     )
 }
 
 
-UNFIT = {  # by drop_nearest
+UNFIT_WARNINGS = {  # by drop_nearest
     True: "protocol '%s' drops the first of every ranking as the query itself, but %d of %d query "
     "photos are not in the gallery (DATASETS.PROTOCOL 'query_apart' drops nothing)",
     False: "protocol '%s' drops nothing, but %d of %d query photos are in the gallery and will "
@@ -159,24 +159,24 @@ UNFIT = {  # by drop_nearest
 def resolve_protocol(
     name: str, species: str, query: Sequence[Record], gallery: Sequence[Record]
 ) -> Protocol:
-    """Return the protocol of a test; warn where it does not fit the lists.
+    """Return the protocol of a test; log a warning if it does not fit the lists.
 
     Args:
-        name: DATASETS.PROTOCOL; '' = the species' own, else by the lists: 'query_in_gallery' when
-            any query photo is in the gallery, else 'query_apart'.
-        species: DATASETS.SPECIES.
-        query: records, each file by one path (``datasets.photos``).
-        gallery: likewise.
+        name: The value of DATASETS.PROTOCOL. '' means the protocol of the species; if it has none,
+            'query_in_gallery' if any query photo is in the gallery, else 'query_apart'.
+        species: The value of DATASETS.SPECIES.
+        query: The query records, one path per file (see ``datasets.photos``).
+        gallery: The gallery records.
 
     Raises:
-        InputError: for an unknown name, and where the lists do not know what the protocol asks for
-            (cameras, encounters, sides).
+        InputError: The name is unknown, or the lists lack what the protocol compares (cameras,
+            encounters, sides).
     """
     if not name:
         apart = {record.path for record in query}.isdisjoint(record.path for record in gallery)
         by_lists = 'query_apart' if apart else 'query_in_gallery'
         name = species if species in PROTOCOLS else by_lists
-    if name not in PROTOCOLS:  # but of VehicleID, say
+    if name not in PROTOCOLS:  # for example that of VehicleID
         raise InputError(
             f"DATASETS.PROTOCOL '{name}' does not suit animals; choose one of "
             f"{', '.join(PROTOCOLS)}, or '' for the one of DATASETS.SPECIES"
@@ -189,17 +189,17 @@ def resolve_protocol(
     _check_known(protocol, records)
     unfit = unfit_queries(protocol, query, gallery)
     if unfit:
-        logger.warning(UNFIT[protocol.drop_nearest], protocol.name, len(unfit), len(query))
+        logger.warning(UNFIT_WARNINGS[protocol.drop_nearest], protocol.name, len(unfit), len(query))
     return protocol
 
 
 def unfit_queries(
     protocol: Protocol, query: Sequence[Record], gallery: Sequence[Record]
 ) -> list[int]:
-    """Return the rows of the queries that lose another photo in their place, or find themselves.
+    """Return the rows of the queries whose results the protocol would distort.
 
-    The first where ``protocol`` drops the nearest, and the query is not in the gallery; the second
-    where nothing is dropped, and it is.
+    If it drops the nearest photo, these are the queries that are not in the gallery: they lose
+    another photo. If it drops nothing, they are the queries in the gallery: they find themselves.
     """
     if protocol.drop_nearest:
         photos = {record.photo for record in gallery}
@@ -211,7 +211,7 @@ def unfit_queries(
 
 
 def _check_known(protocol: Protocol, records: Sequence[Record]) -> None:
-    """InputError where no record knows what ``protocol`` compares, a warning where some do not."""
+    """Raise if no record has what the protocol compares; warn if some do not."""
     field, unknown_is_same = SAME.get(protocol.ignore, ('', False))
     if field not in ('camera', 'encounter', 'side'):  # the others are always known
         return
@@ -219,17 +219,17 @@ def _check_known(protocol: Protocol, records: Sequence[Record]) -> None:
     known = [value for value in values if value is not None]
     if not known or (field == 'camera' and len(set(known)) == 1):
         raise InputError(
-            f"protocol '{protocol.name}' needs {field}s, but the lists tell no two {field}s "
-            "apart; write 'path label side camera encounter' in the lists, '-' for what is "
+            f"protocol '{protocol.name}' needs {field}s, but the lists do not tell two "
+            f"{field}s apart; write 'path label side camera encounter' in the lists, with '-' for "
             'unknown, or choose another DATASETS.PROTOCOL'
         )
     if len(known) < len(values):
-        removed = f'they are removed as if of the same {field}'
+        removed = f'they are ignored, as if they had the same {field}'
         logger.warning(
             "protocol '%s': %d of %d listed photos have no %s: %s",
             protocol.name,
             len(values) - len(known),
             len(values),
             field,
-            removed if unknown_is_same else 'they are compared with all',
+            removed if unknown_is_same else 'they are compared with all photos',
         )

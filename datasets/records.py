@@ -1,4 +1,4 @@
-"""Photos as records: what a line of a list becomes, and how lists are read."""
+"""Photos as records, and how lists are read."""
 
 import os
 import re
@@ -13,17 +13,17 @@ from statistics import median
 from utils.errors import InputError
 from utils.words import first_few, shortened
 
-# The path ends with the last column that has a file extension (so it may hold blanks), else it is
-# the first column.
+# The path ends with the last column that has a file extension, so it may contain blanks. Without an
+# extension it is the first column.
 LINE = re.compile(r'(.*\.[A-Za-z]\w*|\S+)((?:\s+\S+)*)')
-INTEGER = re.compile(r'[+-]?[0-9]{1,18}')  # fits int64
+INTEGER = re.compile(r'[+-]?[0-9]{1,18}')  # fits into int64
 CONTROL = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029]')
-MAX_BYTES = 10**8  # of a list: a million photos and more
-MAX_LINE = 1000  # characters
-OPTIONAL = {  # columns behind the label, each with what it may hold
+MAX_BYTES = 10**8  # size of a list; room for a million photos
+MAX_LINE = 1000  # characters in a line
+OPTIONAL = {  # columns after the label, with their allowed values
     'side': (re.compile('[01]'), '0 (left) or 1 (right)'),
-    'camera': (re.compile('[0-9]{1,6}'), 'a whole number of up to 6 digits'),
-    'encounter': (re.compile('[0-9]{1,15}'), 'a whole number of up to 15 digits'),
+    'camera': (re.compile('[0-9]{1,6}'), 'a whole number with at most 6 digits'),
+    'encounter': (re.compile('[0-9]{1,15}'), 'a whole number with at most 15 digits'),
 }
 NOBODY = -1  # label of a distractor: a gallery photo that shows none of the individuals
 
@@ -33,18 +33,18 @@ class Record:
     """One photo.
 
     Args:
-        path: as listed, or joined with its folder once it is located.
-        pid: the individual (>= 0; in a train list 0 … n-1), in a gallery also NOBODY.
-        camid: number of the camera from 0, as an embedding needs it: 0 also where unknown.
-        viewid: number of the view, likewise; the view of an animal is its side.
-        frame: (a, b, n) of ATRW: (a, b) is the camera sequence, n the frame in it. Else None.
-        group: of queries that is averaged apart (ATRW: 'sing', 'multi'), '' = none.
-        side: of the animal, 0 = left, 1 = right, None = unknown.
-        encounter: number of the event at which the photo was taken (a burst, a sighting), None =
-            unknown.
-        camera: number of the camera, None = unknown.
-        copy_of: path that stands for all files with the same bytes, '' = its own; see
-            ``datasets.photos``.
+        path: The path as listed; once located, the path of the file.
+        pid: The individual, >= 0 (0 … n-1 in a train list). A gallery may also contain NOBODY.
+        camid: The camera number for the embedding, from 0; also 0 if the camera is unknown.
+        viewid: The view number for the embedding, from 0; the view of an animal is its side.
+        frame: ATRW only: (a, b, n), the camera sequence (a, b) and the frame n in it.
+        group: Each group of queries is averaged separately (ATRW: 'sing', 'multi'); '' = no group.
+        side: The side of the animal: 0 = left, 1 = right, None = unknown.
+        encounter: The number of the event (a burst, a sighting) in which the photo was taken, None
+            = unknown.
+        camera: The camera number, None = unknown.
+        copy_of: The path that represents all files with the same bytes, '' = its own; see
+            ``datasets.photos.as_photos``.
     """
 
     path: str
@@ -60,17 +60,17 @@ class Record:
 
     @property
     def photo(self) -> str:
-        """The same for files with the same bytes."""
+        """The path that all files with the same bytes share."""
         return self.copy_of or self.path
 
 
 def individuals(records: Iterable[Record]) -> int:
-    """Return how many individuals the photos show; distractors show none."""
+    """Return the number of individuals in the photos; distractors do not count."""
     return len({record.pid for record in records} - {NOBODY})
 
 
 def counts_table(splits: Mapping[str, Sequence[Record]]) -> str:
-    """Return the table logged at the start of a run, a row for each split, columns aligned."""
+    """Return the table that is logged at the start of a run, with one row per split."""
     rows = [
         [f'{"split":11}', 'photos', 'individuals', 'photos per individual: min', 'median', 'max']
     ]
@@ -86,24 +86,24 @@ def counts_table(splits: Mapping[str, Sequence[Record]]) -> str:
 def read_list(
     path: str | Path, allow_outside: bool = False, is_gallery: bool = False
 ) -> list[Record]:
-    """Read a split: one photo a line, ``relative/path.jpg label [side] [camera] [encounter]``.
+    """Read a list, one photo per line: ``relative/path.jpg label [side] [camera] [encounter]``.
 
-    Columns are separated by blanks of any kind, blank lines are skipped, the text is UTF-8 with or
-    without BOM. A path may hold blanks when its last part has a file extension; its folders are
-    separated by '/'. The label is an integer >= 0 (the original took floats: ``3.0`` is rejected
-    here). The side is 0 (left) or 1 (right) and becomes the record's view; camera and encounter
-    are integers >= 0; each of the three may be ``-``, unknown.
+    The text is UTF-8, with or without BOM. Blanks or tabs separate the columns; blank lines are
+    skipped. A path may contain blanks if its last part has a file extension; '/' separates its
+    folders. The label is an integer >= 0 (the original also accepts floats; here ``3.0`` is
+    rejected). The side is 0 (left) or 1 (right) and becomes the view; camera and encounter are
+    integers >= 0. Each of these three may be ``-`` for unknown.
 
     Args:
-        path: of the list.
-        allow_outside: whether paths may be absolute, or leave the folder they are relative to.
-        is_gallery: whether labels may be NOBODY.
+        path: The path of the list.
+        allow_outside: Whether paths may be absolute or leave the folder they are relative to.
+        is_gallery: Whether labels may be NOBODY.
 
     Returns:
-        Records with the paths as listed.
+        The records, with the paths as listed.
 
     Raises:
-        InputError: ``file:line: …``
+        InputError: The list cannot be read, or a line is malformed (``file:line: …``).
     """
     missing = f'{path}: no such list; check DATASETS.LIST_DIR and the DATASETS.*_LIST keys'
     return [
@@ -113,15 +113,15 @@ def read_list(
 
 
 def read_lines(path: str | Path, what: str, missing: str) -> list[tuple[int, str]]:
-    """Return the lines of a text file that are not blank, with their numbers from 1.
+    """Return the lines of a text file with their numbers, from 1, without blank lines.
 
     Args:
-        path: of the file.
-        what: its kind, for messages.
-        missing: the message where there is no such file.
+        path: The path of the file.
+        what: The kind of file, for messages.
+        missing: The message if there is no such file.
 
     Raises:
-        InputError: see ``read_file``; also where the file is not UTF-8, or has no such line.
+        InputError: As in ``read_file``; or the file is not UTF-8, or has only blank lines.
     """
     content = read_file(path, what, missing)
     try:
@@ -139,13 +139,13 @@ def read_file(path: str | Path, what: str, missing: str) -> bytes:
     """Return the bytes of a file that the user names.
 
     Args:
-        path: of the file.
-        what: its kind, for messages.
-        missing: the message where there is no such file.
+        path: The path of the file.
+        what: The kind of file, for messages.
+        missing: The message if there is no such file.
 
     Raises:
-        InputError: no such file; a folder, pipe or device (which could be waited for without end);
-            more than 100 MB.
+        InputError: There is no such file; it is a folder, or a pipe or device (which could block
+            forever); it has more than 100 MB.
     """
     try:
         status = os.stat(path)
@@ -173,9 +173,9 @@ def _parse(line: str, where: str, allow_outside: bool, is_gallery: bool) -> Reco
     _check_path(path, where, allow_outside)
     if not INTEGER.fullmatch(label) or int(label) < (NOBODY if is_gallery else 0):
         raise InputError(
-            f'{where}: label {_quoted(label)} is not a whole number from 0 of up to 18 digits; '
-            f'{NOBODY}, for photos of none of the individuals, is allowed only in a gallery list '
-            'that is not the query list too (DATASETS.GALLERY_LIST)'
+            f'{where}: label {_quoted(label)} is not a whole number >= 0 with at most 18 digits; '
+            f'only a separate gallery list (DATASETS.GALLERY_LIST) may contain {NOBODY}, for '
+            'photos of none of the individuals'
         )
     known: dict[str, int] = {}
     for text, (name, (allowed, description)) in zip(columns[1:], OPTIONAL.items()):
@@ -183,7 +183,7 @@ def _parse(line: str, where: str, allow_outside: bool, is_gallery: bool) -> Reco
             continue
         if not allowed.fullmatch(text):
             raise InputError(
-                f"{where}: {name} {_quoted(text)} is not {description}; write '-' if it is unknown"
+                f"{where}: {name} {_quoted(text)} is not {description}; write '-' if unknown"
             )
         known[name] = int(text)
     return Record(
@@ -200,9 +200,9 @@ def _parse(line: str, where: str, allow_outside: bool, is_gallery: bool) -> Reco
 def _check_path(path: str, where: str, allow_outside: bool) -> None:
     leaves = os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir
     problems = {
-        'holds a control character; rename the photo': bool(CONTROL.search(path)),
-        "has a backslash; write folders with '/'": '\\' in path,
-        "leads out of the photos' folder; keep photos below it, or set DATASETS.ALLOW_OUTSIDE True "
+        'contains a control character; rename the photo': bool(CONTROL.search(path)),
+        "contains a backslash; separate folders with '/'": '\\' in path,
+        'leads out of the photo folder; move the photo into it, or set DATASETS.ALLOW_OUTSIDE True '
         'if you trust the list': leaves and not allow_outside,
     }
     for problem, is_found in problems.items():
@@ -215,24 +215,22 @@ def _quoted(text: str) -> str:
 
 
 def check_contiguous(records: Sequence[Record], path: str) -> None:
-    """Check that training labels are 0 … n-1, each with a photo, n >= 2: rows of the classifier.
+    """Check that the training labels are 0 … n-1 with n >= 2, as they are rows of the classifier.
 
     Args:
-        records: of the train list.
-        path: of the list, for messages.
+        records: The records of the train list.
+        path: The path of the list, for messages.
 
     Raises:
-        InputError: names the first labels that are missing.
+        InputError: Labels are missing, or there is only one.
     """
     labels = {record.pid for record in records}
     gaps = (str(label) for label in range(max(labels)) if label not in labels)
     missing = list(islice(gaps, 4))
     if missing:
         raise InputError(
-            f'{path}: training labels must be 0 … n-1 without a gap, but of 0 … {max(labels)} some '
-            f'do not occur ({first_few(missing)}); renumber the individuals'
+            f'{path}: training labels must be 0 … n-1 without gaps, but some of 0 … {max(labels)} '
+            f'are missing ({first_few(missing)}); renumber the individuals'
         )
     if len(labels) == 1:
-        raise InputError(
-            f'{path}: a single individual; training tells individuals apart, so list at least two'
-        )
+        raise InputError(f'{path}: a single individual; training needs at least two to tell apart')

@@ -1,4 +1,4 @@
-"""What the person and vehicle sets share: their folder, names of photos, counts, protocols."""
+"""What the person and vehicle sets share: folders, file names, counts and protocols."""
 
 import os
 import re
@@ -18,22 +18,22 @@ from utils.logger import logger
 TEST = ('query', 'gallery')
 SPLITS = ('train', *TEST)
 Splits = dict[str, list[Record]]
-PROTOCOL_NAMES = ('market', 'cross-camera', 'all')  # the others need what these sets do not tell
-# identity, camera from 1
+PROTOCOL_NAMES = ('market', 'cross-camera', 'all')  # these sets lack what the others compare
+# the identity, and the camera from 1
 NAME = re.compile(r'(-1|\d{1,18})_c(?!0+\D)(\d{1,4})(?!\d)[ -~]*\.jpg', re.ASCII)
 
 
 def find_root(cfg: CfgNode, folder: str, parts: Iterable[str], layout: str) -> str:
-    """Return ROOT_DIR/folder, where the set is.
+    """Return ROOT_DIR/folder, the folder of the set.
 
     Args:
-        cfg: the config.
-        folder: of the set.
-        parts: files and folders that must be in it.
-        layout: what is expected, for the message.
+        cfg: The config.
+        folder: The folder of the set.
+        parts: The files and folders that must be in it.
+        layout: The expected layout, for the message.
 
     Raises:
-        InputError: where one of the parts is missing.
+        InputError: A part is missing.
     """
     root = os.path.join(cfg.DATASETS.ROOT_DIR, folder)
     missing = [part for part in ('', *parts) if not os.path.exists(os.path.join(root, part))]
@@ -50,20 +50,20 @@ def find_root(cfg: CfgNode, folder: str, parts: Iterable[str], layout: str) -> s
 def read_folders(
     cfg: CfgNode, folder: str, parts: Mapping[str, str], names: Sequence[str], view: int = 0
 ) -> tuple[str, Splits]:
-    """Read photos that are named by identity and camera; junk is skipped.
+    """Read photos whose file names state identity and camera; junk is skipped.
 
     Args:
-        cfg: the config.
-        folder: of the set, below ROOT_DIR.
+        cfg: The config.
+        folder: The folder of the set below ROOT_DIR.
         parts: {split: its folder}
-        names: the splits to read.
-        view: of all photos.
+        names: The splits to read.
+        view: The view of all photos.
 
     Returns:
-        The set's folder, and the records of each split: identity as named, camera from 0.
+        The folder of the set, and the records of each split: identity as named, camera from 0.
 
     Raises:
-        InputError: for a missing folder, a photo of another name, and where there is none.
+        InputError: A folder is missing or has no photos, or a photo has another kind of name.
     """
     layout = f'{folder}/{{{",".join(parts.values())}}}/*.jpg'
     root = find_root(cfg, folder, [parts[split] for split in names], layout)
@@ -77,15 +77,14 @@ def _read_folder(root: str, folder: str, view: int) -> list[Record]:
         if not match:
             raise InputError(
                 f'{os.path.join(root, folder)}: photo {ascii(name)[:100]} is not named by '
-                'identity and camera (from 1), as 0002_c1s1_000451_03.jpg; rename it or take it out'
+                'identity and camera (from 1), like 0002_c1s1_000451_03.jpg; rename or remove it'
             )
         if match[1] != '-1':  # junk
             path, camera = f'{folder}/{name}', int(match[2]) - 1
             records.append(Record(path, int(match[1]), camera, view, camera=camera))
     if not records:
         raise InputError(
-            f'{os.path.join(root, folder)}: no photo (*.jpg) in it but junk; unpack the archive '
-            'again'
+            f'{os.path.join(root, folder)}: no photo (*.jpg) except junk; unpack the archive again'
         )
     return records
 
@@ -93,12 +92,12 @@ def _read_folder(root: str, folder: str, view: int) -> list[Record]:
 def warn_of_counts(
     name: str, splits: Mapping[str, Sequence[Record]], published: Mapping[str, int]
 ) -> None:
-    """Warn once where there are other numbers of photos or train identities than published.
+    """Warn if the numbers of photos or train identities differ from the published ones.
 
     Args:
-        name: of the set.
+        name: The name of the set.
         splits: {split: its records}
-        published: {split: photos, 'identities': of train}
+        published: {split: number of photos, 'identities': number of train identities}
     """
     found = {split: len(records) for split, records in splits.items()}
     if 'train' in splits:
@@ -110,8 +109,8 @@ def warn_of_counts(
     ]
     if other:
         logger.warning(
-            '%s: other numbers of photos than published: %s; is it a part of the set, or another '
-            'version?',
+            '%s: the numbers of photos differ from the published ones: %s; is this a part of the '
+            'set, or another version?',
             name,
             ', '.join(other),
         )
@@ -123,21 +122,21 @@ def train_photos(
     splits: Mapping[str, Sequence[Record]],
     validation: TestPhotos | None = None,
 ) -> TrainPhotos:
-    """Return the photos of a training, with labels 0 … n-1 by identity.
+    """Return the photos of a training, with identities renumbered to labels 0 … n-1.
 
     Args:
-        cfg: the config.
-        root: of the records' paths.
-        splits: {split of SPLITS: records as listed}, 'train' alone with a ``validation``.
-        validation: default: query and gallery, judged as Market.
+        cfg: The config.
+        root: The folder that the records' paths are relative to.
+        splits: {split of SPLITS: records as listed}; 'train' is enough if ``validation`` is given.
+        validation: The photos of the validation, by default query and gallery as in Market-1501.
 
     Raises:
-        InputError: where photos cannot be trained on.
+        InputError: The photos cannot be trained on.
     """
     identities = sorted({record.pid for record in splits['train']})
     labels = {identity: label for label, identity in enumerate(identities)}
     train = [replace(record, pid=labels[record.pid]) for record in splits['train']]
-    check_contiguous(train, f'{cfg.DATASETS.NAMES} train')  # so there are two identities
+    check_contiguous(train, f'{cfg.DATASETS.NAMES} train')  # it has two identities or more
     train = located(cfg, root, train, 'train')
     validation = validation or test_photos(cfg, root, splits, 'market')
     return TrainPhotos(train, len(labels), root, validation)
@@ -149,13 +148,13 @@ def test_photos(
     """Return the photos of a test.
 
     Args:
-        cfg: the config.
-        root: of the records' paths.
+        cfg: The config.
+        root: The folder that the records' paths are relative to.
         splits: {split of TEST: records as listed}
-        protocol: its name, default DATASETS.PROTOCOL.
+        protocol: The name of the protocol, by default DATASETS.PROTOCOL.
 
     Raises:
-        InputError: where photos cannot be tested on.
+        InputError: The photos cannot be tested on.
     """
     wanted = check_protocol_name(cfg, PROTOCOL_NAMES)
     found = [
@@ -168,7 +167,7 @@ def test_photos(
 
 
 def located(cfg: CfgNode, root: str, records: Sequence[Record], split: str) -> list[Record]:
-    """Return the records of a split with their files: see ``datasets.folders.locate``."""
+    """Return the located records of a split, see ``datasets.folders.locate``."""
     data = cfg.DATASETS
     folder = PhotoFolder(
         root, 'DATASETS.ROOT_DIR', data.SKIP_MISSING, data.ALLOW_OUTSIDE, data.SKIP_BROKEN
@@ -177,10 +176,10 @@ def located(cfg: CfgNode, root: str, records: Sequence[Record], split: str) -> l
 
 
 def check_protocol_name(cfg: CfgNode, names: Sequence[str]) -> str:
-    """Return DATASETS.PROTOCOL, '' = the first of the ``names`` that suit the set.
+    """Return DATASETS.PROTOCOL, or the first of the suitable ``names`` if it is ''.
 
     Raises:
-        InputError: for any other.
+        InputError: The protocol is not one of ``names``.
     """
     name = cfg.DATASETS.PROTOCOL or names[0]
     if name not in names:

@@ -1,4 +1,4 @@
-"""The photos of DATASETS.NAMES, whatever data set it is."""
+"""The photos of any data set: animals, persons or vehicles, by DATASETS.NAMES."""
 
 from types import ModuleType
 

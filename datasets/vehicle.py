@@ -1,4 +1,4 @@
-"""The vehicle sets: VeRi-776, with viewpoints where there are key-point lists, and VehicleID."""
+"""The vehicle sets: VeRi-776, with viewpoints if it has key-point lists, and VehicleID."""
 
 import os
 import re
@@ -21,7 +21,7 @@ SETS = ('veri', 'VehicleID')
 
 VERI = {'train': 'image_train', 'query': 'image_query', 'gallery': 'image_test'}
 VERI_PUBLISHED = {'train': 37778, 'query': 1678, 'gallery': 11579, 'identities': 576}
-# Annotations beside VeRi; a line is the path of a photo, 20 points (x y) and the view, 0 to 7
+# Annotations of VeRi; a line is the path of a photo, 20 points (x y) and the view, 0 to 7
 KEYPOINTS = ('keypoint_train.txt', 'keypoint_test.txt')
 FIELDS, VIEWS = 42, 8
 
@@ -40,10 +40,10 @@ VEHICLEID_PROTOCOL = Protocol(
 
 
 def load_train(cfg: CfgNode) -> TrainPhotos:
-    """Return the photos of DATASETS.NAMES below ROOT_DIR; the official test is the validation.
+    """Return the train photos of DATASETS.NAMES; the official test is the validation.
 
     Raises:
-        InputError: where the set is not as it was published.
+        InputError: The set does not have its published layout.
     """
     if cfg.DATASETS.NAMES == 'veri':
         return reid_sets.train_photos(cfg, *_read_veri(cfg, reid_sets.SPLITS))
@@ -52,10 +52,10 @@ def load_train(cfg: CfgNode) -> TrainPhotos:
 
 
 def load_test(cfg: CfgNode) -> TestPhotos:
-    """Return the test of DATASETS.NAMES below ROOT_DIR, of VehicleID with ten trials.
+    """Return the test photos of DATASETS.NAMES; VehicleID has ten trials.
 
     Raises:
-        InputError: where the set is not as it was published.
+        InputError: The set does not have its published layout.
     """
     if cfg.DATASETS.NAMES == 'veri':
         return reid_sets.test_photos(cfg, *_read_veri(cfg, reid_sets.TEST))
@@ -80,7 +80,9 @@ def _with_views(split: str, records: Sequence[Record], views: dict[str, int]) ->
         if name in views
     ]
     if not seen:
-        raise InputError(f"veri: {' and '.join(KEYPOINTS)} name no {split} photo; are they VeRi's?")
+        raise InputError(
+            f"veri: {' and '.join(KEYPOINTS)} name none of the {split} photos; are they VeRi's?"
+        )
     logger.info(
         'veri: %d of %d %s photos have no viewpoint and are dropped, as in the original',
         len(records) - len(seen),
@@ -91,7 +93,7 @@ def _with_views(split: str, records: Sequence[Record], views: dict[str, int]) ->
 
 
 def _veri_views(cfg: CfgNode, root: str) -> dict[str, int]:
-    """{base name: view} of all photos that the key-point lists name, {} without such lists."""
+    """Return {file name: view} of the photos in the key-point lists, {} without such lists."""
     folders = [
         folder
         for folder, name in product((root, cfg.DATASETS.LIST_DIR), KEYPOINTS)
@@ -100,7 +102,7 @@ def _veri_views(cfg: CfgNode, root: str) -> dict[str, int]:
     if folders or cfg.MODEL.SIE_VIEW:
         folder = next(iter(folders), root)
         train, test = (_read_views(os.path.join(folder, name)) for name in KEYPOINTS)
-        return test | train  # the train list is asked first
+        return test | train  # the train list has priority
     logger.info(
         'veri: no %s in %s or DATASETS.LIST_DIR: all photos count as one view',
         ' and '.join(KEYPOINTS),
@@ -112,9 +114,9 @@ def _veri_views(cfg: CfgNode, root: str) -> dict[str, int]:
 def _read_views(path: str) -> dict[str, int]:
     views: dict[str, int] = {}
     missing = (
-        f"{path}: no such key-point list (annotations that are not in VeRi's archive); put both "
-        f'{" and ".join(KEYPOINTS)} in one folder, that of VeRi or DATASETS.LIST_DIR, or none and '
-        'set MODEL.SIE_VIEW False'
+        f"{path}: no such key-point list (it is not part of VeRi's archive); put both "
+        f'{" and ".join(KEYPOINTS)} into the folder of VeRi or into DATASETS.LIST_DIR, or remove '
+        'both and set MODEL.SIE_VIEW False'
     )
     for number, line in read_lines(path, 'key-point list', missing):
         fields = line.split()
@@ -136,7 +138,7 @@ def _read_vehicleid(cfg: CfgNode, names: Sequence[str]) -> tuple[str, reid_sets.
     reid_sets.check_protocol_name(cfg, [VEHICLEID_PROTOCOL.name])
     if cfg.MODEL.SIE_CAMERA or cfg.MODEL.SIE_VIEW:
         raise InputError(
-            'VehicleID tells neither cameras nor views; set MODEL.SIE_CAMERA and MODEL.SIE_VIEW '
+            'VehicleID has neither cameras nor views; set MODEL.SIE_CAMERA and MODEL.SIE_VIEW '
             'to False'
         )
     size = cfg.DATASETS.TEST_SIZE
@@ -164,23 +166,24 @@ def _read_numbers(path: str) -> list[Record]:
         pair = PAIR.fullmatch(line)
         if not pair:
             raise InputError(
-                f"{path}:{number}: expected 'number identity', as 0346796 12345, got "
+                f"{path}:{number}: expected 'number identity', like 0346796 12345, got "
                 f'{ascii(line)[:100]}'
             )
         photo, identity = pair.groups()
         if identities.setdefault(photo, identity) != identity:
             raise InputError(
-                f'{path}:{number}: photo {photo} of identity {identity} is listed above, as '
-                f'{identities[photo]}; list each photo once'
+                f'{path}:{number}: photo {photo} has identity {identity} here and '
+                f'{identities[photo]} above; list each photo once'
             )
         records.append(Record(f'image/{photo}.jpg', int(identity)))
     return records
 
 
 def _draw_test(cfg: CfgNode, root: str, records: Sequence[Record]) -> TestPhotos:
-    """Ten trials, drawn from SOLVER.SEED.
+    """Draw ten trials with SOLVER.SEED.
 
-    A random photo of each vehicle is the gallery (camera 1), the rest are queries (camera 0).
+    In each, one random photo per vehicle is in the gallery (camera 1), and the others are queries
+    (camera 0).
     """
     (records,) = as_photos(('VehicleID test', reid_sets.located(cfg, root, records, 'test')))
     photos = defaultdict(list)
@@ -188,8 +191,8 @@ def _draw_test(cfg: CfgNode, root: str, records: Sequence[Record]) -> TestPhotos
         photos[record.pid].append(index)
     if len(photos) == len(records):
         raise InputError(
-            f'VehicleID test: each of the {len(photos)} vehicles has one photo only, so none is '
-            'left as a query'
+            f'VehicleID test: each of the {len(photos)} vehicles has only one photo, so there are '
+            'no queries'
         )
     in_gallery = [replace(record, camid=1) for record in records]
     random = np.random.RandomState(cfg.SOLVER.SEED)

@@ -79,7 +79,7 @@ BAD_LINES = [
         (':2: ', "'../secret/1.png'", 'DATASETS.ALLOW_OUTSIDE True'),
     ),
     ('/etc/passwd.png 0\n', (':1: ', "'/etc/passwd.png'", 'DATASETS.ALLOW_OUTSIDE True')),
-    ('a\\0.png 0\n', (':1: ', "write folders with '/'")),
+    ('a\\0.png 0\n', (':1: ', "separate folders with '/'")),
     ('a\0/0.png 0\n', (':1: ', 'control character')),
 ]
 

@@ -35,7 +35,7 @@ def test_missing_training_photos(world):
         world.args('DATASETS.SKIP_MISSING', 'True', 'SOLVER.STAGE2.MAX_EPOCHS', 0, *NO_STAGE1)
     )
     log = (world.output / 'train_log.txt').read_text()
-    assert '4 of 24 photos are missing' in log and 'going on without them' in log
+    assert '4 of 24 photos are missing' in log and 'they are skipped' in log
 
 
 def test_missing_test_photos(world, trained):
@@ -115,10 +115,10 @@ def test_broken_photos_are_skipped_where_that_is_asked_for(world, trained):
     assert f'skipped: {broken[0]}: the photo cannot be decoded' in log
     assert f'skipped: {broken[1]}: the photo is an empty file' in log
     assert (
-        'train.txt: 1 of 24 photos cannot be read; going on without them, 0 individuals have no '
+        'train.txt: 1 of 24 photos cannot be read; they are skipped, and 0 individuals have no '
         'photo left'
     ) in log
-    assert 'val.txt: 1 of 6 photos cannot be read; going on without them, 1 individuals' in log
+    assert 'val.txt: 1 of 6 photos cannot be read; they are skipped, and 1 individuals' in log
     data = json.loads((world.output / 'run.json').read_text())['data']
     assert (data['train']['photos'], data['val']['photos']) == (23, 5)
 

@@ -269,8 +269,8 @@ def test_an_epoch_that_shows_few_photos():
     now = draw_epoch(labels, 16, 4)
     assert line.startswith(
         f'an epoch of stage 2 ends after step 1 and shows {now.photos} of 636 train photos: '
-        'fewer than 16 '
-        'individuals have photos left then, as label 7 has 608 of them; with SOLVER.STAGE2.IMS_PER_'
+        'after it, '
+        'fewer than 16 individuals have photos left, because label 7 has 608 of them; with '
     )
     better = draw_epoch(labels, *chosen(line))
     assert better.individuals * better.instances <= 64 and better.photos > 4 * now.photos

@@ -283,7 +283,8 @@ def test_distractors_are_for_the_gallery_alone(cfg):
         write_list(folder / f'{name}.txt', rows)
     cfg.DATASETS.QUERY_LIST, cfg.DATASETS.GALLERY_LIST = 'gallery.txt', ''
     with pytest.raises(
-        InputError, match="gallery.txt:3: label '-1' is not a whole number .*not the query list too"
+        InputError,
+        match="gallery.txt:3: label '-1' is not a whole number .*only a separate gallery list",
     ):
         load_test(cfg)
 

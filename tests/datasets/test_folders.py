@@ -41,7 +41,7 @@ def test_locate(tmp_path, caplog):
     assert [record.pid for record in locate(listed, skip_missing=True, **options)] == [0, 2]
     assert '4 of 6 photos are missing' in caplog.text
     assert '4 individuals have no photo left' in caplog.text
-    with pytest.raises(InputError, match='nothing is left'):
+    with pytest.raises(InputError, match='no photo is left'):
         locate([Record('9.jpg', 0)], skip_missing=True, **options)
 
 
@@ -60,10 +60,10 @@ def test_locate_without_broken_photos(tmp_path, caplog):
     assert [record.pid for record in locate(listed, skip_broken=True, **options)] == [0]
     assert caplog.text.count(f'skipped: {tmp_path / "1.png"}: not a picture') == 1
     assert (
-        'my.txt: 2 of 3 photos cannot be read; going on without them, 2 individuals have no '
+        'my.txt: 2 of 3 photos cannot be read; they are skipped, and 2 individuals have no '
         'photo left'
     ) in caplog.text
-    with pytest.raises(InputError, match='my.txt: 2 of 2 photos cannot be read; nothing is left'):
+    with pytest.raises(InputError, match='my.txt: 2 of 2 photos cannot be read; no photo is left'):
         locate(listed[1:], skip_broken=True, **options)
     assert locate([], skip_broken=True, **options) == []
 
@@ -167,7 +167,9 @@ def test_all_photos_behind_links(linked):
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(real)
     options = {'skip_missing': False, 'what': 'my.txt', 'key': 'KEY'}
-    with pytest.raises(InputError, match="my.txt: 3 of 3 photos are outside '.*; set KEY to where"):
+    with pytest.raises(
+        InputError, match="my.txt: 3 of 3 photos are outside '.*; set KEY to the folder"
+    ):
         locate(listed, str(root), **options)
     assert len(locate(listed, str(linked.parent / 'disk/photos'), **options)) == 3
 

@@ -350,6 +350,7 @@ def test_loaders(tmp_path, name, caplog):
 
 
 def test_a_set_of_published_size_gives_no_warning(tmp_path, caplog, monkeypatch):
+    caplog.set_level(logging.WARNING, 'transreid')
     official_sets.market1501(tmp_path)
     monkeypatch.setitem(
         sources.person.PUBLISHED,
@@ -361,8 +362,8 @@ def test_a_set_of_published_size_gives_no_warning(tmp_path, caplog, monkeypatch)
     sources.person.PUBLISHED['market1501']['identities'] = 751
     sources.load_train(cfg_of(tmp_path, 'market1501'))
     assert caplog.messages == [
-        'market1501: other numbers of photos than published: identities 3 instead of 751; is it a '
-        'part of the set, or another version?'
+        'market1501: the numbers of photos differ from the published ones: identities 3 instead '
+        'of 751; is this a part of the set, or another version?'
     ]
 
 
@@ -507,15 +508,15 @@ def drop(*files):
         (
             'market1501',
             without_query,
-            r'Market-1501-v15.09.15/query: no photo \(\*\.jpg\) in it but junk',
+            r'Market-1501-v15.09.15/query: no photo \(\*\.jpg\) except junk',
         ),
         ('market1501', one_person, 'market1501 train: a single individual'),
         (
             'msmt17',
             edit('list_query.txt', '_01_', '_xx_'),
-            "list_query.txt: '0000/0000_001_xx_0303morning_0008_0.jpg' does not tell the camera",
+            "list_query.txt: '0000/0000_001_xx_0303morning_0008_0.jpg' has no camera number",
         ),
-        ('msmt17', edit('list_query.txt', '_01_', '_00_'), 'does not tell the camera'),
+        ('msmt17', edit('list_query.txt', '_01_', '_00_'), 'has no camera number'),
         (
             'msmt17',
             edit('list_query.txt', '.jpg 0', '.jpg zero'),
@@ -538,7 +539,7 @@ def drop(*files):
             'VehicleID',
             edit('train_test_split/test_list_800.txt', '0000100 101', '0000100.jpg 101'),
             (
-                "test_list_800.txt:1: expected 'number identity', as 0346796 12345, got "
+                "test_list_800.txt:1: expected 'number identity', like 0346796 12345, got "
                 "'0000100.jpg 101'"
             ),
         ),
@@ -550,13 +551,13 @@ def drop(*files):
         (
             'VehicleID',
             edit('train_test_split/train_list.txt', '0000009 7', '\n0000002 40'),
-            'train_list.txt:10: photo 0000002 of identity 40 is listed above, as 31',
+            'train_list.txt:10: photo 0000002 has identity 40 here and 31 above',
         ),
         ('VehicleID', drop('image/0000100.jpg'), 'VehicleID test: 1 of 7 photos are missing'),
         (
             'VehicleID',
             write('train_test_split/test_list_800.txt', '0000100 101\n0000104 102\n'),
-            'each of the 2 vehicles has one photo only',
+            'each of the 2 vehicles has only one photo',
         ),
         (
             'VehicleID',
@@ -566,7 +567,7 @@ def drop(*files):
         (
             'veri',
             lambda folder: drop('keypoint_train.txt')(official_sets.keypoints(folder)),
-            'keypoint_train.txt: no such key-point list .*; put both .* or none',
+            'keypoint_train.txt: no such key-point list .*; put both .* or remove both',
         ),
         (
             'veri',
@@ -590,7 +591,7 @@ def drop(*files):
             ),
             r'keypoint_test.txt:7: 0002_c002_00030600_0.jpg has view 5 here and 4 above',
         ),
-        ('veri', other_names, 'name no query photo'),
+        ('veri', other_names, 'name none of the query photos'),
     ],
 )
 def test_bad_sets(tmp_path, name, change, line):
@@ -618,7 +619,7 @@ def test_bad_sets(tmp_path, name, change, line):
         (
             'VehicleID',
             ['MODEL.SIE_CAMERA', 'True'],
-            'VehicleID tells neither cameras nor views; set MODEL.SIE_CAMERA',
+            'VehicleID has neither cameras nor views; set MODEL.SIE_CAMERA',
         ),
     ],
 )
@@ -642,7 +643,7 @@ def test_a_vehicle_that_is_listed_twice_counts_once(tmp_path, caplog):
     before = sources.load_test(cfg_of(tmp_path, 'VehicleID'))
     path.write_text(path.read_text() + path.read_text().splitlines()[0] + '\n')
     after = sources.load_test(cfg_of(tmp_path, 'VehicleID'))
-    assert 'VehicleID test: 1 of 8 lines repeat another and count once' in caplog.text
+    assert 'VehicleID test: 1 of 8 lines repeat an earlier line and are skipped' in caplog.text
     assert after.trials == before.trials
 
 

@@ -80,7 +80,7 @@ def test_a_repeated_line_counts_once(root, caplog):
     (photos,) = one_spelling(('g.txt', listed))
     assert photos == records(root, 'a.jpg', 'b.jpg') + records(root, 'a.jpg', encounter=3)
     assert caplog.messages == [
-        f'g.txt: 2 of 5 lines repeat another and count once, for example {root}/a.jpg'
+        f'g.txt: 2 of 5 lines repeat an earlier line and are skipped, for example {root}/a.jpg'
     ]
 
 

@@ -142,7 +142,7 @@ def test_a_copy_stands_for_the_query_that_is_dropped(caplog):
 
 def test_one_camera_is_no_camera_to_cross():
     photos = [Record('a.jpg', 0, camera=3), Record('b.jpg', 0, camera=3), Record('c.jpg', 0)]
-    with pytest.raises(InputError, match='tell no two cameras apart'):
+    with pytest.raises(InputError, match='do not tell two cameras apart'):
         resolve_protocol('cross-camera', 'nyala', photos, photos)
 
 

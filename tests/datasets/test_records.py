@@ -72,9 +72,9 @@ def test_paths(tmp_path, line, expected):
         ('a.jpg 1 0 4 7 9', 'expected'),
         ('a.jpg 1 0 a', "camera 'a' is not a whole number"),
         ('a.jpg 1 0 -1', "camera '-1' is not a whole number"),
-        ('a.jpg 1 0 1000000', 'up to 6 digits'),
+        ('a.jpg 1 0 1000000', 'at most 6 digits'),
         ('a.jpg 1 0 4 x', "encounter 'x' is not a whole number"),
-        ('a.jpg 1 0 4 1000000000000000', 'up to 15 digits'),
+        ('a.jpg 1 0 4 1000000000000000', 'at most 15 digits'),
         ('a.jpg - 0 4', "label '-' is not a whole number"),
         ('a.jpg zebra', "label 'zebra' is not a whole number"),
         ('a.jpg zebra 1', "label 'zebra' is not a whole number"),
@@ -83,19 +83,19 @@ def test_paths(tmp_path, line, expected):
         ('a.jpg 1_0', "label '1_0' is not a whole number"),
         (
             'a.jpg -1',
-            "label '-1' is not a whole number from 0 of up to 18 digits; -1, for photos of none",
+            "label '-1' is not a whole number >= 0 with at most 18 digits; only a separate",
         ),
         ('a.jpg 1 2', "side '2'"),
         ('a.jpg 1 left', "side 'left'"),
         ('a.jpg ' + '9' * 5000, 'expected'),
-        ('a.jpg ' + '9' * 19, 'up to 18 digits'),  # more than 64 bits
+        ('a.jpg ' + '9' * 19, 'at most 18 digits'),  # more than 64 bits
         ('a.jpg \N{ARABIC-INDIC DIGIT THREE}', 'not a whole number'),
-        ('a/b\0.jpg 1', r"path 'a/b\x00.jpg' holds a control character"),
-        ('a/\x1b[31m.jpg 1', r"path 'a/\x1b[31m.jpg' holds a control character"),
+        ('a/b\0.jpg 1', r"path 'a/b\x00.jpg' contains a control character"),
+        ('a/\x1b[31m.jpg 1', r"path 'a/\x1b[31m.jpg' contains a control character"),
         ('a\tb.jpg 1', 'control character'),
         ('a\u2028b.jpg 1', 'control character'),
-        (r'train\0\a.jpg 1', "write folders with '/'"),
-        ('../a.jpg 1', "path '../a.jpg' leads out of the photos' folder"),
+        (r'train\0\a.jpg 1', "separate folders with '/'"),
+        ('../a.jpg 1', "path '../a.jpg' leads out of the photo folder"),
         ('..', 'expected'),
         ('.. 1', 'leads out'),
         ('train/../../photos/a.jpg 1', 'leads out'),
@@ -181,7 +181,7 @@ def records_of(*pids):
 
 def test_training_labels_are_contiguous():
     check_contiguous(records_of(1, 0, 2, 1), 'train.txt')
-    with pytest.raises(InputError, match=r'train.txt: .* of 0 … 3 some do not occur \(2\)'):
+    with pytest.raises(InputError, match=r'train.txt: .* of 0 … 3 are missing \(2\)'):
         check_contiguous(records_of(0, 1, 3), 'train.txt')
     with pytest.raises(InputError, match=r'\(0, 1, 2 …\)'):
         check_contiguous(records_of(10**12), 'train.txt')  # and quickly

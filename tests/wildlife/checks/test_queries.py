@@ -75,7 +75,9 @@ def test_repeated_lines_and_other_spellings_are_one_photo(herd):
     herd.lists['train'].append(f'./{herd.lists["train"][0]}')
     herd.lists['query'].append(f'test/../{herd.lists["gallery"][0]}')
     found, _ = herd.check(PROTOCOL='query_apart')
-    assert 'train.txt: 1 of 19 lines repeat another and count once' in found['warned']['text']
+    assert (
+        'train.txt: 1 of 19 lines repeat an earlier line and are skipped' in found['warned']['text']
+    )
     assert found['itself']['text'].startswith('1 of 4 queries are in the gallery') and set(
         found
     ) == {'warned', 'itself'}

@@ -89,7 +89,7 @@ def test_imbalance(herd):
         (lambda herd: herd.loader.update(NUM_INSTANCE=1), 'a batch needs 8'),
         (
             lambda herd: herd.add('train', 'train/animal0/9.jpg', 9, picture(100)),
-            'must be 0 … n-1 without a gap',
+            'must be 0 … n-1 without gaps',
         ),
         (lambda herd: herd.lists.update(train=herd.lists['train'][:3]), 'individual'),
         (
@@ -110,7 +110,7 @@ def test_what_training_refuses(herd, change, words):
 
 @pytest.mark.parametrize(
     ('protocol', 'words'),
-    [('cross-camera', 'tell no two cameras apart'), ('vehicleid', 'does not suit animals')],
+    [('cross-camera', 'do not tell two cameras apart'), ('vehicleid', 'does not suit animals')],
 )
 def test_what_the_test_refuses(herd, protocol, words):
     found, report = herd.check(PROTOCOL=protocol)

@@ -41,7 +41,7 @@ def test_across_cameras(tmp_path):
     assert (found > 0).sum() == facts['protocol']['queries_with_positive']['cross-camera']
     for row in rows:
         row['camera'] = 'c0'
-    assert 'tell no two cameras apart' in fails(
+    assert 'do not tell two cameras apart' in fails(
         write_csv(tmp_path / 'm.csv', rows), tmp_path / 'other', '--test-protocol', 'cross-camera'
     )
 
@@ -78,6 +78,8 @@ def test_a_test_across_what_nobody_knows_is_refused(tmp_path, fact):
     message = fails(
         write_folder(tmp_path / 's'), tmp_path / 'out', '--test-protocol', f'cross-{fact}'
     )
-    assert f'--test-protocol cross-{fact}: ' in message and f'tell no two {fact}s apart' in message
+    assert (
+        f'--test-protocol cross-{fact}: ' in message and f'do not tell two {fact}s apart' in message
+    )
     assert '--name-pattern' in message
     assert not (tmp_path / 'out').exists()
