@@ -22,7 +22,6 @@ except ImportError:  # Windows
 
 logger = logging.getLogger('transreid')
 
-_HELD_ELSEWHERE = {errno.EACCES, errno.EAGAIN}
 # Path -> the owner that this process has written there. A record lock does not keep out its own
 # process, which loses it when it opens and closes the file a second time.
 _held: dict[Path, str] = {}
@@ -45,9 +44,13 @@ def output_lock(folder: str | Path, name: str = 'train') -> Iterator[None]:
         f'process {os.getpid()} on host {socket.gethostname()} since '
         f'{datetime.now():%Y-%m-%d %H:%M:%S}'
     )
-    handle = _acquire(folder, path, owner)
+    handle = _acquire(folder, path)
     _held[path] = owner
     try:
+        if handle is not None:
+            with writing(path):
+                os.ftruncate(handle, 0)
+                os.write(handle, f'{owner}\n'.encode())
         yield
     finally:
         del _held[path]
@@ -60,39 +63,29 @@ def output_lock(folder: str | Path, name: str = 'train') -> Iterator[None]:
             os.close(handle)
 
 
-def _acquire(folder: str | Path, path: Path, owner: str) -> int | None:
+def _acquire(folder: str | Path, path: Path) -> int | None:
     """The locked file's handle, or None on a file system without locks."""
     if fcntl is None:
         logger.warning('no file locks on this system: keep other runs out of %s yourself', folder)
         return None
     while True:
-        with contextlib.ExitStack() as undo:
-            with writing(path):  # not through a link: what it leads to would be overwritten
-                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-            undo.callback(os.close, handle)
-            try:
-                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno in _HELD_ELSEWHERE:
-                    raise _in_use(folder, _read_owner(path)) from None
-                logger.warning(
-                    'no file locks at %s (%s): keep other runs out yourself', folder, error.strerror
-                )
-                path.unlink(missing_ok=True)
-                return None
-            if _is_at(handle, path):  # else its holder has just removed it
-                with writing(path):
-                    os.ftruncate(handle, 0)
-                    os.write(handle, f'{owner}\n'.encode())
-                undo.pop_all()
-                return handle
-
-
-def _read_owner(path: Path) -> str:
-    try:
-        return path.read_bytes()[:200].decode(errors='replace').strip()
-    except OSError:
-        return ''
+        with writing(path):  # not through a link: what it leads to would be overwritten
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            owner = os.pread(handle, 200, 0).decode(errors='replace').strip()
+            os.close(handle)
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise _in_use(folder, owner) from None
+            logger.warning(
+                'no file locks at %s (%s): keep other runs out yourself', folder, error.strerror
+            )
+            path.unlink(missing_ok=True)
+            return None
+        if _is_at(handle, path):
+            return handle
+        os.close(handle)  # its holder has just removed it
 
 
 def _in_use(folder: str | Path, owner: str) -> InputError:
