@@ -23,10 +23,14 @@ CONFIG = 'config.yml'  # in OUTPUT_DIR, beside the checkpoints
 LIBRARIES = ('torch', 'numpy', 'Pillow', 'safetensors', 'yacs', 'PyYAML', 'ftfy', 'regex')
 
 
-def describe_run(cfg: CfgNode, runtime: Runtime) -> dict[str, Any]:
-    """What the run is, for JSON: code, libraries, device, precision, processes, seed, command."""
-    libraries = {name: metadata.version(name) for name in LIBRARIES}
-    return {
+def log_run(cfg: CfgNode, runtime: Runtime, logger: logging.Logger) -> dict[str, Any]:
+    """Log the merged config and the machine.
+
+    Returns:
+        What the run is, for JSON: code, libraries, device, precision, processes, seed, command.
+    """
+    logger.info('Running with config:\n%s', cfg)
+    run = {
         'version': __version__,
         'git': git_state(),
         'command': sys.argv,
@@ -35,32 +39,21 @@ def describe_run(cfg: CfgNode, runtime: Runtime) -> dict[str, Any]:
         'precision': runtime.precision,
         'processes': runtime.processes.world_size,
         'python': platform.python_version(),
-        **libraries,
+        **{name: metadata.version(name) for name in LIBRARIES},
         'machine': platform.platform(),
     }
-
-
-def log_run(cfg: CfgNode, runtime: Runtime, logger: logging.Logger) -> dict[str, Any]:
-    """Log the merged config and the machine; return :func:`describe_run`."""
-    run = describe_run(cfg, runtime)
-    logger.info('Running with config:\n%s', cfg)
     logger.info(
-        'CLIP-ReID for animals %s, git %s, torch %s, device %s, precision %s, seed %d',
-        run['version'],
-        run['git'],
-        run['torch'],
-        run['device'],
-        run['precision'],
-        run['seed'],
+        'CLIP-ReID for animals %(version)s, git %(git)s, torch %(torch)s, device %(device)s, '
+        'precision %(precision)s, seed %(seed)d',
+        run,
     )
     if runtime.device.type == 'cpu':
         logger.info('Float32 products: %s', products_text())
     return run
 
 
-def save_run(cfg: CfgNode, run: dict[str, Any], folder: str | Path, resumed: bool = False) -> None:
+def save_run(cfg: CfgNode, run: dict[str, Any], folder: Path, resumed: bool) -> None:
     """Write config.yml and run.json; earlier ones and another run's best checkpoint are kept."""
-    folder = Path(folder)
     earlier = [folder / CONFIG, folder / 'run.json']
     if not resumed:
         best = sorted(folder.glob('*_best.*'))
@@ -90,27 +83,18 @@ def naming_its_config(checkpoint: str, key: str = '') -> Iterator[None]:
         remedy = f'the config of its run is {config}'
         if key:
             words = ['--config_file', str(config), key, str(checkpoint)]
-            with contextlib.suppress(OSError):
-                if 'DIST_TRAIN: true' in config.read_text(encoding='utf-8', errors='replace'):
-                    words += ['MODEL.DIST_TRAIN', 'False']  # trained by torchrun, tested without
+            if 'DIST_TRAIN: true' in config.read_text(encoding='utf-8', errors='replace'):
+                words += ['MODEL.DIST_TRAIN', 'False']  # trained by torchrun, tested without
             remedy = f'or take the config of its run: {shlex.join(words)}'
         raise Mismatch(f'{error}; {remedy}') from None
 
 
 def git_state() -> str:
     """Commit of this code, '+changes' behind it if files differ; 'unknown' outside a checkout."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ['git', '-C', str(Path(__file__).parent), *words],
-            capture_output=True,
-            encoding='utf-8',
-            errors='replace',
-            check=True,
-            timeout=10,
-        ).stdout.strip()
-
+    command = ['git', '-C', str(Path(__file__).parent), 'describe', '--always', '--abbrev=40']
+    command += ['--exclude=*', '--dirty=+changes']
     try:
-        return git('rev-parse', 'HEAD') + ('+changes' if git('status', '--porcelain') else '')
+        done = subprocess.run(command, capture_output=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return 'unknown'
+    return done.stdout.decode().strip()
