@@ -3,7 +3,7 @@
 ``defaults.py`` lists every key with its default and the rule of its values.
 """
 
-from configs.loading import flatten, load_cfg, with_value
+from configs.loading import flatten, ignored_keys, load_cfg, with_value
 from configs.values import ConfigError
 
-__all__ = ['ConfigError', 'flatten', 'load_cfg', 'with_value']
+__all__ = ['ConfigError', 'flatten', 'ignored_keys', 'load_cfg', 'with_value']

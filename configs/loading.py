@@ -50,6 +50,11 @@ def with_value(cfg: CfgNode, key: str, value: Value) -> CfgNode:
     return cfg
 
 
+def ignored_keys() -> set[str]:
+    """Return the keys that have no effect; they only exist so that old ymls load."""
+    return {key for key, rule in RULES.items() if isinstance(rule, Ignored)}
+
+
 def flatten(tree: Mapping[Any, Any], prefix: str = '') -> dict[str, Value]:
     """Return {'MODEL.NAME': 'RN50', …} of a config, a section or the sections of a yml."""
     flat: dict[str, Value] = {}

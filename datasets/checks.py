@@ -6,16 +6,23 @@ at the start of a run, and ``wildlife.checks`` shows them on a page. Rules that 
 ``datasets.photos.same_photos``.
 """
 
+import contextlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TypeVar
 
+from yacs.config import CfgNode
+
 from datasets.images import find_turned
+from datasets.loaders import Loaders
 from datasets.photos import same_photos
 from datasets.records import NOBODY, Record, individuals
 from datasets.sampler import SEEN, choose_batch, draw_epoch
+from datasets.sources import load_test
+from utils.errors import InputError
+from utils.logger import logger
 from utils.words import first_few
 
 Content = Mapping[str, Hashable]
@@ -24,6 +31,23 @@ Listed = TypeVar('Listed', bound=Record)
 
 # Folders with these names are splits of a data set, not data sets
 SPLITS = {'train', 'val', 'test', 'query', 'gallery', 'probe'}
+
+
+def warn_of_data(cfg: CfgNode, loaders: Loaders) -> None:
+    """Warn about suspicious photos and labels of a training, and of the test lists if they exist.
+
+    Official sets number their folders anew in each part, so only lists of animals are looked at.
+    """
+    if cfg.DATASETS.NAMES != 'animals':
+        return
+    train = loaders.train_loader_stage1.dataset.records
+    validation = loaders.validation.query if loaders.validation else []
+    query, gallery = list[Record](), list[Record]()
+    with contextlib.suppress(InputError):
+        test = load_test(cfg)
+        query, gallery = test.query, test.gallery
+    for line in data_warnings(train, validation, query, gallery):
+        logger.warning('%s', line)
 
 
 def data_warnings(

@@ -1,46 +1,58 @@
 """Stage 1: the prompts of all individuals learn to describe their photos; CLIP itself is frozen."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
+from yacs.config import CfgNode
 
+from datasets.make_dataloader_clipreid import Loaders
 from datasets.workers import ImageLoader
 from loss.supcontrast import SupConLoss
 from model.reid_model import ReIDModel
-from processor.heartbeat import Heartbeat
 from processor.inference import encode_photos
-from processor.steps import LossCheck, is_due, update
-from solver.lr_scheduler import EpochScheduler
+from processor.steps import TrainingSetup, TrainingSteps
+from solver.lr_scheduler import make_scheduler_1stage
+from solver.make_optimizer_prompt import make_optimizer_1stage
 from utils.device import Runtime
 from utils.errors import InputError
 from utils.logger import progress
 from utils.meter import Stopwatch
-from utils.run.journal import Journal, Stateful
+from utils.run.journal import Journal
 from utils.torch_errors import translated_errors
 
 logger = logging.getLogger('transreid.train')
 
 
 @dataclass(frozen=True)
-class Stage1Setup:
-    """What stage 1 trains, and how."""
+class Stage1Setup(TrainingSetup):
+    """Its loader has every train photo once, as a test reads it."""
 
-    model: ReIDModel
-    loader: ImageLoader  # every train photo once, as a test reads it
-    optimizer: torch.optim.Optimizer | None  # None, as the scheduler, without prompts: no epochs
-    scheduler: EpochScheduler | None
-    epochs: int
     batch_size: int  # photos; the last batch of an epoch may be smaller
     seed: int
-    log_period: int  # iterations
-    checkpoint_period: int  # epochs
 
-    @property
-    def parts(self) -> dict[str, Stateful]:
-        """What a resumed run must restore besides the model."""
-        return {'optimizer': self.optimizer} if self.optimizer else {}
+
+def make_stage1(cfg: CfgNode, model: ReIDModel, loaders: Loaders) -> Stage1Setup | None:
+    """Stage 1 as SOLVER.STAGE1 configures it, None where it has no epochs."""
+    solver = cfg.SOLVER.STAGE1
+    if not solver.MAX_EPOCHS:
+        return None
+    optimizers = {'optimizer': make_optimizer_1stage(cfg, model)}
+    return Stage1Setup(
+        stage=1,
+        model=model,
+        loader=loaders.train_loader_stage1,
+        optimizers=optimizers,
+        parts=optimizers,
+        scheduler=make_scheduler_1stage(cfg, optimizers['optimizer']),
+        epochs=solver.MAX_EPOCHS,
+        batch_size=solver.IMS_PER_BATCH,
+        seed=cfg.SOLVER.SEED,
+        log_period=solver.LOG_PERIOD,
+        checkpoint_period=solver.CHECKPOINT_PERIOD,
+    )
 
 
 @translated_errors('SOLVER.STAGE1.IMS_PER_BATCH')
@@ -50,50 +62,35 @@ def do_train_stage1(setup: Stage1Setup, runtime: Runtime, journal: Journal) -> N
     Every photo is encoded once; an epoch is a fresh permutation of those features. Loss: supervised
     contrast image -> text plus text -> image. Checkpoints are OUTPUT_DIR/{NAME}_stage1_{epoch}.pth.
     """
-    optimizer, scheduler = setup.optimizer, setup.scheduler
-    if setup.epochs == 0 or journal.stage > 1 or optimizer is None or scheduler is None:
+    if journal.stage > 1:
         return
-    watch, heartbeat = Stopwatch(), Heartbeat(1, setup.epochs, runtime, journal)
+    watch = Stopwatch()
     setup.model.eval()  # the image encoder stays as CLIP is; the text encoder has no training mode
     features = photo_features(setup.model, setup.loader, runtime)
     journal.compare_features(features)
-    contrast = PromptContrast(setup, features, runtime)
-    check_loss = LossCheck(1, setup.loader.dataset.records, journal)
-    check_period = runtime.fetch_period(setup.log_period)
+    contrast = make_contrast(setup, features, runtime)
+    iterations = -(-len(features) // setup.batch_size)
+    prompts = list(setup.model.prompt_learner.parameters())
+    steps = TrainingSteps(setup, iterations, runtime, journal, own_gradients=prompts)
 
     for epoch in journal.epochs(1, setup.epochs):
-        scheduler.step(epoch)
-        order, done = contrast.shuffled(epoch), journal.iteration
-        for iteration, chosen in enumerate(progress(order[done:], heartbeat.text(epoch)), done + 1):
-            terms = contrast(chosen)
-            loss = terms['i2t'] + terms['t2i']
-            journal.meter.add(len(chosen), (iteration, chosen), loss=loss, **terms)
-            if iteration % check_period == 0:
-                check_loss()
-            update(loss, [optimizer], runtime, setup.model.prompt_learner.parameters())
-            if iteration % setup.log_period == 0:
-                _log(journal, iteration, len(order), optimizer.param_groups[0]['lr'])
-            if journal.wants_state(iteration):
-                check_loss()
-                journal.save()
-
-        check_loss()
-        journal.end_epoch(setup.epochs)
-        heartbeat.beat(epoch, journal.meter, optimizer.param_groups[0]['lr'], waited=0.0)
-        if is_due(epoch, setup.checkpoint_period, setup.epochs):
-            journal.save_checkpoint(f'stage1_{epoch}')
+        setup.scheduler.step(epoch)
+        generator = torch.Generator().manual_seed(setup.seed + epoch)
+        order = torch.randperm(len(features), generator=generator).split(setup.batch_size)
+        done = journal.iteration
+        batches = progress(order[done:], steps.heartbeat.text(epoch))
+        for iteration, photos in enumerate(batches, done + 1):
+            steps.step(iteration, photos, len(photos), contrast(photos))
+        steps.end_epoch(epoch)
     logger.info('Stage1 running time: %s', timedelta(seconds=watch.seconds))
 
 
 def photo_features(model: ReIDModel, loader: ImageLoader, runtime: Runtime) -> torch.Tensor:
     """Projected features (N, E) of the train photos, on the device, in the list's order."""
-
-    def encode(images: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
-        with runtime.autocast():
-            return model(images, get_image=True)
-
-    with torch.inference_mode():
-        features = encode_photos(encode, loader, runtime, 'photo features')
+    with torch.inference_mode(), runtime.autocast():
+        features = encode_photos(
+            lambda images, *_: model(images, get_image=True), loader, runtime, 'photo features'
+        )
     bad = features.isfinite().all(dim=1).logical_not().nonzero()
     if len(bad):
         raise InputError(
@@ -103,66 +100,43 @@ def photo_features(model: ReIDModel, loader: ImageLoader, runtime: Runtime) -> t
     return features.clone()  # out of inference mode
 
 
-class PromptContrast:
-    """The loss terms of a batch of photos against the sentences of their individuals.
+def make_contrast(
+    setup: Stage1Setup, features: torch.Tensor, runtime: Runtime
+) -> Callable[[torch.Tensor], dict[str, torch.Tensor]]:
+    """The function from the indices (B,) of photos to the loss terms ``i2t`` and ``t2i``.
+
+    It contrasts the photos with the sentences of their individuals.
 
     Args:
         setup: Whose prompts learn.
         features: (N, E) of all train photos, on the device.
         runtime: Device, precision and processes.
     """
+    processes, contrast = runtime.processes, SupConLoss()
+    labels = torch.tensor([record.pid for record in setup.loader.dataset.records])
+    with runtime.autocast():
+        encode = setup.model.sentence_encoder()
 
-    def __init__(self, setup: Stage1Setup, features: torch.Tensor, runtime: Runtime):
-        self.setup, self.features, self.runtime = setup, features, runtime
-        self.labels = torch.tensor([record.pid for record in setup.loader.dataset.records])
-        self.contrast = SupConLoss()
-        with runtime.autocast():
-            self.encode = setup.model.sentence_encoder()
-
-    def shuffled(self, epoch: int) -> tuple[torch.Tensor, ...]:
-        """Batches of photo indices, a function of the seed and ``epoch`` alone."""
-        generator = torch.Generator().manual_seed(self.setup.seed + epoch)
-        order = torch.randperm(len(self.labels), generator=generator)
-        return order.split(self.setup.batch_size)
-
-    def __call__(self, chosen: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Terms ``i2t`` and ``t2i`` of the photos with the indices ``chosen`` (B,)."""
-        # each individual's sentence is encoded once, however many of its photos are in the batch
-        individuals, rows = self.labels[chosen].unique(return_inverse=True)
-        individuals, rows, target, chosen = self.runtime.move_all(
-            individuals, rows, self.labels[chosen], chosen
-        )
-        image = self.features[chosen]
-        with self.runtime.autocast():
-            text = self._sentences(individuals)[rows]
-        text = text.to(image.dtype)
-        return {
-            'i2t': self.contrast(image, text, target, target),
-            't2i': self.contrast(text, image, target, target),
-        }
-
-    def _sentences(self, individuals: torch.Tensor) -> torch.Tensor:
-        """Text features (B, E) of the individuals (B,); each process encodes its share of them."""
-        processes = self.runtime.processes
-        if processes.world_size == 1:
-            return self.encode(individuals)
+    def encode_sentences(individuals: torch.Tensor) -> torch.Tensor:
+        """(B,) -> (B, E); each process encodes its share."""
         share = -(-len(individuals) // processes.world_size)
         missing = share * processes.world_size - len(individuals)
         padded = torch.cat([individuals, individuals[-1:].expand(missing)])
         own = padded[processes.rank * share :][:share]
-        return processes.gather(self.encode(own))[: len(individuals)]
+        return processes.gather(encode(own))[: len(individuals)]
 
+    def terms(chosen: torch.Tensor) -> dict[str, torch.Tensor]:
+        # each individual's sentence is encoded once, however many of its photos are in the batch
+        individuals, rows = labels[chosen].unique(return_inverse=True)
+        individuals, rows, target, chosen = runtime.move_all(
+            individuals, rows, labels[chosen], chosen
+        )
+        image = features[chosen]
+        with runtime.autocast():
+            text = encode_sentences(individuals)[rows].to(image.dtype)
+        return {
+            'i2t': contrast(image, text, target, target),
+            't2i': contrast(text, image, target, target),
+        }
 
-def _log(journal: Journal, iteration: int, batches: int, rate: float) -> None:
-    """The published line of the log, and its numbers in metrics.jsonl."""
-    epoch, loss = journal.epoch, journal.meter.means()['loss']
-    logger.info(
-        'Epoch[%d] Iteration[%d/%d] Loss: %.3f, Base Lr: %.2e',
-        epoch,
-        iteration,
-        batches,
-        loss,
-        rate,
-    )
-    numbers = journal.meter.last | {'loss': loss}
-    journal.write('stage1', epoch=epoch, iteration=iteration, lr=rate, **numbers)
+    return terms

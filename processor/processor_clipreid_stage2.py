@@ -4,25 +4,24 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import reduce
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
+from yacs.config import CfgNode
 
-from datasets.make_dataloader_clipreid import TestSet
+from datasets.make_dataloader_clipreid import Loaders, TestSet
 from datasets.sampler import EpochBatches
-from datasets.workers import ImageLoader
 from loss.make_loss import Stage2Loss
 from model.reid_model import ReIDModel
-from processor.heartbeat import Heartbeat
 from processor.inference import validate
 from processor.results import report, report_copies
-from processor.steps import LossCheck, is_due, update
-from solver.lr_scheduler import EpochScheduler
+from processor.steps import TrainingSetup, TrainingSteps, is_due
+from solver.lr_scheduler import make_scheduler_2stage
+from solver.make_optimizer_prompt import make_optimizer_2stage, make_optimizer_center
 from utils.device import Runtime
 from utils.logger import progress
 from utils.meter import Stopwatch, Waiting
-from utils.run.journal import Journal, Stateful
+from utils.run.journal import Journal
 from utils.torch_errors import translated_errors
 
 logger = logging.getLogger('transreid.train')
@@ -31,48 +30,41 @@ TEXT_BATCH = 64  # individuals whose text features are computed at once
 
 
 @dataclass(frozen=True)
-class Stage2Setup:
-    """What stage 2 trains, and how."""
+class Stage2Setup(TrainingSetup):
+    """Its loader has the random transform and the sampler."""
 
-    model: ReIDModel
-    loader: ImageLoader  # random transform and sampler
-    validation: TestSet | None
     criterion: Stage2Loss
-    optimizer: torch.optim.Optimizer
-    center_optimizer: torch.optim.Optimizer | None  # of the criterion's centers, if it has any
-    scheduler: EpochScheduler
-    epochs: int
-    log_period: int  # iterations
-    checkpoint_period: int  # epochs; the last one is always saved
+    validation: TestSet | None
     eval_period: int  # epochs; the last one is always validated
-    normalise: bool = True  # the features, in validation
-    rerank: bool = False  # in validation
-
-    @property
-    def batches(self) -> EpochBatches:
-        """The sampler of the loader."""
-        return cast(EpochBatches, self.loader.batch_sampler)
-
-    @property
-    def optimizers(self) -> list[torch.optim.Optimizer]:
-        """All that step in an iteration."""
-        return [self.optimizer, *([self.center_optimizer] if self.center_optimizer else [])]
-
-    @property
-    def parts(self) -> dict[str, Stateful]:
-        """What a resumed run must restore besides the model."""
-        parts: dict[str, Stateful] = {'optimizer': self.optimizer, 'criterion': self.criterion}
-        return parts | (
-            {'center_optimizer': self.center_optimizer} if self.center_optimizer else {}
-        )
+    normalise: bool  # the features, in validation
+    rerank: bool  # in validation
 
 
-class Forward(NamedTuple):
-    """What an iteration computes; of several processes, from the photos of all."""
-
-    terms: dict[str, torch.Tensor]  # weighted, their sum is the loss
-    accuracy: torch.Tensor
-    photos: int
+def make_stage2(
+    cfg: CfgNode, model: ReIDModel, loaders: Loaders, criterion: Stage2Loss
+) -> Stage2Setup:
+    """Stage 2 as SOLVER.STAGE2 configures it, and its validation as TEST does."""
+    solver = cfg.SOLVER.STAGE2
+    optimizers = {'optimizer': make_optimizer_2stage(cfg, model)}
+    center_optimizer = make_optimizer_center(cfg, criterion)
+    if center_optimizer:
+        optimizers['center_optimizer'] = center_optimizer
+    return Stage2Setup(
+        stage=2,
+        model=model,
+        loader=loaders.train_loader_stage2,
+        optimizers=optimizers,
+        parts=optimizers | {'criterion': criterion},
+        scheduler=make_scheduler_2stage(cfg, optimizers['optimizer']),
+        epochs=solver.MAX_EPOCHS,
+        log_period=solver.LOG_PERIOD,
+        checkpoint_period=solver.CHECKPOINT_PERIOD,
+        criterion=criterion,
+        validation=loaders.validation,
+        eval_period=solver.EVAL_PERIOD,
+        normalise=cfg.TEST.FEAT_NORM == 'yes',
+        rerank=cfg.TEST.RE_RANKING,
+    )
 
 
 @translated_errors('SOLVER.STAGE2.IMS_PER_BATCH (training) or TEST.IMS_PER_BATCH (validation)')
@@ -81,48 +73,43 @@ def do_train_stage2(setup: Stage2Setup, runtime: Runtime, journal: Journal) -> f
 
     Checkpoints are OUTPUT_DIR/{NAME}_{epoch}.pth, and {NAME}_best.pth by validation mAP.
     """
-    watch, rate = Stopwatch(), setup.optimizer.param_groups[0]
+    watch = Stopwatch()
     unused = [name for name, weight in setup.criterion.weights.items() if not weight]
-    heartbeat = Heartbeat(2, setup.epochs, runtime, journal, unused)
     forward = make_forward(setup, runtime)
-    check_loss = LossCheck(2, setup.loader.dataset.records, journal)
-    check_period = runtime.fetch_period(setup.log_period)
+    steps = TrainingSteps(setup, len(setup.loader), runtime, journal, unused)
 
     for epoch in journal.epochs(2, setup.epochs):
         setup.scheduler.step(epoch)
-        setup.batches.set_epoch(epoch, skip=journal.iteration)
+        done = journal.iteration
+        cast(EpochBatches, setup.loader.batch_sampler).set_epoch(epoch, skip=done)
         setup.model.train()
-        batches, text, done = Waiting(setup.loader), heartbeat.text(epoch), journal.iteration
-        for iteration, (*batch, indices) in enumerate(progress(batches, text), done + 1):
+        loader = Waiting(setup.loader)
+        batches = progress(loader, steps.heartbeat.text(epoch))
+        for iteration, (*batch, indices) in enumerate(batches, done + 1):
             terms, accuracy, photos = forward(batch)
-            loss = reduce(torch.add, terms.values())
-            journal.meter.add(photos, (iteration, indices), loss=loss, acc=accuracy, **terms)
-            if iteration % check_period == 0:
-                check_loss()
-            update(loss, setup.optimizers, runtime)
-            if iteration % setup.log_period == 0:
-                _log(journal, iteration, len(setup.loader), rate['lr'])
-            if journal.wants_state(iteration):
-                check_loss()
-                journal.save()
+            steps.step(iteration, indices, photos, terms, acc=accuracy)
 
-        check_loss()
-        validates = setup.validation is not None and is_due(epoch, setup.eval_period, setup.epochs)
-        journal.end_epoch(setup.epochs, validates)
+        steps.check_loss()
         _log_speed(journal)
-        heartbeat.beat(epoch, journal.meter, rate['lr'], batches.seconds)
         runtime.processes.broadcast_buffers(setup.model)
-        if is_due(epoch, setup.checkpoint_period, setup.epochs):
-            journal.save_checkpoint(str(epoch))
-        if validates:
-            _validate(setup, runtime, journal)
-    journal.finish(setup.epochs)
+        due = is_due(epoch, setup.eval_period, setup.epochs)
+        validation = setup.validation if due else None
+        steps.end_epoch(epoch, loader.seconds, validates=validation is not None)
+        if validation:
+            _validate(setup, validation, runtime, journal)
+    if setup.epochs and not journal.finished:
+        journal.finished = True
+        journal.save()
     logger.info('Total running time: %s', timedelta(seconds=watch.seconds))
     return journal.best
 
 
-def make_forward(setup: Stage2Setup, runtime: Runtime) -> Callable[[list[torch.Tensor]], Forward]:
+def make_forward(
+    setup: Stage2Setup, runtime: Runtime
+) -> Callable[[list[torch.Tensor]], tuple[dict[str, torch.Tensor], torch.Tensor, int]]:
     """The function from a batch (images, individuals, cameras, views) to its loss terms.
+
+    It also returns the accuracy and the number of photos.
 
     Of several processes each has a part of the batch; what looks at the whole batch (losses, necks)
     gets the features of all, so losses and accuracy are the same everywhere.
@@ -135,7 +122,7 @@ def make_forward(setup: Stage2Setup, runtime: Runtime) -> Callable[[list[torch.T
     model.gather = processes.gather if processes.world_size > 1 else None
     network = processes.wrap(model, runtime.device)
 
-    def forward(batch: list[torch.Tensor]) -> Forward:
+    def forward(batch: list[torch.Tensor]) -> tuple[dict[str, torch.Tensor], torch.Tensor, int]:
         images, target, cameras, views = (runtime.move(tensor) for tensor in batch)
         with runtime.autocast():
             scores, features, projected = network(images, cam_label=cameras, view_label=views)
@@ -144,7 +131,7 @@ def make_forward(setup: Stage2Setup, runtime: Runtime) -> Callable[[list[torch.T
         terms = setup.criterion(scores, features, target, logits)
         # as in the original: of a base variant it is the first classifier's
         predicted = (scores[0] if logits is None else logits).argmax(1)
-        return Forward(terms, (predicted == target).float().mean(), len(target))
+        return terms, (predicted == target).float().mean(), len(target)
 
     return forward
 
@@ -159,24 +146,8 @@ def text_features(model: ReIDModel, runtime: Runtime) -> torch.Tensor | None:
         return torch.cat([encode(some) for some in everyone.split(TEXT_BATCH)]).float()
 
 
-def _log(journal: Journal, iteration: int, batches: int, rate: float) -> None:
-    """The published line of the log, and its numbers in metrics.jsonl."""
-    epoch, meter = journal.epoch, journal.meter
-    means = {name: meter.means()[name] for name in ('loss', 'acc')}
-    logger.info(
-        'Epoch[%d] Iteration[%d/%d] Loss: %.3f, Acc: %.3f, Base Lr: %.2e',
-        epoch,
-        iteration,
-        batches,
-        *means.values(),
-        rate,
-    )
-    terms = {f'{term}_loss': value for term, value in meter.last.items() if term not in means}
-    journal.write('stage2', epoch=epoch, iteration=iteration, **means, lr=rate, **terms)
-
-
 def _log_speed(journal: Journal) -> None:
-    seconds = journal.epoch_seconds
+    seconds = journal.epoch_watch.seconds
     logger.info(
         'Epoch %d done. Time per batch: %.3f[s] Speed: %.1f[samples/s]',
         journal.epoch,
@@ -185,11 +156,7 @@ def _log_speed(journal: Journal) -> None:
     )
 
 
-def _validate(setup: Stage2Setup, runtime: Runtime, journal: Journal) -> None:
-    """Validate, and keep the checkpoint if it is the best so far."""
-    test = setup.validation
-    if test is None:
-        return
+def _validate(setup: Stage2Setup, test: TestSet, runtime: Runtime, journal: Journal) -> None:
     journal.settle()
     result = validate(setup.model, test, runtime, setup.normalise, setup.rerank)
     logger.info('Validation Results - Epoch: %d', journal.epoch)

@@ -159,7 +159,7 @@ def test_the_accuracy_is_that_of_the_first_classifier(world, monkeypatch):
         criterion.forward = loss
         return criterion
 
-    monkeypatch.setattr(train_clipreid, 'make_loss', recorded)
+    monkeypatch.setattr('loss.make_loss.make_loss', recorded)
     train_clipreid.main(world.args(*BASE, 'SOLVER.STAGE2.MAX_EPOCHS', 4, name='ViT-B-16'))
     first, second = (torch.tensor(column) for column in zip(*seen, strict=True))
     assert not torch.equal(first, second)
@@ -197,15 +197,15 @@ def test_options(world, opts):
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(world, name, monkeypatch):
     opts = (*BASE, 'SOLVER.STAGE2.MAX_EPOCHS', 3)
     train_clipreid.main(world.args(*opts, 'OUTPUT_DIR', world.folder / 'whole', name=name))
-    end_epoch = Journal.end_epoch
+    save = Journal.save
 
-    def killed(self, *arguments):
-        end_epoch(self, *arguments)
+    def killed(self):
+        save(self)
         self.settle()
         if self.epoch == 2:
             raise InputError('killed')
 
-    monkeypatch.setattr(Journal, 'end_epoch', killed)
+    monkeypatch.setattr(Journal, 'save', killed)
     with pytest.raises(InputError, match='killed'):
         train_clipreid.main(world.args(*opts, name=name))
     monkeypatch.undo()

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from processor import heartbeat as module
-from processor.heartbeat import Heartbeat
+from processor import steps as module
+from processor.steps import Heartbeat
 from utils.device import make_runtime
 from utils.meter import EpochMeter, Stopwatch, Waiting
 
@@ -29,7 +29,9 @@ def clock(monkeypatch):
 def journal(clock):
     lines = []
     return SimpleNamespace(
-        epoch_seconds=10.0, lines=lines, write=lambda event, **facts: lines.append((event, facts))
+        epoch_watch=SimpleNamespace(seconds=10.0),
+        lines=lines,
+        write=lambda event, **facts: lines.append((event, facts)),
     )
 
 
@@ -95,7 +97,7 @@ def test_the_loader_is_the_bottleneck(journal, caplog):
 
 
 def test_short_waits_are_nothing_to_warn_of(journal, caplog):
-    journal.epoch_seconds = 2.0
+    journal.epoch_watch.seconds = 2.0
     heart = Heartbeat(2, 9, make_runtime('cpu'), journal)
     for epoch in (1, 2):
         heart.beat(epoch, settled(**GOOD), 0.1, waited=1.9)

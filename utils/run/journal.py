@@ -4,9 +4,10 @@ import hashlib
 import logging
 import signal
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -15,8 +16,6 @@ from utils.device import Runtime, random_states, set_random_states
 from utils.errors import InputError, Stopped
 from utils.logger import MetricsFile
 from utils.meter import EpochMeter, Stopwatch
-from utils.run.parts import Stateful, TrainedModel, load_part
-from utils.run.writer import Writer
 
 logger = logging.getLogger('transreid')
 
@@ -25,6 +24,23 @@ STATE = 'resume.pth'
 FORMAT = 2  # of the state: raised where an older version's would not do
 # Of a feature's length: another machine rounds otherwise; other photos differ by more.
 FEATURE_TOLERANCE = 1e-2
+
+
+class Stateful(Protocol):
+    """Optimizers, modules."""
+
+    def state_dict(self) -> Any: ...
+
+    def load_state_dict(self, state_dict: Any, /) -> Any: ...
+
+
+class TrainedModel(Stateful, Protocol):
+    """A model that knows what each stage changes in it."""
+
+    @property
+    def about(self) -> dict[str, str]: ...
+
+    def changed_names(self, stage: int) -> list[str]: ...
 
 
 @dataclass(frozen=True)
@@ -58,6 +74,8 @@ class Journal:
     Attributes:
         stage, epoch, iteration: The position; epochs from 1, ``iteration`` of the epoch are done.
         meter: Numbers of the epoch so far.
+        epoch_watch: How long the epoch has taken so far, before an interruption too.
+        finished: Whether the last epoch of stage 2 is done.
         best: Highest validation mAP, or None.
         metrics: The metrics file; None for processes that do not write.
     """
@@ -69,25 +87,28 @@ class Journal:
         parts: Mapping[int, Mapping[str, Stateful]],
         runtime: Runtime,
         policy: SavePolicy,
-        facts: Mapping[str, Any] | None = None,
+        facts: Mapping[str, Any],
     ):
         self.folder, self.model, self.parts = Path(folder), model, parts
-        self.runtime, self.policy, self.facts = runtime, policy, facts or {}
+        self.runtime, self.policy, self.facts = runtime, policy, facts
         self.metrics: MetricsFile | None = None
         self.stage, self.epoch, self.iteration = 1, 1, 0
         self.meter, self.finished = EpochMeter(), False
         self.best: float | None = None
-        self._watch, self._since_state = Stopwatch(), Stopwatch()
+        self.epoch_watch, self._since_state = Stopwatch(), Stopwatch()
         self._features: dict[str, Any] | None = None
         self._frozen_sha256: dict[int, str] = {}
         self._stopping = False
-        self._writer = Writer()
+        self._writer, self._written = ThreadPoolExecutor(1), Future[None]()
+        self._written.set_result(None)
 
     def __enter__(self) -> 'Journal':
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._writer.wait(quiet=error[0] is not None)
+        self._writer.shutdown()
+        if error[0] is None:
+            self.settle()
 
     # ------------------------------------------------------------------------------------ position
 
@@ -96,8 +117,6 @@ class Journal:
 
         Of the first one ``iteration`` iterations may be done.
         """
-        if self.stage > stage:
-            return
         if self.stage < stage:
             self._go_to(stage, 1)
             self.save()
@@ -112,12 +131,7 @@ class Journal:
 
     def _go_to(self, stage: int, epoch: int) -> None:
         self.stage, self.epoch, self.iteration = stage, epoch, 0
-        self.meter, self._watch = EpochMeter(), Stopwatch()
-
-    @property
-    def epoch_seconds(self) -> float:
-        """Seconds that the epoch has taken so far, those before an interruption included."""
-        return self._watch.seconds
+        self.meter, self.epoch_watch = EpochMeter(), Stopwatch()
 
     # -------------------------------------------------------------------------------------- output
 
@@ -142,20 +156,6 @@ class Journal:
         minutes = self.policy.minutes
         return self._stopping or bool(minutes and self._since_state.seconds >= 60 * minutes)
 
-    def end_epoch(self, count: int, validates: bool = False) -> None:
-        """All iterations of the epoch, of ``count`` epochs, are done: save if it is due.
-
-        Also if a validation follows, which a signal may end.
-        """
-        if self.epoch % self.policy.period == 0 or self.epoch == count or validates:
-            self.save()
-
-    def finish(self, count: int) -> None:
-        """The last stage, of ``count`` epochs, is done."""
-        if count and not self.finished:
-            self.finished = True
-            self.save()
-
     def save(self) -> None:
         """Write the state, while the training goes on.
 
@@ -163,21 +163,23 @@ class Journal:
             Stopped: Once the state is written, where a signal has asked for that.
         """
         if self.metrics:
-            self._writer.wait()  # before the copy: two take twice the memory
-            state = self._state(self.metrics.sync())
-            self._writer.start(save_tree, copy_tree(state), self.folder / STATE)
+            self.settle()  # before the copy: two take twice the memory
+            state = copy_tree(self._state(self.metrics.sync()))
+            self._writer = ThreadPoolExecutor(1)
+            self._written = self._writer.submit(save_tree, state, self.folder / STATE)
         self._since_state = Stopwatch()
         if self._stopping:
             self.settle()
             raise Stopped(self.runtime.stop.asked or signal.SIGTERM)
 
     def settle(self) -> None:
-        """Wait until the state is on the disk.
+        """Wait until the state is on the disk, and its thread has ended.
 
         To be called before loaders fork their workers: a fork copies the locks that another thread
         holds, and nobody there releases them.
         """
-        self._writer.wait()
+        self._writer.shutdown()
+        self._written.result()
 
     def _state(self, metrics_length: int) -> dict[str, Any]:
         tensors = self.model.state_dict()
@@ -188,7 +190,7 @@ class Journal:
             'iteration': self.iteration,
             'finished': self.finished,
             'best': self.best,
-            'seconds': self.epoch_seconds,
+            'seconds': self.epoch_watch.seconds,
             'tally': self.meter.state_dict(),
             'metrics_length': metrics_length,
             'tensors': {name: tensors[name] for name in self.model.changed_names(self.stage)},
@@ -231,14 +233,12 @@ class Journal:
                 'weights of MODEL.PRETRAIN_PATH have changed, or this version of torch draws other '
                 'random numbers; bring them back, or start anew without --resume'
             )
-        for name, part in self.parts[self.stage].items():
-            load_part(part, state['parts'][name])
         if state['scaler'] and self.runtime.scaler.is_enabled():
             self.runtime.scaler.load_state_dict(state['scaler'])
         self.meter.load_state_dict(state['tally'])
         set_random_states(state['random'], self.runtime.device)
-        self.model.load_state_dict(state['tensors'], strict=False)
-        self._watch = Stopwatch(state['seconds'])
+        self.model.load_state_dict({**tensors, **state['tensors']})
+        self.epoch_watch = Stopwatch(state['seconds'])
 
     def compare_features(self, features: torch.Tensor) -> None:
         """Compare stage 1's features (N, E) with those that the resumed run began with.
@@ -248,11 +248,9 @@ class Journal:
         Raises:
             InputError: The photos or weights must have changed.
         """
-        features = features.cpu()
-        sha256 = hashlib.sha256(features.numpy().data).hexdigest()
-        earlier, lengths = self._features, features.norm(dim=1)
-        self._features = {'sha256': sha256, 'lengths': lengths}
-        if earlier is None or earlier['sha256'] == sha256:
+        lengths, earlier = features.cpu().norm(dim=1), self._features
+        self._features = {'lengths': lengths}
+        if earlier is None or torch.equal(earlier['lengths'], lengths):
             return
         if earlier['lengths'].shape != lengths.shape or not torch.allclose(
             earlier['lengths'], lengths, rtol=FEATURE_TOLERANCE

@@ -1,14 +1,18 @@
 """Resuming a training: which state, and whether it is that of the same run."""
 
+import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from utils.checkpoint import load_tree
 from utils.errors import InputError
 from utils.files import keep_earlier
-from utils.run.journal import FORMAT, KEY, STATE, Journal
+from utils.run.journal import FORMAT, KEY, STATE, Journal, Stateful
+from utils.words import first_few
 
 logger = logging.getLogger('transreid')
 
@@ -17,7 +21,6 @@ logger = logging.getLogger('transreid')
 # is may not (its fingerprint is compared), nor what MODEL.ACTIVATION comes to.
 HARMLESS = {
     'MODEL.DEVICE',
-    'MODEL.DEVICE_ID',
     'MODEL.DIST_TRAIN',
     'MODEL.COMPILE',
     'MODEL.PRETRAIN_PATH',
@@ -46,7 +49,6 @@ HARMLESS = {
     'SOLVER.STAGE2.LOG_PERIOD',
     'SOLVER.STAGE1.CHECKPOINT_PERIOD',
     'SOLVER.STAGE2.CHECKPOINT_PERIOD',
-    'SOLVER.STAGE1.EVAL_PERIOD',
     'SOLVER.STAGE2.EVAL_PERIOD',
     'TEST.IMS_PER_BATCH',
     'TEST.WEIGHT',
@@ -54,12 +56,22 @@ HARMLESS = {
     'TEST.RERANK_K2',
     'TEST.RERANK_LAMBDA',
     'TEST.RERANK_TIES',
-    'TEST.DIST_MAT',
-    'TEST.EVAL',
     'OUTPUT_DIR',
 }
 # may rise, or fall to where the run has come: stage 2's rates do not depend on it
 EPOCHS = 'SOLVER.STAGE2.MAX_EPOCHS'
+# Entries of a state that would otherwise be noticed late in a run.
+TYPES: dict[str, Any] = {
+    'stage': int,
+    'epoch': int,
+    'iteration': int,
+    'metrics_length': int,
+    'finished': bool,
+    'best': float | None,
+    'seconds': float,
+    'features': dict | None,
+    'tally': dict,
+}
 
 
 def read_state(resume: str, folder: str | Path) -> dict[str, Any] | None:
@@ -86,7 +98,10 @@ def read_state(resume: str, folder: str | Path) -> dict[str, Any] | None:
             f'{KEY}: {path} is of format {state["format"]!r:.40}, this version reads {FORMAT}; go '
             'on with the version that began the run, or start anew without --resume'
         )
-    _check_values(state, path)
+    with _damage_reported():
+        for name, kind in TYPES.items():
+            if not isinstance(state[name], kind):
+                raise ValueError(f'{name} cannot be {state[name]!r:.40}')
     return state
 
 
@@ -100,67 +115,29 @@ def is_own(resume: str, folder: str | Path) -> bool:
     return _state_path(resume, folder).resolve() == (Path(folder) / STATE).resolve()
 
 
-def finished_run(resume: str, folder: str, config: Mapping[str, Any]) -> tuple[bool, float | None]:
-    """Whether the run in ``folder`` has done all that ``config`` (flat) asks for; its best mAP.
+def is_finished(state: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Whether the run of ``state`` has done all that ``config`` (flat) asks for.
 
     Raises:
         InputError: It has, but ``config`` is another run's.
     """
-    state = read_state(resume, folder) if folder else None
-    if state is None or not is_own(resume, folder):
-        return False, None
-    try:
-        if state['stage'] == 2 and state['finished'] and state['epoch'] >= config[EPOCHS]:
+    finished = state['stage'] == 2 and state['finished'] and state['epoch'] >= config[EPOCHS]
+    if finished:
+        with _damage_reported():
             check_config(state, config)
-            return True, state['best']
-    except (KeyError, TypeError, AttributeError):
-        pass  # damaged, which resume() reports
-    return False, None
+    return finished
 
 
-def _is_count(value: Any, least: int = 0) -> bool:
-    return type(value) is int and least <= value < 10**9
-
-
-def _is_meter(value: Any) -> bool:
-    numbers = [*value['sums'].values(), *value['last'].values()]
-    return (
-        _is_count(value['photos'])
-        and _is_count(value['iterations'])
-        and value['sums'].keys() == value['range'].keys()
-        and all(isinstance(number, float) for number in numbers)
-    )
-
-
-VALID: dict[str, Callable[[Any], bool]] = {
-    'stage': lambda value: value in (1, 2),
-    'epoch': lambda value: _is_count(value, 1),
-    'iteration': _is_count,
-    'metrics_length': lambda value: type(value) is int and value >= 0,
-    'finished': lambda value: isinstance(value, bool),
-    'best': lambda value: value is None or (isinstance(value, float) and 0 <= value <= 1),
-    'seconds': lambda value: isinstance(value, float) and 0 <= value < float('inf'),
-    'features': lambda value: (
-        value is None or (isinstance(value['sha256'], str) and value['lengths'].ndim == 1)
-    ),
-    'tally': _is_meter,
-}
-
-
-def _check_values(state: Mapping[str, Any], path: Path) -> None:
-    """Reject what would only fail later in the run."""
-
-    def fits(name: str) -> bool:
-        try:
-            return VALID[name](state[name])
-        except (KeyError, TypeError, AttributeError):
-            return False
-
-    wrong = [name for name in VALID if not fits(name)]
-    if wrong:
+@contextlib.contextmanager
+def _damage_reported() -> Iterator[None]:
+    """Raise what a damaged state leads to as InputError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
         raise InputError(
-            f'{KEY}: {path} is damaged: {", ".join(wrong)} cannot be; start anew without --resume'
-        )
+            f'{KEY}: the state does not fit this run or is damaged ({type(error).__name__}: '
+            f'{" ".join(str(error).split())[:120]}); start anew without --resume'
+        ) from None
 
 
 def resume(journal: Journal, state: Mapping[str, Any]) -> None:
@@ -169,14 +146,11 @@ def resume(journal: Journal, state: Mapping[str, Any]) -> None:
     Raises:
         InputError: It is the state of another run, or damaged.
     """
-    try:
+    with _damage_reported():
         check_same_run(state, journal.facts)
         journal.restore(state)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
-        raise InputError(
-            f'{KEY}: the state does not fit this run or is damaged ({type(error).__name__}: '
-            f'{" ".join(str(error).split())[:120]}); start anew without --resume'
-        ) from None
+        for name, part in journal.parts[journal.stage].items():
+            _load_part(part, state['parts'][name])
     logger.info(
         'Resumed: stage %d, epoch %d, %d iterations of it done',
         journal.stage,
@@ -185,26 +159,41 @@ def resume(journal: Journal, state: Mapping[str, Any]) -> None:
     )
 
 
+def _load_part(part: Stateful, state: dict[str, Any]) -> None:
+    """Load all but an optimizer's settings: these are ours, and each epoch sets its rates."""
+    if isinstance(part, torch.optim.Optimizer):
+        state = {'state': state['state'], 'param_groups': part.state_dict()['param_groups']}
+        if part.defaults.get('fused'):
+            _check_moments(state['state'], part)
+    part.load_state_dict(state)
+
+
+def _check_moments(
+    moments: Mapping[int, Mapping[str, Any]], optimizer: torch.optim.Optimizer
+) -> None:
+    """Check sizes, as fused kernels write without a look at them."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group['params']]
+    names = {name for each in moments.values() for name in each}
+    for index, each in moments.items():
+        for name in names:
+            like = torch.tensor(0.0) if name == 'step' else parameters[index]
+            if (each[name].shape, each[name].dtype) != (like.shape, like.dtype):
+                raise ValueError(f'{name} of parameter {index} has another shape')
+
+
 def check_same_run(state: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    """Check that the run of ``state`` is the one that :func:`facts_of` describes as ``facts``.
+    """Check that the run of ``state`` is the one of these ``facts``.
 
     Raises:
         InputError: It is another one; the message says what differs and what to do.
     """
     earlier = state['facts']
     check_config(state, facts['config'])
-    last = facts['config'][f'SOLVER.STAGE{state["stage"]}.MAX_EPOCHS']
-    if state['epoch'] > max(1, last):
-        raise InputError(
-            f'{KEY}: the state is damaged: epoch {state["epoch"]} of stage {state["stage"]} '
-            'cannot be'
-        )
-    for split, fingerprint in earlier['data'].items():
-        if fingerprint != facts['data'].get(split):
+    for split in earlier['data']:
+        if earlier['data'][split] != facts['data'].get(split):
             raise InputError(
-                f'{KEY}: the photos of {split} are not those the run began with '
-                f'({_photos(fingerprint)} then, {_photos(facts["data"].get(split))} now, or other '
-                'names, sizes or labels); bring them back, or start anew without --resume'
+                f'{KEY}: the photos of {split} are not those the run began with (another number, '
+                'or other names, sizes or labels); bring them back, or start anew without --resume'
             )
     if earlier['model'] != facts['model']:
         raise InputError(
@@ -226,43 +215,16 @@ def check_config(state: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         InputError: It is not; the message lists the keys that differ.
     """
     earlier = state['facts']['config']
-    keys = sorted((earlier.keys() | config.keys()) - HARMLESS)
+    keys = sorted(config.keys() - HARMLESS)
     changed = [key for key in keys if earlier.get(key) != config.get(key)]
     if EPOCHS in changed and config[EPOCHS] >= (state['epoch'] if state['stage'] == 2 else 1):
         changed.remove(EPOCHS)
     if changed:
-        listed = ', '.join(
-            f'{key} {config.get(key)!r} (was {earlier.get(key)!r})' for key in changed[:5]
-        )
+        listed = [f'{key} {config[key]!r} (was {earlier.get(key)!r})' for key in changed]
         raise InputError(
-            f'{KEY}: the config is not that of the run to go on with: '
-            f'{listed}{" …" if len(changed) > 5 else ""}; '
+            f'{KEY}: the config is not that of the run to go on with: {first_few(listed, 5)}; '
             f'set the former values, or start anew without --resume'
         )
-
-
-def _photos(fingerprint: Mapping[str, Any] | None) -> str:
-    return f'{fingerprint["photos"]} photos' if fingerprint else 'none'
-
-
-def facts_of(
-    config: Mapping[str, Any],
-    data: Mapping[str, Any],
-    about: Mapping[str, Any],
-    model: Mapping[str, str],
-) -> dict[str, Any]:
-    """What makes a run the same run.
-
-    Args:
-        config: Flat.
-        data: Split -> fingerprint.
-        about: Of :func:`utils.run.provenance.describe_run`: device, precision and the like, which
-            the rounding depends on.
-        model: ``about`` of the model.
-    """
-    environment = {key: about[key] for key in ('device', 'precision', 'processes', 'torch')}
-    environment |= {key: config[key] for key in ('MODEL.COMPILE', 'SOLVER.DETERMINISTIC')}
-    return {'config': config, 'data': data, 'environment': environment, 'model': model}
 
 
 def set_aside(folder: str | Path) -> None:
@@ -271,19 +233,14 @@ def set_aside(folder: str | Path) -> None:
     The state of an unfinished run is kept under a number, that of a finished one is deleted.
     """
     path = Path(folder) / STATE
-    if not path.exists():
-        return
-    try:
-        finished = load_tree(path, KEY)['finished'] is True
-    except (InputError, KeyError, TypeError):  # nothing of ours
-        finished = False
-    if finished:
-        path.unlink()
-    else:
-        kept = keep_earlier(path)
+    with contextlib.suppress(InputError, KeyError, TypeError):  # nothing there, or nothing of ours
+        if load_tree(path, KEY)['finished'] is True:
+            path.unlink()
+    kept = keep_earlier(path)
+    if kept:
         logger.warning(
             '%s holds a run that was not finished: --resume would go on with it; its state is '
             'kept as %s',
             folder,
-            kept and kept.name,
+            kept.name,
         )

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,58 +10,39 @@ from typing import Any
 from yacs.config import CfgNode
 
 from utils.device import Runtime, make_runtime, process_backend, seed_everything
-from utils.distributed import Processes, several_processes
+from utils.distributed import several_processes
 from utils.errors import InputError
-from utils.files import drop_leftovers, make_output_dir
+from utils.files import drop_leftovers, free_bytes, make_output_dir
 from utils.logger import MetricsFile, close_logger, log_to_file, setup_logger
-from utils.run.disk import check_disk, planned_files
-from utils.run.journal import STATE, Journal, SavePolicy
+from utils.run.journal import STATE, Journal, SavePolicy, Stateful, TrainedModel
 from utils.run.lock import output_lock
-from utils.run.parts import Stateful, TrainedModel
 from utils.run.provenance import log_run, save_run
-from utils.run.resume import facts_of, finished_run, is_own, read_state, resume, set_aside
+from utils.run.resume import is_finished, is_own, read_state, resume, set_aside
 from utils.run.signals import StopRequest
 from utils.torch_errors import translated_errors
 
 logger = logging.getLogger('transreid')
 LOGGERS = {'train': logger, 'test': logging.getLogger('transreid.test')}
+# what the rounding depends on
+ENVIRONMENT = (
+    *('device', 'precision', 'processes', 'torch'),
+    *('MODEL.COMPILE', 'SOLVER.DETERMINISTIC'),
+)
 
 
 @dataclass(frozen=True)
 class Session:
-    """A run that has its OUTPUT_DIR, its device and its processes.
-
-    Attributes:
-        cfg: The config.
-        folder: OUTPUT_DIR.
-        runtime: Device, precision and processes.
-        cleanup: What is to be closed before the run leaves its OUTPUT_DIR.
-    """
+    """A run that has its OUTPUT_DIR, its device and its processes."""
 
     cfg: CfgNode
-    folder: Path
+    folder: Path  # OUTPUT_DIR
     runtime: Runtime
-    cleanup: contextlib.ExitStack
+    cleanup: contextlib.ExitStack  # what is to be closed before the run leaves its OUTPUT_DIR
 
     @property
     def main(self) -> bool:
         """Whether this is the process that writes."""
         return self.runtime.processes.main
-
-
-@dataclass(frozen=True)
-class Data:
-    """What a training's journal must know of the photos.
-
-    Attributes:
-        fingerprints: Split -> fingerprint.
-        cache_bytes: That decoded photos will take in OUTPUT_DIR, of this process.
-        validates: Whether there is a validation set.
-    """
-
-    fingerprints: Mapping[str, Any]
-    cache_bytes: int
-    validates: bool
 
 
 @dataclass(frozen=True)
@@ -73,17 +54,11 @@ class FinishedRun:
 
 @dataclass(frozen=True)
 class TrainingSession(Session):
-    """A training in its OUTPUT_DIR.
+    """A training in its OUTPUT_DIR."""
 
-    Attributes:
-        about: What the run is, see :func:`utils.run.provenance.describe_run`.
-        config: The config, flat.
-        state: What it resumes from, None = it is new.
-    """
-
-    about: dict[str, Any]
-    config: dict[str, Any]
-    state: dict[str, Any] | None
+    about: dict[str, Any]  # for run.json, see utils.run.provenance.log_run
+    config: dict[str, Any]  # flat, but for ignored keys
+    state: dict[str, Any] | None  # what it resumes from, None = it is new
 
     @contextlib.contextmanager
     def journal(
@@ -91,7 +66,8 @@ class TrainingSession(Session):
         name: str,
         model: TrainedModel,
         parts: Mapping[int, Mapping[str, Stateful]],
-        data: Data,
+        fingerprints: Mapping[str, Any],
+        cache_bytes: int,
     ) -> Iterator[Journal]:
         """The journal of the run, resumed or new; from here on files are written.
 
@@ -102,113 +78,114 @@ class TrainingSession(Session):
             name: Of the image encoder, the stem of checkpoints.
             model: The model.
             parts: Stage -> name -> what a resumed run must restore besides the model.
-            data: The photos.
+            fingerprints: Split -> that of its photos; 'val' is the validation.
+            cache_bytes: That decoded photos will take in OUTPUT_DIR, of this process.
 
         Raises:
             InputError: The state is not of this run, or the disk has no room.
         """
-        solver = self.cfg.SOLVER
+        solver, processes = self.cfg.SOLVER, self.runtime.processes
         policy = SavePolicy(
             name, solver.CHECKPOINT_FORMAT, solver.CHECKPOINT_MINUTES, solver.RESUME_PERIOD
         )
-        facts = facts_of(self.config, data.fingerprints, self.about, model.about)
-        journal = Journal(self.folder, model, parts, self.runtime, policy, facts)
-        resumed = self._resume_or_start(journal, data)
-        with self._metrics(resumed) as journal.metrics, journal, self.runtime.stop.patiently():
-            if self.main:
-                about = self.about | {'data': data.fingerprints, 'config': self.config}
-                save_run(self.cfg, about, self.folder, resumed)
-            yield journal
-
-    def _resume_or_start(self, journal: Journal, data: Data) -> bool:
-        """Whether the run of this OUTPUT_DIR resumes."""
-        processes = self.runtime.processes
+        settings = self.about | self.config
+        facts = {
+            'config': self.config,
+            'data': fingerprints,
+            'environment': {key: settings[key] for key in ENVIRONMENT},
+            'model': model.about,
+        }
+        journal, length = Journal(self.folder, model, parts, self.runtime, policy, facts), None
         if self.state is not None:
             resume(journal, self.state)
-        resumed = self.state is not None and is_own(self.cfg.SOLVER.RESUME, self.folder)
-        if self.main:
-            files = planned_files(journal, self.cfg.SOLVER, data.validates)
-            cache = data.cache_bytes * processes.local_world_size
-            check_disk(self.folder, files, cache, new=not resumed)
-            log_to_file(self.folder, 'train_log.txt', append=resumed)
+            length = self.state['metrics_length']
+        resumed = self.state is not None and is_own(solver.RESUME, self.folder)
         if not resumed:
-            journal.best = None  # the best checkpoint of the other folder is not here
+            journal.best = length = None  # the best checkpoint of the other folder is not here
+        with contextlib.ExitStack() as stack:
             if self.main:
-                set_aside(self.folder)
-        return resumed
-
-    def _metrics(self, resumed: bool) -> contextlib.AbstractContextManager[MetricsFile | None]:
-        """metrics.jsonl, cut back to where it was at the state that the run resumes from."""
-        if not self.main:
-            return contextlib.nullcontext()
-        length = self.state['metrics_length'] if self.state and resumed else None
-        return MetricsFile(self.folder, length)
+                files = planned_files(journal, solver, 'val' in fingerprints)
+                cache = cache_bytes * processes.local_world_size
+                check_disk(self.folder, files, cache, new=not resumed)
+                log_to_file(self.folder, 'train_log.txt', append=resumed)
+                if not resumed:
+                    set_aside(self.folder)
+                journal.metrics = stack.enter_context(MetricsFile(self.folder, length))
+                save_run(self.cfg, self.about | {'data': fingerprints}, self.folder, resumed)
+            stack.enter_context(journal)
+            stack.enter_context(self.runtime.stop.patiently())
+            yield journal
 
 
 @contextlib.contextmanager
 def training_session(
-    cfg: CfgNode, config: dict[str, Any]
+    cfg: CfgNode, config: dict[str, Any], ignored: Collection[str]
 ) -> Iterator[TrainingSession | FinishedRun]:
     """A training in OUTPUT_DIR; whatever can be rejected is, before a file of the run is made.
 
     Args:
         cfg: The config.
         config: The same, flat.
+        ignored: Keys without effect.
     """
     stop = StopRequest()
     batches = 'the batches (IMS_PER_BATCH of SOLVER.STAGE1, SOLVER.STAGE2, TEST)'
-    with stop.listening(), _reported(cfg, 'train', batches, stop) as processes:
-        # each process looks for itself, but all do what the first has found
-        finished, best = processes.broadcast(
-            finished_run(cfg.SOLVER.RESUME, cfg.OUTPUT_DIR, config)
-        )
-        if finished:  # whatever has become of its photos
-            _log_finished(cfg, best, processes)
-            yield FinishedRun(best)
+    with stop.listening(), _session(cfg, 'train', batches, stop) as session:
+        state = _common_state(session)
+        effective = {key: value for key, value in config.items() if key not in ignored}
+        if state and is_own(cfg.SOLVER.RESUME, session.folder) and is_finished(state, effective):
+            logger.info(
+                '%s: this run is finished: %d epochs of stage 2, best validation mAP %s',
+                cfg.OUTPUT_DIR,
+                cfg.SOLVER.STAGE2.MAX_EPOCHS,
+                state['best'],
+            )
+            yield FinishedRun(state['best'])
             return
-        with _in_output_dir(cfg, 'train', processes, stop) as session:
-            about = log_run(cfg, session.runtime, logger)
-            if cfg.SOLVER.STAGE1.MAX_EPOCHS == cfg.SOLVER.STAGE2.MAX_EPOCHS == 0:
-                logger.warning(
-                    'SOLVER.STAGE1.MAX_EPOCHS and SOLVER.STAGE2.MAX_EPOCHS are 0: nothing will be '
-                    'trained'
-                )
-            if session.main:
-                drop_leftovers(session.folder)
-            state = _common_state(cfg, session.folder, processes)
-            yield TrainingSession(**vars(session), about=about, config=config, state=state)
+        about = log_run(cfg, session.runtime, logger) | {'config': config}
+        if cfg.SOLVER.STAGE1.MAX_EPOCHS == cfg.SOLVER.STAGE2.MAX_EPOCHS == 0:
+            logger.warning(
+                'SOLVER.STAGE1.MAX_EPOCHS and SOLVER.STAGE2.MAX_EPOCHS are 0: nothing will be '
+                'trained'
+            )
+        if session.main:
+            drop_leftovers(session.folder)
+        yield TrainingSession(**vars(session), about=about, config=effective, state=state)
 
 
-@contextlib.contextmanager
-def evaluation_session(cfg: CfgNode) -> Iterator[Session]:
+def evaluation_session(cfg: CfgNode) -> contextlib.AbstractContextManager[Session]:
     """A test in OUTPUT_DIR. A training may be at work there, another test may not."""
     batches = 'TEST.IMS_PER_BATCH (photos at once), or the lists (ranking holds queries x gallery)'
-    with (
-        _reported(cfg, 'test', batches) as processes,
-        _in_output_dir(cfg, 'test', processes) as run,
-    ):
-        yield run
+    return _session(cfg, 'test', batches, StopRequest())
 
 
 @contextlib.contextmanager
-def _reported(
-    cfg: CfgNode, kind: str, batches: str, stop: StopRequest | None = None
-) -> Iterator[Processes]:
-    """The processes of the run, and its errors in its log."""
+def _session(cfg: CfgNode, kind: str, batches: str, stop: StopRequest) -> Iterator[Session]:
     setup_logger()
+    backend = process_backend(cfg.MODEL.DEVICE)
     try:
-        with (
-            several_processes(
-                cfg.MODEL.DIST_TRAIN, process_backend(cfg.MODEL.DEVICE), stop or StopRequest()
-            ) as processes,
-            translated_errors(batches),
-        ):
-            if stop:
-                # of several processes, one that leaves alone makes the others fail
-                stop.second_interrupt_ends = processes.world_size == 1
+        with contextlib.ExitStack() as cleanup:
+            processes = cleanup.enter_context(
+                several_processes(cfg.MODEL.DIST_TRAIN, backend, stop)
+            )
+            cleanup.enter_context(translated_errors(batches))
+            # of several processes, one that leaves alone makes the others fail
+            stop.second_interrupt_ends = processes.world_size == 1
             if not processes.main:
                 setup_logger(quiet=True)
-            yield processes
+            folder = make_output_dir(cfg.OUTPUT_DIR)
+            if processes.main:
+                cleanup.enter_context(output_lock(folder, kind))
+            runtime = make_runtime(
+                cfg.MODEL.DEVICE,
+                cfg.SOLVER.AMP,
+                cfg.SOLVER.DETERMINISTIC,
+                processes,
+                stop,
+                compiles=cfg.MODEL.COMPILE,
+            )
+            seed_everything(cfg.SOLVER.SEED)
+            yield Session(cfg, folder, runtime, cleanup)
     except InputError as error:
         LOGGERS[kind].error('%s', error)
         raise
@@ -216,49 +193,71 @@ def _reported(
         close_logger()
 
 
-@contextlib.contextmanager
-def _in_output_dir(
-    cfg: CfgNode, lock: str, processes: Processes, stop: StopRequest | None = None
-) -> Iterator[Session]:
-    folder = make_output_dir(cfg.OUTPUT_DIR)
-    with (
-        output_lock(folder, lock) if processes.main else contextlib.nullcontext(),
-        contextlib.ExitStack() as cleanup,
-    ):
-        runtime = make_runtime(
-            cfg.MODEL.DEVICE,
-            cfg.SOLVER.AMP,
-            cfg.SOLVER.DETERMINISTIC,
-            processes,
-            stop,
-            compiles=cfg.MODEL.COMPILE,
-        )
-        seed_everything(cfg.SOLVER.SEED)
-        yield Session(cfg, folder, runtime, cleanup)
-
-
-def _log_finished(cfg: CfgNode, best: float | None, processes: Processes) -> None:
-    if processes.main:
-        # removes the lock file of a run that was killed at its very end
-        with contextlib.suppress(InputError), output_lock(cfg.OUTPUT_DIR):
-            pass
-    logger.info(
-        '%s: this run is finished: %d epochs of stage 2, best validation mAP %s',
-        cfg.OUTPUT_DIR,
-        cfg.SOLVER.STAGE2.MAX_EPOCHS,
-        best,
-    )
-
-
-def _common_state(cfg: CfgNode, folder: Path, processes: Processes) -> dict[str, Any] | None:
+def _common_state(session: Session) -> dict[str, Any] | None:
     """The state to resume from or None, the same for all processes."""
-    state = read_state(cfg.SOLVER.RESUME, folder)
-    position = state and [state[name] for name in ('stage', 'epoch', 'iteration')]
-    if processes.broadcast(position) != position:
+    state = read_state(session.cfg.SOLVER.RESUME, session.folder)
+    position = state and [state[name] for name in ('stage', 'epoch', 'iteration', 'finished')]
+    if session.runtime.processes.broadcast(position) != position:
         raise InputError(
-            f'OUTPUT_DIR {folder} is not the same folder for all processes; put it on a disk '
-            'that all share'
+            f'OUTPUT_DIR {session.folder} is not the same folder for all processes; put it on a '
+            'disk that all share'
         )
-    if state is None and cfg.SOLVER.RESUME:
-        logger.info('nothing to resume: there is no %s; a run starts', folder / STATE)
+    if state is None and session.cfg.SOLVER.RESUME:
+        logger.info('nothing to resume: there is no %s; a run starts', session.folder / STATE)
     return state
+
+
+def planned_files(journal: Journal, solver: CfgNode, validates: bool) -> dict[str, int]:
+    """File name -> bytes of what a run still writes.
+
+    Args:
+        journal: Where the run is.
+        solver: SOLVER of the config, with the epochs and periods of both stages.
+        validates: Whether a best checkpoint is kept.
+    """
+    tensors = journal.model.state_dict()
+    name, suffix = journal.policy.name, journal.policy.suffix
+    checkpoint = sum(tensor.nbytes for tensor in tensors.values())
+    trained = sum(tensors[changed].nbytes for changed in journal.model.changed_names(2))
+    files = {STATE: 3 * trained}  # and Adam's two moments of each
+    for number, stage, stem in ((1, solver.STAGE1, 'stage1_'), (2, solver.STAGE2, '')):
+        period, last = stage.CHECKPOINT_PERIOD, stage.MAX_EPOCHS
+        for epoch in {*range(period, last + 1, period), last} - {0}:
+            if (number, epoch) >= (journal.stage, journal.epoch):
+                files[f'{name}_{stem}{epoch}.{suffix}'] = checkpoint
+    if validates:
+        files[f'{name}_best.{suffix}'] = checkpoint
+    return files
+
+
+def check_disk(
+    folder: str | Path, files: Mapping[str, int], cache: int = 0, new: bool = False
+) -> None:
+    """Log how much disk the run needs.
+
+    Args:
+        folder: OUTPUT_DIR.
+        files: File name -> bytes of what will be written; what exists already will be replaced.
+        cache: Bytes of decoded photos.
+        new: Whether the run is new: then the state and the best checkpoint of another run stay.
+
+    Raises:
+        InputError: That much is not free.
+    """
+    largest, free = max(files.values()), free_bytes(folder)
+    need = largest + cache  # one file is written beside itself
+    for name, size in files.items():
+        path = Path(folder, name)
+        kept = new and (name == STATE or '_best.' in name)
+        need += max(0, size - (path.stat().st_size if path.exists() and not kept else 0))
+    text = (
+        f'{len(files)} files of up to {largest / 1e9:.2f} GB and {cache / 1e9:.2f} GB of decoded '
+        f'photos, {need / 1e9:.2f} GB more than is there'
+    )
+    if need > free:
+        raise InputError(
+            f'OUTPUT_DIR {folder}: the run writes {text}, {free / 1e9:.2f} GB are free; make '
+            'space, raise SOLVER.STAGE2.CHECKPOINT_PERIOD, lower DATALOADER.CACHE_GB or choose '
+            'another OUTPUT_DIR'
+        )
+    logger.info('Disk: the run writes %s; %.2f GB are free', text, free / 1e9)

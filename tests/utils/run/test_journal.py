@@ -1,4 +1,4 @@
-"""The writer beside the training, and the log and metrics on a disk that does not take them."""
+"""Writing beside the training, and the log and metrics on a disk that does not take them."""
 
 import json
 import logging
@@ -16,51 +16,56 @@ import utils.run.journal
 from utils.errors import InputError
 from utils.logger import MetricsFile, log_to_file, setup_logger
 from utils.run.journal import Journal, SavePolicy
-from utils.run.writer import Writer
 
 
-def test_the_writer_writes_one_thing_after_another():
-    writer, gate, done = Writer(), threading.Event(), []
-
-    def slow(number):
-        gate.wait(10)
-        done.append(number)
-
-    writer.start(slow, 1)
-    assert not done  # the work goes on meanwhile
-    gate.set()
-    writer.start(slow, 2)
-    writer.wait()
-    assert done == [1, 2]
+def new_journal(folder):
+    journal = Journal(folder, None, {}, None, SavePolicy('RN50'), {})
+    journal.metrics = SimpleNamespace(sync=lambda: 0)
+    return journal
 
 
-def test_an_error_is_raised_where_it_is_next_met():
+@pytest.fixture
+def save_tree(monkeypatch):
+    """What stands in for writing a state is to be put here."""
+    calls = SimpleNamespace(save=lambda: None)
+    monkeypatch.setattr(utils.run.journal, 'save_tree', lambda tree, path: calls.save())
+    monkeypatch.setattr(Journal, '_state', lambda self, metrics_length: {})
+    return calls
+
+
+def test_the_training_goes_on_while_a_state_is_written(tmp_path, save_tree):
+    gate, done = threading.Event(), []
+    save_tree.save = lambda: done.append(gate.wait(10))
+    with new_journal(tmp_path) as journal:
+        journal.save()
+        assert not done
+        gate.set()
+    assert done == [True] and threading.active_count() == 1
+
+
+def test_an_error_of_writing_is_raised_once(tmp_path, save_tree):
     def fails():
         raise InputError('disk full')
 
-    writer = Writer()
-    writer.start(fails)
-    with pytest.raises(InputError, match='disk full'):
-        writer.start(print)
-    writer.wait()  # told once
-    writer.start(fails)
-    writer.wait(quiet=True)
-    writer.wait()
+    save_tree.save = fails
+    with pytest.raises(InputError, match='disk full'), new_journal(tmp_path) as journal:
+        journal.save()
+    with pytest.raises(KeyError), new_journal(tmp_path) as journal:
+        journal.save()
+        raise KeyError  # the first error is the one that is seen
 
 
-def test_a_state_is_copied_once_the_former_is_written(tmp_path, monkeypatch):
+def test_a_state_is_copied_once_the_former_is_written(tmp_path, monkeypatch, save_tree):
     """Two copies would take twice the memory."""
     steps = []
 
-    def save_tree(tree, path):
+    def save():
         time.sleep(0.1)
         steps.append('written')
 
+    save_tree.save = save
     monkeypatch.setattr(utils.run.journal, 'copy_tree', lambda tree: steps.append('copied'))
-    monkeypatch.setattr(utils.run.journal, 'save_tree', save_tree)
-    monkeypatch.setattr(Journal, '_state', lambda self, metrics_length: {})
-    with Journal(tmp_path, None, {}, None, SavePolicy('RN50')) as journal:
-        journal.metrics = SimpleNamespace(sync=lambda: 0)
+    with new_journal(tmp_path) as journal:
         journal.save()
         journal.save()
     assert steps == ['copied', 'written'] * 2
