@@ -101,9 +101,7 @@ def read_image(path: PhotoPath, upright: bool = False) -> Image.Image:
         _check_scans(path, image)
         if is_deep(image):
             picture = read_deep(image)
-        elif (
-            'transparency' in image.info
-        ):  # Pillow warns if such a photo is converted to RGB at once
+        elif 'transparency' in image.info:  # Pillow would warn without the detour over RGBA
             picture = image.convert('RGBA').convert('RGB')
         else:
             picture = image.convert('RGB')
@@ -137,9 +135,7 @@ def _open(path: PhotoPath) -> Iterator[Image.Image]:
     except UnreadablePhoto:
         raise
     except Exception as error:  # decoders raise anything on broken files
-        if (
-            isinstance(error, OSError) and error.errno
-        ):  # from the operating system, not from a decoder
+        if isinstance(error, OSError) and error.errno:  # from the system, not from a decoder
             raise UnreadablePhoto(
                 path,
                 f'the photo cannot be read ({error.strerror})',

@@ -73,9 +73,7 @@ class RandomIdentitySampler(Sampler):
             positions = rng.sample(range(len(available)), self.ids_per_batch)
             for position in positions:
                 yield from groups[available[position]].pop()
-            for position in sorted(
-                positions, reverse=True
-            ):  # from the end, so the others keep their positions
+            for position in sorted(positions, reverse=True):  # from the end: the others stay
                 if not groups[available[position]]:
                     del available[position]
 

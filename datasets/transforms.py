@@ -29,10 +29,8 @@ class Reading:
 
     def __call__(self, path: str) -> np.ndarray:
         """Return the photo as uint8 (H, W, 3). Raises ``UnreadablePhoto``."""
-        image = read_image(path, self.upright)
-        return np.array(
-            image.resize(self.size[::-1], self.resample)
-        )  # Pillow takes (width, height)
+        width_height = self.size[::-1]
+        return np.array(read_image(path, self.upright).resize(width_height, self.resample))
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class ImageLoader(DataLoader):
     ):
         self.device = torch.device(device or 'cpu')
         super().__init__(
-            dataset, collate_fn=_hand_over, worker_init_fn=_outlive_the_signal, **options
+            dataset, collate_fn=_make_batch, worker_init_fn=_delay_termination, **options
         )
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch names its own class
@@ -62,7 +62,7 @@ class ImageLoader(DataLoader):
             self.dataset.cache.reserve()
         try:
             if self.num_workers:
-                _start_a_process()
+                _check_start()
             # do not bind the iterator: a traceback would keep it, and with it the workers, alive
             for batch in super().__iter__():
                 if isinstance(batch, InputError):
@@ -88,7 +88,7 @@ class _Pickled(bytes):
         return pickle.loads, (bytes(self),)
 
 
-def _hand_over(samples: list[Sample] | InputError) -> list[torch.Tensor] | _Pickled | InputError:
+def _make_batch(samples: list[Sample] | InputError) -> list[torch.Tensor] | _Pickled | InputError:
     """Make a batch. A worker pickles it here already.
 
     The worker's queue would pickle it in a thread, where an error would only be printed: the batch
@@ -108,7 +108,7 @@ def _hand_over(samples: list[Sample] | InputError) -> list[torch.Tensor] | _Pick
 
 
 @functools.cache
-def _start_a_process() -> None:
+def _check_start() -> None:
     """Check that a process can start where processes are not forked.
 
     Such a process first imports the main script. If that fails, it reads nothing from its pipe, and
@@ -152,7 +152,7 @@ def fitting_workers(wanted: int, batch_bytes: int, processes: int = 1) -> int:
     return workers
 
 
-def _outlive_the_signal(worker: int) -> None:
+def _delay_termination(worker: int) -> None:
     """Keep a worker alive for some seconds after SIGTERM, which often goes to all processes.
 
     Then the main process can finish its iteration. Ctrl-C is left to the main process.
