@@ -1,6 +1,5 @@
 """Stage 1: the prompts of all individuals learn to describe their photos; CLIP itself is frozen."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +12,7 @@ from datasets.workers import ImageLoader
 from loss.supcontrast import SupConLoss
 from model.reid_model import ReIDModel
 from processor.inference import encode_photos
-from processor.steps import TrainingSetup, TrainingSteps
+from processor.steps import TrainingSetup, TrainingSteps, logger
 from solver.lr_scheduler import make_scheduler_1stage
 from solver.make_optimizer_prompt import make_optimizer_1stage
 from utils.device import Runtime
@@ -22,8 +21,6 @@ from utils.logger import progress
 from utils.meter import Stopwatch
 from utils.run.journal import Journal
 from utils.torch_errors import translated_errors
-
-logger = logging.getLogger('transreid.train')
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Stage 2: the image encoder is fine-tuned against the frozen text features of all individuals."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +14,7 @@ from loss.make_loss import Stage2Loss
 from model.reid_model import ReIDModel
 from processor.inference import validate
 from processor.results import report, report_copies
-from processor.steps import TrainingSetup, TrainingSteps, is_due
+from processor.steps import TrainingSetup, TrainingSteps, is_due, logger
 from solver.lr_scheduler import make_scheduler_2stage
 from solver.make_optimizer_prompt import make_optimizer_2stage, make_optimizer_center
 from utils.device import Runtime
@@ -23,8 +22,6 @@ from utils.logger import progress
 from utils.meter import Stopwatch, Waiting
 from utils.run.journal import Journal
 from utils.torch_errors import translated_errors
-
-logger = logging.getLogger('transreid.train')
 
 TEXT_BATCH = 64  # individuals whose text features are computed at once
 

@@ -1,7 +1,6 @@
 """The trail of a training in OUTPUT_DIR: its metrics, its checkpoints, and its resumable state."""
 
 import hashlib
-import logging
 import signal
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,10 +13,8 @@ import torch
 from utils.checkpoint import check_state, copy_tree, save_state, save_tree
 from utils.device import Runtime, random_states, set_random_states
 from utils.errors import InputError, Stopped
-from utils.logger import MetricsFile
+from utils.logger import MetricsFile, logger
 from utils.meter import EpochMeter, Stopwatch
-
-logger = logging.getLogger('transreid')
 
 KEY = 'SOLVER.RESUME'
 STATE = 'resume.pth'

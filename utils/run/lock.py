@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from utils.errors import InputError
 from utils.files import writing
+from utils.logger import logger
 
 try:
     # Record locks and not flock, as the filelock library takes: loader workers are forked, may
@@ -19,8 +19,6 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # as everywhere where a module may be missing
-
-logger = logging.getLogger('transreid')
 
 # Path -> the owner that this process has written there. A record lock does not keep out its own
 # process, which loses it when it opens and closes the file a second time.

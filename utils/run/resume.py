@@ -1,7 +1,6 @@
 """Resuming a training: which state, and whether it is that of the same run."""
 
 import contextlib
-import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,9 @@ import torch
 from utils.checkpoint import load_tree
 from utils.errors import InputError
 from utils.files import keep_earlier
+from utils.logger import logger
 from utils.run.journal import FORMAT, KEY, STATE, Journal, Stateful
 from utils.words import first_few
-
-logger = logging.getLogger('transreid')
 
 # Keys that may change when a run resumes: they say where things are, how often something is written
 # and how many processes help. docs/reliability.md lists them. Where the data is may change; what it

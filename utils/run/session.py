@@ -13,7 +13,7 @@ from utils.device import Runtime, make_runtime, process_backend, seed_everything
 from utils.distributed import several_processes
 from utils.errors import InputError
 from utils.files import drop_leftovers, free_bytes, make_output_dir
-from utils.logger import MetricsFile, close_logger, log_to_file, setup_logger
+from utils.logger import MetricsFile, close_logger, log_to_file, logger, setup_logger
 from utils.run.journal import STATE, Journal, SavePolicy, Stateful, TrainedModel
 from utils.run.lock import output_lock
 from utils.run.provenance import log_run, save_run
@@ -21,7 +21,6 @@ from utils.run.resume import is_finished, is_own, read_state, resume, set_aside
 from utils.run.signals import StopRequest
 from utils.torch_errors import translated_errors
 
-logger = logging.getLogger('transreid')
 LOGGERS = {'train': logger, 'test': logging.getLogger('transreid.test')}
 # what the rounding depends on
 ENVIRONMENT = (
