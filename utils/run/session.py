@@ -1,7 +1,6 @@
 """What keeps a run safe: log, signals, processes, one run per OUTPUT_DIR, device, seed, journal."""
 
 import contextlib
-import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ from utils.run.resume import is_finished, is_own, read_state, resume, set_aside
 from utils.run.signals import StopRequest
 from utils.torch_errors import translated_errors
 
-LOGGERS = {'train': logger, 'test': logging.getLogger('transreid.test')}
 # what the rounding depends on
 ENVIRONMENT = (
     *('device', 'precision', 'processes', 'torch'),
@@ -186,7 +184,7 @@ def _session(cfg: CfgNode, kind: str, batches: str, stop: StopRequest) -> Iterat
             seed_everything(cfg.SOLVER.SEED)
             yield Session(cfg, folder, runtime, cleanup)
     except InputError as error:
-        LOGGERS[kind].error('%s', error)
+        logger.error('%s', error)
         raise
     finally:
         close_logger()
