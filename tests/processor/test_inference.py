@@ -1,5 +1,5 @@
-"""From photos to distances: each photo once, whatever lists it stands in, and the same distances as
-list by list; copies.
+"""From photos to distances: each photo is read once, whichever lists name it, and the distances are
+those of separate lists; copies of photos.
 """
 
 import logging
@@ -31,7 +31,7 @@ RUNTIME = make_runtime('cpu')
 
 
 class Pixels(torch.nn.Module):
-    """Features that are some of the pixels; counts the photos it sees."""
+    """Returns some of the pixels as features, and counts the photos it sees."""
 
     def __init__(self):
         super().__init__()
@@ -44,9 +44,7 @@ class Pixels(torch.nn.Module):
 
 @pytest.fixture
 def overlapping(tmp_path, toy_weights):
-    """A config whose gallery holds two thirds of its queries, not in their order, and photos of its
-    own.
-    """
+    """A config whose gallery has two thirds of the queries, in another order, and other photos."""
     world = World(tmp_path, toy_weights)
     lists = world.folder / 'lists'
     query, gallery = (
@@ -58,7 +56,7 @@ def overlapping(tmp_path, toy_weights):
 
 
 def separate_features(test):
-    """Rows of the query list and of the gallery list, each photo read where it is listed."""
+    """Features of the query list and of the gallery list, each list read by itself."""
     dataset = test.loader.dataset
     place = {record.path: index for index, record in enumerate(dataset.records)}
     with torch.inference_mode():
@@ -83,8 +81,8 @@ def test_a_test_looks_at_each_photo_once(overlapping):
 
 @pytest.mark.parametrize('ties', RULES['TEST.RERANK_TIES'].choices)
 def test_a_re_ranked_test(overlapping, ties):
-    """Copies of a photo tie. By 'index' exactly; by 'reference' as three products are rounded,
-    which is the original's way.
+    """Copies of a photo tie: exactly with 'index'; with 'reference' the rounding of three products
+    decides, as in the original.
     """
     test = make_test_dataloader(overlapping)
     rerank = ReRanking(k1=5, k2=3, lambda_value=0.3, ties=ties)
@@ -136,10 +134,8 @@ def test_a_feature_that_is_not_finite_names_its_photo(overlapping):
         extract_features(Damaged(), loader, RUNTIME)
 
 
-def test_a_test_without_a_camera_apart_tells_it(tmp_path, toy_weights, caplog):
-    """Two photos of one individual by one camera, the others by another: across cameras the two
-    have no right answer.
-    """
+def test_queries_without_a_match_by_another_camera_are_reported(tmp_path, toy_weights, caplog):
+    """One camera took all photos of individual 6, so across cameras its queries have no match."""
     world = World(tmp_path, toy_weights)
     lists = world.folder / 'lists'
     lines = [
@@ -161,9 +157,9 @@ def test_a_test_without_a_camera_apart_tells_it(tmp_path, toy_weights, caplog):
     )
 
 
-# One photo in several places
+# Copies of photos
 
-JUDGED_BY = [
+TESTED_BY = [
     'all',
     'cross-camera',
     'cross-encounter',
@@ -176,8 +172,8 @@ JUDGED_BY = [
 
 
 class Herd:
-    """Three photos of each of four individuals on two sides, by two cameras, in as many encounters
-    as photos. Noise, so that nobody is found but by chance or by a copy.
+    """Three photos of each of four individuals, from two sides and two cameras, each photo in its
+    own encounter. They are noise, so only chance or a copy leads to a match.
     """
 
     def __init__(self, world):
@@ -191,8 +187,8 @@ class Herd:
             for number in range(3)
         ]
 
-    def judge(self, protocol, query, gallery, *opts):
-        """The test set and the result for lists of lines."""
+    def test(self, protocol, query, gallery, *opts):
+        """Test with these lines as lists; return the test set and the result."""
         for name, lines in (('query', query), ('gallery', gallery)):
             (self.world.folder / 'lists' / f'{name}.txt').write_text('\n'.join(lines))
         test = make_test_dataloader(
@@ -210,11 +206,11 @@ def herd(tmp_path, toy_weights):
     return Herd(World(tmp_path, toy_weights))
 
 
-@pytest.mark.parametrize('protocol', JUDGED_BY)
-def test_numbers_are_those_of_equal_spelling(herd, protocol, caplog):
-    """Of a gallery that lists photos in another way, some of them twice."""
-    _, expected = herd.judge(protocol, herd.lines[::3], herd.lines)
-    told = list(caplog.messages)
+@pytest.mark.parametrize('protocol', TESTED_BY)
+def test_spelling_of_paths_does_not_change_the_numbers(herd, protocol, caplog):
+    """The gallery spells its paths differently and lists some photos twice."""
+    _, expected = herd.test(protocol, herd.lines[::3], herd.lines)
+    messages = list(caplog.messages)
     caplog.clear()
     (herd.root / 'link').symlink_to('.')
     (herd.root / 'hard.png').hardlink_to(herd.root / '7/0.png')
@@ -227,20 +223,18 @@ def test_numbers_are_those_of_equal_spelling(herd, protocol, caplog):
         herd.lines[1],
         herd.lines[0],
     ]
-    test, result = herd.judge(protocol, herd.lines[::3], gallery)
+    test, result = herd.test(protocol, herd.lines[::3], gallery)
     assert result.metrics == expected.metrics and result.copies == expected.copies
     assert [os.path.relpath(record.path, herd.root) for record in test.query] == [
         line.split()[0] for line in herd.lines[::3]
     ]
     assert [record.path for record in test.gallery[::3]] == [record.path for record in test.query]
     assert 'gallery.txt: 2 of 14 lines repeat an earlier line and are skipped' in caplog.text
-    assert told == [message for message in caplog.messages if 'repeat' not in message]
+    assert messages == [message for message in caplog.messages if 'repeat' not in message]
 
 
 def by_hand(test, distance, protocol):
-    """mAP and rank-1 of a ranking without files of the query's bytes and individual, one query at a
-    time.
-    """
+    """mAP and rank-1, one query at a time, without files of the query's bytes and individual."""
     content = {record.path: Path(record.path).read_bytes() for record in test.query + test.gallery}
     aps, firsts = [], []
     for query, row in zip(test.query, distance, strict=True):
@@ -266,8 +260,8 @@ def by_hand(test, distance, protocol):
 
 @pytest.mark.parametrize('protocol', ['all', 'cross-camera', 'cross-encounter', 'cross-side'])
 def test_a_copy_is_not_compared_with_its_photo(herd, protocol, caplog):
-    """Copies of two queries, taken elsewhere by what the list says, and one of a gallery photo,
-    which counts.
+    """Copies of two queries, which the list assigns to other cameras and encounters, and a copy of
+    a gallery photo, which counts.
     """
     for name, copy in (
         ('6/0.png', '6/IMG (1).png'),
@@ -284,7 +278,7 @@ def test_a_copy_is_not_compared_with_its_photo(herd, protocol, caplog):
         '8/other.png 8 1 1 94',
     ]
     with caplog.at_level('INFO', 'transreid'):
-        test, result = herd.judge(protocol, herd.lines[::3], gallery)
+        test, result = herd.test(protocol, herd.lines[::3], gallery)
         report_copies(result, test.protocol, logging.getLogger('transreid'))
     expected = by_hand(test, result.distance, protocol)
     assert {name: result.metrics[name] for name in expected} == pytest.approx(expected)
@@ -295,21 +289,21 @@ def test_a_copy_is_not_compared_with_its_photo(herd, protocol, caplog):
     )
     near = result.distance.argsort(axis=1)[:2, 0]
     assert near.tolist() == [0, 3]  # the queries themselves and their copies would be first
-    without = herd.judge(protocol, herd.lines[::3], gallery[:12] + gallery[15:])[1]
+    without = herd.test(protocol, herd.lines[::3], gallery[:12] + gallery[15:])[1]
     assert result.metrics['rank1'] == without.metrics['rank1'] < 1
 
 
 @pytest.mark.parametrize('protocol', ['query_apart', 'query_in_gallery', 'elephant', 'market'])
-def test_what_copies_do_to_a_published_protocol(herd, protocol, caplog):
-    """Its numbers stay, and are told beside those without the copies."""
+def test_copies_under_a_published_protocol(herd, protocol, caplog):
+    """Its numbers stay, and the log adds those without the copies."""
     itself = PROTOCOLS[protocol].drop_nearest
     gallery = [line for number, line in enumerate(herd.lines) if number % 3 or itself]
-    _, plain = herd.judge(protocol, herd.lines[::3], gallery)
+    _, plain = herd.test(protocol, herd.lines[::3], gallery)
     assert plain.copies == {'queries': 0, 'photos': 0, 'without': plain.metrics}
     herd.copy('6/0.png', '6/copy.png')
     herd.copy('7/0.png', '7/copy.png')
     caplog.clear()
-    test, result = herd.judge(
+    test, result = herd.test(
         protocol, herd.lines[::3], ['6/copy.png 6 1 1 90', *gallery, '7/copy.png 7 1 1 91']
     )
     report_copies(result, test.protocol, logging.getLogger('transreid'))
@@ -319,9 +313,7 @@ def test_what_copies_do_to_a_published_protocol(herd, protocol, caplog):
     keep = [index for index, photo in enumerate(test.gallery) if 'copy' not in photo.path]
     for row, query in enumerate(test.query[:2]):  # in lists without its copy
         gallery = [test.gallery[index] for index in keep]
-        other = test.gallery[
-            -1 if row == 0 else 0
-        ]  # the other query's copy, which is wrong for this one
+        other = test.gallery[-1 if row == 0 else 0]  # the other query's copy, no match for this one
         distance = result.distance[row : row + 1, [*keep, test.gallery.index(other)]]
         expected = rank_metrics(distance, [query], [*gallery, other], test.protocol)
         found = rank_metrics(
@@ -344,14 +336,14 @@ def test_what_copies_do_to_a_published_protocol(herd, protocol, caplog):
 
 
 def test_queries_that_only_find_themselves(herd):
-    """Without copies nothing is left to average, which is told and stops nothing."""
+    """Without copies there is nothing to average; this is reported, and the test continues."""
     herd.copy('6/0.png', '6/copy.png')
-    test, result = herd.judge('market', herd.lines[:1], ['6/copy.png 6 1 1 90', *herd.lines[3:]])
+    test, result = herd.test('market', herd.lines[:1], ['6/copy.png 6 1 1 90', *herd.lines[3:]])
     assert result.metrics['rank1'] == 1 and result.copies['without'] == {}
 
 
 def test_copies_in_validation(herd, caplog):
-    """Its number stays that of its protocol; the other is told."""
+    """The number of the protocol stays; the one without copies is reported."""
     folder, lists = herd.world.folder / 'photos', herd.world.folder / 'lists'
     shutil.copyfile(folder / 'train/0/0.png', folder / 'val/0/4.png')
     (lists / 'val.txt').write_text((lists / 'val.txt').read_text() + './train/1/0.png 1\n')
@@ -370,13 +362,13 @@ def test_copies_in_validation(herd, caplog):
     assert ignored == result.copies['without'] and ignored['mAP'] < result.metrics['mAP']
 
 
-def test_distractors_are_wrong_answers_for_all(herd):
-    """Individual -1 is nobody: ranked, never a match, no individual."""
+def test_distractors_match_no_query(herd):
+    """Photos of individual -1 are ranked but never match and do not count as an individual."""
     herd.copy('6/0.png', 'nobody.png')  # as near as can be
     query, gallery = herd.lines[::3], [line for number, line in enumerate(herd.lines) if number % 3]
-    test, result = herd.judge('query_apart', query, [*gallery, 'nobody.png -1'])
+    test, result = herd.test('query_apart', query, [*gallery, 'nobody.png -1'])
     assert test.gallery[-1].pid == -1 and result.copies['queries'] == 0
     assert result.distance[0].argmin() == len(gallery)
-    stranger = herd.judge('query_apart', query, [*gallery, 'nobody.png 77'])[1]
+    stranger = herd.test('query_apart', query, [*gallery, 'nobody.png 77'])[1]
     assert result.metrics == stranger.metrics
-    assert result.metrics['mAP'] < herd.judge('query_apart', query, gallery)[1].metrics['mAP']
+    assert result.metrics['mAP'] < herd.test('query_apart', query, gallery)[1].metrics['mAP']

@@ -1,4 +1,4 @@
-"""What a test prints."""
+"""The log lines of a test."""
 
 import json
 import logging
@@ -30,18 +30,18 @@ def test_a_test_of_one_kind_of_atrw_queries(caplog):
 
 def test_both_conventions_are_reported(caplog):
     left_out = {'mAP': 0.5, 'rank1': 0.6, 'rank5': 0.7, 'rank10': 0.8}
-    told = {
+    without_positive = {
         'queries': 4,
         'as_zero': {name: value / 2 for name, value in left_out.items()},
         'left_out': left_out,
     }
     with caplog.at_level('INFO', 'transreid'):
-        report(left_out, logging.getLogger('transreid'), told)
+        report(left_out, logging.getLogger('transreid'), without_positive)
     assert (
         'Queries with no match in the gallery: 4. Counted as 0: mAP 25.0%, Rank-1 30.0%, '
         'Rank-5 35.0%, Rank-10 40.0%; '
         'left out: mAP 50.0%, Rank-1 60.0%, Rank-5 70.0%, Rank-10 80.0%'
     ) in caplog.text
     caplog.clear()
-    report(left_out, logging.getLogger('transreid'), told | {'queries': 0})
+    report(left_out, logging.getLogger('transreid'), without_positive | {'queries': 0})
     assert 'with no match' not in caplog.text

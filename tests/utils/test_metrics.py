@@ -1,5 +1,5 @@
-"""Metrics against the golden numbers, the plain way, loops over one ranking, scikit-learn, and
-matrices typed by hand.
+"""Metrics compared with golden numbers, loops over one ranking, scikit-learn, and matrices typed by
+hand.
 """
 
 import json
@@ -125,7 +125,7 @@ def test_golden_market_short_gallery():
         pytest.approx(facts['mAP'], abs=1e-6),
         pytest.approx(facts['cmc'], abs=1e-6),
     )
-    longer, same = eval_func(*short)  # stops with an error in the original
+    longer, same = eval_func(*short)  # the original fails with an error
     assert (same, longer[:10].tolist()) == (mean, cmc.tolist())
     assert longer.shape == (50,) and longer[29:].tolist() == [1.0] * 21
 
@@ -348,19 +348,21 @@ def test_positives_and_queries_without_any(ignore, never):
             for row, one in zip(distance, query)
         ]
         assert count_positives(query, gallery, protocol).tolist() == [sum(hits) for hits in right]
-        told = without_positive(rank_queries(distance, query, gallery, protocol))
-        assert told['queries'] == sum(not any(hits) for hits in right)
-        assert told['as_zero'] == pytest.approx(metrics_by_hand(distance, query, gallery, protocol))
+        found = without_positive(rank_queries(distance, query, gallery, protocol))
+        assert found['queries'] == sum(not any(hits) for hits in right)
+        assert found['as_zero'] == pytest.approx(
+            metrics_by_hand(distance, query, gallery, protocol)
+        )
         left_out = metrics_by_hand(distance, query, gallery, replace(protocol, no_positive='skip'))
-        assert told['left_out'] == pytest.approx(left_out)
-        without += told['queries']
+        assert found['left_out'] == pytest.approx(left_out)
+        without += found['queries']
     assert without
 
 
 @pytest.mark.parametrize('protocol', ALL_PROTOCOLS, ids=str)
 def test_copies_in_the_gallery(protocol):
-    """Those that are removed as copies; elsewhere those that a query finds of itself, besides the
-    nearest that is dropped.
+    """The copies that a protocol ignores, or those by which a query finds itself, except the
+    nearest photo where that is dropped.
     """
     found = 0
     for seed in range(4):
@@ -392,8 +394,8 @@ def test_copies_in_the_gallery(protocol):
 
 def test_no_query_has_a_positive():
     query, gallery, distance = records([0, 1]), records([2, 3]), np.ones((2, 2))
-    told = without_positive(rank_queries(distance, query, gallery, PROTOCOLS['all']))
-    assert told == {
+    found = without_positive(rank_queries(distance, query, gallery, PROTOCOLS['all']))
+    assert found == {
         'queries': 2,
         'as_zero': {'mAP': 0, 'rank1': 0, 'rank5': 0, 'rank10': 0},
         'left_out': {},
@@ -545,5 +547,5 @@ def test_a_gallery_of_only_the_query():
         (-0.5, '0'),
     ],
 )
-def test_distances_are_told_with_three_digits_that_mean_something(distance, text):
+def test_distances_have_three_significant_digits(distance, text):
     assert distance_text(np.float32(distance)) == text

@@ -1,4 +1,4 @@
-"""Rankings: the plain way, which ranks everything, memory, and distances of all kinds."""
+"""Rankings compared with the plain way, which sorts everything; memory; kinds of distances."""
 
 import tracemalloc
 
@@ -108,7 +108,7 @@ def test_distances_of_any_number_type(dtype):
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
-def test_a_distance_that_is_not_finite_is_refused(value):
+def test_a_distance_that_is_not_finite_is_rejected(value):
     distance = np.zeros((3, 2))
     distance[1, 1] = value
     with pytest.raises(InputError, match='distances are not finite'):

@@ -300,8 +300,8 @@ def test_features_are_ranked_as_their_matrices(k1, k2, lambda_value):
 
 
 def exact_features(seed, count=120):
-    """Four of 10 numbers are ± 1/2: of length 1, products without rounding, and hardly a distance
-    that is not tied.
+    """Features of length 1, four of their 10 numbers ± 1/2: products are exact, and nearly all
+    distances tie.
     """
     generator = np.random.default_rng(seed)
     x = np.zeros((count, 10), dtype=np.float32)
@@ -351,7 +351,7 @@ def test_blocks_change_nothing(monkeypatch, block, pairs, tile):
 
 
 class LargestTensor(TorchDispatchMode):
-    """Context that notes how many entries the largest tensor had that was made in it."""
+    """Context that records the number of entries of the largest tensor created in it."""
 
     entries = 0
 
@@ -417,9 +417,7 @@ def test_an_accelerator_gives_the_golden_numbers():
 
 
 class AnyOrder(TorchDispatchMode):
-    """Context in which what is added to one place is added in random order, as an accelerator's
-    threads do it.
-    """
+    """Context in which sums are added in random order, as the threads of an accelerator do."""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         if function.overloadpacket in (torch.ops.aten.scatter_add_, torch.ops.aten.index_add_):
@@ -472,8 +470,8 @@ def test_inputs_are_left_alone_and_the_result_repeats():
 
 @pytest.mark.parametrize('photos', [4, 60])
 def test_photos_that_are_all_alike_give_numbers(photos):
-    """Of so many equal photos some are not among their own nearest k1, and have no reciprocal
-    neighbours at all.
+    """Some of so many equal photos are not among their own k1 nearest and have no reciprocal
+    neighbours.
     """
     ones = np.ones((photos // 2, photos // 2), dtype=np.float32)
     for value in (1, 0.5):  # with all distances 0, and not
@@ -484,7 +482,7 @@ def test_photos_that_are_all_alike_give_numbers(photos):
         )
 
 
-def test_too_few_photos_are_refused_and_just_enough_are_not():
+def test_too_few_photos_are_rejected_and_just_enough_are_not():
     query, gallery = (block[:10] for block in features('n40_g120'))
     blocks = similarities(query, gallery)
     assert re_ranking(*blocks, k1=19, k2=20).shape == (10, 10)
