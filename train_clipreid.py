@@ -1,17 +1,17 @@
 """Train: python train_clipreid.py --config_file configs/tiger/cnn_clipreid.yml [KEY VALUE …]"""
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from configs import ConfigError, flatten, ignored_keys, load_cfg, with_value
-from configs.command_line import parse_with_pairs, path_text
+from configs.command_line import parse_config
 from utils.errors import exit_code
 
 
 def main(argv: Sequence[str] | None = None) -> float | None:
     """Train both stages; return the best validation mAP, None without a validation list."""
-    args = parse(argv)
+    description = 'Train CLIP-ReID on photos of individual animals, in two stages.'
+    args = parse_config(argv, description, resumes=True)
     cfg = load_cfg(args.config_file, args.opts)
 
     # Not at the top: torch, torchvision and timm take seconds to import. Neither --help nor an
@@ -50,25 +50,6 @@ def main(argv: Sequence[str] | None = None) -> float | None:
             if stage1:
                 do_train_stage1(stage1, run.runtime, journal)
             return do_train_stage2(stage2, run.runtime, journal)
-
-
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line: ``config_file`` and ``opts``; --resume is SOLVER.RESUME auto."""
-    parser = argparse.ArgumentParser(
-        description='Train CLIP-ReID on photos of individual animals, in two stages.'
-    )
-    parser.add_argument(
-        '--config_file', type=path_text, default='', help='a yml of configs/, or your own'
-    )
-    parser.add_argument(
-        '--resume',
-        action='store_true',
-        help='go on with the run in OUTPUT_DIR, if there is one (SOLVER.RESUME auto)',
-    )
-    args = parse_with_pairs(parser, argv)
-    if args.resume:
-        args.opts += ['SOLVER.RESUME', 'auto']
-    return args
 
 
 if __name__ == '__main__':

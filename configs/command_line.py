@@ -64,10 +64,23 @@ def parse_with_pairs(
     return args
 
 
-def parse_config(argv: Sequence[str] | None, description: str) -> argparse.Namespace:
-    """Parse the command line of a test: ``config_file`` and ``opts``."""
+def parse_config(
+    argv: Sequence[str] | None, description: str, resumes: bool = False
+) -> argparse.Namespace:
+    """Parse the command line of a training or test: ``config_file`` and ``opts``.
+
+    Args:
+        argv: The command line.
+        description: What the program does, for --help.
+        resumes: Whether it has the option --resume, short for SOLVER.RESUME auto.
+    """
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument(
-        '--config_file', type=path_text, default='', help='a yml of configs/, or your own'
-    )
-    return parse_with_pairs(parser, argv)
+    add = parser.add_argument
+    add('--config_file', type=path_text, default='', help='a yml of configs/, or your own')
+    if resumes:
+        text = 'resume the run in OUTPUT_DIR, if there is one (SOLVER.RESUME auto)'
+        add('--resume', action='store_true', help=text)
+    args = parse_with_pairs(parser, argv)
+    if resumes and args.resume:
+        args.opts += ['SOLVER.RESUME', 'auto']
+    return args

@@ -88,9 +88,9 @@ def test_options_are_read_wherever_they_stand(name, load_nothing):
 
 def test_resume_wins_over_the_state_that_the_run_began_with():
     """The same command with --resume goes on, also where it began from another run's state."""
-    train = importlib.import_module('train_clipreid')
     for words in (['--resume', 'SOLVER.RESUME', 'a.pth'], ['SOLVER.RESUME', 'a.pth', '--resume']):
-        assert configs.load_cfg('', train.parse(words).opts).SOLVER.RESUME == 'auto'
+        args = command_line.parse_config(words, '', resumes=True)
+        assert configs.load_cfg('', args.opts).SOLVER.RESUME == 'auto'
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_releases_before_and_after_the_options():
     assert (args.release, args.seed, str(args.lists)) == (['a.zip', 'b.zip', 'c.zip'], 3, 'l')
 
 
-@pytest.mark.parametrize('name', ['test_clipreid', 'test_rerank_clipreid'])
+@pytest.mark.parametrize('name', ['train_clipreid', 'test_clipreid', 'test_rerank_clipreid'])
 def test_help_does_not_wait_for_torch(name):
     code = f'import sys, {name}; assert "torch" not in sys.modules'
     subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True)

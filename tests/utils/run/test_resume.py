@@ -16,6 +16,7 @@ import torch
 import processor.processor_clipreid_stage2 as stage2
 import train_clipreid
 from configs import flatten, ignored_keys, load_cfg
+from configs.command_line import parse_config
 from tests.helpers import TIMES
 from utils.checkpoint import load_state, load_tree, save_tree
 from utils.device import random_states, set_random_states
@@ -452,7 +453,7 @@ def test_a_checkpoint_is_no_state(stopped):
 def test_resume_may_stand_anywhere():
     seed = ['SOLVER.SEED', '5']
     for words in (['--resume', *seed], [*seed, '--resume'], [*seed, 'SOLVER.RESUME', 'auto']):
-        parsed = train_clipreid.parse(words)
+        parsed = parse_config(words, '', resumes=True)
         cfg = load_cfg('', parsed.opts)
         assert (cfg.SOLVER.RESUME, cfg.SOLVER.SEED) == ('auto', 5)
 
