@@ -2,7 +2,7 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -11,8 +11,15 @@ import torch
 
 from utils.errors import InputError, Mismatch, first_line
 from utils.files import atomic_write
-from utils.state_dicts import WRAPPERS, State, find_state, is_plain_dict, notes_of, plain_names
-from utils.weights_files import check_tensors, read_weights_file
+from utils.weights_files import (
+    State,
+    check_tensors,
+    find_state,
+    is_plain_dict,
+    notes_of,
+    read_weights_file,
+    without_wrappers,
+)
 
 logger = logging.getLogger('transreid')
 
@@ -49,12 +56,13 @@ def save_state(
             them.
     """
     tensors = OrderedDict(
-        (name, _own_memory(tensor.detach().cpu().contiguous())) for name, tensor in state.items()
+        # copies: no two share their memory, and none is a part of a larger one
+        (name, tensor.detach().cpu().clone(memory_format=torch.contiguous_format))
+        for name, tensor in state.items()
     )
     with atomic_write(path, 'wb') as file:
         if Path(path).suffix == '.safetensors':
-            apart = {name: tensor.clone() for name, tensor in tensors.items()}  # none tied
-            file.write(safetensors.torch.save(apart, about or None))
+            file.write(safetensors.torch.save(tensors, about or None))
         else:
             setattr(tensors, '_metadata', OrderedDict({'': about or {}}))  # noqa: B010  as torch
             _write_torch(tensors, file)
@@ -82,20 +90,16 @@ def load_checkpoint(path: str | Path, key: str = 'TEST.WEIGHT') -> Checkpoint:
     """
     state, inside = find_state(read_weights_file(path, key), path, key)
     check_tensors(state.values(), path, key)
-    names = plain_names(state, path, key)
-    removed = []
-    for word in WRAPPERS:
-        if any(word in name and word not in plain for name, plain in names.items()):
-            removed.append(word)
-    if inside or removed:
+    weights = without_wrappers(state, path, key)
+    renamed = weights.keys() != state.keys()
+    if inside or renamed:
         logger.info(
             '%s: %s: read the weights%s%s',
             key,
             path,
             f' under {inside!r}' if inside else '',
-            f' without {" and ".join(removed)} in their names' if removed else '',
+            ' without module. or _orig_mod. before their names' if renamed else '',
         )
-    weights = {names[name]: tensor.detach() for name, tensor in state.items()}
     return Checkpoint(weights, notes_of(state), inside)
 
 
@@ -131,23 +135,32 @@ def check_state(
 # ------------------------------------------------------------------------------------------- trees
 
 
-def save_tree(tree: Any, path: str | Path) -> None:
-    """Write a tree of plain values and tensors, under a temporary name, then rename.
+def copy_tree(tree: Any) -> Any:
+    """A copy on the CPU for :func:`save_tree`.
 
-    Tensors go to the CPU and keep their memory format.
+    It shares no memory with ``tree``, and no container of it stands in two places. Tensors keep
+    their memory format.
+    """
+    if isinstance(tree, torch.Tensor):
+        return tree.detach().to('cpu', copy=True)
+    if isinstance(tree, dict):
+        return {name: copy_tree(value) for name, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        copies = [copy_tree(value) for value in tree]
+        return copies if isinstance(tree, list) else tuple(copies)
+    return tree
+
+
+def save_tree(tree: Any, path: str | Path) -> None:
+    """Write what :func:`copy_tree` gives, under a temporary name, then rename.
 
     Raises:
-        TypeError: anything else than dict, list, tuple, str, int, float, bool, None and tensors, or
-            a key that is neither str nor int.
+        ValueError: :func:`load_tree` would not read it: anything else than dict, list, tuple, str,
+            int, float, bool, None and tensors, or a key that is neither str nor int.
     """
-    tree = _plain(tree, lambda tensor: _own_memory(tensor.cpu()))
+    _tensors_of(tree)
     with atomic_write(path, 'wb') as file:
         _write_torch(tree, file)
-
-
-def copy_tree(tree: Any) -> Any:
-    """A copy on the CPU of what :func:`save_tree` takes, which shares no memory with it."""
-    return _plain(tree, lambda tensor: tensor.to('cpu', copy=True))
 
 
 def load_tree(path: str | Path, key: str) -> Any:
@@ -167,29 +180,6 @@ def load_tree(path: str | Path, key: str) -> Any:
     return tree
 
 
-def _plain(node: Any, take: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """``node`` built anew, so that no container of it stands in two places.
-
-    take: what becomes of a tensor.
-    """
-    if isinstance(node, torch.Tensor):
-        return take(node.detach())
-    if isinstance(node, dict):
-        if any(type(name) not in (str, int) for name in node):
-            raise TypeError(f'keys must be str or int: {list(node)[:5]}')
-        return {name: _plain(value, take) for name, value in node.items()}
-    if isinstance(node, list | tuple):
-        kind = list if isinstance(node, list) else tuple
-        return kind(_plain(value, take) for value in node)
-    if _is_scalar(node):
-        return node
-    raise TypeError(f'{type(node).__name__} cannot be written and read back safely: {node!r:.80}')
-
-
-def _is_scalar(node: Any) -> bool:
-    return node is None or type(node) in (str, int, float, bool)
-
-
 def _tensors_of(tree: Any) -> list[torch.Tensor]:
     """All tensors of a tree that was read; without recursion, as strangers' trees may be deep.
 
@@ -202,21 +192,19 @@ def _tensors_of(tree: Any) -> list[torch.Tensor]:
         node = todo.pop()
         if isinstance(node, torch.Tensor):
             tensors.append(node)
-        elif isinstance(node, (dict, list, tuple)):
+        elif isinstance(node, dict | list | tuple):
             if node and id(node) in seen:
                 raise ValueError(f'a {type(node).__name__} stands in two places')
             seen.add(id(node))
-            if isinstance(node, dict) and not is_plain_dict(node):
-                raise ValueError('a dict with attributes')
-            if isinstance(node, dict) and any(type(name) not in (str, int) for name in node):
-                raise ValueError('a key that is neither text nor number')
-            todo.extend(node.values() if isinstance(node, dict) else node)
-        elif not _is_scalar(node):
+            if not isinstance(node, dict):
+                todo.extend(node)
+            elif is_plain_dict(node) and all(type(name) in (str, int) for name in node):
+                todo.extend(node.values())
+            else:
+                raise ValueError('a dict with attributes, or a key that is no text or number')
+        elif node is not None and type(node) not in (str, int, float, bool):
             raise ValueError(f'a value of type {type(node).__name__}')
     return tensors
-
-
-# ----------------------------------------------------------------------------------------- writing
 
 
 def _write_torch(value: Any, file: IO[bytes]) -> None:
@@ -225,11 +213,3 @@ def _write_torch(value: Any, file: IO[bytes]) -> None:
     except RuntimeError as error:  # torch's own word for a write that failed
         reason = error.__context__
         raise (reason if isinstance(reason, OSError) else OSError(first_line(error))) from error
-
-
-def _own_memory(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor without the rest of a larger memory that it is a part of.
-
-    Torch would write that too.
-    """
-    return tensor.clone() if tensor.untyped_storage().nbytes() > tensor.nbytes else tensor

@@ -1,14 +1,18 @@
-"""Files of weights, whoever wrote them: what is in them, without running anything of it."""
+"""Files of weights, whoever wrote them: what is in them, without running anything of it.
 
-import contextlib
+Training programs of all kinds save the state dict of a model, alone or beside other things.
+"""
+
 import math
+import os
 import pickle
+import re
 import warnings
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from safetensors import safe_open
@@ -31,16 +35,19 @@ DTYPES = (
 )
 # bytes that tensors may take beyond four times their file: some repeat a value without storing it
 SLACK = 64 << 20
+DEPTH = 4  # of the dicts around a state dict
+STATE_OF_A_RUN = {'format', 'stage', 'tensors'}  # of utils.run.journal's, besides other keys
+
+State = dict[str, torch.Tensor]
 
 
 class _Skipped:
     """In place of an object of Python or NumPy beside the weights: runs and keeps nothing."""
 
     def __init__(self, *_: object) -> None:
-        pass
+        """Take whatever the pickle has for the object."""
 
-    def __setstate__(self, _: object) -> None:
-        pass
+    __setstate__ = __init__
 
 
 # What training programs write beside their weights: a best mAP, a history, the options of the
@@ -74,23 +81,15 @@ def read_weights_file(path: str | Path, key: str) -> Any:
             f'{key} is empty; give the checkpoint, as in {key} ./output/tiger/cnn/RN50_80.pth'
         )
     if not Path(path).is_file():
-        raise InputError(f'{key}: there is no file {path}{_checkpoints_text(Path(path))}')
+        others = [file.name for file in checkpoints_beside(Path(path))]
+        beside = f'; there are {first_few(others)}' if others else ''
+        raise InputError(f'{key}: there is no file {path}{beside}')
     try:
         with open(path, 'rb') as file:
             head = file.read(9)
-    except OSError as error:
-        raise InputError(f'{key}: {path} cannot be read ({error.strerror})') from None
-    with _damage_in_words(path, key):
         if head[:4] == b'PK\x03\x04':
             _check_zip(path, key)
         return _read_safetensors(path) if head[8:] == b'{' else _read_torch(path)
-
-
-@contextlib.contextmanager
-def _damage_in_words(path: str | Path, key: str) -> Iterator[None]:
-    """Raise what a reader makes of a bad file as InputError."""
-    try:
-        yield
     except InputError:
         raise
     except pickle.UnpicklingError as error:
@@ -105,8 +104,8 @@ def _damage_in_words(path: str | Path, key: str) -> Iterator[None]:
     # on damaged bytes torch raises anything: RuntimeError, EOFError, IndexError, struct.error …
     except Exception as error:
         raise InputError(
-            f'{key}: {path} is no checkpoint, or it is cut short ({first_line(error)}); '
-            f'copy or write it again'
+            f'{key}: {path} cannot be read as a checkpoint ({first_line(error)}); if it is cut '
+            'short, copy or write it again'
         ) from None
 
 
@@ -134,14 +133,14 @@ def _check_zip(path: str | Path, key: str) -> None:
 
     torch.save stores its members as they are, one after another.
     """
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-    if _has_code(archive):
+    if is_torchscript(path):
         raise InputError(
             f"{key}: {path} is a TorchScript archive (weights with code, as OpenAI's CLIP is "
             'published); it can only be where training starts: MODEL.PRETRAIN_PATH, with '
             'MODEL.PRETRAIN_CHOICE clip'
         )
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
     if (
         any(member.compress_type != zipfile.ZIP_STORED for member in members)
         or sum(member.file_size for member in members) > Path(path).stat().st_size
@@ -156,13 +155,9 @@ def is_torchscript(path: str | Path) -> bool:
     """Whether the file is a TorchScript archive, that is weights with code."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return _has_code(archive)
+            return any(name.endswith('/constants.pkl') for name in archive.namelist())
     except Exception:  # zipfile raises anything on damaged bytes: no archive then
         return False
-
-
-def _has_code(archive: zipfile.ZipFile) -> bool:
-    return any(name.endswith('/constants.pkl') for name in archive.namelist())
 
 
 def check_tensors(tensors: Iterable[torch.Tensor], path: str | Path, key: str) -> None:
@@ -181,8 +176,6 @@ def check_tensors(tensors: Iterable[torch.Tensor], path: str | Path, key: str) -
                 f'{tensor.dtype}, on {tensor.device}); floats, integers and truth values are '
                 'allowed'
             )
-        if any(size < 0 for size in tensor.shape):  # torch takes some, and breaks later
-            raise InputError(f'{key}: {path} is damaged: a tensor of shape {tuple(tensor.shape)}')
         total += math.prod(tensor.shape) * tensor.element_size()  # nbytes may overflow
     size = Path(path).stat().st_size
     if total > 4 * size + SLACK:
@@ -194,18 +187,111 @@ def check_tensors(tensors: Iterable[torch.Tensor], path: str | Path, key: str) -
 
 def checkpoints_beside(path: Path) -> list[Path]:
     """The other checkpoints in the folder of ``path``, newest first."""
-    with contextlib.suppress(OSError, ValueError):  # a folder that cannot be read
-        found = [
-            file
-            for file in path.parent.iterdir()
-            if file.suffix in ('.pth', '.safetensors')
-            and not file.name.startswith('resume.')
-            and file.name != path.name
-        ]
-        return sorted(found, key=lambda file: file.stat().st_mtime, reverse=True)
-    return []
+    found = [
+        file
+        for file in path.parent.glob('*')
+        if file.suffix in ('.pth', '.safetensors')
+        and not file.name.startswith('resume.')
+        and file.name != path.name
+    ]
+    return sorted(found, key=os.path.getmtime, reverse=True)
 
 
-def _checkpoints_text(path: Path) -> str:
-    newest = [file.name for file in checkpoints_beside(path)]
-    return f'; there are {first_few(newest)}' if newest else ''
+# ------------------------------------------------------------------------------------- state dicts
+
+
+def without_wrappers(state: State, path: str | Path, key: str) -> State:
+    """``state`` without what DataParallel and torch.compile put before the names of weights.
+
+    Raises:
+        InputError: two weights would have the same name.
+    """
+    plain = {
+        re.sub(r'^(module\.)+', '', re.sub(r'(?<![^.])_orig_mod\.', '', name)): tensor.detach()
+        for name, tensor in state.items()
+    }
+    if len(plain) < len(state):
+        raise InputError(
+            f'{key}: {path} holds weights of the same name with and without module. or _orig_mod. '
+            'before it; save one model alone'
+        )
+    return plain
+
+
+def find_state(content: Any, path: str | Path, key: str) -> tuple[State, str]:
+    """The one state dict in what a file holds, and the name under which it stood, '' = alone.
+
+    Raises:
+        InputError: several or none, or the state of a run.
+    """
+    if _is_state(content):
+        return content, ''
+    if is_plain_dict(content) and content.keys() >= STATE_OF_A_RUN:
+        newest = checkpoints_beside(Path(path))
+        raise InputError(
+            f'{key}: {path} is what a training resumes from, not a checkpoint; '
+            f'{f"take the newest, {newest[0]}" if newest else "no checkpoint lies beside it yet"}'
+        )
+    found = _states_within(content) if is_plain_dict(content) else []
+    if not found:
+        raise InputError(
+            f'{key}: {path} is no plain state dict (names and tensors), and holds none'
+        )
+    if len(found) > 1:
+        names = [repr(name[:40]) for name, _ in found]
+        raise InputError(
+            f'{key}: {path} holds {len(found)} state dicts: {first_few(names, 4)}; save the one '
+            'you mean in a file of its own, with torch.save'
+        )
+    name, state = found[0]
+    return state, name
+
+
+def _states_within(content: dict) -> list[tuple[str, State]]:
+    """The state dicts in a dict, with the keys that lead to each, as in 'net.state_dict'.
+
+    Deeper ones only where there is none above, so that an optimizer's parts are not found beside a
+    model. Each dict is seen once: strangers' may hold themselves.
+    """
+    found: list[tuple[str, State]] = []
+    level: list[tuple[str, dict]] = [('', content)]
+    seen = set()
+    for _ in range(DEPTH):
+        below: list[tuple[str, dict]] = []
+        for prefix, node in level:
+            for name, value in node.items():
+                if _is_name(name) and is_plain_dict(value) and id(value) not in seen:
+                    seen.add(id(value))
+                    (found if _is_state(value) else below).append((f'{prefix}{name}', value))
+        if found:
+            break
+        level = [(f'{name}.', node) for name, node in below]
+    return found
+
+
+def notes_of(state: State) -> dict[str, str]:
+    """The texts that ``utils.checkpoint.save_state`` noted; strangers' notes may be anything."""
+    notes = getattr(state, '_metadata', None)
+    notes = notes.get('') if is_plain_dict(notes) else None
+    if not is_plain_dict(notes):
+        return {}
+    return {name: text for name, text in notes.items() if type(name) is type(text) is str}
+
+
+def is_plain_dict(node: Any) -> TypeGuard[dict]:
+    """Whether it is a dict whose methods are a dict's.
+
+    A stranger's OrderedDict may have attributes in their place.
+    """
+    return isinstance(node, dict) and not getattr(node, '__dict__', {}).keys() - {'_metadata'}
+
+
+def _is_state(value: Any) -> TypeGuard[State]:
+    plain = is_plain_dict(value) and len(value) > 0
+    return plain and all(
+        _is_name(name) and isinstance(x, torch.Tensor) for name, x in value.items()
+    )
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and len(name) <= 500 and name.isprintable()

@@ -107,7 +107,7 @@ def test_weights_as_tutorials_save_them(inside, prefix, tmp_path, caplog):
     for line in said:
         assert line.startswith(f'A.KEY: {path}: read the weights')
         assert (f"under '{inside}'" in line) == bool(inside)
-        assert all((word in line) == (word in prefix) for word in ('module.', '_orig_mod.'))
+        assert ('without module. or _orig_mod.' in line) == bool(prefix)
 
 
 @pytest.mark.parametrize('keys', [['checkpoint', 'model'], ['a', 'b', 'state_dict']])
@@ -202,17 +202,12 @@ def test_several_state_dicts_are_ambiguous(tmp_path):
         'a.pth',
         '2 state dicts',
         "'model', 'ema'",
-        "['model']",
     )
     torch.save(
         {'x': {'model': {'a': torch.ones(1)}}, 'y': {'model': {'a': torch.zeros(1)}}},
         tmp_path / 'a.pth',
     )
-    refused(
-        lambda: load_state(tmp_path / 'a.pth'),
-        "'x.model', 'y.model'",
-        "torch.load(path)['x']['model']",
-    )
+    refused(lambda: load_state(tmp_path / 'a.pth'), "'x.model', 'y.model'")
     torch.save({'module.a': torch.ones(1), 'a': torch.zeros(1)}, tmp_path / 'a.pth')
     refused(lambda: load_state(tmp_path / 'a.pth'), 'TEST.WEIGHT', 'a.pth', 'same name')
 
@@ -240,7 +235,7 @@ def test_the_state_of_a_run_names_the_newest_checkpoint(world):
             key,
             state,
             'what a training resumes from',
-            f'take the newest checkpoint there, {world.output / "RN50_1.pth"}',
+            f'take the newest, {world.output / "RN50_1.pth"}',
         )
     shutil.copy(state, world.folder / 'renamed.pth')
     refused(
