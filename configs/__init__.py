@@ -4,6 +4,6 @@
 """
 
 from configs.loading import flatten, ignored_keys, load_cfg, with_value
-from configs.values import ConfigError
+from configs.rules import ConfigError
 
 __all__ = ['ConfigError', 'flatten', 'ignored_keys', 'load_cfg', 'with_value']

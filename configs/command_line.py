@@ -1,28 +1,11 @@
 """Command lines: options and KEY VALUE pairs in any order, paths that begin with ``~``."""
 
 import argparse
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from configs.values import short
-
-
-def expand_home(path: str) -> str:
-    """Replace a ``~`` or ``~user`` at the start of ``path`` by that home.
-
-    Raises:
-        ValueError: The user has no home.
-    """
-    expanded = os.path.expanduser(path)
-    if path.startswith('~') and expanded == path:
-        error = (
-            f'begins with ~, but there is no home for {path.split("/")[0]} in {path!r}; write the '
-            f'path out, or ./{path} where that is its name'
-        )
-        raise ValueError(short(error, 300))
-    return expanded
+from configs.rules import expand_home
 
 
 def path_text(text: str) -> str:

@@ -11,13 +11,11 @@ from configs.rules import (
     SEED,
     SHARE,
     Choice,
-    Flag,
     Ignored,
     Number,
     Path,
     Rising,
     Rule,
-    Text,
 )
 
 # of torch.optim, those that step without a closure and take a weight decay
@@ -43,7 +41,7 @@ RULES: dict[str, Rule] = {
     # 'finetune' = its encoders alone (other individuals, fresh heads)
     'MODEL.PRETRAIN_CHOICE': Choice('imagenet', 'clip', 'random', 'self', 'finetune'),
     # a sentence with four X, one for each learned token; '' = by data set (person, vehicle)
-    'MODEL.PROMPT': Text(''),
+    'MODEL.PROMPT': Rule(''),
     'MODEL.NECK': Choice('bnneck'),  # batch normalisation between feature and classifier
     'MODEL.IF_WITH_CENTER': Choice('no', 'yes'),  # 'yes' adds the center loss
     'MODEL.ID_LOSS_TYPE': Choice('softmax'),  # cross entropy on linear classifiers
@@ -51,10 +49,10 @@ RULES: dict[str, Rule] = {
     'MODEL.TRIPLET_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),  # of the sum over three features
     'MODEL.I2T_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),  # of the image-to-text cross entropy
     'MODEL.METRIC_LOSS_TYPE': Choice('triplet', 'triplet_center', 'center'),
-    'MODEL.DIST_TRAIN': Flag(False),  # True = several processes: torchrun --nproc_per_node N …
+    'MODEL.DIST_TRAIN': Rule(False),  # True = several processes: torchrun --nproc_per_node N …
     # True = a ResNet's batch norms see the photos of all processes (CUDA only)
-    'MODEL.SYNC_BN': Flag(False),
-    'MODEL.NO_MARGIN': Flag(False),  # True = soft-margin triplet, SOLVER.MARGIN is not used
+    'MODEL.SYNC_BN': Rule(False),
+    'MODEL.NO_MARGIN': Rule(False),  # True = soft-margin triplet, SOLVER.MARGIN is not used
     'MODEL.IF_LABELSMOOTH': Choice('on', 'off'),  # by 0.1, in the ID and the image-to-text loss
     'MODEL.COS_LAYER': Choice(False),
     'MODEL.DROP_PATH': Ignored(0.1),
@@ -64,12 +62,12 @@ RULES: dict[str, Rule] = {
     # pixels (y, x) from patch to patch (ViT); smaller than the patch = overlapping patches
     'MODEL.STRIDE_SIZE': Number([16, 16], POSITIVE),
     'MODEL.SIE_COE': Number(3.0),  # factor of the side-information embedding (ViT)
-    'MODEL.SIE_CAMERA': Flag(False),  # True = an embedding per camera is added to the class token
-    'MODEL.SIE_VIEW': Flag(False),  # True = an embedding per view; with SIE_CAMERA per pair
+    'MODEL.SIE_CAMERA': Rule(False),  # True = an embedding per camera is added to the class token
+    'MODEL.SIE_VIEW': Rule(False),  # True = an embedding per view; with SIE_CAMERA per pair
     # of CLIP's transformers: 'quickgelu' (OpenAI's), 'gelu' (open_clip's), 'auto' = by the file
     'MODEL.ACTIVATION': Choice('auto', 'quickgelu', 'gelu'),
     # True = torch.compile for the image encoder: minutes at the start, then faster steps on a GPU
-    'MODEL.COMPILE': Flag(False),
+    'MODEL.COMPILE': Rule(False),
     # ---------------------------------------------------------------- photos
     'INPUT.SIZE_TRAIN': Number([384, 128], POSITIVE),  # height, width in pixels
     'INPUT.SIZE_TEST': Number([384, 128], POSITIVE),  # height, width in pixels
@@ -88,7 +86,7 @@ RULES: dict[str, Rule] = {
     'DATASETS.ROOT_DIR': Path('../data'),  # train and validation photos are in ROOT_DIR/DATA_DIR
     'DATASETS.TEST_ROOT_DIR': Path('../data'),  # query and gallery photos
     # picks lists and protocol: tiger, yak, h_yak, s_yak, elephant, debug, all, or your own
-    'DATASETS.SPECIES': Text('tiger'),
+    'DATASETS.SPECIES': Rule('tiger'),
     'DATASETS.DATA_DIR': Path('Animal-Seg-V3'),
     'DATASETS.LIST_DIR': Path('datalist'),  # folder of the split lists
     # a file, in LIST_DIR or not; '' = the published list of SPECIES
@@ -105,11 +103,11 @@ RULES: dict[str, Rule] = {
     ),
     'DATASETS.GROUND_TRUTH': Path(''),  # ATRW's json (tiger); '' = gt_test_plain.json in LIST_DIR
     'DATASETS.TEST_SIZE': Choice(800, 1600, 2400),  # VehicleID: vehicles of the test list
-    'DATASETS.SKIP_MISSING': Flag(False),  # True = skip listed photos that are not there
+    'DATASETS.SKIP_MISSING': Rule(False),  # True = skip listed photos that are not there
     # True = decode all listed photos at the start and skip those that cannot be read
-    'DATASETS.SKIP_BROKEN': Flag(False),
+    'DATASETS.SKIP_BROKEN': Rule(False),
     # True = lists may name photos outside their folder: absolute paths, '..', links
-    'DATASETS.ALLOW_OUTSIDE': Flag(False),
+    'DATASETS.ALLOW_OUTSIDE': Rule(False),
     'DATALOADER.NUM_WORKERS': Number(8, NOT_NEGATIVE),  # processes that decode photos
     # 'softmax' = shuffled photos; 'softmax_triplet' = P individuals × NUM_INSTANCE photos
     'DATALOADER.SAMPLER': Choice('softmax', 'softmax_triplet'),
@@ -122,7 +120,7 @@ RULES: dict[str, Rule] = {
     # mixed precision: 'auto' = bf16 or fp16 as the GPU has it, off on the CPU
     'SOLVER.AMP': Choice('auto', 'off', 'fp16', 'bf16'),
     # True = torch's deterministic kernels only: the same weights each time on a GPU too, slower
-    'SOLVER.DETERMINISTIC': Flag(False),
+    'SOLVER.DETERMINISTIC': Rule(False),
     # 'auto' (as --resume) = resume OUTPUT_DIR's run, or start it; a path = resume from that state
     'SOLVER.RESUME': Path(''),
     # epochs between resumable states; the newest is kept
@@ -170,7 +168,7 @@ RULES: dict[str, Rule] = {
     'SOLVER.STAGE2.WARMUP_LR_INIT': Ignored(0.01),
     'SOLVER.STAGE2.LR_MIN': Ignored(1.6e-5),
     'SOLVER.STAGE2.EVAL_PERIOD': Number(10, POSITIVE),  # epochs between validations
-    'SOLVER.STAGE2.LARGE_FC_LR': Flag(False),  # True = classifiers learn at 2 × BASE_LR
+    'SOLVER.STAGE2.LARGE_FC_LR': Rule(False),  # True = classifiers learn at 2 × BASE_LR
     'SOLVER.STAGE2.BIAS_LR_FACTOR': Number(1, NOT_NEGATIVE),  # biases learn at BASE_LR × this
     'SOLVER.STAGE2.CENTER_LR': Number(0.5, NOT_NEGATIVE),  # learning rate of the centers (SGD)
     'SOLVER.STAGE2.CENTER_LOSS_WEIGHT': Number(5e-4, NOT_NEGATIVE),
@@ -178,7 +176,7 @@ RULES: dict[str, Rule] = {
     'SOLVER.STAGE2.STEPS': Rising((40, 70)),  # epochs
     # ---------------------------------------------------------------- test
     'TEST.IMS_PER_BATCH': Number(128, POSITIVE),  # photos
-    'TEST.RE_RANKING': Flag(False),  # True = k-reciprocal re-ranking, in validation too
+    'TEST.RE_RANKING': Rule(False),  # True = k-reciprocal re-ranking, in validation too
     'TEST.RERANK_K1': Number(20, POSITIVE),  # neighbours
     'TEST.RERANK_K2': Number(6, POSITIVE),  # neighbours averaged in the query expansion
     'TEST.RERANK_LAMBDA': Number(0.3, SHARE),  # of the original distance

@@ -2,16 +2,20 @@
 
 import difflib
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from yacs.config import CfgNode
 
+from configs import rules
 from configs.defaults import RULES
-from configs.rules import Ignored
-from configs.values import ConfigError, Value, short
-from configs.yml_files import base_chain
+from configs.rules import ConfigError, Value, short
+
+BASE_KEY = '_BASE_'  # a yml names the yml it builds on, relative to itself
+MAX_BYTES = 100_000  # of a yml; all keys with their values are 4,000
 
 
 def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
@@ -26,17 +30,23 @@ def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
             twice or without a value, value of a wrong type or not allowed.
     """
     values = {key: rule.default for key, rule in RULES.items()}
-    for path, tree in base_chain(Path(config_file)) if config_file else []:
-        values |= {key: _read(key, value, str(path)) for key, value in flatten(tree).items()}
+    for path, tree in _read_ymls(Path(config_file)) if config_file else []:
+        values |= {key: _read_value(key, value, str(path)) for key, value in flatten(tree).items()}
     if len(opts) % 2:
         raise ConfigError(
             'command line: overrides come in pairs KEY VALUE (a value with spaces needs quotes), '
             f'but the number of words is odd, {len(opts)}: {short(" ".join(map(str, opts)))}'
         )
     for key, value in zip(opts[::2], opts[1::2], strict=True):
-        values[key] = _read(key, value, 'command line')
+        values[key] = _read_value(key, value, 'command line')
     _check_together(values)
-    _warn_of_ignored(values)
+    for key, rule in RULES.items():
+        if isinstance(rule, rules.Ignored) and values[key] not in (rule.default, rule.also):
+            logging.getLogger('transreid').warning(
+                '%s is %r: this key is only kept so that old ymls load, it has no effect',
+                key,
+                values[key],
+            )
     cfg = _as_tree(values)
     cfg.freeze()
     return cfg
@@ -52,7 +62,7 @@ def with_value(cfg: CfgNode, key: str, value: Value) -> CfgNode:
 
 def ignored_keys() -> set[str]:
     """Return the keys that have no effect; they only exist so that old ymls load."""
-    return {key for key, rule in RULES.items() if isinstance(rule, Ignored)}
+    return {key for key, rule in RULES.items() if isinstance(rule, rules.Ignored)}
 
 
 def flatten(tree: Mapping[Any, Any], prefix: str = '') -> dict[str, Value]:
@@ -60,8 +70,7 @@ def flatten(tree: Mapping[Any, Any], prefix: str = '') -> dict[str, Value]:
     flat: dict[str, Value] = {}
     for key, value in tree.items():
         name = f'{prefix}{key}'
-        is_section = isinstance(value, dict) and value
-        flat |= flatten(value, f'{name}.') if is_section else {name: value}
+        flat |= flatten(value, f'{name}.') if isinstance(value, dict) and value else {name: value}
     return flat
 
 
@@ -76,13 +85,68 @@ def _as_tree(values: dict[str, Value]) -> CfgNode:
     return cfg.clone()  # lists of the defaults are not shared
 
 
+# ---------------------------------------------------------------------------------------- yml files
+
+
+def _read_ymls(path: Path, seen: tuple[str, ...] = ()) -> list[tuple[Path, dict]]:
+    """Return (path, tree) of each yml from the lowest base to ``path`` itself.
+
+    ``seen``: real paths of the ymls that are based on it.
+    """
+    real = os.path.realpath(path)
+    if real in seen:
+        raise ConfigError(f'{path}: {BASE_KEY} goes round in a circle')
+    if not os.path.isfile(path):  # a pipe or device would be waited for
+        raise ConfigError(
+            f'config file {short(str(path), 300)} does not exist, or is no regular file'
+        )
+    if path.stat().st_size > MAX_BYTES:
+        raise ConfigError(f'{path}: larger than {MAX_BYTES} bytes; is it a config file?')
+    try:
+        tree = yaml.load(path.read_bytes().decode(), _Loader) or {}
+    # YAMLError, and where a tag is put to what it does not fit anything: ValueError, IndexError …
+    except Exception as error:
+        reason = ' '.join(str(error).split()).replace('in "<unicode string>", ', 'in ')
+        raise ConfigError(f'{path}: not a readable YAML file: {short(reason, 300)}') from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f'{path}: expected sections of KEY: VALUE, got {type(tree).__name__}')
+    try:
+        base = rules.Path('').read(tree.pop(BASE_KEY, ''))
+    except ValueError as error:
+        raise ConfigError(f'{path}: {BASE_KEY} {error}') from None
+    below = _read_ymls(path.parent / base, (*seen, real)) if base else []
+    return [*below, (path, tree)]
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values only, each key once. No aliases: a few lines of them can stand for gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.MarkedYAMLError(
+                problem=f'alias *{event.anchor} is not allowed, write the value out',
+                problem_mark=event.start_mark,
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        names = set()
+        for key, _ in node.value:
+            if str(key.value) in names:
+                raise yaml.MarkedYAMLError(
+                    problem=f'{key.value} is given twice', problem_mark=key.start_mark
+                )
+            names.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
 # --------------------------------------------------------------------------------- a key, its value
 
 
-def _read(key: str, value: object, where: str) -> Value:
-    """Check a value of the yml, or of the 'command line', that ``where`` names."""
+def _read_value(key: str, value: object, where: str) -> Value:
     if key not in RULES:
-        raise ConfigError(f'{where}: {_unknown(key)}')
+        raise ConfigError(f'{where}: {_unknown_key(key)}')
     if value is None:
         raise ConfigError(
             f'{where}: {key} has no value (a bare ~ is none in YAML); its default is '
@@ -94,8 +158,7 @@ def _read(key: str, value: object, where: str) -> Value:
         raise ConfigError(f'{where}: {key} {error}') from None
 
 
-def _unknown(name: str) -> str:
-    """The error about a name that is no key, with the keys that may be meant."""
+def _unknown_key(name: str) -> str:
     below = [key.removeprefix(f'{name}.') for key in RULES if key.startswith(f'{name}.')]
     if below:
         keys = ', '.join(dict.fromkeys(key.split('.')[0] for key in below))
@@ -116,11 +179,10 @@ def _unknown(name: str) -> str:
     return f'unknown key {short(name)}{hint}'
 
 
-# --------------------------------------------------------------------------- several keys together
+# ---------------------------------- several keys together; rules of one key stand in defaults.py
 
 
 def _check_together(values: dict[str, Value]) -> None:
-    """Reject values that are allowed, but not together. Rules of one key stand in defaults.py."""
     photos = values['SOLVER.STAGE2.IMS_PER_BATCH']
     instances = values['DATALOADER.NUM_INSTANCE']
     if values['DATALOADER.SAMPLER'] == 'softmax_triplet' and photos % instances:
@@ -134,13 +196,3 @@ def _check_together(values: dict[str, Value]) -> None:
             f'MODEL.PRETRAIN_CHOICE {choice!r} needs MODEL.PRETRAIN_PATH, the checkpoint to start '
             'from'
         )
-
-
-def _warn_of_ignored(values: dict[str, Value]) -> None:
-    for key, rule in RULES.items():
-        if isinstance(rule, Ignored) and values[key] not in (rule.default, rule.also):
-            logging.getLogger('transreid').warning(
-                '%s is %r: this key is only kept so that old ymls load, it has no effect',
-                key,
-                values[key],
-            )

@@ -1,11 +1,22 @@
 """What values a key may have. A rule stands beside each key in configs/defaults.py."""
 
+import ast
+import datetime
 import math
+import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from configs.command_line import expand_home
-from configs.values import Value, like, shown
+# bool, int, float, str, list or tuple: a value is of the type of its default, which no checker sees
+Value = Any
+
+MAX_LITERAL = 10_000  # characters; Python's parser does not survive every depth
+
+
+class ConfigError(Exception):
+    """A config file, key or value that cannot be used. The message is one line."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +36,7 @@ SEED = Range('must lie between 0 and 2**32 - 1', lambda number: 0 <= number < 2*
 
 @dataclass
 class Rule:
-    """The default of a key and what else it may be: any value of the same type that passes."""
+    """The default of a key and what else it may be: any value of the same type."""
 
     default: Value
 
@@ -43,19 +54,10 @@ class Rule:
         """Raise ``ValueError`` where a value of the default's type is not allowed."""
 
 
-class Flag(Rule):
-    """True or False."""
-
-
-class Text(Rule):
-    """Any text."""
-
-
 class Path(Rule):
     """A file or folder, or ''; a ``~`` at the start is the home."""
 
     def read(self, value: object) -> Value:
-        """Return the path with its home written out."""
         return expand_home(super().read(value))
 
 
@@ -110,3 +112,88 @@ class Ignored(Rule):
     """
 
     also: Value = None
+
+
+# ---------------------------------------------------------------------------------- reading a value
+
+
+def expand_home(path: str) -> str:
+    """Replace a ``~`` or ``~user`` at the start of ``path`` by that home.
+
+    Raises:
+        ValueError: The user has no home.
+    """
+    expanded = os.path.expanduser(path)
+    if path.startswith('~') and expanded == path:
+        raise ValueError(
+            short(
+                f'begins with ~, but there is no home for {path.split("/")[0]} in {path!r}; write '
+                f'the path out, or ./{path} where that is its name',
+                300,
+            )
+        )
+    return expanded
+
+
+def like(default: Value, value: object) -> Value:
+    """Return ``value`` in the type of ``default``; text is read as a Python literal, as YACS does.
+
+    Raises:
+        ValueError: It is of another type; the message follows the key in a sentence.
+    """
+    if isinstance(default, str):
+        return _text(value)
+    literal = _as_literal(value)
+    one = default[0] if isinstance(default, list | tuple) else default
+    noun = 'whole number' if isinstance(one, int) else 'number'
+    if isinstance(default, bool):
+        kind, fits = 'True or False', isinstance(literal, bool)
+    elif isinstance(default, list | tuple):
+        kind = f'a list of {noun}s'
+        fits = isinstance(literal, list | tuple) and all(_is_number(x, one) for x in literal)
+    else:
+        kind, fits = f'a {noun}', _is_number(literal, default)
+    if not fits:
+        raise ValueError(f'must be {kind} like {default!r}, got {shown(value)}')
+    return type(default)(literal)
+
+
+def short(text: str, length: int = 100) -> str:
+    """Return ``text`` on one line, cut after ``length`` characters."""
+    text = text if len(text) <= length else f'{text[:length]}…'
+    return ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def shown(value: object) -> str:
+    """Return the ``repr`` of a value on one line, not too long."""
+    try:
+        return short(repr(value))
+    # an integer of thousands of digits; lists in lists in lists
+    except (ValueError, RecursionError):
+        return f'a huge {type(value).__name__}'
+
+
+def _text(value: object) -> str:
+    literal = _as_literal(value)
+    text = literal if isinstance(literal, str) else str(value)
+    is_text = isinstance(value, str | int | float | datetime.date)  # a date as a folder, say
+    if not is_text or '\0' in text or text.encode(errors='ignore').decode() != text:
+        raise ValueError(f'must be a text (UTF-8 without NUL), got {shown(value)}')
+    return text
+
+
+def _as_literal(value: object) -> Any:
+    if not isinstance(value, str) or len(value) > MAX_LITERAL:
+        return value
+    try:
+        with warnings.catch_warnings():  # 'invalid escape sequence' in what is only text
+            warnings.simplefilter('ignore')
+            return ast.literal_eval(value)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value
+
+
+def _is_number(value: object, default: object) -> bool:
+    if type(value) is int:
+        return abs(value) < 2**63  # int64 and float64 can hold it
+    return isinstance(value, float) and isinstance(default, float)

@@ -106,7 +106,7 @@ def test_config_is_refused_before_anything_is_made(world, opts, words):
         ('_BASE_: .', ('no regular file',)),
         ('_BASE_: gone.yml', ('gone.yml does not exist',)),
         ('_BASE_: ' + 'x' * 5000, ('does not exist',)),
-        ('_BASE_: "a\\0b"', ('_BASE_ must be UTF-8 text without NUL',)),
+        ('_BASE_: "a\\0b"', ('_BASE_ must be a text (UTF-8 without NUL)',)),
         ('_BASE_: [a.yml]', ('_BASE_ must be a text',)),
     ],
 )

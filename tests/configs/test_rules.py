@@ -16,12 +16,11 @@ from configs.rules import (
     SEED,
     SHARE,
     Choice,
-    Flag,
     Ignored,
     Number,
     Path,
     Rising,
-    Text,
+    Rule,
 )
 from datasets.protocols import PROTOCOLS
 from datasets.sources import READERS
@@ -41,13 +40,14 @@ def accepted(rule):
         value = [number] * len(rule.default) if isinstance(rule.default, list) else number
         return str(value), value
     examples = {
-        Flag: ('True', True),
-        Rising: ('[1, 2, 3]', (1, 2, 3)),
-        Text: ('two words', 'two words'),
-        Path: ('a/b', 'a/b'),
+        (Rule, bool): ('True', True),
+        (Rule, str): ('two words', 'two words'),
+        (Rising, tuple): ('[1, 2, 3]', (1, 2, 3)),
+        (Path, str): ('a/b', 'a/b'),
     }
-    if type(rule) in examples:
-        return examples[type(rule)]
+    kind = type(rule), type(rule.default)
+    if kind in examples:
+        return examples[kind]
     last = rule.choices[-1] if isinstance(rule, Choice) else rule.default
     return str(last), last
 
@@ -63,13 +63,13 @@ def rejected(rule):
     if isinstance(rule, Ignored) and not isinstance(rule.default, str):
         return 'other', 'must be'
     examples = {
-        Flag: ('1', 'True or False'),
-        Rising: ('[3, 2]', 'must rise'),
-        Text: ('\0', 'without NUL'),
-        Path: ('~nobody_is_called_so/x', 'no home for'),
-        Ignored: ('\0', 'without NUL'),
+        (Rule, bool): ('1', 'True or False'),
+        (Rule, str): ('\0', 'without NUL'),
+        (Rising, tuple): ('[3, 2]', 'must rise'),
+        (Path, str): ('~nobody_is_called_so/x', 'no home for'),
+        (Ignored, str): ('\0', 'without NUL'),
     }
-    return examples[type(rule)]
+    return examples[type(rule), type(rule.default)]
 
 
 def test_every_key_has_one_rule():
