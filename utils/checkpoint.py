@@ -1,6 +1,7 @@
 """Checkpoints and states of runs: written whole or not at all, read without running anything."""
 
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,6 @@ from utils.weights_files import (
     is_plain_dict,
     notes_of,
     read_weights_file,
-    without_wrappers,
 )
 
 logger = logging.getLogger('transreid')
@@ -34,11 +34,15 @@ class Checkpoint(NamedTuple):
     about: what was noted about them: nothing to rely on.
     inside: the name under which the weights stood beside other things; '' = they are the whole
         file.
+    path: the file.
+    key: the config key that the path came from.
     """
 
     state: State
     about: dict[str, str]
     inside: str
+    path: str | Path
+    key: str
 
 
 def save_state(
@@ -90,7 +94,15 @@ def load_checkpoint(path: str | Path, key: str = 'TEST.WEIGHT') -> Checkpoint:
     """
     state, inside = find_state(read_weights_file(path, key), path, key)
     check_tensors(state.values(), path, key)
-    weights = without_wrappers(state, path, key)
+    weights = {
+        re.sub(r'^(module\.)+', '', re.sub(r'(?<![^.])_orig_mod\.', '', name)): tensor.detach()
+        for name, tensor in state.items()
+    }
+    if len(weights) < len(state):
+        raise InputError(
+            f'{key}: {path} holds weights of the same name with and without module. or _orig_mod. '
+            'before it; save one model alone'
+        )
     renamed = weights.keys() != state.keys()
     if inside or renamed:
         logger.info(
@@ -100,7 +112,7 @@ def load_checkpoint(path: str | Path, key: str = 'TEST.WEIGHT') -> Checkpoint:
             f' under {inside!r}' if inside else '',
             ' without module. or _orig_mod. before their names' if renamed else '',
         )
-    return Checkpoint(weights, notes_of(state), inside)
+    return Checkpoint(weights, notes_of(state), inside, path, key)
 
 
 def check_state(
@@ -110,15 +122,14 @@ def check_state(
     key: str = 'TEST.WEIGHT',
 ) -> None:
     """Mismatch unless names and shapes of ``state`` are the expected ones; copies nothing."""
-    shapes = [
-        f'{n} {tuple(state[n].shape)} instead of {tuple(expected[n].shape)}'
-        for n in expected
-        if n in state and state[n].shape != expected[n].shape
-    ]
     differences = {
         'missing': [n for n in expected if n not in state],
         'unknown': [n for n in state if n not in expected],
-        'of another shape': shapes,
+        'of another shape': [
+            f'{n} {tuple(state[n].shape)} instead of {tuple(expected[n].shape)}'
+            for n in expected
+            if n in state and state[n].shape != expected[n].shape
+        ],
     }
     problems = [
         f'{len(names)} {what} ({", ".join(names[:3])}{", …" if len(names) > 3 else ""})'
@@ -146,8 +157,7 @@ def copy_tree(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {name: copy_tree(value) for name, value in tree.items()}
     if isinstance(tree, list | tuple):
-        copies = [copy_tree(value) for value in tree]
-        return copies if isinstance(tree, list) else tuple(copies)
+        return type(tree)(copy_tree(value) for value in tree)
     return tree
 
 

@@ -6,7 +6,6 @@ Training programs of all kinds save the state dict of a model, alone or beside o
 import math
 import os
 import pickle
-import re
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -35,8 +34,6 @@ DTYPES = (
 )
 # bytes that tensors may take beyond four times their file: some repeat a value without storing it
 SLACK = 64 << 20
-DEPTH = 4  # of the dicts around a state dict
-STATE_OF_A_RUN = {'format', 'stage', 'tensors'}  # of utils.run.journal's, besides other keys
 
 State = dict[str, torch.Tensor]
 
@@ -82,14 +79,11 @@ def read_weights_file(path: str | Path, key: str) -> Any:
         )
     if not Path(path).is_file():
         others = [file.name for file in checkpoints_beside(Path(path))]
-        beside = f'; there are {first_few(others)}' if others else ''
-        raise InputError(f'{key}: there is no file {path}{beside}')
+        raise InputError(
+            f'{key}: there is no file {path}; checkpoints there: {first_few(others) or "none"}'
+        )
     try:
-        with open(path, 'rb') as file:
-            head = file.read(9)
-        if head[:4] == b'PK\x03\x04':
-            _check_zip(path, key)
-        return _read_safetensors(path) if head[8:] == b'{' else _read_torch(path)
+        return _read(path, key)
     except InputError:
         raise
     except pickle.UnpicklingError as error:
@@ -109,16 +103,37 @@ def read_weights_file(path: str | Path, key: str) -> Any:
         ) from None
 
 
-def _read_safetensors(path: str | Path) -> OrderedDict:
-    with safe_open(path, 'pt') as file:
-        # clones: a tensor is the file's map in memory, and the file may change
-        names = file.keys()
-        state = OrderedDict((name, file.get_tensor(name).clone()) for name in names)
-        state._metadata = {'': file.metadata() or {}}  # type: ignore[attr-defined]  # as torch does
-        return state
-
-
-def _read_torch(path: str | Path) -> Any:
+def _read(path: str | Path, key: str) -> Any:
+    with open(path, 'rb') as file:
+        head = file.read(9)
+    if head[8:] == b'{':
+        with safe_open(path, 'pt') as tensors:
+            # clones: a tensor is the file's map in memory, and the file may change
+            state = OrderedDict(
+                (name, tensors.get_tensor(name).clone())
+                for name in tensors.keys()  # noqa: SIM118
+            )
+            state._metadata = {'': tensors.metadata() or {}}  # type: ignore[attr-defined]
+            return state
+    if head[:4] == b'PK\x03\x04':
+        if is_torchscript(path):
+            raise InputError(
+                f"{key}: {path} is a TorchScript archive (weights with code, as OpenAI's CLIP is "
+                'published); it can only be where training starts: MODEL.PRETRAIN_PATH, with '
+                'MODEL.PRETRAIN_CHOICE clip'
+            )
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+        # torch.save stores its members as they are, one after another
+        if (
+            any(member.compress_type != zipfile.ZIP_STORED for member in members)
+            or sum(member.file_size for member in members) > Path(path).stat().st_size
+        ):
+            raise InputError(
+                f'{key}: {path} unpacks to more than it holds (members are compressed or overlap, '
+                'as in a zip bomb); it was refused. torch.save does neither: write it again with '
+                'that'
+            )
     with (
         open(path, 'rb') as file,  # not the path: torch would believe the suffix
         warnings.catch_warnings(),
@@ -126,29 +141,6 @@ def _read_torch(path: str | Path) -> Any:
     ):
         warnings.simplefilter('ignore')  # torch's guesses about a damaged file
         return torch.load(file, map_location='cpu', weights_only=True)
-
-
-def _check_zip(path: str | Path, key: str) -> None:
-    """Reject code, and a zip that unpacks to more than it holds.
-
-    torch.save stores its members as they are, one after another.
-    """
-    if is_torchscript(path):
-        raise InputError(
-            f"{key}: {path} is a TorchScript archive (weights with code, as OpenAI's CLIP is "
-            'published); it can only be where training starts: MODEL.PRETRAIN_PATH, with '
-            'MODEL.PRETRAIN_CHOICE clip'
-        )
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-    if (
-        any(member.compress_type != zipfile.ZIP_STORED for member in members)
-        or sum(member.file_size for member in members) > Path(path).stat().st_size
-    ):
-        raise InputError(
-            f'{key}: {path} unpacks to more than it holds (members are compressed or overlap, as '
-            'in a zip bomb); it was refused. torch.save does neither: write it again with that'
-        )
 
 
 def is_torchscript(path: str | Path) -> bool:
@@ -169,12 +161,17 @@ def check_tensors(tensors: Iterable[torch.Tensor], path: str | Path, key: str) -
     """
     total = 0
     for tensor in tensors:
-        plain = tensor.layout == torch.strided and not tensor.is_nested
-        if not plain or tensor.device.type != 'cpu' or tensor.dtype not in DTYPES:
+        if (
+            tensor.layout != torch.strided
+            or tensor.is_nested
+            or min(tensor.shape, default=0) < 0  # torch takes some, and breaks later
+            or tensor.device.type != 'cpu'
+            or tensor.dtype not in DTYPES
+        ):
             raise InputError(
                 f'{key}: {path} holds a tensor that is no plain weight ({tensor.layout}, '
                 f'{tensor.dtype}, on {tensor.device}); floats, integers and truth values are '
-                'allowed'
+                'allowed, of sizes from 0'
             )
         total += math.prod(tensor.shape) * tensor.element_size()  # nbytes may overflow
     size = Path(path).stat().st_size
@@ -200,24 +197,6 @@ def checkpoints_beside(path: Path) -> list[Path]:
 # ------------------------------------------------------------------------------------- state dicts
 
 
-def without_wrappers(state: State, path: str | Path, key: str) -> State:
-    """``state`` without what DataParallel and torch.compile put before the names of weights.
-
-    Raises:
-        InputError: two weights would have the same name.
-    """
-    plain = {
-        re.sub(r'^(module\.)+', '', re.sub(r'(?<![^.])_orig_mod\.', '', name)): tensor.detach()
-        for name, tensor in state.items()
-    }
-    if len(plain) < len(state):
-        raise InputError(
-            f'{key}: {path} holds weights of the same name with and without module. or _orig_mod. '
-            'before it; save one model alone'
-        )
-    return plain
-
-
 def find_state(content: Any, path: str | Path, key: str) -> tuple[State, str]:
     """The one state dict in what a file holds, and the name under which it stood, '' = alone.
 
@@ -226,11 +205,11 @@ def find_state(content: Any, path: str | Path, key: str) -> tuple[State, str]:
     """
     if _is_state(content):
         return content, ''
-    if is_plain_dict(content) and content.keys() >= STATE_OF_A_RUN:
+    if is_plain_dict(content) and content.keys() >= {'format', 'stage', 'tensors'}:  # journal's
         newest = checkpoints_beside(Path(path))
+        remedy = f'take the newest, {newest[0]}' if newest else 'no checkpoint lies beside it yet'
         raise InputError(
-            f'{key}: {path} is what a training resumes from, not a checkpoint; '
-            f'{f"take the newest, {newest[0]}" if newest else "no checkpoint lies beside it yet"}'
+            f'{key}: {path} is what a training resumes from, not a checkpoint; {remedy}'
         )
     found = _states_within(content) if is_plain_dict(content) else []
     if not found:
@@ -238,44 +217,42 @@ def find_state(content: Any, path: str | Path, key: str) -> tuple[State, str]:
             f'{key}: {path} is no plain state dict (names and tensors), and holds none'
         )
     if len(found) > 1:
-        names = [repr(name[:40]) for name, _ in found]
+        names = [repr(name[:40]) for _, name in found]
         raise InputError(
             f'{key}: {path} holds {len(found)} state dicts: {first_few(names, 4)}; save the one '
             'you mean in a file of its own, with torch.save'
         )
-    name, state = found[0]
-    return state, name
+    return found[0]
 
 
-def _states_within(content: dict) -> list[tuple[str, State]]:
+def _states_within(content: dict) -> list[tuple[State, str]]:
     """The state dicts in a dict, with the keys that lead to each, as in 'net.state_dict'.
 
     Deeper ones only where there is none above, so that an optimizer's parts are not found beside a
     model. Each dict is seen once: strangers' may hold themselves.
     """
-    found: list[tuple[str, State]] = []
-    level: list[tuple[str, dict]] = [('', content)]
+    found: list[tuple[State, str]] = []
+    level: list[tuple[dict, str]] = [(content, '')]
     seen = set()
-    for _ in range(DEPTH):
-        below: list[tuple[str, dict]] = []
-        for prefix, node in level:
+    for _ in range(4):  # dicts around a state dict
+        below: list[tuple[dict, str]] = []
+        for node, prefix in level:
             for name, value in node.items():
                 if _is_name(name) and is_plain_dict(value) and id(value) not in seen:
                     seen.add(id(value))
-                    (found if _is_state(value) else below).append((f'{prefix}{name}', value))
+                    (found if _is_state(value) else below).append((value, f'{prefix}{name}'))
         if found:
             break
-        level = [(f'{name}.', node) for name, node in below]
+        level = [(node, f'{name}.') for node, name in below]
     return found
 
 
 def notes_of(state: State) -> dict[str, str]:
     """The texts that ``utils.checkpoint.save_state`` noted; strangers' notes may be anything."""
-    notes = getattr(state, '_metadata', None)
-    notes = notes.get('') if is_plain_dict(notes) else None
-    if not is_plain_dict(notes):
-        return {}
-    return {name: text for name, text in notes.items() if type(name) is type(text) is str}
+    notes = getattr(state, '_metadata', {})
+    ours = notes.get('') if is_plain_dict(notes) else None
+    texts = ours.items() if is_plain_dict(ours) else ()
+    return {name: text for name, text in texts if type(name) is type(text) is str}
 
 
 def is_plain_dict(node: Any) -> TypeGuard[dict]:
@@ -287,9 +264,10 @@ def is_plain_dict(node: Any) -> TypeGuard[dict]:
 
 
 def _is_state(value: Any) -> TypeGuard[State]:
-    plain = is_plain_dict(value) and len(value) > 0
-    return plain and all(
-        _is_name(name) and isinstance(x, torch.Tensor) for name, x in value.items()
+    return (
+        is_plain_dict(value)
+        and len(value) > 0
+        and all(_is_name(name) and isinstance(x, torch.Tensor) for name, x in value.items())
     )
 
 

@@ -46,7 +46,7 @@ def load_clip(name: str, path: str = '', text: bool = True) -> tuple[State, Acti
         state = archive_state(file, KEY)
         activation = Activation('quickgelu', f'{file} is an archive as OpenAI publishes them', True)
     else:
-        state, about, inside = load_checkpoint(file, KEY)
+        state, about, inside, *_ = load_checkpoint(file, KEY)
         activation = activation_of(file, about, inside, text)
     weights = {name: tensor for name, tensor in state.items() if name not in NOT_WEIGHTS}
     for name, tensor in weights.items():

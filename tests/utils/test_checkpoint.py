@@ -282,7 +282,7 @@ def test_missing_cut_and_damaged_files(load, tmp_path):
         os.utime(tmp_path / name, (10**9 - age, 10**9 - age))
     refused(
         lambda: load(tmp_path / 'gone.pth', 'KEY'),
-        'gone.pth; there are ',
+        'gone.pth; checkpoints there: ',
         'RN50_best.pth, RN50_80.pth',
     )
     for name in ('RN50_best.pth', 'RN50_80.pth', 'resume.pth'):

@@ -117,6 +117,18 @@ def change_member(source, target, ending, change):
     return target
 
 
+def test_shape_below_nothing(tmp_path):
+    torch.save({'a': torch.ones(0, 1)}, tmp_path / 'a.pth')
+    path = change_member(
+        tmp_path / 'a.pth',
+        tmp_path / 'b.pth',
+        'data.pkl',
+        lambda data: data.replace(b'K\x00K\x01\x86', b'K\x00J\xff\xff\xff\xff\x86'),
+    )
+    assert torch.load(path, weights_only=True)['a'].shape == (0, -1)  # torch takes it
+    refused(lambda: load_state(path), 'no plain weight', 'sizes from 0')
+
+
 def test_what_a_damaged_file_says_is_printable(tmp_path):
     torch.save({'a': torch.ones(2)}, tmp_path / 'a.pth')
     path = change_member(
