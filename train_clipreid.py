@@ -20,8 +20,7 @@ def main(argv: Sequence[str] | None = None) -> float | None:
     from datasets.make_dataloader_clipreid import make_dataloader
     from loss.make_loss import make_loss
     from model.clip.architecture import known
-    from model.make_model_clipreid import make_model
-    from model.sync_batch_norm import sync_batch_norms
+    from model.make_model_clipreid import make_model, sync_batch_norms
     from processor.processor_clipreid_stage1 import do_train_stage1, make_stage1
     from processor.processor_clipreid_stage2 import do_train_stage2, make_stage2
     from utils.device import wants_pinned_memory
@@ -39,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> float | None:
         model = make_model(cfg, loaders.num_classes, loaders.camera_num, loaders.view_num)
         model.to(device)
         if cfg.MODEL.SYNC_BN:
-            sync_batch_norms(model.image_encoder, processes, device)
+            sync_batch_norms(model, processes.world_size, device)
         criterion = make_loss(cfg, loaders.num_classes, model.feature_dim).to(device)
         stage1 = make_stage1(cfg, model, loaders)
         stage2 = make_stage2(cfg, model, loaders, criterion)

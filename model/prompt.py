@@ -62,8 +62,9 @@ class PromptLearner(nn.Module):
 
     def __init__(self, num_class: int, prefix: Tensor, suffix: Tensor):
         super().__init__()
-        words = torch.empty(num_class, TOKENS, prefix.shape[2]).normal_(std=0.02)
-        self.cls_ctx = nn.Parameter(words)
+        self.cls_ctx = nn.Parameter(
+            torch.empty(num_class, TOKENS, prefix.shape[2]).normal_(std=0.02)
+        )
         self.register_buffer('token_prefix', prefix)
         self.register_buffer('token_suffix', suffix)
 

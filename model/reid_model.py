@@ -29,6 +29,9 @@ class ModelSettings:
         neck_feat: the test feature is taken 'before' or 'after' the necks.
         activation: that of the encoders, one of ``towers.ACTIVATIONS``.
         grid: (rows, columns) of the image encoder's positions.
+        side: (cameras, views) that have an embedding (SIE; TransReID, He et al. 2021, section
+            3.3); 0 = that label is not used.
+        side_factor: of these embeddings, λ of the paper.
     """
 
     num_class: int
@@ -37,36 +40,13 @@ class ModelSettings:
     neck_feat: str
     activation: str
     grid: tuple[int, int]
+    side: tuple[int, int]
+    side_factor: float
 
 
-@dataclass(frozen=True)
-class SideInformation:
-    """Embeddings of cameras and views (SIE; TransReID, He et al. 2021, section 3.3).
-
-    Attributes:
-        cameras: how many have an embedding; 0 = that label is not used.
-        views: the same for views.
-        factor: of the embedding, λ of the paper.
-    """
-
-    cameras: int
-    views: int
-    factor: float
-
-    @property
-    def rows(self) -> int:
-        """Number of embeddings: one per pair of camera and view."""
-        if self.cameras or self.views:
-            return max(1, self.cameras) * max(1, self.views)
-        return 0
-
-    def index(self, camera: Tensor | None, view: Tensor | None) -> Tensor | None:
-        """Return the embeddings' rows (B,) of cameras and views (B,); None: a label is missing."""
-        if not self.views:
-            return camera if self.cameras else None
-        if not self.cameras or view is None:
-            return view
-        return None if camera is None else camera * self.views + view
+def side_rows(side: tuple[int, int]) -> int:
+    """Return the number of embeddings of (cameras, views): one per pair."""
+    return max(1, side[0]) * max(1, side[1]) if any(side) else 0
 
 
 class ReIDModel(nn.Module):
@@ -76,7 +56,6 @@ class ReIDModel(nn.Module):
         image_encoder: see ``towers``.
         text_encoder: None in a base variant.
         settings: sizes of the heads, and what a checkpoint must say.
-        side: with no rows there is no embedding.
         sentence: that of the prompts, None in a base variant.
     """
 
@@ -85,28 +64,30 @@ class ReIDModel(nn.Module):
         image_encoder: nn.Module,
         text_encoder: TextEncoder | None,
         settings: ModelSettings,
-        side: SideInformation,
         sentence: Sentence | None = None,
     ):
         super().__init__()
-        self.settings, self.side_information = settings, side
-        self.side, self.activation = (side.cameras, side.views), settings.activation
-        self.neck_feat = settings.neck_feat
-        dim, dim_proj = settings.feature_dim, settings.projected_dim
-        num_class = settings.num_class
-        if side.rows:
-            embeddings = nn.init.trunc_normal_(torch.empty(side.rows, dim), std=0.02)
-            self.cv_embed = nn.Parameter(embeddings)
-        self.classifier = _classifier(dim, num_class)
-        self.classifier_proj = _classifier(dim_proj, num_class)
-        self.bottleneck = _neck(dim)
-        self.bottleneck_proj = _neck(dim_proj)
+        self.settings, self.side = settings, settings.side
+        self.activation, self.neck_feat = settings.activation, settings.neck_feat
+        self.num_class, self.feature_dim = settings.num_class, settings.feature_dim
+        self.cv_embed: nn.Parameter | None = None
+        if any(self.side):
+            self.cv_embed = nn.Parameter(
+                nn.init.trunc_normal_(torch.empty(side_rows(self.side), self.feature_dim), std=0.02)
+            )
+        self.classifier = Linear(self.feature_dim, self.num_class, bias=False)
+        nn.init.normal_(self.classifier.weight, std=0.001)
+        self.classifier_proj = Linear(settings.projected_dim, self.num_class, bias=False)
+        nn.init.normal_(self.classifier_proj.weight, std=0.001)
+        self.bottleneck = nn.BatchNorm1d(self.feature_dim)
+        self.bottleneck_proj = nn.BatchNorm1d(settings.projected_dim)
+        for neck in (self.bottleneck, self.bottleneck_proj):
+            neck.bias.requires_grad_(False)  # it stays 0 (BNNeck, Luo et al. 2019)
         self.image_encoder = image_encoder
         self.has_prompts = sentence is not None
         if sentence is not None and text_encoder is not None:
-            self.prompt_learner = PromptLearner(num_class, sentence.prefix, sentence.suffix)
+            self.prompt_learner = PromptLearner(self.num_class, sentence.prefix, sentence.suffix)
             self.text_encoder = text_encoder.requires_grad_(False)  # CLIP's own in both stages
-            self.tokenized_prompts = sentence.tokens
             # CLIP reads a sentence at the first position of the largest id
             self.end = int(sentence.tokens.argmax())
         # of several processes: (B, D) of each -> (world · B, D), before what looks at the whole
@@ -114,26 +95,15 @@ class ReIDModel(nn.Module):
         self.gather: Callable[[Tensor], Tensor] | None = None
 
     @property
-    def num_class(self) -> int:
-        """Number of individuals."""
-        return len(self.classifier.weight)
-
-    @property
-    def feature_dim(self) -> int:
-        """Length of f, the feature before the projection."""
-        return self.classifier.in_features
-
-    @property
     def about(self) -> dict[str, str]:
         """What a checkpoint must say besides its weights, for ``utils.checkpoint.save_state``."""
-        rows, columns = self.settings.grid
         about = {
             'activation': self.activation,
-            'side': f'{self.side[0]},{self.side[1]}',
-            'positions': f'{rows}x{columns}',
+            'side': '{},{}'.format(*self.side),
+            'positions': '{}x{}'.format(*self.settings.grid),
         }
         if any(self.side):
-            about['sie_coe'] = str(float(self.side_information.factor))
+            about['sie_coe'] = str(float(self.settings.side_factor))
         return about
 
     def forward(
@@ -150,34 +120,29 @@ class ReIDModel(nn.Module):
         Args:
             x: (B, 3, H, W) photos.
             label: (B,) individuals, for ``get_text``.
-            get_image: only the projected image features, without side information.
-            get_text: only the text features; not of a base variant.
+            get_image: return the projected image features (B, E) alone, without side information.
+            get_text: return the text features (B, E) of ``label`` alone; not of a base variant.
             cam_label: (B,) cameras.
             view_label: (B,) views.
 
         Returns:
-            ``get_text``: text features (B, E) of the individuals ``label``.
-            ``get_image``: projected image features (B, E).
             In training: ([score, score_proj] (B, classes), [f_last, f, f_proj], f_proj); of several
-            processes, of all their photos.
-            In evaluation: the test feature f ‖ f_proj (B, D + E), before or after the necks.
+            processes, of all their photos. In evaluation: the test feature f ‖ f_proj (B, D + E).
         """
         if get_text:
             assert label is not None, 'text features are those of individuals'
             return self.sentence_encoder()(label)
         if get_image:
             return self.image_encoder(x)[2]
-        extra = self._side_information(cam_label, view_label)
-        f_last, f, f_proj = features = self.image_encoder(x, extra)
+        features = self.image_encoder(x, self._side_information(cam_label, view_label))
+        if self.training and self.gather:  # one message for the three
+            lengths = [feature.shape[1] for feature in features]
+            features = self.gather(torch.cat(features, dim=1)).split(lengths, dim=1)
+        f_last, f, f_proj = features
         if self.training:
-            if self.gather:  # one message for the three
-                lengths = [feature.shape[1] for feature in features]
-                f_last, f, f_proj = self.gather(torch.cat(features, dim=1)).split(lengths, dim=1)
-            scores = [
-                self.classifier(self.bottleneck(f)),
-                self.classifier_proj(self.bottleneck_proj(f_proj)),
-            ]
-            return scores, [f_last, f, f_proj], f_proj
+            score = self.classifier(self.bottleneck(f))
+            score_proj = self.classifier_proj(self.bottleneck_proj(f_proj))
+            return [score, score_proj], [f_last, f, f_proj], f_proj
         if self.neck_feat == 'after':
             f, f_proj = self.bottleneck(f), self.bottleneck_proj(f_proj)
         return torch.cat([f, f_proj], dim=1)
@@ -193,8 +158,12 @@ class ReIDModel(nn.Module):
         return lambda labels: self.text_encoder(self.prompt_learner(labels, self.end), start)
 
     def _side_information(self, cameras: Tensor | None, views: Tensor | None) -> Tensor | None:
-        index = self.side_information.index(cameras, views)
-        return None if index is None else self.side_information.factor * self.cv_embed[index]
+        index = cameras if self.side[0] else views
+        if all(self.side):
+            index = None if cameras is None or views is None else cameras * self.side[1] + views
+        if self.cv_embed is None or index is None:
+            return None
+        return self.settings.side_factor * self.cv_embed[index]  # (B, D)
 
     def changed_names(self, stage: int) -> list[str]:
         """Return the state dict's names that training has changed by the end of stage 1 or 2."""
@@ -212,16 +181,3 @@ class ReIDModel(nn.Module):
         state = load_state(path)
         check_state(state, self.state_dict(), path)
         self.load_state_dict(state)
-
-
-def _classifier(dim: int, num_class: int) -> Linear:
-    layer = Linear(dim, num_class, bias=False)
-    nn.init.normal_(layer.weight, std=0.001)
-    return layer
-
-
-def _neck(dim: int) -> nn.BatchNorm1d:
-    """BNNeck (Luo et al. 2019): its bias stays 0."""
-    layer = nn.BatchNorm1d(dim)
-    layer.bias.requires_grad_(False)
-    return layer

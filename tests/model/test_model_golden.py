@@ -15,6 +15,7 @@ from loss.make_loss import make_loss
 from loss.supcontrast import SupConLoss
 from model.clip.open_clip import Activation
 from model.make_model_clipreid import make_model
+from model.prompt import find_slots, sentence_for
 from solver.lr_scheduler import make_scheduler_1stage, make_scheduler_2stage
 from solver.make_optimizer_prompt import make_optimizer_1stage, make_optimizer_2stage
 from tests.golden import fab
@@ -59,7 +60,7 @@ def test_names_shapes_and_order(case):
 
 
 def test_building(case):
-    kind, _, model, _, built = case
+    kind, cfg, model, _, built = case
     if kind == 'vit_sie':
         pytest.skip('built as vit')
     golden = np.load(GOLDEN / f'build_{kind}.npz')
@@ -67,7 +68,8 @@ def test_building(case):
     assert len(arrays) == 3
     for name in arrays:
         np.testing.assert_allclose(built[name].numpy(), golden[name], atol=1e-6)
-    assert model.tokenized_prompts.tolist() == golden['tokenized_prompts'].tolist()
+    tokens, _ = find_slots(sentence_for(cfg.DATASETS.NAMES))
+    assert tokens.tolist() == golden['tokenized_prompts'].tolist()
     for name, total, norm in zip(golden['names'], golden['sums'], golden['norms'], strict=True):
         tensor = built[str(name)].double()
         assert float(tensor.norm()) == pytest.approx(norm, rel=1e-6, abs=1e-9), name

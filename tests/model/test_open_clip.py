@@ -300,7 +300,7 @@ def test_a_base_variant_does_not_look_at_the_text_tower(tmp_path):
         ),
         (lambda n: n.replace('visual.', 'visual.trunk.'), ('timm',)),
         (lambda n: f'vision_model.{n}', ('transformers',)),
-        (lambda n: n.replace('visual.', 'image.'), ('visual.… is missing',)),
+        (lambda n: n.replace('visual.', 'image.'), ('a part of the CLIP is missing',)),
         (lambda n: n.replace('ln_pre', 'norm'), ('2 missing (image_encoder.ln_pre',)),
     ],
 )
@@ -473,7 +473,7 @@ def test_a_checkpoint_says_its_activation(suffix, tmp_path, log):
         ({'side': 'many'}, ("'many'",)),
         ({'side': '99999999999,1'}, ('damaged',)),
         ({'side': '-1,0'}, ('damaged',)),
-        ({'positions': '1\n'}, ('1\\n positions',)),
+        ({'positions': '1\n'}, ('positions (rows x columns) 1\\n, here 2x2',)),
     ],
 )
 def test_made_up_notes_of_a_checkpoint(about, words, tmp_path):
@@ -482,7 +482,7 @@ def test_made_up_notes_of_a_checkpoint(about, words, tmp_path):
     save_state(model.state_dict(), tmp_path / 'a.pth', about)
     cfg = config(tmp_path / 'clip.pth')
     cfg.TEST.WEIGHT = str(tmp_path / 'a.pth')
-    assert refused(lambda: make_test_model(cfg), 'TEST.WEIGHT', 'a.pth', *words).isprintable()
+    assert refused(lambda: make_test_model(cfg), 'a.pth', *words).isprintable()
     save_state(model.state_dict(), tmp_path / 'a.pth', model.about | {'colour': 'red'})
     assert make_test_model(cfg).activation == 'quickgelu'
 
@@ -524,6 +524,8 @@ def test_checkpoints_of_the_original_tell_the_product_alone(data, side, tmp_path
     cfg.DATASETS.NAMES, cfg.TEST.WEIGHT = data, str(tmp_path / 'a.pth')
     save_state(make_model(cfg, 3, camera_num=16, view_num=1).state_dict(), tmp_path / 'a.pth')
     assert make_test_model(cfg).side == side
+    save_state(make_model(cfg, 3).state_dict() | {'cv_embed': torch.zeros(0)}, tmp_path / 'a.pth')
+    refused(lambda: make_test_model(cfg), '0 embeddings', 'MODEL.SIE_CAMERA / SIE_VIEW as in')
 
 
 @pytest.mark.parametrize(
@@ -575,7 +577,7 @@ def test_a_checkpoint_says_its_factor_and_its_map(tmp_path):
     refused(
         lambda: make_test_model(cfg),
         'TEST.WEIGHT',
-        'a.pth was trained with MODEL.SIE_COE 1.5, here it is 3.0',
+        'a.pth was trained with MODEL.SIE_COE 1.5, here 3.0',
     )
     cfg.MODEL.PRETRAIN_PATH, cfg.MODEL.PRETRAIN_CHOICE = cfg.TEST.WEIGHT, 'self'
     refused(
@@ -588,8 +590,8 @@ def test_a_checkpoint_says_its_factor_and_its_map(tmp_path):
     cfg.MODEL.SIE_COE = 1.5
     cfg.INPUT.SIZE_TRAIN = cfg.INPUT.SIZE_TEST = sizes[1]
     words = (
-        'trained with 3x2 positions (rows x columns), INPUT.SIZE_TRAIN [32, 48] with '
-        'MODEL.STRIDE_SIZE [16, 16] makes 2x3'
+        'trained with positions (rows x columns) 3x2, here 2x3; set INPUT.SIZE_TRAIN and '
+        'MODEL.STRIDE_SIZE as in training'
     )
     refused(lambda: make_test_model(cfg), 'TEST.WEIGHT', words)
     refused(lambda: make_model(cfg, 3, camera_num=4), 'MODEL.PRETRAIN_PATH', words)
