@@ -226,7 +226,6 @@ def several_processes(wanted: bool, backend: str, stop: StopRequest) -> Iterator
         yield processes
         processes.barrier()  # still watched: the first process may fail at what it alone does
     except BaseException as error:
-        processes.watch.end()
         with stop.patiently():  # torchrun sends SIGTERM to the others when one has failed
             _report_error(error, processes.rank, processes.watch, stop)
         raise
@@ -236,6 +235,7 @@ def several_processes(wanted: bool, backend: str, stop: StopRequest) -> Iterator
 
 def _report_error(error: BaseException, rank: int, watch: FailureWatch, stop: StopRequest) -> None:
     """Tell the others of ``error``, or raise an InputError that says whose consequence it is."""
+    watch.end()
     # gloo's threads let go of the last tensors: at the interpreter's end they would abort
     time.sleep(0.3)
     cause = watch.first_failure()
