@@ -1,4 +1,4 @@
-"""The loss of stage 2 from the config: identity, triplet, image-to-text and center loss."""
+"""The loss of stage 2: identity, triplet, image-to-text and center loss, as configured."""
 
 from functools import reduce
 
@@ -14,17 +14,17 @@ SMOOTHING = 0.1  # epsilon of label smoothing (Szegedy et al., 2016)
 
 
 def make_loss(cfg: CfgNode, num_classes: int, feat_dim: int = 0) -> 'Stage2Loss':
-    """Return the loss of stage 2 as the config describes it.
+    """Return the loss of stage 2 that the config describes.
 
     MODEL.METRIC_LOSS_TYPE is 'triplet', 'triplet_center' or 'center' (no triplet);
-    MODEL.IF_WITH_CENTER 'yes' adds the center loss to any. DATALOADER.SAMPLER 'softmax' does not
-    put several photos of an identity into a batch: no triplet, and the identity term without label
-    smoothing.
+    MODEL.IF_WITH_CENTER 'yes' adds the center loss to each. With DATALOADER.SAMPLER 'softmax' a
+    batch need not hold several photos of an identity, so there is no triplet term, and the identity
+    term has no label smoothing.
 
     Args:
-        cfg: the whole config.
-        num_classes: number of identities.
-        feat_dim: size of the feature f, needed for the center loss only.
+        cfg: The whole config.
+        num_classes: Number of identities.
+        feat_dim: Size of the feature f, needed only for the center loss.
     """
     metric, sampler = cfg.MODEL.METRIC_LOSS_TYPE, cfg.DATALOADER.SAMPLER
     with_triplet = sampler == 'softmax_triplet' and metric != 'center'
@@ -50,11 +50,11 @@ class Stage2Loss(nn.Module):
     """Weighted terms of stage 2 (Li et al., CLIP-ReID, equation 8, and the center loss).
 
     Args:
-        weights: factor of each term: 'id', 'triplet', 'i2t', 'center'.
-        id_smoothing: epsilon of label smoothing in the identity term, 0 … 1.
-        i2t_smoothing: the same in the image-to-text term.
-        triplet: None = no triplet term.
-        center: its centres are trained too; None = no center term.
+        weights: Factor of each term: 'id', 'triplet', 'i2t', 'center'.
+        id_smoothing: Epsilon of label smoothing in the identity term, 0 … 1.
+        i2t_smoothing: The same in the image-to-text term.
+        triplet: Triplet loss; None for no triplet term.
+        center: Center loss, whose centres are trained too; None for no center term.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Stage2Loss(nn.Module):
         self.weights, self.triplet, self.center = weights, triplet, center
         self.id_smoothing, self.i2t_smoothing = id_smoothing, i2t_smoothing
         if center is not None and weights['center']:
-            # The weight is for the features: the centres follow at CENTER_LR alone, as in the
+            # The weight applies to the features only; the centres learn at CENTER_LR, as in the
             # original's training loop.
             center.centers.register_hook(lambda gradient: gradient / weights['center'])
 
@@ -85,13 +85,13 @@ class Stage2Loss(nn.Module):
         Half precision is computed in float32.
 
         Args:
-            score: two of (N, classes): logits of the classifiers.
-            feat: three of (N, *): f_last, f, f_proj.
+            score: Two (N, classes) logits of the classifiers.
+            feat: Three (N, *) features: f_last, f, f_proj.
             target: (N,) identities.
-            i2tscore: (N, classes) logits of image against sentence, None without prompts.
+            i2tscore: (N, classes) logits of images against sentences; None without prompts.
 
         Returns:
-            'id' and those of 'triplet', 'center', 'i2t' that are in use, also with weight 0.
+            'id', and 'triplet', 'center' and 'i2t' if they are in use, even with weight 0.
         """
         identity = [_cross_entropy(one, target, self.id_smoothing) for one in score]
         terms = {'id': reduce(torch.add, identity)}
@@ -108,8 +108,8 @@ def _cross_entropy(score: Tensor, target: Tensor, smoothing: float) -> Tensor:
     score = score.to(torch.promote_types(score.dtype, torch.float32))
     if not smoothing:
         return F.cross_entropy(score, target)
-    # Not torch's label_smoothing, which smooths in the score's type: the original's targets are
-    # float32 even in float64, and the golden steps in float64 show the difference (1.5e-5).
+    # Not torch's label_smoothing, which smooths in the dtype of the scores: the original's targets
+    # are float32 even for float64 scores, a difference of 1.5e-5 in the golden steps.
     classes = score.shape[1]
     share = F.one_hot(target, classes).float() * (1 - smoothing) + smoothing / classes
     return F.cross_entropy(score, share.to(score.dtype))

@@ -1,4 +1,4 @@
-"""Triplet loss with the hardest positive and the hardest negative of the batch."""
+"""Triplet loss with the hardest positive and the hardest negative in the batch."""
 
 import torch
 import torch.nn.functional as F
@@ -9,8 +9,8 @@ class TripletLoss(nn.Module):
     """Batch-hard triplet loss (Hermans et al., 2017, equation 5) on Euclidean distances.
 
     Args:
-        margin: >= 0, in units of the features: mean of max(0, d_ap - d_an + margin); None = soft
-            margin: mean of log(1 + exp(d_ap - d_an)).
+        margin: The loss is the mean of max(0, d_ap - d_an + margin), with margin >= 0 in units of
+            the features. None is the soft margin, the mean of log(1 + exp(d_ap - d_an)).
     """
 
     def __init__(self, margin: float | None = None):
@@ -21,7 +21,7 @@ class TripletLoss(nn.Module):
         """Return the loss, a scalar >= 0; identities may have any number of photos.
 
         Args:
-            features: (N, D); half precision is computed in float32.
+            features: (N, D); computed in float32 if half precision.
             labels: (N,) integers.
         """
         d_ap, d_an = hardest_pairs(features, labels)
@@ -31,10 +31,10 @@ class TripletLoss(nn.Module):
 
 
 def hardest_pairs(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return distances (N,) of each anchor: to its farthest positive and its nearest negative.
+    """Return each anchor's distances (N,) to its farthest positive and its nearest negative.
 
-    An anchor is a positive of itself; where all are of one identity, there is no negative and the
-    second distance is NaN.
+    An anchor is its own positive. If the batch has a single identity, there is no negative, and
+    that distance is NaN.
 
     Args:
         features: (N, D).
@@ -45,12 +45,11 @@ def hardest_pairs(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         x = features.to(torch.promote_types(features.dtype, torch.float32))
         square = x.pow(2).sum(1)
         squared = square[:, None] + square[None, :] - 2 * x @ x.T
-        # To itself 0 by definition: rounding there would come out of the root as a distance with a
-        # huge slope. At 0 the root has no finite slope, so each is at least 1e-6.
+        # The distance to itself is set to 0, as the root would turn its rounding error into a
+        # distance with a huge slope. The root's slope at 0 is infinite, hence the clamp.
         itself = torch.eye(len(x), dtype=torch.bool, device=x.device)
         distance = squared.masked_fill(itself, 0).clamp(min=1e-12).sqrt()  # Euclidean
-    # max and min over a dimension pass the gradient to one element, where amax and amin would share
-    # it among ties.
+    # max and min pass the gradient to one element; amax and amin would share it among ties.
     d_ap = distance.masked_fill(~same, -torch.inf).max(dim=1).values
     d_an = distance.masked_fill(same, torch.inf).min(dim=1).values
     return d_ap, d_an.masked_fill(d_an.isinf(), torch.nan)

@@ -95,7 +95,7 @@ def reranking_settings(cfg: CfgNode) -> ReRanking:
 def extract_features(model: nn.Module, loader: ImageLoader, runtime: Runtime) -> torch.Tensor:
     """Compute the test features (N, D) float32 of all photos of ``loader``, in its order.
 
-    They are on the device ``runtime.comparing``. Full precision is always used, since mixed
+    They are on the device ``runtime.ranking_device``. Full precision is always used, since mixed
     precision changes rankings. A model without side information ignores cameras and views.
 
     Raises:
@@ -108,7 +108,7 @@ def extract_features(model: nn.Module, loader: ImageLoader, runtime: Runtime) ->
             loader,
             runtime,
             'features',
-        ).to(runtime.comparing)
+        ).to(runtime.ranking_device)
         bad = features.isfinite().all(dim=1).logical_not().nonzero()
     if len(bad):
         raise InputError(

@@ -19,7 +19,7 @@ from solver.lr_scheduler import make_scheduler_2stage
 from solver.make_optimizer_prompt import make_optimizer_2stage, make_optimizer_center
 from utils.device import Runtime
 from utils.logger import progress
-from utils.meter import Stopwatch, Waiting
+from utils.meter import Stopwatch, TimedLoader
 from utils.run.journal import Journal
 from utils.torch_errors import translated_errors
 
@@ -80,7 +80,7 @@ def do_train_stage2(setup: Stage2Setup, runtime: Runtime, journal: Journal) -> f
         done = journal.iteration
         cast(EpochBatches, setup.loader.batch_sampler).set_epoch(epoch, skip=done)
         setup.model.train()
-        loader = Waiting(setup.loader)
+        loader = TimedLoader(setup.loader)
         batches = progress(loader, steps.heartbeat.text(epoch))
         for iteration, (*batch, indices) in enumerate(batches, done + 1):
             terms, accuracy, photos = forward(batch)

@@ -222,7 +222,7 @@ class TrainingSteps:
             InputError: One of them is NaN or infinite; the message holds what helps to find why.
         """
         stage, records = self.setup.stage, self.setup.loader.dataset.records
-        for (iteration, indices), numbers in self.journal.meter.settle():
+        for (iteration, indices), numbers in self.journal.meter.fetch():
             if math.isfinite(numbers['loss']):
                 continue
             values = ', '.join(f'{name} {value:.4g}' for name, value in numbers.items())

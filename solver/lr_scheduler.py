@@ -1,4 +1,4 @@
-"""Learning rates of both stages: functions of the epoch, and a thin object that sets them."""
+"""Learning rates of both stages: functions of the epoch, and an object that sets them."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,18 +17,18 @@ def stage1_lr(
     warmup_lr_init: float,
     lr_min: float,
 ) -> float:
-    """Return the rate of a linear warm-up and a cosine (SGDR without restarts).
+    """Return the rate of a linear warm-up followed by a cosine (SGDR without restarts).
 
-    Loshchilov & Hutter, 2017, equation 5. The warm-up is counted inside the cosine, which takes
-    over at epoch ``warmup_epochs`` where it is by then.
+    Loshchilov & Hutter, 2017, equation 5. The cosine begins at epoch 0; at ``warmup_epochs`` the
+    rate jumps from the warm-up to its current value.
 
     Args:
-        epoch: from 1.
-        base_lr: the cosine's highest rate.
-        max_epochs: epochs; from then on the rate is ``lr_min``.
-        warmup_epochs: epochs.
-        warmup_lr_init: the rate of epoch 0.
-        lr_min: the rate at the end.
+        epoch: Epoch, from 1.
+        base_lr: Highest rate of the cosine.
+        max_epochs: Length of the cosine in epochs; afterwards the rate is ``lr_min``.
+        warmup_epochs: Length of the warm-up in epochs.
+        warmup_lr_init: Rate of epoch 0.
+        lr_min: Rate at the end.
     """
     if epoch < warmup_epochs:
         return warmup_lr_init + epoch * (base_lr - warmup_lr_init) / warmup_epochs
@@ -38,13 +38,13 @@ def stage1_lr(
 
 
 def warmup_factor(epoch: int, *, factor: float, iters: int, method: str = 'linear') -> float:
-    """Return what stage 2's rates of ``epoch`` are multiplied by at the start of its schedule.
+    """Return the warm-up factor of stage 2's rates in ``epoch``; it is 1 after the warm-up.
 
     Args:
-        epoch: from 1.
-        factor: what they are multiplied by at epoch 0.
-        iters: epochs that the warm-up lasts, in spite of the name.
-        method: 'linear' = a line from ``factor`` to 1; 'constant' = ``factor`` until the end.
+        epoch: Epoch, from 1.
+        factor: Factor at epoch 0.
+        iters: Length of the warm-up in epochs, despite its name.
+        method: 'linear' rises from ``factor`` to 1; 'constant' stays at ``factor``.
     """
     if epoch >= iters:
         return 1.0
@@ -60,14 +60,14 @@ def stage2_lr(
     gamma: float,
     warmup: Callable[[int], float],
 ) -> float:
-    """Return ``base_lr`` times ``gamma`` for every step that is reached, times the warm-up.
+    """Return ``base_lr``, times ``gamma`` for every step reached, times the warm-up factor.
 
     Args:
-        epoch: from 1.
-        base_lr: the rate before the first step.
-        steps: epochs.
-        gamma: factor of a step.
-        warmup: function of the epoch to its factor, see :func:`warmup_factor`.
+        epoch: Epoch, from 1.
+        base_lr: Rate before the first step.
+        steps: Epochs of the steps.
+        gamma: Factor of each step.
+        warmup: Epoch -> warm-up factor, see :func:`warmup_factor`.
     """
     return base_lr * gamma ** sum(step <= epoch for step in steps) * warmup(epoch)
 
@@ -75,11 +75,12 @@ def stage2_lr(
 class EpochScheduler:
     """Sets every group's rate at the start of an epoch.
 
-    It has no state: the epoch decides alone, also when a run resumes.
+    It has no state; the rates depend on the epoch only, even after a resume.
 
     Args:
-        optimizer: each group's rate at this moment is its base ('initial_lr', unless that is set).
-        lr: function of (epoch, base rate) to the rate.
+        optimizer: The current rate of each group becomes its base rate ('initial_lr', unless that
+            is set already).
+        lr: (epoch, base rate) -> rate.
     """
 
     def __init__(self, optimizer: Optimizer, lr: Callable[[int, float], float]):

@@ -1,4 +1,4 @@
-"""Optimizers of both stages from the config: which parameters, at which rate, with which decay."""
+"""Optimizers of both stages: which parameters, at which learning rate and weight decay."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from yacs.config import CfgNode
 
 
 def make_optimizer_1stage(cfg: CfgNode, model: nn.Module) -> Optimizer:
-    """Return the optimizer of stage 1: the prompts (``prompt_learner.*``) and nothing else."""
+    """Return the optimizer of stage 1, for the prompts (``prompt_learner.*``) only."""
     solver = cfg.SOLVER.STAGE1
     prompts = [
         parameter
@@ -22,11 +22,11 @@ def make_optimizer_1stage(cfg: CfgNode, model: nn.Module) -> Optimizer:
 
 
 def make_optimizer_2stage(cfg: CfgNode, model: nn.Module) -> Optimizer:
-    """Return the optimizer of stage 2: all that is trained but the prompts and the text encoder.
+    """Return the optimizer of stage 2, for everything but the prompts and the text encoder.
 
-    Names with "bias" have the rate times BIAS_LR_FACTOR and WEIGHT_DECAY_BIAS; LARGE_FC_LR puts the
-    classifiers at 2 · BASE_LR. The first group, whose rate the log shows, is that of the model's
-    first weight.
+    Parameters with "bias" in their name get BASE_LR · BIAS_LR_FACTOR and WEIGHT_DECAY_BIAS. With
+    LARGE_FC_LR the classifiers get 2 · BASE_LR. The log shows the rate of the first group, which
+    holds the model's first weight.
     """
     solver = cfg.SOLVER.STAGE2
     groups = defaultdict(list)
@@ -43,20 +43,20 @@ def make_optimizer_2stage(cfg: CfgNode, model: nn.Module) -> Optimizer:
 
 
 def make_optimizer_center(cfg: CfgNode, criterion: nn.Module) -> Optimizer | None:
-    """Return SGD at STAGE2.CENTER_LR over the centres of ``criterion``, None without centres."""
-    centers = list(criterion.parameters())  # a loss has no others
+    """Return SGD at STAGE2.CENTER_LR for the centres of ``criterion``; None without centres."""
+    centers = list(criterion.parameters())  # it has no other parameters
     return torch.optim.SGD(centers, lr=cfg.SOLVER.STAGE2.CENTER_LR) if centers else None
 
 
 def _make_optimizer(
     solver: CfgNode, groups: Mapping[tuple[float, float], list[nn.Parameter]]
 ) -> Optimizer:
-    """The optimizer OPTIMIZER_NAME of the parameters by (rate, weight decay).
+    """Make the optimizer OPTIMIZER_NAME from the parameters by (rate, weight decay).
 
-    They share a group where both are the same: what is done to a group at once need not be done to
-    each of its parameters.
+    Parameters with the same rate and weight decay share a group, which the optimizer updates at
+    once.
     """
-    # SGD is not fused: torch's then fails on a parameter whose first gradient comes late
+    # torch's fused SGD fails on a parameter whose first gradient comes late
     options: dict[str, Any] = {
         'SGD': {'momentum': solver.MOMENTUM},
         'RMSprop': {'momentum': solver.MOMENTUM},

@@ -337,7 +337,7 @@ def test_file_names_that_the_locale_lacks(terminal, monkeypatch):
     code, text = terminal(main)
     assert (code, text.count('\n')) == (2, 1)
     assert (
-        "error: the file name '\\u864e' does not exist in the encoding of this locale, ascii; "
+        "error: the file name '\\u864e' cannot be written in the encoding of this locale, ascii; "
         'set PYTHONUTF8=1'
     ) in text
 

@@ -1,4 +1,4 @@
-"""Device, precision and randomness: settled once, above the loops. Only this file knows CUDA."""
+"""Device, precision and randomness, chosen once before the loops. Only this file names CUDA."""
 
 import contextlib
 import functools
@@ -23,19 +23,21 @@ except ImportError:  # Windows
 
 logger = logging.getLogger('transreid')
 
-# of cuBLAS: with others older versions of torch fail in deterministic mode
+# cuBLAS workspaces; with any other, older versions of torch fail in deterministic mode
 WORKSPACES = (':4096:8', ':16:8')
 DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}  # of autocast; none in full precision
 
 
 class Runtime(NamedTuple):
-    """What a loop needs to know of the machine.
+    """What a loop needs to know about the machine.
 
-    autocast: () -> context of the forward pass; does nothing in full precision.
-    scaler: passes everything through unless the precision is fp16.
-    precision: 'fp32', 'bf16' or 'fp16'.
-    processes: that share the work, this one among them.
-    stop: whether a signal has asked the run to end.
+    Attributes:
+        device: Device of this process.
+        autocast: () -> context of the forward pass; does nothing in full precision.
+        scaler: Scales gradients in fp16; does nothing otherwise.
+        precision: 'fp32', 'bf16' or 'fp16'.
+        processes: The processes that share the work, this one among them.
+        stop: Whether a signal has asked the run to end.
     """
 
     device: torch.device
@@ -46,14 +48,14 @@ class Runtime(NamedTuple):
     stop: StopRequest = StopRequest()
 
     def move(self, tensor: torch.Tensor) -> torch.Tensor:
-        """To the device, without waiting where memory is pinned.
+        """Copy to the device; only pinned memory without waiting.
 
-        MPS would read the tensor after it is gone.
+        Other memory might be freed before the copy has read it, as happens on MPS.
         """
         return tensor.to(self.device, non_blocking=wants_pinned_memory(self.device))
 
     def move_all(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Tensors (n,) of one type to the device: in one copy, which does not wait for a GPU."""
+        """Copy tensors (n,) of one dtype to the device together, without waiting for a GPU."""
         if self.device.type == 'cpu':
             return tensors
         packed = torch.cat(tensors)
@@ -62,14 +64,14 @@ class Runtime(NamedTuple):
         return self.move(packed).split([len(tensor) for tensor in tensors])
 
     @property
-    def comparing(self) -> torch.device:
-        """Where features are compared and ranked: MPS lacks re-ranking's sparse products."""
+    def ranking_device(self) -> torch.device:
+        """Where features are compared and ranked; MPS lacks the sparse products of re-ranking."""
         return torch.device('cpu') if self.device.type == 'mps' else self.device
 
     def fetch_period(self, period: int) -> int:
-        """Iterations between fetches of the loss, for which an accelerator has to be waited for.
+        """Iterations between fetches of the loss: 1 on the CPU, ``period`` on an accelerator.
 
-        ``period`` there, 1 on the CPU.
+        Each fetch waits for the accelerator.
         """
         return 1 if self.device.type == 'cpu' else period
 
@@ -82,21 +84,21 @@ def make_runtime(
     stop: StopRequest | None = None,
     compiles: bool = False,
 ) -> Runtime:
-    """Settle device and precision.
+    """Choose device and precision.
 
     Args:
-        device: 'cuda', 'cpu' or 'mps'; the CPU is taken, with a warning, where there is no such
-            device. Of several processes each has a GPU of its own.
-        amp: 'auto', 'off', 'bf16' or 'fp16'; auto is bf16 on a GPU that computes in it, else fp16
-            with gradient scaling; off elsewhere.
-        deterministic: only kernels that add up in the same order each time; an operation without
-            such a kernel raises RuntimeError.
-        processes: that share the work.
-        stop: the run's request to end.
-        compiles: whether torch.compile will be used on the device.
+        device: 'cuda', 'cpu' or 'mps'. If the machine has no such device, the CPU is used, with a
+            warning. Each of several processes gets its own GPU.
+        amp: 'auto', 'off', 'bf16' or 'fp16'. Auto means bf16 on a GPU with native bf16, fp16 with
+            gradient scaling on other GPUs, and off elsewhere.
+        deterministic: Use only kernels that always add in the same order; an operation without such
+            a kernel raises RuntimeError.
+        processes: The processes that share the work.
+        stop: The run's request to end.
+        compiles: Whether torch.compile will be used on the device.
 
     Raises:
-        InputError: a choice that does not work on the device.
+        InputError: A choice does not work on the device.
     """
     chosen = _device(device, processes)
     _set_kernels(chosen, deterministic)
@@ -104,12 +106,12 @@ def make_runtime(
         _try_compiler(chosen)
     precision = {'auto': 'fp32', 'off': 'fp32'}.get(amp, amp)
     if amp == 'auto' and chosen.type == 'cuda':
-        native = torch.cuda.is_bf16_supported(including_emulation=False)  # emulated it is very slow
+        native = torch.cuda.is_bf16_supported(including_emulation=False)  # emulation is very slow
         precision = 'bf16' if native else 'fp16'
     if precision == 'fp16' and chosen.type != 'cuda':
         raise InputError(
-            f'SOLVER.AMP fp16 needs a CUDA GPU, the device is {chosen.type}; choose auto, off or '
-            'bf16'
+            f'SOLVER.AMP fp16 needs a CUDA GPU, but the device is {chosen.type}; choose auto, off '
+            'or bf16'
         )
     autocast = functools.partial(
         torch.autocast, chosen.type, dtype=DTYPES.get(precision), enabled=precision != 'fp32'
@@ -119,20 +121,20 @@ def make_runtime(
 
 
 def _set_kernels(device: torch.device, deterministic: bool) -> None:
-    if device.type == 'cuda':  # else float32 would keep 10 bits in tests, validation and losses
+    if device.type == 'cuda':  # TF32 would keep only 10 bits in tests, validation and losses
         torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cuda.matmul.allow_tf32 = False  # vendors' containers switch it on
+        torch.backends.cuda.matmul.allow_tf32 = False  # on in vendors' containers
     if deterministic and os.environ.get('CUBLAS_WORKSPACE_CONFIG') not in WORKSPACES:
         os.environ['CUBLAS_WORKSPACE_CONFIG'] = WORKSPACES[0]  # read when cuBLAS is first used
-    # only where it changes: it imports torch's compiler, which takes a second
+    # called only on a change: it imports torch's compiler, which takes a second
     if deterministic != torch.are_deterministic_algorithms_enabled():
         torch.use_deterministic_algorithms(deterministic)
 
 
 def process_backend(device: str) -> str:
-    """How several processes talk to each other: NCCL between GPUs, else gloo, which can do both.
+    """Backend of torch.distributed: NCCL between GPUs, otherwise gloo.
 
-    Torch for Windows has no NCCL.
+    Torch for Windows has no NCCL; gloo works with GPUs too.
     """
     nccl = device == 'cuda' and torch.cuda.is_available() and torch.distributed.is_nccl_available()
     return 'cpu:gloo,cuda:nccl' if nccl else 'gloo'
@@ -144,17 +146,16 @@ def _device(name: str, processes: Processes) -> torch.device:
         if index is not None:
             return torch.device(name, index)
     if name != 'cpu' and not torch.get_device_module(name).is_available():
-        logger.warning('MODEL.DEVICE is %r, but there is none here: the CPU is used', name)
+        logger.warning('MODEL.DEVICE is %r, but this machine has none; using the CPU', name)
         name = 'cpu'
     return torch.device(name)
 
 
 def _own_gpu(processes: Processes) -> int | None:
-    """Index of the GPU of this one of several processes; None where no process has any.
+    """Index of the GPU of this process, one of several; None if no process has a GPU.
 
-    Of all GPUs of a machine it is that of the local rank, and the first where SLURM or
-    CUDA_VISIBLE_DEVICES shows each process its own. All compare their GPUs' serial numbers, which
-    tell one GPU from another also where both are number 0.
+    It is the local rank, or 0 where SLURM or CUDA_VISIBLE_DEVICES shows each process only its own
+    GPU. The processes compare serial numbers, which differ even if every GPU has index 0.
     """
     count = torch.cuda.device_count()
     index = processes.local_rank if processes.local_world_size <= count else 0
@@ -168,43 +169,43 @@ def _own_gpu(processes: Processes) -> int | None:
         return None
     if None in serials or len(set(serials)) < processes.world_size:
         raise InputError(
-            f'each process needs a GPU of its own: {processes.local_world_size} were started on '
-            f'this machine, {count} GPUs are visible to this one; start one process a GPU '
+            f'each process needs its own GPU: {processes.local_world_size} processes were started '
+            f'on this machine, and this one sees {count} GPUs; start one process per GPU '
             '(--nproc_per_node), or set MODEL.DEVICE cpu'
         )
     return index
 
 
 def _try_compiler(device: torch.device) -> None:
-    """Compile a tiny function now: the image encoder's turn comes hours later."""
+    """Compile a tiny function now, as the image encoder is compiled only hours later."""
     number = torch.zeros(1, device=device)
     try:
         torch.compile(lambda x: x + 1)(number)
     except Exception as error:  # of the compiler, the linker, the toolchain …
         raise InputError(
-            f'MODEL.COMPILE True: torch.compile does not work on {device} '
-            f'({first_line(error, 100)}); on a GPU it needs Triton and a C compiler, on the CPU a '
-            'C++ compiler; set MODEL.COMPILE False'
+            f'MODEL.COMPILE is True, but torch.compile does not work on {device} '
+            f'({first_line(error, 100)}); it needs Triton and a C compiler on a GPU, and a C++ '
+            'compiler on the CPU; install them, or set MODEL.COMPILE False'
         ) from None
 
 
 def device_text(device: torch.device) -> str:
-    """For people: 'cuda (NVIDIA H200)', 'cpu (2 threads)'."""
+    """Describe the device for people: 'cuda (NVIDIA H200)', 'cpu (2 threads)'."""
     on_gpu = device.type == 'cuda'
     name = torch.cuda.get_device_name(device) if on_gpu else f'{torch.get_num_threads()} threads'
     return f'{device.type} ({name})'
 
 
 def wants_pinned_memory(device: torch.device) -> bool:
-    """Whether batches should lie in pinned memory on their way to the device."""
+    """Whether batches should be in pinned memory before they are copied to the device."""
     return device.type == 'cuda'
 
 
 def memory_in_use(device: torch.device) -> dict[str, float]:
-    """Peak memory of this process in 10⁹ bytes, as far as known.
+    """Peak memory of this process in 10⁹ bytes, as far as the system reports it.
 
     Returns:
-        'memory_gb': main memory; 'device_memory_gb': the GPU's.
+        'memory_gb': Main memory; 'device_memory_gb': Memory of the GPU.
     """
     peak = {}
     if resource:
@@ -218,7 +219,7 @@ def memory_in_use(device: torch.device) -> dict[str, float]:
 
 
 def random_states(device: torch.device) -> dict[str, Any]:
-    """The states of torch's and a GPU's generators; a training draws from no other."""
+    """States of torch's and a GPU's random generators; training uses no others."""
     return {
         'torch': torch.get_rng_state(),
         'cuda': [torch.cuda.get_rng_state(device)] if device.type == 'cuda' else [],
@@ -226,7 +227,7 @@ def random_states(device: torch.device) -> dict[str, Any]:
 
 
 def set_random_states(states: dict[str, Any], device: torch.device) -> None:
-    """Set the generators to what :func:`random_states` saw; the GPU's if both runs have one."""
+    """Restore :func:`random_states`; the GPU's only if both runs have one."""
     torch.set_rng_state(states['torch'])
     if device.type == 'cuda' and states['cuda']:
         torch.cuda.set_rng_state(states['cuda'][0], device)

@@ -1,7 +1,7 @@
-"""Several processes that share one training or test: what they exchange, and how they end together.
+"""Several processes that share one training or test: how they communicate and how they end.
 
-Loops have no branches for this: of one process (``SINGLE``) every method is trivial, and
-torch.distributed is not started.
+With one process (``SINGLE``) every method is trivial and torch.distributed is not started, so the
+training loops need no branches for it.
 """
 
 import contextlib
@@ -14,29 +14,32 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn  # noqa: F401  before a group is there: its defaults would keep it
+import torch.distributed.nn  # noqa: F401  imported later, its defaults would keep the group
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from utils.errors import InputError, first_line
-from utils.failure_watch import MEETING, FailureWatch, is_loss
+from utils.failure_watch import START_TIMEOUT, FailureWatch, is_lost_connection
 from utils.run.signals import StopRequest
 
 COMMAND = 'torchrun --nproc_per_node 2 train_clipreid.py --config_file … MODEL.DIST_TRAIN True'
-# within an operation: the first process may be ranking a large validation set
-PATIENCE = timedelta(minutes=60)
+# The others wait this long while the first process ranks a large validation set.
+OPERATION_TIMEOUT = timedelta(minutes=60)
 
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of this run.
+    """The processes of this run, as seen by one of them.
 
-    All of them must call the methods that communicate, in the same order; those are ``gather`` to
-    ``broadcast_buffers``.
+    All processes must call the communicating methods (``gather`` to ``broadcast_buffers``) in the
+    same order.
 
-    rank: which one this is, 0 … world_size - 1.
-    local_rank, local_world_size: the same among those of this machine.
-    watch: sees the errors of the others; None of one process.
+    Attributes:
+        rank: Number of this process, 0 … world_size - 1.
+        world_size: Number of processes.
+        local_rank: Like ``rank``, among the processes of this machine.
+        local_world_size: Like ``world_size``, on this machine.
+        watch: Notices errors of the other processes; None for a single process.
     """
 
     rank: int = 0
@@ -47,15 +50,15 @@ class Processes:
 
     @property
     def main(self) -> bool:
-        """Whether this is the process that writes."""
+        """Whether this is the process that writes files and logs."""
         return self.rank == 0
 
-    # ---------------------------------------------------------------------------------------- work
+    # ----------------------------------------------------------------------------- sharing the work
 
     def shard(self, count: int, batch_size: int) -> range:
-        """This process's part of ``count`` rows, perhaps empty but not for the first process.
+        """This process's part of ``count`` rows; it may be empty, but not for the first process.
 
-        Cut between batches, so that each batch, and the rounding in it, is one of a single process.
+        The cut is between batches, so batches and their rounding are those of a single process.
         """
         batches = -(-count // batch_size)
         start, stop = (
@@ -65,11 +68,15 @@ class Processes:
         return range(count)[start:stop]
 
     def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """The model to be called in training: backward() averages its gradients over all.
+        """The model to call in training; backward() averages gradients over all processes.
 
-        Each forward pass first takes over the buffers of process 0, so that a state saved there is
-        everybody's. Every parameter that requires a gradient must get one. The state dict is that
-        of ``model`` (on ``device``), not of what this returns.
+        Each forward pass first copies the buffers of process 0 to the others, so that the state
+        saved there is valid for all. Every parameter that requires a gradient must get one. Save
+        the state dict of ``model`` itself, not of the returned wrapper.
+
+        Args:
+            model: The model, on ``device``.
+            device: Device of this process.
         """
         if self.world_size == 1:
             return model
@@ -78,22 +85,21 @@ class Processes:
     # ------------------------------------------------------------------------------- communication
 
     def gather(self, tensor: torch.Tensor) -> torch.Tensor:
-        """(B, …) of each process, equal shapes -> (world_size · B, …) in rank order, everywhere.
+        """Concatenate the processes' tensors (B, …) to (world_size · B, …), in rank order.
 
-        Differentiable, for a loss that every process computes alike from what was gathered: its
-        gradient there is everywhere the same, so backward takes the own rows' and needs no
-        communication. They are multiplied by ``world_size``, since each process sends back its own
-        rows only while the gradients of parameters are averaged (:meth:`wrap`, or
-        :meth:`average_gradients`): the mean is then what one process gets from the whole batch, for
-        parameters before and behind this place.
+        Every process gets the result; the shapes must be equal. Differentiable, provided that all
+        processes compute the same loss from the result. Then its gradient is the same everywhere,
+        so backward keeps the rows of this process and needs no communication. It multiplies them by
+        ``world_size``, because parameter gradients are averaged afterwards (:meth:`wrap` or
+        :meth:`average_gradients`). The average equals what one process computes from the whole
+        batch, for parameters before and after this call.
         """
         return tensor if self.world_size == 1 else _Gather.apply(tensor, self.rank, self.world_size)
 
     def gather_rows(self, tensor: torch.Tensor) -> torch.Tensor:
-        """(n, …) of each process, any n -> all rows in rank order, everywhere.
+        """Concatenate the processes' tensors (n, …) in rank order; n may differ. No gradient.
 
-        No gradient. A process without rows may give a tensor (0,) of whatever shape the rows have;
-        the type of numbers must be the same.
+        A process without rows may pass a tensor (0,), but of the same dtype.
         """
         if self.world_size == 1:
             return tensor
@@ -105,7 +111,7 @@ class Processes:
         return torch.cat([part[:length] for part, length in zip(parts, lengths)])
 
     def average_gradients(self, parameters: Iterable[torch.Tensor]) -> None:
-        """Put the mean over all processes into ``.grad``, for what :meth:`wrap` does not do."""
+        """Average ``.grad`` over all processes, for parameters outside a wrapped model."""
         for parameter in parameters:
             if self.world_size > 1 and parameter.grad is not None:
                 parameter.grad = parameter.grad.contiguous()
@@ -113,7 +119,7 @@ class Processes:
                 parameter.grad /= self.world_size
 
     def any(self, flag: object) -> bool:
-        """Whether ``flag`` is true anywhere; over the CPU, so no accelerator is waited for."""
+        """Whether ``flag`` is true on any process. Runs on the CPU, so it waits for no GPU."""
         if self.world_size == 1:
             return bool(flag)
         found = torch.tensor(int(bool(flag)), dtype=torch.uint8)
@@ -121,18 +127,18 @@ class Processes:
         return bool(found)
 
     def barrier(self) -> None:
-        """Wait until all processes are here."""
+        """Wait until all processes have called this."""
         self.any(False)
 
     def broadcast(self, value: Any) -> Any:
-        """The first process's ``value``, of plain types, on every process."""
+        """Return the first process's ``value``, made of plain types, on every process."""
         values = [value]
         if self.world_size > 1:
             dist.broadcast_object_list(values, device=torch.device('cpu'))
         return values[0]
 
     def broadcast_buffers(self, model: nn.Module) -> None:
-        """Give every process the first one's buffers (statistics of batch norms) of ``model``."""
+        """Copy the first process's buffers of ``model`` (batch-norm statistics) to the others."""
         if self.world_size > 1:
             for buffer in model.buffers():
                 dist.broadcast(buffer, 0)
@@ -160,63 +166,64 @@ def _gather(tensor: torch.Tensor) -> torch.Tensor:
     return whole
 
 
-# ----------------------------------------------------------------------------------- start and end
+# ------------------------------------------------------------------------------------ start and end
 
 
 def start_processes(wanted: bool, backend: str) -> Processes:
-    """The processes that torchrun has started, this one among them, connected with each other.
+    """Connect the processes that torchrun has started, this one among them.
 
     Args:
         wanted: MODEL.DIST_TRAIN.
-        backend: of torch.distributed, with gloo for the CPU: 'gloo', 'cpu:gloo,…'.
+        backend: Backend of torch.distributed, with gloo for the CPU: 'gloo', 'cpu:gloo,…'.
 
     Raises:
-        InputError: ``wanted`` and torchrun's variables contradict each other, or the others do not
-            come.
+        InputError: ``wanted`` and torchrun's variables contradict each other, or the other
+            processes cannot be reached.
     """
     world_size = os.environ.get('WORLD_SIZE')
     if not wanted and world_size not in (None, '1'):
         raise InputError(
-            f'torchrun has started {world_size} processes, but MODEL.DIST_TRAIN is False: each '
-            'would do the whole work; set MODEL.DIST_TRAIN True'
+            f'torchrun has started {world_size} processes, but MODEL.DIST_TRAIN is False, so each '
+            'would do all the work; set MODEL.DIST_TRAIN True'
         )
     if not wanted or world_size == '1':
         return SINGLE
     try:
         local_rank, local_size = int(os.environ['LOCAL_RANK']), int(os.environ['LOCAL_WORLD_SIZE'])
-        store, rank, size = next(dist.rendezvous('env://', timeout=MEETING))
-        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+        store, rank, size = next(dist.rendezvous('env://', timeout=START_TIMEOUT))
+        dist.init_process_group(
+            backend, store=store, rank=rank, world_size=size, timeout=OPERATION_TIMEOUT
+        )
     except (KeyError, ValueError) as error:
         raise InputError(
-            'MODEL.DIST_TRAIN True needs processes that torchrun has started, with its variables '
-            f'in the environment ({error}): {COMMAND}; or set it to False'
+            'MODEL.DIST_TRAIN is True, but the environment lacks the variables that torchrun sets '
+            f'({error}); start with {COMMAND}, or set MODEL.DIST_TRAIN False'
         ) from error
     except RuntimeError as error:
         raise InputError(
-            f'rank {os.environ["RANK"]} of {world_size} cannot meet the others at '
-            f'{os.environ["MASTER_ADDR"]}:{os.environ["MASTER_PORT"]} ({first_line(error)}); were '
-            'all started, and do firewalls let them through?'
+            f'rank {os.environ["RANK"]} of {world_size} cannot reach the other processes at '
+            f'{os.environ["MASTER_ADDR"]}:{os.environ["MASTER_PORT"]} ({first_line(error)}); check '
+            'that all were started and that no firewall blocks them'
         ) from error
     watch = FailureWatch(rank, store.clone())
     processes = Processes(rank, size, local_rank, local_size, watch)
-    processes.barrier()  # nobody is late: from here on an error of one reaches all
+    processes.barrier()  # all are here: from now on an error of one reaches the others
     watch.start()
     return processes
 
 
 @contextlib.contextmanager
 def several_processes(wanted: bool, backend: str, stop: StopRequest) -> Iterator[Processes]:
-    """:func:`start_processes` for a block that all leave together: an error of one ends all.
+    """Run a block with :func:`start_processes`; an error in one process ends all of them.
 
-    The one whose error it is raises it (an ``InputError`` with its rank in front), the others an
-    ``InputError`` that repeats it; those that hang in an operation are ended with that line on
-    stderr and exit code 2.
+    The process that failed raises its error (an ``InputError`` with the rank in front). The others
+    raise an ``InputError`` that repeats the message; if they hang in an operation, they print it to
+    stderr and exit with code 2.
 
     Args:
         wanted: MODEL.DIST_TRAIN.
-        backend: of torch.distributed.
-        stop: the run's request to end: who has been asked to end does not wonder that another one
-            has.
+        backend: Backend of torch.distributed.
+        stop: The run's request to end. After such a request a lost process is no error.
     """
     processes = start_processes(wanted, backend)
     if processes.watch is None:
@@ -224,9 +231,9 @@ def several_processes(wanted: bool, backend: str, stop: StopRequest) -> Iterator
         return
     try:
         yield processes
-        processes.barrier()  # still watched: the first process may fail at what it alone does
+        processes.barrier()  # still watched: the first process may yet fail in work it does alone
     except BaseException as error:
-        with stop.patiently():  # torchrun sends SIGTERM to the others when one has failed
+        with stop.patiently():  # when one process fails, torchrun sends SIGTERM to the others
             _report_error(error, processes.rank, processes.watch, stop)
         raise
     processes.watch.end()
@@ -234,23 +241,22 @@ def several_processes(wanted: bool, backend: str, stop: StopRequest) -> Iterator
 
 
 def _report_error(error: BaseException, rank: int, watch: FailureWatch, stop: StopRequest) -> None:
-    """Tell the others of ``error``, or raise an InputError that says whose consequence it is."""
+    """Report ``error`` to the others, or name the other process that caused it."""
     watch.end()
-    # gloo's threads let go of the last tensors: at the interpreter's end they would abort
-    time.sleep(0.3)
+    time.sleep(0.3)  # gloo's threads must free their tensors, else they abort the process at exit
     cause = watch.first_failure()
     if cause:
-        raise InputError(f'ended because of {cause}') from None
-    if is_loss(error):
+        raise InputError(f'another process failed: {cause}') from None
+    if is_lost_connection(error):
         stop.check()
-        # NCCL's own word for what broke
+        # NCCL's own words
         last = str(error).partition('Last error:')[2].strip().splitlines()
         raise InputError(
-            f'rank {rank}: another process is gone without a word; was it killed, '
-            f'perhaps for want of memory?{f" ({last[0][:120]})" if last else ""}'
+            f'rank {rank}: another process ended without a message; was it killed, '
+            f'perhaps because memory ran out?{f" ({last[0][:120]})" if last else ""}'
         ) from error
     if isinstance(error, InputError):
         watch.post(error)
         raise InputError(f'rank {rank}: {error}') from error
-    if isinstance(error, Exception):  # Stopped and its like are none
+    if isinstance(error, Exception):  # not Stopped or KeyboardInterrupt
         watch.post(f'{type(error).__name__}: {error}')

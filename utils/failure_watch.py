@@ -1,8 +1,9 @@
-"""What ends all processes of a run within seconds when one of them fails.
+"""Ends all processes of a run within seconds when one of them fails.
 
-torchrun's own means are not enough for this: ``errors.record`` writes the error to a file that
-torchrun prints at its end, on its own machine; a process that hangs in an operation does not see
-SIGTERM before that returns, and each of the others would print the broken connection as its error.
+torchrun alone is not enough. Its ``errors.record`` writes the error to a file, which torchrun
+prints when it ends, on its own machine only. A process that hangs in an operation does not react to
+SIGTERM until the operation returns. And every other process would report its broken connection as
+the error.
 """
 
 import contextlib
@@ -14,12 +15,12 @@ from datetime import timedelta
 
 import torch.distributed as dist
 
-MEETING = timedelta(minutes=5)  # for all processes to start
-KEY = 'failed'  # in the store
-LOOK = 0.5  # seconds between looks for another process's error
-GRACE = 4.0  # seconds for the main thread to notice by itself that another process is gone
-# in the errors of who has lost another one
-LOSS = (
+START_TIMEOUT = timedelta(minutes=5)  # for all processes to start
+KEY = 'failed'  # of the message in the store
+POLL_SECONDS = 0.5  # between checks for the error of another process
+GRACE_SECONDS = 4.0  # for the main thread to notice a lost connection by itself
+# in the errors that torch raises when another process has ended
+LOST_CONNECTION = (
     'DistNetworkError',
     'DistStoreError',
     'gloo/transport',
@@ -31,54 +32,54 @@ LOSS = (
 )
 
 
-def is_loss(error: BaseException) -> bool:
-    """Whether gloo, NCCL or the store where all met say this when the other end is gone."""
+def is_lost_connection(error: BaseException) -> bool:
+    """Whether gloo, NCCL or the store raise this error when the other end has ended."""
     text = f'{type(error).__name__}: {error}'
-    return isinstance(error, RuntimeError) and any(sign in text for sign in LOSS)
+    return isinstance(error, RuntimeError) and any(sign in text for sign in LOST_CONNECTION)
 
 
 class FailureWatch(threading.Thread):
-    """Watches for the error of another process, and ends this one if its main thread hangs.
+    """Watches for errors of other processes, and ends this one if its main thread hangs.
 
     Args:
-        rank: of this process.
-        store: where the processes have met, torchrun's or the first process's; over a connection
-            of its own.
+        rank: Rank of this process.
+        store: The processes' common store, torchrun's or the first process's. It needs its own
+            connection (``clone``), as another thread uses it.
     """
 
     def __init__(self, rank: int, store: dist.Store) -> None:
-        super().__init__(name='watch over the other processes', daemon=True)
+        super().__init__(name='failure watch', daemon=True)
         self.rank, self._store = rank, store
-        self._over = threading.Event()
+        self._ended = threading.Event()
         self._found: str | None = None
 
     def post(self, message: object) -> None:
-        """Say why this process ends; of several messages the first stays. Takes one second."""
-        with contextlib.suppress(RuntimeError):  # the store is gone: so will be the others
+        """Tell the others why this process ends; only the first message counts. Takes a second."""
+        with contextlib.suppress(RuntimeError):  # the store has ended; so will the others
             self._store.compare_set(KEY, '', f'{self.rank} {" ".join(str(message).split())}')
-        # all have looked before connections break; the store may end with this process
-        time.sleep(2 * LOOK)
+        # The others must read it before connections break; the store may end with this process.
+        time.sleep(2 * POLL_SECONDS)
 
     def first_failure(self) -> str | None:
-        """'rank r: message' of another process, or None."""
+        """Return 'rank r: message' of the other process that failed first, or None."""
         try:
             if not self._found and self._store.check([KEY]):
                 rank, message = self._store.get(KEY).decode().split(' ', 1)
                 if int(rank) != self.rank:
                     self._found = f'rank {rank}: {message}'
         except RuntimeError:
-            self._found = 'torchrun or rank 0: it is gone without a word'
+            self._found = 'torchrun or rank 0 ended without a message'
         return self._found
 
     def run(self) -> None:
-        """Look until :meth:`end`, or end the process."""
-        while not self._over.wait(LOOK):
-            if self.first_failure() and not self._over.wait(GRACE):
-                sys.stderr.write(f'error: ended because of {self._found}\n')
+        """Poll until :meth:`end` is called; end the process if another has failed."""
+        while not self._ended.wait(POLL_SECONDS):
+            if self.first_failure() and not self._ended.wait(GRACE_SECONDS):
+                sys.stderr.write(f'error: another process failed: {self._found}\n')
                 sys.stderr.flush()
-                os._exit(2)  # as what the main thread would have raised
+                os._exit(2)  # like an InputError in the main thread
 
     def end(self) -> None:
-        """Stop looking."""
-        self._over.set()
-        self.join(5)  # at the interpreter's end a thread within torch would abort the process
+        """Stop watching."""
+        self._ended.set()
+        self.join(5)  # a thread inside torch would abort the process at exit

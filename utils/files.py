@@ -1,4 +1,4 @@
-"""Writing files so that nothing is lost: under a temporary name, then renamed; old ones stay."""
+"""Writes files so that nothing is lost: under a temporary name, then renamed."""
 
 import contextlib
 import errno
@@ -16,24 +16,24 @@ from typing import IO, Any
 
 from utils.errors import InputError
 
-TEMPORARY = '.tmp-'  # prefix of files that are not finished
-# by then an unfinished file of another host is nobody's: a write takes minutes
+TEMPORARY = '.tmp-'  # prefix of unfinished files
+# A write takes minutes; an unfinished file of another host that is older has been abandoned.
 STALE_SECONDS = 3600
 
 _REMEDIES = {
     errno.ENOSPC: 'make space there',
-    errno.EDQUOT: 'your quota is used up: make space there',
+    errno.EDQUOT: 'your disk quota is used up: make space there',
     errno.EROFS: 'choose another folder',
     errno.EACCES: 'choose another folder',
     errno.EEXIST: 'choose another folder',
     errno.ENOTDIR: 'choose another folder',
-    errno.ENOENT: 'its folder is gone: was it moved or deleted?',
+    errno.ENOENT: 'its folder does not exist: was it moved or deleted?',
 }
 
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Raise the file system's errors about ``path`` as InputError: its words, and what to do."""
+    """Raise the file system's errors about ``path`` as InputError, with a remedy."""
     try:
         yield
     except OSError as error:
@@ -43,20 +43,20 @@ def writing(path: str | Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_write(path: str | Path, mode: str = 'w', sync: bool = True) -> Iterator[IO[Any]]:
-    """Open a temporary file beside ``path`` and rename it to ``path`` once all is on the disk.
+    """Open a temporary file beside ``path`` and rename it to ``path`` when it is complete.
 
     A process killed at any moment leaves either the old file or the new one. A failure leaves the
-    old one and no temporary file. Text is UTF-8; bytes of a file's name that are none are written
-    escaped, as \\udce9.
+    old one and no temporary file. Text is UTF-8; bytes of file names that are not valid UTF-8 are
+    escaped, as in \\udce9.
 
     Args:
-        path: the file.
+        path: The file.
         mode: 'w' or 'wb'.
-        sync: whether that holds for a power failure too; not for files by the thousand that can be
-            made again.
+        sync: Whether the file must survive a power failure too. Not worth its time for thousands of
+            files that can be made again.
 
     Raises:
-        InputError: an error of the file system.
+        InputError: The file system reported an error.
     """
     path = Path(path)
     text: dict[str, Any] = (
@@ -79,7 +79,7 @@ def atomic_write(path: str | Path, mode: str = 'w', sync: bool = True) -> Iterat
 
 
 def temporary_name(name: str) -> str:
-    """The name of an unfinished file; it names this process, for :func:`drop_leftovers`."""
+    """Name of an unfinished file; it holds this process's ID for :func:`drop_leftovers`."""
     return f'{TEMPORARY}{os.getpid()}@{socket.gethostname()}@{name}'
 
 
@@ -96,7 +96,7 @@ def free_bytes(folder: str | Path) -> int:
     """Free bytes for this user on the disk of ``folder``, which need not exist yet.
 
     Raises:
-        OSError: nobody knows.
+        OSError: The system does not report them.
     """
     folder = Path(folder).resolve()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
@@ -104,13 +104,13 @@ def free_bytes(folder: str | Path) -> int:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write a value of JSON's types, indented; no NaN or infinity."""
+    """Write a value as indented JSON; NaN and infinity raise ValueError."""
     with atomic_write(path) as file:
         file.write(json.dumps(value, indent=2, allow_nan=False) + '\n')
 
 
 def keep_earlier(path: str | Path) -> Path | None:
-    """Rename an existing ``path`` to the first free ``stem.N.suffix``; the new path, or None."""
+    """Rename an existing ``path`` to the first free ``stem.N.suffix``; return that, or None."""
     path = Path(path)
     if not path.exists():
         return None
@@ -123,38 +123,38 @@ def keep_earlier(path: str | Path) -> Path | None:
 
 
 def make_output_dir(folder: str | Path) -> Path:
-    """Make OUTPUT_DIR where missing; InputError where it cannot be written."""
+    """Make OUTPUT_DIR if it is missing; raise InputError if it cannot be written."""
     if not folder:
         raise InputError(
-            'OUTPUT_DIR is empty; name the folder for logs, checkpoints and results, in the yml '
-            'or as OUTPUT_DIR ./output/mine'
+            'OUTPUT_DIR is empty; name the folder for logs, checkpoints and results in the yml or '
+            'on the command line: OUTPUT_DIR ./output/mine'
         )
     folder = Path(folder)
     with writing(f'OUTPUT_DIR {folder}'):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(bytes(4096))  # a full disk still makes files, empty ones
+            probe.write(bytes(4096))  # on a full disk empty files can still be made
     return folder
 
 
 def drop_leftovers(folder: str | Path) -> None:
-    """Drop what killed runs left unfinished in ``folder``.
+    """Delete the unfinished files that killed runs left in ``folder``.
 
-    Only for who holds its lock: a pid says little across containers.
+    Call it only with the folder's lock: process IDs are not unique across containers.
     """
     for leftover in Path(folder).glob(f'{TEMPORARY}*'):
-        # another run may drop it at this moment; its process may be another user's
+        # another run may delete it at this moment, and its process may be another user's
         with contextlib.suppress(OSError):
             if _is_abandoned(leftover):
                 leftover.unlink()
 
 
 def _is_abandoned(temporary: Path) -> bool:
-    """Whether its writer is gone. On a shared disk it may be at work on another host."""
+    """Whether its writer has ended. On a shared disk it may be running on another host."""
     owner = re.fullmatch(rf'{re.escape(TEMPORARY)}(\d+)@(.+?)@.*', temporary.name)
     if owner is None or owner[2] != socket.gethostname():
         return time.time() - temporary.stat().st_mtime > STALE_SECONDS
-    if int(owner[1]) == os.getpid():  # in containers a run gets its predecessor's number
+    if int(owner[1]) == os.getpid():  # in containers a run often gets the ID of the one before
         return True
     try:
         os.kill(int(owner[1]), 0)
@@ -164,7 +164,7 @@ def _is_abandoned(temporary: Path) -> bool:
 
 
 def sha256_file(path: str | Path) -> str:
-    """The hexadecimal SHA-256 of a file."""
+    """Return the hexadecimal SHA-256 of a file."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
         while chunk := file.read(1 << 20):

@@ -1,4 +1,4 @@
-"""The log that people read and grep, the same facts as JSON lines, and progress bars."""
+"""The log for people, the metrics as JSON lines, and progress bars."""
 
 import contextlib
 import json
@@ -18,43 +18,44 @@ from utils.files import keep_earlier, writing
 
 logger = logging.getLogger('transreid')
 
-GONE = (OSError, ValueError, AttributeError)  # broken pipe, full disk; closed; there was none
+# broken pipe or full disk; closed; none at all
+STDOUT_ERRORS = (OSError, ValueError, AttributeError)
 FORMAT = '%(asctime)s %(name)s %(levelname)s: %(message)s'
 
 
 class _Screen(logging.Handler):
-    """Lines to stdout, above a progress bar if one is being drawn.
+    """Prints lines to stdout, above a progress bar if there is one.
 
-    A stdout that is gone, as after `| tee`, ends no training: the log continues in its file.
+    If stdout is closed, as after `| tee`, the training continues and logs to its file only.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             tqdm.write(self.format(record), file=sys.stdout)
             sys.stdout.flush()
-        except GONE:
+        except STDOUT_ERRORS:
             self.setLevel(logging.CRITICAL + 1)
-            with contextlib.suppress(*GONE):  # its buffer would fail again at the end
+            with contextlib.suppress(*STDOUT_ERRORS):  # else its buffer would fail again at exit
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _LogFile(logging.FileHandler):
-    """A log that cannot be written any more ends the run in one line.
+    """Ends the run with a one-line error if the log cannot be written.
 
-    Logging itself would print a traceback for each line.
+    The logging module would print a traceback for each line instead.
     """
 
     def handleError(self, record: logging.LogRecord) -> None:
-        logger.removeHandler(self)  # this goes to the screen alone
+        logger.removeHandler(self)  # so this error goes to the screen only
         with writing(self.baseFilename):
             raise
 
 
 def setup_logger(quiet: bool = False) -> logging.Logger:
-    """Logger 'transreid' (and its children) to stdout; remembers lines for :func:`log_to_file`.
+    """Print the logger 'transreid' to stdout and keep its lines for :func:`log_to_file`.
 
     Args:
-        quiet: no line and no progress bar, for all but the first of several processes.
+        quiet: Print nothing and show no progress bar; for all but the first of several processes.
     """
     close_logger()
     logger.propagate = False
@@ -70,20 +71,20 @@ def setup_logger(quiet: bool = False) -> logging.Logger:
 
 
 def log_to_file(folder: str | Path, filename: str, append: bool = False) -> None:
-    """From now on, and all lines since :func:`setup_logger`, to ``folder/filename`` as well.
+    """Write all lines since :func:`setup_logger`, and those to come, to ``folder/filename`` too.
 
-    Called once everything is checked, so that a failed start leaves the files of an earlier run
-    alone. A log of an earlier run is kept beside it under a number.
+    Call it once everything has been checked, so that a failed start leaves the files of an earlier
+    run alone. The log of an earlier run is kept under a numbered name.
 
     Args:
         folder: OUTPUT_DIR.
-        filename: of the log.
-        append: the log there is this run's own, and continues.
+        filename: File name of the log.
+        append: Whether to continue the existing log, because it belongs to this run.
     """
     path = Path(folder) / filename
     kept = None if append else keep_earlier(path)
     with writing(path):
-        file = _LogFile(path, encoding='utf-8', errors='backslashreplace')  # names may be no UTF-8
+        file = _LogFile(path, encoding='utf-8', errors='backslashreplace')  # for odd names
     file.setFormatter(logging.Formatter(FORMAT))
     memory = next(h for h in logger.handlers if isinstance(h, logging.handlers.MemoryHandler))
     memory.setTarget(file)
@@ -95,22 +96,22 @@ def log_to_file(folder: str | Path, filename: str, append: bool = False) -> None
 
 
 def close_logger() -> None:
-    """Give the log file back and let the loggers behave as if never set up."""
+    """Close the log file and undo :func:`setup_logger`."""
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
-        with contextlib.suppress(OSError):  # what a full disk did not take
+        with contextlib.suppress(OSError):  # the disk may be full
             handler.close()
     logger.propagate = True
 
 
 class MetricsFile(contextlib.AbstractContextManager):
-    """``metrics.jsonl``: one JSON object a line, written at once, so a killed run keeps them.
+    """``metrics.jsonl``: one JSON object per line, written at once, so a killed run keeps them.
 
     Args:
         folder: OUTPUT_DIR.
-        length: bytes of the file when the resumed run was at the same place; what follows is cut
-            off, as it will be written again. None: a new run, and the file of an earlier one is
-            kept under a number.
+        length: Size of the file in bytes when the state was saved that the run resumes from. Later
+            lines are cut off, as they will be written again. None starts a new file; an earlier
+            one is kept under a numbered name.
     """
 
     def __init__(self, folder: str | Path, length: int | None = None) -> None:
@@ -119,30 +120,30 @@ class MetricsFile(contextlib.AbstractContextManager):
             keep_earlier(self.path)
         with writing(self.path):
             if length is not None and self.path.exists():
-                # cut by hand, a half line may be the last
+                # the last line may be incomplete if someone has cut the file
                 os.truncate(self.path, self.path.read_bytes()[:length].rfind(b'\n') + 1)
             self._file = open(self.path, 'ab')  # noqa: SIM115 closed by __exit__
 
     def sync(self) -> int:
-        """Put all on the disk, for a state that counts on it; the bytes so far."""
+        """Force all lines to the disk, before a state refers to them; return the file's size."""
         with writing(self.path):
             os.fsync(self._file.fileno())
         return self._file.tell()
 
     def write(self, event: str, **facts: Any) -> None:
-        """Write a line; ``event`` names its kind: 'stage1', 'stage2', 'epoch', 'validation' …"""
+        """Write a line; ``event`` is its kind: 'stage1', 'stage2', 'validation' …"""
         line = json.dumps({'event': event, 'time': round(time.time(), 3), **facts}) + '\n'
         with writing(self.path):
             self._file.write(line.encode())
             self._file.flush()
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # what a full disk did not take
+        with contextlib.suppress(OSError):  # the disk may be full
             self._file.close()
 
 
 def progress(iterable: Iterable | None, text: str, total: int | None = None) -> tqdm:
-    """A progress bar on a terminal, nothing elsewhere."""
+    """Show a progress bar on a terminal, and nothing elsewhere."""
     return tqdm(
         iterable,
         desc=text,

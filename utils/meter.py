@@ -1,4 +1,4 @@
-"""What a loop counts, without waiting for the device in every iteration."""
+"""Counts time and losses in a loop, without waiting for the device in every iteration."""
 
 import time
 from collections.abc import Iterator
@@ -9,19 +9,19 @@ from torch.utils.data import DataLoader
 
 
 class Stopwatch:
-    """Seconds since the start, and those of ``earlier``."""
+    """Measures the seconds since its creation, plus ``earlier``."""
 
     def __init__(self, earlier: float = 0.0) -> None:
         self.start = time.monotonic() - earlier
 
     @property
     def seconds(self) -> float:
-        """Up to now."""
+        """Seconds until now."""
         return time.monotonic() - self.start
 
 
-class Waiting:
-    """Iterates over ``loader`` and counts the ``seconds`` that the loop waits for the next item."""
+class TimedLoader:
+    """Iterates over ``loader`` and adds up the ``seconds`` that the loop waits for items."""
 
     def __init__(self, loader: DataLoader) -> None:
         self.loader, self.seconds = loader, 0.0
@@ -34,20 +34,23 @@ class Waiting:
         for item in self.loader:
             self.seconds += watch.seconds
             yield item
-            del item  # a batch lives no longer than the loop holds it
+            del item  # frees a batch as soon as the loop does
             watch = Stopwatch()
         self.seconds += watch.seconds
 
 
 class EpochMeter:
-    """Numbers of an epoch's iterations.
+    """Collects the numbers of an epoch's iterations.
 
-    They stay on their device until :meth:`settle` fetches all there are at once: reading a number
-    from a GPU waits until the GPU has come so far.
+    They stay on their device until :meth:`fetch` reads all of them at once, because reading a
+    number from a GPU waits until the GPU has computed it.
 
     Attributes:
-        last: the numbers of the latest iteration that was settled.
-        photos: how many photos were settled.
+        last: Numbers of the latest fetched iteration.
+        photos: Number of photos in the fetched iterations.
+        iterations: Number of fetched iterations.
+        sums: Name -> sum over the photos.
+        range: Name -> smallest and largest value.
     """
 
     def __init__(self) -> None:
@@ -59,21 +62,21 @@ class EpochMeter:
         self._pending: list[tuple[int, Any, list[str], torch.Tensor]] = []
 
     def add(self, count: int, note: Any, **numbers: torch.Tensor) -> None:
-        """Take in an iteration.
+        """Add an iteration.
 
         Args:
-            count: its photos.
-            note: anything, which :meth:`settle` hands back.
-            numbers: scalar tensors.
+            count: Number of its photos.
+            note: Anything; :meth:`fetch` returns it.
+            numbers: Scalar tensors.
         """
         values = torch.stack([number.detach().float() for number in numbers.values()])
         self._pending.append((count, note, list(numbers), values))
 
-    def settle(self) -> list[tuple[Any, dict[str, float]]]:
-        """Fetch what was added since the last time: (note, numbers) of it, oldest first."""
+    def fetch(self) -> list[tuple[Any, dict[str, float]]]:
+        """Return (note, numbers) of the iterations added since the last call, oldest first."""
         if not self._pending:
             return []
-        settled = []
+        fetched = []
         rows = torch.stack([values for *_, values in self._pending]).tolist()
         for (count, note, names, _), row in zip(self._pending, rows):
             self.last = dict(zip(names, row))
@@ -83,22 +86,22 @@ class EpochMeter:
                 self.sums[name] = self.sums.get(name, 0.0) + count * value
                 low, high = self.range.get(name, (value, value))
                 self.range[name] = [min(low, value), max(high, value)]
-            settled.append((note, self.last))
+            fetched.append((note, self.last))
         self._pending = []
-        return settled
+        return fetched
 
     def means(self) -> dict[str, float]:
-        """Means of all numbers over the photos settled so far."""
+        """Name -> mean over the photos fetched so far."""
         return {name: total / self.photos for name, total in self.sums.items()}
 
     @property
     def constant(self) -> list[str]:
-        """The numbers that were the same in all iterations, as long as there were three."""
+        """Names of the numbers that never changed, once there were three iterations."""
         alike = [name for name, (low, high) in self.range.items() if low == high]
         return alike if self.iterations >= 3 else []
 
     def state_dict(self) -> dict[str, Any]:
-        """All that was settled, for :meth:`load_state_dict`."""
+        """Everything fetched so far, for :meth:`load_state_dict`."""
         return {name: value for name, value in vars(self).items() if name != '_pending'}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Errors of torch that the user can fix, told in one line."""
+"""Turns errors of torch that the user can fix into one-line messages."""
 
 import contextlib
 import multiprocessing
@@ -9,7 +9,7 @@ import torch
 
 from utils.errors import InputError, first_line
 
-# What torch, CUDA's libraries and the DataLoader say when memory runs out, on the GPU or the CPU.
+# Messages of torch, CUDA's libraries and the DataLoader when GPU or main memory runs out.
 OUT_OF_MEMORY = (
     'out of memory',
     "can't allocate memory",
@@ -20,14 +20,14 @@ OUT_OF_MEMORY = (
     'Pin memory thread exited unexpectedly',
 )
 MAIN_GUARD = "put the call in your script below `if __name__ == '__main__':`"
-# what torch says -> what is wrong and how to fix it
+# Part of torch's message -> what is wrong and how to fix it.
 KNOWN = {
-    # cuDNN hides why each of its ways failed
+    # cuDNN does not say why each of its algorithms failed
     'unable to find an engine': 'cuDNN cannot compute a convolution ({line}): GPU memory is full, '
-    'or this GPU lacks the precision; lower {batch_keys}, or set SOLVER.AMP off',
+    'or this GPU does not support the precision; lower {batch_keys}, or set SOLVER.AMP off',
     'no kernel image is available': f'torch {torch.__version__} has no kernels for this GPU; '
     'install a torch built for it (docs/performance.md), or set MODEL.DEVICE cpu',
-    'busy or unavailable': 'another process has the GPU for itself; wait for it, choose another '
+    'busy or unavailable': 'another process has exclusive use of the GPU; wait, choose another '
     'GPU with CUDA_VISIBLE_DEVICES, or set MODEL.DEVICE cpu',
     'does not have a deterministic implementation': 'SOLVER.DETERMINISTIC is True: {line}; set it '
     'to False',
@@ -40,14 +40,14 @@ WORKER_ENDED = re.compile(
 
 @contextlib.contextmanager
 def translated_errors(batch_keys: str) -> Iterator[None]:
-    """Raise errors of torch that the user can fix as InputError.
+    """Raise torch errors that the user can fix as InputError.
 
     Args:
-        batch_keys: the config keys to lower when memory runs out.
+        batch_keys: Config keys to lower when memory runs out.
     """
     try:
         yield
-    except (RuntimeError, MemoryError) as error:  # torch's own out of memory is a RuntimeError
+    except (RuntimeError, MemoryError) as error:  # OutOfMemoryError is a RuntimeError
         message = _translate(error, batch_keys)
         if message:
             raise InputError(message) from error
@@ -55,13 +55,13 @@ def translated_errors(batch_keys: str) -> Iterator[None]:
 
 
 def _translate(error: RuntimeError | MemoryError, batch_keys: str) -> str | None:
-    """What is wrong and how to fix it; None of an error that is not known here."""
+    """Say what is wrong and how to fix it; None if the error is unknown."""
     text, line = str(error), first_line(error, 200)
     memory = [row for row in text.splitlines() if any(sign in row for sign in OUT_OF_MEMORY)]
     if memory or isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         reason = memory[0].strip()[:200] if memory else line
-        return f'out of memory ({reason}); lower {batch_keys}, or the sizes of the photos'
-    # the first word of why a worker ended is in the cause, where there is one
+        return f'out of memory ({reason}); lower {batch_keys}, or use smaller photos'
+    # if there is a cause, it holds the original reason
     ended = WORKER_ENDED.match(str(error.__cause__)) or WORKER_ENDED.match(text)
     if ended:
         return _worker_ended(ended)
@@ -74,16 +74,16 @@ def _translate(error: RuntimeError | MemoryError, batch_keys: str) -> str | None
 def _worker_ended(reason: re.Match) -> str:
     if 'killed' in reason[1]:
         return (
-            f'a process that decodes photos was killed ({reason[0]}); is memory or /dev/shm '
-            'full? Lower DATALOADER.NUM_WORKERS; a training resumes with --resume'
+            f'a process that decodes photos was killed ({reason[0]}); memory or /dev/shm may be '
+            'full: lower DATALOADER.NUM_WORKERS, and resume a training with --resume'
         )
     return (
-        f'a process that decodes photos ended ({reason[0]}); what it said is above. To fix '
+        f'a process that decodes photos ended ({reason[0]}); its error is printed above. To fix '
         f'it, {worker_remedy()}'
     )
 
 
 def worker_remedy() -> str:
-    """What to do where a process that decodes photos does not start, or ends with an error."""
+    """What to do if a process that decodes photos does not start or ends with an error."""
     alone = 'set DATALOADER.NUM_WORKERS 0'
     return alone if multiprocessing.get_start_method() == 'fork' else f'{MAIN_GUARD}, or {alone}'

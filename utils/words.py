@@ -1,10 +1,10 @@
-"""Words of messages."""
+"""Shortens lists and texts for messages."""
 
 from collections.abc import Sequence
 
 
 def first_few(words: Sequence[str], most: int = 3) -> str:
-    """Return 'a, b, c …': the first ``most`` of the words, and whether there are more."""
+    """Return 'a, b, c …': the first ``most`` words, and an ellipsis if there are more."""
     return ', '.join(words[:most]) + (' …' if len(words) > most else '')
 
 

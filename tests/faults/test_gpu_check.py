@@ -23,4 +23,4 @@ def test_two_trainings_and_a_resumed_one_end_alike(tmp_path):
 def test_two_processes_train_as_one_and_one_that_is_killed_is_noticed(tmp_path):
     found = stops.processes(CPU, tmp_path)
     code, line, seconds = found.facts['killed']
-    assert found.wrong == [] and code == 2 and 'another process is gone' in line and seconds < 60
+    assert found.wrong == [] and code == 2 and 'another process ended' in line and seconds < 60

@@ -9,7 +9,7 @@ import torch
 from processor import steps as module
 from processor.steps import Heartbeat
 from utils.device import make_runtime
-from utils.meter import EpochMeter, Stopwatch, Waiting
+from utils.meter import EpochMeter, Stopwatch, TimedLoader
 
 
 class Clock:
@@ -36,16 +36,16 @@ def journal(clock):
 
 
 def settled(**numbers):
-    """A tally of iterations of four photos, name -> number of each."""
-    tally = EpochMeter()
+    """A meter with iterations of four photos, name -> number of each."""
+    meter = EpochMeter()
     for values in zip(*numbers.values(), strict=True):
-        tally.add(
+        meter.add(
             4,
             None,
             **{name: torch.tensor(value) for name, value in zip(numbers, values, strict=True)},
         )
-    tally.settle()
-    return tally
+    meter.fetch()
+    return meter
 
 
 GOOD = {'loss': (3.0, 2.0, 1.0), 'acc': (0.25, 0.5, 0.75), 'id': (1.0, 2.0, 3.0)}
@@ -124,8 +124,8 @@ def test_waiting_counts_the_loader_and_not_the_loop(clock):
             yield item
         clock.now += 1
 
-    waiting = Waiting(slow())
+    waiting = TimedLoader(slow())
     for _ in waiting:
         clock.now += 100
-    assert waiting.seconds == 7 and len(Waiting([1, 2])) == 2
+    assert waiting.seconds == 7 and len(TimedLoader([1, 2])) == 2
     assert Stopwatch(5).seconds == 5 and module.WAITING < 1

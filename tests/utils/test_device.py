@@ -223,7 +223,7 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch, visible, devices):
 def test_processes_that_share_a_gpu_are_rejected(monkeypatch, visible):
     with pytest.raises(
         InputError,
-        match=rf'a GPU of its own: {len(visible)} were started on this machine, '
-        rf'{len(visible[0])} GPUs are visible to this one',
+        match=rf'its own GPU: {len(visible)} processes were started on this machine, and this one '
+        rf'sees {len(visible[0])} GPUs',
     ):
         devices_of(monkeypatch, visible)

@@ -301,7 +301,7 @@ def gpus_are_compared(processes):
             return make_runtime('cuda', processes=processes).device
 
     assert str(device(f'GPU {processes.rank}')) == 'cuda:0'
-    with pytest.raises(InputError, match='each process needs a GPU of its own'):
+    with pytest.raises(InputError, match='each process needs its own GPU'):
         device('the same GPU')
 
 
@@ -447,14 +447,14 @@ def test_an_error_of_one_is_told_by_all(world_size, how, guilty, message, tmp_pa
         assert code == 1 and 'Traceback' in stderr
     else:
         assert (code, stderr) == (2, f'error: {message}\n')
-    assert ended == [(2, '', f'error: ended because of {message}\n')] * (world_size - 1)
+    assert ended == [(2, '', f'error: another process failed: {message}\n')] * (world_size - 1)
 
 
 def test_who_hangs_is_ended(tmp_path):
     started = time.monotonic()
     guilty, other = start(2, 'hang', tmp_path)[::-1]
     assert guilty[0] == 2
-    assert other == (2, '', 'error: ended because of rank 1: a.png cannot be read\n')
+    assert other == (2, '', 'error: another process failed: rank 1: a.png cannot be read\n')
     assert time.monotonic() - started < 50  # it would have slept for a minute
 
 
@@ -465,8 +465,8 @@ def test_who_loses_another_says_so(tmp_path):
         assert other == (
             2,
             '',
-            f'error: rank {rank}: another process is gone without a word; was it killed, perhaps '
-            'for want of memory?\n',
+            f'error: rank {rank}: another process ended without a message; was it killed, perhaps '
+            'because memory ran out?\n',
         )
 
 
@@ -513,8 +513,8 @@ def test_who_loses_another_over_nccl_says_so(error, detail, monkeypatch):
         raise error
     assert (
         str(told.value)
-        == f'rank 1: another process is gone without a word; was it killed, perhaps for want of '
-        f'memory?{detail}'
+        == f'rank 1: another process ended without a message; was it killed, perhaps because '
+        f'memory ran out?{detail}'
     )
 
 
@@ -608,14 +608,14 @@ def test_one_of_torchrun_is_alone(torchrun):
         (
             True,
             {},
-            r"started, .*environment \('LOCAL_RANK'\): torchrun --nproc_per_node 2 train_cl",
+            r"is True, but the environment lacks .* \('LOCAL_RANK'\); start with torchrun --nproc",
         ),
         (
             True,
             {**COMPLETE, 'MASTER_PORT': ''},
-            r'\(.*MASTER_PORT expected, but not set\): torchrun',
+            r'\(.*MASTER_PORT expected, but not set\); start with torchrun',
         ),
-        (True, {**COMPLETE, 'RANK': 'one'}, r"\(.*'one'\): torchrun"),
+        (True, {**COMPLETE, 'RANK': 'one'}, r"\(.*'one'\); start with torchrun"),
         (False, COMPLETE, 'torchrun has started 2 processes, .* set MODEL.DIST_TRAIN True'),
     ],
 )
@@ -627,8 +627,10 @@ def test_environment_and_config_must_agree(wanted, variables, message, torchrun)
 
 def test_nobody_to_meet(torchrun, monkeypatch):
     torchrun(**COMPLETE)
-    monkeypatch.setattr(module, 'MEETING', module.timedelta(seconds=1))
-    with pytest.raises(InputError, match='rank 1 of 2 cannot meet the others at 127.0.0.1:1 '):
+    monkeypatch.setattr(module, 'START_TIMEOUT', module.timedelta(seconds=1))
+    with pytest.raises(
+        InputError, match='rank 1 of 2 cannot reach the other processes at 127.0.0.1:1 '
+    ):
         start_processes(True, 'gloo')
     assert not torch.distributed.is_initialized()
 

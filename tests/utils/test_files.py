@@ -100,10 +100,10 @@ def test_an_unfinished_file_is_nowhere_to_be_seen(tmp_path):
     'number, remedy',
     [
         (errno.ENOSPC, 'make space there'),
-        (errno.EDQUOT, 'your quota is used up'),
+        (errno.EDQUOT, 'your disk quota is used up'),
         (errno.EROFS, 'choose another folder'),
         (errno.EACCES, 'choose another folder'),
-        (errno.ENOENT, 'its folder is gone'),
+        (errno.ENOENT, 'its folder does not exist'),
         (errno.EIO, 'is the disk full'),
     ],
 )
@@ -132,11 +132,11 @@ def test_a_write_broken_off_leaves_the_old_file(tmp_path, error):
 
 def test_a_folder_that_is_gone(tmp_path):
     with (
-        pytest.raises(InputError, match='its folder is gone'),
+        pytest.raises(InputError, match='its folder does not exist'),
         atomic_write(tmp_path / 'gone' / 'x.txt'),
     ):
         pass
-    with pytest.raises(InputError, match='its folder is gone'), writing(tmp_path / 'gone'):
+    with pytest.raises(InputError, match='its folder does not exist'), writing(tmp_path / 'gone'):
         os.listdir(tmp_path / 'gone')
 
 

@@ -77,7 +77,7 @@ def test_out_of_memory_in_one_line(error, reason):
         raise error
     assert (
         str(told.value)
-        == f'out of memory ({reason}); lower TEST.IMS_PER_BATCH, or the sizes of the photos'
+        == f'out of memory ({reason}); lower TEST.IMS_PER_BATCH, or use smaller photos'
     )
 
 
@@ -90,11 +90,11 @@ def test_out_of_memory_in_one_line(error, reason):
         ),
         (
             'CUDA error: CUDA-capable device(s) is/are busy or unavailable',
-            'another process has the GPU for itself',
+            'another process has exclusive use of the GPU',
         ),
         (
             'GET was unable to find an engine to execute this computation',
-            'cuDNN cannot .* full, or this GPU lacks .*; lower X,',
+            'cuDNN cannot .* full, or this GPU does not support .*; lower X,',
         ),
     ],
 )

@@ -128,7 +128,7 @@ def test_ctrl_c(world, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', ['train_clipreid.py', *world.args()])
     assert exit_code(train_clipreid.main) == 130
     assert (
-        'stopped by SIGINT; a training goes on with the same command and --resume'
+        'stopped by SIGINT; to resume a training, repeat the command with --resume'
         in capsys.readouterr().err
     )
     state = load_tree(world.output / 'resume.pth', 'x')
@@ -501,13 +501,13 @@ def test_disk_need_by_hand(tmp_path, monkeypatch, caplog):
             '(pid 7) is killed by signal: Killed. ',
             '',
             'fork',
-            'was killed .*signal: Killed.*is memory or /dev/shm full',
+            'was killed .*signal: Killed.*memory or /dev/shm may be full',
         ),
         (
             '(pid(s) 7) exited unexpectedly',
             '(pid 7) is killed by signal: Bus error. It is possible',
             'fork',
-            'shm full',
+            'shm may be full',
         ),
         (
             '(pid(s) 7) exited unexpectedly',
