@@ -48,10 +48,7 @@ def locate(records: Sequence[Record], folder: PhotoFolder, what: str) -> list[Re
         InputError: The folder is missing, photos are missing or outside it, or none is left.
     """
     if not os.path.isdir(folder.root):
-        raise InputError(
-            f"{folder.key}: there is no folder '{folder.root}'; set it to the folder of the photos "
-            f'in {what}'
-        )
+        raise InputError(f"{folder.key}: there is no folder '{folder.root}' with photos of {what}")
     real_path = cache(os.path.realpath)  # looks up each folder once
     inside = os.path.join(real_path(folder.root), '')
     found, missing, outside = [], [], []
