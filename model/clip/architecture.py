@@ -1,4 +1,4 @@
-"""The shapes of a CLIP: OpenAI's, or read off a state dict."""
+"""The shapes of CLIP models: OpenAI's, or read from a state dict."""
 
 import functools
 from collections.abc import Sequence
@@ -16,25 +16,21 @@ from model.clip.towers import TextEncoder, TransformerSettings, VisionTransforme
 from utils.checkpoint import State
 from utils.errors import InputError
 
-OTHER_HEADS = {
-    1280: 'H',
-    1408: 'g',
-    1664: 'bigG',
-    1792: 'e',
-}  # widths of ViTs whose heads are not 64 wide: no shape tells
+# Widths of ViTs whose attention heads are not 64 wide, which no shape shows.
+OTHER_HEADS = {1280: 'H', 1408: 'g', 1664: 'bigG', 1792: 'e'}
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Shapes of a CLIP.
+    """The shapes of a CLIP model.
 
     Attributes:
-        layers: a number (ViT) or four (ResNet).
+        layers: number of blocks (ViT), or of each of the four stages (ResNet).
         width: length of a position's vector (ViT); channels after the stem (ResNet).
-        patch: pixels of a patch's side; ResNet: 16, its total stride.
+        patch: side of a patch in pixels; for a ResNet its total stride, 16.
         embed_dim: size of the space shared by photos and text.
         text_width: length of a word's vector.
-        text_layers: 0 = without a text tower.
+        text_layers: number of text blocks; 0 = no text tower.
     """
 
     layers: int | tuple[int, ...]
@@ -55,7 +51,7 @@ class Architecture:
         return self.width if self.family == 'ViT' else self.width * 32
 
     def without_text(self) -> 'Architecture':
-        """Return the image tower's shapes alone."""
+        """Return the shapes of the image tower only."""
         return replace(self, text_width=0, text_layers=0)
 
     def positions(self, size: Sequence[int], stride: Sequence[int]) -> tuple[int, int]:
@@ -68,7 +64,7 @@ class Architecture:
     def build(
         self, size: Sequence[int], stride: Sequence[int], activation: str = 'quickgelu'
     ) -> tuple[nn.Module, TextEncoder | None]:
-        """Return image and text tower (None: without) with random weights.
+        """Return the image tower and the text tower (or None) with random weights.
 
         Args:
             size: (height, width) of the photos in pixels.
@@ -104,21 +100,22 @@ ARCHITECTURES = {
 
 
 def known(name: str) -> tuple[str, Architecture]:
-    """Return (name, architecture) of an OpenAI CLIP's name; ``ViT-B/16`` is ``ViT-B-16``."""
+    """Return OpenAI's CLIP ``name`` and its architecture; ``ViT-B/16`` means ``ViT-B-16``."""
     name = name.replace('/', '-').replace('@', '-')
     return name, ARCHITECTURES[name]
 
 
 def architecture_of(state: State, path: str | Path, text: bool = True) -> Architecture:
-    """Read the architecture off a state dict.
+    """Infer the architecture from a state dict.
 
     Args:
-        state: OpenAI's names; the vocabulary may be missing (a trained model).
-        path: where it came from, for the error.
-        text: False = of the image tower alone.
+        state: tensors by OpenAI's names; a trained model has no vocabulary.
+        path: the file they came from, for error messages.
+        text: False = the image tower only.
 
     Raises:
-        InputError: a tensor is missing or has other dimensions, or our towers cannot be like it.
+        InputError: a tensor is missing or has the wrong number of dimensions, or this
+            architecture is not supported.
     """
     shape = functools.partial(_shape_of, state, path)
     count = functools.partial(_count_parts, state, path)
@@ -129,8 +126,8 @@ def architecture_of(state: State, path: str | Path, text: bool = True) -> Archit
         _, embed_dim = shape('visual.proj', 2)
         if width in OTHER_HEADS:
             raise InputError(
-                f'{KEY}: {path} is a ViT-{OTHER_HEADS[width]}, whose attention has heads of '
-                'another width than 64; ViT-B and ViT-L can be used'
+                f'{KEY}: {path} is a ViT-{OTHER_HEADS[width]}, whose attention heads are not 64 '
+                'wide; use a ViT-B or ViT-L'
             )
     else:
         layers = tuple(count(f'visual.layer{n}.') for n in (1, 2, 3, 4))
@@ -148,38 +145,38 @@ def architecture_of(state: State, path: str | Path, text: bool = True) -> Archit
 def _shape_of(state: State, path: str | Path, name: str, dimensions: int) -> tuple[int, ...]:
     if name not in state or state[name].dim() != dimensions:
         raise InputError(
-            f'{KEY}: {path} has no tensor {name} of {dimensions} dimensions; it holds no CLIP '
-            "(neither OpenAI's nor a trained one)"
+            f'{KEY}: {path} has no tensor {name} with {dimensions} dimensions; it is neither a '
+            'CLIP nor a trained model'
         )
     return tuple(state[name].shape)
 
 
 def _count_parts(state: State, path: str | Path, prefix: str) -> int:
-    """How many numbered parts there are below ``prefix``."""
+    """The number of parts ``prefix``0, ``prefix``1, …"""
     names = [name.removeprefix(prefix) for name in state if name.startswith(prefix)]
     if not names:
-        raise InputError(f'{KEY}: {path} has no tensor {prefix}…: a part of the CLIP is missing')
+        raise InputError(f'{KEY}: {path} has no tensor {prefix}…; part of the CLIP is missing')
     return len({name.split('.')[0] for name in names})
 
 
 def resize_positions(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Return a positional embedding (1 + rows · columns, C) for another map of positions.
+    """Resize a positional embedding to (1 + rows · columns, C).
 
-    The first row is kept, the square map of the others is interpolated bilinearly.
+    The first row stays; the others, a square map, are interpolated bilinearly.
 
     Args:
         embedding: (1 + n², C).
-        grid: (rows, columns).
+        grid: (rows, columns) of the new map.
 
     Raises:
-        InputError: the embedding is none of a square map.
+        InputError: the embedding does not have 1 + n² rows.
     """
     first, square = embedding[:1], embedding[1:]
     side = round(len(square) ** 0.5)
     if side * side != len(square):
         raise InputError(
-            f'{KEY}: a positional embedding of {len(embedding)} rows is none of a square map of '
-            'positions'
+            f'{KEY}: the positional embedding has {len(embedding)} rows, which is not 1 + n²: its '
+            'map of positions is not square'
         )
     square = square.T.reshape(1, -1, side, side)
     square = F.interpolate(square, size=grid, mode='bilinear', align_corners=False)

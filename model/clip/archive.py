@@ -1,10 +1,9 @@
-"""The weights in a TorchScript archive, as OpenAI publishes CLIP, read without running the code
-that comes with them.
+"""Reads the weights of TorchScript archives, OpenAI's format of CLIP, without running their code.
 
-Such an archive is a zip: data.pkl, a pickle of the tree of modules; data/*, the tensors' bytes;
-code/**.py, the modules' classes. ``torch.jit.load`` compiles that code. Here the pickle's names
-are never imported, and of the code a few lines a class are read, as text. Layout: torch 2.14,
-torch/csrc/jit/serialization (pickler.cpp, python_print.cpp).
+Such an archive is a zip file: data.pkl is a pickle of the module tree, data/* are the tensors'
+bytes, code/**.py are the modules' classes. ``torch.jit.load`` compiles that code. Here nothing
+that the pickle names is imported, and only a few lines of each class are read, as text. Layout:
+torch 2.14, torch/csrc/jit/serialization (pickler.cpp, python_print.cpp).
 """
 
 import io
@@ -32,7 +31,7 @@ DTYPES = {
     'torch.BoolStorage': torch.bool,
 }
 MAX_MODULES = 100_000  # the largest CLIP has about a thousand
-# The pickle instructions that torch writes.
+# the pickle instructions that torch writes
 INSTRUCTIONS = (
     pickle.PROTO,
     pickle.STOP,
@@ -72,28 +71,28 @@ INSTRUCTIONS = (
 def archive_state(path: str | Path, key: str) -> dict[str, torch.Tensor]:
     """Return the state dict of a TorchScript archive, on the CPU.
 
-    It is what ``torch.jit.load(path).state_dict()`` would give.
+    The result equals ``torch.jit.load(path).state_dict()``.
 
     Args:
-        path: of the archive.
-        key: the config key that the path came from, for messages.
+        path: the archive.
+        key: the config key that the path came from, for error messages.
 
     Raises:
-        InputError: the file is no such archive, is damaged or cut short, or claims to be larger
-            than it is.
+        InputError: the file is not a TorchScript archive, is damaged or truncated, or claims to
+            be larger than it is.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
             if unpacked > 4 * Path(path).stat().st_size + SLACK:
-                raise ValueError('it unpacks to far more than it holds')
+                raise ValueError('it unpacks to far more than its size')
             reader = _Reader(archive)
             reader.collect(read_pickle(reader.bytes('data.pkl')))
     except Exception as error:  # zipfile and pickle raise anything on damaged bytes
         raise InputError(
-            f'{key}: {path} is a damaged TorchScript archive, or none that torch writes '
-            f'({type(error).__name__}: {first_line(error)}); it was not run; copy or download it '
-            'again'
+            f'{key}: {path} is damaged or is not a TorchScript archive '
+            f'({type(error).__name__}: {first_line(error)}); no code in it was run; copy or '
+            'download it again'
         ) from None
     check_tensors(reader.state.values(), path, key)
     return reader.state
@@ -114,10 +113,10 @@ class _Reader:
             return bytearray(file.read(member.file_size))
 
     def collect(self, module: Any, prefix: str = '') -> None:
-        """Add parameters, then buffers, then the modules within, as nn.Module.state_dict does."""
+        """Add parameters, buffers, then submodules: the order of nn.Module.state_dict."""
         self.modules += 1
         if self.modules > MAX_MODULES:
-            raise ValueError('its modules hold each other')
+            raise ValueError('too many modules, or modules that contain each other')
         source = self.source(module.name)
         if not source.startswith('(Module)'):
             return
@@ -128,11 +127,11 @@ class _Reader:
         for name, value in module.attributes.items():
             if hasattr(value, 'attributes'):
                 if len(name) > 100 or not name.isprintable():
-                    raise ValueError('a module has no name')
+                    raise ValueError('a module has an impossible name')
                 self.collect(value, f'{prefix}{name}.')
 
     def source(self, class_name: str) -> str:
-        """Return what follows ``class Name`` in the archive's code."""
+        """Return the text after ``class Name`` in the archive's code."""
         if class_name not in self.classes:
             folder = class_name.rpartition('.')[0]
             text = self.bytes(f'code/{folder.replace(".", "/")}.py').decode() + '\n'
@@ -141,9 +140,9 @@ class _Reader:
         return self.classes[class_name]
 
     def tensor(self, value: Any) -> torch.Tensor:
-        """Return what ``_rebuild_tensor_v2(storage, offset, size, stride, …)`` would have made."""
+        """Return the tensor that ``_rebuild_tensor_v2(storage, offset, size, stride, …)`` makes."""
         if value.name != 'torch._utils._rebuild_tensor_v2':
-            raise ValueError(f'{value.name} is no dense tensor')
+            raise ValueError(f'{value.name} is not a dense tensor')
         (_, kind, number, _, count), offset, size, stride = value.arguments[:4]
         if number not in self.storages:
             self.storages[number] = self.bytes(f'data/{number}')
@@ -155,22 +154,22 @@ class _Reader:
 
 
 def _tensor_names(source: str) -> list[str]:
-    """Return the attributes of a class that are in a state dict."""
+    """Return the attributes of a class that belong to its state dict."""
     names = {}
     for kind in ('parameters', 'buffers'):
         line = re.search(rf'^  __{kind}__ = (.*)$', source, re.M)
         if line and not re.fullmatch(r'\[("\w+", )*\]', line[1]):
-            raise ValueError(f'__{kind}__ is no list of names')
+            raise ValueError(f'__{kind}__ is not a list of names')
         names[kind] = re.findall(r'\w+', line[1]) if line else []
-    # torch does not take such a buffer for one
+    # torch leaves these out
     optional = re.findall(r'^  (\w+) : Optional\[Tensor\]$', source, re.M)
     return names['parameters'] + [name for name in names['buffers'] if name not in optional]
 
 
 class _Object:
-    """Stands for an object of any class: keeps its arguments and attributes, runs nothing."""
+    """A stand-in for an object of any class: stores its arguments and attributes, runs nothing."""
 
-    name = ''  # of the class: '__torch__.torch.nn.modules.linear.Linear'
+    name = ''  # the class, such as '__torch__.torch.nn.modules.linear.Linear'
 
     def __init__(self, *arguments: Any) -> None:
         self.arguments = arguments
@@ -180,7 +179,7 @@ class _Object:
 
 
 class _Unpickler(pickle._Unpickler):
-    """Follows the instructions that torch writes, rejects all others, imports nothing."""
+    """Accepts only the instructions that torch writes, and imports nothing."""
 
     dispatch = {code[0]: pickle._Unpickler.dispatch[code[0]] for code in INSTRUCTIONS}
 
@@ -192,8 +191,8 @@ class _Unpickler(pickle._Unpickler):
 
 
 def read_pickle(data: bytes | bytearray) -> Any:
-    """Return the value of a pickle of torch, importing and calling nothing.
+    """Unpickle data that torch wrote; nothing is imported or called.
 
-    Every object beside plain data is an :class:`_Object`. Damaged bytes raise any error.
+    Anything but plain data becomes an :class:`_Object`. Damaged bytes may raise any exception.
     """
     return _Unpickler(io.BytesIO(data)).load()

@@ -1,4 +1,4 @@
-"""One file from the network into a cache: resumed, checked whole, named last, by one process."""
+"""Downloads a file into a cache: resumed if interrupted, verified, by one process at a time."""
 
 import http.client
 import logging
@@ -17,47 +17,46 @@ from utils.logger import progress
 
 logger = logging.getLogger('transreid')
 
-TIMEOUT = 30.0  # seconds of silence after which a connection is given up
-TRIES = 4  # that bring nothing, one after another
-PAUSE = 1.0  # seconds before the second try; doubled before each further one
-# No file of ours is nearly as large: a server that does not stop must not fill the disk.
-MAX_BYTES = 8 << 30
-FOR_GOOD = set(range(400, 500)) - {408, 416, 425, 429}  # answers that another try does not change
+TIMEOUT = 30.0  # seconds without data after which a connection counts as broken
+TRIES = 4  # attempts in a row that receive nothing
+PAUSE = 1.0  # seconds before the second attempt; doubles before each further one
+MAX_BYTES = 8 << 30  # far more than any of our files: an endless answer must not fill the disk
+PERMANENT = set(range(400, 500)) - {408, 416, 425, 429}  # HTTP errors that a retry does not change
 
 
 def download(url: str, path: Path, sha256: str, otherwise: str) -> None:
-    """Fetch a file and check its SHA-256.
+    """Download a file and verify its SHA-256.
 
-    The bytes gather in ``path``.part, which a later try or process resumes (HTTP Range).
-    ``path``.lock lets one process fetch; others wait for it and find the file.
+    Data are written to ``path``.part, which a later attempt or process resumes (HTTP Range).
+    ``path``.lock lets only one process download; others wait for it and then find the file.
 
     Args:
-        url: https.
-        path: of the file.
-        sha256: of the whole file, in hex.
-        otherwise: what the user may do instead; the error's line ends with it.
+        url: an https address.
+        path: the file to write.
+        sha256: SHA-256 of the whole file, in hex.
+        otherwise: what the user can do instead; error messages end with it.
 
     Raises:
-        InputError: no connection after some tries, no such file, another content, a full disk.
+        InputError: repeated connection failures, a missing file, wrong content, or a full disk.
     """
     with _lock(path):
-        if path.is_file():  # the other process has it
+        if path.is_file():  # another process has downloaded it
             return
         part = path.with_name(f'{path.name}.part')
         kept = _size(part)
-        start = f', from {kept / 1e6:.1f} MB on' if kept else ''
+        start = f', resuming at {kept / 1e6:.1f} MB' if kept else ''
         logger.info('downloading %s to %s%s', url, path, start)
         _fetch(url, part, otherwise)
         if kept and sha256_file(part) != sha256:
             logger.warning(
-                '%s, which was gone on with, is not the right file; it is fetched anew', part
+                '%s, which was resumed, has the wrong content; it is downloaded again', part
             )
             part.unlink()
             _fetch(url, part, otherwise)
         if sha256_file(part) != sha256:
             part.unlink()
             raise InputError(
-                f'{url} sends another file than expected, or a damaged one (SHA-256 differs); '
+                f'{url} is not the expected file, or it is damaged (its SHA-256 differs); '
                 f'{otherwise}'
             )
         with writing(path):
@@ -65,14 +64,16 @@ def download(url: str, path: Path, sha256: str, otherwise: str) -> None:
 
 
 def _lock(path: Path) -> AbstractContextManager:
-    """Hold ``path``'s lock, which the system frees when its process dies."""
+    """Acquire the lock of ``path``, which the system releases if this process dies."""
     lock = FileLock(f'{path}.lock')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(Timeout):
             return lock.acquire(blocking=False)
         logger.info(
-            'another process downloads %s; waiting for it (it holds %s)', path.name, lock.lock_file
+            'another process is downloading %s; waiting for it (it holds %s)',
+            path.name,
+            lock.lock_file,
         )
         return lock.acquire()
     except (OSError, NotImplementedError) as error:
@@ -83,8 +84,8 @@ def _lock(path: Path) -> AbstractContextManager:
 
 
 def _fetch(url: str, part: Path, otherwise: str) -> None:
-    """Fetch all of ``url`` into ``part``, by several connections if needed."""
-    fruitless = 0
+    """Download ``url`` into ``part``, with several connections if some break."""
+    failures = 0
     while True:
         before = _size(part)
         try:
@@ -92,18 +93,18 @@ def _fetch(url: str, part: Path, otherwise: str) -> None:
             return
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason, code = first_line(error), getattr(error, 'code', None)
-            if code == 416 and before:  # nothing follows, or ours is of another file
+            if code == 416 and before:  # ``part`` is complete, or not of this file
                 return
         size = _size(part)
-        fruitless = 1 if size > before else fruitless + 1
-        if fruitless == TRIES or code in FOR_GOOD:
+        failures = 1 if size > before else failures + 1
+        if failures == TRIES or code in PERMANENT:
             if size:
                 kept = f'{size / 1e6:.1f} MB are kept in {part}'
-                otherwise = f'{kept} and the same command goes on from there; or {otherwise}'
+                otherwise = f'{kept}; repeat the command to resume, or {otherwise}'
             raise InputError(f'cannot download {url} ({reason}); {otherwise}')
-        pause = PAUSE * 2 ** (fruitless - 1)
+        pause = PAUSE * 2 ** (failures - 1)
         logger.warning(
-            'download of %s broke at %.1f MB (%s); trying again in %.0f s',
+            'the download of %s was interrupted at %.1f MB (%s); retrying in %.0f s',
             url,
             size / 1e6,
             reason,
@@ -113,15 +114,15 @@ def _fetch(url: str, part: Path, otherwise: str) -> None:
 
 
 def _fetch_rest(url: str, part: Path) -> None:
-    """Fetch what ``part`` lacks of ``url``, by one connection."""
+    """Download the missing rest of ``part`` with one connection."""
     start = _size(part)
     request = urllib.request.Request(url, headers={'Range': f'bytes={start}-'} if start else {})
     with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-        if answer.status != 206:  # the whole file, whatever was asked for
+        if answer.status != 206:  # the whole file, although a range was requested
             start = 0
         elif not answer.headers.get('Content-Range', '').startswith(f'bytes {start}-'):
             part.unlink()
-            raise http.client.HTTPException('the server sends another range than asked for')
+            raise http.client.HTTPException('the server sent a different range than requested')
         total = None if answer.length is None else start + answer.length
         with (
             progress(None, f'downloading {part.stem}', total=total) as bar,
@@ -135,19 +136,19 @@ def _fetch_rest(url: str, part: Path) -> None:
                 if file.tell() > MAX_BYTES:
                     part.unlink()
                     raise InputError(
-                        f'{url} does not end after {MAX_BYTES / 1e9:.0f} GB; it is no file of '
+                        f'{url} is larger than {MAX_BYTES / 1e9:.0f} GB, so it is not a file of '
                         'weights'
                     )
             file.flush()
             os.fsync(file.fileno())
             if total is not None and file.tell() < total:
                 raise http.client.HTTPException(
-                    f'cut short at {file.tell() / 1e6:.1f} of {total / 1e6:.1f} MB'
+                    f'connection closed at {file.tell() / 1e6:.1f} of {total / 1e6:.1f} MB'
                 )
 
 
 def _chunks(answer: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Yield bytes as they come. The network's OSErrors become others: OSErrors are the disk's."""
+    """Yield bytes as they arrive; the network's OSErrors become HTTPExceptions."""
     try:
         while chunk := answer.read1(1 << 20):
             yield chunk

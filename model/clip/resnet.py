@@ -15,7 +15,7 @@ from utils.linear import Linear
 class Bottleneck(nn.Module):
     """1×1, 3×3, 1×1 convolutions and a shortcut (He et al., 2016, figure 5).
 
-    Where the map shrinks, it does by average pooling after the second convolution.
+    Strides are average pooling, after the second convolution.
     """
 
     def __init__(self, inplanes: int, planes: int, stride: int):
@@ -49,12 +49,12 @@ def _stage(inplanes: int, planes: int, blocks: int, stride: int) -> nn.Sequentia
 
 
 class AttentionPool2d(nn.Module):
-    """One query, the mean of all positions, attends to the mean and all positions.
+    """Attention with one query, the mean of all positions, over that mean and all positions.
 
-    So no key and no value is needed: in every head q · (W x + b) = (Wᵀ q) · x + q · b and Σ a (W x
-    + b) = W (Σ a x) + b, where a sums to 1, and the weights meet one vector a head instead of every
-    position. The softmax cancels q · b; it stays so that k_proj.bias has a gradient, of 0, and
-    decays like every other weight.
+    Keys and values are never computed. In every head q · (W x + b) = (Wᵀ q) · x + q · b, and
+    Σ a (W x + b) = W (Σ a x) + b because a sums to 1. So the weight matrices multiply one vector
+    per head instead of one per position. The softmax cancels q · b; the term stays so that
+    k_proj.bias has a gradient (0) and weight decay applies to it as to every other weight.
     """
 
     def __init__(self, positions: int, width: int, out_width: int):
@@ -84,13 +84,13 @@ class AttentionPool2d(nn.Module):
 
 
 class ModifiedResNet(nn.Module):
-    """OpenAI's ResNet: a stem of three convolutions, pooled strides, attention pool.
+    """OpenAI's ResNet: a stem of three convolutions, pooled strides, an attention pool.
 
     Args:
-        layers: blocks of the four stages.
+        layers: number of blocks in each of the four stages.
         width: channels after the stem.
         output_dim: length of the projected feature.
-        grid: (rows, columns) of the last map, H/16 × W/16: the last stage keeps the map's size.
+        grid: (rows, columns) of the last map, H/16 × W/16, as the last stage has stride 1.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class ModifiedResNet(nn.Module):
     def forward(self, x: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 3, H, W) -> f_last (B, 16 width), f (B, 32 width), f_proj (B, output_dim).
 
-        ``extra`` is for the vision transformer; here it is None.
+        ``extra`` exists for the vision transformer; it must be None.
         """
         for conv, bn in ((self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)):
             x = F.relu(bn(conv(x)), inplace=True)

@@ -1,7 +1,7 @@
-"""CLIP's byte-pair tokenizer (Radford et al. 2021; byte-level BPE after Sennrich et al. 2016 and
-GPT-2).
+"""CLIP's byte-pair tokenizer (Radford et al. 2021).
 
-The merges are OpenAI's data, see bpe_merges.LICENSE.txt.
+Byte-level BPE follows Sennrich et al. 2016 and GPT-2. The merges are OpenAI's data, see
+bpe_merges.LICENSE.txt.
 """
 
 import functools
@@ -15,7 +15,7 @@ import torch
 
 from utils.errors import InputError
 
-CONTEXT_LENGTH = 77  # ids, start and end included
+CONTEXT_LENGTH = 77  # tokens per text, including start and end
 VOCABULARY_SIZE = 49408
 START, END = '<|startoftext|>', '<|endoftext|>'
 _WORDS = regex.compile(
@@ -28,7 +28,7 @@ _WORDS = regex.compile(
 def _vocabulary() -> tuple[dict[int, str], dict[tuple[str, ...], int], dict[str, int]]:
     """(byte → symbol, pair → rank of its merge, symbol → id).
 
-    A byte's symbol is itself where it is printable, else a character from U+0100 on.
+    A printable byte is its own symbol; the others have characters from U+0100 upwards.
     """
     printable = [
         *range(ord('!'), ord('~') + 1),
@@ -51,7 +51,7 @@ def _vocabulary() -> tuple[dict[int, str], dict[tuple[str, ...], int], dict[str,
 
 
 def _word_ids(word: str) -> list[int]:
-    """The ids of one word: start from its bytes, always join the pair whose merge comes first."""
+    """The ids of one word: starting from bytes, always merge the pair of the lowest rank."""
     symbols, ranks, ids = _vocabulary()
     if word in (START, END):
         return [ids[word]]
@@ -68,9 +68,9 @@ def _word_ids(word: str) -> list[int]:
 
 
 def encode(text: str) -> list[int]:
-    """Return the ids of a text, without start and end.
+    """Return the token ids of a text, without start and end.
 
-    Broken Unicode is mended, HTML escapes are undone (twice), white space is collapsed.
+    Fixes broken Unicode, decodes HTML escapes (twice), collapses white space, lower-cases.
     """
     text = html.unescape(html.unescape(ftfy.fix_text(text)))
     words = _WORDS.findall(' '.join(text.split()).lower())
@@ -78,16 +78,16 @@ def encode(text: str) -> list[int]:
 
 
 def tokenize(text: str) -> torch.Tensor:
-    """Return the ids of a text: (1, CONTEXT_LENGTH) int64, zeros behind the end.
+    """Return the token ids of a text: (1, CONTEXT_LENGTH) int64, with zeros after the end.
 
     Raises:
-        InputError: the text needs more ids.
+        InputError: the text is too long.
     """
     _, _, ids = _vocabulary()
     tokens = [ids[START], *encode(text), ids[END]]
     if len(tokens) > CONTEXT_LENGTH:
         raise InputError(
-            f'the text {text[:60]!r} needs {len(tokens)} tokens, {CONTEXT_LENGTH} are allowed; '
-            'shorten it'
+            f'the text {text[:60]!r} has {len(tokens)} tokens; at most {CONTEXT_LENGTH} are '
+            'allowed: shorten it'
         )
     return torch.tensor([tokens + [0] * (CONTEXT_LENGTH - len(tokens))])

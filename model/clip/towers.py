@@ -1,8 +1,8 @@
 """CLIP's transformers (Radford et al. 2021), with the three image features that CLIP-ReID uses.
 
 Parameter names and shapes are those of OpenAI's files. An image tower, here or in ``resnet``,
-returns (f_last, f, f_proj): the feature of the last stage but one, of the last, and its projection
-into the space shared with the text.
+returns (f_last, f, f_proj): the feature of the second-last stage, the feature of the last stage,
+and the projection of the latter into the space shared with text.
 """
 
 from collections import OrderedDict
@@ -23,23 +23,23 @@ class QuickGELU(nn.Module):
     """x · σ(1.702 x), the activation of OpenAI's transformers."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply it to each element of ``x`` (any shape)."""
+        """Apply the activation elementwise to ``x`` (any shape)."""
         return x * torch.sigmoid(1.702 * x)
 
 
-# of OpenAI's transformers; of most of open_clip's
+# OpenAI's transformers use quickgelu, most of open_clip's use gelu.
 ACTIVATIONS: dict[str, type[nn.Module]] = {'quickgelu': QuickGELU, 'gelu': nn.GELU}
 
 
 @dataclass(frozen=True)
 class TransformerSettings:
-    """Sizes of a transformer.
+    """The sizes of a transformer.
 
     Attributes:
         width: length of a position's vector.
         layers: number of blocks.
         output_dim: length of the projected feature.
-        activation: one of ACTIVATIONS. It has no weights: a state dict does not tell it.
+        activation: one of ACTIVATIONS. It has no weights, so a state dict does not show it.
     """
 
     width: int
@@ -56,7 +56,7 @@ class Attention(nn.Module):
         self.in_proj_weight = nn.Parameter(torch.randn(3 * width, width) * width**-0.5)
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = Linear(width, width)
-        self.heads = max(1, width // 64)  # 64 numbers each, as in all of OpenAI's transformers
+        self.heads = max(1, width // 64)  # a head is 64 wide, as in OpenAI's transformers
 
     def forward(
         self,
@@ -68,9 +68,9 @@ class Attention(nn.Module):
         """Return the attended values (B, A, C).
 
         Args:
-            x: (B, L, C), the positions that are looked at.
-            queries: (B, A, C), the positions that look; None = all of ``x``.
-            mask: (A, P + L) bool, who sees whom; None = all see all.
+            x: (B, L, C), the positions attended to.
+            queries: (B, A, C), the attending positions; None = all of ``x``.
+            mask: (A, P + L) bool, True where a query may attend; None = everywhere.
             past: keys and values (1, heads, P, C / heads) of positions before ``x``.
         """
         if queries is None:
@@ -84,9 +84,9 @@ class Attention(nn.Module):
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
     def project(self, x: Tensor, first: int, last: int) -> Sequence[Tensor]:
-        """Return parts ``first`` … ``last`` - 1 of query, key, value of x (B, L, C).
+        """Project x (B, L, C) to queries (0), keys (1), values (2): ``first`` to ``last`` - 1.
 
-        Each is (B, heads, L, C / heads).
+        Each result is (B, heads, L, C / heads).
         """
         rows = slice(first * x.shape[2], last * x.shape[2])
         projected = linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows])
@@ -95,7 +95,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a perceptron of four times the width, each after a layer norm."""
+    """Attention and a two-layer perceptron of four times the width, each after a layer norm."""
 
     def __init__(self, width: int, activation: str):
         super().__init__()
@@ -116,9 +116,10 @@ class Block(nn.Module):
         past: KeysValues | None = None,
         position: int | None = None,
     ) -> Tensor:
-        """(B, L, C) -> (B, L, C); ``mask`` and ``past`` as in :class:`Attention`.
+        """(B, L, C) -> (B, L, C); for ``mask`` and ``past`` see :class:`Attention`.
 
-        With ``position``: only the output there (B, 1, C), which sees all of x and ``past``.
+        With ``position``, compute only the output there (B, 1, C); it attends to all of x and
+        ``past``.
         """
         if position is None:
             x = x + self.attn(self.ln_1(x), mask=mask, past=past)
@@ -129,7 +130,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Blocks of which one position is read at the end: the last block is computed for it alone."""
+    """Blocks; only one position is read in the end, so the last block computes only that one."""
 
     def __init__(self, settings: TransformerSettings):
         super().__init__()
@@ -155,8 +156,8 @@ class Transformer(nn.Module):
 
         Args:
             x: (B, L, C).
-            position: one that sees all others.
-            mask: (L, P + L) bool, who sees whom; None = all see all.
+            position: the one to return; it attends to all others.
+            mask: (L, P + L) bool, True where a position may attend; None = everywhere.
             past: for each block the keys and values of positions before ``x``, from
                 :meth:`keys_values`.
         """
@@ -167,7 +168,7 @@ class Transformer(nn.Module):
         return before, self.resblocks[-1](x, past=earlier[-1], position=position)[:, 0]
 
     def keys_values(self, x: Tensor, mask: Tensor) -> list[KeysValues]:
-        """Return keys and values (B, heads, L, C / heads) of x (B, L, C) in every block."""
+        """Return the keys and values (B, heads, L, C / heads) of x (B, L, C) in every block."""
         pairs = []
         for block in cast(Iterable[Block], self.resblocks):
             pairs.append(block.attn.project(block.ln_1(x), 1, 3))
@@ -179,10 +180,10 @@ class VisionTransformer(nn.Module):
     """CLIP's vision transformer; its features are those of the class token.
 
     Args:
-        patch: pixels of a patch's side.
+        patch: side of a patch in pixels.
         stride: (rows, columns) in pixels from one patch to the next.
         grid: (rows, columns) of the patches.
-        settings: sizes of the transformer.
+        settings: the sizes of the transformer.
     """
 
     def __init__(
@@ -207,7 +208,7 @@ class VisionTransformer(nn.Module):
     def forward(self, x: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 3, H, W) -> f_last (B, width), f (B, width), f_proj (B, output_dim).
 
-        ``extra`` (B, width): side information, added to the class token.
+        ``extra`` (B, width) is side information, which is added to the class token.
         """
         patches = self.conv1(x).flatten(2).transpose(1, 2)  # (B, grid, width)
         token = self.class_embedding.to(patches.dtype).expand(len(x), 1, -1)
@@ -222,9 +223,9 @@ class VisionTransformer(nn.Module):
 class TextEncoder(nn.Module):
     """Embedded words -> text feature, read at the last word.
 
-    Attention is causal. So what stands behind the end token is skipped, and the words that all
-    sentences begin with have the same keys and values in every sentence: :meth:`start` computes
-    them once.
+    Attention is causal. Words after the end token therefore change nothing and are skipped. The
+    words that begin every sentence have the same keys and values in all of them: :meth:`start`
+    computes these once.
     """
 
     def __init__(self, context_length: int, settings: TransformerSettings):
@@ -236,17 +237,17 @@ class TextEncoder(nn.Module):
         self.ln_final = nn.LayerNorm(width)
 
     def start(self, words: Tensor) -> list[KeysValues]:
-        """Return what :meth:`forward` needs of the first words (1, P, width) of all sentences."""
+        """Return the keys and values of the words (1, P, width) that begin all sentences."""
         count = words.shape[1]
         x = words + self.positional_embedding[:count]
         return self.transformer.keys_values(x, _causal(count, 0, words.device))
 
     def forward(self, words: Tensor, start: list[KeysValues]) -> Tensor:
-        """Return the features (B, output_dim) of sentences.
+        """Return the text features (B, output_dim) of sentences.
 
         Args:
-            words: (B, L, width), the rest of each sentence, up to its end token.
-            start: the words before, from :meth:`start`.
+            words: (B, L, width), the rest of each sentence, up to and including its end token.
+            start: the words before them, from :meth:`start`.
         """
         count, before = words.shape[1], start[0][0].shape[2]
         x = words + self.positional_embedding[before : before + count]
@@ -256,5 +257,5 @@ class TextEncoder(nn.Module):
 
 
 def _causal(count: int, before: int, device: torch.device) -> Tensor:
-    """(count, before + count) bool: a position sees itself and all before it."""
+    """(count, before + count) bool: a position attends to itself and all before it."""
     return torch.ones(count, before + count, dtype=torch.bool, device=device).tril(before)

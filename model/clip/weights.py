@@ -1,4 +1,4 @@
-"""Where CLIP's weights come from."""
+"""Finds and reads the weights of a CLIP model."""
 
 import os
 from pathlib import Path
@@ -12,8 +12,8 @@ from utils.files import sha256_file
 from utils.weights_files import is_torchscript
 
 URL = 'https://openaipublic.azureedge.net/clip/models/{sha256}/{file}'
-NOT_WEIGHTS = ('input_resolution', 'context_length', 'vocab_size')  # in OpenAI's archives
-# SHA-256 of OpenAI's files, which is part of their address.
+NOT_WEIGHTS = ('input_resolution', 'context_length', 'vocab_size')  # buffers in OpenAI's archives
+# The SHA-256 of OpenAI's files; it is part of their URL.
 OFFICIAL = {
     'RN50': 'afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762',
     'RN101': '8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599',
@@ -28,23 +28,24 @@ OFFICIAL = {
 
 
 def load_clip(name: str, path: str = '', text: bool = True) -> tuple[State, Activation]:
-    """Read a CLIP from a TorchScript archive, whose code is not run, or from a state dict.
-
-    Returns its tensors, in float32 and by OpenAI's names, and its activation.
+    """Read a CLIP model from a state dict, or from a TorchScript archive without running its code.
 
     Args:
         name: one of ARCHITECTURES.
-        path: see :func:`model.clip.open_clip.find_weights`; '' = OpenAI's own file in the cache
-            (``$CLIP_CACHE``, default ~/.cache/clip), which is downloaded if it is missing.
-        text: False = its text tower will not be used, and may be any.
+        path: see :func:`model.clip.open_clip.find_weights`; '' = OpenAI's file in the cache
+            (``$CLIP_CACHE``, default ~/.cache/clip), which is downloaded if missing.
+        text: False = the text tower is not used, so any text tower is accepted.
+
+    Returns:
+        The tensors by OpenAI's names, floating-point ones in float32, and the activation.
 
     Raises:
-        InputError: there is no such file, or it holds no weights.
+        InputError: the file is missing or contains no weights.
     """
     file = find_weights(path) if path else cached_file(name)
     if is_torchscript(file):
         state = archive_state(file, KEY)
-        activation = Activation('quickgelu', f'{file} is an archive as OpenAI publishes them', True)
+        activation = Activation('quickgelu', f"{file} has the format of OpenAI's archives", True)
     else:
         state, about, inside, *_ = load_checkpoint(file, KEY)
         activation = activation_of(file, about, inside, text)
@@ -55,10 +56,11 @@ def load_clip(name: str, path: str = '', text: bool = True) -> tuple[State, Acti
 
 
 def cached_file(name: str) -> Path:
-    """Return the path of OpenAI's file in the cache; it is downloaded if it is missing.
+    """Return the path of OpenAI's file in the cache; download it if it is missing.
 
     Raises:
-        InputError: no network, another file of that name, or a cache that cannot be made.
+        InputError: the download failed, the file has another SHA-256, or the cache cannot be
+            written.
     """
     folder = Path(os.environ.get('CLIP_CACHE', '~/.cache/clip')).expanduser()
     path, sha256 = folder / f'{name}.pt', OFFICIAL[name]
@@ -67,11 +69,11 @@ def cached_file(name: str) -> Path:
             URL.format(sha256=sha256, file=path.name),
             path,
             sha256,
-            f'download it elsewhere and put it at {path}, or name your own weights in {KEY}',
+            f'download it elsewhere and copy it to {path}, or set {KEY} to your own weights',
         )
     elif sha256_file(path) != sha256:
         raise InputError(
-            f"{path} is not OpenAI's file (its SHA-256 differs); delete it to have it "
-            f'downloaded again, or name your own weights in {KEY}'
+            f"{path} is not OpenAI's file (its SHA-256 differs); delete it and it will be "
+            f'downloaded again, or set {KEY} to your own weights'
         )
     return path

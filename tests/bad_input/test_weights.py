@@ -155,7 +155,7 @@ def test_no_network(world, monkeypatch):
         train_clipreid.main,
         world.args('MODEL.PRETRAIN_PATH', ''),
         'RN50.pt',
-        f'put it at {cache / "RN50.pt"}',
+        f'copy it to {cache / "RN50.pt"}',
     )
     assert [path.name for path in cache.iterdir()] == ['RN50.pt.lock']
     nothing_written(world)

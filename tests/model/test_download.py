@@ -177,7 +177,7 @@ def test_each_connection_that_breaks_is_gone_on_with(server, monkeypatch, caplog
     assert server.asked == ranges(0, PIECE, PIECE, 2 * PIECE, 2 * PIECE)
     assert server.file.read_bytes() == server.body and names(server.cache) == ['RN50.pt']
     for words in (
-        'cut short at 0.3 of 1.0 MB',
+        'connection closed at 0.3 of 1.0 MB',
         'HTTP Error 503: Service Unavailable',
         'timed out',
         'no HTTP',
@@ -242,7 +242,7 @@ def test_download_that_fails_leaves_nothing(server, script, requests, words):
     line = refused(
         lambda: load_clip('RN50'),
         f'127.0.0.1:{server.server_port}',
-        f'put it at {server.file}',
+        f'copy it to {server.file}',
         'MODEL.PRETRAIN_PATH',
         *words,
     )
@@ -258,7 +258,7 @@ def test_download_that_is_given_up_keeps_what_it_has(server):
     refused(
         lambda: load_clip('RN50'),
         f'0.3 MB are kept in {server.part}',
-        'the same command goes on from there',
+        'repeat the command to resume',
     )
     assert len(server.asked) == download.TRIES  # the cut one and three that brought nothing
     assert server.part.read_bytes() == server.body[:PIECE] and names(server.cache) == [
@@ -274,13 +274,15 @@ def test_no_server(server, monkeypatch):
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
     monkeypatch.setattr(weights, 'URL', f'http://127.0.0.1:{port}/{{sha256}}/{{file}}')
-    refused(lambda: load_clip('RN50'), 'RN50.pt', f'put it at {server.file}', 'MODEL.PRETRAIN_PATH')
+    refused(
+        lambda: load_clip('RN50'), 'RN50.pt', f'copy it to {server.file}', 'MODEL.PRETRAIN_PATH'
+    )
     assert names(server.cache) == []
 
 
 def test_server_that_does_not_stop(server, monkeypatch):
     monkeypatch.setattr(download, 'MAX_BYTES', 500_000)
-    refused(lambda: load_clip('RN50'), 'does not end')
+    refused(lambda: load_clip('RN50'), 'is larger than')
     assert names(server.cache) == []
 
 

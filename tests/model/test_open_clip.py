@@ -78,8 +78,8 @@ def log(caplog):
     [
         (torch.save, 'a.pth', None, 'quickgelu', "OpenAI's, guessed from its name"),
         (torch.save, 'ViT-B-16.pt', None, 'quickgelu', "OpenAI's, guessed from its name"),
-        (torchscript, 'ViT-B-16.pt', None, 'quickgelu', 'an archive as OpenAI publishes them'),
-        (torchscript, 'open_clip.pt', False, 'quickgelu', 'an archive as OpenAI publishes them'),
+        (torchscript, 'ViT-B-16.pt', None, 'quickgelu', "has the format of OpenAI's archives"),
+        (torchscript, 'open_clip.pt', False, 'quickgelu', "has the format of OpenAI's archives"),
         (as_safetensors, 'a.safetensors', None, 'gelu', "open_clip's, guessed from its name"),
         (torch.save, 'pytorch_model.bin', None, 'gelu', "open_clip's, guessed from its name"),
         (torch.save, 'open_clip_b16.pth', None, 'gelu', "open_clip's, guessed from its name"),
@@ -110,14 +110,14 @@ def log(caplog):
             'my_openai_vit.pth',
             True,
             'quickgelu',
-            'says quick_gelu true, but my_openai_vit.pth is none of the files',
+            f'quick_gelu true, but that describes {" or ".join(WEIGHTS)}, not my_openai_vit.pth',
         ),
         (
             torch.save,
             'my_openai_vit.pth',
             ...,
             'gelu',
-            'means false, but my_openai_vit.pth is none of the files',
+            f'means false, but that describes {" or ".join(WEIGHTS)}, not my_openai_vit.pth',
         ),
         (torch.save, 'b16-quickgelu.pth', False, 'quickgelu', 'guessed from its name'),
         (
@@ -146,7 +146,7 @@ def test_the_kind_of_file_tells_the_activation(
     found, activation = load_clip(VIT, tmp_path / file)
     assert same(found, state) and activation.name == expected and why in activation.why
     assert activation.sure == ('guessed' not in activation.why)
-    assert activation.sure or 'set MODEL.ACTIVATION if it is not so' in activation.why
+    assert activation.sure or 'set MODEL.ACTIVATION if' in activation.why
     model = make_model(config(tmp_path / file), 3)
     assert model.activation == expected
     lines = [record.getMessage() for record in log.records if 'Activation' in record.getMessage()]
@@ -222,13 +222,13 @@ def test_an_explicit_activation_wins(tmp_path, log):
 @pytest.mark.parametrize(
     'text, words',
     [
-        ('', ('is no config of open_clip',)),
-        ('[]', ('is no config of open_clip',)),
-        ('{"model_cfg": 3}', ('is no config',)),
-        ('{"model_cfg": {"vision_cfg": 3}}', ('is no config',)),
-        ('{}', ('is no config', 'model_cfg')),
-        ('[' * 100_000, ('is no config',)),
-        ('\udcff', ('is no config',)),
+        ('', ('is not a valid config of open_clip',)),
+        ('[]', ('is not a valid config of open_clip',)),
+        ('{"model_cfg": 3}', ('is not a valid config',)),
+        ('{"model_cfg": {"vision_cfg": 3}}', ('is not a valid config',)),
+        ('{}', ('is not a valid config', 'model_cfg')),
+        ('[' * 100_000, ('is not a valid config',)),
+        ('\udcff', ('is not a valid config',)),
         ('{"model_cfg": {"quick_gelu": "yes"}}', ('quick_gelu must be true or false',)),
         (
             '{"model_cfg": {"vision_cfg": {"head_width": 80}}}',
@@ -237,11 +237,11 @@ def test_an_explicit_activation_wins(tmp_path, log):
         ('{"model_cfg": {"text_cfg": {"pool_type": "eos"}}}', ('text_cfg pool_type', "'argmax'")),
         (
             '{"model_cfg": {"text_cfg": {"heads": 2}}}',
-            ('text_cfg heads 2 (only 8)', 'take them to another folder'),
+            ('text_cfg heads 2 (only 8)', 'move them to another folder'),
         ),
         ('{"model_cfg": {"text_cfg": {"width": 768}}}', ('text_cfg heads 8 (only 12)',)),
-        ('{"model_cfg": {"text_cfg": {"width": "768"}}}', ('is no config of open_clip',)),
-        ('{"model_cfg": {"vision_cfg": {"heads": 12}}}', ('vision_cfg heads 12 (not known here)',)),
+        ('{"model_cfg": {"text_cfg": {"width": "768"}}}', ('is not a valid config of open_clip',)),
+        ('{"model_cfg": {"vision_cfg": {"heads": 12}}}', ('vision_cfg heads 12 (unknown)',)),
         (
             '{"model_cfg": {"vision_cfg": {"act_kwargs": {"approximate": "tanh"}}}}',
             ("act_kwargs {'approximate': 'tanh'}",),
@@ -254,7 +254,7 @@ def test_an_explicit_activation_wins(tmp_path, log):
             '{"model_cfg": {"vision_cfg": {"mlp_ratio": 3, "qk_norm": true}}}',
             ('mlp_ratio 3 (only 4), vision_cfg qk_norm True',),
         ),
-        ('{"model_cfg": {"vision_cfg": {"a\\nb": 1}}}', ('vision_cfg a\\nb 1 (not known here)',)),
+        ('{"model_cfg": {"vision_cfg": {"a\\nb": 1}}}', ('vision_cfg a\\nb 1 (unknown)',)),
     ],
 )
 def test_configs_that_cannot_be_used(text, words, tmp_path):
@@ -322,7 +322,9 @@ def test_another_vocabulary_and_other_heads(tmp_path):
     state['visual.positional_embedding'] = torch.zeros(257, 1280)
     torch.save(state, tmp_path / 'a.bin')
     refused(
-        lambda: make_model(config(tmp_path / 'a.bin'), 3), 'a.bin is a ViT-H', 'ViT-B and ViT-L'
+        lambda: make_model(config(tmp_path / 'a.bin'), 3),
+        'a.bin is a ViT-H',
+        'use a ViT-B or ViT-L',
     )
 
 
@@ -423,7 +425,7 @@ def test_what_the_hub_does_not_give(tmp_path, monkeypatch):
     refused(lambda: find_weights('hf-hub:a/b'), 'TimeoutError: too slow')
     hub(monkeypatch, tmp_path, json=ConnectionError('no\x1b[31m network\nat all'))
     assert refused(
-        lambda: find_weights('hf-hub:a/b'), 'ConnectionError', 'needs an existing name, the network'
+        lambda: find_weights('hf-hub:a/b'), 'ConnectionError', 'check the name, the network'
     ).isprintable()
 
 

@@ -29,7 +29,7 @@ def test_ids(case):
 @pytest.mark.parametrize('case', CASES['long'], ids=['too long', 'just fits', 'too long too'])
 def test_length(case):
     if case['error']:
-        with pytest.raises(InputError, match='77 are allowed'):
+        with pytest.raises(InputError, match='at most 77 are allowed'):
             tokenize(case['text'])
     else:
         assert tokenize(case['text'])[0, -3:].tolist() == case['last_ids']
