@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> float | None:
     from datasets.checks import warn_of_data
     from datasets.make_dataloader_clipreid import make_dataloader
     from loss.make_loss import make_loss
-    from model.clip.architecture import known
+    from model.clip.architecture import find_architecture
     from model.make_model_clipreid import make_model, sync_batch_norms
     from processor.processor_clipreid_stage1 import do_train_stage1, make_stage1
     from processor.processor_clipreid_stage2 import do_train_stage2, make_stage2
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> float | None:
         stage1 = make_stage1(cfg, model, loaders)
         stage2 = make_stage2(cfg, model, loaders, criterion)
 
-        name, _ = known(cfg.MODEL.NAME)
+        name, _ = find_architecture(cfg.MODEL.NAME)
         parts = {1: stage1.parts if stage1 else {}, 2: stage2.parts}
         with run.journal(name, model, parts, loaders.fingerprints, loaders.cache_bytes) as journal:
             if stage1:

@@ -6,7 +6,12 @@ import torch
 from torch import Tensor
 from yacs.config import CfgNode
 
-from model.clip.architecture import Architecture, architecture_of, known, resize_positions
+from model.clip.architecture import (
+    Architecture,
+    architecture_of,
+    find_architecture,
+    resize_positions,
+)
 from model.clip.open_clip import Activation
 from model.clip.tokenizer import VOCABULARY_SIZE
 from model.clip.towers import ACTIVATIONS
@@ -127,7 +132,7 @@ def _log_use_of_prompts(cfg: CfgNode, model: ReIDModel) -> None:
 
 def _from_nothing(cfg: CfgNode, num_class: int, side: tuple[int, int]) -> ReIDModel:
     logger.warning('MODEL.PRETRAIN_CHOICE is random: no pretrained weights, for smoke runs only')
-    _, arch = known(cfg.MODEL.NAME)
+    _, arch = find_architecture(cfg.MODEL.NAME)
     activation = Activation('quickgelu', 'the weights are random', False)
     if not needs_prompts(cfg):
         return _assemble(cfg, arch.without_text(), num_class, side, activation)
@@ -136,7 +141,7 @@ def _from_nothing(cfg: CfgNode, num_class: int, side: tuple[int, int]) -> ReIDMo
 
 
 def _from_clip(cfg: CfgNode, num_class: int, side: tuple[int, int]) -> ReIDModel:
-    name, published = known(cfg.MODEL.NAME)
+    name, published = find_architecture(cfg.MODEL.NAME)
     prompts, where = needs_prompts(cfg), cfg.MODEL.PRETRAIN_PATH or name
     state, activation = load_clip(name, cfg.MODEL.PRETRAIN_PATH, prompts)
     check_clip(state, where, prompts)
@@ -217,7 +222,7 @@ def _from_trained(
         if name.startswith(ENCODERS)
     }
     arch = architecture_of(clip, source.path, text=has_prompts(source.state))
-    check_family(arch, known(cfg.MODEL.NAME)[0], source.path)
+    check_family(arch, find_architecture(cfg.MODEL.NAME)[0], source.path)
     noted = source.about.get('activation')
     activation = Activation(
         noted or 'quickgelu',

@@ -99,7 +99,7 @@ ARCHITECTURES = {
 }
 
 
-def known(name: str) -> tuple[str, Architecture]:
+def find_architecture(name: str) -> tuple[str, Architecture]:
     """Return OpenAI's CLIP ``name`` and its architecture; ``ViT-B/16`` means ``ViT-B-16``."""
     name = name.replace('/', '-').replace('@', '-')
     return name, ARCHITECTURES[name]

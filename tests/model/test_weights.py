@@ -10,7 +10,12 @@ from yacs.config import CfgNode
 
 from configs.defaults import RULES
 from model.clip import weights
-from model.clip.architecture import ARCHITECTURES, architecture_of, known, resize_positions
+from model.clip.architecture import (
+    ARCHITECTURES,
+    architecture_of,
+    find_architecture,
+    resize_positions,
+)
 from model.clip.weights import load_clip
 from model.make_model_clipreid import make_model, make_test_model
 from tests.helpers import TOY, get_defaults, toy_clip_state, toy_config
@@ -129,9 +134,12 @@ def test_prefix_of_data_parallel(config, tmp_path):
 
 
 def test_names_of_openai():
-    assert known('ViT-B/16')[0] == 'ViT-B-16' and known('ViT-L/14@336px')[0] == 'ViT-L-14-336px'
+    assert (
+        find_architecture('ViT-B/16')[0] == 'ViT-B-16'
+        and find_architecture('ViT-L/14@336px')[0] == 'ViT-L-14-336px'
+    )
     names = RULES['MODEL.NAME'].choices
-    assert {known(name)[0] for name in names} == set(ARCHITECTURES) <= set(names)
+    assert {find_architecture(name)[0] for name in names} == set(ARCHITECTURES) <= set(names)
     assert set(weights.OFFICIAL) == set(ARCHITECTURES)
     assert all(len(sha256) == 64 for sha256 in weights.OFFICIAL.values())
 
