@@ -32,11 +32,11 @@ class Protocol(RankingRules):
 
 
 APART = (
-    'query photos apart from the gallery: nothing is dropped; trapezoid AP; a query without '
+    'no query photo is in the gallery: nothing is dropped; trapezoid AP; a query without '
     'positives counts as 0'
 )
 INSIDE = (
-    'query photos in the gallery: the first of every ranking (the query itself) is dropped; '
+    'query photos are in the gallery: the first of every ranking (the query itself) is dropped; '
     'trapezoid AP; a query without positives counts as 0'
 )
 
@@ -59,7 +59,7 @@ PROTOCOLS = {
             text='ATRW: the first of every ranking (the query itself) is dropped, the same '
             'entity within 3 frames of the same camera sequence is masked; average '
             'precision; a query without positives counts as 0; single- and cross-camera '
-            'queries apart',
+            'queries are averaged separately',
         ),
         Protocol(
             'yak',

@@ -98,7 +98,7 @@ def test_train_then_test_then_rerank(world, name):
         and f'CMC curve, Rank-5  :{plain["rank5"]:.1%}' in test_log
     )
     assert (
-        'Protocol query_apart: query photos apart from the gallery' in test_log.split('SOLVER')[0]
+        'Protocol query_apart: no query photo is in the gallery' in test_log.split('SOLVER')[0]
     )  # before the config
     rows = list(csv.DictReader((world.output / 'ranked_lists.csv').read_text().splitlines()))
     assert {row['query'] for row in rows} == {
