@@ -300,7 +300,7 @@ def test_a_base_variant_does_not_look_at_the_text_tower(tmp_path):
         ),
         (lambda n: n.replace('visual.', 'visual.trunk.'), ('timm',)),
         (lambda n: f'vision_model.{n}', ('transformers',)),
-        (lambda n: n.replace('visual.', 'image.'), ('a part of the CLIP is missing',)),
+        (lambda n: n.replace('visual.', 'image.'), ('part of the CLIP is missing',)),
         (lambda n: n.replace('ln_pre', 'norm'), ('2 missing (image_encoder.ln_pre',)),
     ],
 )
