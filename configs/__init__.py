@@ -1,6 +1,6 @@
-"""Configuration: the defaults, then the yml and the ymls it is based on, then ``KEY VALUE`` pairs.
+"""Configuration: defaults, overridden by ymls, overridden by ``KEY VALUE`` pairs.
 
-``defaults.py`` lists every key with its default and the rule of its values.
+``defaults.py`` lists every key with its default and the rule for its values.
 """
 
 from configs.loading import flatten, ignored_keys, load_cfg, with_value

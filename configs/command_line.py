@@ -9,7 +9,7 @@ from configs.rules import expand_home
 
 
 def path_text(text: str) -> str:
-    """Read an option that is a path, may be '' and stays a text; for argparse."""
+    """Convert a path option to text with ``~`` expanded; a ``type`` for argparse."""
     try:
         return expand_home(text)
     except ValueError as error:
@@ -17,7 +17,7 @@ def path_text(text: str) -> str:
 
 
 def path_value(text: str) -> Path:
-    """Read an option that is a path; for argparse."""
+    """Convert a path option to a ``Path`` with ``~`` expanded; a ``type`` for argparse."""
     return Path(path_text(text))
 
 
@@ -26,16 +26,16 @@ def parse_with_pairs(
 ) -> argparse.Namespace:
     """Parse options and KEY VALUE pairs in any order.
 
-    A value may begin with ``-``, as a negative number does, but not look like an option
-    (``--word``). An unknown option ends the program with code 2, as argparse does.
+    A value may begin with ``-``, like a negative number, but must not look like an option
+    (``--word``). An unknown option ends the program with exit code 2, as usual in argparse.
 
     Returns:
         The options; ``opts`` is the list KEY, VALUE, KEY, … for :func:`configs.load_cfg`.
     """
     parser.add_argument_group(
         'KEY VALUE',
-        'pairs that override the yml, before, between or after the options, as in OUTPUT_DIR '
-        './output/mine TEST.WEIGHT ./output/mine/RN50_best.pth',
+        'pairs that override the yml; they may stand before, between or after the options, for '
+        'example OUTPUT_DIR ./output/mine TEST.WEIGHT ./output/mine/RN50_best.pth',
     )
     usage = parser.format_usage().removeprefix('usage: ').rstrip()
     parser.usage = f'{usage} [KEY VALUE ...]'.replace('%', '%%')

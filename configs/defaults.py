@@ -1,8 +1,8 @@
-"""Every key there is, with its published default and the rule of its values (configs/rules.py).
+"""All config keys, each with its published default and the rule for its values (configs/rules.py).
 
-The only list of keys: ymls and the command line change values. The first of a ``Choice`` is its
-default. A key that is ``Ignored`` changes nothing: it stays so that old ymls load, and another
-value than theirs is warned of. A ``Path`` may begin with ``~``.
+This is the only list of keys; ymls and the command line override the defaults. The first value of
+a ``Choice`` is its default. An ``Ignored`` key has no effect: it is kept so that old ymls load,
+and an unusual value logs a warning. A ``Path`` may begin with ``~``.
 """
 
 from configs.rules import (
@@ -18,7 +18,7 @@ from configs.rules import (
     Rule,
 )
 
-# of torch.optim, those that step without a closure and take a weight decay
+# those of torch.optim that step without a closure and accept weight decay
 OPTIMIZERS = Choice(
     *('Adam', 'AdamW', 'SGD', 'ASGD', 'Adadelta', 'Adafactor', 'Adagrad', 'Adamax'),
     *('NAdam', 'RAdam', 'RMSprop'),
@@ -26,75 +26,76 @@ OPTIMIZERS = Choice(
 
 RULES: dict[str, Rule] = {
     # ---------------------------------------------------------------- model
-    'MODEL.DEVICE': Choice('cuda', 'cpu', 'mps'),  # missing here: a warning, and the CPU
-    'MODEL.DEVICE_ID': Ignored('0'),  # the user's CUDA_VISIBLE_DEVICES decides which GPU is seen
+    # if the device is missing, training warns and uses the CPU
+    'MODEL.DEVICE': Choice('cuda', 'cpu', 'mps'),
+    'MODEL.DEVICE_ID': Ignored('0'),  # set CUDA_VISIBLE_DEVICES to choose a GPU
     # OpenAI CLIP's image encoder
     'MODEL.NAME': Choice(
         *('RN50', 'RN101', 'RN50x4', 'RN50x16', 'RN50x64'),
         *('ViT-B-32', 'ViT-B-16', 'ViT-L-14', 'ViT-L-14-336px'),
-        *('ViT-B/32', 'ViT-B/16', 'ViT-L/14', 'ViT-L/14@336px'),  # as OpenAI writes them
+        *('ViT-B/32', 'ViT-B/16', 'ViT-L/14', 'ViT-L/14@336px'),  # OpenAI's spelling
     ),
-    'MODEL.LAST_STRIDE': Ignored(1),  # stride of the last residual stage; the method has 1
-    # file for PRETRAIN_CHOICE; '' = OpenAI's official file for NAME, from the cache or downloaded
+    'MODEL.LAST_STRIDE': Ignored(1),  # stride of the last residual stage; always 1 here
+    # file for PRETRAIN_CHOICE; '' = OpenAI's file for NAME, from the cache or downloaded
     'MODEL.PRETRAIN_PATH': Path(''),
-    # 'imagenet' (the old name) or 'clip' = CLIP's weights; 'self' = the model of PRETRAIN_PATH,
-    # 'finetune' = its encoders alone (other individuals, fresh heads)
+    # 'clip' or 'imagenet' (the old name) = CLIP's weights; 'self' = the model in PRETRAIN_PATH;
+    # 'finetune' = only its encoders, with new heads, for other individuals
     'MODEL.PRETRAIN_CHOICE': Choice('imagenet', 'clip', 'random', 'self', 'finetune'),
-    # a sentence with four X, one for each learned token; '' = by data set (person, vehicle)
+    # a sentence with four X, one per learned token; '' = the published one for persons or vehicles
     'MODEL.PROMPT': Rule(''),
     'MODEL.NECK': Choice('bnneck'),  # batch normalisation between feature and classifier
     'MODEL.IF_WITH_CENTER': Choice('no', 'yes'),  # 'yes' adds the center loss
     'MODEL.ID_LOSS_TYPE': Choice('softmax'),  # cross entropy on linear classifiers
-    'MODEL.ID_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),  # of the sum over two classifiers
-    'MODEL.TRIPLET_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),  # of the sum over three features
-    'MODEL.I2T_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),  # of the image-to-text cross entropy
+    'MODEL.ID_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),  # weight of the sum over two classifiers
+    'MODEL.TRIPLET_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),  # weight of the sum over three features
+    'MODEL.I2T_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),  # weight of the image-to-text cross entropy
     'MODEL.METRIC_LOSS_TYPE': Choice('triplet', 'triplet_center', 'center'),
     'MODEL.DIST_TRAIN': Rule(False),  # True = several processes: torchrun --nproc_per_node N …
-    # True = a ResNet's batch norms see the photos of all processes (CUDA only)
+    # True = batch norms of a ResNet use the photos of all processes (CUDA only)
     'MODEL.SYNC_BN': Rule(False),
-    'MODEL.NO_MARGIN': Rule(False),  # True = soft-margin triplet, SOLVER.MARGIN is not used
-    'MODEL.IF_LABELSMOOTH': Choice('on', 'off'),  # by 0.1, in the ID and the image-to-text loss
+    'MODEL.NO_MARGIN': Rule(False),  # True = soft-margin triplet loss without SOLVER.MARGIN
+    'MODEL.IF_LABELSMOOTH': Choice('on', 'off'),  # 0.1, in the ID and image-to-text losses
     'MODEL.COS_LAYER': Choice(False),
     'MODEL.DROP_PATH': Ignored(0.1),
     'MODEL.DROP_OUT': Ignored(0.0),
     'MODEL.ATT_DROP_RATE': Ignored(0.0),
     'MODEL.TRANSFORMER_TYPE': Ignored('None'),
-    # pixels (y, x) from patch to patch (ViT); smaller than the patch = overlapping patches
+    # ViT: pixels (y, x) between patches; less than the patch size = overlapping patches
     'MODEL.STRIDE_SIZE': Number([16, 16], POSITIVE),
     'MODEL.SIE_COE': Number(3.0),  # factor of the side-information embedding (ViT)
-    'MODEL.SIE_CAMERA': Rule(False),  # True = an embedding per camera is added to the class token
-    'MODEL.SIE_VIEW': Rule(False),  # True = an embedding per view; with SIE_CAMERA per pair
-    # of CLIP's transformers: 'quickgelu' (OpenAI's), 'gelu' (open_clip's), 'auto' = by the file
+    'MODEL.SIE_CAMERA': Rule(False),  # True = add an embedding per camera to the class token
+    'MODEL.SIE_VIEW': Rule(False),  # True = add an embedding per view; with SIE_CAMERA: per pair
+    # in CLIP's transformers: 'quickgelu' (OpenAI), 'gelu' (open_clip), 'auto' = what the file says
     'MODEL.ACTIVATION': Choice('auto', 'quickgelu', 'gelu'),
-    # True = torch.compile for the image encoder: minutes at the start, then faster steps on a GPU
+    # True = torch.compile the image encoder: minutes at the start, then faster steps on a GPU
     'MODEL.COMPILE': Rule(False),
     # ---------------------------------------------------------------- photos
     'INPUT.SIZE_TRAIN': Number([384, 128], POSITIVE),  # height, width in pixels
     'INPUT.SIZE_TEST': Number([384, 128], POSITIVE),  # height, width in pixels
     'INPUT.PROB': Number(0.5, SHARE),  # probability of a horizontal flip
     'INPUT.RE_PROB': Number(0.5, SHARE),  # probability of random erasing
-    'INPUT.PIXEL_MEAN': Number([0.485, 0.456, 0.406]),  # per channel (R, G, B), of values in 0…1
+    'INPUT.PIXEL_MEAN': Number([0.485, 0.456, 0.406]),  # per channel (R, G, B), values from 0 to 1
     'INPUT.PIXEL_STD': Number([0.229, 0.224, 0.225], POSITIVE),
-    # pixels of black on each side before the random crop
+    # black pixels added on each side before the random crop
     'INPUT.PADDING': Number(10, NOT_NEGATIVE),
     # ---------------------------------------------------------------- data sets
-    # 'animals' = every species, by lists; the others are official person and vehicle sets
+    # 'animals' = any species, by lists; the others are official person and vehicle sets
     'DATASETS.NAMES': Choice(
         *('market1501', 'animals', 'dukemtmc', 'occ_duke', 'msmt17'),
         *('veri', 'VehicleID'),
     ),
     'DATASETS.ROOT_DIR': Path('../data'),  # train and validation photos are in ROOT_DIR/DATA_DIR
     'DATASETS.TEST_ROOT_DIR': Path('../data'),  # query and gallery photos
-    # picks lists and protocol: tiger, yak, h_yak, s_yak, elephant, debug, all, or your own
+    # selects lists and protocol: tiger, yak, h_yak, s_yak, elephant, debug, all, or your own
     'DATASETS.SPECIES': Rule('tiger'),
     'DATASETS.DATA_DIR': Path('Animal-Seg-V3'),
     'DATASETS.LIST_DIR': Path('datalist'),  # folder of the split lists
-    # a file, in LIST_DIR or not; '' = the published list of SPECIES
+    # a file, relative to LIST_DIR or not; '' = the published list of SPECIES
     'DATASETS.TRAIN_LIST': Path(''),
     'DATASETS.VAL_LIST': Path(''),
     'DATASETS.QUERY_LIST': Path(''),
     'DATASETS.GALLERY_LIST': Path(''),
-    # how a test is evaluated, see datasets/protocols.py; '' = by SPECIES or NAMES
+    # how a test is evaluated, see datasets/protocols.py; '' = depends on SPECIES or NAMES
     'DATASETS.PROTOCOL': Choice(
         *('', 'tiger', 'yak', 'h_yak', 's_yak', 'elephant', 'debug'),
         *('query_in_gallery', 'query_apart', 'all'),
@@ -102,39 +103,40 @@ RULES: dict[str, Rule] = {
         *('market', 'market_one_camera', 'vehicleid'),
     ),
     'DATASETS.GROUND_TRUTH': Path(''),  # ATRW's json (tiger); '' = gt_test_plain.json in LIST_DIR
-    'DATASETS.TEST_SIZE': Choice(800, 1600, 2400),  # VehicleID: vehicles of the test list
-    'DATASETS.SKIP_MISSING': Rule(False),  # True = skip listed photos that are not there
-    # True = decode all listed photos at the start and skip those that cannot be read
+    'DATASETS.TEST_SIZE': Choice(800, 1600, 2400),  # VehicleID: number of vehicles in the test list
+    'DATASETS.SKIP_MISSING': Rule(False),  # True = skip missing photos
+    # True = decode all listed photos at the start and skip unreadable ones
     'DATASETS.SKIP_BROKEN': Rule(False),
     # True = lists may name photos outside their folder: absolute paths, '..', links
     'DATASETS.ALLOW_OUTSIDE': Rule(False),
     'DATALOADER.NUM_WORKERS': Number(8, NOT_NEGATIVE),  # processes that decode photos
     # 'softmax' = shuffled photos; 'softmax_triplet' = P individuals × NUM_INSTANCE photos
     'DATALOADER.SAMPLER': Choice('softmax', 'softmax_triplet'),
-    'DATALOADER.NUM_INSTANCE': Number(16, POSITIVE),  # photos of an individual in a batch (K)
-    # 10⁹ bytes of disk in OUTPUT_DIR for decoded, resized photos during a training run; 0 = none
+    'DATALOADER.NUM_INSTANCE': Number(16, POSITIVE),  # photos per individual in a batch (K)
+    # disk space in OUTPUT_DIR, in GB, to cache decoded photos during training; 0 = no cache
     'DATALOADER.CACHE_GB': Number(8.0, NOT_NEGATIVE),
     # ---------------------------------------------------------------- training
     'SOLVER.SEED': Number(1234, SEED),
     'SOLVER.MARGIN': Number(0.3, NOT_NEGATIVE),  # of the triplet loss, in units of distance
-    # mixed precision: 'auto' = bf16 or fp16 as the GPU has it, off on the CPU
+    # mixed precision: 'auto' = bf16 or fp16, whichever the GPU supports; off on the CPU
     'SOLVER.AMP': Choice('auto', 'off', 'fp16', 'bf16'),
-    # True = torch's deterministic kernels only: the same weights each time on a GPU too, slower
+    # True = only deterministic kernels of torch: reproducible weights on GPUs too, but slower
     'SOLVER.DETERMINISTIC': Rule(False),
-    # 'auto' (as --resume) = resume OUTPUT_DIR's run, or start it; a path = resume from that state
+    # 'auto' (or --resume) = resume the run in OUTPUT_DIR or start it; a path = resume that state
     'SOLVER.RESUME': Path(''),
-    # epochs between resumable states; the newest is kept
+    # epochs between saved states; only the newest is kept
     'SOLVER.RESUME_PERIOD': Number(1, POSITIVE),
-    'SOLVER.CHECKPOINT_MINUTES': Number(0.0, NOT_NEGATIVE),  # between states in an epoch; 0 = none
+    # minutes between states saved within an epoch; 0 = none
+    'SOLVER.CHECKPOINT_MINUTES': Number(0.0, NOT_NEGATIVE),
     'SOLVER.CHECKPOINT_FORMAT': Choice('pth', 'safetensors'),
-    # stage 1, prompt learning: a warm-up, then a cosine
+    # stage 1, prompt learning: warm-up, then cosine schedule
     'SOLVER.STAGE1.IMS_PER_BATCH': Number(64, POSITIVE),  # photos
     'SOLVER.STAGE1.OPTIMIZER_NAME': OPTIMIZERS,
     'SOLVER.STAGE1.MAX_EPOCHS': Number(100, NOT_NEGATIVE),
     'SOLVER.STAGE1.BASE_LR': Number(3e-4, POSITIVE),
-    'SOLVER.STAGE1.MOMENTUM': Number(0.9, NOT_NEGATIVE),  # of SGD and others that have one
+    'SOLVER.STAGE1.MOMENTUM': Number(0.9, NOT_NEGATIVE),  # for SGD and others that have one
     'SOLVER.STAGE1.WEIGHT_DECAY': Number(5e-4, NOT_NEGATIVE),
-    # of parameters with "bias" in their name
+    # for parameters with "bias" in their name
     'SOLVER.STAGE1.WEIGHT_DECAY_BIAS': Number(5e-4, NOT_NEGATIVE),
     'SOLVER.STAGE1.COSINE_MARGIN': Ignored(0.5),
     'SOLVER.STAGE1.COSINE_SCALE': Ignored(30),
@@ -147,22 +149,22 @@ RULES: dict[str, Rule] = {
     'SOLVER.STAGE1.WARMUP_ITERS': Ignored(500),
     'SOLVER.STAGE1.WARMUP_METHOD': Ignored('linear'),
     'SOLVER.STAGE1.EVAL_PERIOD': Ignored(10),
-    # stage 2, fine-tuning of the image encoder: a warm-up, then steps
+    # stage 2, fine-tuning of the image encoder: warm-up, then step schedule
     'SOLVER.STAGE2.IMS_PER_BATCH': Number(64, POSITIVE),  # photos
     'SOLVER.STAGE2.OPTIMIZER_NAME': OPTIMIZERS,
     'SOLVER.STAGE2.MAX_EPOCHS': Number(100, NOT_NEGATIVE),
     'SOLVER.STAGE2.BASE_LR': Number(3e-4, POSITIVE),
-    'SOLVER.STAGE2.MOMENTUM': Number(0.9, NOT_NEGATIVE),  # of SGD and others that have one
+    'SOLVER.STAGE2.MOMENTUM': Number(0.9, NOT_NEGATIVE),  # for SGD and others that have one
     'SOLVER.STAGE2.WEIGHT_DECAY': Number(5e-4, NOT_NEGATIVE),
-    # of parameters with "bias" in their name
+    # for parameters with "bias" in their name
     'SOLVER.STAGE2.WEIGHT_DECAY_BIAS': Number(5e-4, NOT_NEGATIVE),
     'SOLVER.STAGE2.COSINE_MARGIN': Ignored(0.5),
     'SOLVER.STAGE2.COSINE_SCALE': Ignored(30),
     'SOLVER.STAGE2.CHECKPOINT_PERIOD': Number(10, POSITIVE),  # epochs
     'SOLVER.STAGE2.LOG_PERIOD': Number(100, POSITIVE),  # iterations
-    # epochs, whatever the original calls them
+    # in epochs, despite the original's name
     'SOLVER.STAGE2.WARMUP_ITERS': Number(500, NOT_NEGATIVE),
-    'SOLVER.STAGE2.WARMUP_FACTOR': Number(0.01, NOT_NEGATIVE),  # of the rate before the first epoch
+    'SOLVER.STAGE2.WARMUP_FACTOR': Number(0.01, NOT_NEGATIVE),  # initial fraction of the rate
     'SOLVER.STAGE2.WARMUP_METHOD': Choice('linear', 'constant'),
     'SOLVER.STAGE2.WARMUP_EPOCHS': Ignored(5),
     'SOLVER.STAGE2.WARMUP_LR_INIT': Ignored(0.01),
@@ -172,21 +174,21 @@ RULES: dict[str, Rule] = {
     'SOLVER.STAGE2.BIAS_LR_FACTOR': Number(1, NOT_NEGATIVE),  # biases learn at BASE_LR × this
     'SOLVER.STAGE2.CENTER_LR': Number(0.5, NOT_NEGATIVE),  # learning rate of the centers (SGD)
     'SOLVER.STAGE2.CENTER_LOSS_WEIGHT': Number(5e-4, NOT_NEGATIVE),
-    'SOLVER.STAGE2.GAMMA': Number(0.1, NOT_NEGATIVE),  # factor of the rate at each of STEPS
+    'SOLVER.STAGE2.GAMMA': Number(0.1, NOT_NEGATIVE),  # factor for the rate at each of STEPS
     'SOLVER.STAGE2.STEPS': Rising((40, 70)),  # epochs
     # ---------------------------------------------------------------- test
     'TEST.IMS_PER_BATCH': Number(128, POSITIVE),  # photos
     'TEST.RE_RANKING': Rule(False),  # True = k-reciprocal re-ranking, in validation too
     'TEST.RERANK_K1': Number(20, POSITIVE),  # neighbours
     'TEST.RERANK_K2': Number(6, POSITIVE),  # neighbours averaged in the query expansion
-    'TEST.RERANK_LAMBDA': Number(0.3, SHARE),  # of the original distance
-    # of equal distances the lower index first; 'reference' = as the original's partial sort
+    'TEST.RERANK_LAMBDA': Number(0.3, SHARE),  # weight of the original distance
+    # order of equal distances: lower index first; 'reference' = like the original's partial sort
     'TEST.RERANK_TIES': Choice('index', 'reference'),
     'TEST.WEIGHT': Path(''),  # checkpoint to test
     'TEST.NECK_FEAT': Choice('after', 'before'),  # features after or before the batch norm neck
-    # 'no' = validation on features as they are; the animal tests always normalise
+    # 'no' = validate without normalising features; tests on animals always normalise
     'TEST.FEAT_NORM': Choice('yes', 'no'),
     'TEST.DIST_MAT': Ignored('dist_mat.npy'),
     'TEST.EVAL': Ignored(False, also=True),
-    'OUTPUT_DIR': Path(''),  # logs, checkpoints, results; made where missing
+    'OUTPUT_DIR': Path(''),  # for logs, checkpoints and results; created if missing
 }

@@ -14,8 +14,8 @@ from configs import rules
 from configs.defaults import RULES
 from configs.rules import ConfigError, Value, short
 
-BASE_KEY = '_BASE_'  # a yml names the yml it builds on, relative to itself
-MAX_BYTES = 100_000  # of a yml; all keys with their values are 4,000
+BASE_KEY = '_BASE_'  # path of the yml that a yml is based on, relative to itself
+MAX_BYTES = 100_000  # of a yml; a file with all keys has about 4,000
 
 
 def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
@@ -27,7 +27,7 @@ def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
 
     Raises:
         ConfigError: Missing or broken file, unknown key (the nearest one is named), key given
-            twice or without a value, value of a wrong type or not allowed.
+            twice or without a value, value of the wrong type or not allowed.
     """
     values = {key: rule.default for key, rule in RULES.items()}
     for path, tree in _read_ymls(Path(config_file)) if config_file else []:
@@ -43,7 +43,7 @@ def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
     for key, rule in RULES.items():
         if isinstance(rule, rules.Ignored) and values[key] not in (rule.default, rule.also):
             logging.getLogger('transreid').warning(
-                '%s is %r: this key is only kept so that old ymls load, it has no effect',
+                '%s is %r: this key has no effect, it is only kept so that old ymls load',
                 key,
                 values[key],
             )
@@ -53,7 +53,7 @@ def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
 
 
 def with_value(cfg: CfgNode, key: str, value: Value) -> CfgNode:
-    """Return a copy of ``cfg``, not frozen, with another value of 'SECTION.KEY'."""
+    """Return an unfrozen copy of ``cfg`` with another value for 'SECTION.KEY'."""
     cfg = cfg.clone()
     cfg.defrost()
     cfg.merge_from_list([key, value])
@@ -82,7 +82,7 @@ def _as_tree(values: dict[str, Value]) -> CfgNode:
         for part in sections:
             section = section.setdefault(part, CfgNode())
         section[name] = value
-    return cfg.clone()  # lists of the defaults are not shared
+    return cfg.clone()  # so that lists are not shared with the defaults
 
 
 # ---------------------------------------------------------------------------------------- yml files
@@ -91,20 +91,20 @@ def _as_tree(values: dict[str, Value]) -> CfgNode:
 def _read_ymls(path: Path, seen: tuple[str, ...] = ()) -> list[tuple[Path, dict]]:
     """Return (path, tree) of each yml from the lowest base to ``path`` itself.
 
-    ``seen``: real paths of the ymls that are based on it.
+    ``seen`` holds the real paths of the ymls that are based on it.
     """
     real = os.path.realpath(path)
     if real in seen:
-        raise ConfigError(f'{path}: {BASE_KEY} goes round in a circle')
-    if not os.path.isfile(path):  # a pipe or device would be waited for
+        raise ConfigError(f'{path}: {BASE_KEY} leads back to this file')
+    if not os.path.isfile(path):  # reading a pipe or device could hang
         raise ConfigError(
-            f'config file {short(str(path), 300)} does not exist, or is no regular file'
+            f'config file {short(str(path), 300)} does not exist or is not a regular file'
         )
     if path.stat().st_size > MAX_BYTES:
         raise ConfigError(f'{path}: larger than {MAX_BYTES} bytes; is it a config file?')
     try:
         tree = yaml.load(path.read_bytes().decode(), _Loader) or {}
-    # YAMLError, and where a tag is put to what it does not fit anything: ValueError, IndexError …
+    # YAMLError; for a tag on an unsuitable value also ValueError, IndexError and others
     except Exception as error:
         reason = ' '.join(str(error).split()).replace('in "<unicode string>", ', 'in ')
         raise ConfigError(f'{path}: not a readable YAML file: {short(reason, 300)}') from None
@@ -119,13 +119,13 @@ def _read_ymls(path: Path, seen: tuple[str, ...] = ()) -> list[tuple[Path, dict]
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain values only, each key once. No aliases: a few lines of them can stand for gigabytes."""
+    """Plain values only, each key once. No aliases: a few lines can expand to gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()
             raise yaml.MarkedYAMLError(
-                problem=f'alias *{event.anchor} is not allowed, write the value out',
+                problem=f'alias *{event.anchor} is not allowed, write the value itself',
                 problem_mark=event.start_mark,
             )
         return super().compose_node(parent, index)
@@ -149,7 +149,7 @@ def _read_value(key: str, value: object, where: str) -> Value:
         raise ConfigError(f'{where}: {_unknown_key(key)}')
     if value is None:
         raise ConfigError(
-            f'{where}: {key} has no value (a bare ~ is none in YAML); its default is '
+            f'{where}: {key} has no value (in YAML a bare ~ means none); its default is '
             f'{RULES[key].default!r}'
         )
     try:
@@ -162,10 +162,10 @@ def _unknown_key(name: str) -> str:
     below = [key.removeprefix(f'{name}.') for key in RULES if key.startswith(f'{name}.')]
     if below:
         keys = ', '.join(dict.fromkeys(key.split('.')[0] for key in below))
-        return f'{name} is a section: set its keys ({keys}), or take the line out'
-    upper = name[:100].upper()  # as all keys are
+        return f'{name} is a section: set its keys ({keys}), or delete the line'
+    upper = name[:100].upper()  # like all keys
     last = upper.rsplit('.', 1)[-1]
-    close = (  # an old flat key or a forgotten section wins over spelling
+    close = (  # an old flat key or a missing section is likelier than a typo
         difflib.get_close_matches(upper, RULES, 1, 0.9)
         or [key for key in RULES if key.rsplit('.', 1)[-1] == last]
         or difflib.get_close_matches(upper, RULES, 3, 0.6)
@@ -173,8 +173,8 @@ def _unknown_key(name: str) -> str:
     hint = f'; did you mean {" or ".join(close[:3])}?' if close else ''
     if upper == f'SOLVER.{last}' and f'SOLVER.STAGE2.{last}' in RULES:
         hint += (
-            " A flat SOLVER is that of the original's base variants: its keys stand in "
-            'SOLVER.STAGE2 here, with SOLVER.STAGE1.MAX_EPOCHS 0 and MODEL.I2T_LOSS_WEIGHT 0'
+            " A flat SOLVER belongs to the original's base variants: here use SOLVER.STAGE2, with "
+            'SOLVER.STAGE1.MAX_EPOCHS 0 and MODEL.I2T_LOSS_WEIGHT 0'
         )
     return f'unknown key {short(name)}{hint}'
 
@@ -187,8 +187,8 @@ def _check_together(values: dict[str, Value]) -> None:
     instances = values['DATALOADER.NUM_INSTANCE']
     if values['DATALOADER.SAMPLER'] == 'softmax_triplet' and photos % instances:
         raise ConfigError(
-            f'SOLVER.STAGE2.IMS_PER_BATCH {photos} is no multiple of DATALOADER.NUM_INSTANCE '
-            f'{instances}; a batch is P individuals x NUM_INSTANCE photos'
+            f'SOLVER.STAGE2.IMS_PER_BATCH {photos} is not a multiple of DATALOADER.NUM_INSTANCE '
+            f'{instances}; a batch has NUM_INSTANCE photos of each of its individuals'
         )
     choice = values['MODEL.PRETRAIN_CHOICE']
     if choice in ('self', 'finetune') and not values['MODEL.PRETRAIN_PATH']:

@@ -1,4 +1,4 @@
-"""What values a key may have. A rule stands beside each key in configs/defaults.py."""
+"""Rules for config values. configs/defaults.py gives each key its rule."""
 
 import ast
 import datetime
@@ -9,44 +9,44 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-# bool, int, float, str, list or tuple: a value is of the type of its default, which no checker sees
+# bool, int, float, str, list or tuple: the type of the key's default, which mypy cannot know
 Value = Any
 
-MAX_LITERAL = 10_000  # characters; Python's parser does not survive every depth
+MAX_LITERAL = 10_000  # characters; deeply nested text can crash Python's parser
 
 
 class ConfigError(Exception):
-    """A config file, key or value that cannot be used. The message is one line."""
+    """An invalid config file, key or value. The message is one line."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers that are allowed; ``text`` follows the key in the error."""
+    """A range of allowed numbers; ``text`` follows the key in the error."""
 
     text: str
     holds: Callable[[float], bool]
 
 
-ANY = Range('must be finite', math.isfinite)  # holds for all numbers, whatever their range
+ANY = Range('must be finite', math.isfinite)  # checked for every number, besides its own range
 POSITIVE = Range('must be greater than 0', lambda number: number > 0)
 NOT_NEGATIVE = Range('must not be negative', lambda number: number >= 0)
-SHARE = Range('must lie between 0 and 1', lambda number: 0 <= number <= 1)
-SEED = Range('must lie between 0 and 2**32 - 1', lambda number: 0 <= number < 2**32)
+SHARE = Range('must be between 0 and 1', lambda number: 0 <= number <= 1)
+SEED = Range('must be between 0 and 2**32 - 1', lambda number: 0 <= number < 2**32)
 
 
 @dataclass
 class Rule:
-    """The default of a key and what else it may be: any value of the same type."""
+    """The default of a key; any other value of the same type is allowed."""
 
     default: Value
 
     def read(self, value: object) -> Value:
-        """Return ``value``, as a yml or the command line gives it, in the default's type.
+        """Convert ``value``, from a yml or the command line, to the default's type and check it.
 
         Raises:
-            ValueError: It is not allowed; the message follows the key in a sentence.
+            ValueError: The value is not allowed; the message follows the key in a sentence.
         """
-        value = like(self.default, value)
+        value = convert(value, self.default)
         self._check(value)
         return value
 
@@ -55,7 +55,7 @@ class Rule:
 
 
 class Path(Rule):
-    """A file or folder, or ''; a ``~`` at the start is the home."""
+    """A file or folder, or ''; a leading ``~`` is the home folder."""
 
     def read(self, value: object) -> Value:
         return expand_home(super().read(value))
@@ -63,7 +63,7 @@ class Path(Rule):
 
 @dataclass
 class Number(Rule):
-    """A number, or as many as the default has, in the range ``allowed``."""
+    """A number, or a list as long as the default, within the range ``allowed``."""
 
     allowed: Range = ANY
 
@@ -77,11 +77,11 @@ class Number(Rule):
 
 
 class Rising(Rule):
-    """Any number of numbers that rise."""
+    """Any number of numbers, in increasing order."""
 
     def _check(self, value: Value) -> None:
         if list(value) != sorted(value):
-            raise ValueError(f'must rise, got {shown(value)}')
+            raise ValueError(f'must be in increasing order, got {shown(value)}')
 
 
 class Choice(Rule):
@@ -92,7 +92,7 @@ class Choice(Rule):
         self.choices = choices
 
     def read(self, value: object) -> Value:
-        """Return the choice; YAML's True and False are the words that they were in the yml."""
+        """Return the choice; a YAML boolean counts as the word that stands in the yml."""
         if isinstance(value, bool):  # YAML reads a bare yes, no, on, off as a boolean
             words = ('yes', 'on') if value else ('no', 'off')
             value = next((word for word in words if word in self.choices), value)
@@ -108,7 +108,7 @@ class Choice(Rule):
 class Ignored(Rule):
     """A key of the original that nothing reads, kept so that its ymls load.
 
-    Another value than the default and ``also`` is warned of.
+    Any value other than the default and ``also`` logs a warning.
     """
 
     also: Value = None
@@ -118,28 +118,28 @@ class Ignored(Rule):
 
 
 def expand_home(path: str) -> str:
-    """Replace a ``~`` or ``~user`` at the start of ``path`` by that home.
+    """Expand a leading ``~`` or ``~user`` in ``path`` to that user's home folder.
 
     Raises:
-        ValueError: The user has no home.
+        ValueError: There is no such home folder.
     """
     expanded = os.path.expanduser(path)
     if path.startswith('~') and expanded == path:
         raise ValueError(
             short(
-                f'begins with ~, but there is no home for {path.split("/")[0]} in {path!r}; write '
-                f'the path out, or ./{path} where that is its name',
+                f'begins with ~, but there is no home folder for {path.split("/")[0]} in {path!r}; '
+                f'write the full path, or ./{path} if that is its name',
                 300,
             )
         )
     return expanded
 
 
-def like(default: Value, value: object) -> Value:
-    """Return ``value`` in the type of ``default``; text is read as a Python literal, as YACS does.
+def convert(value: object, default: Value) -> Value:
+    """Convert ``value`` to the type of ``default``; text is read as a Python literal, as in YACS.
 
     Raises:
-        ValueError: It is of another type; the message follows the key in a sentence.
+        ValueError: It has another type; the message follows the key in a sentence.
     """
     if isinstance(default, str):
         return _text(value)
@@ -159,16 +159,16 @@ def like(default: Value, value: object) -> Value:
 
 
 def short(text: str, length: int = 100) -> str:
-    """Return ``text`` on one line, cut after ``length`` characters."""
+    """Cut ``text`` after ``length`` characters and escape what does not print."""
     text = text if len(text) <= length else f'{text[:length]}…'
     return ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def shown(value: object) -> str:
-    """Return the ``repr`` of a value on one line, not too long."""
+    """Return the ``repr`` of a value, shortened, on one line."""
     try:
         return short(repr(value))
-    # an integer of thousands of digits; lists in lists in lists
+    # an integer with thousands of digits, or deeply nested lists
     except (ValueError, RecursionError):
         return f'a huge {type(value).__name__}'
 
@@ -176,9 +176,10 @@ def shown(value: object) -> str:
 def _text(value: object) -> str:
     literal = _as_literal(value)
     text = literal if isinstance(literal, str) else str(value)
-    is_text = isinstance(value, str | int | float | datetime.date)  # a date as a folder, say
+    # YAML reads some folder names as dates
+    is_text = isinstance(value, str | int | float | datetime.date)
     if not is_text or '\0' in text or text.encode(errors='ignore').decode() != text:
-        raise ValueError(f'must be a text (UTF-8 without NUL), got {shown(value)}')
+        raise ValueError(f'must be text (UTF-8 without NUL), got {shown(value)}')
     return text
 
 
@@ -186,7 +187,7 @@ def _as_literal(value: object) -> Any:
     if not isinstance(value, str) or len(value) > MAX_LITERAL:
         return value
     try:
-        with warnings.catch_warnings():  # 'invalid escape sequence' in what is only text
+        with warnings.catch_warnings():  # 'invalid escape sequence' in plain text
             warnings.simplefilter('ignore')
             return ast.literal_eval(value)
     except (ValueError, SyntaxError, MemoryError, RecursionError):

@@ -212,7 +212,7 @@ def test_the_home_in_every_option_that_is_a_path(name, monkeypatch, tmp_path, ca
         main_of(name)(with_paths(name, '~nobody_is_called_so/x'))
     assert caught.value.code == 2
     assert (
-        "there is no home for ~nobody_is_called_so in '~nobody_is_called_so/x'"
+        "there is no home folder for ~nobody_is_called_so in '~nobody_is_called_so/x'"
         in capsys.readouterr().err
     )
 

@@ -128,7 +128,7 @@ def test_wrong_types(key, value, expected):
         ('INPUT.SIZE_TEST', '[0, 128]', 'greater than 0'),
         ('INPUT.PIXEL_MEAN', '[0.5]', '3 numbers'),
         ('INPUT.PIXEL_STD', '[0, 1, 1]', 'greater than 0'),
-        ('SOLVER.STAGE2.STEPS', '[60, 40]', 'must rise'),
+        ('SOLVER.STAGE2.STEPS', '[60, 40]', 'in increasing order'),
         ('SOLVER.STAGE2.EVAL_PERIOD', '0', 'greater than 0'),
         ('INPUT.PADDING', '-1', 'not be negative'),
         ('SOLVER.MARGIN', '-1', 'not be negative'),
@@ -229,7 +229,7 @@ def test_the_home_in_a_path(key, tmp_path, monkeypatch):
     refused(
         'my.yml',
         key,
-        'no home for ~nobody_is_called_so',
+        'no home folder for ~nobody_is_called_so',
         './~nobody_is_called_so',
         file=write(tmp_path, text.replace('~', '~nobody_is_called_so')),
     )
@@ -237,10 +237,10 @@ def test_the_home_in_a_path(key, tmp_path, monkeypatch):
         'my.yml',
         key,
         'has no value',
-        'a bare ~ is none in YAML',
+        'in YAML a bare ~ means none',
         file=write(tmp_path, text.replace('~/x', '~')),
     )
-    refused('command line', key, 'no home for', opts=[key, '~nobody_is_called_so'])
+    refused('command line', key, 'no home folder for', opts=[key, '~nobody_is_called_so'])
 
 
 def test_a_word_is_no_path():

@@ -65,8 +65,8 @@ def rejected(rule):
     examples = {
         (Rule, bool): ('1', 'True or False'),
         (Rule, str): ('\0', 'without NUL'),
-        (Rising, tuple): ('[3, 2]', 'must rise'),
-        (Path, str): ('~nobody_is_called_so/x', 'no home for'),
+        (Rising, tuple): ('[3, 2]', 'in increasing order'),
+        (Path, str): ('~nobody_is_called_so/x', 'no home folder for'),
         (Ignored, str): ('\0', 'without NUL'),
     }
     return examples[type(rule), type(rule.default)]

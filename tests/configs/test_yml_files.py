@@ -9,11 +9,11 @@ from tests.configs.common import plain, refused, write
 def test_base_goes_in_a_circle_or_is_missing(tmp_path):
     write(tmp_path, '_BASE_: b.yml\n', 'a.yml')
     write(tmp_path, '_BASE_: a.yml\n', 'b.yml')
-    refused('a.yml', '_BASE_', 'circle', file=tmp_path / 'a.yml')
-    refused('my.yml', 'circle', file=write(tmp_path, '_BASE_: my.yml\n'))
+    refused('a.yml', '_BASE_', 'leads back', file=tmp_path / 'a.yml')
+    refused('my.yml', 'leads back', file=write(tmp_path, '_BASE_: my.yml\n'))
     refused('gone.yml', 'does not exist', file=write(tmp_path, '_BASE_: gone.yml\n'))
     for value in ('[a.yml]', '{a: 1}', ''):
-        refused('my.yml: _BASE_ must be a text', file=write(tmp_path, f'_BASE_: {value}\n'))
+        refused('my.yml: _BASE_ must be text', file=write(tmp_path, f'_BASE_: {value}\n'))
 
 
 @pytest.mark.parametrize(
@@ -25,14 +25,14 @@ def test_base_goes_in_a_circle_or_is_missing(tmp_path):
         ('just words\n', ('expected sections', 'str')),
         ('MODEL: RN50\n', ('MODEL is a section', 'NAME')),
         ('MODEL: 3\n', ('MODEL is a section', 'NAME')),
-        ('DATASETS:\n', ('DATASETS is a section', 'NAMES, ROOT_DIR', 'take the line out')),
+        ('DATASETS:\n', ('DATASETS is a section', 'NAMES, ROOT_DIR', 'delete the line')),
         (
             'MODEL: {NAME: {DEPTH: 50}}\n',
             ('unknown key MODEL.NAME.DEPTH', 'did you mean MODEL.NAME'),
         ),
         ('MODEL: {NAME: }\n', ('MODEL.NAME has no value', "'RN50'")),
         ('SOLVER: {SEED: ~}\n', ('SOLVER.SEED has no value', '1234')),
-        ('MODEL: {NAME: [RN50, RN101]}\n', ('MODEL.NAME must be a text',)),
+        ('MODEL: {NAME: [RN50, RN101]}\n', ('MODEL.NAME must be text',)),
         ('1: 2\n', ('unknown key 1',)),
         ('MODEL: {_BASE_: a.yml}\n', ('unknown key MODEL._BASE_',)),
         (
@@ -47,7 +47,7 @@ def test_broken_files(tmp_path, text, words):
 
 
 def test_file_that_is_none(tmp_path):
-    refused('no regular file', file=tmp_path)
+    refused('not a regular file', file=tmp_path)
     (tmp_path / 'binary.yml').write_bytes(b'\xff\xfe\x00\x81')
     refused('binary.yml', 'not a readable YAML file', file=tmp_path / 'binary.yml')
     assert plain(load_cfg(write(tmp_path, '# nothing\n'))) == plain(load_cfg())
@@ -61,6 +61,6 @@ def test_the_home_in_base(tmp_path, monkeypatch):
     refused(
         'my.yml',
         '_BASE_',
-        'no home for',
+        'no home folder for',
         file=write(tmp_path, '_BASE_: ~nobody_is_called_so/low.yml\n'),
     )
