@@ -1,4 +1,4 @@
-"""Checkpoints and states of runs: written whole or not at all, read without running anything."""
+"""Checkpoints and states of runs: written whole or not at all, read without running any code."""
 
 import logging
 import re
@@ -28,14 +28,13 @@ logger = logging.getLogger('transreid')
 
 
 class Checkpoint(NamedTuple):
-    """What is in a file of weights.
+    """The content of a file of weights.
 
-    state: CPU tensors by name, without what DataParallel and torch.compile put before the names.
-    about: what was noted about them: nothing to rely on.
-    inside: the name under which the weights stood beside other things; '' = they are the whole
-        file.
+    state: CPU tensors by name, without the prefixes of DataParallel and torch.compile.
+    about: notes about them, not to be trusted.
+    inside: the key that held the weights, if the file holds other things too; else ''.
     path: the file.
-    key: the config key that the path came from.
+    key: the config key that gave the path.
     """
 
     state: State
@@ -50,17 +49,16 @@ def save_state(
 ) -> None:
     """Write a state dict under a temporary name, then rename.
 
-    Tensors are written as on the CPU, in the usual memory format.
+    Tensors are written as CPU tensors in the usual memory format.
 
     Args:
         state: weights by name.
-        path: safetensors where it ends so, else torch's .pth.
-        about: notes, for where PyTorch keeps the versions of modules (the state dict's
-            ``_metadata``) or for safetensors' header: who reads names and tensors only does not see
-            them.
+        path: safetensors if it ends in .safetensors, else torch's .pth.
+        about: notes, kept where PyTorch keeps versions of modules (the state dict's
+            ``_metadata``) or in the header of safetensors; other programs do not see them.
     """
     tensors = OrderedDict(
-        # copies: no two share their memory, and none is a part of a larger one
+        # copies, so that tensors share no memory and none is a part of a larger one
         (name, tensor.detach().cpu().clone(memory_format=torch.contiguous_format))
         for name, tensor in state.items()
     )
@@ -78,19 +76,19 @@ def load_state(path: str | Path, key: str = 'TEST.WEIGHT') -> State:
 
 
 def load_checkpoint(path: str | Path, key: str = 'TEST.WEIGHT') -> Checkpoint:
-    """Read a state dict, .pth or safetensors (told by content).
+    """Read a state dict, .pth or safetensors; the content decides which.
 
-    It may stand beside an epoch, an optimizer and the like, under whatever name, also in a dict
-    within, and its names may begin with ``module.`` or ``_orig_mod.``; the log says so.
+    The file may hold an epoch, an optimizer and the like too; the state dict may have any key, also
+    in nested dicts, and its names may begin with ``module.`` or ``_orig_mod.``. The log reports it.
 
     Args:
         path: the file.
-        key: the config key the path came from, for the error.
+        key: the config key that gave the path, for errors.
 
     Raises:
-        InputError: an empty or missing path, a file that is no checkpoint or is cut short, one that
-            holds more than weights (rejected, never run), several state dicts or the state of a
-            run, or claims to be far larger than it is.
+        InputError: the path is empty or missing; the file is not a checkpoint or is truncated; it
+            holds code (never run), several state dicts or the state of a run; or it claims to be
+            far larger than it is.
     """
     state, inside = find_state(read_weights_file(path, key), path, key)
     check_tensors(state.values(), path, key)
@@ -101,7 +99,7 @@ def load_checkpoint(path: str | Path, key: str = 'TEST.WEIGHT') -> Checkpoint:
     if len(weights) < len(state):
         raise InputError(
             f'{key}: {path} holds weights of the same name with and without module. or _orig_mod. '
-            'before it; save one model alone'
+            'before it; save only one model'
         )
     renamed = weights.keys() != state.keys()
     if inside or renamed:
@@ -121,7 +119,7 @@ def check_state(
     path: str | Path,
     key: str = 'TEST.WEIGHT',
 ) -> None:
-    """Mismatch unless names and shapes of ``state`` are the expected ones; copies nothing."""
+    """Raise ``Mismatch`` unless ``state`` has the expected names and shapes."""
     differences = {
         'missing': [n for n in expected if n not in state],
         'unknown': [n for n in state if n not in expected],
@@ -138,7 +136,7 @@ def check_state(
     ]
     if problems:
         raise Mismatch(
-            f'{key}: {path} does not fit this model: {"; ".join(problems)}; check MODEL.NAME, '
+            f'{key}: {path} does not match this model: {"; ".join(problems)}; check MODEL.NAME, '
             'the sizes and the number of individuals'
         )
 
@@ -147,10 +145,10 @@ def check_state(
 
 
 def copy_tree(tree: Any) -> Any:
-    """A copy on the CPU for :func:`save_tree`.
+    """Return a copy on the CPU, for :func:`save_tree`.
 
-    It shares no memory with ``tree``, and no container of it stands in two places. Tensors keep
-    their memory format.
+    It shares no memory with ``tree`` and contains no container twice. Tensors keep their memory
+    format.
     """
     if isinstance(tree, torch.Tensor):
         return tree.detach().to('cpu', copy=True)
@@ -162,11 +160,12 @@ def copy_tree(tree: Any) -> Any:
 
 
 def save_tree(tree: Any, path: str | Path) -> None:
-    """Write what :func:`copy_tree` gives, under a temporary name, then rename.
+    """Write a tree from :func:`copy_tree` under a temporary name, then rename.
 
     Raises:
-        ValueError: :func:`load_tree` would not read it: anything else than dict, list, tuple, str,
-            int, float, bool, None and tensors, or a key that is neither str nor int.
+        ValueError: :func:`load_tree` could not read it: it contains something other than dict,
+            list, tuple, str, int, float, bool, None and tensors, or a key that is neither str nor
+            int.
     """
     _tensors_of(tree)
     with atomic_write(path, 'wb') as file:
@@ -174,7 +173,7 @@ def save_tree(tree: Any, path: str | Path) -> None:
 
 
 def load_tree(path: str | Path, key: str) -> Any:
-    """Read what :func:`save_tree` wrote; dicts come back as dict, tensors on the CPU.
+    """Read a tree written by :func:`save_tree`; its tensors are on the CPU.
 
     Raises:
         InputError: as :func:`load_checkpoint`.
@@ -184,18 +183,18 @@ def load_tree(path: str | Path, key: str) -> Any:
         tensors = _tensors_of(tree)
     except ValueError as error:
         raise InputError(
-            f"{key}: {path} is none of this program's states, or is damaged ({error})"
+            f'{key}: {path} is not a state saved by this program, or is damaged ({error})'
         ) from None
     check_tensors(tensors, path, key)
     return tree
 
 
 def _tensors_of(tree: Any) -> list[torch.Tensor]:
-    """All tensors of a tree that was read; without recursion, as strangers' trees may be deep.
+    """Return all tensors of a tree; without recursion, since untrusted trees may be deep.
 
     Raises:
-        ValueError: other things in it, or a container in two places, which might be a loop, or few
-            bytes that look like billions of values.
+        ValueError: it contains other things, or a container twice, which could be a loop, or a few
+            bytes that stand for billions of values.
     """
     todo, seen, tensors = [tree], set(), []
     while todo:
@@ -204,14 +203,14 @@ def _tensors_of(tree: Any) -> list[torch.Tensor]:
             tensors.append(node)
         elif isinstance(node, dict | list | tuple):
             if node and id(node) in seen:
-                raise ValueError(f'a {type(node).__name__} stands in two places')
+                raise ValueError(f'it contains a {type(node).__name__} twice')
             seen.add(id(node))
             if not isinstance(node, dict):
                 todo.extend(node)
             elif is_plain_dict(node) and all(type(name) in (str, int) for name in node):
                 todo.extend(node.values())
             else:
-                raise ValueError('a dict with attributes, or a key that is no text or number')
+                raise ValueError('a dict with attributes, or a key that is neither text nor number')
         elif node is not None and type(node) not in (str, int, float, bool):
             raise ValueError(f'a value of type {type(node).__name__}')
     return tensors
@@ -220,6 +219,6 @@ def _tensors_of(tree: Any) -> list[torch.Tensor]:
 def _write_torch(value: Any, file: IO[bytes]) -> None:
     try:
         torch.save(value, file)
-    except RuntimeError as error:  # torch's own word for a write that failed
+    except RuntimeError as error:  # torch's error for a failed write
         reason = error.__context__
         raise (reason if isinstance(reason, OSError) else OSError(first_line(error))) from error

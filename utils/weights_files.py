@@ -1,6 +1,6 @@
-"""Files of weights, whoever wrote them: what is in them, without running anything of it.
+"""Read files of weights from any source without running any code in them.
 
-Training programs of all kinds save the state dict of a model, alone or beside other things.
+Training programs save the state dict of a model alone or together with other things.
 """
 
 import math
@@ -19,7 +19,7 @@ from safetensors import safe_open
 from utils.errors import InputError, first_line
 from utils.words import first_few
 
-# What weights are made of.
+# Allowed types of weights.
 DTYPES = (
     torch.float64,
     torch.float32,
@@ -39,16 +39,16 @@ State = dict[str, torch.Tensor]
 
 
 class _Skipped:
-    """In place of an object of Python or NumPy beside the weights: runs and keeps nothing."""
+    """Stands for a Python or NumPy object beside the weights; runs and keeps nothing."""
 
     def __init__(self, *_: object) -> None:
-        """Take whatever the pickle has for the object."""
+        """Accept and ignore what the pickle gives."""
 
     __setstate__ = __init__
 
 
-# What training programs write beside their weights: a best mAP, a history, the options of the
-# command line.
+# Types that training programs save beside their weights: a best mAP, a history, command-line
+# options.
 SKIPPED: list[Callable | tuple[Callable, str]] = [
     (_Skipped, name)
     for name in (
@@ -64,42 +64,43 @@ SKIPPED: list[Callable | tuple[Callable, str]] = [
 
 
 def read_weights_file(path: str | Path, key: str) -> Any:
-    """All that a .pth or safetensors file holds, told by content; tensors on the CPU.
+    """Return the content of a .pth or safetensors file, with tensors on the CPU.
 
-    Nothing in it is run, and nothing is known of it afterwards. ``key`` is the config key the path
-    came from, for the error.
+    The content decides which it is. No code in it runs, and nothing in it is trusted. ``key`` is
+    the config key that gave the path, for errors.
 
     Raises:
-        InputError: an empty or missing path, a file that is no checkpoint, is cut short or holds
-            more than weights.
+        InputError: the path is empty or missing, or the file is not a checkpoint, is truncated or
+            holds more than weights.
     """
     if not path:
         raise InputError(
-            f'{key} is empty; give the checkpoint, as in {key} ./output/tiger/cnn/RN50_80.pth'
+            f'{key} is empty; give a checkpoint, for example {key} ./output/tiger/cnn/RN50_80.pth'
         )
     if not Path(path).is_file():
         others = [file.name for file in checkpoints_beside(Path(path))]
         raise InputError(
-            f'{key}: there is no file {path}; checkpoints there: {first_few(others) or "none"}'
+            f'{key}: there is no file {path}; checkpoints in its folder: '
+            f'{first_few(others) or "none"}'
         )
     try:
         return _read(path, key)
     except InputError:
         raise
     except pickle.UnpicklingError as error:
-        # GLOBAL and REDUCE name and call what is in Python; 149 is how pickles of Python's own, not
-        # torch's, begin
+        # GLOBAL and REDUCE import and call Python objects; pickles not written by torch begin with
+        # 149
         if any(sign in str(error) for sign in ('GLOBAL', 'REDUCE', 'operand 149')):
             raise InputError(
-                f'{key}: {path} holds more than weights (Python code or objects); it was refused '
+                f'{key}: {path} holds more than weights (Python code or objects); it was rejected '
                 'and not run. Save the plain state dict: torch.save(model.state_dict(), path)'
             ) from None
-        raise InputError(f'{key}: {path} is no checkpoint or is damaged') from None
-    # on damaged bytes torch raises anything: RuntimeError, EOFError, IndexError, struct.error …
+        raise InputError(f'{key}: {path} is not a checkpoint or is damaged') from None
+    # for damaged bytes torch raises RuntimeError, EOFError, IndexError, struct.error and others
     except Exception as error:
         raise InputError(
-            f'{key}: {path} cannot be read as a checkpoint ({first_line(error)}); if it is cut '
-            'short, copy or write it again'
+            f'{key}: {path} cannot be read as a checkpoint ({first_line(error)}); if it is '
+            'truncated, copy or save it again'
         ) from None
 
 
@@ -108,7 +109,7 @@ def _read(path: str | Path, key: str) -> Any:
         head = file.read(9)
     if head[8:] == b'{':
         with safe_open(path, 'pt') as tensors:
-            # clones: a tensor is the file's map in memory, and the file may change
+            # clones: the tensors are mapped from the file, which may change
             state = OrderedDict(
                 (name, tensors.get_tensor(name).clone())
                 for name in tensors.keys()  # noqa: SIM118
@@ -119,71 +120,71 @@ def _read(path: str | Path, key: str) -> Any:
         if is_torchscript(path):
             raise InputError(
                 f"{key}: {path} is a TorchScript archive (weights with code, as OpenAI's CLIP is "
-                'published); it can only be where training starts: MODEL.PRETRAIN_PATH, with '
+                'published); use it only to start training, as MODEL.PRETRAIN_PATH with '
                 'MODEL.PRETRAIN_CHOICE clip'
             )
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-        # torch.save stores its members as they are, one after another
+        # torch.save stores its members uncompressed, one after another
         if (
             any(member.compress_type != zipfile.ZIP_STORED for member in members)
             or sum(member.file_size for member in members) > Path(path).stat().st_size
         ):
             raise InputError(
-                f'{key}: {path} unpacks to more than it holds (members are compressed or overlap, '
-                'as in a zip bomb); it was refused. torch.save does neither: write it again with '
-                'that'
+                f'{key}: {path} unpacks to more than its size (members are compressed or overlap, '
+                'as in a zip bomb); it was rejected. Save it again with torch.save, which does '
+                'neither'
             )
     with (
-        open(path, 'rb') as file,  # not the path: torch would believe the suffix
+        open(path, 'rb') as file,  # not the path: torch would trust the suffix
         warnings.catch_warnings(),
         torch.serialization.safe_globals(SKIPPED),
     ):
-        warnings.simplefilter('ignore')  # torch's guesses about a damaged file
+        warnings.simplefilter('ignore')  # about damaged files
         return torch.load(file, map_location='cpu', weights_only=True)
 
 
 def is_torchscript(path: str | Path) -> bool:
-    """Whether the file is a TorchScript archive, that is weights with code."""
+    """Return whether the file is a TorchScript archive, that is, weights with code."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith('/constants.pkl') for name in archive.namelist())
-    except Exception:  # zipfile raises anything on damaged bytes: no archive then
+    except Exception:  # damaged bytes can raise any error: not an archive
         return False
 
 
 def check_tensors(tensors: Iterable[torch.Tensor], path: str | Path, key: str) -> None:
-    """See that tensors read from a file can be weights.
+    """Check that tensors read from a file can be weights.
 
     Raises:
-        InputError: a tensor is none that weights are made of, or all take far more memory than
-            their file.
+        InputError: a tensor has a type or layout that weights do not have, or together they take
+            far more memory than the file.
     """
     total = 0
     for tensor in tensors:
         if (
             tensor.layout != torch.strided
             or tensor.is_nested
-            or min(tensor.shape, default=0) < 0  # torch takes some, and breaks later
+            or min(tensor.shape, default=0) < 0  # torch accepts some and fails later
             or tensor.device.type != 'cpu'
             or tensor.dtype not in DTYPES
         ):
             raise InputError(
-                f'{key}: {path} holds a tensor that is no plain weight ({tensor.layout}, '
-                f'{tensor.dtype}, on {tensor.device}); floats, integers and truth values are '
-                'allowed, of sizes from 0'
+                f'{key}: {path} holds a tensor that is not a plain weight ({tensor.layout}, '
+                f'{tensor.dtype}, on {tensor.device}); floats, integers and booleans with sizes of '
+                'at least 0 are allowed'
             )
         total += math.prod(tensor.shape) * tensor.element_size()  # nbytes may overflow
     size = Path(path).stat().st_size
     if total > 4 * size + SLACK:
         raise InputError(
             f'{key}: {path} claims {total / 1e9:.1f} GB of weights in a file of '
-            f'{size / 1e6:.1f} MB; it was refused'
+            f'{size / 1e6:.1f} MB; it was rejected'
         )
 
 
 def checkpoints_beside(path: Path) -> list[Path]:
-    """The other checkpoints in the folder of ``path``, newest first."""
+    """Return the other checkpoints in the folder of ``path``, newest first."""
     found = [
         file
         for file in path.parent.glob('*')
@@ -198,43 +199,43 @@ def checkpoints_beside(path: Path) -> list[Path]:
 
 
 def find_state(content: Any, path: str | Path, key: str) -> tuple[State, str]:
-    """The one state dict in what a file holds, and the name under which it stood, '' = alone.
+    """Return the only state dict in the content of a file, and its key; '' = it is the whole file.
 
     Raises:
-        InputError: several or none, or the state of a run.
+        InputError: there are several or none, or it is the state of a run.
     """
     if _is_state(content):
         return content, ''
-    if is_plain_dict(content) and content.keys() >= {'format', 'stage', 'tensors'}:  # journal's
+    if is_plain_dict(content) and content.keys() >= {'format', 'stage', 'tensors'}:  # a journal
         newest = checkpoints_beside(Path(path))
-        remedy = f'take the newest, {newest[0]}' if newest else 'no checkpoint lies beside it yet'
+        remedy = f'use the newest, {newest[0]}' if newest else 'its folder has no checkpoint yet'
         raise InputError(
-            f'{key}: {path} is what a training resumes from, not a checkpoint; {remedy}'
+            f'{key}: {path} is the state of a run, for --resume, not a checkpoint; {remedy}'
         )
     found = _states_within(content) if is_plain_dict(content) else []
     if not found:
         raise InputError(
-            f'{key}: {path} is no plain state dict (names and tensors), and holds none'
+            f'{key}: {path} is not a plain state dict (names and tensors) and contains none'
         )
     if len(found) > 1:
         names = [repr(name[:40]) for _, name in found]
         raise InputError(
-            f'{key}: {path} holds {len(found)} state dicts: {first_few(names, 4)}; save the one '
-            'you mean in a file of its own, with torch.save'
+            f'{key}: {path} holds {len(found)} state dicts: {first_few(names, 4)}; save only the '
+            'one you need, with torch.save'
         )
     return found[0]
 
 
 def _states_within(content: dict) -> list[tuple[State, str]]:
-    """The state dicts in a dict, with the keys that lead to each, as in 'net.state_dict'.
+    """Return the state dicts in a dict, each with its path of keys, such as 'net.state_dict'.
 
-    Deeper ones only where there is none above, so that an optimizer's parts are not found beside a
-    model. Each dict is seen once: strangers' may hold themselves.
+    Deeper levels are searched only if there is none above, so that parts of an optimizer are not
+    found beside a model. Each dict is searched once, as untrusted ones may contain themselves.
     """
     found: list[tuple[State, str]] = []
     level: list[tuple[dict, str]] = [(content, '')]
     seen = set()
-    for _ in range(4):  # dicts around a state dict
+    for _ in range(4):  # levels of nested dicts
         below: list[tuple[dict, str]] = []
         for node, prefix in level:
             for name, value in node.items():
@@ -248,7 +249,7 @@ def _states_within(content: dict) -> list[tuple[State, str]]:
 
 
 def notes_of(state: State) -> dict[str, str]:
-    """The texts that ``utils.checkpoint.save_state`` noted; strangers' notes may be anything."""
+    """Return the notes written by ``utils.checkpoint.save_state``; other notes may be anything."""
     notes = getattr(state, '_metadata', {})
     ours = notes.get('') if is_plain_dict(notes) else None
     texts = ours.items() if is_plain_dict(ours) else ()
@@ -256,9 +257,9 @@ def notes_of(state: State) -> dict[str, str]:
 
 
 def is_plain_dict(node: Any) -> TypeGuard[dict]:
-    """Whether it is a dict whose methods are a dict's.
+    """Return whether it is a dict with the usual methods.
 
-    A stranger's OrderedDict may have attributes in their place.
+    An untrusted OrderedDict may have attributes in their place.
     """
     return isinstance(node, dict) and not getattr(node, '__dict__', {}).keys() - {'_metadata'}
 

@@ -16,7 +16,7 @@ from utils.checkpoint import load_state
 def test_a_pickle_that_holds_code_is_refused_and_not_run(world, how):
     weight, victim = world.folder / 'evil.pth', world.folder / 'victim'
     write_evil(weight, how, victim)
-    told = ('evil.pth',) if how == 'torchscript' else ('evil.pth', 'refused and not run')
+    told = ('evil.pth',) if how == 'torchscript' else ('evil.pth', 'rejected and not run')
     refused(test_clipreid.main, world.args('TEST.WEIGHT', weight), 'TEST.WEIGHT', 'evil.pth')
     for choice in ('clip', 'self', 'finetune'):
         words = told if choice == 'clip' else ('evil.pth',)
@@ -60,7 +60,7 @@ def test_truncated_weights(world, trained, toy_weights, share):
             data = file.read()
         weight.write_bytes(data[: int(len(data) * share)])
         refused(
-            script.main, world.args(key, weight), key, weight, 'cut short', 'copy or write it again'
+            script.main, world.args(key, weight), key, weight, 'truncated, copy or save it again'
         )
     nothing_written(world)
 

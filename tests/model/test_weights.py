@@ -204,7 +204,7 @@ def test_any_truncation_and_damage_of_an_old_file_is_told(tmp_path):
 def test_no_plain_state_dict(tmp_path, content):
     torch.save(content, tmp_path / 'odd.pth')
     refused(
-        lambda: load_state(tmp_path / 'odd.pth'), 'TEST.WEIGHT', 'odd.pth', 'no plain state dict'
+        lambda: load_state(tmp_path / 'odd.pth'), 'TEST.WEIGHT', 'odd.pth', 'not a plain state dict'
     )
 
 

@@ -267,7 +267,7 @@ def test_deep_trees_do_not_break_the_reader(tmp_path):
     torch.save(1, tmp_path / 'one.pth')
     change_member(tmp_path / 'one.pth', tmp_path / 'deep.pth', 'data.pkl', lambda data: deep)
     assert isinstance(load_tree(tmp_path / 'deep.pth', 'KEY'), list)
-    refused(lambda: load_state(tmp_path / 'deep.pth'), 'no plain state dict')
+    refused(lambda: load_state(tmp_path / 'deep.pth'), 'not a plain state dict')
 
 
 @pytest.mark.parametrize('load', [load_state, load_tree])
@@ -282,7 +282,7 @@ def test_missing_cut_and_damaged_files(load, tmp_path):
         os.utime(tmp_path / name, (10**9 - age, 10**9 - age))
     refused(
         lambda: load(tmp_path / 'gone.pth', 'KEY'),
-        'gone.pth; checkpoints there: ',
+        'gone.pth; checkpoints in its folder: ',
         'RN50_best.pth, RN50_80.pth',
     )
     for name in ('RN50_best.pth', 'RN50_80.pth', 'resume.pth'):

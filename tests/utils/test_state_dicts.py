@@ -62,14 +62,14 @@ def test_dicts_with_attributes_in_place_of_methods(tmp_path):
         torch.save(Made({'a': torch.ones(2)}, **{name: 3}), tmp_path / 'a.pth')
         assert name in torch.load(tmp_path / 'a.pth', weights_only=True).__dict__  # torch takes it
         refused(
-            lambda: load_state(tmp_path / 'a.pth'), 'TEST.WEIGHT', 'a.pth', 'no plain state dict'
+            lambda: load_state(tmp_path / 'a.pth'), 'TEST.WEIGHT', 'a.pth', 'not a plain state dict'
         )
         refused(
             lambda: load_tree(tmp_path / 'a.pth', 'KEY'), 'KEY', 'a.pth', 'a dict with attributes'
         )
         refused(lambda: read_state(str(tmp_path / 'a.pth'), tmp_path), 'SOLVER.RESUME', 'a.pth')
         torch.save({'state_dict': Made({'a': torch.ones(2)}, **{name: 3})}, tmp_path / 'a.pth')
-        refused(lambda: load_checkpoint(tmp_path / 'a.pth'), 'a.pth', 'no plain state dict')
+        refused(lambda: load_checkpoint(tmp_path / 'a.pth'), 'a.pth', 'not a plain state dict')
 
 
 # ----------------------------------------------------------------------------- as others save them
@@ -134,8 +134,8 @@ def test_a_dict_within_itself_holds_no_weights(tmp_path):
         lambda: load_state(tmp_path / 'a.pth'),
         'TEST.WEIGHT',
         'a.pth',
-        'no plain state dict',
-        'holds none',
+        'not a plain state dict',
+        'contains none',
     )
 
 
@@ -157,13 +157,13 @@ def test_numbers_of_numpy_and_options_beside_the_weights_are_skipped(beside, tmp
     for content in (beside, {'a': torch.ones(2), 'beside': beside}):
         torch.save(content, tmp_path / 'a.pth')
         refused(
-            lambda: load_state(tmp_path / 'a.pth'), 'TEST.WEIGHT', 'a.pth', 'no plain state dict'
+            lambda: load_state(tmp_path / 'a.pth'), 'TEST.WEIGHT', 'a.pth', 'not a plain state dict'
         )
         refused(
             lambda: load_tree(tmp_path / 'a.pth', 'KEY'),
             'KEY',
             'a.pth',
-            "none of this program's states",
+            'not a state saved by this program',
         )
 
 
@@ -176,7 +176,7 @@ def test_code_in_what_is_skipped_is_not_run(wrap, tmp_path):
             return os.mkdir, (str(tmp_path / 'ran'),)
 
     torch.save({'model': {'a': torch.ones(2)}, 'beside': wrap(Code())}, tmp_path / 'a.pth')
-    refused(lambda: load_state(tmp_path / 'a.pth'), 'TEST.WEIGHT', 'a.pth', 'refused and not run')
+    refused(lambda: load_state(tmp_path / 'a.pth'), 'TEST.WEIGHT', 'a.pth', 'rejected and not run')
     assert not (tmp_path / 'ran').exists()
 
 
@@ -234,14 +234,14 @@ def test_the_state_of_a_run_names_the_newest_checkpoint(world):
             ),
             key,
             state,
-            'what a training resumes from',
-            f'take the newest, {world.output / "RN50_1.pth"}',
+            'is the state of a run, for --resume',
+            f'use the newest, {world.output / "RN50_1.pth"}',
         )
     shutil.copy(state, world.folder / 'renamed.pth')
     refused(
         lambda: load_state(world.folder / 'renamed.pth'),
         'renamed.pth',
-        'no checkpoint lies beside it',
+        'its folder has no checkpoint yet',
     )
 
 

@@ -41,7 +41,7 @@ def test_a_bomb(tmp_path):
         refused(
             lambda load=load: load(tmp_path / 'bomb.pth', 'KEY'),
             'KEY',
-            'unpacks to more than it holds',
+            'unpacks to more than its size',
             'torch.save',
         )
 
@@ -61,7 +61,7 @@ def test_members_that_share_their_bytes(tmp_path):
                 new.filelist[-1].filename = name
     assert (tmp_path / 'bomb.pth').stat().st_size < 210_000
     assert len(torch.load(tmp_path / 'bomb.pth', weights_only=True)) == 20  # torch takes it
-    refused(lambda: load_state(tmp_path / 'bomb.pth'), 'unpacks to more than it holds')
+    refused(lambda: load_state(tmp_path / 'bomb.pth'), 'unpacks to more than its size')
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_members_that_share_their_bytes(tmp_path):
 )
 def test_few_bytes_that_claim_to_be_many(state, tmp_path):
     torch.save(state, tmp_path / 'a.pth')
-    refused(lambda: load_state(tmp_path / 'a.pth'), 'claims', 'GB', 'refused')
+    refused(lambda: load_state(tmp_path / 'a.pth'), 'claims', 'GB', 'rejected')
     refused(lambda: load_tree(tmp_path / 'a.pth', 'KEY'), 'KEY', 'claims')
 
 
@@ -106,7 +106,7 @@ def test_tensors_that_are_no_weights(kind, tmp_path):
 def test_names_that_would_spoil_a_message(name, tmp_path):
     for suffix in FORMATS:
         save_state({name: torch.ones(2)}, tmp_path / f'a.{suffix}')
-        refused(lambda path=tmp_path / f'a.{suffix}': load_state(path), 'no plain state dict')
+        refused(lambda path=tmp_path / f'a.{suffix}': load_state(path), 'not a plain state dict')
 
 
 def change_member(source, target, ending, change):
@@ -126,7 +126,7 @@ def test_shape_below_nothing(tmp_path):
         lambda data: data.replace(b'K\x00K\x01\x86', b'K\x00J\xff\xff\xff\xff\x86'),
     )
     assert torch.load(path, weights_only=True)['a'].shape == (0, -1)  # torch takes it
-    refused(lambda: load_state(path), 'no plain weight', 'sizes from 0')
+    refused(lambda: load_state(path), 'not a plain weight', 'sizes of at least 0')
 
 
 def test_what_a_damaged_file_says_is_printable(tmp_path):
