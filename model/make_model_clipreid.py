@@ -1,4 +1,4 @@
-"""Building the model: fresh around CLIP's towers, or around a checkpoint."""
+"""Build the model: a new one around CLIP's towers, or one from a trained checkpoint."""
 
 import logging
 
@@ -36,21 +36,21 @@ from utils.run.provenance import naming_its_config
 logger = logging.getLogger('transreid')
 
 ENCODERS = ('image_encoder.', 'text_encoder.')
-# What is not the text tower's in a CLIP's file, besides the image tower: the embedded vocabulary,
-# the temperature and bias of CLIP's own loss, the text's mask.
+# Tensors of a CLIP file that are not in the text tower: the image tower, the embedded vocabulary,
+# temperature and bias of CLIP's own loss, the attention mask.
 NOT_TEXT = ('visual.', 'token_embedding.', 'logit_', 'attn_mask')
 
 
 def needs_prompts(cfg: CfgNode) -> bool:
     """Return whether training uses prompts, in stage 1 or in stage 2's image-to-text term.
 
-    Without either it is a base variant.
+    Without prompts the model is a base variant.
     """
     return cfg.SOLVER.STAGE1.MAX_EPOCHS > 0 or cfg.MODEL.I2T_LOSS_WEIGHT > 0
 
 
 def make_model(cfg: CfgNode, num_class: int, camera_num: int = 0, view_num: int = 0) -> ReIDModel:
-    """Return a model for training, with the weights that MODEL.PRETRAIN_CHOICE asks for.
+    """Return a model for training, with the weights chosen by MODEL.PRETRAIN_CHOICE.
 
     Args:
         cfg: the whole config.
@@ -59,7 +59,7 @@ def make_model(cfg: CfgNode, num_class: int, camera_num: int = 0, view_num: int 
         view_num: number of views, used with MODEL.SIE_VIEW.
 
     Raises:
-        InputError: the weights cannot be read, or do not fit the config.
+        InputError: the weights cannot be read, or do not match the config.
     """
     side = (
         camera_num if cfg.MODEL.SIE_CAMERA else 0,
@@ -80,10 +80,11 @@ def make_model(cfg: CfgNode, num_class: int, camera_num: int = 0, view_num: int 
 def make_test_model(cfg: CfgNode) -> ReIDModel:
     """Return the trained model of TEST.WEIGHT.
 
-    Class count, cameras, architecture, activation and whether it has prompts are the checkpoint's.
+    The checkpoint determines architecture, activation, prompts, and the numbers of individuals,
+    cameras and views.
 
     Raises:
-        InputError: the checkpoint cannot be read, or does not fit the config.
+        InputError: the checkpoint cannot be read, or does not match the config.
     """
     with naming_its_config(cfg.TEST.WEIGHT, 'TEST.WEIGHT'):
         source = read_trained(cfg.TEST.WEIGHT, 'TEST.WEIGHT')
@@ -92,10 +93,10 @@ def make_test_model(cfg: CfgNode) -> ReIDModel:
 
 
 def sync_batch_norms(model: ReIDModel, processes: int, device: torch.device) -> None:
-    """Let batch norms share their statistics over all processes (Ioffe & Szegedy, 2015).
+    """Make batch norms use the statistics of all processes (Ioffe & Szegedy, 2015).
 
     Those of the image encoder become torch.nn.SyncBatchNorm; parameters and buffers stay the same
-    objects under the same names. In a single process they compute what they did.
+    objects under the same names. With a single process the results stay the same.
 
     Raises:
         InputError: there are several processes on a CPU, where torch.nn.SyncBatchNorm does not
@@ -112,26 +113,28 @@ def sync_batch_norms(model: ReIDModel, processes: int, device: torch.device) -> 
 def _log_use_of_prompts(cfg: CfgNode, model: ReIDModel) -> None:
     if not model.has_prompts:
         logger.info(
-            'A base variant: no prompts and no text encoder, as neither stage 1 nor an '
+            'A base variant: no prompts and no text encoder, since neither stage 1 nor an '
             'image-to-text term uses them'
         )
     elif cfg.MODEL.PRETRAIN_CHOICE != 'self' and cfg.SOLVER.STAGE1.MAX_EPOCHS == 0:
         logger.warning(
-            'SOLVER.STAGE1.MAX_EPOCHS is 0: the prompts are random and stay so, and stage 2 '
-            'pulls photos towards them; for a base variant set MODEL.I2T_LOSS_WEIGHT 0 too'
+            'SOLVER.STAGE1.MAX_EPOCHS is 0: the prompts stay random, and stage 2 pulls photos '
+            'towards them; for a base variant also set MODEL.I2T_LOSS_WEIGHT 0'
         )
     elif cfg.MODEL.I2T_LOSS_WEIGHT == 0:
         logger.warning(
             'MODEL.I2T_LOSS_WEIGHT is 0: stage 1 learns prompts that stage 2 does not use; for a '
-            'base variant set SOLVER.STAGE1.MAX_EPOCHS 0 too'
+            'base variant also set SOLVER.STAGE1.MAX_EPOCHS 0'
         )
 
 
-# -------------------------------------------------------------------------------- fresh around CLIP
+# --------------------------------------------------------------------------- a new model from CLIP
 
 
 def _from_nothing(cfg: CfgNode, num_class: int, side: tuple[int, int]) -> ReIDModel:
-    logger.warning('MODEL.PRETRAIN_CHOICE is random: no pretrained weights, for smoke runs only')
+    logger.warning(
+        'MODEL.PRETRAIN_CHOICE is random: no pretrained weights; only useful for smoke tests'
+    )
     _, arch = find_architecture(cfg.MODEL.NAME)
     activation = Activation('quickgelu', 'the weights are random', False)
     if not needs_prompts(cfg):
@@ -148,7 +151,7 @@ def _from_clip(cfg: CfgNode, num_class: int, side: tuple[int, int]) -> ReIDModel
     arch = architecture_of(state, where, text=prompts)
     check_family(arch, name, where)
     if arch != (published if prompts else published.without_text()):
-        logger.warning("%s is a CLIP of other shapes than OpenAI's %s: %s", where, name, arch)
+        logger.warning("The shapes of %s differ from those of OpenAI's %s: %s", where, name, arch)
     words = state.get('token_embedding.weight', torch.empty(0))
     sentence = _embed_sentence(cfg, words) if prompts else None
     model = _assemble(cfg, arch, num_class, side, activation, sentence)
@@ -169,7 +172,7 @@ def _from_clip(cfg: CfgNode, num_class: int, side: tuple[int, int]) -> ReIDModel
         name: tensor
         for name, tensor in model.state_dict().items()
         if name.startswith(ENCODERS) and (name in ours or not name.endswith('batches_tracked'))
-    }  # old files lack the batch norms' counters
+    }  # old files lack the counters of batch norms
     check_state(ours, expected, where, 'MODEL.PRETRAIN_PATH')
     model.load_state_dict(ours, strict=False)
     return model
@@ -177,22 +180,23 @@ def _from_clip(cfg: CfgNode, num_class: int, side: tuple[int, int]) -> ReIDModel
 
 def _embed_sentence(cfg: CfgNode, words: Tensor) -> Sentence:
     tokens, start = find_slots(sentence_for(cfg.DATASETS.NAMES, cfg.MODEL.PROMPT))
-    if len(words) != int(tokens.max()) + 1:  # (vocabulary, width); the last is the end token
+    # words is (vocabulary, width), and the end token is the last word
+    if len(words) != int(tokens.max()) + 1:
         raise InputError(
-            f'MODEL.PRETRAIN_PATH: token_embedding.weight has {len(words)} words, '
-            f"CLIP's tokenizer {tokens.max() + 1}"
+            f'MODEL.PRETRAIN_PATH: token_embedding.weight has {len(words)} words, but '
+            f"CLIP's tokenizer has {tokens.max() + 1}"
         )
     embedded = words[tokens]  # (1, 77, width)
     return Sentence(embedded[:, :start].clone(), embedded[:, start + TOKENS :].clone(), tokens)
 
 
-# ------------------------------------------------------------------------------ around a checkpoint
+# ---------------------------------------------------------------------- a model from a checkpoint
 
 
 def _continue_training(
     cfg: CfgNode, num_class: int, side: tuple[int, int], whole: bool
 ) -> ReIDModel:
-    """A model around MODEL.PRETRAIN_PATH; ``whole`` = False leaves heads and prompts fresh."""
+    """Start from MODEL.PRETRAIN_PATH; ``whole`` = False takes its encoders and makes new heads."""
     source = read_trained(cfg.MODEL.PRETRAIN_PATH, 'MODEL.PRETRAIN_PATH')
     known_class = len(source.state['classifier.weight'])
     if not needs_prompts(cfg):
@@ -201,14 +205,14 @@ def _continue_training(
         )
     elif not has_prompts(source.state):
         raise Mismatch(
-            f'{source.key}: {source.path} is a base variant, without the prompts and the text '
-            'encoder that training needs here; set SOLVER.STAGE1.MAX_EPOCHS 0 and '
+            f'{source.key}: {source.path} is a base variant without the prompts and the text '
+            'encoder that this training needs; set SOLVER.STAGE1.MAX_EPOCHS 0 and '
             'MODEL.I2T_LOSS_WEIGHT 0, or start from a model with prompts'
         )
     if whole and num_class != known_class:
         raise Mismatch(
-            f'{source.key}: {source.path} knows {known_class} individuals, the training list has '
-            f'{num_class}; use MODEL.PRETRAIN_CHOICE finetune to start from its encoders'
+            f'{source.key}: {source.path} knows {known_class} individuals, but the training list '
+            f'has {num_class}; use MODEL.PRETRAIN_CHOICE finetune to start from its encoders'
         )
     return _from_trained(cfg, source, num_class, side, whole)
 
@@ -226,7 +230,7 @@ def _from_trained(
     noted = source.about.get('activation')
     activation = Activation(
         noted or 'quickgelu',
-        f'{source.path} says so' if noted else f"{source.path} does not say: the original's",
+        f'{source.path} says so' if noted else f"{source.path} does not say; the original's",
         sure=noted is not None,
     )
     sentence = sentence_of(cfg, source) if has_prompts(source.state) else None
@@ -240,7 +244,7 @@ def _from_trained(
     return model
 
 
-# ------------------------------------------------------------------------------------------ of both
+# -------------------------------------------------------------------------------------------- both
 
 
 def _assemble(
@@ -257,7 +261,7 @@ def _assemble(
     if arch.family == 'RN':
         image = image.to(memory_format=torch.channels_last)
     if cfg.MODEL.COMPILE:
-        image.compile()  # in place: the state dict keeps its names; utils.device has tried it
+        image.compile()  # in place: names in the state dict stay; utils.device has tested it
     return ReIDModel(
         image,
         text,
@@ -279,8 +283,8 @@ def _choose_activation(cfg: CfgNode, found: Activation) -> str:
     asked = cfg.MODEL.ACTIVATION
     if asked == 'auto' and found.name not in ACTIVATIONS:
         raise InputError(
-            f'the activation {found.name[:40]!r} of the weights ({found.why}) is unknown; if it '
-            f'was another, set MODEL.ACTIVATION {" or ".join(ACTIVATIONS)}'
+            f'unknown activation {found.name[:40]!r} of the weights ({found.why}); set '
+            f'MODEL.ACTIVATION {" or ".join(ACTIVATIONS)} if it is one of these'
         )
     if asked not in ('auto', found.name) and found.sure:
         logger.warning(

@@ -1,4 +1,4 @@
-"""What weights are and say of themselves, and what of it must match the config."""
+"""Read what weights are and what they note about themselves, and check that the config matches."""
 
 import re
 from pathlib import Path
@@ -11,9 +11,9 @@ from model.reid_model import side_rows
 from utils.checkpoint import Checkpoint, State, load_checkpoint
 from utils.errors import InputError, Mismatch
 
-TEXT_SIDE = ('prompt_learner.', 'text_encoder.')  # what a base variant does not have
-VERI_CAMERAS, VERI_VIEWS = 20, 8  # of VeRi; the views are those of the key points' lists
-# What no shape tells of a model: name in its notes -> what it is, what to do where it differs.
+TEXT_SIDE = ('prompt_learner.', 'text_encoder.')  # missing in a base variant
+VERI_CAMERAS, VERI_VIEWS = 20, 8  # VeRi's numbers; its key-point lists hold the views
+# Facts that shapes do not show: name in the notes -> what it is, how to fix a difference.
 NOTES = {
     'positions': (
         'positions (rows x columns)',
@@ -23,24 +23,24 @@ NOTES = {
     'sie_coe': ('MODEL.SIE_COE', 'set it as in training'),
 }
 
-# What begins a name in a state dict -> what that state dict is instead of OpenAI's CLIP.
+# Beginning of a name in a state dict -> what that state dict is, if not OpenAI's CLIP.
 OTHERS = {
     'classifier.weight': (
         'a trained re-identification model; set MODEL.PRETRAIN_CHOICE self or finetune'
     ),
-    'vision_model.': "of the library transformers; take the same CLIP's file of open_clip",
+    'vision_model.': "a CLIP of the library transformers; use open_clip's file of the same CLIP",
     'visual.trunk.': (
-        "a CLIP whose image tower is one of the library timm; towers like OpenAI's can be used"
+        "a CLIP with an image tower from the library timm; only towers like OpenAI's are supported"
     ),
     'text.': (
         "a CLIP with another text tower than OpenAI's (text.…), which prompts cannot use; a base "
-        'variant does without: SOLVER.STAGE1.MAX_EPOCHS 0 and MODEL.I2T_LOSS_WEIGHT 0'
+        'variant needs none: SOLVER.STAGE1.MAX_EPOCHS 0 and MODEL.I2T_LOSS_WEIGHT 0'
     ),
 }
 
 
 def has_prompts(state: State) -> bool:
-    """Return whether it is a trained model's state and no base variant's."""
+    """Return whether this trained model has prompts, that is, is not a base variant."""
     return any(name.startswith(TEXT_SIDE) for name in state)
 
 
@@ -48,7 +48,7 @@ def read_trained(path: str, key: str) -> Checkpoint:
     """Read a trained model.
 
     Raises:
-        InputError: it cannot be read, or its classifier or its prompts are missing or of another
+        InputError: it cannot be read, or its classifier or prompts are missing or have another
             shape.
     """
     source = load_checkpoint(path, key)
@@ -58,9 +58,9 @@ def read_trained(path: str, key: str) -> Checkpoint:
         expected |= {'prompt_learner.token_prefix': 3, 'prompt_learner.token_suffix': 3}
     if not expected.items() <= found.items():
         raise InputError(
-            f'{key}: {path} is no trained re-identification model (classifier.weight or '
-            "prompt_learner.* missing or of another shape); CLIP's own weights go into "
-            'MODEL.PRETRAIN_PATH with PRETRAIN_CHOICE clip'
+            f'{key}: {path} is not a trained re-identification model (classifier.weight or '
+            "prompt_learner.* is missing or has another shape); CLIP's own weights belong in "
+            'MODEL.PRETRAIN_PATH, with PRETRAIN_CHOICE clip'
         )
     return source
 
@@ -69,20 +69,20 @@ def sentence_of(cfg: CfgNode, source: Checkpoint) -> Sentence:
     """Return the sentence of a trained model.
 
     Raises:
-        Mismatch: it is not that of the config.
+        Mismatch: the config has another sentence.
     """
     text = sentence_for(cfg.DATASETS.NAMES, cfg.MODEL.PROMPT)
     tokens, start = find_slots(text)
     prefix = source.state['prompt_learner.token_prefix']  # (1, p, width)
     suffix = source.state['prompt_learner.token_suffix']  # (1, n, width)
-    # one repeated padding vector follows the end token; fabricated weights have none
+    # a repeated padding vector follows the end token, except in fabricated weights
     words = (suffix[0] != suffix[0, -1]).any(dim=1).nonzero().flatten().tolist()
     end = int(tokens.argmax()) - start - TOKENS
     padded = len(words) < suffix.shape[1] - 1
     if prefix.shape[1] != start or (padded and words[-1:] != [end]):
         raise Mismatch(
-            f'{source.key}: MODEL.PROMPT {text!r} is not the sentence that the checkpoint was '
-            'trained with; set MODEL.PROMPT to that one'
+            f'{source.key}: the checkpoint was not trained with MODEL.PROMPT {text!r}; set the '
+            'sentence of its training'
         )
     return Sentence(prefix, suffix, tokens)
 
@@ -91,7 +91,7 @@ def side_of(cfg: CfgNode, source: Checkpoint) -> tuple[int, int]:
     """Return (cameras, views) of the trained model of TEST.WEIGHT.
 
     Raises:
-        Mismatch: the config has other side information than the model.
+        Mismatch: the config has different side information.
     """
     embedding = source.state.get('cv_embed')
     rows = len(embedding) if embedding is not None and embedding.dim() else 0
@@ -100,8 +100,8 @@ def side_of(cfg: CfgNode, source: Checkpoint) -> tuple[int, int]:
     side = (int(found[1]), int(found[2])) if found else (0, 0)
     if not found or side_rows(side) != rows:
         raise InputError(
-            f'TEST.WEIGHT: {source.path} is damaged: it says that it knows {noted[:40]!r} cameras '
-            f'and views, and has {rows} embeddings of them'
+            f'TEST.WEIGHT: {source.path} is damaged: it notes {noted[:40]!r} cameras, views, but '
+            f'has {rows} embeddings'
         )
     if (side[0] > 0, side[1] > 0) != (cfg.MODEL.SIE_CAMERA, cfg.MODEL.SIE_VIEW):
         raise Mismatch(
@@ -112,10 +112,10 @@ def side_of(cfg: CfgNode, source: Checkpoint) -> tuple[int, int]:
 
 
 def _guessed_side(cfg: CfgNode, source: Checkpoint, rows: int) -> tuple[int, int]:
-    """(cameras, views) of a checkpoint of the original, which has their product alone.
+    """Guess (cameras, views) for a checkpoint of the original, which only has their product.
 
-    Where the config has both, VeRi's eight views are assumed, else one; where it has one of them,
-    more than VeRi has of it are rejected.
+    If the config uses both, assume eight views for VeRi, else one. If it uses one of them, reject
+    more than VeRi has.
     """
     cameras = cfg.MODEL.SIE_CAMERA
     of_veri = cfg.DATASETS.NAMES == 'veri' and rows % VERI_VIEWS == 0
@@ -124,23 +124,23 @@ def _guessed_side(cfg: CfgNode, source: Checkpoint, rows: int) -> tuple[int, int
         return rows // views, views
     if of_veri and rows > (VERI_CAMERAS if cameras else VERI_VIEWS):
         raise Mismatch(
-            f'TEST.WEIGHT: {source.path} has {rows} embeddings, as of {rows // VERI_VIEWS} cameras '
-            f'x {VERI_VIEWS} views; VeRi has {VERI_CAMERAS} cameras: set both MODEL.SIE_CAMERA and '
-            'MODEL.SIE_VIEW True'
+            f'TEST.WEIGHT: {source.path} has {rows} embeddings, probably for {rows // VERI_VIEWS} '
+            f'cameras x {VERI_VIEWS} views, as VeRi has {VERI_CAMERAS} cameras; set both '
+            'MODEL.SIE_CAMERA and MODEL.SIE_VIEW True'
         )
     return (rows, 0) if cameras else (0, rows)
 
 
 def check_notes(source: Checkpoint, ours: dict[str, str], whole: bool) -> None:
-    """Reject a trained model whose shapes fit but whose notes differ from the config.
+    """Reject a trained model whose shapes match but whose notes differ from the config.
 
     Args:
         source: the trained model.
         ours: the notes of the model built for it.
-        whole: False = its encoders alone are taken.
+        whole: False = only its encoders are used.
 
     Raises:
-        Mismatch: other cameras and views, transposed positions, or another factor of the side
+        Mismatch: different cameras and views, transposed positions, or another factor for the side
             information.
     """
     for name, (what, remedy) in NOTES.items():
@@ -157,15 +157,15 @@ def check_notes(source: Checkpoint, ours: dict[str, str], whole: bool) -> None:
 
 
 def check_clip(state: State, path: str | Path, prompts: bool) -> None:
-    """Reject a state dict that has not the names of OpenAI's CLIP.
+    """Reject a state dict without the names of OpenAI's CLIP.
 
     Args:
         state: as it was read.
         path: where it came from.
-        prompts: whether the text tower is needed too.
+        prompts: whether the text tower is needed.
 
     Raises:
-        InputError: says what the state dict is instead.
+        InputError: the message says what the state dict is instead.
     """
     for beginning, what in OTHERS.items():
         found = any(name.startswith(beginning) for name in state)
@@ -177,7 +177,7 @@ def check_family(arch: Architecture, name: str, path: str | Path) -> None:
     """Reject weights of another architecture than ``name``.
 
     Args:
-        arch: that of the weights.
+        arch: architecture of the weights.
         name: MODEL.NAME; other shapes of the same family are allowed.
         path: where the weights came from.
 
@@ -198,10 +198,10 @@ def _in_words(arch: Architecture) -> str:
 
 
 def check_sizes(cfg: CfgNode, arch: Architecture) -> None:
-    """Reject side information, photo sizes and strides that ``arch`` cannot have.
+    """Reject side information, photo sizes and strides that ``arch`` does not support.
 
     Raises:
-        Mismatch: always with the value got and the values allowed.
+        Mismatch: the message gives the value and what is allowed.
     """
     stride = list(cfg.MODEL.STRIDE_SIZE)
     sizes = list(cfg.INPUT.SIZE_TRAIN), list(cfg.INPUT.SIZE_TEST)
@@ -210,13 +210,12 @@ def check_sizes(cfg: CfgNode, arch: Architecture) -> None:
     fits = stride == [16, 16] if resnet else max(stride) <= arch.patch
     if resnet and (cfg.MODEL.SIE_CAMERA or cfg.MODEL.SIE_VIEW):
         raise Mismatch(
-            'MODEL.SIE_CAMERA and SIE_VIEW need a ViT; set them to False or choose MODEL.NAME '
-            'ViT-B-16'
+            'MODEL.SIE_CAMERA and SIE_VIEW need a ViT; set them to False, or MODEL.NAME to ViT-B-16'
         )
     if not fits:
         raise Mismatch(
-            f"MODEL.STRIDE_SIZE is {stride}; a ResNet's is fixed at [16, 16], a ViT's goes from 1 "
-            f'to the size of its patches, here {arch.patch} pixels'
+            f'MODEL.STRIDE_SIZE is {stride}; it must be [16, 16] for a ResNet, and at most the '
+            f'patch size for a ViT, here {arch.patch} pixels'
         )
     if min(grid) < 1:
         raise Mismatch(
@@ -224,6 +223,6 @@ def check_sizes(cfg: CfgNode, arch: Architecture) -> None:
         )
     if grid != test_grid:
         raise Mismatch(
-            f'INPUT.SIZE_TRAIN {sizes[0]} and SIZE_TEST {sizes[1]} give different maps of '
-            f'positions, {grid} and {test_grid}; make them the same'
+            f'INPUT.SIZE_TRAIN {sizes[0]} and SIZE_TEST {sizes[1]} give different grids of '
+            f'positions, {grid} and {test_grid}; set them to the same size'
         )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from model.clip.tokenizer import encode, tokenize
 from utils.errors import InputError
 
-TOKENS = 4  # learned vectors of an individual
+TOKENS = 4  # learned vectors per individual
 SENTENCE = 'A photo of a X X X X {}.'
 _X = 343  # id of the word "x"
 
@@ -18,8 +18,8 @@ class Sentence(NamedTuple):
 
     Attributes:
         prefix: (1, p, width), the embedded words before the four learned ones.
-        suffix: (1, 73 − p, width), those after them.
-        tokens: (1, 77), the ids of all.
+        suffix: (1, 73 − p, width), the embedded words after them.
+        tokens: (1, 77), the ids of all words.
     """
 
     prefix: Tensor
@@ -36,13 +36,13 @@ def find_slots(sentence: str) -> tuple[Tensor, int]:
     """Return (tokens (1, 77), position of the first X).
 
     Raises:
-        InputError: the sentence has not four X in a row, or is too long.
+        InputError: the sentence does not contain four X in a row, or is too long.
     """
     ids = encode(sentence)
     starts = [i for i in range(len(ids)) if ids[i : i + TOKENS] == [_X] * TOKENS]
     if len(starts) != 1 or ids.count(_X) != TOKENS:
         raise InputError(
-            f'MODEL.PROMPT {sentence!r} must hold four X in a row, as in '
+            f'MODEL.PROMPT {sentence!r} must contain four X in a row, as in '
             f'"{SENTENCE.format("tiger")}"'
         )
     return tokenize(sentence), starts[0] + 1
@@ -54,7 +54,7 @@ class PromptLearner(nn.Module):
     Args:
         num_class: number of individuals.
         prefix: (1, p, width), the fixed words before the four learned ones.
-        suffix: (1, 73 − p, width), those after them.
+        suffix: (1, 73 − p, width), the fixed words after them.
     """
 
     token_prefix: Tensor
@@ -73,7 +73,7 @@ class PromptLearner(nn.Module):
 
         Args:
             labels: (B,) individuals.
-            end: position in the sentence of the last word that is needed.
+            end: position in the sentence of the last word needed.
         """
         following = self.token_suffix[:, : end + 1 - self.token_prefix.shape[1] - TOKENS]
         return torch.cat([self.cls_ctx[labels], following.expand(len(labels), -1, -1)], dim=1)

@@ -2,7 +2,7 @@
 
 Li, Sun, Li, "CLIP-ReID: Exploiting Vision-Language Model for Image Re-Identification without
 Concrete Text Labels", AAAI 2023. State-dict names and shapes are those of the original
-implementation, also of its baseline: a base variant has neither prompts nor text encoder.
+implementation and its baseline; a base variant has neither prompts nor a text encoder.
 """
 
 from collections.abc import Callable
@@ -20,18 +20,18 @@ from utils.linear import Linear
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What a model is besides its towers.
+    """Settings of a model besides its towers.
 
     Attributes:
         num_class: number of individuals.
         feature_dim: length of f, the feature before the projection.
         projected_dim: length of f_proj.
-        neck_feat: the test feature is taken 'before' or 'after' the necks.
-        activation: that of the encoders, one of ``towers.ACTIVATIONS``.
-        grid: (rows, columns) of the image encoder's positions.
-        side: (cameras, views) that have an embedding (SIE; TransReID, He et al. 2021, section
-            3.3); 0 = that label is not used.
-        side_factor: of these embeddings, λ of the paper.
+        neck_feat: whether test features are taken 'before' or 'after' the necks.
+        activation: activation of the encoders, one of ``towers.ACTIVATIONS``.
+        grid: (rows, columns) of positions in the image encoder.
+        side: numbers of (cameras, views) with an embedding (SIE; TransReID, He et al. 2021,
+            section 3.3); 0 = the label is not used.
+        side_factor: weight of these embeddings, λ in the paper.
     """
 
     num_class: int
@@ -50,13 +50,13 @@ def side_rows(side: tuple[int, int]) -> int:
 
 
 class ReIDModel(nn.Module):
-    """See :meth:`forward`. Built by :func:`make_model` and :func:`make_test_model`.
+    """The model; see :meth:`forward`. Built by :func:`make_model` and :func:`make_test_model`.
 
     Args:
         image_encoder: see ``towers``.
         text_encoder: None in a base variant.
-        settings: sizes of the heads, and what a checkpoint must say.
-        sentence: that of the prompts, None in a base variant.
+        settings: sizes of the heads, and what checkpoints note.
+        sentence: sentence of the prompts; None in a base variant.
     """
 
     def __init__(
@@ -87,16 +87,15 @@ class ReIDModel(nn.Module):
         self.has_prompts = sentence is not None
         if sentence is not None and text_encoder is not None:
             self.prompt_learner = PromptLearner(self.num_class, sentence.prefix, sentence.suffix)
-            self.text_encoder = text_encoder.requires_grad_(False)  # CLIP's own in both stages
+            self.text_encoder = text_encoder.requires_grad_(False)  # frozen in both stages
             # CLIP reads a sentence at the first position of the largest id
             self.end = int(sentence.tokens.argmax())
-        # of several processes: (B, D) of each -> (world · B, D), before what looks at the whole
-        # batch
+        # with several processes: (B, D) of each -> (world · B, D), before necks and losses
         self.gather: Callable[[Tensor], Tensor] | None = None
 
     @property
     def about(self) -> dict[str, str]:
-        """What a checkpoint must say besides its weights, for ``utils.checkpoint.save_state``."""
+        """What a checkpoint notes besides the weights, for ``utils.checkpoint.save_state``."""
         about = {
             'activation': self.activation,
             'side': '{},{}'.format(*self.side),
@@ -126,8 +125,8 @@ class ReIDModel(nn.Module):
             view_label: (B,) views.
 
         Returns:
-            In training: ([score, score_proj] (B, classes), [f_last, f, f_proj], f_proj); of several
-            processes, of all their photos. In evaluation: the test feature f ‖ f_proj (B, D + E).
+            In training: ([score, score_proj] (B, classes), [f_last, f, f_proj], f_proj), for the
+            photos of all processes. In evaluation: the test feature f ‖ f_proj (B, D + E).
         """
         if get_text:
             assert label is not None, 'text features are those of individuals'
@@ -150,8 +149,8 @@ class ReIDModel(nn.Module):
     def sentence_encoder(self) -> Callable[[Tensor], Tensor]:
         """Return a function of individuals (B,) to their text features (B, E).
 
-        It is for many calls with the weights as they are now: the words before the learned ones
-        are computed here, once. Gradients reach the learned words.
+        Use it for many calls with the current weights: the words before the learned ones are
+        encoded only once, here. Gradients reach the learned words.
         """
         with torch.no_grad():
             start = self.text_encoder.start(self.prompt_learner.token_prefix)
@@ -166,17 +165,17 @@ class ReIDModel(nn.Module):
         return self.settings.side_factor * self.cv_embed[index]  # (B, D)
 
     def changed_names(self, stage: int) -> list[str]:
-        """Return the state dict's names that training has changed by the end of stage 1 or 2."""
+        """Return the names of the weights that training has changed by the end of stage 1 or 2."""
         if stage == 1:
             return ['prompt_learner.cls_ctx'] if self.has_prompts else []
         frozen = ('text_encoder.', 'prompt_learner.token_')
         return [name for name in self.state_dict() if not name.startswith(frozen)]
 
     def load_param(self, path: str | Path) -> None:
-        """Load a trained model of the same shapes, from here or from the original.
+        """Load a trained model of the same shapes, saved here or by the original.
 
         Raises:
-            InputError: it cannot be read or does not fit; nothing is loaded then.
+            InputError: it cannot be read or does not match; nothing is loaded.
         """
         state = load_state(path)
         check_state(state, self.state_dict(), path)

@@ -344,7 +344,7 @@ def test_a_training_checkpoint_is_no_checkpoint_of_ours(tmp_path):
     cfg = config(tmp_path / 'a.pt')
     cfg.TEST.WEIGHT = cfg.MODEL.PRETRAIN_PATH
     refused(
-        lambda: make_test_model(cfg), 'TEST.WEIGHT', 'a.pt', 'no trained re-identification model'
+        lambda: make_test_model(cfg), 'TEST.WEIGHT', 'a.pt', 'not a trained re-identification model'
     )
     for inner in ({}, {'a': 3}, []):
         torch.save({'state_dict': inner}, tmp_path / 'odd.pt')
@@ -352,7 +352,7 @@ def test_a_training_checkpoint_is_no_checkpoint_of_ours(tmp_path):
             lambda: load_clip(VIT, tmp_path / 'odd.pt'),
             'MODEL.PRETRAIN_PATH',
             'odd.pt',
-            'no plain state dict',
+            'not a plain state dict',
         )
 
 
