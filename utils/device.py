@@ -19,13 +19,13 @@ from utils.run.signals import StopRequest
 try:
     import resource
 except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]  # a module elsewhere
+    resource = None  # type: ignore[assignment]  # on other systems it is a module
 
 logger = logging.getLogger('transreid')
 
 # cuBLAS workspaces; with any other, older versions of torch fail in deterministic mode
 WORKSPACES = (':4096:8', ':16:8')
-DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}  # of autocast; none in full precision
+DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}  # dtypes of autocast
 
 
 class Runtime(NamedTuple):
@@ -181,7 +181,7 @@ def _try_compiler(device: torch.device) -> None:
     number = torch.zeros(1, device=device)
     try:
         torch.compile(lambda x: x + 1)(number)
-    except Exception as error:  # of the compiler, the linker, the toolchain …
+    except Exception as error:  # from the compiler, the linker or the toolchain
         raise InputError(
             f'MODEL.COMPILE is True, but torch.compile does not work on {device} '
             f'({first_line(error, 100)}); it needs Triton and a C compiler on a GPU, and a C++ '

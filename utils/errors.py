@@ -13,7 +13,7 @@ class InputError(Exception):
 
 
 class Mismatch(InputError):
-    """The checkpoint does not match the config; the config of its own run would."""
+    """The checkpoint does not match the config, but it would match the config of its own run."""
 
 
 class Stopped(BaseException):
@@ -68,7 +68,7 @@ def exit_code(main: Callable[[], object], *errors: type[Exception]) -> int:
         with contextlib.suppress(OSError):  # Python would flush again at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (InputError, *errors) as error:  # type: ignore[misc]  # mypy knows no unpacking here
+    except (InputError, *errors) as error:  # type: ignore[misc]  # mypy does not accept unpacking here
         sys.stderr.write(f'error: {" ".join(str(error).split())}\n')
         return 2
     except UnicodeEncodeError as error:

@@ -84,7 +84,7 @@ def log_to_file(folder: str | Path, filename: str, append: bool = False) -> None
     path = Path(folder) / filename
     kept = None if append else keep_earlier(path)
     with writing(path):
-        file = _LogFile(path, encoding='utf-8', errors='backslashreplace')  # for odd names
+        file = _LogFile(path, encoding='utf-8', errors='backslashreplace')
     file.setFormatter(logging.Formatter(FORMAT))
     memory = next(h for h in logger.handlers if isinstance(h, logging.handlers.MemoryHandler))
     memory.setTarget(file)

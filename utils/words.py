@@ -1,4 +1,4 @@
-"""Shortens lists and texts for messages."""
+"""Shortens lists and texts in messages."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,4 @@
-"""Losses against the golden numbers, loops written from the definitions, and batches at the
-edge.
-"""
+"""Losses against golden numbers, loops written from the definitions, and edge cases."""
 
 import copy
 import json
@@ -155,7 +153,7 @@ def supcon_by_hand(a, b, ta, tb):
 
 
 def triplet_by_hand(x, labels, margin):
-    """The root of clamped squares: the distance to oneself is 1e-6, not 0."""
+    """Squared distances are clamped before the root, so the distance to itself is 1e-6."""
     x, labels, total = x.tolist(), labels.tolist(), 0.0
     for row, label in zip(x, labels):
         positive = max(
@@ -181,7 +179,7 @@ def batch(seed, *shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def test_supcon_is_the_loop():
+def test_supcon_equals_a_plain_loop():
     a, b = batch(0, 5, 4), batch(1, 7, 4)
     ta, tb = torch.tensor([0, 1, 2, 0, 3]), torch.tensor([3, 2, 0, 0, 1, 1, 0])
     assert SupConLoss()(a, b, ta, tb).item() == pytest.approx(
@@ -196,7 +194,7 @@ def test_supcon_is_the_loop():
 @pytest.mark.parametrize(
     'labels', [[0, 0, 1, 1, 2, 2], [3, 0, 0, 0, 0, 7], [4, 3, 2, 1, 0, 5], [1, 0, 0, 0, 0, 0]]
 )
-def test_triplet_is_the_loop(labels, margin):
+def test_triplet_equals_a_plain_loop(labels, margin):
     x, labels = batch(2, 6, 5), torch.tensor(labels)
     value = TripletLoss(margin)(x, labels).item()
     assert value == pytest.approx(triplet_by_hand(x, labels, margin), rel=1e-9)
@@ -208,7 +206,7 @@ def test_triplet_typed_by_hand():
     assert TripletLoss(1.5)(x, labels).item() == pytest.approx((0 + 0.5 + 0) / 3, abs=1e-6)
 
 
-def test_center_is_the_loop():
+def test_center_equals_a_plain_loop():
     criterion, x, labels = CenterLoss(3, 4), batch(3, 5, 4).float(), torch.tensor([0, 2, 2, 1, 0])
     centers = criterion.centers.tolist()
     expected = (
@@ -218,7 +216,7 @@ def test_center_is_the_loop():
     assert criterion(x, labels).item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_whole_loss_is_the_loop():
+def test_whole_loss_equals_a_plain_loop():
     score, feat = [batch(4, 6, 3), batch(5, 6, 3)], [batch(6, 6, 4), batch(7, 6, 5), batch(8, 6, 2)]
     i2t, labels = batch(9, 6, 3), torch.tensor([0, 0, 1, 1, 2, 2])
     criterion = make_loss(
@@ -244,7 +242,7 @@ def test_whole_loss_is_the_loop():
 
 def test_softmax_sampler_has_no_triplet_and_no_smoothing():
     score, feat, i2t = [batch(4, 3, 5), batch(5, 3, 5)], [batch(6, 3, 4)] * 3, batch(9, 3, 5)
-    labels = torch.tensor([4, 4, 4])  # of one identity: a triplet would be refused
+    labels = torch.tensor([4, 4, 4])  # one identity: there is no triplet
     terms = make_loss(config(sampler='softmax', weights=(0.25, 1.0, 2.0)), num_classes=5)(
         score, feat, labels, i2t
     )
@@ -266,7 +264,7 @@ def test_softmax_sampler_has_no_triplet_and_no_smoothing():
         ('center', 'yes', 'softmax', {'id', 'center'}),
     ],
 )
-def test_which_terms_there_are(metric, center, sampler, terms):
+def test_terms_by_config(metric, center, sampler, terms):
     criterion = make_loss(
         config(metric=metric, center=center, sampler=sampler), num_classes=3, feat_dim=5
     )
@@ -275,7 +273,7 @@ def test_which_terms_there_are(metric, center, sampler, terms):
     assert (criterion.center is not None) == ('center' in terms)
 
 
-def test_centres_do_not_feel_the_weight_but_features_do():
+def test_the_weight_applies_to_features_and_not_to_centres():
     x, labels = batch(3, 4, 5).float().requires_grad_(), torch.tensor([0, 0, 1, 2])
     criterion = make_loss(config(metric='center', center_weight=1e-3), num_classes=3, feat_dim=5)
     alone = copy.deepcopy(criterion.center)
@@ -286,11 +284,11 @@ def test_centres_do_not_feel_the_weight_but_features_do():
     torch.testing.assert_close(of_features, 1e-3 * x.grad)
 
 
-# Edges
+# Edge cases
 
 
 def test_without_a_positive_or_a_negative_the_loss_is_nan():
-    """The training loop then ends the run, without a look at the labels in every iteration."""
+    """The training loop then ends the run; the labels need no check in every iteration."""
     x = batch(0, 3, 4)
     assert SupConLoss()(x, x, torch.tensor([0, 5, 1]), torch.tensor([0, 1, 1])).isnan()
     assert TripletLoss(0.3)(x, torch.tensor([2, 2, 2])).isnan()

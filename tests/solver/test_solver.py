@@ -1,4 +1,4 @@
-"""Schedules against every golden epoch, optimizer groups against the golden counts and by hand."""
+"""Schedules against every golden epoch; optimizer groups against golden counts and by hand."""
 
 import copy
 import json
@@ -53,7 +53,7 @@ def golden_config(name):
 
 
 def config(**stage):
-    """A config with both stages alike."""
+    """A config in which both stages have the same settings."""
     defaults = {
         'OPTIMIZER_NAME': 'SGD',
         'BASE_LR': 0.1,
@@ -78,7 +78,7 @@ def config(**stage):
 
 
 class Toy(nn.Module):
-    """Names as in the model."""
+    """A small model with the parameter names of the real one."""
 
     def __init__(self):
         super().__init__()
@@ -176,10 +176,8 @@ def test_stage2_typed_by_hand():
     )
 
 
-def test_the_epoch_alone_decides():
-    """A resumed run builds a new scheduler over the loaded optimizer: the rates must not shrink
-    twice.
-    """
+def test_rates_depend_only_on_the_epoch():
+    """A resumed run makes a new scheduler for the loaded optimizer; rates must not shrink twice."""
     cfg, model = config(), Toy()
     first = make_optimizer_2stage(cfg, model)
     make_scheduler_2stage(cfg, first).step(4)
@@ -226,9 +224,7 @@ def test_large_fc_lr_doubles_the_classifiers():
 
 @pytest.mark.parametrize('backbone, file', [('cnn', 'rn50'), ('vit', 'vit')])
 def test_golden_groups(backbone, file):
-    """Names and shapes of the whole model, as parameters without memory: only the rule is
-    tested.
-    """
+    """Names and shapes of the whole model, but parameters that take no memory."""
     facts = SOLVER['groups'][backbone]
     cfg, model = (
         golden_config(facts['config']),
@@ -260,9 +256,7 @@ def test_golden_groups(backbone, file):
 
 
 def skeleton(file, num_classes):
-    """A module whose parameters have the golden names and shapes (5 individuals there), of one
-    number each.
-    """
+    """A module with the golden names and shapes; each parameter is one expanded number."""
     buffers = ('running_mean', 'running_var', 'num_batches_tracked', 'token_prefix', 'token_suffix')
     shapes = {
         name: shape
@@ -298,7 +292,7 @@ def test_golden_settings(name, settings):
 
 
 @pytest.mark.parametrize('name', OPTIMIZERS.choices)
-def test_every_optimizer_that_is_offered_takes_a_step(name):
+def test_every_optimizer_on_offer_makes_a_step(name):
     model = Toy()
     before = [parameter.detach().clone() for parameter in model.image_encoder.parameters()]
     optimizer = make_optimizer_2stage(config(OPTIMIZER_NAME=name), model)
@@ -312,9 +306,7 @@ def test_every_optimizer_that_is_offered_takes_a_step(name):
 
 @pytest.mark.parametrize('name', ['Adam', 'AdamW', 'SGD', 'RMSprop'])
 def test_merged_groups_step_as_single_ones(name):
-    """Against torch's plain loop with a group for each parameter, some of them without a gradient
-    now and then.
-    """
+    """Compared with one group per parameter; some have no gradient in some steps."""
     torch.manual_seed(0)
     ours = Toy().double()
     theirs = copy.deepcopy(ours)
@@ -339,7 +331,7 @@ def test_merged_groups_step_as_single_ones(name):
 
 
 @pytest.mark.parametrize('name', ['adam', 'LBFGS', 'SparseAdam', 'Optimizer', 'lr_scheduler', ''])
-def test_other_optimizers_are_refused(name):
+def test_other_optimizers_are_rejected(name):
     with pytest.raises(ConfigError, match=f"OPTIMIZER_NAME is '{name}'; choose from 'Adam', .*SGD"):
         load_cfg('', ['SOLVER.STAGE2.OPTIMIZER_NAME', name])
 
@@ -365,8 +357,7 @@ def test_center_optimizer():
     assert isinstance(optimizer, torch.optim.SGD)
     assert optimizer.param_groups[0]['params'] == [criterion.center.centers]
     assert optimizer.param_groups[0]['lr'] == 0.5
-    # One photo: the gradient of its centre is twice the way to it, so at rate 0.5 the centre
-    # arrives.
+    # With one photo the gradient is twice the distance, so rate 0.5 moves the centre onto it.
     criterion([torch.zeros(1, 3)] * 2, [None, torch.tensor([[3.0, 4.0]]), None], torch.tensor([1]))[
         'center'
     ].backward()

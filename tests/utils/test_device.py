@@ -1,4 +1,4 @@
-"""Device, precision and the kernels' settings. GPUs are pretended: no test here needs one."""
+"""Device, precision and kernel settings. GPUs are simulated; no test here needs one."""
 
 import os
 import subprocess
@@ -17,10 +17,8 @@ from utils.distributed import Processes
 from utils.errors import InputError
 
 
-def pretend_gpu(monkeypatch, capability=(8, 0), count=1):
-    """torch.cuda answers as on a machine with ``count`` GPUs, for what asks before any kernel
-    runs.
-    """
+def simulate_gpu(monkeypatch, capability=(8, 0), count=1):
+    """Let torch.cuda answer as on a machine with ``count`` GPUs, until a kernel runs."""
     gpu = SimpleNamespace(major=capability[0], minor=capability[1])
     answers = {
         'is_available': lambda: count > 0,
@@ -39,8 +37,8 @@ def pretend_gpu(monkeypatch, capability=(8, 0), count=1):
     ('capability', 'precision'),
     [((7, 0), 'fp16'), ((7, 5), 'fp16'), ((8, 0), 'bf16'), ((8, 9), 'bf16'), ((9, 0), 'bf16')],
 )
-def test_bf16_only_where_the_gpu_computes_in_it(monkeypatch, capability, precision):
-    pretend_gpu(monkeypatch, capability)
+def test_bf16_only_on_gpus_with_native_bf16(monkeypatch, capability, precision):
+    simulate_gpu(monkeypatch, capability)
     runtime = make_runtime('cuda')
     assert (runtime.precision, runtime.scaler.is_enabled()) == (precision, precision == 'fp16')
 
@@ -58,10 +56,8 @@ print(before, torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_
 
 
 @pytest.mark.parametrize('override', ['0', '1'])
-def test_float32_keeps_all_its_bits(override):
-    """Containers of vendors switch TF32 on by this variable, which torch reads when it is
-    imported.
-    """
+def test_float32_products_have_full_precision(override):
+    """Vendors' containers enable TF32 with this variable, which torch reads on import."""
     environment = os.environ | {'TORCH_ALLOW_TF32_CUBLAS_OVERRIDE': override}
     done = subprocess.run(
         [sys.executable, '-W', 'error', '-c', PRECISIONS],
@@ -79,7 +75,7 @@ def test_float32_keeps_all_its_bits(override):
     ('workspace', 'expected'),
     [(None, ':4096:8'), (':16:8', ':16:8'), (':4096:2:16:8', ':4096:8'), ('', ':4096:8')],
 )
-def test_deterministic_products_have_their_workspace(monkeypatch, workspace, expected):
+def test_deterministic_mode_sets_the_cublas_workspace(monkeypatch, workspace, expected):
     monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG', raising=False)
     if workspace is not None:
         monkeypatch.setenv('CUBLAS_WORKSPACE_CONFIG', workspace)
@@ -89,8 +85,8 @@ def test_deterministic_products_have_their_workspace(monkeypatch, workspace, exp
 
 
 @pytest.mark.parametrize('script', [train_clipreid, test_clipreid, rank_photos])
-def test_the_compiler_is_tried_where_it_will_be_used(world, monkeypatch, script):
-    """A GPU box needs Triton, not the C++ compiler of the CPU. 'meta' is the other device here."""
+def test_the_compiler_is_tried_on_the_device_of_the_run(world, monkeypatch, script):
+    """A GPU needs Triton, not the CPU's C++ compiler. Here 'meta' stands for the other device."""
     tried = []
 
     def compile_function(function):
@@ -114,8 +110,8 @@ def test_the_compiler_is_tried_where_it_will_be_used(world, monkeypatch, script)
 
 
 @pytest.mark.parametrize(('device', 'beside'), [('cuda', True), ('mps', False)])
-def test_a_copy_beside_the_program_is_from_pinned_memory(monkeypatch, device, beside):
-    """From other memory it would read what is used for something else by then."""
+def test_only_pinned_memory_is_copied_without_waiting(monkeypatch, device, beside):
+    """Other memory may be reused before the copy has read it."""
     steps = []
 
     def pin_memory(tensor):
@@ -143,22 +139,22 @@ def test_a_copy_beside_the_program_is_from_pinned_memory(monkeypatch, device, be
         ('cpu', 1, True, 'gloo'),
     ],
 )
-def test_processes_talk_through_what_is_there(monkeypatch, device, gpus, nccl, backend):
+def test_backend_of_several_processes(monkeypatch, device, gpus, nccl, backend):
     """Torch for Windows has GPUs and no NCCL."""
-    pretend_gpu(monkeypatch, count=gpus)
+    simulate_gpu(monkeypatch, count=gpus)
     monkeypatch.setattr(torch.distributed, 'is_nccl_available', lambda: nccl)
     assert process_backend(device) == backend
 
 
-def test_a_run_on_the_cpu_leaves_the_gpu_asleep(world, monkeypatch):
-    """Waking it takes a second, and hundreds of megabytes of its memory."""
+def test_a_run_on_the_cpu_does_not_initialise_cuda(world, monkeypatch):
+    """That takes a second and hundreds of megabytes of GPU memory."""
 
-    def wake(*_):
-        raise AssertionError('CUDA was woken')
+    def initialise(*_):
+        raise AssertionError('CUDA was initialised')
 
-    pretend_gpu(monkeypatch)
+    simulate_gpu(monkeypatch)
     for owner, name in ((torch.cuda, '_lazy_init'), (torch.Tensor, 'is_pinned')):
-        monkeypatch.setattr(owner, name, wake)
+        monkeypatch.setattr(owner, name, initialise)
     monkeypatch.setattr(
         torch.accelerator, 'current_stream', lambda *_: SimpleNamespace(is_capturing=lambda: False)
     )
@@ -171,12 +167,10 @@ def test_a_run_on_the_cpu_leaves_the_gpu_asleep(world, monkeypatch):
 
 
 def devices_of(monkeypatch, visible):
-    """What each process of one machine takes, to which these GPUs (their serial numbers) are
-    visible.
-    """
+    """Devices of the processes of a machine; ``visible`` holds their GPUs' serial numbers."""
 
     def run(rank, all_gather_object):
-        pretend_gpu(monkeypatch, count=len(visible[rank]))
+        simulate_gpu(monkeypatch, count=len(visible[rank]))
         monkeypatch.setattr(
             torch.cuda,
             'get_device_properties',
@@ -191,13 +185,13 @@ def devices_of(monkeypatch, visible):
         pass
 
     def note(serials, serial):
-        told.append(serial)
+        gathered.append(serial)
         raise Gathered
 
     def answer(serials, serial):
-        serials[:] = told
+        serials[:] = gathered
 
-    told = []
+    gathered = []
     for rank in range(len(visible)):
         with pytest.raises(Gathered):
             run(rank, note)
@@ -213,7 +207,7 @@ def devices_of(monkeypatch, visible):
         ([[], []], ['cpu'] * 2),
     ],
 )
-def test_each_process_has_a_gpu_of_its_own(monkeypatch, visible, devices):
+def test_each_process_gets_its_own_gpu(monkeypatch, visible, devices):
     assert devices_of(monkeypatch, visible) == devices
 
 

@@ -1,5 +1,4 @@
-"""Several processes: what they tell each other, that they train as one does, and that they end
-together.
+"""Several processes: they communicate, train like a single process, and end together.
 
 Real groups over gloo. This file is also the program of their processes (``python -m
 tests.utils.test_distributed WHAT``): a start takes seconds, so one start of 2 and one of 3
@@ -65,9 +64,7 @@ def gathers_rows_in_rank_order(processes):
 
 @check
 def gradient_of_gathered_rows_is_that_of_the_whole_batch(processes):
-    """With a weight before the place and one behind it; the mean over the processes is what the
-    whole batch gives.
-    """
+    """With one weight before the gathering and one after it."""
     torch.manual_seed(0)
     size, own = processes.world_size, slice(4 * processes.rank, 4 * processes.rank + 4)
     photos = torch.randn(4 * size, 5, dtype=torch.float64)
@@ -93,7 +90,7 @@ def shards_come_together_in_order(processes):
         assert torch.equal(processes.gather_rows(own), whole)
     own = (
         whole[list(processes.shard(1, 4))] if processes.main else torch.empty(0)
-    )  # who has no row need not know their shape
+    )  # without rows their shape is unknown
     assert torch.equal(processes.gather_rows(own), whole[:1])
 
 
@@ -127,7 +124,7 @@ def all_wait_at_a_barrier(processes):
 
 
 def step(model, call, criterion, optimizers, batch, texts, gather=lambda tensor: tensor):
-    """One of stage 2, as its loop does it."""
+    """A training step as in stage 2."""
     images, target, cameras = batch
     score, feature, projected = call(
         images, cam_label=cameras, view_label=torch.zeros_like(cameras)
@@ -143,9 +140,7 @@ def step(model, call, criterion, optimizers, batch, texts, gather=lambda tensor:
 
 
 def toy_model(name, optimizer, dtype, folder):
-    """(model, criterion, optimizers, three batches, texts), the same on every process and each
-    time.
-    """
+    """(model, criterion, optimizers, three batches, texts), equal on all processes."""
     weights = {name: str(folder / f'{name}.pth')}
     (folder / 'toy.yml').write_text(
         json.dumps(toy_config(folder, name, weights[name]))
@@ -264,8 +259,9 @@ def assert_same_everywhere(processes, state):
 
 @check
 def vit_trains_as_one_process_float64_adam(processes):
-    """The bias of the keys has no gradient but rounding, 1e-17, of which Adam makes 1e-9; all else
-    agrees to 1e-14.
+    """The keys' bias has only a rounding error as gradient (1e-17), of which Adam makes 1e-9.
+
+    Everything else agrees to 1e-14.
     """
     assert_trained_as_one(processes, 'ViT-B-16', 'Adam', torch.float64, 1e-8)
 
@@ -277,9 +273,7 @@ def vit_trains_as_one_process_float32_sgd(processes):
 
 @check
 def rn50_normalises_by_process(processes):
-    """Another training then, but still one: all processes have the same weights and the first one's
-    statistics.
-    """
+    """That changes the training, but all processes have equal weights and statistics."""
     _, plain, ours, *_ = trained_both_ways(processes, 'RN50', 'SGD', torch.float64)
     assert max(differences(plain, ours).values()) > 1e-3
     assert_same_everywhere(processes, ours)
@@ -287,7 +281,7 @@ def rn50_normalises_by_process(processes):
 
 @check
 def gpus_are_compared(processes):
-    """One is visible to each process, its own or the same."""
+    """Each process sees one GPU, either its own or the same."""
 
     def device(serial):
         gpu = {
@@ -309,9 +303,7 @@ def gpus_are_compared(processes):
 
 
 def fails(processes, how):
-    """What goes wrong in the last process; the others wait for it, or, in 'hang', for something
-    else.
-    """
+    """Fail in one process in the way ``how``, while the others wait."""
     last = processes.rank == processes.world_size - 1
     if last and how == 'bug':
         raise KeyError('a bug')
@@ -331,7 +323,7 @@ def fails(processes, how):
 
 
 def program(what, folder):
-    """This file as a program, in each process."""
+    """Entry point of each process."""
     torch.set_num_threads(1)
     if what != 'checks':
 
@@ -359,13 +351,11 @@ def program(what, folder):
         for task in (tasks.iterdir() if tasks.exists() else ())
         if 'gloo' in (name := (task / 'comm').read_text())
     }
-    return f'threads of gloo are left, and may abort the process at its end: {left}' if left else 0
+    return f'threads of gloo are left and may abort the process at exit: {left}' if left else 0
 
 
 def start(world_size, what, folder):
-    """Run this file in ``world_size`` processes: [(exit code, stdout, stderr)], each within a
-    minute or two.
-    """
+    """Run this file in ``world_size`` processes; return [(exit code, stdout, stderr)]."""
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
@@ -426,8 +416,8 @@ def test_in_a_group(name, world_size, checked):
 
 
 @pytest.mark.parametrize('world_size', SIZES)
-def test_a_group_ends_without_a_word(world_size, checked):
-    """Neither torch's warning about a group that was not left nor a thread's."""
+def test_a_group_ends_without_output(world_size, checked):
+    """Neither torch's warning about a group left open, nor an abort of a thread."""
     assert checked(world_size)[1] == [(0, '', '')] * world_size
 
 
@@ -440,7 +430,7 @@ def test_a_group_ends_without_a_word(world_size, checked):
         (2, 'bug', 1, "rank 1: KeyError: 'a bug'"),
     ],
 )
-def test_an_error_of_one_is_told_by_all(world_size, how, guilty, message, tmp_path):
+def test_all_processes_report_an_error_of_one(world_size, how, guilty, message, tmp_path):
     ended = start(world_size, how, tmp_path)
     code, _, stderr = ended.pop(guilty)
     if how == 'bug':
@@ -450,15 +440,15 @@ def test_an_error_of_one_is_told_by_all(world_size, how, guilty, message, tmp_pa
     assert ended == [(2, '', f'error: another process failed: {message}\n')] * (world_size - 1)
 
 
-def test_who_hangs_is_ended(tmp_path):
+def test_a_hanging_process_is_ended(tmp_path):
     started = time.monotonic()
     guilty, other = start(2, 'hang', tmp_path)[::-1]
     assert guilty[0] == 2
     assert other == (2, '', 'error: another process failed: rank 1: a.png cannot be read\n')
-    assert time.monotonic() - started < 50  # it would have slept for a minute
+    assert time.monotonic() - started < 50  # without that it would sleep for a minute
 
 
-def test_who_loses_another_says_so(tmp_path):
+def test_a_lost_process_is_reported(tmp_path):
     *others, killed = start(3, 'killed', tmp_path)
     assert killed == (-9, '', '')
     for rank, other in enumerate(others):
@@ -507,7 +497,7 @@ TIMEOUT = (
         (dist.DistStoreError('wait timeout after 300000ms, keys: /default_pg/0//cuda//0'), ''),
     ],
 )
-def test_who_loses_another_over_nccl_says_so(error, detail, monkeypatch):
+def test_a_process_lost_over_nccl_is_reported(error, detail, monkeypatch):
     monkeypatch.setattr(module, 'start_processes', lambda *_: Processes(1, 2, 1, 2, QUIET))
     with pytest.raises(InputError) as told, several_processes(True, '', StopRequest()):
         raise error
@@ -521,7 +511,7 @@ def test_who_loses_another_over_nccl_says_so(error, detail, monkeypatch):
 @pytest.mark.parametrize(
     'text', ['ncclInvalidUsage: Duplicate GPU detected', 'ncclUnhandledCudaError: invalid argument']
 )
-def test_an_own_error_of_nccl_is_not_the_loss_of_another(text, monkeypatch):
+def test_another_error_of_nccl_is_no_lost_process(text, monkeypatch):
     monkeypatch.setattr(module, 'start_processes', lambda *_: Processes(1, 2, 1, 2, QUIET))
     with (
         pytest.raises(dist.DistBackendError, match=text),
@@ -568,7 +558,7 @@ def test_shards_are_whole_batches():
 
 @pytest.fixture
 def torchrun(monkeypatch):
-    """Sets torchrun's variables; without arguments there are none."""
+    """Function that sets torchrun's variables; without arguments it removes them."""
 
     def set_them(**variables):
         for name in COMPLETE:
@@ -590,13 +580,13 @@ COMPLETE = {
 }
 
 
-def test_not_wanted_and_not_there(torchrun):
+def test_one_process_without_torchrun(torchrun):
     assert start_processes(False, 'gloo') is SINGLE
     with several_processes(False, 'gloo', StopRequest()) as processes:
         assert processes is SINGLE
 
 
-def test_one_of_torchrun_is_alone(torchrun):
+def test_one_process_with_torchrun(torchrun):
     torchrun(**COMPLETE | {'RANK': 0, 'WORLD_SIZE': 1, 'LOCAL_RANK': 0, 'LOCAL_WORLD_SIZE': 1})
     assert start_processes(True, 'gloo') is SINGLE
     assert start_processes(False, 'gloo') is SINGLE
@@ -625,7 +615,7 @@ def test_environment_and_config_must_agree(wanted, variables, message, torchrun)
         start_processes(wanted, 'gloo')
 
 
-def test_nobody_to_meet(torchrun, monkeypatch):
+def test_other_processes_that_cannot_be_reached(torchrun, monkeypatch):
     torchrun(**COMPLETE)
     monkeypatch.setattr(module, 'START_TIMEOUT', module.timedelta(seconds=1))
     with pytest.raises(

@@ -1,6 +1,4 @@
-"""Files and locks: temporary names, leftovers, what an error of the file system says, who holds a
-folder.
-"""
+"""Files and locks: temporary names, leftovers, file-system errors, the lock of OUTPUT_DIR."""
 
 import contextlib
 import errno
@@ -60,7 +58,7 @@ def holder(folder, fork=False, name='train'):
 
 
 def end(process):
-    """The process and what it has forked."""
+    """End the process and those that it has forked."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -78,13 +76,13 @@ def fails_with(number):
 # ---------------------------------------------------------------- writing
 
 
-def test_text_is_written_whatever_a_name_is(tmp_path):
+def test_names_that_are_not_utf8_are_escaped(tmp_path):
     with atomic_write(tmp_path / 'a.csv') as file:
         file.write('Łucja 虎 ' + os.fsdecode(b'caf\xe9'))
     assert (tmp_path / 'a.csv').read_text(encoding='utf-8') == 'Łucja 虎 caf\\udce9'
 
 
-def test_an_unfinished_file_is_nowhere_to_be_seen(tmp_path):
+def test_an_unfinished_file_has_a_temporary_name(tmp_path):
     path = tmp_path / 'x.txt'
     path.write_text('old')
     with atomic_write(path) as file:
@@ -107,7 +105,7 @@ def test_an_unfinished_file_is_nowhere_to_be_seen(tmp_path):
         (errno.EIO, 'is the disk full'),
     ],
 )
-def test_a_failed_write_leaves_the_old_file_and_says_why(
+def test_a_failed_write_keeps_the_old_file_and_reports_why(
     tmp_path, monkeypatch, step, number, remedy
 ):
     path = tmp_path / 'x.txt'
@@ -120,7 +118,7 @@ def test_a_failed_write_leaves_the_old_file_and_says_why(
 
 
 @pytest.mark.parametrize('error', [KeyboardInterrupt, SystemExit, ValueError('a bug')])
-def test_a_write_broken_off_leaves_the_old_file(tmp_path, error):
+def test_an_interrupted_write_keeps_the_old_file(tmp_path, error):
     path = tmp_path / 'x.txt'
     path.write_text('old')
     with pytest.raises(BaseException) as raised, atomic_write(path) as file:
@@ -130,7 +128,7 @@ def test_a_write_broken_off_leaves_the_old_file(tmp_path, error):
     assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_that_is_gone(tmp_path):
+def test_a_folder_that_does_not_exist(tmp_path):
     with (
         pytest.raises(InputError, match='its folder does not exist'),
         atomic_write(tmp_path / 'gone' / 'x.txt'),
@@ -141,7 +139,7 @@ def test_a_folder_that_is_gone(tmp_path):
 
 
 def test_the_folder_is_synced_after_the_rename(tmp_path, monkeypatch):
-    """Before that a power failure may take the new name away."""
+    """Otherwise a power failure may undo the rename."""
     calls = []
     monkeypatch.setattr(
         files.os,
@@ -183,7 +181,7 @@ def test_free_bytes(tmp_path):
 # ---------------------------------------------------------------- OUTPUT_DIR
 
 
-def test_leftovers_of_the_dead_are_dropped_and_of_the_living_kept(tmp_path):
+def test_only_leftovers_of_ended_processes_are_deleted(tmp_path):
     process = subprocess.Popen([sys.executable, '-c', ''])
     gone = process.pid if process.wait() == 0 else None
     host, old = socket.gethostname(), time.time() - 2 * files.STALE_SECONDS
@@ -208,12 +206,12 @@ def test_leftovers_of_the_dead_are_dropped_and_of_the_living_kept(tmp_path):
     assert make_output_dir(tmp_path) == tmp_path
     assert {
         p.name for p in tmp_path.iterdir()
-    } == dropped | kept  # whoever comes first need not hold the lock
+    } == dropped | kept  # the caller may not hold the lock yet
     drop_leftovers(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == kept
 
 
-def test_a_folder_within_the_output_folder_that_looks_like_a_leftover_is_left_alone(tmp_path):
+def test_a_folder_that_looks_like_a_leftover_is_kept(tmp_path):
     (tmp_path / temporary_name('folder')).mkdir()
     drop_leftovers(tmp_path)
     assert (tmp_path / temporary_name('folder')).is_dir()
@@ -252,7 +250,7 @@ def test_the_lock_names_its_holder(tmp_path):
 
 
 @needs_locks
-def test_another_process_is_refused_with_the_holders_name(tmp_path):
+def test_another_process_is_rejected_with_the_name_of_the_holder(tmp_path):
     process = holder(tmp_path)
     try:
         with pytest.raises(InputError) as error, output_lock(tmp_path):
@@ -266,7 +264,7 @@ def test_another_process_is_refused_with_the_holders_name(tmp_path):
         )
         with output_lock(tmp_path, 'test'):  # does not exclude it
             assert {p.name for p in tmp_path.iterdir()} == {'.train.lock', '.test.lock'}
-        with pytest.raises(InputError), output_lock(tmp_path):  # refusal has not freed it
+        with pytest.raises(InputError), output_lock(tmp_path):  # the rejection has not freed it
             pass
         process.communicate()
         with output_lock(tmp_path):
@@ -276,7 +274,7 @@ def test_another_process_is_refused_with_the_holders_name(tmp_path):
 
 
 @needs_locks
-def test_the_same_process_is_refused_too(tmp_path):
+def test_the_same_process_is_rejected_too(tmp_path):
     (tmp_path / 'link').symlink_to(tmp_path)
     with output_lock(tmp_path):
         for folder in (tmp_path, str(tmp_path), tmp_path / 'link', tmp_path / 'x' / '..'):
@@ -293,14 +291,14 @@ def test_the_same_process_is_refused_too(tmp_path):
         )
         assert (
             f'in use by process {os.getpid()} on' in process.stderr
-        )  # the lock has survived the refusals
+        )  # the lock has survived the rejections
     with output_lock(tmp_path):
         pass
 
 
 @needs_locks
 @pytest.mark.parametrize('fork', [False, True], ids=['alone', 'with a worker that outlives it'])
-def test_a_killed_holder_holds_nothing(tmp_path, fork):
+def test_a_killed_process_holds_no_lock(tmp_path, fork):
     process = holder(tmp_path, fork)
     try:
         os.kill(process.pid, signal.SIGKILL)
@@ -316,7 +314,7 @@ def test_a_killed_holder_holds_nothing(tmp_path, fork):
 
 
 @needs_locks
-def test_the_lock_is_given_back_after_an_error(tmp_path):
+def test_the_lock_is_released_after_an_error(tmp_path):
     with pytest.raises(KeyError), output_lock(tmp_path):
         raise KeyError
     handles = len(os.listdir('/proc/self/fd')) if os.path.exists('/proc/self/fd') else None
@@ -327,8 +325,8 @@ def test_the_lock_is_given_back_after_an_error(tmp_path):
 
 
 @needs_locks
-def test_a_lock_file_removed_between_opening_and_locking_is_opened_again(tmp_path, monkeypatch):
-    """Its holder leaves just then: a lock on the removed file would keep nobody out."""
+def test_a_lock_file_deleted_before_it_is_locked_is_opened_again(tmp_path, monkeypatch):
+    """Its holder has just released it; a lock on the deleted file would exclude nobody."""
     real, path = lock.fcntl.lockf, tmp_path / '.train.lock'
     calls = []
 
@@ -344,7 +342,7 @@ def test_a_lock_file_removed_between_opening_and_locking_is_opened_again(tmp_pat
 
 
 @needs_locks
-def test_the_lock_of_a_run_that_made_the_folder_anew_is_left_alone(tmp_path):
+def test_the_lock_of_another_run_in_a_new_folder_is_kept(tmp_path):
     folder = tmp_path / 'out'
     folder.mkdir()
     with output_lock(folder):
@@ -379,7 +377,7 @@ def test_without_locks_there_is_a_warning(tmp_path, monkeypatch, caplog, missing
 
 @needs_locks
 def test_eight_processes_at_once_hold_it_one_after_another(tmp_path):
-    """Each looks whether it is alone; the lock file is removed and made anew all the time."""
+    """Each checks that it is alone, while the lock file is deleted and made again."""
     script = """
 import os, sys, time
 from utils.errors import InputError

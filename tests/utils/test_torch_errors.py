@@ -73,10 +73,10 @@ PINNED = (
     ],
 )
 def test_out_of_memory_in_one_line(error, reason):
-    with pytest.raises(InputError) as told, translated_errors('TEST.IMS_PER_BATCH'):
+    with pytest.raises(InputError) as caught, translated_errors('TEST.IMS_PER_BATCH'):
         raise error
     assert (
-        str(told.value)
+        str(caught.value)
         == f'out of memory ({reason}); lower TEST.IMS_PER_BATCH, or use smaller photos'
     )
 
@@ -99,14 +99,14 @@ def test_out_of_memory_in_one_line(error, reason):
     ],
 )
 def test_a_gpu_that_cannot_be_used(text, message):
-    with pytest.raises(InputError, match=message) as told, translated_errors('X'):
+    with pytest.raises(InputError, match=message) as caught, translated_errors('X'):
         raise ACCELERATOR_ERROR(text + ASYNCHRONOUS)
-    assert '\n' not in str(told.value)
+    assert '\n' not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     'text', ['CUDA error: device-side assert triggered', 'expected scalar type Half']
 )
-def test_other_errors_stay_what_they_are(text):
+def test_other_errors_are_not_changed(text):
     with pytest.raises(RuntimeError, match=text), translated_errors('X'):
         raise ACCELERATOR_ERROR(text)
