@@ -1,6 +1,4 @@
-"""Full and read-only disks, folders that vanish, two runs in one folder: one line, nothing lost,
-and going on afterwards.
-"""
+"""Full and read-only disks, deleted folders, two runs in one folder: one line, nothing lost."""
 
 import contextlib
 import os
@@ -46,7 +44,7 @@ def reference(zygote, faults_world, tmp_path_factory):
 
 @pytest.fixture
 def disk(tmp_path):
-    """A disk of its own, of 1 GB or, remounted, of any size."""
+    """A separate disk of 1 GB; remounted, of any size."""
     folder = tmp_path / 'disk'
     folder.mkdir()
     if (
@@ -62,16 +60,16 @@ def disk(tmp_path):
 
 
 class Disk:
-    """A small file system and what makes it full."""
+    """A small file system that can be filled."""
 
     def __init__(self, folder):
         self.folder, self.out, self._filler = folder, folder / 'out', folder / 'filler'
 
     def leave(self, free):
-        """Fill it up to ``free`` bytes."""
+        """Fill it until ``free`` bytes are left."""
         with open(self._filler, 'wb') as file:
             while (size := shutil.disk_usage(self.folder).free - free) > 0:
-                with contextlib.suppress(OSError):  # the run, too, takes space at this moment
+                with contextlib.suppress(OSError):  # the run takes space at the same time
                     os.posix_fallocate(file.fileno(), 0, size)
                     break
 
@@ -93,7 +91,7 @@ def test_a_disk_that_is_full_at_the_start(zygote, faults_world, reference, disk,
     finish(zygote, tmp_path / 'last', faults_world, disk.out, reference)
 
 
-FULL = {  # where the disk is full from: a call
+FULL = {  # the call from which on the disk is full
     'before the first state': {'call': STEP, 'number': 1},
     'an iteration of stage 1': {'call': STEP, 'number': BATCHES + 2},
     'an iteration of stage 2': MID_STAGE_2,
@@ -117,7 +115,7 @@ FULL = {  # where the disk is full from: a call
 @pytest.mark.parametrize('free', [0, 100_000])
 @pytest.mark.parametrize('place', FULL)
 def test_a_disk_that_fills_up(zygote, faults_world, reference, disk, tmp_path, place, free):
-    """Nothing half-written, the last state stays, and the run goes on once there is space."""
+    """Nothing is half-written, the last state stays, and the run resumes once there is space."""
     run = zygote.start(
         tmp_path / 'first', *arguments(faults_world, disk.out), fault=FULL[place] | {'pause': True}
     )
@@ -244,9 +242,7 @@ def test_the_photos_vanish_and_come_back(zygote, larger, tmp_path, place, worker
 
 
 def test_two_runs_in_one_folder(zygote, faults_world, reference, tmp_path):
-    """The second is told whose it is, and the first comes to no harm; a test of its checkpoint may
-    run beside it.
-    """
+    """The second names the holder and leaves the first alone; a test of a checkpoint may run."""
     out = tmp_path / 'out'
     first = zygote.start(
         tmp_path / 'first', *arguments(faults_world, out), fault=MID_STAGE_2 | {'pause': True}
@@ -270,7 +266,7 @@ def test_two_runs_in_one_folder(zygote, faults_world, reference, tmp_path):
 
 
 def test_a_killed_run_holds_its_folder_no_more(zygote, faults_world, reference, tmp_path):
-    """At once, while its loader's workers still live."""
+    """At once, even while its loader's workers still run."""
     out = tmp_path / 'out'
     run = zygote.start(
         tmp_path / 'first', *arguments(faults_world, out), fault=MID_STAGE_2 | {'pause': True}
@@ -283,7 +279,7 @@ def test_a_killed_run_holds_its_folder_no_more(zygote, faults_world, reference, 
 
 
 def workers_of(run):
-    """Living processes of a run's session."""
+    """Running processes of a run's session."""
     found = []
     for stat in Path('/proc').glob('[0-9]*/stat'):
         with contextlib.suppress(OSError):

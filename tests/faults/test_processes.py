@@ -1,6 +1,4 @@
-"""Whole scripts in several processes under torchrun: the same results, the same end for all, and a
-state to go on from.
-"""
+"""Whole scripts under torchrun: same results as one process, one end for all, two machines."""
 
 import contextlib
 import json
@@ -32,8 +30,9 @@ SETTINGS = {
 
 
 class Group:
-    """A script under torchrun; its output goes to a file. All its processes are known by a variable
-    of their environment.
+    """A script under torchrun, with its output in a file.
+
+    A variable in their environment identifies its processes.
     """
 
     def __init__(
@@ -59,32 +58,32 @@ class Group:
 
     @property
     def log(self):
-        """What all of them and torchrun have said."""
+        """Output of all processes and of torchrun."""
         return (self.folder / 'log').read_text(errors='replace')
 
     def members(self):
-        """{process id: its environment} of those that run, torchrun's own among them."""
+        """{process ID: its environment} of the running processes, torchrun among them."""
         found = {}
         for name in filter(str.isdigit, os.listdir('/proc')):
             with contextlib.suppress(OSError):
                 variables = (
                     Path('/proc', name, 'environ').read_text(errors='replace').split('\0')
-                )  # empty of a zombie
+                )  # empty for a zombie
                 if self._mark in variables:
                     found[int(name)] = variables
         return found
 
     def pid_of(self, rank):
-        """The script's process of this rank; not its children, which have the same environment."""
+        """ID of the script's process of this rank, not of its children."""
         return min(pid for pid, variables in self.members().items() if f'RANK={rank}' in variables)
 
     def wait(self, limit=LIMIT):
-        """torchrun's exit code, 0 if all have returned 0. Nothing of the group is left behind."""
+        """Return torchrun's exit code, 0 if all returned 0; check that no process is left."""
         try:
             code = self.process.wait(limit)
             until = (
                 time.monotonic() + 20
-            )  # loader processes look after their parent every few seconds
+            )  # loader processes check for their parent every few seconds
             while (left := self.members()) and time.monotonic() < until:
                 time.sleep(0.1)
             assert not left, f'left behind: {left}\n{self.log[-3000:]}'
@@ -95,7 +94,7 @@ class Group:
                     os.kill(pid, signal.SIGKILL)
 
     def wait_for(self, text):
-        """Until a line of metrics.jsonl or of the log holds this."""
+        """Wait until metrics.jsonl or the log contains ``text``."""
         until, metrics = time.monotonic() + LIMIT, self.folder / 'metrics.jsonl'
         while text not in (metrics.read_text() if metrics.exists() else '') + self.log:
             assert self.process.poll() is None and time.monotonic() < until, (
@@ -105,7 +104,7 @@ class Group:
 
     @property
     def errors(self):
-        """Different lines 'error: …'."""
+        """The distinct lines 'error: …'."""
         return sorted({line for line in self.log.splitlines() if line.startswith('error: ')})
 
 
@@ -124,7 +123,7 @@ def options(folder, *more):
 
 
 def alone(*arguments, script='train_clipreid.py'):
-    """The script in one process: (exit code, output)."""
+    """Run the script in one process; return (exit code, output)."""
     done = subprocess.run(
         list(map(str, [sys.executable, script, *arguments])),
         cwd=ROOT,
@@ -161,9 +160,7 @@ def lines_of(folder):
 
 
 def largest_difference(folder, other):
-    """Of the numbers in metrics.jsonl, relative; the lines must be the same but for that, and for
-    what is measured.
-    """
+    """Largest relative difference of the numbers in metrics.jsonl, except measured ones."""
     lines, others = lines_of(folder), lines_of(other)
     assert [(line['event'], line.get('epoch')) for line in lines] == [
         (line['event'], line.get('epoch')) for line in others
@@ -177,15 +174,13 @@ def largest_difference(folder, other):
 
 
 def names(folder):
-    """Files of OUTPUT_DIR, but for what this module puts there."""
+    """Files of OUTPUT_DIR except those that this module puts there."""
     return {path.name for path in folder.iterdir()} - {'log'}
 
 
 @pytest.mark.parametrize('name, processes', [('ViT-B-16', 2), ('ViT-B-16', 3)])
 def test_several_processes_train_as_one(name, processes, trained):
-    """Whole trainings: losses, accuracies and validation within what the order of sums makes; the
-    same files, written once.
-    """
+    """Losses, accuracies and validation agree up to rounding; the files are written once."""
     one, several = trained(name, 1), trained(name, processes)
     assert largest_difference(several, one) < 1e-3
     assert names(several) == names(one)
@@ -193,14 +188,14 @@ def test_several_processes_train_as_one(name, processes, trained):
     assert log.count('Validation Results - Epoch: 1') == 1
     assert (
         'destroy_process_group' not in log and 'terminate' not in log
-    )  # what torch says at an untidy end
+    )  # torch's messages after an unclean end
 
 
 @pytest.mark.parametrize(
     'script, processes', [('test_clipreid.py', 3), ('test_rerank_clipreid.py', 2)]
 )
 def test_several_processes_test_as_one(script, processes, trained, faults_world, tmp_path):
-    """The very same numbers: photos are in the same batches."""
+    """The numbers are identical, since the batches are."""
     weight = trained('ViT-B-16', 1) / 'ViT-B-16_2.pth'
     metrics = {}
     for count in (1, processes):
@@ -217,7 +212,7 @@ def test_several_processes_test_as_one(script, processes, trained, faults_world,
     assert names(folder) == names(tmp_path / '1')
 
 
-# ----------------------------------------------------------------------------- stopped and gone on
+# -------------------------------------------------------------------------- interrupted and resumed
 
 LONG = [
     'SOLVER.STAGE2.MAX_EPOCHS',
@@ -239,10 +234,8 @@ def long_run(faults_world):
 
 
 @pytest.mark.parametrize('how', [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_stopped_or_killed_it_goes_on(how, long_run, faults_world, tmp_path):
-    """With two processes bit for bit; with three and with one (tried after SIGTERM) as close as
-    sums allow.
-    """
+def test_an_interrupted_run_resumes(how, long_run, faults_world, tmp_path):
+    """Bit-identical with two processes; with three or one (tried after SIGTERM) up to rounding."""
     folder = tmp_path / 'run'
     arguments = faults_world.args(*options(folder, *LONG), name='ViT-B-16')
     group = Group(folder, 2, *arguments, *SEVERAL)
@@ -258,7 +251,7 @@ def test_stopped_or_killed_it_goes_on(how, long_run, faults_world, tmp_path):
         assert (
             any('rank 0: another process ended without a message' in line for line in group.errors)
             or 'stopped by SIGTERM' in group.log
-        ), group.log  # torchrun's own may come first
+        ), group.log  # torchrun's signal may come first
     else:
         assert group.log.count(f'stopped by {how.name}; ') == 2, group.log
         assert not group.errors, group.log
@@ -290,13 +283,13 @@ def test_stopped_or_killed_it_goes_on(how, long_run, faults_world, tmp_path):
         assert largest_difference(tmp_path / name, long_run) < 1e-2
 
 
-def test_without_torchrun_they_end(faults_world, tmp_path):
-    """Killed, it takes the place where they have met with it."""
+def test_all_end_when_torchrun_is_killed(faults_world, tmp_path):
+    """Their common store ends with it."""
     endless = options(tmp_path, *LONG, 'SOLVER.STAGE2.MAX_EPOCHS', 10000)
     group = Group(tmp_path, 2, *faults_world.args(*endless, name='ViT-B-16'), *SEVERAL)
     group.wait_for('"event": "stage2_epoch"')
     group.process.kill()
-    assert group.wait() == -signal.SIGKILL  # and nobody is left
+    assert group.wait() == -signal.SIGKILL  # and no process is left
     assert (
         'error: another process failed: torchrun or rank 0 ended without a message' in group.errors
     )
@@ -308,7 +301,7 @@ def test_without_torchrun_they_end(faults_world, tmp_path):
 def test_shared_batch_norms_on_the_cpu_are_rejected_before_anything_starts(faults_world, tmp_path):
     arguments = faults_world.args(*options(tmp_path / 'run', 'MODEL.SYNC_BN', True), name='RN50')
     group = Group(tmp_path / 'log', 2, *arguments, *SEVERAL)
-    assert group.wait() == 1  # torchrun's own
+    assert group.wait() == 1  # torchrun's exit code
     assert 'MODEL.SYNC_BN is True with 2 processes on the CPU' in group.errors[0]
     assert 'set MODEL.SYNC_BN False' in group.errors[0]
     assert not (tmp_path / 'run' / 'metrics.jsonl').exists()
@@ -339,7 +332,7 @@ def test_a_photo_that_one_process_cannot_read_ends_all(faults_world, tmp_path):
 
 
 def test_a_folder_in_use_ends_all(faults_world, tmp_path):
-    """An error of the first process, before the others have done anything."""
+    """The first process fails before the others have done anything."""
     with output_lock(tmp_path):
         group = Group(
             tmp_path / 'log', 2, *faults_world.args(*options(tmp_path), name='ViT-B-16'), *SEVERAL
@@ -370,7 +363,7 @@ def test_torchrun_and_config_contradict_each_other(several, faults_world, tmp_pa
 
 @pytest.fixture
 def two_hosts():
-    """Two network namespaces that see nothing but each other: [(name, address)]"""
+    """[(name, address)] of two network namespaces that are connected only to each other."""
     hosts = [(f'reid-{os.getpid()}-{side}', f'10.99.7.{side}') for side in (1, 2)]
 
     def ip(*words):
@@ -412,10 +405,8 @@ def two_hosts():
 
 
 def test_two_machines(two_hosts, trained, faults_world, tmp_path, monkeypatch):
-    """Two torchruns in two network namespaces with a wire between them, one process each and a disk
-    that both see.
-    """
-    monkeypatch.setenv('GLOO_SOCKET_IFNAME', 'wire')  # the host's name leads nowhere here
+    """Two torchruns in two network namespaces, one process each, with a shared disk."""
+    monkeypatch.setenv('GLOO_SOCKET_IFNAME', 'wire')  # the host name cannot be resolved here
     folder = tmp_path / 'run'
     arguments = faults_world.args(*options(folder), *SETTINGS['ViT-B-16'], name='ViT-B-16')
     groups = []
