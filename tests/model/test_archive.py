@@ -1,4 +1,4 @@
-"""TorchScript archives: the same tensors as torch.jit.load gives, and none of their code run."""
+"""TorchScript archives: the same tensors as torch.jit.load, and none of their code is run."""
 
 import contextlib
 import io
@@ -23,7 +23,7 @@ KEY = 'MODEL.PRETRAIN_PATH'
 
 
 class Block(nn.Module):
-    """All that attributes of a module may be."""
+    """A module with attributes of every kind."""
 
     maybe: torch.Tensor | None
 
@@ -102,9 +102,7 @@ def whole(tmp_path_factory):
 
 
 def rewrite(source, target, members, compression=None):
-    """A copy of the archive with other ``members``: path within its folder -> bytes, or a function
-    of the former ones.
-    """
+    """Copy an archive, replacing ``members``: path in it -> new bytes, or a function of the old."""
     members = dict(members)
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, 'w') as new:
         for info in old.infolist():
@@ -124,7 +122,7 @@ def rewrite(source, target, members, compression=None):
 
 @pytest.mark.parametrize('half', [False, True], ids=['float', 'half'])
 @pytest.mark.parametrize('kind', ['script', 'trace'])
-def test_the_same_as_torch_gives(kind, half, tmp_path):
+def test_same_tensors_as_torch(kind, half, tmp_path):
     path = archive(tmp_path / 'a.pt', kind, half)
     ours, theirs = archive_state(path, KEY), by_torch(path)
     assert list(ours) == list(theirs) and same(ours, theirs)
@@ -161,7 +159,7 @@ def test_older_archives_without_one_of_the_lists(line, whole, tmp_path):
 
 
 class Evil:
-    """Pickled, it is a call that makes a file."""
+    """When unpickled, it calls a function."""
 
     def __init__(self, function, *arguments):
         self.call = function, arguments
@@ -171,9 +169,7 @@ class Evil:
 
 
 def evil_pickles(victim):
-    """name -> bytes that make the file ``victim`` once Python unpickles them, by every way that
-    pickle knows.
-    """
+    """Name -> a pickle that creates the file ``victim`` when loaded, in every way pickle offers."""
     command = f'touch {victim}'
     text = command.encode()
     by_hand = {
@@ -210,7 +206,7 @@ def test_evil_pickle_in_an_archive(name, whole, tmp_path):
     victim = tmp_path / 'victim'
     evil = evil_pickles(victim)[name]
     run(evil)
-    assert victim.exists()  # it is one
+    assert victim.exists()  # it really is evil
     victim.unlink()
     path = rewrite(whole, tmp_path / 'evil.pt', {'data.pkl': evil})
     assert is_torchscript(path)
@@ -218,8 +214,8 @@ def test_evil_pickle_in_an_archive(name, whole, tmp_path):
     assert not victim.exists()
 
 
-def test_evil_within_a_module_that_is_otherwise_whole(whole, tmp_path):
-    """Calls beside the weights are not made, so what they would have given is not in the state."""
+def test_evil_call_within_an_intact_module(whole, tmp_path):
+    """Calls next to the weights are not made, so the state does not contain their results."""
     victim = tmp_path / 'victim'
     text = f'touch {victim}'.encode()
     call = b'X\x04\0\0\0evilcposix\nsystem\n(X' + struct.pack('<I', len(text)) + text + b'tR'
@@ -267,7 +263,7 @@ def test_evil_code(code, whole, tmp_path):
     assert not victim.exists()
 
 
-# ------------------------------------------------------------------------- absurd and damaged ones
+# -------------------------------------------------------------------- absurd and damaged archives
 
 CLASS = 'class M(Module):\n  __parameters__ = ["w", ]\n  __buffers__ = []\n  w : Tensor\n'
 
@@ -281,7 +277,7 @@ def one_tensor(
     code=None,
     tree=None,
 ):
-    """An archive by hand: a module with the parameter w, of the given numbers."""
+    """Write an archive by hand: a module with one parameter w, with the given numbers."""
 
     class Name:
         def __init__(self, name):
@@ -349,7 +345,7 @@ def test_archive_by_hand(tmp_path):
         {'code': 'class M(Module):\n  __parameters__ = ["w", "x".upper(), ]\n'},
     ],
 )
-def test_numbers_that_do_not_fit_the_bytes(numbers, tmp_path):
+def test_numbers_that_do_not_match_the_bytes(numbers, tmp_path):
     refused(
         lambda: archive_state(one_tensor(tmp_path / 'a.pt', **numbers), KEY), KEY, tmp_path / 'a.pt'
     )
@@ -387,7 +383,7 @@ DOUBLED = b'(X\x01\0\0\0xh%cX\x01\0\0\0yh%cu'  # a module within under two names
         MODULE,
     ],
 )
-def test_trees_that_are_none(tree, tmp_path):
+def test_pickles_that_are_no_module_tree(tree, tmp_path):
     refused(lambda: archive_state(one_tensor(tmp_path / 'a.pt', tree=tree), KEY), KEY)
 
 
@@ -399,8 +395,8 @@ def test_bomb(whole, tmp_path):
     refused(lambda: archive_state(path, KEY), 'unpacks to far more than its size')
 
 
-def test_any_damage_is_told(tmp_path):
-    """Cut or changed anywhere: a state or one line."""
+def test_all_damage_is_reported(tmp_path):
+    """Truncated or changed anywhere, a file gives a state or a one-line error."""
     rng = random.Random(0)
     path = one_tensor(tmp_path / 'whole.pt')
     data, told = path.read_bytes(), 0
@@ -436,11 +432,11 @@ def test_instructions_of_pickles_of_data():
         assert read_pickle(archive.read('archive/data.pkl')) == {'n': 1}
 
 
-# ----------------------------------------------------------------------------- where it may not be
+# ------------------------------------------------------------------------ where they are rejected
 
 
 @pytest.mark.parametrize('load', [load_state, load_tree])
-def test_only_where_training_starts(load, whole):
+def test_archives_are_accepted_only_as_pretrained_weights(load, whole):
     refused(
         lambda: load(whole, 'TEST.WEIGHT'),
         'TEST.WEIGHT',

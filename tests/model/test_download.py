@@ -1,5 +1,5 @@
-"""The cache and the download: from a server on this machine that breaks off, falls silent, ignores
-ranges or lies.
+"""The cache and the download, from a local server that drops connections, hangs, ignores ranges or
+sends wrong data.
 """
 
 import hashlib
@@ -28,9 +28,7 @@ PIECE = 300_000  # bytes that come before a connection breaks
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """What the server does with its n-th request stands in ``server.script[n]``; afterwards it
-    behaves.
-    """
+    """Answers request n as ``server.script[n]`` says, and later requests correctly."""
 
     def do_GET(self):
         server = self.server
@@ -68,7 +66,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if what == 'silence':
             self.wfile.flush()
             server.slow.wait(20)
-        if what == 'reset':  # a line that breaks: no goodbye
+        if what == 'reset':  # an abrupt end
             self.wfile.flush()
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
             self.connection.close()
@@ -79,8 +77,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """A server that stands for OpenAI's, and an empty cache (``server.cache``, with ``server.file``
-    and ``server.part``).
+    """A server in the place of OpenAI's, and an empty cache: ``server.cache``, ``server.file`` and
+    ``server.part``.
     """
     state = {'visual.proj': torch.ones(500, 500)}  # 1 MB: four pieces
     torch.save(state, tmp_path / 'origin.pt')
@@ -112,12 +110,12 @@ def server(tmp_path, monkeypatch):
 
 
 def names(folder):
-    """Files in the cache besides the lock, which stays."""
+    """The files in the cache without the lock, which stays."""
     return sorted(path.name for path in folder.iterdir() if path.suffix != '.lock')
 
 
 def keep(server, data):
-    """What a download that was broken off has left."""
+    """Leave ``data`` as an interrupted download does."""
     server.cache.mkdir(parents=True)
     server.part.write_bytes(data)
 
@@ -145,7 +143,7 @@ def test_the_cache_is_in_the_home_folder_by_default(server, tmp_path, monkeypatc
     assert (tmp_path / 'home' / '.cache' / 'clip' / 'RN50.pt').read_bytes() == server.body
 
 
-def test_another_file_under_the_name_of_the_cache(server):
+def test_a_wrong_file_in_the_cache(server):
     server.cache.mkdir(parents=True)
     server.file.write_bytes(b'another')
     refused(lambda: load_clip('RN50'), server.file, 'SHA-256', 'delete it', 'MODEL.PRETRAIN_PATH')
@@ -166,10 +164,10 @@ def test_own_weights_need_no_network(server, toy_weights):
     assert server.asked == []
 
 
-# ------------------------------------------------------------------------------------- what breaks
+# ------------------------------------------------------------------------------- broken downloads
 
 
-def test_each_connection_that_breaks_is_gone_on_with(server, monkeypatch, caplog):
+def test_every_broken_connection_is_resumed(server, monkeypatch, caplog):
     monkeypatch.setattr(download, 'TIMEOUT', 0.3)
     caplog.set_level(logging.INFO, 'transreid')
     server.script = ['cut', '503', 'silence', 'garbage']
@@ -185,8 +183,8 @@ def test_each_connection_that_breaks_is_gone_on_with(server, monkeypatch, caplog
         assert words in caplog.text
 
 
-def test_a_line_that_is_reset(server):
-    server.script = ['reset', 'reset']  # what had come by then may be lost with it
+def test_a_connection_that_is_reset(server):
+    server.script = ['reset', 'reset']  # data received before may be lost
     assert same(load_clip('RN50')[0], server.state)
     assert server.file.read_bytes() == server.body and len(server.asked) == 3
 
@@ -194,13 +192,13 @@ def test_a_line_that_is_reset(server):
 @pytest.mark.parametrize(
     'left, script, asked',
     [
-        (PIECE, ['right'], [PIECE]),  # the case that the others vary
-        (PIECE, ['whole'], [PIECE]),  # knows no ranges: sends all
+        (PIECE, ['right'], [PIECE]),  # the normal case
+        (PIECE, ['whole'], [PIECE]),  # the server ignores ranges and sends everything
         (PIECE, ['another range'], [PIECE, 0]),
-        (None, [], [None]),  # None: all is there, only the name is missing; 416
+        (None, [], [None]),  # None: the file is complete but not renamed; 416
     ],
 )
-def test_what_a_killed_process_has_left_is_used(server, left, script, asked):
+def test_the_data_of_a_killed_process_are_used(server, left, script, asked):
     keep(server, server.body[:left])
     server.script = script
     assert same(load_clip('RN50')[0], server.state)
@@ -212,15 +210,15 @@ def test_what_a_killed_process_has_left_is_used(server, left, script, asked):
 
 @pytest.mark.parametrize(
     'left', [b'another file', b'y' * 5_000_000]
-)  # 5 MB: 416, more than there is
-def test_rest_of_another_file_is_thrown_away(server, left):
+)  # 5 MB is more than the file has: 416
+def test_the_start_of_another_file_is_discarded(server, left):
     keep(server, left)
     assert same(load_clip('RN50')[0], server.state)
     assert server.asked == ranges(len(left), 0)
     assert names(server.cache) == ['RN50.pt']
 
 
-def test_it_is_fetched_anew_only_once(server):
+def test_it_is_downloaded_again_only_once(server):
     keep(server, b'another file')
     server.script = ['right', 'wrong', 'right']
     refused(lambda: load_clip('RN50'), 'SHA-256 differs')
@@ -231,13 +229,13 @@ def test_it_is_fetched_anew_only_once(server):
     'script, requests, words',
     [
         (['wrong'], 1, ['SHA-256 differs']),
-        (['no length'], 1, ['SHA-256 differs']),  # a cut that nothing tells
+        (['no length'], 1, ['SHA-256 differs']),  # truncated without a sign
         (['404'], 1, ['cannot download', 'HTTP Error 404: Not Found']),
         (['500'] * 9, 4, ['cannot download', 'HTTP Error 500']),
         (['garbage'] * 9, 4, ['cannot download', 'no HTTP']),
     ],
 )
-def test_download_that_fails_leaves_nothing(server, script, requests, words):
+def test_a_download_that_fails_without_data_leaves_nothing(server, script, requests, words):
     server.script = script
     line = refused(
         lambda: load_clip('RN50'),
@@ -250,17 +248,17 @@ def test_download_that_fails_leaves_nothing(server, script, requests, words):
     assert 'disk' not in line and 'kept' not in line
     assert names(server.cache) == []
     server.script = []
-    assert same(load_clip('RN50')[0], server.state)  # the next try is a fresh one
+    assert same(load_clip('RN50')[0], server.state)  # the next attempt starts from zero
 
 
-def test_download_that_is_given_up_keeps_what_it_has(server):
+def test_a_download_that_fails_keeps_its_data(server):
     server.script = ['cut', *['500'] * 9]
     refused(
         lambda: load_clip('RN50'),
         f'0.3 MB are kept in {server.part}',
         'repeat the command to resume',
     )
-    assert len(server.asked) == download.TRIES  # the cut one and three that brought nothing
+    assert len(server.asked) == download.TRIES  # the interrupted one, and three without data
     assert server.part.read_bytes() == server.body[:PIECE] and names(server.cache) == [
         'RN50.pt.part'
     ]
@@ -280,7 +278,7 @@ def test_no_server(server, monkeypatch):
     assert names(server.cache) == []
 
 
-def test_server_that_does_not_stop(server, monkeypatch):
+def test_an_endless_answer(server, monkeypatch):
     monkeypatch.setattr(download, 'MAX_BYTES', 500_000)
     refused(lambda: load_clip('RN50'), 'is larger than')
     assert names(server.cache) == []
@@ -313,7 +311,7 @@ print(weights.cached_file('RN50'))
 
 @pytest.fixture
 def fetch(server):
-    """Start a process that fetches the file; it inherits the cache."""
+    """Starts a process that downloads the file into the same cache."""
     started = []
 
     def start():
@@ -355,7 +353,7 @@ def test_two_processes_download_once(server, fetch):
     assert server.asked == [None] and server.file.read_bytes() == server.body
 
 
-def test_lock_and_bytes_of_a_killed_process(server, fetch):
+def test_lock_and_data_of_a_killed_process(server, fetch):
     server.script = ['silence']
     one = fetch()
     until(lambda: server.part.exists() and server.part.stat().st_size)

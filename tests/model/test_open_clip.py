@@ -1,5 +1,5 @@
-"""CLIPs of open_clip: files, folders and the hub; which activation they have; and that a trained
-model keeps it.
+"""Weights of open_clip: files, folders and the hub, the activation, and that a trained model keeps
+it.
 """
 
 import json
@@ -129,7 +129,7 @@ def log(caplog):
         ),
     ],
 )
-def test_the_kind_of_file_tells_the_activation(
+def test_the_kind_of_file_shows_the_activation(
     write, file, quick_gelu, expected, why, tmp_path, log
 ):
     state = toy_clip_state(VIT)
@@ -263,7 +263,7 @@ def test_configs_that_cannot_be_used(text, words, tmp_path):
     refused(lambda: make_model(config(tmp_path), 3), 'MODEL.PRETRAIN_PATH', CONFIG, *words)
 
 
-def test_configs_that_say_what_our_towers_are(tmp_path):
+def test_configs_of_supported_towers(tmp_path):
     torch.save(toy_clip_state(VIT), tmp_path / WEIGHTS[1])
     usual = {
         'mlp_ratio': 4.0,
@@ -369,8 +369,9 @@ def test_a_folder_as_downloaded(tmp_path):
 
 
 def hub(monkeypatch, folder, **broken):
-    """A library that has what is in ``folder``; returns what it was asked for. ``broken``: suffix
-    -> what it raises.
+    """Replace huggingface_hub by one that has the files in ``folder``; return the requests to it.
+
+    ``broken``: suffix of a file -> the exception that it raises.
     """
 
     class EntryNotFoundError(Exception):
@@ -408,7 +409,7 @@ def test_the_hub(write, file, tmp_path, monkeypatch):
     assert asked[0][1] == CONFIG and asked[-1][1] == file
 
 
-def test_what_the_hub_does_not_give(tmp_path, monkeypatch):
+def test_missing_files_and_errors_of_the_hub(tmp_path, monkeypatch):
     hub(monkeypatch, tmp_path)
     refused(
         lambda: find_weights('hf-hub:a/b'),

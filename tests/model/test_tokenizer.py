@@ -1,4 +1,4 @@
-"""CLIP's tokenizer against the original's ids; prompts."""
+"""CLIP's tokenizer against the original's token ids, and prompts."""
 
 import gzip
 import hashlib

@@ -1,4 +1,4 @@
-"""The towers' shortcuts against the plain formulation (oracles/towers.py): values and gradients, in
+"""The towers' shortcuts against the plain formulation (oracles/towers.py): values and gradients in
 float64.
 """
 
@@ -46,7 +46,7 @@ def gradients(model, loss):
 
 
 def same(ours, plain, tolerance=1e-10):
-    """Nested tensors, to a share of the largest value."""
+    """Compare nested tensors; ``tolerance`` is relative to the largest value."""
     if isinstance(ours, (list, tuple)):
         for pair in zip(ours, plain, strict=True):
             same(*pair, tolerance)
@@ -79,9 +79,7 @@ def test_text_features(monkeypatch, prompt, labels):
     plain = oracle_towers.text_features(model, labels)
     same(ours, plain)
     ours, plain = (gradients(model, (text * weight).sum()) for text in (ours, plain))
-    assert (
-        list(ours) == list(plain) == ['prompt_learner.cls_ctx']
-    )  # nothing reaches the frozen weights
+    assert list(ours) == list(plain) == ['prompt_learner.cls_ctx']  # frozen weights get no gradient
     same(ours['prompt_learner.cls_ctx'], plain['prompt_learner.cls_ctx'])
 
 
@@ -93,9 +91,7 @@ def test_a_sentence_of_77_words_is_read_to_its_end(monkeypatch):
 
 
 def test_text_features_follow_the_weights(monkeypatch):
-    """``get_text`` may not keep what it computed before other weights were loaded; an encoder made
-    before may.
-    """
+    """``get_text`` uses the current weights, also after others were loaded."""
     model = toy_model(monkeypatch, 'ViT-B-16')
     labels = torch.arange(CLASSES)
     with torch.no_grad():
@@ -109,8 +105,8 @@ def test_text_features_follow_the_weights(monkeypatch):
 
 
 def test_a_stage_1_step(monkeypatch):
-    """Both directions of the contrast: each individual encoded once gives the prompts the gradient
-    of every photo's.
+    """Encoding each individual once gives the prompts the same gradient as encoding every photo's
+    sentence, in both directions of the contrast.
     """
     model = toy_model(monkeypatch, 'ViT-B-16')
     labels = torch.tensor([5, 0, 0, 3, 5, 5, 1])
@@ -176,9 +172,7 @@ def test_image_features(monkeypatch, name, opts, photos):
 
 @pytest.mark.parametrize('name', ['RN50', 'ViT-B-16'])
 def test_half_precision(monkeypatch, name):
-    """What autocast makes of the shortcuts: all that can be seen of a GPU's precision without
-    one.
-    """
+    """The shortcuts under autocast, the closest to a GPU's precision that a CPU can test."""
     model = toy_model(monkeypatch, name).float().train()
     plain_model = copy.deepcopy(model)
     images, labels = torch.randn(4, 3, 64, 32), torch.arange(CLASSES)
@@ -197,7 +191,7 @@ def test_half_precision(monkeypatch, name):
     not any(map(shutil.which, ('c++', 'g++', 'clang++'))), reason='needs a C++ compiler'
 )
 def test_compiled_encoder(monkeypatch):
-    """Same state dict, same features."""
+    """A compiled encoder has the same state dict and the same features."""
     model = toy_model(monkeypatch, 'ViT-B-16').float()
     torch.manual_seed(0)
     compiled = toy_model(monkeypatch, 'ViT-B-16', 'MODEL.COMPILE', 'True').float()
@@ -215,7 +209,7 @@ def test_compiled_encoder(monkeypatch):
 
 @pytest.fixture(params=[True, False], ids=['oneDNN', 'torch'])
 def library(request, monkeypatch):
-    """Both makers' processors."""
+    """Both libraries of matrix products, whatever the processor."""
     if request.param and not linear_module._has_onednn():
         pytest.skip('this torch has no product of oneDNN')
     monkeypatch.setattr(linear_module, 'uses_onednn', lambda: request.param)
@@ -223,7 +217,7 @@ def library(request, monkeypatch):
 
 @pytest.mark.parametrize('shape', [(700, 96), (4, 175, 96), (1, 1, 96), (2048, 96)])
 @pytest.mark.parametrize('bias', [True, False])
-def test_linear_is_torchs(library, shape, bias):
+def test_linear_equals_torchs(library, shape, bias):
     torch.manual_seed(0)
     ours = Linear(96, 200, bias=bias)
     theirs = copy.deepcopy(ours)
@@ -240,9 +234,7 @@ def test_linear_is_torchs(library, shape, bias):
 
 
 def test_linear_takes_tensors_with_gaps(library):
-    """Rows of a larger tensor, columns of a transposed weight, a gradient that is expanded from one
-    number.
-    """
+    """Rows of a larger tensor, a transposed weight, and a gradient expanded from one number."""
     x, weight = (
         torch.randn(300, 5, 128)[:, 2].requires_grad_(),
         torch.randn(128, 64).t().requires_grad_(),
@@ -253,7 +245,7 @@ def test_linear_takes_tensors_with_gaps(library):
     torch.testing.assert_close(weight.grad, x.detach().sum(0).expand(64, -1), rtol=1e-4, atol=1e-4)
 
 
-def test_linear_of_a_single_vector_and_of_what_does_not_fit(library):
+def test_linear_of_a_single_vector_and_of_wrong_shapes(library):
     x, weight = torch.randn(2048, requires_grad=True), torch.randn(1024, 2048)
     linear(x, weight).sum().backward()
     torch.testing.assert_close(x.grad, weight.sum(0), rtol=1e-4, atol=1e-4)
@@ -261,7 +253,7 @@ def test_linear_of_a_single_vector_and_of_what_does_not_fit(library):
         linear(torch.randn(64, 2047), weight)
 
 
-def test_linear_has_a_way_for_everything_else(monkeypatch):
+def test_linear_falls_back_to_torch(monkeypatch):
     x, weight = torch.randn(300, 128), torch.randn(64, 128)
     expected = F.linear(x, weight)
 
@@ -309,7 +301,7 @@ LINUX, ELSEWHERE = 'processor\t: 0\nvendor_id\t: {}\nmodel name\t: X\n', None  #
         (ELSEWHERE, 'arm', True, "oneDNN's (processor: arm)"),
     ],
 )
-def test_the_processor_decides_whose_products(
+def test_the_processor_decides_the_library_of_products(
     monkeypatch, tmp_path, cpuinfo, processor, onednn, text
 ):
     monkeypatch.setattr(linear_module, 'CPUINFO', tmp_path / 'cpuinfo')
@@ -328,8 +320,8 @@ def test_the_processor_decides_whose_products(
     assert linear_module.uses_onednn()
 
 
-def test_the_operator_of_onednn_is_tried(monkeypatch):
-    """It belongs to torch's compiler and may go."""
+def test_a_missing_operator_of_onednn_is_noticed(monkeypatch):
+    """The operator belongs to torch's compiler, so a later torch may lack it."""
 
     def gone(*_):
         raise AttributeError('_linear_pointwise')
