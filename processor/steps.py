@@ -138,8 +138,8 @@ class Heartbeat:
         """How long the rest of the stage will take; None before one epoch has been timed."""
         if self._first is None or epoch >= self.epochs:
             return None
-        rate = self._watch.seconds / (epoch - self._first + 1)
-        return timedelta(seconds=round(rate * (self.epochs - epoch)))
+        seconds_per_epoch = self._watch.seconds / (epoch - self._first + 1)
+        return timedelta(seconds=round(seconds_per_epoch * (self.epochs - epoch)))
 
     def _warn_once(self, subject: str, text: str, *values: object) -> None:
         if subject not in self._warned:
@@ -169,12 +169,8 @@ class TrainingSteps:
         unused: Iterable[str] = (),
         own_gradients: Sequence[torch.nn.Parameter] = (),
     ):
-        self.setup, self.iterations, self.runtime, self.journal = (
-            setup,
-            iterations,
-            runtime,
-            journal,
-        )
+        self.setup, self.iterations = setup, iterations
+        self.runtime, self.journal = runtime, journal
         self.own_gradients = own_gradients
         self.heartbeat = Heartbeat(setup.stage, setup.epochs, runtime, journal, unused)
         self.check_period = runtime.fetch_period(setup.log_period)
