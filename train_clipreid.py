@@ -1,4 +1,7 @@
-"""Train: python train_clipreid.py --config_file configs/tiger/cnn_clipreid.yml [KEY VALUE …]"""
+"""Train a model.
+
+python train_clipreid.py --config_file configs/tiger/cnn_clipreid.yml [KEY VALUE …]
+"""
 
 import sys
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Stage 1: the prompts of all individuals learn to describe their photos; CLIP itself is frozen."""
+"""Stage 1: learn a prompt for each individual that describes its photos; CLIP is frozen."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ from utils.torch_errors import translated_errors
 
 @dataclass(frozen=True)
 class Stage1Setup(TrainingSetup):
-    """Its loader has every train photo once, as a test reads it."""
+    """Settings of stage 1. The loader has every train photo once, without augmentation."""
 
     batch_size: int  # photos; the last batch of an epoch may be smaller
     seed: int
 
 
 def make_stage1(cfg: CfgNode, model: ReIDModel, loaders: Loaders) -> Stage1Setup | None:
-    """Stage 1 as SOLVER.STAGE1 configures it, None where it has no epochs."""
+    """Return stage 1 as configured in SOLVER.STAGE1, None if it has no epochs."""
     solver = cfg.SOLVER.STAGE1
     if not solver.MAX_EPOCHS:
         return None
@@ -54,15 +54,16 @@ def make_stage1(cfg: CfgNode, model: ReIDModel, loaders: Loaders) -> Stage1Setup
 
 @translated_errors('SOLVER.STAGE1.IMS_PER_BATCH')
 def do_train_stage1(setup: Stage1Setup, runtime: Runtime, journal: Journal) -> None:
-    """Learn the prompts, for as many of the epochs as ``journal`` has left.
+    """Learn the prompts for the epochs that are still to be done.
 
-    Every photo is encoded once; an epoch is a fresh permutation of those features. Loss: supervised
-    contrast image -> text plus text -> image. Checkpoints are OUTPUT_DIR/{NAME}_stage1_{epoch}.pth.
+    Every photo is encoded once; an epoch goes through these features in a new random order. The
+    loss is the supervised contrast image -> text plus text -> image. Checkpoints are
+    OUTPUT_DIR/{NAME}_stage1_{epoch}.pth.
     """
     if journal.stage > 1:
         return
     watch = Stopwatch()
-    setup.model.eval()  # the image encoder stays as CLIP is; the text encoder has no training mode
+    setup.model.eval()  # CLIP does not change in this stage
     features = photo_features(setup.model, setup.loader, runtime)
     journal.compare_features(features)
     contrast = make_contrast(setup, features, runtime)
@@ -83,7 +84,7 @@ def do_train_stage1(setup: Stage1Setup, runtime: Runtime, journal: Journal) -> N
 
 
 def photo_features(model: ReIDModel, loader: ImageLoader, runtime: Runtime) -> torch.Tensor:
-    """Projected features (N, E) of the train photos, on the device, in the list's order."""
+    """Return the projected features (N, E) of the train photos on the device, in list order."""
     with torch.inference_mode(), runtime.autocast():
         features = encode_photos(
             lambda images, *_: model(images, get_image=True), loader, runtime, 'photo features'
@@ -91,22 +92,22 @@ def photo_features(model: ReIDModel, loader: ImageLoader, runtime: Runtime) -> t
     bad = features.isfinite().all(dim=1).logical_not().nonzero()
     if len(bad):
         raise InputError(
-            f'the CLIP feature of {loader.dataset.records[int(bad[0])].path} holds NaN or '
+            f'the CLIP feature of {loader.dataset.records[int(bad[0])].path} contains NaN or '
             'infinity: the weights are damaged'
         )
-    return features.clone()  # out of inference mode
+    return features.clone()  # an ordinary tensor again, not one of inference mode
 
 
 def make_contrast(
     setup: Stage1Setup, features: torch.Tensor, runtime: Runtime
 ) -> Callable[[torch.Tensor], dict[str, torch.Tensor]]:
-    """The function from the indices (B,) of photos to the loss terms ``i2t`` and ``t2i``.
+    """Return a function from photo indices (B,) to the loss terms ``i2t`` and ``t2i``.
 
-    It contrasts the photos with the sentences of their individuals.
+    The terms contrast the photos with the sentences of their individuals.
 
     Args:
-        setup: Whose prompts learn.
-        features: (N, E) of all train photos, on the device.
+        setup: Settings of the stage.
+        features: (N, E) features of all train photos, on the device.
         runtime: Device, precision and processes.
     """
     processes, contrast = runtime.processes, SupConLoss()
@@ -115,7 +116,7 @@ def make_contrast(
         encode = setup.model.sentence_encoder()
 
     def encode_sentences(individuals: torch.Tensor) -> torch.Tensor:
-        """(B,) -> (B, E); each process encodes its share."""
+        """Encode the sentences (B, E) of individuals (B,); each process encodes its share."""
         share = -(-len(individuals) // processes.world_size)
         missing = share * processes.world_size - len(individuals)
         padded = torch.cat([individuals, individuals[-1:].expand(missing)])
@@ -123,7 +124,7 @@ def make_contrast(
         return processes.gather(encode(own))[: len(individuals)]
 
     def terms(chosen: torch.Tensor) -> dict[str, torch.Tensor]:
-        # each individual's sentence is encoded once, however many of its photos are in the batch
+        # a sentence is encoded once, no matter how many photos of the individual are in the batch
         individuals, rows = labels[chosen].unique(return_inverse=True)
         individuals, rows, target, chosen = runtime.move_all(
             individuals, rows, labels[chosen], chosen

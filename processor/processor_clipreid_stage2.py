@@ -1,4 +1,4 @@
-"""Stage 2: the image encoder is fine-tuned against the frozen text features of all individuals."""
+"""Stage 2: fine-tune the image encoder against the frozen text features of all individuals."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,24 +23,24 @@ from utils.meter import Stopwatch, TimedLoader
 from utils.run.journal import Journal
 from utils.torch_errors import translated_errors
 
-TEXT_BATCH = 64  # individuals whose text features are computed at once
+TEXT_BATCH = 64  # individuals per batch of text features
 
 
 @dataclass(frozen=True)
 class Stage2Setup(TrainingSetup):
-    """Its loader has the random transform and the sampler."""
+    """Settings of stage 2. The loader augments the photos and samples P x K batches."""
 
     criterion: Stage2Loss
     validation: TestSet | None
-    eval_period: int  # epochs; the last one is always validated
-    normalise: bool  # the features, in validation
-    rerank: bool  # in validation
+    eval_period: int  # epochs; the last epoch is always validated
+    normalise: bool  # validate with normalised features
+    rerank: bool  # validate with re-ranking
 
 
 def make_stage2(
     cfg: CfgNode, model: ReIDModel, loaders: Loaders, criterion: Stage2Loss
 ) -> Stage2Setup:
-    """Stage 2 as SOLVER.STAGE2 configures it, and its validation as TEST does."""
+    """Return stage 2 as configured in SOLVER.STAGE2, with its validation as in TEST."""
     solver = cfg.SOLVER.STAGE2
     optimizers = {'optimizer': make_optimizer_2stage(cfg, model)}
     center_optimizer = make_optimizer_center(cfg, criterion)
@@ -66,9 +66,12 @@ def make_stage2(
 
 @translated_errors('SOLVER.STAGE2.IMS_PER_BATCH (training) or TEST.IMS_PER_BATCH (validation)')
 def do_train_stage2(setup: Stage2Setup, runtime: Runtime, journal: Journal) -> float | None:
-    """Fine-tune the image encoder for the epochs that ``journal`` has left; return the best mAP.
+    """Fine-tune the image encoder for the epochs that are still to be done.
 
-    Checkpoints are OUTPUT_DIR/{NAME}_{epoch}.pth, and {NAME}_best.pth by validation mAP.
+    Checkpoints are OUTPUT_DIR/{NAME}_{epoch}.pth, and {NAME}_best.pth for the best validation mAP.
+
+    Returns:
+        The best validation mAP, None without a validation list.
     """
     watch = Stopwatch()
     unused = [name for name, weight in setup.criterion.weights.items() if not weight]
@@ -104,18 +107,17 @@ def do_train_stage2(setup: Stage2Setup, runtime: Runtime, journal: Journal) -> f
 def make_forward(
     setup: Stage2Setup, runtime: Runtime
 ) -> Callable[[list[torch.Tensor]], tuple[dict[str, torch.Tensor], torch.Tensor, int]]:
-    """The function from a batch (images, individuals, cameras, views) to its loss terms.
+    """Return a function from a batch (images, individuals, cameras, views) to its numbers.
 
-    It also returns the accuracy and the number of photos.
-
-    Of several processes each has a part of the batch; what looks at the whole batch (losses, necks)
-    gets the features of all, so losses and accuracy are the same everywhere.
+    These are the weighted loss terms, the accuracy and the number of photos. If there are several
+    processes, each has a part of the batch. Losses and necks need the whole batch, so they get the
+    features of all processes; losses and accuracy are the same in each.
     """
     model, processes = setup.model, runtime.processes
     texts = text_features(model, runtime)
     if model.has_prompts:
         model.prompt_learner.requires_grad_(False)  # stage 1 is over
-    # one process leaves the features where they are
+    # a single process has nothing to gather
     model.gather = processes.gather if processes.world_size > 1 else None
     network = processes.wrap(model, runtime.device)
 
@@ -126,7 +128,7 @@ def make_forward(
         target = processes.gather(target)
         logits = None if texts is None else projected.to(texts.dtype) @ texts.T  # (B, classes)
         terms = setup.criterion(scores, features, target, logits)
-        # as in the original: of a base variant it is the first classifier's
+        # as in the original; a base variant takes the first classifier
         predicted = (scores[0] if logits is None else logits).argmax(1)
         return terms, (predicted == target).float().mean(), len(target)
 
@@ -134,7 +136,7 @@ def make_forward(
 
 
 def text_features(model: ReIDModel, runtime: Runtime) -> torch.Tensor | None:
-    """Text features (classes, E) of all individuals, without gradient; None of a base variant."""
+    """Return the text features (classes, E) of all individuals; None for a base variant."""
     if not model.has_prompts:
         return None
     everyone = torch.arange(model.num_class, device=runtime.device)

@@ -1,4 +1,4 @@
-"""What both training loops do in the same way, in each iteration and after each epoch."""
+"""The steps that both training loops share: each iteration, and the end of each epoch."""
 
 import logging
 import math
@@ -20,40 +20,40 @@ from utils.run.journal import Journal, Stateful
 
 logger = logging.getLogger('transreid.train')
 
-LINE_SECONDS = 30  # from one estimate in the log to the next
-WAITING = 0.5  # share of an epoch spent waiting for photos that is warned of
-SHORT = 2.0  # seconds of waiting that are not worth a warning
+LINE_SECONDS = 30  # between two estimates of the time left in the log
+WAITING = 0.5  # share of an epoch spent waiting for photos above which a warning is logged
+SHORT = 2.0  # seconds of waiting below which no warning is logged
 
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """What a stage trains, and how."""
+    """Settings of one stage, and the objects it trains with."""
 
     stage: int  # 1 or 2
     model: ReIDModel
     loader: ImageLoader
     optimizers: dict[str, torch.optim.Optimizer]
-    parts: Mapping[str, Stateful]  # what a resumed run must restore besides the model
+    parts: Mapping[str, Stateful]  # saved and restored besides the model
     scheduler: EpochScheduler
     epochs: int
     log_period: int  # iterations
-    checkpoint_period: int  # epochs; the last one is always saved
+    checkpoint_period: int  # epochs; the last epoch is always saved
 
 
 def is_due(epoch: int, period: int, epochs: int) -> bool:
-    """Whether something is done after ``epoch``: every ``period`` epochs and after the last."""
+    """Whether ``epoch`` is one of every ``period`` epochs, or the last of ``epochs``."""
     return epoch % period == 0 or epoch == epochs
 
 
 class Heartbeat:
-    """Reports on one stage.
+    """Reports on one stage: time left, numbers of each epoch, warnings.
 
     Args:
         stage: 1 or 2.
-        epochs: How many the stage has.
-        runtime: Whose memory is reported.
-        journal: Of the run.
-        unused: Terms of the loss that are constant because the config says so.
+        epochs: Number of epochs of the stage.
+        runtime: Device, whose memory is reported.
+        journal: Journal of the run.
+        unused: Loss terms whose weight is 0; being constant is no reason to warn about them.
     """
 
     def __init__(
@@ -65,30 +65,30 @@ class Heartbeat:
         unused: Iterable[str] = (),
     ):
         self.stage, self.epochs, self.runtime, self.journal = stage, epochs, runtime, journal
-        self._warned = {'loss', 'acc', *unused}  # of these no (further) warning
+        self._warned = {'loss', 'acc', *unused}  # no (further) warning about these
         self._watch = Stopwatch()
         self._last_estimate: Stopwatch | None = None
-        self._first: int | None = None  # epoch that this process has done
+        self._first: int | None = None  # epoch that this process has finished
 
     def text(self, epoch: int) -> str:
-        """For the progress bar of ``epoch``."""
+        """Return the text of the progress bar of ``epoch``."""
         left = self._time_left(epoch - 1)
         return f'stage {self.stage}, epoch {epoch}/{self.epochs}{f", ETA {left}" if left else ""}'
 
     def beat(self, epoch: int, meter: EpochMeter, lr: float, waited: float) -> None:
-        """Report an epoch that is done: a line of metrics.jsonl, the time left, warnings.
+        """Report a finished epoch: a line of metrics.jsonl, the time left, warnings.
 
         Args:
-            epoch: From 1.
-            meter: Of this epoch, settled.
-            lr: Learning rate of the first group.
-            waited: Seconds of waiting for photos since the epoch began or was resumed.
+            epoch: The epoch, counted from 1.
+            meter: Numbers of this epoch, settled.
+            lr: Learning rate of the first parameter group.
+            waited: Seconds spent waiting for photos since the epoch started or was resumed.
         """
         self._first = self._first or epoch
         share = min(1.0, waited / self.journal.epoch_watch.seconds)
         self._write(epoch, meter, lr, share)
         self._log_time_left(epoch)
-        # the first epoch decodes the photos for the others
+        # not the first epoch: it decodes the photos for the others
         if epoch > self._first and share > WAITING and waited > SHORT:
             self._warn_once(
                 'loader',
@@ -102,8 +102,8 @@ class Heartbeat:
         for term in meter.constant:
             self._warn_once(
                 term,
-                'the %s term of the loss was %.6g in every iteration of epoch %d: it teaches '
-                'nothing; look at its weight, the learning rate and the data',
+                'the %s term of the loss was %.6g in every iteration of epoch %d: nothing is '
+                'learned from it; check its weight, the learning rate and the data',
                 term,
                 meter.last[term],
                 epoch,
@@ -135,7 +135,7 @@ class Heartbeat:
             )
 
     def _time_left(self, epoch: int) -> timedelta | None:
-        """How long the rest of the stage will take; None before one epoch has been timed."""
+        """Estimate the time left in the stage; None before one epoch has been timed."""
         if self._first is None or epoch >= self.epochs:
             return None
         seconds_per_epoch = self._watch.seconds / (epoch - self._first + 1)
@@ -151,13 +151,13 @@ class TrainingSteps:
     """The steps of one stage.
 
     Args:
-        setup: What the stage trains.
-        iterations: Of an epoch.
+        setup: Settings of the stage.
+        iterations: Number of iterations of an epoch.
         runtime: Device, precision and processes.
-        journal: Of the run.
-        unused: Terms of the loss that are constant because the config says so.
-        own_gradients: Parameters outside a wrapped model: of several processes their gradients are
-            averaged here.
+        journal: Journal of the run.
+        unused: Loss terms whose weight is 0.
+        own_gradients: Parameters outside a wrapped model. If there are several processes, their
+            gradients are averaged here.
     """
 
     def __init__(
@@ -174,7 +174,8 @@ class TrainingSteps:
         self.own_gradients = own_gradients
         self.heartbeat = Heartbeat(setup.stage, setup.epochs, runtime, journal, unused)
         self.check_period = runtime.fetch_period(setup.log_period)
-        self.first_group = setup.optimizers['optimizer'].param_groups[0]  # its rate is logged
+        # the learning rate of this group is logged
+        self.first_group = setup.optimizers['optimizer'].param_groups[0]
 
     def step(
         self,
@@ -184,14 +185,14 @@ class TrainingSteps:
         terms: dict[str, torch.Tensor],
         **others: torch.Tensor,
     ) -> None:
-        """Update the weights; check, log and save where it is time to.
+        """Update the weights; check, log and save when due.
 
         Args:
-            iteration: Of the epoch, from 1.
-            indices: Of the photos of this process.
-            photos: How many photos all processes have together.
+            iteration: Iteration of the epoch, counted from 1.
+            indices: Indices of this process's photos.
+            photos: Number of photos of all processes together.
             terms: Weighted terms of the loss, scalars.
-            others: Further numbers to be logged, scalars.
+            others: Further numbers to log, scalars.
         """
         loss = reduce(torch.add, terms.values())
         self.journal.meter.add(photos, (iteration, indices), loss=loss, **others, **terms)
@@ -212,10 +213,10 @@ class TrainingSteps:
             self.journal.save()
 
     def check_loss(self) -> None:
-        """Fetch the losses since the last check, before anything of them is saved.
+        """Check the losses since the last check; always called before something is saved.
 
         Raises:
-            InputError: One of them is NaN or infinite; the message holds what helps to find why.
+            InputError: One of them is NaN or infinite; the message helps to find the cause.
         """
         stage, records = self.setup.stage, self.setup.loader.dataset.records
         for (iteration, indices), numbers in self.journal.meter.fetch():
@@ -226,7 +227,7 @@ class TrainingSteps:
             raise InputError(
                 f'stage {stage}, epoch {self.journal.epoch}, iteration {iteration}: the loss '
                 f'is not finite ({values}); lower SOLVER.STAGE{stage}.BASE_LR, set SOLVER.AMP '
-                f'off, or look at the photos of this batch: {paths}'
+                f'off, or check the photos of this batch: {paths}'
             )
 
     def _log(self, iteration: int) -> None:
@@ -248,16 +249,16 @@ class TrainingSteps:
         self.journal.write(f'stage{stage}', epoch=epoch, iteration=iteration, **facts)
 
     def end_epoch(self, epoch: int, waited: float = 0.0, validates: bool = False) -> None:
-        """All iterations of ``epoch`` are done: report it; save what is due.
+        """End an epoch whose iterations are all done: save the state, report, save a checkpoint.
 
         Args:
-            epoch: From 1.
-            waited: Seconds of waiting for photos since the epoch began or was resumed.
+            epoch: The epoch, counted from 1.
+            waited: Seconds spent waiting for photos since the epoch started or was resumed.
             validates: Whether a validation follows.
         """
         self.check_loss()
         if validates or is_due(epoch, self.journal.policy.period, self.setup.epochs):
-            self.journal.save()  # what follows may be interrupted, and is then done again
+            self.journal.save()  # the rest may be interrupted; a resumed run does it again
         self.heartbeat.beat(epoch, self.journal.meter, self.first_group['lr'], waited)
         if is_due(epoch, self.setup.checkpoint_period, self.setup.epochs):
             self.journal.save_checkpoint(f'stage1_{epoch}' if self.setup.stage == 1 else f'{epoch}')

@@ -568,8 +568,7 @@ def test_a_mismatch_names_the_config_of_the_run(world, name, opts, again):
     with pytest.raises(Mismatch) as beside:
         make_model_clipreid.make_test_model(config(again))
     assert str(beside.value) == (
-        f'{alone.value}; or take the config of its run: --config_file {saved} '
-        f"TEST.WEIGHT '{weight}'"
+        f"{alone.value}; or use the config of its run: --config_file {saved} TEST.WEIGHT '{weight}'"
     )
     make_model_clipreid.make_test_model(config({}, saved))
 

@@ -344,5 +344,5 @@ def test_a_state_that_is_not_there(zygote, faults_world, finished, tmp_path):
     assert 'gone.pth' in run.error
     run = zygote.start(tmp_path / 'auto', *arguments(faults_world, tmp_path / 'out'))
     assert run.wait() == 0, run.err
-    assert 'a run starts' in run.out
+    assert 'a new run starts' in run.out
     assert not differences(tmp_path / 'out', finished)

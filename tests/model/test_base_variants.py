@@ -127,7 +127,7 @@ def test_train_and_test(world, name):
         log,
         re.M,
     )
-    assert 'Stage1 running time' not in log and 'teaches nothing' not in log
+    assert 'Stage1 running time' not in log and 'nothing is learned' not in log
     first = next(line for line in lines(world.output) if line['event'] == 'stage2')
     assert 'i2t_loss' not in first and first['loss'] == pytest.approx(
         first['id_loss'] + first['triplet_loss'], rel=1e-5

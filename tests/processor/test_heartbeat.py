@@ -1,4 +1,4 @@
-"""What a long run tells of itself."""
+"""The reports of a long run: time left, numbers of each epoch, warnings."""
 
 import logging
 from types import SimpleNamespace
@@ -36,7 +36,7 @@ def journal(clock):
 
 
 def settled(**numbers):
-    """A meter with iterations of four photos, name -> number of each."""
+    """A meter with iterations of four photos; name -> one number per iteration."""
     meter = EpochMeter()
     for values in zip(*numbers.values(), strict=True):
         meter.add(
@@ -70,7 +70,7 @@ def test_the_line_of_an_epoch(journal):
 def test_time_left(journal, clock, caplog):
     caplog.set_level(logging.INFO, logger='transreid')
     heart = Heartbeat(1, 10, make_runtime('cpu'), journal)
-    assert heart.text(3) == 'stage 1, epoch 3/10'  # goes on at epoch 3: nothing is known yet
+    assert heart.text(3) == 'stage 1, epoch 3/10'  # resumed at epoch 3: nothing is known yet
     for epoch in (3, 4, 5, 6):
         clock.now += 20
         heart.beat(epoch, settled(**GOOD), 0.1, waited=0.0)

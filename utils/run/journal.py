@@ -1,4 +1,4 @@
-"""The trail of a training in OUTPUT_DIR: its metrics, its checkpoints, and its resumable state."""
+"""The files of a training in OUTPUT_DIR: metrics, checkpoints and the state to resume from."""
 
 import hashlib
 import signal
@@ -18,13 +18,14 @@ from utils.meter import EpochMeter, Stopwatch
 
 KEY = 'SOLVER.RESUME'
 STATE = 'resume.pth'
-FORMAT = 2  # of the state: raised where an older version's would not do
-# Of a feature's length: another machine rounds otherwise; other photos differ by more.
+FORMAT = 2  # version of the state file; increased when older states can no longer be read
+# Relative, for the length of a feature: rounding on another machine stays below it, other photos
+# differ by more.
 FEATURE_TOLERANCE = 1e-2
 
 
 class Stateful(Protocol):
-    """Optimizers, modules."""
+    """An optimizer or a module."""
 
     def state_dict(self) -> Any: ...
 
@@ -32,7 +33,7 @@ class Stateful(Protocol):
 
 
 class TrainedModel(Stateful, Protocol):
-    """A model that knows what each stage changes in it."""
+    """A model that knows which of its tensors each stage changes."""
 
     @property
     def about(self) -> dict[str, str]: ...
@@ -44,37 +45,39 @@ class TrainedModel(Stateful, Protocol):
 class SavePolicy:
     """How and when a training saves."""
 
-    name: str  # stem of the checkpoints' file names
+    name: str  # the checkpoints' file names begin with it
     suffix: str = 'pth'  # or 'safetensors'
-    minutes: float = 0.0  # between states within an epoch, 0 = none
-    period: int = 1  # epochs between states
+    minutes: float = 0.0  # between two states within an epoch; 0 = no such states
+    period: int = 1  # epochs between two states
 
 
 class Journal:
-    """Where a training is, and what it leaves behind. To be used in ``with``.
+    """The position of a training, and the files it writes. Use it in a ``with`` statement.
 
-    Of several processes the first alone writes. The state (OUTPUT_DIR/resume.pth; only the newest
-    is kept) holds what training has changed so far, and fingerprints of what it has not: the frozen
-    weights, the photos' features of stage 1. It is written when all iterations of an epoch are done
-    and before its end (checkpoint, validation), which a resumed run does again; and between
-    iterations, as :meth:`wants_state` says. Epochs' orders and augmentations are functions of
-    (seed, epoch), so they need no state.
+    If there are several processes, only the first writes. The state (OUTPUT_DIR/resume.pth, only
+    the newest is kept) holds everything that training has changed so far. Of the frozen weights and
+    the features of stage 1 it holds fingerprints. It is written after the last iteration of an
+    epoch, before the epoch's checkpoint and validation: a resumed run does these again. Between
+    iterations it is written when :meth:`wants_state` says so. The order of the photos and their
+    augmentation depend on (seed, epoch) alone, so they need no state.
 
     Args:
         folder: OUTPUT_DIR.
-        model: The model, whole.
-        parts: Stage -> name -> what else changes in that stage: optimizers, criterion.
+        model: The whole model.
+        parts: Stage -> name -> optimizers and criterion, which the stage changes too.
         runtime: Device and processes.
         policy: How and when to save.
-        facts: Of the run, kept in the state for ``utils.run.resume.check_same_run``.
+        facts: Facts that identify the run; see ``utils.run.resume.check_same_run``.
 
     Attributes:
-        stage, epoch, iteration: The position; epochs from 1, ``iteration`` of the epoch are done.
+        stage, epoch, iteration: The position. Epochs count from 1; ``iteration`` is the number of
+            iterations of the epoch that are done.
         meter: Numbers of the epoch so far.
-        epoch_watch: How long the epoch has taken so far, before an interruption too.
+        epoch_watch: Time that the epoch has taken so far, including the time before an
+            interruption.
         finished: Whether the last epoch of stage 2 is done.
         best: Highest validation mAP, or None.
-        metrics: The metrics file; None for processes that do not write.
+        metrics: The metrics file; None in processes that do not write.
     """
 
     def __init__(
@@ -110,15 +113,15 @@ class Journal:
     # ------------------------------------------------------------------------------------ position
 
     def epochs(self, stage: int, count: int) -> Iterator[int]:
-        """The epochs of ``stage`` that are left of 1 … ``count``.
+        """Yield the epochs of ``stage`` that are still to be done, up to ``count``.
 
-        Of the first one ``iteration`` iterations may be done.
+        In a resumed run, ``iteration`` iterations of the first one are already done.
         """
         if self.stage < stage:
             self._go_to(stage, 1)
             self.save()
             self.settle()
-        elif self.finished:  # and MAX_EPOCHS was raised afterwards
+        elif self.finished:  # MAX_EPOCHS was raised since then
             self.finished = False
             self._go_to(stage, self.epoch + 1)
         for epoch in range(self.epoch, count + 1):
@@ -133,20 +136,20 @@ class Journal:
     # -------------------------------------------------------------------------------------- output
 
     def write(self, event: str, **facts: Any) -> None:
-        """A line of metrics.jsonl."""
+        """Write a line of metrics.jsonl."""
         if self.metrics:
             self.metrics.write(event, **facts)
 
     def save_checkpoint(self, stem: str) -> None:
-        """The model's plain state dict as {name}_{stem}.{suffix}."""
+        """Write the model's plain state dict to {name}_{stem}.{suffix}."""
         if self.metrics:
             file = f'{self.policy.name}_{stem}.{self.policy.suffix}'
             save_state(self.model.state_dict(), self.folder / file, self.model.about)
 
     def wants_state(self, iteration: int) -> bool:
-        """Note that ``iteration`` is done; whether it is time to :meth:`save`.
+        """Note that ``iteration`` is done, and return whether it is time to :meth:`save`.
 
-        It is after the set number of minutes, and when a signal has asked the run to end.
+        It is time after ``SavePolicy.minutes``, and when a signal has asked the run to end.
         """
         self.iteration = iteration
         self._stopping = self.runtime.processes.any(self.runtime.stop.asked is not None)
@@ -154,13 +157,13 @@ class Journal:
         return self._stopping or bool(minutes and self._since_state.seconds >= 60 * minutes)
 
     def save(self) -> None:
-        """Write the state, while the training goes on.
+        """Write the state in a thread, while the training continues.
 
         Raises:
-            Stopped: Once the state is written, where a signal has asked for that.
+            Stopped: A signal has asked the run to end; the state is on the disk by then.
         """
         if self.metrics:
-            self.settle()  # before the copy: two take twice the memory
+            self.settle()  # before copying: two copies would take twice the memory
             state = copy_tree(self._state(self.metrics.sync()))
             self._writer = ThreadPoolExecutor(1)
             self._written = self._writer.submit(save_tree, state, self.folder / STATE)
@@ -170,10 +173,10 @@ class Journal:
             raise Stopped(self.runtime.stop.asked or signal.SIGTERM)
 
     def settle(self) -> None:
-        """Wait until the state is on the disk, and its thread has ended.
+        """Wait until the state is on the disk and the thread that writes it has ended.
 
-        To be called before loaders fork their workers: a fork copies the locks that another thread
-        holds, and nobody there releases them.
+        Call it before loaders fork their workers: a fork copies locks that another thread holds,
+        and nothing in the worker would release them.
         """
         self._writer.shutdown()
         self._written.result()
@@ -200,7 +203,7 @@ class Journal:
         }
 
     def _fingerprint_of_frozen(self) -> str:
-        """SHA-256 of what the stage does not train, computed once per stage."""
+        """Return the SHA-256 of the weights that the stage does not train."""
         if self.stage not in self._frozen_sha256:
             digest, changed = hashlib.sha256(), set(self.model.changed_names(self.stage))
             for name, tensor in self.model.state_dict().items():
@@ -213,7 +216,7 @@ class Journal:
     # ------------------------------------------------------------------------------------ resuming
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Resume from a ``state`` of :func:`utils.run.resume.read_state`.
+        """Resume from a ``state`` that :func:`utils.run.resume.read_state` has returned.
 
         Raises:
             InputError: The state does not fit this model, or the frozen weights have changed.
@@ -226,9 +229,9 @@ class Journal:
         check_state(state['tensors'], expected, self.folder / STATE, KEY)
         if state['rest'] != self._fingerprint_of_frozen():
             raise InputError(
-                f'{KEY}: what stage {self.stage} does not train is no longer what it was: the '
-                'weights of MODEL.PRETRAIN_PATH have changed, or this version of torch draws other '
-                'random numbers; bring them back, or start anew without --resume'
+                f'{KEY}: the weights that stage {self.stage} does not train have changed: '
+                'MODEL.PRETRAIN_PATH holds other weights, or this version of torch draws other '
+                'random numbers; restore them, or start a new run without --resume'
             )
         if state['scaler'] and self.runtime.scaler.is_enabled():
             self.runtime.scaler.load_state_dict(state['scaler'])
@@ -238,12 +241,12 @@ class Journal:
         self.epoch_watch = Stopwatch(state['seconds'])
 
     def compare_features(self, features: torch.Tensor) -> None:
-        """Compare stage 1's features (N, E) with those that the resumed run began with.
+        """Compare stage 1's features (N, E) with those that the interrupted run had.
 
-        Where only the rounding differs, a warning.
+        If they differ only by rounding, log a warning.
 
         Raises:
-            InputError: The photos or weights must have changed.
+            InputError: They differ by more: photos or weights have changed.
         """
         lengths, earlier = features.cpu().norm(dim=1), self._features
         self._features = {'lengths': lengths}
@@ -253,11 +256,11 @@ class Journal:
             earlier['lengths'], lengths, rtol=FEATURE_TOLERANCE
         ):
             raise InputError(
-                f"{KEY}: the photos' features are not those that stage 1 began with: photos or "
-                'weights have changed; bring them back, or start anew without --resume'
+                f'{KEY}: the features of the photos differ from those at the start of stage 1: '
+                'photos or weights have changed; restore them, or start a new run without --resume'
             )
         logger.warning(
-            "the photos' features differ in their last digits from those that stage 1 began with "
-            '(another machine, device or number of threads): the result will not be the same bit '
-            'for bit'
+            'the features of the photos differ in their last digits from those at the start of '
+            'stage 1 (another machine, device or number of threads): the result will not be '
+            'bit-identical'
         )

@@ -1,4 +1,4 @@
-"""One run at a time in a folder: a lock that the system frees however its holder dies."""
+"""A lock that lets one run at a time use a folder; the system frees it however a run ends."""
 
 import contextlib
 import errno
@@ -13,27 +13,32 @@ from utils.files import writing
 from utils.logger import logger
 
 try:
-    # Record locks and not flock, as the filelock library takes: loader workers are forked, may
-    # outlive a killed run by seconds, and would inherit a flock. Record locks are of the process
-    # alone, and NFS knows them.
+    # Record locks, not flock as in the filelock library: forked loader workers can outlive a killed
+    # run by seconds and would inherit a flock. Record locks belong to the process alone, and NFS
+    # supports them.
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]  # as everywhere where a module may be missing
+    fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
-# Path -> the owner that this process has written there. A record lock does not keep out its own
-# process, which loses it when it opens and closes the file a second time.
+# Lock file -> the owner that this process has written into it. A record lock does not stop the
+# process that holds it, and that process loses the lock if it opens and closes the file again.
 _held: dict[Path, str] = {}
 
 
 @contextlib.contextmanager
 def output_lock(folder: str | Path, name: str = 'train') -> Iterator[None]:
-    """Hold ``folder``/.``name``.lock; the folder exists and can be written to.
+    """Hold the lock file ``folder``/.``name``.lock within a ``with`` block.
 
-    Different names do not exclude each other. Afterwards the file is removed; one that a killed run
-    left is taken over. On a file system without locks: a warning, and no lock.
+    Locks of different names do not exclude each other. The file is removed at the end; a file left
+    by a killed run is taken over. On a file system without locks, only a warning is logged.
+
+    Args:
+        folder: An existing folder that can be written to.
+        name: Name of the lock.
 
     Raises:
-        InputError: Another run, or this process, holds it; the message names process, host, time.
+        InputError: Another run or this process holds the lock; the message names the process, the
+            host and the time.
     """
     path = Path(folder).resolve() / f'.{name}.lock'
     if path in _held:
@@ -54,20 +59,20 @@ def output_lock(folder: str | Path, name: str = 'train') -> Iterator[None]:
         del _held[path]
         if handle is not None:
             with contextlib.suppress(OSError):
-                # else the folder was deleted, and made anew by another run
+                # otherwise the folder was deleted and another run has made it again
                 if _is_at(handle, path):
-                    # still locked: whoever has opened it meanwhile sees that and starts over
+                    # still locked: a run that has opened it in the meantime notices and tries again
                     path.unlink()
             os.close(handle)
 
 
 def _acquire(folder: str | Path, path: Path) -> int | None:
-    """The locked file's handle, or None on a file system without locks."""
+    """Return the handle of the locked file, None on a file system without locks."""
     if fcntl is None:
-        logger.warning('no file locks on this system: keep other runs out of %s yourself', folder)
+        logger.warning('this system has no file locks: make sure that no other run uses %s', folder)
         return None
     while True:
-        with writing(path):  # not through a link: what it leads to would be overwritten
+        with writing(path):  # O_NOFOLLOW: the target of a link would be overwritten
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -77,13 +82,15 @@ def _acquire(folder: str | Path, path: Path) -> int | None:
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 raise _in_use(folder, owner) from None
             logger.warning(
-                'no file locks at %s (%s): keep other runs out yourself', folder, error.strerror
+                'no file locks in %s (%s): make sure that no other run uses it',
+                folder,
+                error.strerror,
             )
             path.unlink(missing_ok=True)
             return None
         if _is_at(handle, path):
             return handle
-        os.close(handle)  # its holder has just removed it
+        os.close(handle)  # the previous holder has just removed it
 
 
 def _in_use(folder: str | Path, owner: str) -> InputError:
@@ -94,7 +101,7 @@ def _in_use(folder: str | Path, owner: str) -> InputError:
 
 
 def _is_at(handle: int, path: Path) -> bool:
-    """Whether the open file is still the one at ``path``."""
+    """Whether the open file is still the file at ``path``."""
     try:
         return os.path.samestat(os.fstat(handle), os.stat(path, follow_symlinks=False))
     except OSError:

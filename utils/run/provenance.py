@@ -1,4 +1,4 @@
-"""What a run was, written beside its results: code, config, seed and machine."""
+"""Record the code, config, seed and machine of a run beside its results."""
 
 import contextlib
 import logging
@@ -27,7 +27,7 @@ def log_run(cfg: CfgNode, runtime: Runtime, logger: logging.Logger) -> dict[str,
     """Log the merged config and the machine.
 
     Returns:
-        What the run is, for JSON: code, libraries, device, precision, processes, seed, command.
+        Code version, libraries, device, precision, processes, seed and command; for JSON.
     """
     logger.info('Running with config:\n%s', cfg)
     run = {
@@ -53,7 +53,10 @@ def log_run(cfg: CfgNode, runtime: Runtime, logger: logging.Logger) -> dict[str,
 
 
 def save_run(cfg: CfgNode, run: dict[str, Any], folder: Path, resumed: bool) -> None:
-    """Write config.yml and run.json; earlier ones and another run's best checkpoint are kept."""
+    """Write config.yml and run.json.
+
+    Earlier files of these names are kept under a number, and so is another run's best checkpoint.
+    """
     earlier = [folder / CONFIG, folder / 'run.json']
     if not resumed:
         best = sorted(folder.glob('*_best.*'))
@@ -67,12 +70,12 @@ def save_run(cfg: CfgNode, run: dict[str, Any], folder: Path, resumed: bool) -> 
 
 @contextlib.contextmanager
 def naming_its_config(checkpoint: str, key: str = '') -> Iterator[None]:
-    """Let a ``Mismatch`` in this block name the config of the checkpoint's run, if it is there.
+    """Add the config of the checkpoint's run to a ``Mismatch`` raised within the ``with`` block.
 
     Args:
-        checkpoint: Whose folder is searched.
-        key: The config key that reads the checkpoint, where the whole config may be taken as it is;
-            then the message gives the command, too.
+        checkpoint: The checkpoint; config.yml is expected beside it.
+        key: Config key that reads the checkpoint. The message then also gives the command that
+            uses the whole config of that run. '' if that config does not suit this run.
     """
     try:
         yield
@@ -85,12 +88,15 @@ def naming_its_config(checkpoint: str, key: str = '') -> Iterator[None]:
             words = ['--config_file', str(config), key, str(checkpoint)]
             if 'DIST_TRAIN: true' in config.read_text(encoding='utf-8', errors='replace'):
                 words += ['MODEL.DIST_TRAIN', 'False']  # trained by torchrun, tested without
-            remedy = f'or take the config of its run: {shlex.join(words)}'
+            remedy = f'or use the config of its run: {shlex.join(words)}'
         raise Mismatch(f'{error}; {remedy}') from None
 
 
 def git_state() -> str:
-    """Commit of this code, '+changes' behind it if files differ; 'unknown' outside a checkout."""
+    """Return the commit of this code, followed by '+changes' if tracked files have been changed.
+
+    Outside a git checkout it is 'unknown'.
+    """
     command = ['git', '-C', str(Path(__file__).parent), 'describe', '--always', '--abbrev=40']
     command += ['--exclude=*', '--dirty=+changes']
     try:

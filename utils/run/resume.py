@@ -1,4 +1,4 @@
-"""Resuming a training: which state, and whether it is that of the same run."""
+"""Resume a training: find its state, and check that it belongs to the same run."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -14,9 +14,10 @@ from utils.logger import logger
 from utils.run.journal import FORMAT, KEY, STATE, Journal, Stateful
 from utils.words import first_few
 
-# Keys that may change when a run resumes: they say where things are, how often something is written
-# and how many processes help. docs/reliability.md lists them. Where the data is may change; what it
-# is may not (its fingerprint is compared), nor what MODEL.ACTIVATION comes to.
+# Keys that may change when a run resumes: they say where files are, how often something is written
+# and how many processes work. docs/reliability.md lists them. The data may move but not change (its
+# fingerprint is compared); MODEL.ACTIVATION may be spelled out but must mean the same. Keys that
+# nothing reads may change too.
 HARMLESS = {
     'MODEL.DEVICE',
     'MODEL.DIST_TRAIN',
@@ -56,9 +57,10 @@ HARMLESS = {
     'TEST.RERANK_TIES',
     'OUTPUT_DIR',
 }
-# may rise, or fall to where the run has come: stage 2's rates do not depend on it
+# May be raised, or lowered to the epoch that the run has reached: no learning rate of stage 2
+# depends on it.
 EPOCHS = 'SOLVER.STAGE2.MAX_EPOCHS'
-# Entries of a state that would otherwise be noticed late in a run.
+# Entries of a state that would fail late in the run if they were damaged.
 TYPES: dict[str, Any] = {
     'stage': int,
     'epoch': int,
@@ -73,12 +75,15 @@ TYPES: dict[str, Any] = {
 
 
 def read_state(resume: str, folder: str | Path) -> dict[str, Any] | None:
-    """The state that SOLVER.RESUME asks for; None where there is none to resume from.
+    """Return the state that SOLVER.RESUME asks for, None if there is nothing to resume.
 
     Args:
-        resume: '' = never; 'auto' = that of ``folder``, if there is one; else the path of a state
-            or of a run's folder.
+        resume: '' for a new run; 'auto' for the state in ``folder``, if there is one; otherwise the
+            path of a state or of a run's folder.
         folder: OUTPUT_DIR.
+
+    Raises:
+        InputError: The file is missing, damaged, or no state that this version can read.
     """
     if not resume:
         return None
@@ -88,13 +93,13 @@ def read_state(resume: str, folder: str | Path) -> dict[str, Any] | None:
     state = load_tree(path, KEY)
     if not isinstance(state, dict) or 'format' not in state:
         raise InputError(
-            f'{KEY}: {path} is no state that a run can go on from; that is {STATE} in its '
-            'OUTPUT_DIR, not a checkpoint'
+            f'{KEY}: {path} is not a state to resume from; name {STATE} in the OUTPUT_DIR of a '
+            'run, not a checkpoint'
         )
     if state['format'] != FORMAT:
         raise InputError(
-            f'{KEY}: {path} is of format {state["format"]!r:.40}, this version reads {FORMAT}; go '
-            'on with the version that began the run, or start anew without --resume'
+            f'{KEY}: {path} has format {state["format"]!r:.40}, this version reads {FORMAT}; '
+            'resume with the version that started the run, or start a new run without --resume'
         )
     with _damage_reported():
         for name, kind in TYPES.items():
@@ -109,15 +114,15 @@ def _state_path(resume: str, folder: str | Path) -> Path:
 
 
 def is_own(resume: str, folder: str | Path) -> bool:
-    """Whether the state that SOLVER.RESUME names is the one of OUTPUT_DIR ``folder``."""
+    """Whether SOLVER.RESUME names the state in ``folder``, the OUTPUT_DIR."""
     return _state_path(resume, folder).resolve() == (Path(folder) / STATE).resolve()
 
 
 def is_finished(state: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether the run of ``state`` has done all that ``config`` (flat) asks for.
+    """Whether the run of ``state`` has done all the epochs that ``config`` (flat) asks for.
 
     Raises:
-        InputError: It has, but ``config`` is another run's.
+        InputError: It has, but ``config`` belongs to another run.
     """
     finished = state['stage'] == 2 and state['finished'] and state['epoch'] >= config[EPOCHS]
     if finished:
@@ -128,21 +133,21 @@ def is_finished(state: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
 
 @contextlib.contextmanager
 def _damage_reported() -> Iterator[None]:
-    """Raise what a damaged state leads to as InputError."""
+    """Raise an ``InputError`` for any error that a damaged state causes."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
         raise InputError(
             f'{KEY}: the state does not fit this run or is damaged ({type(error).__name__}: '
-            f'{" ".join(str(error).split())[:120]}); start anew without --resume'
+            f'{" ".join(str(error).split())[:120]}); start a new run without --resume'
         ) from None
 
 
 def resume(journal: Journal, state: Mapping[str, Any]) -> None:
-    """Put ``journal`` and all that it keeps where ``state`` ended.
+    """Set ``journal``, the model and the optimizers to ``state``.
 
     Raises:
-        InputError: It is the state of another run, or damaged.
+        InputError: The state belongs to another run, or is damaged.
     """
     with _damage_reported():
         check_same_run(state, journal.facts)
@@ -158,7 +163,7 @@ def resume(journal: Journal, state: Mapping[str, Any]) -> None:
 
 
 def _load_part(part: Stateful, state: dict[str, Any]) -> None:
-    """Load all but an optimizer's settings: these are ours, and each epoch sets its rates."""
+    """Load a part, but not an optimizer's settings: the config and the schedule set those."""
     if isinstance(part, torch.optim.Optimizer):
         state = {'state': state['state'], 'param_groups': part.state_dict()['param_groups']}
         if part.defaults.get('fused'):
@@ -169,7 +174,7 @@ def _load_part(part: Stateful, state: dict[str, Any]) -> None:
 def _check_moments(
     moments: Mapping[int, Mapping[str, Any]], optimizer: torch.optim.Optimizer
 ) -> None:
-    """Check sizes, as fused kernels write without a look at them."""
+    """Check the sizes, because fused kernels write without checking them."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group['params']]
     names = {name for each in moments.values() for name in each}
     for index, each in moments.items():
@@ -180,37 +185,37 @@ def _check_moments(
 
 
 def check_same_run(state: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    """Check that the run of ``state`` is the one of these ``facts``.
+    """Check that ``state`` belongs to the run that ``facts`` describe.
 
     Raises:
-        InputError: It is another one; the message says what differs and what to do.
+        InputError: It belongs to another run; the message says what differs and what to do.
     """
     earlier = state['facts']
     check_config(state, facts['config'])
     for split in earlier['data']:
         if earlier['data'][split] != facts['data'].get(split):
             raise InputError(
-                f'{KEY}: the photos of {split} are not those the run began with (another number, '
-                'or other names, sizes or labels); bring them back, or start anew without --resume'
+                f'{KEY}: the photos of {split} have changed since the run started (their number, '
+                'names, sizes or labels); restore them, or start a new run without --resume'
             )
     if earlier['model'] != facts['model']:
         raise InputError(
-            f'{KEY}: the model is not that of the run to go on with: {facts["model"]} (was '
-            f'{earlier["model"]}); set MODEL.ACTIVATION, or bring the weights and lists back'
+            f'{KEY}: the model is not that of the interrupted run: {facts["model"]} (was '
+            f'{earlier["model"]}); set MODEL.ACTIVATION, or restore the weights and lists'
         )
     if earlier['environment'] != facts['environment']:
         logger.warning(
-            'goes on in another environment, so not bit for bit as it would have: %s, before %s',
+            'resuming in another environment, so the result will not be bit-identical: %s (was %s)',
             facts['environment'],
             earlier['environment'],
         )
 
 
 def check_config(state: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Check that ``config`` (flat) is that of the state's run, but for the harmless keys.
+    """Check that ``config`` (flat) equals that of the state's run, except for harmless keys.
 
     Raises:
-        InputError: It is not; the message lists the keys that differ.
+        InputError: It differs; the message lists the keys.
     """
     earlier = state['facts']['config']
     keys = sorted(config.keys() - HARMLESS)
@@ -220,25 +225,24 @@ def check_config(state: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     if changed:
         listed = [f'{key} {config[key]!r} (was {earlier.get(key)!r})' for key in changed]
         raise InputError(
-            f'{KEY}: the config is not that of the run to go on with: {first_few(listed, 5)}; '
-            f'set the former values, or start anew without --resume'
+            f'{KEY}: the config is not that of the interrupted run: {first_few(listed, 5)}; '
+            'set the previous values, or start a new run without --resume'
         )
 
 
 def set_aside(folder: str | Path) -> None:
-    """Make room for a new run in ``folder``.
+    """Remove the state of an earlier run in ``folder``, because a new run starts there.
 
-    The state of an unfinished run is kept under a number, that of a finished one is deleted.
+    The state of an unfinished run is kept under a number; that of a finished run is deleted.
     """
     path = Path(folder) / STATE
-    with contextlib.suppress(InputError, KeyError, TypeError):  # nothing there, or nothing of ours
+    with contextlib.suppress(InputError, KeyError, TypeError):  # no file, or not a state
         if load_tree(path, KEY)['finished'] is True:
             path.unlink()
     kept = keep_earlier(path)
     if kept:
         logger.warning(
-            '%s holds a run that was not finished: --resume would go on with it; its state is '
-            'kept as %s',
+            '%s holds an unfinished run that --resume would continue; its state is kept as %s',
             folder,
             kept.name,
         )

@@ -1,4 +1,4 @@
-"""What keeps a run safe: log, signals, processes, one run per OUTPUT_DIR, device, seed, journal."""
+"""The frame of a run: log, signals, processes, lock of OUTPUT_DIR, device, seed and journal."""
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
@@ -20,7 +20,7 @@ from utils.run.resume import is_finished, is_own, read_state, resume, set_aside
 from utils.run.signals import StopRequest
 from utils.torch_errors import translated_errors
 
-# what the rounding depends on
+# Facts and keys that rounding depends on
 ENVIRONMENT = (
     *('device', 'precision', 'processes', 'torch'),
     *('MODEL.COMPILE', 'SOLVER.DETERMINISTIC'),
@@ -29,12 +29,12 @@ ENVIRONMENT = (
 
 @dataclass(frozen=True)
 class Session:
-    """A run that has its OUTPUT_DIR, its device and its processes."""
+    """A run with its OUTPUT_DIR, device and processes."""
 
     cfg: CfgNode
     folder: Path  # OUTPUT_DIR
     runtime: Runtime
-    cleanup: contextlib.ExitStack  # what is to be closed before the run leaves its OUTPUT_DIR
+    cleanup: contextlib.ExitStack  # closes what is registered before the run ends
 
     @property
     def main(self) -> bool:
@@ -44,7 +44,7 @@ class Session:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A training that was asked for again when there was nothing left to do."""
+    """A training that has already done all its epochs."""
 
     best: float | None  # validation mAP
 
@@ -53,9 +53,9 @@ class FinishedRun:
 class TrainingSession(Session):
     """A training in its OUTPUT_DIR."""
 
-    about: dict[str, Any]  # for run.json, see utils.run.provenance.log_run
-    config: dict[str, Any]  # flat, but for ignored keys
-    state: dict[str, Any] | None  # what it resumes from, None = it is new
+    about: dict[str, Any]  # for run.json; see utils.run.provenance.log_run
+    config: dict[str, Any]  # flat, without the keys that have no effect
+    state: dict[str, Any] | None  # the state it resumes from; None = a new run
 
     @contextlib.contextmanager
     def journal(
@@ -66,20 +66,20 @@ class TrainingSession(Session):
         fingerprints: Mapping[str, Any],
         cache_bytes: int,
     ) -> Iterator[Journal]:
-        """The journal of the run, resumed or new; from here on files are written.
+        """Resume or start the run: check its state and the disk, then open its files.
 
-        A state of another folder starts a run that is new in this one. Within, signals wait for the
-        journal's next save.
+        A run that resumes from another folder's state is new in this folder. Within the ``with``
+        block, signals wait for the next save of the journal.
 
         Args:
-            name: Of the image encoder, the stem of checkpoints.
+            name: Name of the image encoder; checkpoint files begin with it.
             model: The model.
-            parts: Stage -> name -> what a resumed run must restore besides the model.
-            fingerprints: Split -> that of its photos; 'val' is the validation.
-            cache_bytes: That decoded photos will take in OUTPUT_DIR, of this process.
+            parts: Stage -> name -> optimizers and criterion to be saved and restored.
+            fingerprints: Split -> fingerprint of its photos; 'val' only with a validation.
+            cache_bytes: Bytes that the decoded photos of this process take in OUTPUT_DIR.
 
         Raises:
-            InputError: The state is not of this run, or the disk has no room.
+            InputError: The state belongs to another run, or the disk is too full.
         """
         solver, processes = self.cfg.SOLVER, self.runtime.processes
         policy = SavePolicy(
@@ -98,7 +98,7 @@ class TrainingSession(Session):
             length = self.state['metrics_length']
         resumed = self.state is not None and is_own(solver.RESUME, self.folder)
         if not resumed:
-            journal.best = length = None  # the best checkpoint of the other folder is not here
+            journal.best = length = None  # the best checkpoint is in the other folder
         with contextlib.ExitStack() as stack:
             if self.main:
                 files = planned_files(journal, solver, 'val' in fingerprints)
@@ -118,12 +118,12 @@ class TrainingSession(Session):
 def training_session(
     cfg: CfgNode, config: dict[str, Any], ignored: Collection[str]
 ) -> Iterator[TrainingSession | FinishedRun]:
-    """A training in OUTPUT_DIR; whatever can be rejected is, before a file of the run is made.
+    """Prepare a training in OUTPUT_DIR; bad input is rejected before any file is written.
 
     Args:
         cfg: The config.
-        config: The same, flat.
-        ignored: Keys without effect.
+        config: The config as a flat dict.
+        ignored: Keys that have no effect.
     """
     stop = StopRequest()
     batches = 'the batches (IMS_PER_BATCH of SOLVER.STAGE1, SOLVER.STAGE2, TEST)'
@@ -151,7 +151,7 @@ def training_session(
 
 
 def evaluation_session(cfg: CfgNode) -> contextlib.AbstractContextManager[Session]:
-    """A test in OUTPUT_DIR. A training may be at work there, another test may not."""
+    """Prepare a test in OUTPUT_DIR. A training may run there, another test may not."""
     batches = 'TEST.IMS_PER_BATCH (photos at once), or the lists (ranking holds queries x gallery)'
     return _session(cfg, 'test', batches, StopRequest())
 
@@ -166,7 +166,7 @@ def _session(cfg: CfgNode, kind: str, batches: str, stop: StopRequest) -> Iterat
                 several_processes(cfg.MODEL.DIST_TRAIN, backend, stop)
             )
             cleanup.enter_context(translated_errors(batches))
-            # of several processes, one that leaves alone makes the others fail
+            # if one of several processes ended alone, the others would fail
             stop.second_interrupt_ends = processes.world_size == 1
             if not processes.main:
                 setup_logger(quiet=True)
@@ -191,32 +191,32 @@ def _session(cfg: CfgNode, kind: str, batches: str, stop: StopRequest) -> Iterat
 
 
 def _common_state(session: Session) -> dict[str, Any] | None:
-    """The state to resume from or None, the same for all processes."""
+    """Return the state to resume from, or None; check that all processes see the same."""
     state = read_state(session.cfg.SOLVER.RESUME, session.folder)
     position = state and [state[name] for name in ('stage', 'epoch', 'iteration', 'finished')]
     if session.runtime.processes.broadcast(position) != position:
         raise InputError(
-            f'OUTPUT_DIR {session.folder} is not the same folder for all processes; put it on a '
-            'disk that all share'
+            f'OUTPUT_DIR {session.folder} is not the same folder in all processes; put it on a '
+            'disk that all of them share'
         )
     if state is None and session.cfg.SOLVER.RESUME:
-        logger.info('nothing to resume: there is no %s; a run starts', session.folder / STATE)
+        logger.info('nothing to resume: there is no %s; a new run starts', session.folder / STATE)
     return state
 
 
 def planned_files(journal: Journal, solver: CfgNode, validates: bool) -> dict[str, int]:
-    """File name -> bytes of what a run still writes.
+    """Return the name and size in bytes of each file that a run still has to write.
 
     Args:
-        journal: Where the run is.
+        journal: Journal at the run's position.
         solver: SOLVER of the config, with the epochs and periods of both stages.
-        validates: Whether a best checkpoint is kept.
+        validates: Whether there will be a best checkpoint.
     """
     tensors = journal.model.state_dict()
     name, suffix = journal.policy.name, journal.policy.suffix
     checkpoint = sum(tensor.nbytes for tensor in tensors.values())
     trained = sum(tensors[changed].nbytes for changed in journal.model.changed_names(2))
-    files = {STATE: 3 * trained}  # and Adam's two moments of each
+    files = {STATE: 3 * trained}  # the weights and Adam's two moments
     for number, stage, stem in ((1, solver.STAGE1, 'stage1_'), (2, solver.STAGE2, '')):
         period, last = stage.CHECKPOINT_PERIOD, stage.MAX_EPOCHS
         for epoch in {*range(period, last + 1, period), last} - {0}:
@@ -230,31 +230,31 @@ def planned_files(journal: Journal, solver: CfgNode, validates: bool) -> dict[st
 def check_disk(
     folder: str | Path, files: Mapping[str, int], cache: int = 0, new: bool = False
 ) -> None:
-    """Log how much disk the run needs.
+    """Log how much disk space the run needs.
 
     Args:
         folder: OUTPUT_DIR.
-        files: File name -> bytes of what will be written; what exists already will be replaced.
-        cache: Bytes of decoded photos.
-        new: Whether the run is new: then the state and the best checkpoint of another run stay.
+        files: File name -> bytes of the files to be written; existing ones will be replaced.
+        cache: Bytes of the decoded photos.
+        new: Whether the run is new; an earlier run's state and best checkpoint are then kept.
 
     Raises:
-        InputError: That much is not free.
+        InputError: There is not enough free space.
     """
     largest, free = max(files.values()), free_bytes(folder)
-    need = largest + cache  # one file is written beside itself
+    need = largest + cache  # a file is written beside the one that it replaces
     for name, size in files.items():
         path = Path(folder, name)
         kept = new and (name == STATE or '_best.' in name)
         need += max(0, size - (path.stat().st_size if path.exists() and not kept else 0))
     text = (
         f'{len(files)} files of up to {largest / 1e9:.2f} GB and {cache / 1e9:.2f} GB of decoded '
-        f'photos, {need / 1e9:.2f} GB more than is there'
+        f'photos, which takes {need / 1e9:.2f} GB more than now'
     )
     if need > free:
         raise InputError(
-            f'OUTPUT_DIR {folder}: the run writes {text}, {free / 1e9:.2f} GB are free; make '
-            'space, raise SOLVER.STAGE2.CHECKPOINT_PERIOD, lower DATALOADER.CACHE_GB or choose '
-            'another OUTPUT_DIR'
+            f'OUTPUT_DIR {folder}: the run writes {text}, but only {free / 1e9:.2f} GB are free; '
+            'free some space, raise SOLVER.STAGE2.CHECKPOINT_PERIOD, lower DATALOADER.CACHE_GB or '
+            'choose another OUTPUT_DIR'
         )
     logger.info('Disk: the run writes %s; %.2f GB are free', text, free / 1e9)

@@ -1,4 +1,4 @@
-"""SIGTERM, Ctrl-C and a closed terminal end a run, where work would be lost at a good moment."""
+"""SIGTERM, Ctrl-C and a closed terminal end a run; a training first saves its state."""
 
 import contextlib
 import signal
@@ -8,19 +8,19 @@ from types import FrameType
 
 from utils.errors import Stopped
 
-# Seconds after which a second Ctrl-C is meant as one: a terminal may send the first twice.
+# A second Ctrl-C counts only after this many seconds: a terminal may send the first one twice.
 REPEAT_SECONDS = 0.5
 
 
 class StopRequest:
-    """Which signal has asked the run to end, if any.
+    """The signal that has asked the run to end, if any.
 
-    Within :meth:`listening` SIGTERM, SIGINT and SIGHUP raise ``Stopped``; within :meth:`patiently`
-    they are remembered, for the loop to look at ``asked``, and only a second Ctrl-C raises.
+    Within :meth:`listening`, SIGTERM, SIGINT and SIGHUP raise ``Stopped``. Within :meth:`patiently`
+    they only set ``asked``, which the training loop checks; only a second Ctrl-C raises.
 
     Attributes:
         asked: Number of the signal, or None.
-        second_interrupt_ends: Whether a second Ctrl-C does not wait.
+        second_interrupt_ends: Whether a second Ctrl-C ends the run at once.
     """
 
     def __init__(self) -> None:
@@ -31,9 +31,9 @@ class StopRequest:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator['StopRequest']:
-        """Take the signals over, but for those that are ignored (nohup).
+        """Handle the signals within a ``with`` block, except those that are ignored (nohup).
 
-        Only the main thread can; elsewhere they stay.
+        Python allows this in the main thread only; in other threads nothing changes.
         """
         earlier = {}
         try:
@@ -49,7 +49,7 @@ class StopRequest:
 
     @contextlib.contextmanager
     def patiently(self) -> Iterator[None]:
-        """Signals wait for :meth:`check`, or for who looks at ``asked``."""
+        """Remember signals in ``asked`` within a ``with`` block instead of raising ``Stopped``."""
         self._patient = True
         try:
             yield
@@ -57,7 +57,7 @@ class StopRequest:
             self._patient = False
 
     def check(self) -> None:
-        """Raise ``Stopped`` if a signal has come."""
+        """Raise ``Stopped`` if a signal has arrived."""
         if self.asked:
             raise Stopped(self.asked)
 

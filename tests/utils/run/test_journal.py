@@ -1,4 +1,4 @@
-"""Writing beside the training, and the log and metrics on a disk that does not take them."""
+"""Writing the state while the training continues; log and metrics on a full disk."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ def new_journal(folder):
 
 @pytest.fixture
 def save_tree(monkeypatch):
-    """What stands in for writing a state is to be put here."""
+    """The attribute ``save`` replaces the writing of a state."""
     calls = SimpleNamespace(save=lambda: None)
     monkeypatch.setattr(utils.run.journal, 'save_tree', lambda tree, path: calls.save())
     monkeypatch.setattr(Journal, '_state', lambda self, metrics_length: {})
@@ -85,9 +85,7 @@ def test_metrics_are_cut_back_and_gone_on_with(tmp_path):
         '{"event": "a",',
         '{"event": "c",',
     ] and before.startswith(lines[0].encode())
-    with MetricsFile(
-        tmp_path, 10**6
-    ) as metrics:  # a file that is too short is gone on with as it is
+    with MetricsFile(tmp_path, 10**6) as metrics:  # a file that is too short is continued as it is
         metrics.write('d')
     assert len((tmp_path / 'metrics.jsonl').read_text().splitlines()) == 3
     with open(tmp_path / 'metrics.jsonl', 'a') as file:
@@ -127,7 +125,7 @@ def test_the_log_on_a_full_disk(tmp_path, capsys):
 
 @pytest.mark.parametrize('how', ['broken', 'full', 'closed', 'ascii'])
 def test_a_stdout_that_takes_no_lines_ends_no_run(tmp_path, how):
-    """`train … | tee log` and Ctrl-C: tee is gone first."""
+    """`train … | tee log` and Ctrl-C: tee ends first."""
     program = (
         f'import sys; sys.path.insert(0, {str(Path(__file__).resolve().parents[3])!r})\n'
         'from utils.logger import log_to_file, setup_logger\n'

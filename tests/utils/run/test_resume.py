@@ -1,6 +1,4 @@
-"""A run that was stopped goes on as if it had not been; what may change meanwhile and what may
-not.
-"""
+"""An interrupted run resumes with the same result; what may change before it resumes."""
 
 import json
 import multiprocessing
@@ -32,7 +30,7 @@ CENTER = ('MODEL.IF_WITH_CENTER', 'yes')
 
 @pytest.fixture(autouse=True)
 def _signals_arrive():
-    """Whoever started the tests, in the background or under nohup, may have had signals ignored."""
+    """Tests that run in the background or under nohup may have inherited ignored signals."""
     earlier = {
         number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)
     }
@@ -60,7 +58,7 @@ def assert_same_run(one, other, name='RN50'):
 
 
 def stop_after(monkeypatch, count, number=signal.SIGTERM):
-    """The ``count``-th iteration of the run sends ``number`` to this process."""
+    """Let the ``count``-th iteration of the run send signal ``number`` to this process."""
     wants_state, done = Journal.wants_state, [0]
 
     def wants(self, iteration):
@@ -111,7 +109,7 @@ def test_killed_and_resumed_by_time_within_an_epoch(world, monkeypatch):
         save(self)
         places.append((self.stage, self.epoch, self.iteration))
         if len(places) == 13:
-            raise MemoryError  # as good as a kill: nothing of the run's own follows
+            raise MemoryError  # like a kill: the run writes nothing afterwards
 
     monkeypatch.setattr(Journal, 'save', dies)
     with pytest.raises(InputError):
@@ -145,7 +143,7 @@ def test_a_signal_is_patient_only_where_it_is_told_to_be():
         with stop.patiently():
             os.kill(os.getpid(), signal.SIGTERM)
             assert stop.asked == signal.SIGTERM
-            os.kill(os.getpid(), signal.SIGINT)  # at once: the terminal's own second one
+            os.kill(os.getpid(), signal.SIGINT)  # at once: a terminal may send a second one
             stop._since -= 1
             with pytest.raises(Stopped):
                 os.kill(os.getpid(), signal.SIGINT)
@@ -161,7 +159,7 @@ def test_a_signal_is_patient_only_where_it_is_told_to_be():
 def test_a_finished_run_says_so_and_writes_nothing(world, capsys):
     best = train_clipreid.main(world.args())
     before = {path.name: path.read_bytes() for path in world.output.iterdir()}
-    (world.folder / 'photos').rename(world.folder / 'gone')  # it needs nothing any more
+    (world.folder / 'photos').rename(world.folder / 'gone')  # a finished run does not read them
     assert train_clipreid.main(world.args('--resume')) == best
     assert 'this run is finished' in capsys.readouterr().out
     assert before == {path.name: path.read_bytes() for path in world.output.iterdir()}
@@ -196,7 +194,7 @@ def test_a_run_of_stage_1_alone_goes_on_with_stage_2(world):
 
 
 def test_a_signal_in_validation_keeps_the_epoch(world, monkeypatch):
-    """Also where it was not the epoch's turn to be kept."""
+    """Even if RESUME_PERIOD would not have saved a state in this epoch."""
     validate = stage2.validate
 
     def stopped(*arguments):
@@ -266,10 +264,10 @@ def test_a_new_run_keeps_the_state_of_an_unfinished_one(world, monkeypatch):
     state = (world.output / 'resume.pth').read_bytes()
     train_clipreid.main(world.args())
     assert (world.output / 'resume.1.pth').read_bytes() == state
-    assert '--resume would go on with it' in (world.output / 'train_log.txt').read_text()
+    assert 'that --resume would continue' in (world.output / 'train_log.txt').read_text()
     train_clipreid.main(world.args())
-    assert not (world.output / 'resume.2.pth').exists()  # that one was finished
-    # a path instead of auto: the run goes on in a folder of its own
+    assert not (world.output / 'resume.2.pth').exists()  # the second run was finished
+    # a path instead of auto: the run resumes in a folder of its own
     out = world.folder / 'elsewhere'
     train_clipreid.main(
         world.args('SOLVER.RESUME', world.output / 'resume.1.pth', 'OUTPUT_DIR', out)
@@ -339,7 +337,7 @@ def test_harmless_keys_are_documented():
 
 
 def test_keys_without_effect_may_change(stopped):
-    """Also where the state is of an earlier version and holds them."""
+    """Even if the state of an earlier version holds them."""
     path = stopped.output / 'resume.pth'
     state = load_tree(path, 'x')
     assert not HARMLESS & ignored_keys() and not state['facts']['config'].keys() & ignored_keys()
@@ -352,7 +350,7 @@ def test_keys_without_effect_may_change(stopped):
 def test_other_photos_are_refused(stopped):
     photo = stopped.folder / 'photos' / 'train' / '0' / '0.png'
     photo.write_bytes(photo.read_bytes() + b'\0')
-    with pytest.raises(InputError, match='photos of train are not those the run began with'):
+    with pytest.raises(InputError, match='photos of train have changed since the run started'):
         train_clipreid.main(stopped.args('--resume'))
 
 
@@ -366,7 +364,7 @@ def test_moved_photos_and_weights_are_welcome(stopped):
 
 
 def test_other_weights_are_refused(world, monkeypatch):
-    """In stage 1 the state holds the prompts alone: the rest comes from PRETRAIN_PATH again."""
+    """In stage 1 the state holds only the prompts; PRETRAIN_PATH holds the other weights."""
     with monkeypatch.context() as patch:
         stop_after(patch, 2)
         with pytest.raises(Stopped):
@@ -438,13 +436,13 @@ def test_a_state_of_an_older_version_is_refused_by_its_format(stopped):
     with pytest.raises(InputError) as refused:
         train_clipreid.main(stopped.args('--resume'))
     assert (
-        f'{path} is of format 1, this version reads 2; go on with the version that began the run'
+        f'{path} has format 1, this version reads 2; resume with the version that started the run'
         in str(refused.value)
     )
 
 
 def test_a_checkpoint_is_no_state(stopped):
-    with pytest.raises(InputError, match='no state that a run can go on from'):
+    with pytest.raises(InputError, match='not a state to resume from'):
         train_clipreid.main(stopped.args('SOLVER.RESUME', stopped.weights['RN50']))
     with pytest.raises(InputError, match='there is no file'):
         train_clipreid.main(stopped.args('SOLVER.RESUME', stopped.folder / 'nowhere.pth'))
@@ -469,7 +467,7 @@ def test_disk_is_looked_at_before(world, monkeypatch):
     monkeypatch.setattr('utils.run.session.free_bytes', lambda folder: 10**7)
     with pytest.raises(
         InputError,
-        match=r'writes 4 files of up to 0.02 GB and .* 0.\d\d GB more than is there, 0.01 GB',
+        match=r'writes 4 files of up to 0.02 GB and .* 0.\d\d GB more than now, but only 0.01 GB',
     ):
         train_clipreid.main(world.args())
     assert not list(world.output.iterdir())
@@ -480,7 +478,7 @@ def test_disk_need_by_hand(tmp_path, monkeypatch, caplog):
     files = {
         'a': 100,
         'b': 50,
-    }  # 70 more for a, 50 for b, and 100 while a is written beside itself; 10 of photos
+    }  # 70 more for a, 50 for b, 100 while a is written beside the old a; 10 for photos
     for free, enough in ((230, True), (229, False)):
         monkeypatch.setattr('utils.run.session.free_bytes', lambda folder, free=free: free)
         if enough:
@@ -489,9 +487,9 @@ def test_disk_need_by_hand(tmp_path, monkeypatch, caplog):
             with pytest.raises(InputError):
                 check_disk(tmp_path, files, cache=10)
     (tmp_path / 'resume.pth').write_bytes(b'x' * 100)
-    check_disk(tmp_path, {'resume.pth': 100})  # replaced: beside itself for a moment
+    check_disk(tmp_path, {'resume.pth': 100})  # replaced; both exist for a moment
     with pytest.raises(InputError):
-        check_disk(tmp_path, {'resume.pth': 120}, new=True)  # that of another run stays
+        check_disk(tmp_path, {'resume.pth': 120}, new=True)  # another run's state is kept
 
 
 @pytest.mark.parametrize(
@@ -545,7 +543,7 @@ def test_a_bug_in_a_worker_is_not_taken_for_a_full_memory():
 
 
 def test_settings_of_the_optimizer_do_not_come_from_the_file(stopped):
-    """`fused` among them, which decides what memory is written to."""
+    """Among them is `fused`, which decides what memory is written to."""
     path = stopped.output / 'resume.pth'
     state = load_tree(path, 'x')
     for group in state['parts']['optimizer']['param_groups']:
