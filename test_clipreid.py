@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from configs import ConfigError, flatten, load_cfg
+from configs import ConfigError, changes, flatten, load_cfg
 from configs.command_line import parse_config
 from utils.errors import exit_code
 
@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
         test = make_test_dataloader(cfg, wants_pinned_memory(device), runtime.processes, device)
         run.cleanup.callback(test.loader.close)
         logger.info('Protocol %s: %s', test.protocol.name, test.protocol.text)
+        logger.info('Config, where it differs from the defaults:\n%s', changes(cfg))
         about = log_run(cfg, runtime, logger)
         model, checkpoint = load_model(cfg, test)
         if run.main:

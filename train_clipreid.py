@@ -3,12 +3,15 @@
 python train_clipreid.py --config_file configs/tiger/cnn_clipreid.yml [KEY VALUE …]
 """
 
+import logging
 import sys
 from collections.abc import Sequence
 
-from configs import ConfigError, flatten, ignored_keys, load_cfg, with_value
+from configs import ConfigError, changes, flatten, ignored_keys, load_cfg, with_value
 from configs.command_line import parse_config
 from utils.errors import exit_code
+
+logger = logging.getLogger('transreid')
 
 
 def main(argv: Sequence[str] | None = None) -> float | None:
@@ -32,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> float | None:
     with training_session(cfg, flatten(cfg), ignored_keys()) as run:
         if isinstance(run, FinishedRun):
             return run.best
+        logger.info('Config, where it differs from the defaults:\n%s', changes(cfg))
         processes, device = run.runtime.processes, run.runtime.device
         loaders = make_dataloader(cfg, wants_pinned_memory(device), processes, device)
         run.cleanup.callback(loaders.close)

@@ -60,6 +60,13 @@ def with_value(cfg: CfgNode, key: str, value: Value) -> CfgNode:
     return cfg
 
 
+def changes(cfg: CfgNode) -> str:
+    """Return the keys of ``cfg`` that differ from the defaults, as 'KEY: value' lines."""
+    values = flatten(cfg)
+    lines = [f'{key}: {values[key]!r}' for key in RULES if values[key] != RULES[key].default]
+    return '\n'.join(lines) or 'none'
+
+
 def ignored_keys() -> set[str]:
     """Return the keys that have no effect; they only exist so that old ymls load."""
     return {key for key, rule in RULES.items() if isinstance(rule, rules.Ignored)}

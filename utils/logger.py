@@ -7,9 +7,9 @@ import logging.handlers
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tqdm import tqdm
 
@@ -20,7 +20,15 @@ logger = logging.getLogger('transreid')
 
 # broken pipe or full disk; closed; none at all
 STDOUT_ERRORS = (OSError, ValueError, AttributeError)
+Shown = Callable[[logging.LogRecord], bool]
+
+FILE_ONLY = {'file_only': True}  # extra= of a line that is too long for the screen
 FORMAT = '%(asctime)s %(name)s %(levelname)s: %(message)s'
+
+
+def is_for_screen(record: logging.LogRecord) -> bool:
+    """Whether a line goes to the screen too, as all do that are not logged with FILE_ONLY."""
+    return not getattr(record, 'file_only', False)
 
 
 class _Screen(logging.Handler):
@@ -28,6 +36,11 @@ class _Screen(logging.Handler):
 
     If stdout is closed, as after `| tee`, the training continues and logs to its file only.
     """
+
+    shown: ClassVar[list[Shown]] = [is_for_screen]  # the last one counts
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return self.shown[-1](record)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -68,6 +81,20 @@ def setup_logger(quiet: bool = False) -> logging.Logger:
         logging.handlers.MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL + 1)
     )
     return logger
+
+
+@contextlib.contextmanager
+def quiet_screen(shown: Shown) -> Iterator[None]:
+    """Show only some lines on the screen within this block; log files still get all of them.
+
+    Args:
+        shown: Whether a line is shown.
+    """
+    _Screen.shown.append(shown)
+    try:
+        yield
+    finally:
+        _Screen.shown.pop()
 
 
 def log_to_file(folder: str | Path, filename: str, append: bool = False) -> None:

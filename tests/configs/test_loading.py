@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from configs import flatten, load_cfg
+from configs import changes, flatten, load_cfg
 from configs.defaults import RULES
 from configs.rules import Path
 from tests.configs.common import PUBLISHED, plain, refused, write
@@ -268,3 +268,10 @@ def test_kept_keys_are_warned_of(caplog):
     caplog.clear()
     load_cfg(ROOT / 'configs/tiger/vit_clipreid.yml')
     assert caplog.text == ''
+
+
+def test_what_differs_from_the_defaults(tmp_path):
+    path = write(tmp_path, 'SOLVER: {SEED: 2, MARGIN: 0.3}\n')
+    cfg = load_cfg(path, ['MODEL.DEVICE', 'cpu'])
+    assert changes(cfg).splitlines() == ["MODEL.DEVICE: 'cpu'", 'SOLVER.SEED: 2']
+    assert changes(load_cfg()) == 'none'

@@ -1,5 +1,7 @@
 """The demo's data: the same for the same seed, and not solved by the mean colour; its driver."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -93,3 +95,17 @@ def test_too_small_a_gain_fails(monkeypatch, tmp_path, capsys, after, code):
         assert run_demo.main(['--data', str(tmp_path)])['after']['mAP'] == after
     assert len(set(tested)) == 3  # nothing is overwritten
     assert 'ranked_lists.png' in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_demo_is_calm(tmp_path, capsys):
+    """A short run prints at most 40 lines; its log files hold everything."""
+    short = ('SOLVER.STAGE1.MAX_EPOCHS', '1', 'SOLVER.STAGE2.MAX_EPOCHS', '1')
+    output = tmp_path / 'output'
+    with contextlib.suppress(SystemExit):  # one epoch gains too little
+        run_demo.main(['--data', str(tmp_path / 'data'), *short, 'OUTPUT_DIR', str(output)])
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) <= 40
+    assert 'after re-ranking' in shown and 'Running with config' not in shown
+    for log in ('train_log.txt', 'test_log.txt', 'rerank/test_rerank_log.txt'):
+        assert 'Running with config' in (output / log).read_text()

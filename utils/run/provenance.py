@@ -18,18 +18,19 @@ from utils.device import Runtime, device_text
 from utils.errors import Mismatch
 from utils.files import atomic_write, keep_earlier, write_json
 from utils.linear import products_text
+from utils.logger import FILE_ONLY
 
 CONFIG = 'config.yml'  # in OUTPUT_DIR, beside the checkpoints
 LIBRARIES = ('torch', 'numpy', 'Pillow', 'safetensors', 'yacs', 'PyYAML', 'ftfy', 'regex')
 
 
 def log_run(cfg: CfgNode, runtime: Runtime, logger: logging.Logger) -> dict[str, Any]:
-    """Log the merged config and the machine.
+    """Log the merged config, to the log file alone, and the machine.
 
     Returns:
         Code version, libraries, device, precision, processes, seed and command; for JSON.
     """
-    logger.info('Running with config:\n%s', cfg)
+    logger.info('Running with config:\n%s', cfg, extra=FILE_ONLY)
     run = {
         'version': __version__,
         'git': git_state(),
