@@ -81,37 +81,46 @@ class TrainingSession(Session):
         Raises:
             InputError: The state belongs to another run, or the disk is too full.
         """
-        solver, processes = self.cfg.SOLVER, self.runtime.processes
+        journal = self._make_journal(name, model, parts, fingerprints)
+        resumed = self.state is not None and is_own(self.cfg.SOLVER.RESUME, self.folder)
+        if not resumed:
+            journal.best = None  # the best checkpoint is in the other folder
+        with contextlib.ExitStack() as stack:
+            if self.main:
+                files = planned_files(journal, self.cfg.SOLVER, 'val' in fingerprints)
+                cache = cache_bytes * self.runtime.processes.local_world_size
+                check_disk(self.folder, files, cache, new=not resumed)
+                log_to_file(self.folder, 'train_log.txt', append=resumed)
+                if not resumed:
+                    set_aside(self.folder)
+                length = self.state['metrics_length'] if self.state and resumed else None
+                journal.metrics = stack.enter_context(MetricsFile(self.folder, length))
+                save_run(self.cfg, self.about | {'data': fingerprints}, self.folder, resumed)
+            stack.enter_context(journal)
+            stack.enter_context(self.runtime.stop.patiently())
+            yield journal
+
+    def _make_journal(
+        self,
+        name: str,
+        model: TrainedModel,
+        parts: Mapping[int, Mapping[str, Stateful]],
+        fingerprints: Mapping[str, Any],
+    ) -> Journal:
+        solver, settings = self.cfg.SOLVER, self.about | self.config
         policy = SavePolicy(
             name, solver.CHECKPOINT_FORMAT, solver.CHECKPOINT_MINUTES, solver.RESUME_PERIOD
         )
-        settings = self.about | self.config
         facts = {
             'config': self.config,
             'data': fingerprints,
             'environment': {key: settings[key] for key in ENVIRONMENT},
             'model': model.about,
         }
-        journal, length = Journal(self.folder, model, parts, self.runtime, policy, facts), None
+        journal = Journal(self.folder, model, parts, self.runtime, policy, facts)
         if self.state is not None:
             resume(journal, self.state)
-            length = self.state['metrics_length']
-        resumed = self.state is not None and is_own(solver.RESUME, self.folder)
-        if not resumed:
-            journal.best = length = None  # the best checkpoint is in the other folder
-        with contextlib.ExitStack() as stack:
-            if self.main:
-                files = planned_files(journal, solver, 'val' in fingerprints)
-                cache = cache_bytes * processes.local_world_size
-                check_disk(self.folder, files, cache, new=not resumed)
-                log_to_file(self.folder, 'train_log.txt', append=resumed)
-                if not resumed:
-                    set_aside(self.folder)
-                journal.metrics = stack.enter_context(MetricsFile(self.folder, length))
-                save_run(self.cfg, self.about | {'data': fingerprints}, self.folder, resumed)
-            stack.enter_context(journal)
-            stack.enter_context(self.runtime.stop.patiently())
-            yield journal
+        return journal
 
 
 @contextlib.contextmanager
