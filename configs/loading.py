@@ -22,8 +22,8 @@ def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
     """Merge defaults, ``config_file`` and ``opts`` into a frozen config, and check every value.
 
     Args:
-        config_file: A yml; ``_BASE_: other.yml`` in it is merged first. '' = the defaults alone.
-        opts: ``KEY, VALUE, KEY, VALUE …``; they win over the file.
+        config_file: A yml, merged after the yml that its ``_BASE_`` names. '' = only defaults.
+        opts: ``KEY, VALUE, KEY, VALUE …``; they override the file.
 
     Raises:
         ConfigError: Missing or broken file, unknown key (the nearest one is named), key given
@@ -43,7 +43,7 @@ def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
     for key, rule in RULES.items():
         if isinstance(rule, rules.Ignored) and values[key] not in (rule.default, rule.also):
             logging.getLogger('transreid').warning(
-                '%s is %r: this key has no effect, it is only kept so that old ymls load',
+                '%s is %r: this key has no effect and is only kept so that old ymls load',
                 key,
                 values[key],
             )
@@ -73,7 +73,7 @@ def ignored_keys() -> set[str]:
 
 
 def flatten(tree: Mapping[Any, Any], prefix: str = '') -> dict[str, Value]:
-    """Return {'MODEL.NAME': 'RN50', …} of a config, a section or the sections of a yml."""
+    """Return {'MODEL.NAME': 'RN50', …} for a config, a section or the sections of a yml."""
     flat: dict[str, Value] = {}
     for key, value in tree.items():
         name = f'{prefix}{key}'
@@ -126,7 +126,7 @@ def _read_ymls(path: Path, seen: tuple[str, ...] = ()) -> list[tuple[Path, dict]
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain values only, each key once. No aliases: a few lines can expand to gigabytes."""
+    """YAML for plain values, each key once, without aliases: a few can expand to gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -148,7 +148,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# --------------------------------------------------------------------------------- a key, its value
+# -------------------------------------------------------------------------------- keys and values
 
 
 def _read_value(key: str, value: object, where: str) -> Value:

@@ -51,11 +51,11 @@ class Rule:
         return value
 
     def _check(self, value: Value) -> None:
-        """Raise ``ValueError`` where a value of the default's type is not allowed."""
+        """Raise ``ValueError`` if a value of the right type is not allowed."""
 
 
 class Path(Rule):
-    """A file or folder, or ''; a leading ``~`` is the home folder."""
+    """A file or folder, or ''; a leading ``~`` is expanded to the home folder."""
 
     def read(self, value: object) -> Value:
         return expand_home(super().read(value))
@@ -106,7 +106,7 @@ class Choice(Rule):
 
 @dataclass
 class Ignored(Rule):
-    """A key of the original that nothing reads, kept so that its ymls load.
+    """A key of the original without effect, kept so that its ymls load.
 
     Any value other than the default and ``also`` logs a warning.
     """

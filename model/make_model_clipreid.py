@@ -70,7 +70,7 @@ def make_model(cfg: CfgNode, num_class: int, camera_num: int = 0, view_num: int 
         with naming_its_config(cfg.MODEL.PRETRAIN_PATH):
             model = _continue_training(cfg, num_class, side, whole=choice == 'self')
     elif choice == 'random':
-        model = _from_nothing(cfg, num_class, side)
+        model = _from_random_weights(cfg, num_class, side)
     else:
         model = _from_clip(cfg, num_class, side)
     _log_use_of_prompts(cfg, model)
@@ -131,7 +131,7 @@ def _log_use_of_prompts(cfg: CfgNode, model: ReIDModel) -> None:
 # --------------------------------------------------------------------------- a new model from CLIP
 
 
-def _from_nothing(cfg: CfgNode, num_class: int, side: tuple[int, int]) -> ReIDModel:
+def _from_random_weights(cfg: CfgNode, num_class: int, side: tuple[int, int]) -> ReIDModel:
     logger.warning(
         'MODEL.PRETRAIN_CHOICE is random: no pretrained weights; only useful for smoke tests'
     )

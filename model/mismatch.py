@@ -66,7 +66,7 @@ def read_trained(path: str, key: str) -> Checkpoint:
 
 
 def sentence_of(cfg: CfgNode, source: Checkpoint) -> Sentence:
-    """Return the sentence of a trained model.
+    """Return the sentence that a trained model was trained with.
 
     Raises:
         Mismatch: the config has another sentence.
@@ -95,7 +95,7 @@ def side_of(cfg: CfgNode, source: Checkpoint) -> tuple[int, int]:
     """
     embedding = source.state.get('cv_embed')
     rows = len(embedding) if embedding is not None and embedding.dim() else 0
-    noted = source.about.get('side') or '{},{}'.format(*_guessed_side(cfg, source, rows))
+    noted = source.about.get('side') or '{},{}'.format(*_guess_side(cfg, source, rows))
     found = re.fullmatch(r'(\d{1,6}),(\d{1,6})', noted)
     side = (int(found[1]), int(found[2])) if found else (0, 0)
     if not found or side_rows(side) != rows:
@@ -111,7 +111,7 @@ def side_of(cfg: CfgNode, source: Checkpoint) -> tuple[int, int]:
     return side
 
 
-def _guessed_side(cfg: CfgNode, source: Checkpoint, rows: int) -> tuple[int, int]:
+def _guess_side(cfg: CfgNode, source: Checkpoint, rows: int) -> tuple[int, int]:
     """Guess (cameras, views) for a checkpoint of the original, which only has their product.
 
     If the config uses both, assume eight views for VeRi, else one. If it uses one of them, reject

@@ -49,7 +49,7 @@ def save_state(
 ) -> None:
     """Write a state dict under a temporary name, then rename.
 
-    Tensors are written as CPU tensors in the usual memory format.
+    All tensors are written as CPU tensors in the usual memory format.
 
     Args:
         state: weights by name.
@@ -71,7 +71,7 @@ def save_state(
 
 
 def load_state(path: str | Path, key: str = 'TEST.WEIGHT') -> State:
-    """The state of :func:`load_checkpoint` alone."""
+    """Return only the state of :func:`load_checkpoint`."""
     return load_checkpoint(path, key).state
 
 
