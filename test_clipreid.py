@@ -45,7 +45,6 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
             log_to_file(run.folder, f'test_{"rerank_" if rerank else ""}log.txt')
             if animals:
                 warn_of_data(test)
-
         settings = reranking_settings(cfg) if rerank or cfg.TEST.RE_RANKING else None
         normalise = animals or cfg.TEST.FEAT_NORM == 'yes'
         metric: Metric = 'cosine' if animals else 'euclidean'

@@ -16,8 +16,7 @@ logger = logging.getLogger('transreid')
 
 def main(argv: Sequence[str] | None = None) -> float | None:
     """Train both stages; return the best validation mAP, None without a validation list."""
-    description = 'Train CLIP-ReID on photos of individual animals, in two stages.'
-    args = parse_config(argv, description, resumes=True)
+    args = parse_config(argv, 'Train CLIP-ReID on photos of animals, in two stages.', resumes=True)
     cfg = load_cfg(args.config_file, args.opts)
 
     # Not at the top: torch, torchvision and timm take seconds to import. Neither --help nor an
@@ -49,7 +48,6 @@ def main(argv: Sequence[str] | None = None) -> float | None:
         criterion = make_loss(cfg, loaders.num_classes, model.feature_dim).to(device)
         stage1 = make_stage1(cfg, model, loaders)
         stage2 = make_stage2(cfg, model, loaders, criterion)
-
         name, _ = find_architecture(cfg.MODEL.NAME)
         parts = {1: stage1.parts if stage1 else {}, 2: stage2.parts}
         with run.journal(name, model, parts, loaders.fingerprints, loaders.cache_bytes) as journal:
