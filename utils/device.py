@@ -104,20 +104,24 @@ def make_runtime(
     _set_kernels(chosen, deterministic)
     if compiles:
         _try_compiler(chosen)
-    precision = {'auto': 'fp32', 'off': 'fp32'}.get(amp, amp)
-    if amp == 'auto' and chosen.type == 'cuda':
-        native = torch.cuda.is_bf16_supported(including_emulation=False)  # emulation is very slow
-        precision = 'bf16' if native else 'fp16'
-    if precision == 'fp16' and chosen.type != 'cuda':
-        raise InputError(
-            f'SOLVER.AMP fp16 needs a CUDA GPU, but the device is {chosen.type}; choose auto, off '
-            'or bf16'
-        )
+    precision = _precision(chosen, amp)
     autocast = functools.partial(
         torch.autocast, chosen.type, dtype=DTYPES.get(precision), enabled=precision != 'fp32'
     )
     scaler = torch.amp.GradScaler(chosen.type, enabled=precision == 'fp16')
     return Runtime(chosen, autocast, scaler, precision, processes, stop or StopRequest())
+
+
+def _precision(device: torch.device, amp: str) -> str:
+    if amp == 'auto' and device.type == 'cuda':
+        native = torch.cuda.is_bf16_supported(including_emulation=False)  # emulation is very slow
+        return 'bf16' if native else 'fp16'
+    if amp == 'fp16' and device.type != 'cuda':
+        raise InputError(
+            f'SOLVER.AMP fp16 needs a CUDA GPU, but the device is {device.type}; choose auto, off '
+            'or bf16'
+        )
+    return {'auto': 'fp32', 'off': 'fp32'}.get(amp, amp)
 
 
 def _set_kernels(device: torch.device, deterministic: bool) -> None:

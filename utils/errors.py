@@ -68,7 +68,7 @@ def exit_code(main: Callable[[], object], *errors: type[Exception]) -> int:
         with contextlib.suppress(OSError):  # Python would flush again at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (InputError, *errors) as error:  # type: ignore[misc]  # mypy does not accept unpacking here
+    except (InputError, *errors) as error:  # type: ignore[misc]  # mypy rejects unpacking here
         sys.stderr.write(f'error: {" ".join(str(error).split())}\n')
         return 2
     except UnicodeEncodeError as error:

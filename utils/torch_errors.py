@@ -10,14 +10,9 @@ import torch
 from utils.errors import InputError, first_line
 
 # Messages of torch, CUDA's libraries and the DataLoader when GPU or main memory runs out.
-OUT_OF_MEMORY = (
-    'out of memory',
-    "can't allocate memory",
-    'ALLOC_FAILED',
-    'ALLOCATION_FAILED',
-    'resource allocation failed',
-    'insufficient resources',
-    'Pin memory thread exited unexpectedly',
+OUT_OF_MEMORY = re.compile(
+    "out of memory|can't allocate memory|ALLOC_FAILED|ALLOCATION_FAILED|insufficient resources"
+    '|resource allocation failed|Pin memory thread exited unexpectedly'
 )
 MAIN_GUARD = "put the call in your script below `if __name__ == '__main__':`"
 # Part of torch's message -> what is wrong and how to fix it.
@@ -57,7 +52,7 @@ def translated_errors(batch_keys: str) -> Iterator[None]:
 def _translate(error: RuntimeError | MemoryError, batch_keys: str) -> str | None:
     """Say what is wrong and how to fix it; None if the error is unknown."""
     text, line = str(error), first_line(error, 200)
-    memory = [row for row in text.splitlines() if any(sign in row for sign in OUT_OF_MEMORY)]
+    memory = [row for row in text.splitlines() if OUT_OF_MEMORY.search(row)]
     if memory or isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         reason = memory[0].strip()[:200] if memory else line
         return f'out of memory ({reason}); lower {batch_keys}, or use smaller photos'
