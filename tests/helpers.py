@@ -16,7 +16,8 @@ from model.clip.architecture import Architecture
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).parent / 'golden'
-# these lists and ATRW's ground truth are not ours to pass on: CONTRIBUTING.md says where they lie
+# These lists and ATRW's ground truth are not ours to publish. CONTRIBUTING.md says how to run the
+# tests that need them.
 PUBLISHED_LISTS = Path(os.environ.get('PUBLISHED_LISTS', ROOT / 'no published lists'))
 needs_published_lists = pytest.mark.skipif(
     not PUBLISHED_LISTS.is_dir(), reason='PUBLISHED_LISTS does not name a folder'
