@@ -1,16 +1,18 @@
-"""Check the data of a config before training: python -m tools.check_data --config_file X [--out
-FOLDER] [KEY VALUE …]
+"""Check the data of a config before training.
 
-Looks for what would make training or its results wrong: photos that are missing or cannot be read,
-one photo under two labels, train photos in the test, encounters that are cut in two, queries
-without a match; and for what is worth a look. FOLDER (default OUTPUT_DIR/check_data) then holds
+    python -m tools.check_data --config_file X [--out FOLDER] [KEY VALUE …]
+
+Reports everything that would make training or its results wrong: missing and unreadable photos,
+one photo under two labels, train photos in the test, encounters in both training and the test,
+queries without a match in the gallery. Also reports what is worth a look. Writes to FOLDER
+(default: OUTPUT_DIR/check_data):
 
     check.html   one page, with the suspicious photos side by side
-    check.json   all that was found, and what each photo file is: another check reads only new
-                 files, unless the program or its libraries now read photos otherwise
+    check.json   all findings, and a description of each photo file; the next check reads only new
+                 and changed files, unless the code or the library that reads photos has changed
 
-Exit code: 0, also with warnings; 1 = training or its results would be wrong; 2 = the config or a
-list cannot be read. No weights are needed.
+Exit codes: 0 = no errors, perhaps warnings; 1 = training or its results would be wrong; 2 = the
+config or a list cannot be read. No weights are needed.
 """
 
 import sys
@@ -30,11 +32,14 @@ from wildlife.checks.rules import Inspection, Limits, find_all
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Check, write page and JSON, print a summary; return what the JSON holds.
+    """Check the data, write page and JSON, and print a summary.
+
+    Returns:
+        The content of check.json.
 
     Raises:
-        InputError: a list cannot be read, or there is nothing to check.
-        ConfigError: the config cannot be read.
+        InputError: If a list cannot be read, or there is nothing to check.
+        ConfigError: If the config cannot be read.
     """
     args = parse(argv)
     cfg = load_cfg(args.config_file, args.opts)
@@ -55,9 +60,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 def _folder(named: str, output_dir: str) -> Path:
-    """The folder of the report, made where missing."""
+    """Return the folder of the report; create it if it is missing."""
     if not named and not output_dir:
-        raise InputError('OUTPUT_DIR is empty; name the folder of the report with --out')
+        raise InputError('OUTPUT_DIR is empty; give the folder of the report with --out')
     folder = Path(named or Path(output_dir) / 'check_data')
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""What a config asks to train and test on, read as training and the test read it.
+"""Read the lists of a config in the same way as training and the test do.
 
-Where those would stop, the reason is kept and reading continues.
+Where training or the test would stop with an error, the message is kept and reading continues.
 """
 
 import contextlib
@@ -33,18 +33,18 @@ Photos = TypeVar('Photos', TrainPhotos, TestPhotos)
 
 @dataclass
 class Lists:
-    """What is to be checked.
+    """The lists to check.
 
     Attributes:
-        splits: 'train', 'validation', 'query', 'gallery' -> located records of the photos that are
-            there; only the splits that the config has.
-        sources: split -> its list or folder.
-        missing: split -> paths that are not there.
-        protocol: of the test, None where it is not known.
-        refused: what training or the test stop at, one line each.
-        warned: what they warn of.
-        notes: what could not be checked.
-        official: a published set, whose labels and split are given.
+        splits: 'train', 'validation', 'query', 'gallery' -> located records of the photos that
+            exist. Holds only the splits that the config has.
+        sources: Split -> its list or folder.
+        missing: Split -> paths of missing photos.
+        protocol: Protocol of the test; None if it is unknown.
+        refused: Errors that would stop training or the test, one line each.
+        warned: Warnings of training and the test, one line each.
+        notes: Checks that are not possible, one line each.
+        official: Whether this is a published set, whose labels and splits are fixed.
     """
 
     splits: dict[str, list[Record]] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Lists:
 
     @contextlib.contextmanager
     def keep_errors(self) -> Iterator[None]:
-        """Keep an ``InputError`` of this block in ``refused`` and continue behind it."""
+        """Record an ``InputError`` raised in this block in ``refused`` and continue after it."""
         try:
             yield
         except InputError as error:
@@ -66,6 +66,7 @@ class Lists:
                 self.refused.append(str(error))
 
     def has(self, *splits: str) -> bool:
+        """Whether the config has all these splits."""
         return self.splits.keys() >= set(splits)
 
 
@@ -73,11 +74,12 @@ def read_lists(cfg: CfgNode) -> Lists:
     """Read the lists of a config.
 
     Raises:
-        InputError: a list cannot be read, or there is nothing to check.
+        InputError: If a list cannot be read, or there is nothing to check.
     """
-    cfg = with_value(cfg, 'DATASETS.SKIP_BROKEN', False)  # broken photos are looked for elsewhere
+    # Another rule reports broken photos, so reading the lists must not skip them.
+    cfg = with_value(cfg, 'DATASETS.SKIP_BROKEN', False)
     lists = Lists(official=cfg.DATASETS.NAMES != 'animals')
-    with _collected(lists.warned):
+    with _collect_warnings(lists.warned):
         if lists.official:
             _read_official(lists, cfg)
         else:
@@ -88,7 +90,7 @@ def read_lists(cfg: CfgNode) -> Lists:
 
 
 class _Collector(logging.Handler):
-    """Keeps the messages of warnings, each once."""
+    """Log handler that keeps each different warning once."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__(logging.WARNING)
@@ -100,8 +102,8 @@ class _Collector(logging.Handler):
 
 
 @contextlib.contextmanager
-def _collected(lines: list[str]) -> Iterator[None]:
-    """Append warnings of our logger to ``lines``, and log them nowhere else."""
+def _collect_warnings(lines: list[str]) -> Iterator[None]:
+    """Append warnings of the project's logger to ``lines`` instead of logging them."""
     logger = logging.getLogger('transreid')
     before = logger.handlers, logger.propagate
     logger.handlers, logger.propagate = [_Collector(lines)], False
@@ -120,17 +122,17 @@ def _read_animals(lists: Lists, cfg: CfgNode) -> None:
         'gallery': data.GALLERY_LIST,
     }
     for split, file in list_files(cfg).items():
-        if named[split] or os.path.isfile(file):  # that of a species need not be there
+        if named[split] or os.path.isfile(file):  # the default list of a species may be missing
             is_gallery = split == 'gallery' and file != lists.sources.get('query')
             lists.splits[split] = read_list(file, data.ALLOW_OUTSIDE, is_gallery)
             lists.sources[split] = file
         elif split != 'gallery' or lists.has('query'):
-            lists.notes.append(f'no {split} list' + (f' ({file} is not there)' if file else ''))
+            lists.notes.append(f'no {split} list' + (f' ({file} does not exist)' if file else ''))
     listed = dict(lists.splits)
     if not listed:
         raise InputError(
-            f"DATASETS.SPECIES '{data.SPECIES}': there is no list to check in '{data.LIST_DIR}'; "
-            'set DATASETS.TRAIN_LIST, VAL_LIST, QUERY_LIST, GALLERY_LIST, or LIST_DIR'
+            f"DATASETS.SPECIES '{data.SPECIES}': no list to check in '{data.LIST_DIR}'; "
+            'set DATASETS.TRAIN_LIST, VAL_LIST, QUERY_LIST, GALLERY_LIST or LIST_DIR'
         )
     _check_listed(lists, cfg)
     _locate(lists, cfg)
@@ -147,7 +149,7 @@ def _read_animals(lists: Lists, cfg: CfgNode) -> None:
 
 
 def _check_listed(lists: Lists, cfg: CfgNode) -> None:
-    """What the lists alone tell, before their photos are looked for."""
+    """Check what the lists alone can show, before their photos are located."""
     if lists.has('train'):
         with lists.keep_errors():
             check_contiguous(lists.splits['train'], lists.sources['train'])
@@ -166,7 +168,7 @@ def _check_listed(lists: Lists, cfg: CfgNode) -> None:
 
 
 def _locate(lists: Lists, cfg: CfgNode) -> None:
-    """Join paths with their folder; drop what is missing, or elsewhere and may not be."""
+    """Join paths with their folder; drop missing photos and rejected ones outside the folder."""
     for split, records in lists.splits.items():
         folder = replace(photo_folder(cfg, split), skip_missing=False)
         present, missing = [], []
@@ -185,7 +187,7 @@ def _locate(lists: Lists, cfg: CfgNode) -> None:
 
 
 def _located_one_by_one(records: Sequence[Record], folder: PhotoFolder) -> list[Record]:
-    """The located records, without those that ``locate`` rejects."""
+    """Locate records, without those that ``locate`` rejects."""
     found = []
     for record in records:
         with contextlib.suppress(InputError):
@@ -199,7 +201,7 @@ def _read_official(lists: Lists, cfg: CfgNode) -> None:
     if train is not None:
         lists.splits['train'] = train.train
         lists.sources['train'] = train.root
-    if test is not None:  # VehicleID's other trials have the same photos
+    if test is not None:  # the other trials of VehicleID use the same photos
         lists.splits |= {'query': test.query, 'gallery': test.gallery}
         lists.sources |= dict.fromkeys(('query', 'gallery'), test.root)
         lists.protocol = test.protocol
@@ -208,15 +210,16 @@ def _read_official(lists: Lists, cfg: CfgNode) -> None:
 
 
 def _load(lists: Lists, cfg: CfgNode, load: Callable[[CfgNode], Photos]) -> Photos | None:
-    """What ``load`` gives, without missing photos where it stops at them; None where it cannot."""
+    """Load a set; if photos are missing, load it without them. None if it cannot be loaded."""
     with lists.keep_errors():
         return load(cfg)
-    with lists.keep_errors(), _collected([]):  # it would warn of the photos that it skips
+    # The missing photos are reported already, so a warning about them is dropped.
+    with lists.keep_errors(), _collect_warnings([]):
         return load(with_value(cfg, 'DATASETS.SKIP_MISSING', True))
     return None
 
 
 def _check_batches(lists: Lists, cfg: CfgNode) -> None:
-    """Whether stage 2 can fill its batches from the photos that are there."""
+    """Check that stage 2 can fill its batches with the photos that exist."""
     with lists.keep_errors():
         make_batches(cfg, [record.pid for record in lists.splits['train']], SINGLE)

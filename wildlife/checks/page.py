@@ -1,4 +1,4 @@
-"""The page of tools/check_data.py: one HTML file that needs no other."""
+"""The page of tools/check_data.py: one self-contained HTML file."""
 
 from bisect import bisect_right
 from collections import Counter
@@ -14,20 +14,20 @@ from wildlife.checks.rules import CHECKS, Finding
 from wildlife.pages import render
 from wildlife.thumbnails import thumbnail
 
-ITEMS_SHOWN = 24  # of a finding
-PHOTOS_SHOWN = 6  # of an item
-THUMBNAIL = 160  # pixels, the longer side
+ITEMS_SHOWN = 24  # per finding
+PHOTOS_SHOWN = 6  # per item
+THUMBNAIL = 160  # pixels of the longer side
 SIDES = (32, 64, 128, 256, 512, 1024, 2048)  # pixels
 SHAPES = (0.25, 0.5, 0.75, 1.0, 1.33, 2.0, 4.0)  # height / width
 VERDICTS = {
     'wrong': 'Training or its results would be wrong',
-    'warning': 'It can be trained; look at the warnings',
-    'fine': 'Nothing suspicious was found',
+    'warning': 'Fit for training; look at the warnings',
+    'fine': 'Fit for training; nothing suspicious was found',
 }
 
 
 class Bar(NamedTuple):
-    """One line of a chart; percent: of the longest bar."""
+    """One bar of a chart; ``percent`` is its length relative to the longest bar."""
 
     name: str
     photos: int
@@ -51,10 +51,10 @@ def make_page(
     """Return the page of a check.
 
     Args:
-        title: what was checked.
-        findings: in the order of ``CHECKS``.
-        lists: what the config asks for.
-        photos: all photos that were read.
+        title: Name of what was checked.
+        findings: Findings in the order of ``CHECKS``.
+        lists: Lists of the config.
+        photos: All photos that were read.
         size: INPUT.SIZE_TRAIN, (height, width) in pixels.
     """
     levels = Counter(finding.level for finding in findings)
@@ -80,7 +80,7 @@ def make_page(
 
 
 def _facts(photo: dict) -> str:
-    """'train, label 3, encounter 7': what is known of a photo of a finding."""
+    """Describe a photo of a finding, for example 'train, label 3, encounter 7'."""
     known = [f'{name} {photo[name]}' for name in ('label', 'encounter') if name in photo]
     return ', '.join([photo['split'], *known])
 
@@ -90,8 +90,8 @@ def _charts(photos: Iterable[Photo]) -> list[Chart]:
     sides = [min(photo.width, photo.height) for photo in readable]
     shapes = [photo.height / photo.width for photo in readable]
     return [
-        Chart('shorter side, pixels', _bars(sides, SIDES)),
-        Chart('height / width', _bars(shapes, SHAPES)),
+        Chart('Shorter side in pixels', _bars(sides, SIDES)),
+        Chart('Height / width', _bars(shapes, SHAPES)),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What each photo file is (bytes, picture, perceptual hash), and which are nearly the same."""
+"""Describe photo files (bytes, picture, perceptual hash) and find near-duplicates."""
 
 import json
 import os
@@ -19,29 +19,32 @@ from datasets.images import UnreadablePhoto, photo_formats, read_header, read_im
 from utils.files import sha256_file
 from utils.logger import progress
 
-# 16 x 16 bits: of the usual 8 x 8, different animals in the same grass may have nearly the same
+# With the usual 8 x 8 bits, different animals in the same grass may have nearly equal hashes.
 HASH_SIDE = 16
 BITS = HASH_SIDE**2
 ALPHA = {'RGBA', 'LA', 'PA', 'La', 'RGBa'}
-CODE = (depth.__file__, images.__file__, __file__)  # decides about ``Photo``
-BLOCK = 2**20  # pairs of hashes that are compared at a time: 8 MB
+CODE = (depth.__file__, images.__file__, __file__)  # the source files that determine a ``Photo``
+BLOCK = 2**20  # pairs of hashes compared at a time, which take 8 MB
 
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One file.
+    """One photo file.
 
     Attributes:
-        path: of the file.
-        bytes: its size; with ``mtime_ns`` a later check knows that it is the same file.
-        mtime_ns: time of its last change.
-        sha256: of its bytes.
-        width: in stored pixels, like ``height``.
-        mode: Pillow's, with '+alpha' where one colour is transparent.
-        orientation: EXIF's, 1 = upright.
-        phash: perceptual hash as hex.
-        blank: whether all pixels are alike.
-        error: why it cannot be read, '' where it can; what is not known is then 0 or ''.
+        path: Path of the file.
+        bytes: Size of the file. A later check takes a file with the same size and ``mtime_ns``
+            for unchanged.
+        mtime_ns: Time of the last change.
+        sha256: SHA-256 of the bytes.
+        width: Stored pixels.
+        height: Stored pixels.
+        mode: Pillow's mode, with '+alpha' if one colour is transparent.
+        orientation: EXIF orientation, 1 = upright.
+        phash: Perceptual hash as hex.
+        blank: Whether all pixels are equal.
+        error: Why the photo cannot be read; '' for readable photos. Unknown values of an
+            unreadable photo are 0 or ''.
     """
 
     path: str
@@ -58,27 +61,28 @@ class Photo:
 
     @property
     def content(self) -> str:
-        """The same for files with the same bytes."""
+        """A key that is equal for files with the same bytes."""
         return self.sha256 or self.path
 
     @property
     def is_transparent(self) -> bool:
+        """Whether the photo has transparency."""
         return self.mode in ALPHA or self.mode.endswith('+alpha')
 
 
 def read_photos(
     paths: Iterable[str], workers: int, earlier: Mapping[str, Photo] | None = None
 ) -> dict[str, Photo]:
-    """Read photos, each file once, decoded as the loader does.
+    """Read each photo file once and decode it as the loader does.
 
     Args:
-        paths: of the photos; some may be the same.
-        workers: threads that read.
-        earlier: photos of an earlier check by path; files of the same size and time are not read
-            again.
+        paths: Paths of the photos, with or without repetitions.
+        workers: Number of threads that read.
+        earlier: Photos of an earlier check by path. A file whose size and time are unchanged is
+            not read again.
 
     Returns:
-        path -> ``Photo``, in the order of ``paths``.
+        Path -> ``Photo``, in the order of ``paths``.
     """
     earlier = earlier or {}
     found: dict[str, Photo | None] = dict.fromkeys(paths)
@@ -87,18 +91,19 @@ def read_photos(
         if photo and (photo.bytes, photo.mtime_ns) == _status(path):
             found[path] = photo
     wanted = [path for path, photo in found.items() if photo is None]
-    with ThreadPoolExecutor(workers) as pool:  # Pillow and the digest let other threads work
+    # Threads are enough: Pillow and the digest release the GIL.
+    with ThreadPoolExecutor(workers) as pool:
         for photo in progress(pool.map(read_photo, wanted), 'photos', total=len(wanted)):
             found[photo.path] = photo
     return {path: photo for path, photo in found.items() if photo}
 
 
 def read_photo(path: str) -> Photo:
-    """Read one file; what is wrong with it is the photo's ``error``."""
+    """Read one file; if that fails, ``error`` of the returned photo says why."""
     size, mtime_ns = _status(path)
     sha256 = ''
     try:
-        if os.path.isfile(path):  # reading a pipe could wait without end
+        if os.path.isfile(path):  # reading a pipe could block forever
             sha256 = sha256_file(path)
         image = read_image(path)
         orientation, mode = read_header(path).orientation, _mode(path)
@@ -107,7 +112,7 @@ def read_photo(path: str) -> Photo:
     except OSError as error:
         return Photo(path, size, mtime_ns, sha256, error=str(error))
     bits = imagehash.phash(image, HASH_SIDE).hash
-    extrema = cast(tuple[tuple[int, int], ...], image.getextrema())  # RGB: one pair a band
+    extrema = cast(tuple[tuple[int, int], ...], image.getextrema())  # one pair per RGB channel
     blank = all(low == high for low, high in extrema)
     return Photo(
         path,
@@ -123,7 +128,7 @@ def read_photo(path: str) -> Photo:
 
 
 def _status(path: str) -> tuple[int, int]:
-    """(bytes, mtime_ns)."""
+    """Return (bytes, mtime_ns) of a file, (0, 0) if it cannot be accessed."""
     try:
         status = os.stat(path)
         return status.st_size, status.st_mtime_ns
@@ -132,13 +137,13 @@ def _status(path: str) -> tuple[int, int]:
 
 
 def _mode(path: str) -> str:
-    """Mode as stored, of a photo that ``read_image`` could read."""
+    """Return the stored mode of a photo that ``read_image`` could read."""
     with Image.open(path, formats=photo_formats()) as image:
         return f'{image.mode}+alpha' if 'transparency' in image.info else image.mode
 
 
 def reader() -> dict[str, Any]:
-    """Return what reads the photos here; another reader may find something else in a file."""
+    """Return what determines how photos are read; a check by another reader is not reused."""
     return {
         'Pillow': PIL.__version__,
         'formats': list(photo_formats()),
@@ -150,7 +155,8 @@ def earlier_photos(path: str | Path) -> dict[str, Photo]:
     """Return the readable photos of an earlier check.json by path.
 
     Args:
-        path: of the file; where it is missing, no such report or by another ``reader``, none.
+        path: Path of check.json. The result is empty if the file is missing, is not such a
+            report or was written with another ``reader``.
     """
     types = {field.name: field.type for field in fields(Photo)}
     try:
@@ -173,21 +179,21 @@ def _types(entry: dict[str, object]) -> dict[str, type]:
 
 
 def as_dicts(photos: Iterable[Photo]) -> list[dict[str, Any]]:
-    """Return photos as ``earlier_photos`` reads them from JSON."""
+    """Convert photos to the JSON form that ``earlier_photos`` reads."""
     return [asdict(photo) for photo in photos]
 
 
 def near_pairs(photos: Sequence[Photo], limit: int) -> Iterator[tuple[np.ndarray, ...]]:
     """Yield pairs of photos whose hashes differ in few bits, in blocks.
 
-    All pairs are compared, so the time grows with the square of the photos.
+    All pairs are compared, so the time grows with the square of the number of photos.
 
     Args:
-        photos: each with a phash.
-        limit: bits in which they may differ.
+        photos: Photos, all with a ``phash``.
+        limit: Largest number of bits in which two hashes may differ.
 
     Yields:
-        i, j, distance: (M,) integers, i < j.
+        (i, j, distance), each (M,) integers, with i < j.
     """
     if not photos:
         return
@@ -197,7 +203,7 @@ def near_pairs(photos: Sequence[Photo], limit: int) -> Iterator[tuple[np.ndarray
     step = max(1, BLOCK // len(photos))
     for start in range(0, len(photos), step):
         rows = first[start : start + step, None]
-        # most pairs differ in more bits than that within a quarter of them
+        # Most pairs exceed the limit in the first quarter of the bits; drop them right away.
         i, j = np.nonzero(np.bitwise_count(rows ^ first[start:]) <= limit)
         later = i < j
         i, j = i[later] + start, j[later] + start

@@ -1,4 +1,4 @@
-"""What tools/check_data.py writes and prints: check.json, and lines for the terminal."""
+"""The output of tools/check_data.py: check.json, and lines for the terminal."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,12 +9,12 @@ from wildlife.checks.rules import Finding, Inspection
 
 
 def make_report(config_file: str, data: Inspection, findings: Sequence[Finding]) -> dict[str, Any]:
-    """Return what check.json holds.
+    """Return the content of check.json.
 
     Args:
-        config_file: what was checked.
-        data: lists, photos and limits of the check.
-        findings: what the rules found.
+        config_file: Config that was checked.
+        data: Lists, photos and limits of the check.
+        findings: Findings of the rules.
     """
     lists, limits = data.lists, data.limits
     levels = [finding.level for finding in findings]
@@ -53,12 +53,12 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def summary(data: Inspection, findings: Sequence[Finding], page: str) -> Iterator[str]:
-    """Lines for the terminal, without control characters of others.
+    """Yield lines for the terminal, with control characters in names replaced by '?'.
 
     Args:
-        data: what was checked.
-        findings: what the rules found.
-        page: path of check.html.
+        data: Lists and photos that were checked.
+        findings: Findings of the rules.
+        page: Path of check.html.
     """
     levels = [finding.level for finding in findings]
     yield _printable(counts_table(data.lists.splits))
@@ -68,8 +68,8 @@ def summary(data: Inspection, findings: Sequence[Finding], page: str) -> Iterato
         )
     verdict = 'Training or its results would be wrong' if 'wrong' in levels else 'Fit for training'
     yield _printable(
-        f'{verdict}: {levels.count("wrong")} checks wrong, {levels.count("warning")} with '
-        f'warnings; see {page}'
+        f'{verdict} (checks failed: {levels.count("wrong")}, warned: {levels.count("warning")}); '
+        f'see {page}'
     )
 
 

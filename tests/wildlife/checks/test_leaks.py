@@ -126,6 +126,6 @@ def test_train_photos_tell_which_test_label_is_whose(herd):
     found, report = herd.check()
     assert paths(found['two_labels']) == [('animal1/1.jpg',) * 2] and not report['fit']
     assert (
-        'train label 1 is test label 4, test label 3 is train label 2'
+        'train label 1 is test label 4, and test label 3 is train label 2'
         in found['two_labels']['items'][0]['text']
     )

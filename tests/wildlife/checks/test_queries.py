@@ -6,7 +6,7 @@ from tests.wildlife.checks.herd import only, paths, picture
 from utils.errors import InputError
 
 
-def test_queries_without_a_right_answer(herd):
+def test_queries_without_a_match_in_the_gallery(herd):
     herd.add('query', 'test/animal9/0.jpg', 5, picture(100), 1000)
     found, report = herd.check(PROTOCOL='cross-encounter')
     assert (
@@ -16,7 +16,7 @@ def test_queries_without_a_right_answer(herd):
     herd.lists['query'] = herd.lists['query'][-1:]
     found, report = herd.check(PROTOCOL='cross-encounter')
     assert (
-        "1 of 1 queries, under protocol 'cross-encounter'"
+        "1 of 1 queries with protocol 'cross-encounter'"
         in only(found, 'no_positive', 'wrong')['text']
     )
     assert not report['fit']

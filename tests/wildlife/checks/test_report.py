@@ -27,7 +27,7 @@ def test_a_report_needs_a_folder(herd):
 def test_options_out_of_range(herd, words, capsys):
     with pytest.raises(SystemExit, match='2'):
         herd.check(*words)
-    assert 'is no whole number of' in capsys.readouterr().err
+    assert 'is not a whole number from' in capsys.readouterr().err
 
 
 def test_exit_codes(herd, capsys):

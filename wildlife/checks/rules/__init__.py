@@ -1,4 +1,4 @@
-"""The rules of tools/check_data.py: lists and photos in, findings out."""
+"""The rules of tools/check_data.py: they turn lists and photos into findings."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ __all__ = ['CHECKS', 'Finding', 'Inspection', 'Limits', 'Rule', 'find_all']
 
 
 def check_reading(data: Inspection) -> Iterator[Finding]:
-    """What was said while the lists were read."""
+    """Report the errors, warnings and notes that came up while the lists were read."""
     for check, lines in (
         ('refused', data.lists.refused),
         ('warned', data.lists.warned),
@@ -40,7 +40,7 @@ RULES = (
 
 
 def find_all(data: Inspection) -> list[Finding]:
-    """Return what the rules found, in the order of ``CHECKS``."""
+    """Apply all rules; return their findings in the order of ``CHECKS``."""
     found = [finding for rule in RULES for finding in rule(data) if finding.count]
     order = list(CHECKS)
     return sorted(found, key=lambda finding: order.index(finding.check))

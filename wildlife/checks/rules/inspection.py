@@ -1,4 +1,4 @@
-"""What the rules look at, and what they find."""
+"""The input and output of the rules: an inspection and findings."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -16,13 +16,13 @@ from wildlife.checks.rules.table import CHECKS
 
 @dataclass(frozen=True, slots=True)
 class Use(Record):
-    """A record of one of the lists, ``split``."""
+    """A record of one list; ``split`` names the list."""
 
     split: str = ''
 
     @property
     def numbering(self) -> str:
-        """Labels mean the same individual within one numbering: 'train' or 'test'."""
+        """'train' or 'test': labels are comparable only within one numbering."""
         return 'train' if self.split in ('train', 'validation') else 'test'
 
 
@@ -31,14 +31,17 @@ def _use(record: Record, split: str) -> Use:
 
 
 class Item(TypedDict):
-    """Photos to look at together: 'path', 'split' and, where known, 'label' and 'encounter'."""
+    """Photos to look at together, as dicts of 'path', 'split' and, if known, more keys.
+
+    These keys are 'label' and 'encounter'.
+    """
 
     text: str
     photos: list[dict[str, str | int]]
 
 
 def make_item(uses: Iterable[Use], text: str = '') -> Item:
-    """Photos that belong together, and what to say of them."""
+    """Return an item: photos that belong together, and a text about them."""
     photos: list[dict[str, str | int]] = []
     for use in uses:
         photo: dict[str, str | int] = {'path': use.path, 'split': use.split, 'label': use.pid}
@@ -49,19 +52,19 @@ def make_item(uses: Iterable[Use], text: str = '') -> Item:
 
 
 def counts_text(counts: Counter[str]) -> str:
-    """'2 gallery, 1 query'."""
+    """Format counts, for example '2 gallery, 1 query'."""
     return ', '.join(f'{number} {name}' for name, number in sorted(counts.items()))
 
 
 @dataclass
 class Finding:
-    """What a rule found.
+    """A finding of a rule.
 
     Attributes:
-        check: key of ``CHECKS``.
-        count: of what ``text`` says; 0 = nothing found.
-        text: one line with numbers.
-        items: the photos to look at.
+        check: Key of ``CHECKS``.
+        count: Number of the things that ``text`` describes; 0 = nothing found.
+        text: One line with numbers.
+        items: Photos to look at.
     """
 
     check: str
@@ -71,18 +74,21 @@ class Finding:
 
     @property
     def level(self) -> str:
+        """'wrong', 'warning' or 'note'."""
         return CHECKS[self.check].level
 
     @property
     def title(self) -> str:
+        """Name of the check on the page and in the terminal."""
         return CHECKS[self.check].title
 
     @property
     def meaning(self) -> str:
+        """What the finding means and what to do."""
         return CHECKS[self.check].meaning
 
     def first_paths(self, count: int = 3) -> str:
-        """' (a, b, c …)': where to look first; '' where no photo is named."""
+        """Return the first paths as ' (a, b, c …)', or '' if the finding names no photo."""
         photos = [photo for item in self.items for photo in item['photos']]
         paths = list(dict.fromkeys(str(photo['path']) for photo in photos))
         if not paths:
@@ -93,12 +99,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the user decides.
+    """Limits that the user sets.
 
     Attributes:
-        near: bits of 256 in which the hashes of nearly the same photos may differ.
-        tiny: pixels; photos with a shorter side are too small.
-        closed: whether the test is meant to show individuals of the train list.
+        near: Number of the 256 bits in which the hashes of near-duplicates may differ.
+        tiny: Least number of pixels of the shorter side; smaller photos are reported.
+        closed: Whether the test contains individuals of the train list on purpose.
     """
 
     near: int
@@ -110,12 +116,13 @@ class Inspection:
     """The lists and photos of a config, arranged for the rules.
 
     Attributes:
-        content: path -> what files with the same bytes share, for ``datasets.checks``.
-        by_path: path -> its uses.
-        by_content: the same for files with the same bytes.
-        gallery_is_known: whether all gallery photos are train or validation photos.
-        closed: whether the test shows known individuals on purpose; true where the gallery does.
-        held_out: splits that must have no photo of the train list.
+        content: Path -> key that files with the same bytes share, for ``datasets.checks``.
+        by_path: Path -> uses of the photo.
+        by_content: Content key -> uses of all files with these bytes.
+        gallery_is_known: Whether all gallery photos are train or validation photos.
+        closed: Whether the test contains known individuals on purpose; always true if
+            ``gallery_is_known``.
+        held_out: Splits that must not contain a photo of the train list.
     """
 
     def __init__(
@@ -140,5 +147,5 @@ class Inspection:
         self.held_out = [split for split in lists.splits if split in held_out]
 
     def uses(self, *splits: str) -> list[Use]:
-        """Located records of some splits, those that the config has."""
+        """Return the located records of these splits; a split that the config lacks is empty."""
         return [use for split in splits for use in self._uses.get(split, [])]

@@ -1,4 +1,4 @@
-"""Rules about labels: one photo as two individuals, and individuals with few photos."""
+"""Rules about labels: one photo under two labels, and individuals with few photos."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from datasets.checks import individuals_by_folder, shared_individuals, single_ph
 from datasets.records import NOBODY
 from wildlife.checks.rules.inspection import Finding, Inspection, Item, make_item
 
-IMBALANCE = 10  # photos of the largest individual / of the median one
+IMBALANCE = 10  # photos of the most frequent individual / photos of the median individual
 
 
 def check_two_labels(data: Inspection) -> Iterator[Finding]:
-    """The same bytes under two labels."""
+    """Report files with the same bytes and different labels."""
     items = []
     for splits in (('train', 'validation'), ('query', 'gallery')):
         for uses in two_labels(data.uses(*splits), data.content):
@@ -22,7 +22,11 @@ def check_two_labels(data: Inspection) -> Iterator[Finding]:
 
 
 def _renamed(data: Inspection) -> list[Item]:
-    """Photos in train and test whose two labels are two individuals by the other such photos."""
+    """Find photos in train and test whose two labels contradict the other shared photos.
+
+    Train and test number individuals independently. Photos that are in both show which train
+    label and which test label are the same individual; the majority of photos decides.
+    """
     shared = []
     for uses in data.by_content.values():
         train = [use for use in uses if use.numbering == 'train'][:1]
@@ -30,7 +34,7 @@ def _renamed(data: Inspection) -> list[Item]:
         if train and test and test[0].pid != NOBODY:
             shared.append((train[0], test[0]))
     counts = Counter((train.pid, test.pid) for train, test in shared)
-    test_label: dict[int, int] = {}  # of each train label, by most photos
+    test_label: dict[int, int] = {}  # train label -> test label that shares most photos with it
     train_label: dict[int, int] = {}
     for (train_pid, test_pid), _ in counts.most_common():
         test_label.setdefault(train_pid, test_pid)
@@ -40,15 +44,15 @@ def _renamed(data: Inspection) -> list[Item]:
         train_pid, test_pid = train_use.pid, test_use.pid
         if (test_label[train_pid], train_label[test_pid]) != (test_pid, train_pid):
             text = (
-                f'other photos: train label {train_pid} is test label {test_label[train_pid]}, '
-                f'test label {test_pid} is train label {train_label[test_pid]}'
+                f'by other photos, train label {train_pid} is test label {test_label[train_pid]}, '
+                f'and test label {test_pid} is train label {train_label[test_pid]}'
             )
             items.append(make_item([train_use, test_use], text))
     return items
 
 
 def check_known(data: Inspection) -> Iterator[Finding]:
-    """Individuals that are both trained on and tested."""
+    """Report individuals that are in both training and the test."""
     if data.gallery_is_known:
         yield Finding('closed', 1, 'all gallery photos are train or validation photos')
     if data.closed or data.lists.official:
@@ -58,20 +62,20 @@ def check_known(data: Inspection) -> Iterator[Finding]:
     yield Finding(
         'known',
         len(shared),
-        f'{len(shared)} of {len(individuals_by_folder(test))} test individuals are in the train '
-        'list too, by the names of their folders',
+        f'{len(shared)} of {len(individuals_by_folder(test))} test individuals are also in the '
+        'train list, according to the names of their folders',
         [make_item([], name) for name in shared],
     )
 
 
 def check_individuals(data: Inspection) -> Iterator[Finding]:
-    """Train individuals with few photos, or with far more than the others."""
+    """Report train individuals with few photos, or with far more than the others."""
     train = data.uses('train')
     if not train:
         return
     first = {use.pid: use for use in reversed(train)}
     counts = Counter(use.pid for use in train)
-    single = [make_item([use], '1 photos') for use in single_photos(train)]
+    single = [make_item([use], '1 photo') for use in single_photos(train)]
     text = f'{len(single)} of {len(counts)} train individuals have one photo'
     yield Finding('single', len(single), text, single)
     loader = data.cfg.DATALOADER
@@ -95,7 +99,7 @@ def _imbalance(counts: Counter[int]) -> Iterator[Finding]:
         yield Finding(
             'imbalance',
             1,
-            f'label {largest} has {sizes[0]} photos, the median individual {middle:g}; the '
+            f'label {largest} has {sizes[0]} photos, the median individual has {middle:g}; the '
             f'top {top} of {len(sizes)} individuals have {sum(sizes[:top]) / sum(sizes):.0%} '
             'of the train photos',
         )

@@ -1,4 +1,4 @@
-"""Rules about photos and encounters that stand in two places: leaks and copies."""
+"""Rules about photos and encounters in more than one place: leaks and copies."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -10,22 +10,22 @@ from wildlife.checks.photos import BITS, near_pairs
 from wildlife.checks.rules.inspection import Finding, Inspection, Use, counts_text, make_item
 from wildlife.groups import clusters
 
-MAX_PAIRS = 200_000  # of a kind that are shown in groups; more are counted only
+MAX_PAIRS = 200_000  # pairs per check that are grouped and shown; further ones are only counted
 
 
 def check_leaks(data: Inspection) -> Iterator[Finding]:
-    """Train photos, byte for byte, in validation or the test."""
+    """Report train photos whose bytes are also in validation or the test."""
     pairs = []
     for split in data.held_out:
         pairs += shared_photos(data.uses('train'), data.uses(split), data.content)
     groups = _by_train_photo(pairs)
     counts = Counter(use.split for _, *others in groups for use in others)
-    text = f'{len(groups)} train photos, byte for byte: {counts_text(counts)}'
+    text = f'{len(groups)} train photos have exact copies: {counts_text(counts)}'
     yield Finding('leak', len(groups), text, [make_item(group) for group in groups])
 
 
 def check_encounters(data: Inspection) -> Iterator[Finding]:
-    """Encounters that are cut in two: trained on, and validated or tested on."""
+    """Report encounters with photos in both training and validation or the test."""
     total = len({use.encounter for use in data.uses(*data.lists.splits)} - {None})
     for check, splits in (
         ('encounter_validation', ('validation',)),
@@ -40,7 +40,7 @@ def check_encounters(data: Inspection) -> Iterator[Finding]:
 
 
 def _by_train_photo(pairs: Iterable[tuple[Use, Use]]) -> list[list[Use]]:
-    """Each train photo with its first partner in each split."""
+    """Return each train photo with its first partner in each split."""
     partners: dict[Use, dict[str, Use]] = defaultdict(dict)
     for train, other in pairs:
         partners[train].setdefault(other.split, other)
@@ -48,7 +48,7 @@ def _by_train_photo(pairs: Iterable[tuple[Use, Use]]) -> list[list[Use]]:
 
 
 def check_copies(data: Inspection) -> Iterator[Finding]:
-    """Copies of queries in the gallery, and copies of a photo within one list."""
+    """Report copies of queries in the gallery, and copies of a photo within one list."""
     copies, repeated = [], []
     for uses in data.by_content.values():
         individuals = defaultdict(list)
@@ -66,16 +66,16 @@ def check_copies(data: Inspection) -> Iterator[Finding]:
 
 
 class _PairKinds:
-    """Tells what is wrong with two photos that are nearly the same.
+    """Assigns pairs of near-duplicates to the checks that report them.
 
     Args:
-        nodes: uses of each of N photos.
-        held_out: splits that must have no photo of the train list.
+        nodes: (N,) uses of each photo.
+        held_out: Splits that must not contain a photo of the train list.
     """
 
     def __init__(self, nodes: Sequence[Sequence[Use]], held_out: Collection[str]) -> None:
         def column(value: Callable[[Use], int]) -> np.ndarray:
-            """(N,): the largest value of each photo's uses."""
+            """Return (N,) the largest value among the uses of each photo."""
             return np.array([max(map(value, uses)) for uses in nodes], dtype=np.int64)
 
         self.labels = [
@@ -87,13 +87,14 @@ class _PairKinds:
         self.held_out = column(lambda use: use.split in held_out) > 0
 
     def of(self, i: np.ndarray, j: np.ndarray) -> dict[str, np.ndarray]:
-        """Sort pairs by check.
+        """Assign pairs to checks.
 
         Args:
-            i: (M,) indices of the first photo of each pair; ``j``: of the second.
+            i: (M,) index of the first photo of each pair.
+            j: (M,) index of the second photo of each pair.
 
         Returns:
-            check -> (M,) bool.
+            Check -> (M,) bool, True for the pairs that it reports.
         """
         known = [(label[i] >= 0) & (label[j] >= 0) for label in self.labels]
         equal = [label[i] == label[j] for label in self.labels]
@@ -110,7 +111,7 @@ class _PairKinds:
 
 
 def check_near(data: Inspection) -> Iterator[Finding]:
-    """Pairs of photos that are nearly, and not quite, the same."""
+    """Report pairs of near-duplicates: photos with different bytes and similar pictures."""
     nodes, photos = [], []
     for uses in data.by_content.values():
         photo = data.photos[uses[0].path]
@@ -135,8 +136,8 @@ def check_near(data: Inspection) -> Iterator[Finding]:
 def _groups(
     check: str, count: int, pairs: list[tuple[int, int, int]], nodes: list[list[Use]]
 ) -> Finding:
-    """Photos that pairs (i, j, distance) connect, as one item each."""
-    nearest: dict[int, int] = {}  # distance of each photo to its nearest one
+    """Return a finding with one item for each group of photos that the pairs connect."""
+    nearest: dict[int, int] = {}  # photo -> distance to its nearest partner
     for i, j, distance in pairs:
         nearest[i] = min(distance, nearest.get(i, BITS))
         nearest[j] = min(distance, nearest.get(j, BITS))

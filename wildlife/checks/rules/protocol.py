@@ -1,4 +1,4 @@
-"""Rules about the test: whether its protocol fits query and gallery."""
+"""Rules about the test: its protocol must suit query and gallery."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from wildlife.checks.rules.inspection import Finding, Inspection, make_item
 
 
 def check_positives(data: Inspection) -> Iterator[Finding]:
-    """Queries without a match in the gallery."""
+    """Report queries that have no match in the gallery."""
     query, gallery, protocol = data.uses('query'), data.uses('gallery'), data.lists.protocol
     if not (query and gallery and protocol):
         return
@@ -18,23 +18,27 @@ def check_positives(data: Inspection) -> Iterator[Finding]:
     yield Finding(
         'no_positive' if len(without) == len(query) else 'some_without_positive',
         len(without),
-        f"{len(without)} of {len(query)} queries, under protocol '{protocol.name}'",
+        f"{len(without)} of {len(query)} queries with protocol '{protocol.name}'",
         [make_item([query[row]]) for row in without],
     )
 
 
 def check_itself(data: Inspection) -> Iterator[Finding]:
-    """Queries that find themselves, or lose another photo in their place."""
+    """Report queries that find themselves, or that lose their best result.
+
+    A protocol that drops the nearest photo assumes that this is the query itself. If the query is
+    not in the gallery, it drops a real result instead.
+    """
     query, gallery, protocol = data.uses('query'), data.uses('gallery'), data.lists.protocol
     if not (gallery and protocol):
         return
     wrong = unfit_queries(protocol, query, gallery)
-    what = 'are in the gallery, and nothing is dropped'
+    what = 'are in the gallery, but the protocol does not ignore them there'
     if protocol.drop_nearest:
-        what = 'are not in the gallery, and the first of their ranking is dropped as if they were'
+        what = 'are not in the gallery, but the protocol drops their nearest photo'
     yield Finding(
         'itself',
         len(wrong),
-        f"{len(wrong)} of {len(query)} queries {what}, under protocol '{protocol.name}'",
+        f"{len(wrong)} of {len(query)} queries {what} (protocol '{protocol.name}')",
         [make_item([query[row]]) for row in wrong],
     )

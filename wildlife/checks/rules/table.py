@@ -1,4 +1,4 @@
-"""What tools/check_data.py checks, how bad each thing is, and what it says of it."""
+"""The checks of tools/check_data.py, their levels and explanations."""
 
 from typing import NamedTuple
 
@@ -7,9 +7,10 @@ class Rule(NamedTuple):
     """One check.
 
     Attributes:
-        level: 'wrong' = training or its results would be; 'warning' = worth a look; 'note'.
-        title: its name on the page and the terminal.
-        meaning: what it means and what to do.
+        level: 'wrong' = training or its results would be wrong; 'warning' = worth a look;
+            'note' = for information.
+        title: Name of the check on the page and in the terminal.
+        meaning: What a finding means and what to do.
     """
 
     level: str
@@ -18,153 +19,162 @@ class Rule(NamedTuple):
 
 
 CHECKS = {
-    'refused': Rule('wrong', 'Refused', 'Training or the test stops at once, with these words.'),
+    'refused': Rule(
+        'wrong',
+        'Rejected lists or settings',
+        'Training or the test would stop immediately with this error.',
+    ),
     'missing': Rule(
         'wrong',
         'Missing photos',
-        'Bring them back, correct the paths, or take the lines out of the lists.',
+        'Restore them, correct the paths, or remove their lines from the lists.',
     ),
     'unreadable': Rule(
         'wrong',
         'Unreadable photos',
-        'Training stops when it comes to them: replace them, take their lines out, or set '
-        'DATASETS.SKIP_BROKEN True.',
+        'Training stops when it reads one of them. Replace them, remove their lines from the '
+        'lists, or set DATASETS.SKIP_BROKEN to True.',
     ),
     'two_labels': Rule(
         'wrong',
         'One photo under two labels',
-        'The same byte for byte: one of the labels must be wrong. Train and test number '
-        'individuals apart; photos that are in both tell which label is whose.',
+        'The files are identical, so one of the labels must be wrong. Training and the test '
+        'number individuals independently; photos in both show which labels belong together.',
     ),
     'alike_two_labels': Rule(
         'wrong',
-        'Nearly the same photo under two labels',
-        'One of the labels is wrong; or a camera that stands still took two animals, then '
-        'lower --near.',
+        'Near-duplicates under two labels',
+        'One of the labels is wrong, or a fixed camera photographed two animals. In the second '
+        'case lower --near.',
     ),
     'leak': Rule(
         'wrong',
         'Train photos in validation or the test',
-        'Results on them look better than they are: list each photo once.',
+        'Results on these photos look better than they are. List each photo only once.',
     ),
     'alike_leak': Rule(
         'wrong',
-        'Nearly the same photo in train and in validation or the test',
-        'Copies or moments of one burst: results on them look better than they are. Keep them'
-        ' on one side.',
+        'Near-duplicates in train and in validation or the test',
+        'They are copies or photos of one burst, and results on them look better than they are. '
+        'Keep them in one split.',
     ),
     'encounter_leak': Rule(
         'wrong',
         'One encounter in train and in the test',
-        'Light, background and pose are the same, so memory is tested. Keep an encounter on '
-        'one side.',
+        'Light, background and pose are the same, so the model can recognise the scene instead '
+        'of the animal. Keep each encounter in one split.',
     ),
     'known': Rule(
         'wrong',
         'Train individuals in the test',
-        'A test should show animals that were never trained on. Where it shows known ones on '
-        'purpose (a closed set), say so with --closed.',
+        'A test should contain only animals that are not in training. If it contains known ones '
+        'on purpose (a closed set), add --closed.',
     ),
     'no_positive': Rule(
         'wrong',
-        'No query has a right answer',
-        "The test would stop: the gallery has no photo of any query's individual that the "
-        'protocol lets count. Check the labels, or choose another DATASETS.PROTOCOL.',
+        'No query has a match in the gallery',
+        'The test would stop: under the protocol no query has a photo of the same individual in '
+        'the gallery. Check the labels, or choose another DATASETS.PROTOCOL.',
     ),
     'itself': Rule(
         'wrong',
-        'A protocol that does not fit query and gallery',
-        'Where nothing is dropped, a query that is in the gallery finds itself and results '
-        'look perfect; where the first of a ranking is dropped as the query itself, one that '
-        'is not in the gallery loses its best answer. Choose another DATASETS.PROTOCOL.',
+        'A protocol that does not suit query and gallery',
+        'If the protocol ignores nothing, a query that is in the gallery finds itself and results '
+        'look perfect. If the protocol drops the nearest photo as the query itself, a query that '
+        'is not in the gallery loses its best result. Choose another DATASETS.PROTOCOL.',
     ),
     'copies': Rule(
         'wrong',
         'Copies of queries in the gallery',
-        'The same bytes under another name: a query finds its copy at once and results look '
-        'better than they are. (Protocols in which a photo is never compared with itself '
-        'ignore such copies.) List each photo once.',
+        'Identical files under different names: the query finds its copy first, so results look '
+        'better than they are. (Protocols in which a photo is never compared with itself ignore '
+        'such copies.) List each photo only once.',
     ),
     'skipped': Rule(
         'warning',
-        'Missing photos, left out',
-        'DATASETS.SKIP_MISSING is True: work goes on without them.',
+        'Missing photos, skipped',
+        'DATASETS.SKIP_MISSING is True: training and the test skip them.',
     ),
     'broken_skipped': Rule(
         'warning',
         'Unreadable photos, skipped',
-        'DATASETS.SKIP_BROKEN is True: work goes on without them.',
+        'DATASETS.SKIP_BROKEN is True: training and the test skip them.',
     ),
     'some_without_positive': Rule(
         'warning',
-        'Queries without a right answer',
-        'The protocol leaves nothing to be found for them.',
+        'Queries without a match in the gallery',
+        'Under the protocol the gallery has no photo of their individuals.',
     ),
     'encounter_validation': Rule(
         'warning',
         'One encounter in train and in validation',
-        'The best checkpoint is chosen by scenes that it was trained on.',
+        'The best checkpoint is chosen by scenes that are in training.',
     ),
-    'warned': Rule('warning', 'Warnings of training and the test', 'They say so when they start.'),
+    'warned': Rule(
+        'warning',
+        'Warnings of training and the test',
+        'Training or the test log these warnings when they start.',
+    ),
     'repeated': Rule(
         'warning',
         'Copies of one photo',
-        'The same bytes twice for one individual: they weigh double.',
+        'One individual has identical files, and these count twice.',
     ),
     'alike': Rule(
         'warning',
-        'Nearly the same photo twice',
-        'Copies of one individual, or a burst whose encounter the lists do not tell: they '
-        'weigh double, and find each other at once. Encounters in the lists, protocol '
-        'cross-encounter help.',
+        'Near-duplicates',
+        'They are copies, or photos of a burst whose encounter the lists do not give. They count '
+        'twice and find each other first. Add encounters to the lists and use protocol '
+        'cross-encounter.',
     ),
     'blank': Rule(
         'warning',
         'Blank photos',
-        'All pixels are alike: nothing can be learned from them.',
+        'All pixels are equal, so nothing can be learned from them.',
     ),
-    'tiny': Rule('warning', 'Tiny photos', 'Hardly a pattern can be seen on them.'),
+    'tiny': Rule('warning', 'Tiny photos', 'The pattern of the animal is hardly visible.'),
     'rotated': Rule(
         'warning',
-        'Photos that lie on their side',
-        'Only their EXIF orientation sets them upright, and the loader does not apply it, as '
-        'in the published method. tools/make_lists.py --prepare writes upright copies.',
+        'Rotated photos',
+        'Their EXIF orientation says how to rotate or mirror them, but the loader does not apply '
+        'it, as in the published method. tools/make_lists.py --prepare writes upright copies.',
     ),
     'transparent': Rule(
         'warning',
         'Photos with transparency',
-        'The loader drops it: what it hides, say a background, comes back. Save them on black.',
+        'The loader ignores transparency, so hidden parts, for example a removed background, '
+        'become visible. Save these photos on a black background.',
     ),
     'squeezed': Rule(
         'warning',
         'Photos of another shape',
-        'All are resized to INPUT.SIZE_TRAIN: choose one of about their shape.',
+        'All photos are resized to INPUT.SIZE_TRAIN. Choose a size of about their shape.',
     ),
     'single': Rule(
         'warning',
         'Individuals with one photo',
-        'The losses compare it with itself: add photos or leave them out.',
+        'The losses compare this photo with itself. Add photos, or remove these individuals.',
     ),
     'few': Rule(
         'warning',
         'Individuals with few photos',
-        'Fewer than DATALOADER.NUM_INSTANCE: a batch has the same photo twice.',
+        'They have fewer than DATALOADER.NUM_INSTANCE, so batches repeat photos.',
     ),
     'imbalance': Rule(
         'warning',
         'Imbalance',
-        'Individuals with many photos are seen most: thin out their bursts.',
+        'Individuals with many photos dominate training. Remove some photos of their bursts.',
     ),
     'closed': Rule(
         'note',
         'Known individuals',
-        'The test asks for individuals that were trained on (a closed set).',
+        'The test contains individuals that are in training (a closed set).',
     ),
     'bursts': Rule(
         'note',
         'Bursts',
-        'Photos of one individual in one encounter that are nearly the same: normal, counted only.',
+        'Near-duplicates of one individual within one encounter. They are normal and only counted.',
     ),
-    'modes': Rule('note', 'Not RGB', 'The loader makes RGB of them.'),
-    'unchecked': Rule('note', 'Not checked', 'What needs these lists.'),
+    'modes': Rule('note', 'Not RGB', 'The loader converts them to RGB.'),
+    'unchecked': Rule('note', 'Not checked', 'Checks that need these lists were skipped.'),
 }
