@@ -41,8 +41,8 @@ class Lists:
         sources: Split -> its list or folder.
         missing: Split -> paths of missing photos.
         protocol: Protocol of the test; None if it is unknown.
-        refused: Errors that would stop training or the test, one line each.
-        warned: Warnings of training and the test, one line each.
+        errors: Errors that would stop training or the test, one line each.
+        warnings: Warnings of training and the test, one line each.
         notes: Checks that are not possible, one line each.
         official: Whether this is a published set, whose labels and splits are fixed.
     """
@@ -51,19 +51,19 @@ class Lists:
     sources: dict[str, str] = field(default_factory=dict)
     missing: dict[str, list[str]] = field(default_factory=dict)
     protocol: Protocol | None = None
-    refused: list[str] = field(default_factory=list)
-    warned: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     official: bool = False
 
     @contextlib.contextmanager
     def keep_errors(self) -> Iterator[None]:
-        """Record an ``InputError`` raised in this block in ``refused`` and continue after it."""
+        """Record an ``InputError`` raised in this block in ``errors`` and continue after it."""
         try:
             yield
         except InputError as error:
-            if str(error) not in self.refused:
-                self.refused.append(str(error))
+            if str(error) not in self.errors:
+                self.errors.append(str(error))
 
     def has(self, *splits: str) -> bool:
         """Whether the config has all these splits."""
@@ -79,7 +79,7 @@ def read_lists(cfg: CfgNode) -> Lists:
     # Another rule reports broken photos, so reading the lists must not skip them.
     cfg = with_value(cfg, 'DATASETS.SKIP_BROKEN', False)
     lists = Lists(official=cfg.DATASETS.NAMES != 'animals')
-    with _collect_warnings(lists.warned):
+    with _collect_warnings(lists.warnings):
         if lists.official:
             _read_official(lists, cfg)
         else:
@@ -182,7 +182,7 @@ def _locate(lists: Lists, cfg: CfgNode) -> None:
         try:
             lists.splits[split] = locate(present, folder, lists.sources[split])
         except InputError as error:
-            lists.refused.append(str(error))
+            lists.errors.append(str(error))
             lists.splits[split] = _located_one_by_one(present, folder)
 
 
@@ -206,7 +206,7 @@ def _read_official(lists: Lists, cfg: CfgNode) -> None:
         lists.sources |= dict.fromkeys(('query', 'gallery'), test.root)
         lists.protocol = test.protocol
     if not lists.splits:
-        raise InputError(lists.refused[0])
+        raise InputError(lists.errors[0])
 
 
 def _load(lists: Lists, cfg: CfgNode, load: Callable[[CfgNode], Photos]) -> Photos | None:

@@ -15,8 +15,8 @@ __all__ = ['CHECKS', 'Finding', 'Inspection', 'Limits', 'Rule', 'find_all']
 def check_reading(data: Inspection) -> Iterator[Finding]:
     """Report the errors, warnings and notes that came up while the lists were read."""
     for check, lines in (
-        ('refused', data.lists.refused),
-        ('warned', data.lists.warned),
+        ('refused', data.lists.errors),
+        ('warned', data.lists.warnings),
         ('unchecked', data.lists.notes),
     ):
         yield Finding(check, len(lines), '; '.join(lines), [make_item([], line) for line in lines])
