@@ -1,21 +1,23 @@
-"""Remove the background of photos, for the ymls without _ori: python -m tools.remove_background SRC
-DST
+"""Remove the background of photos, for the ymls without _ori.
+
+    python -m tools.remove_background SRC DST
 
     python -m tools.remove_background ../data/Animal-2 ../data/Animal-Seg-V3
     python -m tools.remove_background ../data/tiger/test_original ../data/tiger/tiger_test_isnet_seg
 
-Every photo below SRC becomes one of the same relative name, size and format below DST, its
-background black: found by rembg's ISNet (pip install -r requirements-extras.txt), or by masks of
-one's own (--masks FOLDER, the same relative names). That the published photos are black there is
-our guess; that ISNet found it is in their folders' names. Photos are taken as the training
-reads them: as stored, EXIF rotation not applied; they are written without EXIF. JPEG stays JPEG, of
-quality 95.
+Writes each photo below SRC with a black background below DST, with the same relative name, size
+and format. The animals are found by ISNet of rembg (pip install -r requirements-extras.txt), or
+given by your own masks (--masks FOLDER, which have the relative names of the photos). The folder
+names of the published photos say that ISNet was used there; that their background is black is our
+assumption. Photos are read as in training, without EXIF rotation, and written without EXIF data.
+JPEG files stay JPEG, with quality 95.
 
-What is there is kept, so a run that was stopped goes on with the same command; a photo is done
-again where SRC has a newer one or one of another size, or the mask is newer. Where a mask is empty
-nothing would be left of the photo: it keeps its background. Such photos, and those with hardly any
-background, are counted, and named in DST/summary.json. So are photos that cannot be
-read: the others are done, and the exit code is 2. Look at DST/contact_sheet.png before training.
+To resume an interrupted run, repeat the command: existing results are kept. A photo is processed
+again if its size differs from that of the result, or if it or its mask is newer than the result. A
+photo with an empty mask keeps its background, because nothing else would be left. Such photos, and
+those with hardly any background, are counted and listed in DST/summary.json. Unreadable photos are
+listed there too; the others are processed, and the exit code is 2. Look at DST/contact_sheet.png
+before training.
 """
 
 import sys
@@ -29,14 +31,18 @@ from wildlife.background.remove import remove_backgrounds, report_problems
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Remove the backgrounds; return 'written' and 'kept', and 'suspicious' of the summary.
+    """Remove the backgrounds.
+
+    Returns:
+        The numbers 'written' and 'kept', and 'suspicious' of the summary.
 
     Raises:
-        InputError: once all others are done, where photos cannot be read or have no mask.
+        InputError: If the run cannot start; or at its end, if photos were unreadable or no mask
+            was found for them.
     """
     job = parse(argv)
     done = remove_backgrounds(job)
-    print(f'{job.dst}: {done.written} photos written, {done.kept} were there; look at {job.sheet}')
+    print(f'{job.dst}: {done.written} photos written, {done.kept} kept; look at {job.sheet}')
     report_problems(job, done)
     return {'written': done.written, 'kept': done.kept, 'suspicious': done.summary.suspicious}
 

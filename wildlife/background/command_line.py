@@ -31,29 +31,40 @@ def _make_parser() -> argparse.ArgumentParser:
         description='Remove the background of all photos below a folder.'
     )
     add = parser.add_argument
-    add('src', type=path_value, metavar='SRC', help='folder of the photos')
+    add('src', type=path_value, metavar='SRC', help='folder with the photos')
     add('dst', type=path_value, metavar='DST', help='folder for the photos without background')
     add(
         '--masks',
         type=path_value,
         metavar='FOLDER',
-        help='masks of the same relative names, instead of a network',
+        help='folder with your own masks, which have the relative names of the photos '
+        '(default: a network finds the masks)',
     )
-    add('--resize-masks', action='store_true', help="scale masks of another size to the photo's")
-    add('--model', default='isnet-general-use', help='of rembg [isnet-general-use]')
+    add('--resize-masks', action='store_true', help='resize masks to the size of their photos')
+    add(
+        '--model',
+        default='isnet-general-use',
+        help='network of rembg that finds the masks (default: %(default)s)',
+    )
     add(
         '--background',
         type=_colour,
         default='black',
         metavar='COLOUR',
-        help='black, white or R,G,B [black]',
+        help='new background: black, white or R,G,B (default: %(default)s)',
     )
-    add('--threshold', type=_share, metavar='0–1', help='cut masks hard at this value [soft edges]')
+    add(
+        '--threshold',
+        type=_share,
+        metavar='0–1',
+        help='make masks binary at this value (default: masks have soft edges)',
+    )
     add(
         '--format',
         choices=('keep', 'png'),
         default='keep',
-        help='of the files; png renames them [keep]',
+        help='file format: keep that of the photo, or png, which also changes the names '
+        '(default: %(default)s)',
     )
     add(
         '--list',
@@ -61,10 +72,13 @@ def _make_parser() -> argparse.ArgumentParser:
         nargs='+',
         default=[],
         metavar='FILE',
-        help='only the photos of these split lists',
+        help='process only the photos in these split lists (default: all photos below SRC)',
     )
     add(
-        '--sheet', type=path_value, metavar='PNG', help=f'a dozen photos side by side [DST/{SHEET}]'
+        '--sheet',
+        type=path_value,
+        metavar='PNG',
+        help=f'picture of up to 12 photos before and after (default: DST/{SHEET})',
     )
     return parser
 
@@ -75,7 +89,7 @@ def _colour(text: str) -> tuple[int, int, int]:
         len(parts) == 3 and all(part.strip().isdecimal() and int(part) < 256 for part in parts)
     ):
         raise argparse.ArgumentTypeError(
-            f"'{text}' is no colour; give black, white or R,G,B of 0–255"
+            f"'{text}' is not a colour; give black, white or R,G,B with numbers from 0 to 255"
         )
     if text in COLOURS:
         return COLOURS[text]
@@ -89,5 +103,5 @@ def _share(text: str) -> float:
     except ValueError:
         value = -1
     if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number above 0 and up to 1")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0 and at most 1")
     return value

@@ -1,4 +1,4 @@
-"""A picture of photos and what became of them, side by side."""
+"""A contact sheet: originals and results side by side."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,8 +8,9 @@ from PIL import Image, ImageDraw, ImageFont
 from datasets.records import CONTROL
 from utils.files import atomic_write
 
-HEIGHT, WIDEST, GAP, MARGIN, CAPTION, COLUMNS = 150, 200, 3, 16, 18, 3  # pixels; pairs in a row
-PAPER, INK = (236, 236, 236), (40, 40, 40)  # grey paper: black and white backgrounds both stand out
+HEIGHT, WIDEST, GAP, MARGIN, CAPTION = 150, 200, 3, 16, 18  # pixels
+COLUMNS = 3  # pairs in a row
+PAPER, INK = (236, 236, 236), (40, 40, 40)  # black and white backgrounds both stand out on grey
 
 
 def contact_sheet(
@@ -18,9 +19,9 @@ def contact_sheet(
     """Write a PNG of originals and results.
 
     Args:
-        path: of the PNG.
-        pairs: (caption, original, result), RGB; at least one.
-        title: above them.
+        path: Path of the PNG.
+        pairs: (caption, original, result), at least one; the images are RGB.
+        title: Title at the top.
     """
     cell = 2 * WIDEST + GAP
     step_x, step_y, top = cell + MARGIN, HEIGHT + CAPTION + MARGIN, 44
@@ -35,7 +36,7 @@ def contact_sheet(
         page.paste(left, (x, y))
         page.paste(right, (x + left.width + GAP, y))
         text = _printable(caption)
-        while draw.textlength(text, font) > cell:  # the end of a path says more than its beginning
+        while draw.textlength(text, font) > cell:  # keep the end of a path, which says most
             text = '…' + text[2:]
         draw.text((x, y + HEIGHT + 1), text, fill=INK, font=font)
     with atomic_write(path, 'wb') as file:
@@ -49,5 +50,5 @@ def _thumbnail(image: Image.Image) -> Image.Image:
 
 
 def _printable(text: str) -> str:
-    """Names of files may hold anything."""
+    """Replace what cannot be drawn: file names may contain any character."""
     return CONTROL.sub('?', text).encode('utf-8', 'replace').decode()

@@ -1,4 +1,4 @@
-"""Which photos of a folder lose their background, and what becomes of their names."""
+"""The photos whose background is removed, and the names of the results."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,16 +31,16 @@ class Job:
     """The command line of tools/remove_background.py.
 
     Attributes:
-        src: folder of the photos.
-        dst: folder for the photos without background.
-        sheet: path of the contact sheet.
-        masks: folder of masks; None: the network ``model`` finds them.
-        resize_masks: whether masks of another size are scaled to their photo's.
-        model: of rembg.
+        src: Folder with the photos.
+        dst: Folder for the photos without background.
+        sheet: Path of the contact sheet.
+        masks: Folder with masks; None = the network ``model`` finds the masks.
+        resize_masks: Whether masks are resized to the size of their photos.
+        model: Name of a network of rembg.
         background: RGB, 0–255.
-        threshold: at which masks are cut hard, in (0, 1]; None: soft edges.
+        threshold: Value in (0, 1] at which masks are made binary; None = soft edges.
         format: 'keep' or 'png'.
-        lists: only the photos of these split lists; all where there are none.
+        lists: Split lists whose photos are processed; empty = all photos below ``src``.
     """
 
     src: Path
@@ -55,7 +55,10 @@ class Job:
     lists: Sequence[str]
 
     def settings(self) -> dict[str, object]:
-        """What decides how the photos look; the masks may move, and may be corrected."""
+        """Return the settings that determine the results.
+
+        The masks are not among them: their folder may move, and masks may be corrected.
+        """
         return {
             'src': str(self.src.resolve()),
             'model': None if self.masks else self.model,
@@ -66,23 +69,31 @@ class Job:
 
 
 def find_photos(job: Job) -> list[str]:
-    """Return the sorted paths, relative to SRC, of its photos or of those of the lists.
+    """Return the sorted paths, relative to SRC, of all its photos or of the listed ones.
 
-    What lies below DST or the masks' folder is skipped, and so are the summary and the sheet of
-    an earlier run.
+    Files below DST or the folder of the masks are skipped, and so are the summary and the contact
+    sheet of an earlier run.
+
+    Raises:
+        InputError: If SRC or a listed photo is missing, SRC has no photo, or two of SRC, DST and
+            the folder of the masks are the same.
     """
     src, apart = job.src, {'DST': job.dst}
     if job.masks:
         apart['--masks'] = job.masks
     if not src.is_dir():
-        raise InputError(f'{src}: there is no such folder; give the folder of the photos')
+        raise InputError(f'{src}: no such folder; give the folder with the photos')
     for what, folder in apart.items():
         if src.resolve() == folder.resolve():
             raise InputError(
-                f'{folder}: {what} is SRC; give another folder, so that the originals stay'
+                f'{folder}: {what} is the same folder as SRC; give another folder, so that no '
+                'original is overwritten'
             )
     if job.masks and job.masks.resolve() == job.dst.resolve():
-        raise InputError(f'{job.dst}: DST is --masks; give another folder, so that the masks stay')
+        raise InputError(
+            f'{job.dst}: DST is the same folder as --masks; give another folder, so that no mask '
+            'is overwritten'
+        )
     if job.lists:
         return _listed(src, job.lists)
     extensions = photo_extensions()
@@ -95,10 +106,13 @@ def find_photos(job: Job) -> list[str]:
         found.append(path.relative_to(src).as_posix())
     names, others = sorted(names), sorted(others)
     if not names:
-        raise InputError(f'{src}: no photo below it ({", ".join(sorted(extensions))})')
+        raise InputError(
+            f'{src}: contains no photo; extensions of photos are {", ".join(sorted(extensions))}'
+        )
     if others:
         warn(
-            f'{len(others)} files have no ending of a photo and are left out ({first_few(others)})'
+            f'{len(others)} files do not have the extension of a photo and are skipped '
+            f'({first_few(others)})'
         )
     return names
 
@@ -109,21 +123,21 @@ def _listed(src: Path, lists: Sequence[str]) -> list[str]:
     missing = [name for name in names if not (src / name).is_file()]
     if missing:
         raise InputError(
-            f'{src}: {len(missing)} of {len(names)} listed photos are not there '
-            f'({first_few(missing)}); lists name photos relative to SRC'
+            f'{src}: {len(missing)} of {len(names)} listed photos are missing '
+            f'({first_few(missing)}); paths in the lists must be relative to SRC'
         )
     return names
 
 
 def output_names(names: Iterable[str], kind: str) -> dict[str, str]:
-    """Return the names below DST: {name: output}.
+    """Return {path below SRC: path below DST}.
 
     Args:
-        names: of the photos, below SRC.
-        kind: 'keep', or 'png', which renames them.
+        names: Paths of the photos relative to SRC.
+        kind: 'keep', or 'png', which changes the names.
 
     Raises:
-        InputError: a file type is not written, or two photos would become one.
+        InputError: If a file type cannot be written, or two photos would become the same file.
     """
     outputs = {name: name for name in names}
     if kind == 'png':
@@ -132,35 +146,39 @@ def output_names(names: Iterable[str], kind: str) -> dict[str, str]:
     for name, output in outputs.items():
         if Path(output).suffix.lower() not in WRITTEN:
             raise InputError(
-                f'{name}: this type of file is not written; add --format png, or use one of '
-                f'{", ".join(WRITTEN)}'
+                f'{name}: this file type cannot be written; add --format png, or convert the '
+                f'photo to one of {", ".join(WRITTEN)}'
             )
         if owner.setdefault(output, name) != name:
             raise InputError(
-                f'{owner[output]} and {name} would both become {output}; rename one, or leave '
-                'out --format png'
+                f'{owner[output]} and {name} would both become {output}; rename one of them, or '
+                'do not use --format png'
             )
     return outputs
 
 
 def check_overwriting(job: Job, outputs: Mapping[str, str], masks: Iterable[Path]) -> None:
-    """Raise ``InputError`` where an output or the sheet would replace a photo of SRC or a mask."""
+    """Check that no output replaces an original or a mask, and the sheet no other file.
+
+    Raises:
+        InputError: If one would be replaced.
+    """
     photos = [job.src / name for name in outputs]
     originals = {os.path.realpath(path) for path in [*photos, *masks]}
     made = {os.path.realpath(job.dst / output): output for output in outputs.values()}
     if both := sorted(originals & made.keys()):
         raise InputError(
-            f'{job.dst / made[both[0]]} would replace {both[0]}; give another DST, so that the '
-            'originals stay'
+            f'{job.dst / made[both[0]]} would replace {both[0]}; give another DST, so that no '
+            'original is overwritten'
         )
     if os.path.realpath(job.sheet) in {*originals, *made, os.path.realpath(job.dst / SUMMARY)}:
         raise InputError(
-            f'{job.sheet}: the contact sheet would replace this file; give another --sheet'
+            f'{job.sheet}: the contact sheet would replace this file; give another path as --sheet'
         )
 
 
 def is_done(output: Path, photo: Path, mask: Path | None = None) -> bool:
-    """Whether the output has the photo's size in pixels, and photo and mask are not newer."""
+    """Whether the output is as large as the photo in pixels, and photo and mask are not newer."""
     try:
         made = output.stat().st_mtime_ns
         return (

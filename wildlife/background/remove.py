@@ -1,4 +1,4 @@
-"""Photos without their background, a folder of them."""
+"""Remove the background of all photos in a folder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,11 +31,12 @@ SHEET_PHOTOS = 12
 
 @dataclass(frozen=True)
 class Done:
-    """What a run did.
+    """The outcome of a run.
 
     Attributes:
-        written: photos; ``kept``: those that were there already.
-        summary: suspicious and failed photos.
+        written: Number of photos written.
+        kept: Number of photos that an earlier run had written.
+        summary: Suspicious and failed photos.
     """
 
     written: int
@@ -44,10 +45,11 @@ class Done:
 
 
 def remove_backgrounds(job: Job) -> Done:
-    """Do all photos that are not done yet, and write summary and contact sheet.
+    """Process all photos that are not done yet, and write summary and contact sheet.
 
     Raises:
-        InputError: nothing can be done; photos that fail are in the summary instead.
+        InputError: If the run cannot start. Photos that fail later are recorded in the summary
+            instead.
     """
     names = find_photos(job)
     outputs = output_names(names, job.format)
@@ -64,16 +66,16 @@ def remove_backgrounds(job: Job) -> Done:
     if todo:
         find_mask = folder or Network(job.model)
     _make_folders({(job.dst / output).parent for output in outputs.values()} | {job.dst})
-    summary.save()  # from now on DST says what was done to its photos
+    summary.save()  # before the first photo, so that DST always says how its photos were made
     for name in progress(todo, 'removing backgrounds'):
         try:
             photo = read_photo(job.src / name)
             mask = find_mask(name, photo)
-        except InputError as error:  # one broken photo shall not end a night's work
+        except InputError as error:  # one broken photo must not end a run of many hours
             summary.note_failed(name, error)
             continue
         if job.threshold is not None:
-            mask = _cut_hard(mask, job.threshold)
+            mask = _binarise(mask, job.threshold)
         share = float(np.asarray(mask).mean() / 255)
         summary.note(outputs[name], share)
         if share >= EMPTY:
@@ -90,37 +92,41 @@ def _make_folders(folders: set[Path]) -> None:
         drop_leftovers(folder)
 
 
-def _cut_hard(mask: Image.Image, threshold: float) -> Image.Image:
+def _binarise(mask: Image.Image, threshold: float) -> Image.Image:
     return mask.point([255 if value >= 255 * threshold else 0 for value in range(256)])
 
 
 def read_photo(path: Path) -> Image.Image:
-    """Read RGB as the training does, without EXIF: rembg would rotate by it."""
+    """Read a photo as training does: RGB, without EXIF data, by which rembg would rotate it."""
     return Image.fromarray(np.asarray(read_image(str(path))))
 
 
 def without_background(
     photo: Image.Image, mask: Image.Image, background: tuple[int, int, int]
 ) -> Image.Image:
-    """Return an RGB image.
+    """Replace the background of a photo.
 
     Args:
-        photo: RGB.
-        mask: 'L', of the same size, 255 = animal; in between the two colours are mixed.
+        photo: RGB image.
+        mask: 'L' image of the same size, 255 = animal, 0 = background; values in between mix
+            the two colours.
         background: RGB, 0–255.
+
+    Returns:
+        An RGB image.
     """
     return Image.composite(photo, Image.new('RGB', photo.size, background), mask)
 
 
 def write_photo(path: Path, image: Image.Image) -> None:
-    """Write in the format of the path's ending."""
+    """Write an image in the format that the extension of ``path`` names."""
     kind = WRITTEN[path.suffix.lower()]
     with atomic_write(path, 'wb') as file:
         image.save(file, format=kind, **OPTIONS.get(kind, {}))
 
 
 def _write_sheet(job: Job, outputs: Mapping[str, str]) -> None:
-    """The contact sheet, of photos evenly spread over all that are there."""
+    """Write the contact sheet, with photos spread evenly over all names."""
     names = list(outputs)
     if not names:
         return
@@ -134,7 +140,11 @@ def _write_sheet(job: Job, outputs: Mapping[str, str]) -> None:
 
 
 def report_problems(job: Job, done: Done) -> None:
-    """Warn of suspicious photos; raise ``InputError`` where photos failed."""
+    """Warn of suspicious photos.
+
+    Raises:
+        InputError: If photos failed.
+    """
     summary, path = done.summary, job.dst / SUMMARY
     for kind, text in (
         ('empty', 'have an empty mask and keep their background'),
@@ -143,9 +153,10 @@ def report_problems(job: Job, done: Done) -> None:
         suspicious = sorted(summary.suspicious.items())
         names = [name for name, found in suspicious if found.get('mask') == kind]
         if names:
-            warn(f'{len(names)} photos {text} ({first_few(names)}); all of them: {path}')
+            warn(f'{len(names)} photos {text} ({first_few(names)}); {path} lists all of them')
     if failed := list(summary.failed):
         raise InputError(
-            f'{len(failed)} of {done.written + done.kept + len(failed)} photos were not done '
-            f'({first_few(failed)}); the first: {summary.failed[failed[0]]}; all of them: {path}'
+            f'{len(failed)} of {done.written + done.kept + len(failed)} photos failed '
+            f'({first_few(failed)}); first error: {summary.failed[failed[0]]}; {path} lists all '
+            'of them'
         )

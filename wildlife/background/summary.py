@@ -1,4 +1,4 @@
-"""``DST/summary.json``: how the photos of a folder were made, and which of them are suspicious."""
+"""``DST/summary.json``: the settings of a run, and its suspicious and failed photos."""
 
 import json
 from pathlib import Path
@@ -8,48 +8,50 @@ from utils.errors import InputError
 from utils.files import write_json
 
 SUMMARY = 'summary.json'
-EMPTY, FULL = 0.01, 0.99  # share of the photo that is animal: less, or more, is suspicious
+EMPTY, FULL = 0.01, 0.99  # a photo is suspicious if the animal covers a share outside this range
 
 
 class Summary:
-    """The settings, the suspicious photos, and those that failed in this run, with the reasons.
+    """Settings, suspicious photos, and the photos that failed in this run with their errors.
 
     An earlier run with the same settings is resumed.
 
     Args:
-        dst: folder of the photos without background.
-        settings: what decides how they look.
-        occupied: whether photos of these names are there already.
+        dst: Folder of the photos without background.
+        settings: Settings that determine the results.
+        occupied: Whether ``dst`` already contains photos with the names of the results.
 
     Raises:
-        InputError: they were made in another way.
+        InputError: If the photos in ``dst`` were made with other settings.
     """
 
     def __init__(self, dst: Path, settings: dict[str, Any], occupied: bool) -> None:
         self.path, self.settings = dst / SUMMARY, settings
         self.suspicious: dict[str, dict[str, Any]] = {}
         self.failed: dict[str, str] = {}
-        remedy = 'give another folder, or delete this one'
+        remedy = 'give another folder as DST, or delete this one'
         if self.path.is_file():
             before, self.suspicious = _read_summary(self.path, remedy)
             keys = sorted({*before, *settings})
             if changed := [key for key in keys if before.get(key) != settings.get(key)]:
                 raise InputError(
                     f'{dst}: its photos were made with {changed[0]} {before.get(changed[0])}, not '
-                    f'{settings.get(changed[0])}; {remedy}'
+                    f'with {settings.get(changed[0])}; {remedy}'
                 )
         elif occupied:
             raise InputError(
-                f'{dst}: photos of these names are there, and no {SUMMARY} that says how they '
-                f'were made; {remedy}'
+                f'{dst}: contains photos with the names of the results, but no {SUMMARY} that '
+                f'says how they were made; {remedy}'
             )
 
     def note(self, name: str, share: float) -> None:
-        """Remember a photo if it is suspicious, before it is written: a killed run loses none.
+        """Record a photo if it is suspicious.
+
+        Call this before the photo is written, so that an interrupted run loses no record.
 
         Args:
-            name: of the photo, below DST.
-            share: of it that is animal, 0 … 1.
+            name: Path of the photo relative to DST.
+            share: Share of the photo that the animal covers, 0 … 1.
         """
         before = self.suspicious.pop(name, None)
         if share < EMPTY or share > FULL:
@@ -61,7 +63,7 @@ class Summary:
             self.save()
 
     def note_failed(self, name: str, error: InputError) -> None:
-        """Remember a photo that could not be done."""
+        """Record a photo that failed."""
         self.failed[name] = ' '.join(str(error).split())
         self.save()
 
@@ -78,7 +80,7 @@ class Summary:
 
 
 def _read_summary(path: Path, remedy: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(settings, suspicious) of an earlier run."""
+    """Return (settings, suspicious) of an earlier run."""
     try:
         earlier = json.loads(path.read_text(encoding='utf-8'))
         parts = earlier['settings'], earlier['suspicious']
@@ -86,4 +88,4 @@ def _read_summary(path: Path, remedy: str) -> tuple[dict[str, Any], dict[str, An
             return parts
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
-    raise InputError(f'{path} is no summary of this tool; {remedy}')
+    raise InputError(f'{path} is not a summary of this tool; {remedy}')

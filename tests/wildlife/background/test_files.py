@@ -93,9 +93,7 @@ def test_only_listed_photos(src):
     (src.parent / 'list.txt').write_text('train/1/a.jpg 0\nval/2/d.bmp 1 0\n')
     assert masked(src, '--list', src.parent / 'list.txt')['written'] == 2
     (src.parent / 'list.txt').write_text('train/1/gone.jpg 0\nval/2/d.bmp 1 0\n')
-    with pytest.raises(
-        InputError, match=r'1 of 2 listed photos are not there \(train/1/gone.jpg\)'
-    ):
+    with pytest.raises(InputError, match=r'1 of 2 listed photos are missing \(train/1/gone.jpg\)'):
         masked(src, '--list', src.parent / 'list.txt')
 
 
@@ -179,7 +177,7 @@ def test_other_settings_are_not_mixed(src):
     masked(src)
     with pytest.raises(
         InputError,
-        match=r'made with background \[0, 0, 0\], not \[255, 255, 255\]; give another folder',
+        match=r'made with background \[0, 0, 0\], not with \[255, 255, 255\]; give another folder',
     ):
         masked(src, '--background', 'white')
 
@@ -196,5 +194,5 @@ def test_photos_of_unknown_origin_are_not_mixed(src):
         '[' * 100_000,
     ):
         (src.parent / 'dst' / 'summary.json').write_text(content)
-        with pytest.raises(InputError, match='is no summary of this tool'):
+        with pytest.raises(InputError, match='is not a summary of this tool'):
             masked(src)

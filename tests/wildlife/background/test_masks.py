@@ -83,7 +83,7 @@ def test_soft_masks_of_more_bits(tmp_path):
         save((values * largest / 65535).astype(kind), tmp_path / 'a.tif')
         with pytest.raises(
             InputError,
-            match=f'a.tif: .*more than 8 bits, with values from 0 to {largest}; write it with 8',
+            match=f'a.tif: .*values from 0 to {largest} need more than 8 bits; save',
         ):
             read_mask(tmp_path / 'a.tif')
 
@@ -115,7 +115,7 @@ def test_arrays_that_are_no_masks(tmp_path, value, message):
 
 def test_a_coloured_picture_is_no_mask(tmp_path):
     save(picture(0), tmp_path / 'a.png')
-    with pytest.raises(InputError, match='a.png: a coloured picture; a mask is grey'):
+    with pytest.raises(InputError, match='a.png: is a colour image; a mask must be a grey'):
         read_mask(tmp_path / 'a.png')
 
 
@@ -127,14 +127,16 @@ def test_a_broken_mask(src):
 
 def test_masks_of_another_size(src):
     save(left_half((48, 32)), src.parent / 'masks/train/1/b.png')
-    with pytest.raises(InputError, match='has 48 x 32 pixels, its photo 24 x 16 .*--resize-masks'):
+    with pytest.raises(
+        InputError, match='has 48 x 32 pixels, but its photo has 24 x 16 .*--resize-masks'
+    ):
         masked(src)
     assert masked(src, '--resize-masks', dst=src.parent / 'dst2')['written'] == 4
     assert (pixels(src.parent / 'dst2/train/1/b.png')[:, 13:] == 0).all()
     save(left_half(SIZE[::-1]), src.parent / 'masks/train/1/b.png')
     with pytest.raises(
         InputError,
-        match='b.png: the mask of 16 x 24 pixels has not the shape of its photo, 24 x 16 as stored',
+        match='b.png: the mask of 16 x 24 pixels does not have the shape of its photo, 24 x 16',
     ):
         masked(src, '--resize-masks', dst=src.parent / 'dst3')
 
@@ -142,9 +144,9 @@ def test_masks_of_another_size(src):
 def test_masks_below_the_photos_are_none(src):
     (src.parent / 'masks').rename(src / 'masks')
     assert run(src, '--masks', src / 'masks')['written'] == 4
-    with pytest.raises(InputError, match='--masks is SRC'):
+    with pytest.raises(InputError, match='--masks is the same folder as SRC'):
         run(src, '--masks', src)
-    with pytest.raises(InputError, match='DST is --masks'):
+    with pytest.raises(InputError, match='DST is the same folder as --masks'):
         run(src, '--masks', src / 'masks', dst=src / 'masks')
 
 
@@ -159,7 +161,9 @@ def test_names_of_masks_as_they_read(src):
 
 def test_missing_masks(src):
     (src.parent / 'masks/train/1/b.png').unlink()
-    with pytest.raises(InputError, match=r'1 of 4 photos have no mask there \(train/1/b.png\)'):
+    with pytest.raises(
+        InputError, match=r'1 of 4 photos have no mask in this folder \(train/1/b.png\)'
+    ):
         masked(src)
     assert not (src.parent / 'dst').exists()
 

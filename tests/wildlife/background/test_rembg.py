@@ -33,7 +33,7 @@ def test_a_model_that_cannot_be_loaded(src, rembg, monkeypatch):
     rembg.new_session = fail
     with pytest.raises(
         InputError,
-        match='--model x cannot be loaded .no network.; .* at /models/x.onnx; or give --masks',
+        match='--model x cannot be loaded .no network.; .* at /models/x.onnx, or give --masks',
     ):
         run(src, '--model', 'x')
     assert not (src.parent / 'dst').exists()
@@ -41,7 +41,7 @@ def test_a_model_that_cannot_be_loaded(src, rembg, monkeypatch):
 
 def test_photos_are_not_sent_away(src, rembg):
     rembg.session.is_local = lambda: False
-    with pytest.raises(InputError, match='would send the photos to a service'):
+    with pytest.raises(InputError, match='would send the photos to an online service'):
         run(src, '--model', 'remote')
     assert not rembg.calls
 
@@ -63,7 +63,8 @@ def test_a_network_that_fails_on_a_photo(src, rembg):
 def test_a_network_with_a_mask_of_another_size(src, rembg):
     rembg.remove = lambda data, **kwargs: Image.fromarray(left_half((3, 3)))
     with pytest.raises(
-        InputError, match=r'the mask of isnet-general-use is \(3, 3\), the photo \(24, 16\)'
+        InputError,
+        match=r'the mask of isnet-general-use has size \(3, 3\), but the photo has \(24, 16\)',
     ):
         run(src)
 
@@ -77,6 +78,6 @@ def test_without_rembg(src, tmp_path, monkeypatch, capsys, how):
         (tmp_path / 'lib').mkdir()
         (tmp_path / 'lib' / 'rembg.py').write_text('import sys\nprint("advice")\nsys.exit(1)\n')
         monkeypatch.syspath_prepend(tmp_path / 'lib')
-    with pytest.raises(InputError, match='pip install -r requirements-extras.txt; or give --masks'):
+    with pytest.raises(InputError, match='pip install -r requirements-extras.txt, or give --masks'):
         masks.Network('isnet-general-use')
     assert not capsys.readouterr().out

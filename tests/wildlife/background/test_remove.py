@@ -37,14 +37,14 @@ def test_bad_options(src, option, value, capsys):
 
 
 def test_bad_folders(src, tmp_path):
-    with pytest.raises(InputError, match='there is no such folder; give the folder of the photos'):
+    with pytest.raises(InputError, match='gone: no such folder; give the folder with the photos'):
         run(tmp_path / 'gone')
-    with pytest.raises(InputError, match='DST is SRC'):
+    with pytest.raises(InputError, match='DST is the same folder as SRC'):
         run(src, dst=src)
-    with pytest.raises(InputError, match='no photo below it'):
+    with pytest.raises(InputError, match='contains no photo'):
         (tmp_path / 'empty').mkdir()
         run(tmp_path / 'empty')
-    with pytest.raises(InputError, match='--masks .*: there is no such folder'):
+    with pytest.raises(InputError, match='--masks .*: no such folder'):
         run(src, '--masks', tmp_path / 'gone')
 
 
@@ -52,7 +52,7 @@ def test_a_photo_of_a_type_that_is_not_written(src):
     save(picture(5), src / 'train/1/e.gif')
     save(left_half(), src.parent / 'masks/train/1/e.png')
     with pytest.raises(
-        InputError, match='train/1/e.gif: this type of file is not written; add --format png'
+        InputError, match='train/1/e.gif: this file type cannot be written; add --format png'
     ):
         masked(src)
     assert not (src.parent / 'dst').exists()
@@ -66,8 +66,8 @@ def test_files_that_are_left_out_are_named(src, capsys):
     (src / NAMES[0]).rename(src / 'train/1/a.jfif')
     assert masked(src)['written'] == 4
     assert (
-        'warning: 2 files have no ending of a photo and are left out (notes.txt, train/1/x.xcf)'
-        in capsys.readouterr().err
+        'warning: 2 files do not have the extension of a photo and are skipped '
+        '(notes.txt, train/1/x.xcf)' in capsys.readouterr().err
     )
 
 
@@ -94,7 +94,7 @@ def test_no_photo_is_replaced(src):
 )
 def test_the_sheet_replaces_nothing(src, sheet):
     with pytest.raises(
-        InputError, match='the contact sheet would replace this file; give another --sheet'
+        InputError, match='the contact sheet would replace this file; give another path as --sheet'
     ):
         masked(src, '--sheet', src.parent / sheet)
     assert not (src.parent / 'dst').exists()
@@ -124,7 +124,7 @@ def test_a_broken_photo_is_named_and_the_others_are_done(src):
     for _ in range(2):
         with pytest.raises(
             InputError,
-            match=r'1 of 4 photos were not done \(train/1/a.jpg\); .*a.jpg: not a picture',
+            match=r'1 of 4 photos failed \(train/1/a.jpg\); .*a.jpg: not a picture',
         ):
             masked(src)
         assert names_in(src.parent / 'dst') == {*NAMES[1:], 'summary.json', 'contact_sheet.png'}
