@@ -1,8 +1,9 @@
 """The files in archives and folders: names, sizes, contents.
 
-Nothing is unpacked under a name of its own: a program asks for contents and says where each goes,
-so an archive's names lead nowhere, and links and devices in it are skipped. An archive is read
-once to its end before anything is written: the checksum of a compressed one stands there.
+No archive is unpacked under its own names. A caller asks for the content of a file and decides
+where it goes, so the names in an archive cannot lead out of the target folder. Links and devices
+are skipped. Before anything is written, an archive is read to its end, because the checksum of a
+compressed archive is stored there.
 """
 
 import contextlib
@@ -32,7 +33,7 @@ _DAMAGED = (
     lzma.LZMAError,
     EOFError,
     OSError,
-    NotImplementedError,  # a kind of compression that is not read here
+    NotImplementedError,  # an unsupported kind of compression
 )
 
 Archive = zipfile.ZipFile | tarfile.TarFile
@@ -43,10 +44,10 @@ class File(NamedTuple):
     """A file of a release.
 
     Attributes:
-        source: its archive, or the folder that ``name`` is relative to.
-        name: with '/', NFC.
-        size: bytes.
-        path: where it lies, for opening (the name there may be NFD); None in an archive.
+        source: Archive of the file, or the folder that ``name`` is relative to.
+        name: Path with '/', normalised to NFC.
+        size: Bytes.
+        path: Path to open the file (its name on disk may be NFD); None in an archive.
     """
 
     source: Path
@@ -56,12 +57,12 @@ class File(NamedTuple):
 
     @property
     def base(self) -> str:
-        """'00002_001.jpg'."""
+        """File name without folders, for example '00002_001.jpg'."""
         return PurePosixPath(self.name).name
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """('IJCB 2021', 'train', '2') of 'IJCB 2021/train/2/00002_001.jpg'."""
+        """Folders of ``name``: ('IJCB 2021', 'train') for 'IJCB 2021/train/00002_001.jpg'."""
         return PurePosixPath(self.name).parts[:-1]
 
     def __str__(self) -> str:
@@ -74,7 +75,7 @@ def warn(text: str) -> None:
 
 
 def plain(name: str) -> str:
-    """Return a name as it is compared: NFC (macOS stores NFD), the ending in lower case."""
+    """Normalise a name for comparison: NFC (macOS stores NFD), extension in lower case."""
     stem, ending = os.path.splitext(unicodedata.normalize('NFC', name))
     return stem + ending.lower()
 
@@ -82,16 +83,17 @@ def plain(name: str) -> str:
 def files_below(
     folder: str | Path, leave_out: Iterable[str | os.PathLike[str]] = ()
 ) -> Iterator[Path]:
-    """Yield the files below a folder by name, without hidden ones and what macOS adds.
+    """Yield the files below a folder in the order of their names.
 
-    Links to folders are followed, but not to a folder that they are in.
+    Hidden files and those that macOS adds are skipped. Links to folders are followed unless they
+    point to a folder that contains them.
 
     Args:
-        folder: where to look.
-        leave_out: folders that are not looked into.
+        folder: Folder to search.
+        leave_out: Folders to skip.
 
     Raises:
-        InputError: a folder cannot be read.
+        InputError: If a folder cannot be read.
     """
     return _files_below(folder, {os.path.realpath(other) for other in leave_out}, ())
 
@@ -120,11 +122,12 @@ def file_at(root: Path, path: Path) -> File:
 
 
 def is_archive(path: Path) -> bool:
+    """Whether this is an archive of a supported kind, by its name."""
     return path.name.lower().endswith(TAR + ZIP)
 
 
 def is_unread(path: Path) -> bool:
-    """Whether it is an archive of a kind that is not read here."""
+    """Whether this is an archive of an unsupported kind, by its name."""
     return path.name.lower().endswith(UNREAD)
 
 
@@ -133,17 +136,17 @@ def _is_junk(name: str) -> bool:
 
 
 def list_archive(path: Path) -> list[File]:
-    """Return the files of an archive, which is read to its end.
+    """Return the files of an archive, after reading it to its end.
 
     Raises:
-        InputError: it is empty, damaged, encrypted, or a name leads out of it.
+        InputError: If the archive is empty, damaged or encrypted, or a name in it leads out of it.
     """
     found = []
     with _reading(path) as archive:
         for _, name, size in _members(archive, path):
             found.append(File(path, name, size))
         if isinstance(archive, tarfile.TarFile) and archive.fileobj:
-            while archive.fileobj.read(2**20):  # to the end, where the checksum is
+            while archive.fileobj.read(2**20):  # the checksum is at the end
                 pass
     if not found:
         raise InputError(f'{path}: the archive is empty; download it again')
@@ -151,7 +154,7 @@ def list_archive(path: Path) -> list[File]:
 
 
 def read_contents(files: Iterable[File]) -> Iterator[tuple[File, bytes]]:
-    """Yield (file, its bytes), archive by archive, in the order of each archive."""
+    """Yield (file, bytes) archive by archive, in the order of each archive."""
     wanted: dict[Path, dict[str, File]] = {}
     for file in files:
         wanted.setdefault(file.source, {})[file.name] = file
@@ -170,11 +173,10 @@ def read_contents(files: Iterable[File]) -> Iterator[tuple[File, bytes]]:
 
 
 def _open(archive: Archive, member: Any) -> IO[bytes]:
-    """Open one of the archive's own members."""
     if isinstance(archive, zipfile.ZipFile):
         return archive.open(member)
     stream = archive.extractfile(member)
-    assert stream  # it is a plain file
+    assert stream  # None only for members that are not regular files
     return stream
 
 
@@ -188,14 +190,15 @@ def _read(file: File, open_stream: Callable[..., IO[bytes]], what: str | Member)
         ) from error
     if len(content) != file.size:
         raise InputError(
-            f'{file}: {len(content)} bytes, not {file.size}: cut off or changed; download it again'
+            f'{file}: has {len(content)} bytes instead of {file.size}, so it is truncated or has '
+            'changed; download it again'
         )
     return content
 
 
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[Archive]:
-    """An open archive; what the reader says of damage within this block becomes one line."""
+    """Open an archive; errors about damage within this block become a one-line ``InputError``."""
     open_archive: Callable[[Path], Archive] = tarfile.open
     if path.name.lower().endswith(ZIP):
         open_archive = zipfile.ZipFile
@@ -207,12 +210,12 @@ def _reading(path: Path) -> Iterator[Archive]:
             raise InputError(f'{path}: the archive cannot be read ({error.strerror})') from None
         reason = ' '.join(str(error).split()) or type(error).__name__
         raise InputError(
-            f'{path}: the archive is cut off or damaged ({reason}); download it again'
+            f'{path}: the archive is truncated or damaged ({reason}); download it again'
         ) from None
 
 
 def _members(archive: Archive, path: Path) -> Iterator[tuple[Member, str, int]]:
-    """(member, name, bytes) of the plain files of an archive, in its order."""
+    """Yield (member, name, bytes) of the regular files in an archive, in its order."""
     for member in archive.infolist() if isinstance(archive, zipfile.ZipFile) else archive:
         if not _is_file(member):
             continue
@@ -220,20 +223,21 @@ def _members(archive: Archive, path: Path) -> Iterator[tuple[Member, str, int]]:
         parts = PurePosixPath(name).parts
         if '..' in parts or name.startswith('/') or '\\' in name or re.match('[A-Za-z]:', name):
             raise InputError(
-                f'{path}: the name {name!r} leads out of the archive, as in no release; get it '
-                'from its makers'
+                f'{path}: the name {name!r} leads out of the archive, which no official release '
+                'contains; download the archive from its authors'
             )
         if any(map(_is_junk, parts)):
             continue
         if isinstance(member, zipfile.ZipInfo) and member.flag_bits & 1:
             raise InputError(
-                f'{path}: the archive is encrypted; unpack it with its password and give the folder'
+                f'{path}: the archive is encrypted; unpack it with its password and give the '
+                'folder instead'
             )
         yield member, unicodedata.normalize('NFC', str(PurePosixPath(name))), _size(member)
 
 
 def _is_file(member: Member) -> bool:
-    """Whether it is no folder, link or device."""
+    """Whether the member is a regular file: not a folder, link or device."""
     if isinstance(member, zipfile.ZipInfo):
         return not member.is_dir() and not stat.S_ISLNK(member.external_attr >> 16)
     return member.isfile()
@@ -244,7 +248,10 @@ def _size(member: Member) -> int:
 
 
 def _zip_name(member: zipfile.ZipInfo) -> str:
-    """Names that are not marked as UTF-8 mostly are, from macOS; Python takes them for cp437."""
+    """Return the name of a zip member, decoded as UTF-8 where possible.
+
+    macOS does not mark its UTF-8 names as such, and Python then decodes them as cp437.
+    """
     if not member.flag_bits & 0x800:
         with contextlib.suppress(UnicodeError):
             return member.filename.encode('cp437').decode('utf-8')

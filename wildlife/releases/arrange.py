@@ -1,9 +1,9 @@
-"""Where the photos of a release go, and their lists: what the tools prepare_*.py share.
+"""The target folders and lists of a release, shared by the tools prepare_*.py.
 
-The published training lists, read closely, follow rules that are applied again here: a folder per
-individual below train/ and val/, labels = ranks of the folders' names sorted as numbers, one
-validation photo of every individual that has at least three. Which photo that is was drawn, and the
-draw is not known; ours depends on --seed and the individual alone.
+The published training lists follow rules that are applied again here: one folder per individual
+below train/ and val/, labels = ranks of the folder names sorted as numbers, and one validation
+photo of every individual with at least three photos. The published validation photos were picked
+at random with an unknown seed; here the choice depends only on --seed and the individual.
 """
 
 import random
@@ -17,12 +17,13 @@ from utils.words import first_few, shortened
 from wildlife.releases.archives import File, plain, warn
 from wildlife.releases.release import Release
 
-Targets = dict[File, list[Path]]  # where each file of a release is copied to
-Photos = Mapping[str, File]  # by their base names
-ListLines = dict[str, list[str]]  # by the lists' names
+Targets = dict[File, list[Path]]  # file of a release -> paths it is copied to
+Photos = Mapping[str, File]  # base name -> photo
+ListLines = dict[str, list[str]]  # name of a list -> its lines
 
-DATA_DIR = 'Animal-2'  # of the ymls …_ori.yml, all species
+DATA_DIR = 'Animal-2'  # DATASETS.DATA_DIR of the ymls …_ori.yml of all species
 LEAST_FOR_VALIDATION = 3  # photos
+# Folders below --out that these tools and remove_background make; the names are those of the ymls.
 MADE = (
     DATA_DIR,
     'Animal-Seg-V3',
@@ -32,19 +33,19 @@ MADE = (
     'yak_test_seg_isnet_pp',
     'elephant',
     'ele_test_v3_seg',
-)  # below --out, from releases; what the ymls name
+)
 
 
 @dataclass(frozen=True)
 class ReleaseOptions:
-    """What a command prepare_* is asked for.
+    """Options of a command prepare_*.
 
     Attributes:
         release: Archives and folders, as downloaded or unpacked.
-        out: Folder that the photos go below.
-        lists: Folder of the lists.
-        like: Folder of the published lists, which are then followed; None: lists are made.
-        seed: Of the draws where lists are made.
+        out: Folder below which the photos are written.
+        lists: Folder for the lists.
+        like: Folder of the published lists, which are then used; None = new lists are made.
+        seed: Seed of all random choices for new lists.
     """
 
     release: list[str]
@@ -55,11 +56,11 @@ class ReleaseOptions:
 
 
 def read_release(options: ReleaseOptions, inside: str) -> Release:
-    """Read the release of a command line, without what the tools made of this or another one.
+    """Read the release of a command line; skip folders that these tools have made.
 
     Args:
-        options: of the command line.
-        inside: pattern of the archives' names in a folder.
+        options: Options of the command line.
+        inside: Pattern for the names of archives in a given folder.
     """
     return Release(options.release, inside, [options.out / folder for folder in MADE])
 
@@ -70,37 +71,38 @@ def training(
     """Make training and validation lists by the published rules.
 
     Args:
-        individuals: folder number -> base names of its photos.
-        seed: of the draw of the validation photos.
-        sides: folder number -> 0 (left) or 1 (right), of those that are known.
+        individuals: Folder number -> base names of its photos.
+        seed: Seed for picking the validation photos.
+        sides: Folder number -> 0 (left) or 1 (right), for folders with a known side.
 
     Returns:
-        Train lines, validation lines, and base name -> 'train/302/00002_001.jpg' below DATA_DIR.
+        Train lines, validation lines, and a dict from base name to path below DATA_DIR, such as
+        'train/302/00002_001.jpg'.
     """
     lines: ListLines = {'train': [], 'val': []}
     paths: dict[str, str] = {}
     for label, folder in enumerate(sorted(individuals)):
         names = sorted(individuals[folder])
-        drawn = set()
+        validation = set()
         if len(names) >= LEAST_FOR_VALIDATION:
-            drawn = draw(names, 1, f'{seed} {folder}')
+            validation = pick(names, 1, f'{seed} {folder}')
         side = (sides or {}).get(folder)
         for name in names:
-            split = 'val' if name in drawn else 'train'
+            split = 'val' if name in validation else 'train'
             paths[name] = f'{split}/{folder}/{name}'
             lines[split].append(list_line(paths[name], label, side))
     return lines['train'], lines['val'], paths
 
 
-def draw(names: Iterable[str], count: int, seed: str) -> set[str]:
-    """Draw ``count`` of the names; the result depends on the seed and the names alone."""
+def pick(names: Iterable[str], count: int, seed: str) -> set[str]:
+    """Pick ``count`` names at random; the result depends only on the seed and the names."""
     generator = random.Random(seed)
-    lots = {name: generator.random() for name in sorted(names)}
-    return set(sorted(lots, key=lambda name: lots[name])[:count])
+    keys = {name: generator.random() for name in sorted(names)}
+    return set(sorted(keys, key=lambda name: keys[name])[:count])
 
 
 def list_line(path: str, label: int, side: int | None = None) -> str:
-    """Return 'path label [side]'."""
+    """Return a line of a list, 'path label [side]'."""
     return f'{path} {label}' if side is None else f'{path} {label} {side}'
 
 
@@ -109,26 +111,25 @@ def follow(
     where: Mapping[str, tuple[Photos, Path]],
     optional: Collection[str] = (),
 ) -> tuple[list[Targets], ListLines]:
-    """Find where the photos of the published lists go.
+    """Find the target paths of the photos in the published lists.
 
     Args:
-        like: folder of the published lists.
-        where: name of a list -> its photos, and the folder that its paths are relative to.
-        optional: names of lists that may be missing.
+        like: Folder of the published lists.
+        where: Name of a list -> its photos, and the folder that its paths are relative to.
+        optional: Names of lists that may be missing.
 
     Returns:
         The targets of each photo, and the lines of each list.
 
     Raises:
-        InputError: a list or a listed photo is missing.
+        InputError: If a list or a listed photo is missing.
     """
     needed = [name for name in where if name not in optional]
     missing = [name for name in needed if not (like / name).is_file()]
     if missing:
-        are = 'is' if len(missing) == 1 else 'are'
         raise InputError(
-            f'--like {like}: {", ".join(missing)} {are} not there; '
-            'give the folder of the published lists, or leave --like out for lists of our own'
+            f'--like {like}: missing {", ".join(missing)}; give the folder of the published '
+            'lists, or run without --like to make new lists'
         )
     targets: list[Targets] = []
     lists: ListLines = {}
@@ -149,21 +150,30 @@ def _base(path: str) -> str:
 
 
 def check_present(missing: Sequence[str], total: int, what: str | Path) -> None:
-    """Raise ``InputError`` that names photos of a list which the release does not hold."""
+    """Check that the release contains all photos of a list.
+
+    Args:
+        missing: Names of the photos that it does not contain.
+        total: Number of photos in the list.
+        what: Name of the list.
+
+    Raises:
+        InputError: If photos are missing.
+    """
     if missing:
         first = first_few([shortened(name) for name in missing])
         raise InputError(
             f'{what}: {len(missing)} of its {total} photos are not in the release '
-            f'({first}); is a part of the download missing?'
+            f'({first}); check that the download is complete'
         )
 
 
 def warn_of_counts(what: str, counts: Mapping[str, tuple[int, int]]) -> None:
-    """Warn where a release has other numbers than its makers state: no reason to stop.
+    """Warn if the numbers of a release differ from the official ones.
 
     Args:
-        what: the release.
-        counts: name -> (found, expected).
+        what: Name of the release.
+        counts: Name of a number -> (found, expected).
     """
     wrong = [
         f'{found} {name} instead of {expected}'
@@ -171,12 +181,12 @@ def warn_of_counts(what: str, counts: Mapping[str, tuple[int, int]]) -> None:
         if found != expected
     ]
     if wrong:
-        warn(f'{what}: {", ".join(wrong)}; is the download whole, and this release?')
+        warn(f'{what}: {", ".join(wrong)}; check that this is the right release and complete')
 
 
 def nonblank(source: str | Path) -> list[str]:
     """Return the lines of a text or a file that are not blank."""
-    if isinstance(source, Path):  # anything may lie under a list's name
+    if isinstance(source, Path):  # a file with the name of a list may contain any bytes
         content = read_file(source, 'list', f'{source}: no such list')
         text = content.decode('utf-8-sig', errors='replace')
     else:

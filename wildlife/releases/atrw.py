@@ -1,4 +1,4 @@
-"""ATRW's tigers: which photo of the release goes where, and their lists."""
+"""Tigers of ATRW: target folders of the photos, and lists."""
 
 import contextlib
 import re
@@ -75,9 +75,7 @@ def _warn_of_odd_counts(
         },
     )
     if extra := train.keys() - entities.keys():
-        warn(
-            f'{len(extra)} photos in train/ are not in {table} ({min(extra)} …); they are left out'
-        )
+        warn(f'{len(extra)} photos in train/ are not in {table} ({min(extra)} …); they are skipped')
 
 
 def follow_lists(
@@ -91,8 +89,8 @@ def follow_lists(
         *_, folder, name = '/', *path.split('/')
         if folder != str(entity := entities.get(plain(name), folder)):
             raise InputError(
-                f'--like {like}: {path} is entity {entity} in the release, other than in '
-                'these lists'
+                f'--like {like}: {path} is entity {entity} in the release, but {folder} in these '
+                'lists; give the lists that belong to this release'
             )
     return targets, lists
 
@@ -114,18 +112,18 @@ def read_entities(text: str, what: str) -> dict[str, int]:
     """Read ``reid_list_train.csv``: rows ``entity,file name`` without a header.
 
     Args:
-        text: of the file.
-        what: its name, for messages.
+        text: Text of the file.
+        what: Name of the file, for messages.
 
     Returns:
         File name -> entity.
 
     Raises:
-        InputError: a row is of another form, or contradicts another one.
+        InputError: If a row has another form or contradicts another row, or the file is empty.
     """
     entities: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
-        row = [cell.strip() for cell in line.split(',')]  # there are no quotes
+        row = [cell.strip() for cell in line.split(',')]  # the file has no quotes
         if not any(row):
             continue
         if len(row) != 2 or not re.fullmatch('[0-9]{1,9}', row[0]) or not row[1]:
@@ -136,8 +134,8 @@ def read_entities(text: str, what: str) -> dict[str, int]:
         entity, name = int(row[0]), plain(row[1].rpartition('/')[2])
         if entities.setdefault(name, entity) != entity:
             raise InputError(
-                f'{what}:{number}: {name} is entity {entity} here, {entities[name]} before; '
-                'unpack the file again'
+                f'{what}:{number}: {name} is entity {entity} here, but {entities[name]} in an '
+                'earlier line; unpack the file again'
             )
     if not entities:
         raise InputError(f'{what}: the list is empty; unpack atrw_anno_reid_train.tar.gz again')
@@ -145,7 +143,7 @@ def read_entities(text: str, what: str) -> dict[str, int]:
 
 
 def _truth_beside(options: ReleaseOptions) -> Path | None:
-    """The ground truth where it belongs in the end, or beside the published lists."""
+    """Return the ground truth beside the published lists or in the target folder, if any."""
     paths = [folder / TRUTH for folder in (options.like, options.lists) if folder]
     return next((path for path in paths if path.is_file()), None)
 
@@ -153,24 +151,25 @@ def _truth_beside(options: ReleaseOptions) -> Path | None:
 def _check_parts(parts: Mapping[str, object]) -> None:
     missing = [part for part, found in parts.items() if not found]
     if missing:
-        raise InputError(f'of ATRW is missing: {"; ".join(missing)}')
+        raise InputError(f'parts of ATRW are missing; download and add: {"; ".join(missing)}')
 
 
 def test_entities(release: Release, truth_file: File | Path) -> tuple[dict[str, int], str]:
     """Read the ground truth.
 
     Args:
-        release: that may hold it.
-        truth_file: the file in the release, or where it lies beside.
+        release: Release that may contain the file.
+        truth_file: The file in the release, or its path outside.
 
     Returns:
-        '000012.jpg' -> entity in the order of the ground truth, and its text.
+        File name, such as '000012.jpg', -> entity, in the order of the ground truth; and the text
+        of the file.
     """
-    place: contextlib.AbstractContextManager[Path]
+    on_disk: contextlib.AbstractContextManager[Path]
     if isinstance(truth_file, Path):
-        place = contextlib.nullcontext(truth_file)
+        on_disk = contextlib.nullcontext(truth_file)
     else:
-        place = release.on_disk(truth_file)
-    with place as path:
+        on_disk = release.on_disk(truth_file)
+    with on_disk as path:
         truth, text = read_atrw(path), path.read_text(encoding='utf-8-sig')
     return {f'{name}.jpg': record.pid for name, record in truth.items()}, text

@@ -1,4 +1,4 @@
-"""The command line that the commands prepare_* share."""
+"""The command line of the commands prepare_*."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,31 +8,38 @@ from wildlife.releases.arrange import ReleaseOptions
 
 
 def read_options(argv: Sequence[str] | None, description: str) -> ReleaseOptions:
-    """Parse the command line of a tool: release, out, lists, like, seed."""
+    """Read the command line of a command prepare_*."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         'release',
         type=path_text,
         nargs='+',
         metavar='ARCHIVE_OR_FOLDER',
-        help='as downloaded, or what it was unpacked to',
+        help='archives as downloaded, or the folders they were unpacked to',
     )
     parser.add_argument(
         '--out',
         type=path_value,
         default='../data',
-        help='the photos go below it, where …_ori.yml look [../data]',
+        help='folder below which the photos are written; the files …_ori.yml expect the default '
+        '(default: %(default)s)',
     )
     parser.add_argument(
-        '--lists', type=path_value, default='datalist', help='folder of the lists [datalist]'
+        '--lists',
+        type=path_value,
+        default='datalist',
+        help='folder for the lists (default: %(default)s)',
     )
     parser.add_argument(
         '--like',
         type=path_value,
         metavar='FOLDER',
-        help='has the published lists: the photos are arranged for these, and none is drawn',
+        help='folder with the published lists, which are then used (default: new lists are made)',
     )
     parser.add_argument(
-        '--seed', type=int, default=1234, help='of what has to be drawn without --like'
+        '--seed',
+        type=int,
+        default=1234,
+        help='seed of the random choices for new lists (default: %(default)s)',
     )
     return ReleaseOptions(**vars(parser.parse_intermixed_args(argv)))

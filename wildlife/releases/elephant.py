@@ -1,4 +1,4 @@
-"""ELPephants: which photo of the release goes where, and their lists."""
+"""Elephants of ELPephants: target folders of the photos, and lists."""
 
 import re
 from collections.abc import Iterable
@@ -26,8 +26,8 @@ from wildlife.releases.write import Arranged, Plan, carry_out
 TRAIN_LIST, VAL_LIST = TRAINING_LISTS['elephant']
 PROBE, GALLERY = PROTOCOLS['elephant'].query_list, PROTOCOLS['elephant'].gallery_list
 TEST_ROOT = 'elephant'
-OFFSET = 500  # from the elephant's number to its folder
-JENA = 'https://inf-cv.uni-jena.de (ELPephants, on accepting its licence terms)'
+OFFSET = 500  # added to an elephant's number to get its folder
+JENA = 'https://inf-cv.uni-jena.de (ELPephants, after accepting its licence terms)'
 
 
 def arrange_elephants(options: ReleaseOptions) -> Arranged:
@@ -45,9 +45,9 @@ def follow_lists(like: Path, out: Path, photos: Photos) -> tuple[list[Targets], 
     """Arrange the crops for the published lists."""
     if photos and not any(re.fullmatch('[0-9]+', PurePosixPath(name).stem) for name in photos):
         raise InputError(
-            f'--like {like}: the published lists name crops 0.jpg …, which the release does '
-            f'not hold ({min(photos)} …); ask for them together with the lists (arXiv '
-            '2405.13781), or leave --like out'
+            f'--like {like}: the published lists name crops 0.jpg …, but the release contains '
+            f'{min(photos)} …; ask the authors of the lists (arXiv 2405.13781) for the crops, or '
+            'run without --like'
         )
     to_train, to_test = (photos, out / DATA_DIR), (photos, out / TEST_ROOT)
     return follow(
@@ -58,7 +58,7 @@ def follow_lists(like: Path, out: Path, photos: Photos) -> tuple[list[Targets], 
 def split_as_released(
     out: Path, release: Release, photos: Photos
 ) -> tuple[list[Targets], ListLines]:
-    """Make lists of the release's own split."""
+    """Make lists that keep the split of the release."""
     split = read_split(release, photos)
     held_out = set(split['val'])
     identity = {name: elephant(name) for name in [*split['train'], *split['val']]}
@@ -72,7 +72,7 @@ def split_as_released(
     if strangers:
         warn(
             f'{strangers} photos of val.txt show elephants that are not in train.txt; they are '
-            f'left out of {VAL_LIST}'
+            f'not in {VAL_LIST}'
         )
 
     targets: Targets = {}
@@ -91,19 +91,22 @@ def split_as_released(
 
 
 def read_split(release: Release, photos: Photos) -> dict[str, list[str]]:
-    """Read 'train' and 'val', the release's lists of names.
+    """Read the lists train.txt and val.txt of the release.
+
+    Returns:
+        'train' and 'val' -> names of the photos.
 
     Raises:
-        InputError: a list or a listed photo is missing, or a photo is in both lists.
+        InputError: If a list or a listed photo is missing, or a photo is in both lists.
     """
     split = {}
     for name in ('train', 'val'):
         file = release.find(f'{name}.txt')
         if file is None or not photos:
             raise InputError(
-                f'of ELPephants is missing: {"images/*.jpg" if file else f"{name}.txt"}; '
+                f'{"images/*.jpg" if file else f"{name}.txt"} of ELPephants is missing; '
                 f'download it from {JENA}; '
-                'with crops 0.jpg … also give --like, the folder of the published lists'
+                'if you have the crops 0.jpg …, add --like with the folder of the published lists'
             )
         split[name] = read_names(release.text(file), file.name)
         check_present(
@@ -112,11 +115,11 @@ def read_split(release: Release, photos: Photos) -> dict[str, list[str]]:
     both = set(split['train']) & set(split['val'])
     if both:
         raise InputError(
-            f'{len(both)} photos are in train.txt and in val.txt ({min(both)} …); are they the '
-            "release's files?"
+            f'{len(both)} photos are in both train.txt and val.txt ({min(both)} …); unpack the '
+            'release again'
         )
     if left := photos.keys() - {*split['train'], *split['val']}:
-        warn(f'{len(left)} photos are in neither list ({min(left)} …); they are left out')
+        warn(f'{len(left)} photos are in neither list ({min(left)} …); they are skipped')
     return split
 
 
@@ -128,11 +131,11 @@ def read_names(text: str, what: str) -> list[str]:
     """Read ``train.txt`` or ``val.txt``: tabs, no header, second column = file name.
 
     Args:
-        text: of the file.
-        what: its name, for messages.
+        text: Text of the file.
+        what: Name of the file, for messages.
 
     Raises:
-        InputError: a row is of another form, or a photo is listed twice.
+        InputError: If a row has another form, a photo is listed twice, or the file is empty.
     """
     names = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -141,30 +144,34 @@ def read_names(text: str, what: str) -> list[str]:
             continue
         if len(row) < 2 or not row[1]:
             raise InputError(
-                f'{what}:{number}: expected columns with tabs between, the second a file name, got '
-                f'{" ".join(row)[:100]!r}'
+                f'{what}:{number}: expected columns separated by tabs, the second a file name, '
+                f'got {" ".join(row)[:100]!r}'
             )
         names.append(plain(row[1].replace('\\', '/').rpartition('/')[2]))
     if not names:
         raise InputError(f'{what}: the list is empty; unpack the release again')
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"{what}: {twice} is listed twice; is it the release's file?")
+        raise InputError(f'{what}: {twice} is listed twice; unpack the release again')
     return names
 
 
 def elephant(name: str) -> int:
-    """Return 12 of '12_left_Mai2017.jpg'; ``InputError`` where there is no number."""
+    """Return the number of the elephant, for example 12 for '12_left_Mai2017.jpg'.
+
+    Raises:
+        InputError: If the name does not start with a number.
+    """
     number = name.partition('_')[0]
     if not re.fullmatch('[0-9]{1,9}', number):
         raise InputError(
-            f"{name}: the name does not begin with the elephant's number ('12_….jpg'); give the "
-            'release as it is'
+            f"{name}: the name does not start with the elephant's number ('12_….jpg'); give the "
+            'release with its original file names'
         )
     return int(number)
 
 
 def side(name: str) -> int | None:
-    """Return 0 for a name that says left, 1 for right, else None."""
+    """Return 0 for names that contain 'left', 1 for 'right', and None for both or neither."""
     words = set(re.findall('left|right', name.lower()))
     return {'left': 0, 'right': 1}[words.pop()] if len(words) == 1 else None

@@ -1,4 +1,4 @@
-"""A release: all files of its archives and folders, and how they are copied."""
+"""A release: all files in its archives and folders, and copying them."""
 
 import contextlib
 import os
@@ -26,23 +26,25 @@ from wildlife.releases.archives import (
     warn,
 )
 
-LARGEST = 10**8  # bytes of one file; a photo of more is none
+LARGEST = 10**8  # bytes; no photo or list of a release is larger
 
 
 class Release:
-    """The files of several archives and folders, without hidden ones and what macOS adds.
+    """The files of several archives and folders, without hidden files and those of macOS.
 
-    A folder's own name counts as part of its files' names, as it may say what they are ('train').
+    The name of a given folder is part of the names of its files, because it may say what they are
+    ('train').
 
     Args:
-        paths: archives (tar, plain or compressed; zip), folders, or single files; of a link the
-            name that is given says which.
-        inside: of a folder also the archives in it whose name matches this pattern are read.
-        leave_out: folders below those, what the tools make for example.
+        paths: Archives (zip; tar, plain or compressed), folders, or single files. The extension of
+            a link, not of its target, decides the kind of archive.
+        inside: Pattern for archive names; archives directly in a given folder are read if their
+            names match.
+        leave_out: Folders below the given ones to skip, for example outputs of the tools.
 
     Raises:
-        InputError: missing, damaged, encrypted, of a kind that is not read, or with a name that
-            leads out.
+        InputError: If a path is missing, or an archive is damaged, encrypted or of an unsupported
+            kind, or contains a name that leads out of it.
     """
 
     def __init__(
@@ -53,8 +55,8 @@ class Release:
         for path in map(Path, paths):
             if not path.exists():
                 raise InputError(
-                    f'{path}: no such archive or folder; give the download, or what it was '
-                    'unpacked to'
+                    f'{path}: no such archive or folder; give the downloaded archive, or the '
+                    'folder it was unpacked to'
                 )
             path = Path(os.path.abspath(path))
             if path.is_dir():
@@ -63,8 +65,8 @@ class Release:
                 self.files += list_archive(path)
             elif is_unread(path):
                 raise InputError(
-                    f'{path}: this kind of archive is not read (but {", ".join(TAR + ZIP)}); '
-                    'unpack it and give the folder'
+                    f'{path}: unsupported kind of archive (supported: {", ".join(TAR + ZIP)}); '
+                    'unpack it and give the folder instead'
                 )
             else:
                 self.files.append(file_at(path.parent, path))
@@ -78,16 +80,16 @@ class Release:
                 if is_archive(path):
                     self.files += list_archive(path)
                 elif is_unread(path):
-                    warn(f'{path} is of a kind that is not read here; unpack it beside')
+                    warn(f'{path}: unsupported kind of archive, skipped; unpack it in this folder')
 
     def photos(self, wanted: Callable[[File], bool] = lambda file: True) -> dict[str, File]:
-        """Return the photos for which ``wanted(file)`` holds, by their ``plain`` base names.
+        """Return the photos for which ``wanted(file)`` is true, by their ``plain`` base names.
 
-        A photo that is there twice, unpacked beside its archive for example, counts once.
+        A photo that is found twice, for example in an archive and unpacked, counts once.
 
         Raises:
-            InputError: two of the same name differ in size or in their folder, so that lists
-                could not tell them apart.
+            InputError: If photos of the same name differ in size or in the name of their folder,
+                because lists could not tell them apart.
         """
         found: dict[str, File] = {}
         extensions = photo_extensions()
@@ -96,13 +98,14 @@ class Release:
                 first = found.setdefault(plain(file.base), file)
                 if first.folders[-1:] != file.folders[-1:]:
                     raise InputError(
-                        f'{first} and {file} have the same name in different folders, so no list '
-                        'could tell them apart; give one release only, as it came'
+                        f'{first} and {file} have the same name in different folders, so lists '
+                        'could not tell them apart; give only one release, with its original '
+                        'folders'
                     )
                 if first.size != file.size:
                     raise InputError(
                         f'{first} and {file} have the same name, but {first.size} and {file.size} '
-                        'bytes; give one release only'
+                        'bytes; give only one release'
                     )
         return found
 
@@ -111,10 +114,11 @@ class Release:
         return next((file for file in self.files if file.base == base), None)
 
     def text(self, file: File) -> str:
-        """Return the text of a list, UTF-8 or, from an older Windows, cp1252."""
+        """Return the text of a list, in UTF-8 or cp1252, the encoding of older Windows systems."""
         if file.size > LARGEST:
             raise InputError(
-                f'{file}: a list of more than {LARGEST // 10**6} MB; is it the right file?'
+                f'{file}: a list must not be larger than {LARGEST // 10**6} MB; check that this is '
+                'the right file'
             )
         content = next(read_contents([file]))[1]
         try:
@@ -125,7 +129,7 @@ class Release:
 
     @contextlib.contextmanager
     def on_disk(self, file: File) -> Iterator[Path]:
-        """A path at which ``file`` can be read, within this block."""
+        """Provide a path from which ``file`` can be read within a ``with`` block."""
         if file.path:
             yield file.path
         else:
@@ -136,25 +140,27 @@ class Release:
 
 
 def copy_files(targets: Mapping[File, Sequence[Path]], text: str = 'copying') -> tuple[int, int]:
-    """Copy files of a release; an archive is read once.
+    """Copy files of a release, reading each archive once.
 
-    A path with the same bytes is left as it is, so that an interrupted copy resumes; others are
-    written under a temporary name and renamed.
+    Targets that already have the same bytes are kept, so an interrupted copy resumes. The others
+    are written under a temporary name and renamed.
 
     Args:
-        targets: paths that each file is copied to.
-        text: beside the progress bar.
+        targets: Paths that each file is copied to.
+        text: Text of the progress bar.
 
     Returns:
-        Counts of paths: written, kept.
+        Number of paths written, and number of paths kept.
 
     Raises:
-        InputError: damaged archive, no space, or a file of more than 100 MB.
+        InputError: If an archive is damaged, there is not enough space, or a file is larger than
+            100 MB.
     """
     for file in targets:
         if file.size > LARGEST:
             raise InputError(
-                f'{file}: {file.size / 1e6:.0f} MB, more than a photo has; is it the right archive?'
+                f'{file}: {file.size / 1e6:.0f} MB are too large for a photo; check that this is '
+                'the right archive'
             )
     _check_space(targets)
     for folder in sorted({path.parent for paths in targets.values() for path in paths}):
@@ -195,12 +201,12 @@ def _check_space(targets: Mapping[File, Sequence[Path]]) -> None:
         return
     needed = sum(size for _, size in missing)
     folder = missing[0][0].parent
-    with contextlib.suppress(OSError):  # where nobody knows, one tries
+    with contextlib.suppress(OSError):  # if the free space is unknown, just try
         free = free_bytes(folder)
         if needed > free:
             raise InputError(
-                f'{folder}: the photos need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; '
-                'make space there'
+                f'{folder}: the photos need {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB '
+                'are free; free up space, or give another folder as --out'
             )
 
 

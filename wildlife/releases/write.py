@@ -1,4 +1,4 @@
-"""Photos and lists of a release onto the disk."""
+"""Write the photos and lists of a release."""
 
 import re
 import shlex
@@ -14,21 +14,21 @@ from wildlife.releases.archives import File, warn
 from wildlife.releases.arrange import ListLines, ReleaseOptions, Targets, list_line, nonblank
 from wildlife.releases.release import copy_files
 
-# their folders' numbers do not meet: 0–274, 302–481, 500–921
+# The folder numbers of the species do not overlap: 0–274, 302–481, 500–921.
 SPECIES = ('tiger', 'yak', 'elephant')
-Numbered = list[tuple[int, Record]]  # by the number of the photo's folder
+Numbered = list[tuple[int, Record]]  # (number of the photo's folder, record)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a tool makes of a release.
+    """The photos and lists to make from a release.
 
     Attributes:
-        species: whose ymls to train with.
-        test_root: folder of the test photos, below --out.
-        targets: paths of each file; a file may be in several of them.
-        lists: lines of each list, by name.
-        extra: text of other files for the lists' folder, by name.
+        species: Species; names the folder of ymls to train with.
+        test_root: Folder of the test photos, relative to --out.
+        targets: Dicts from file to target paths; a file may be in several of them.
+        lists: Name of each list -> its lines.
+        extra: Name of each further file for the folder of the lists -> its text.
     """
 
     species: str
@@ -40,12 +40,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Arranged:
-    """What was written.
+    """The outcome of a command prepare_*.
 
     Attributes:
-        lists: lines of each list, by name.
-        written: photos that were written; ``kept``: that were there.
-        lines: what to print.
+        lists: Name of each list -> its lines.
+        written: Number of photos written.
+        kept: Number of photos that existed already.
+        lines: Lines to print.
     """
 
     lists: ListLines
@@ -55,16 +56,20 @@ class Arranged:
 
 
 def carry_out(options: ReleaseOptions, plan: Plan) -> Arranged:
-    """Write photos and lists, and those of all species together once all three are there.
+    """Write photos and lists, and the joint lists once all three species have their lists.
 
-    Nothing is written where a list of another text is there already, nor an empty list.
+    An empty list is not written.
 
     Args:
-        options: of the command line.
-        plan: what goes where.
+        options: Options of the command line.
+        plan: Photos and lists to write.
+
+    Raises:
+        InputError: If a list exists with another text, or the photos cannot be copied. Lists are
+            checked before anything is written.
     """
     if empty := [name for name, lines in plan.lists.items() if not lines]:
-        warn(f'too few photos an individual: nothing for {" and ".join(empty)}, not written')
+        warn(f'too few photos per individual: {" and ".join(empty)} would be empty, not written')
     lists = {name: lines for name, lines in plan.lists.items() if lines}
     texts = {name: '\n'.join(lines) + '\n' for name, lines in lists.items()} | dict(plan.extra)
     for name, text in texts.items():
@@ -75,7 +80,7 @@ def carry_out(options: ReleaseOptions, plan: Plan) -> Arranged:
     for name, text in texts.items():
         _write_new(options.lists / name, text)
     _write_lists_of_all(options.lists)
-    lines = [f'{options.out}: {written} photos written, {kept} were there']
+    lines = [f'{options.out}: {written} photos written, {kept} kept']
     lines += [f'{options.lists / name}: {len(photos)} photos' for name, photos in lists.items()]
     lines.append(
         'next: python train_clipreid.py --config_file '
@@ -91,15 +96,15 @@ def _write_lists_of_all(folder: Path) -> None:
             _write_new(path, text)
             if sorted(nonblank(path)) != sorted(nonblank(text)):
                 warn(
-                    f'{path} does not hold the same photos as the lists of {", ".join(SPECIES)} '
-                    'beside it; it is left as it is'
+                    f'{path} does not contain the same photos as the lists of '
+                    f'{", ".join(SPECIES)} in this folder; it was not changed'
                 )
     except InputError as error:
-        warn(f'{error}; so {" and ".join(TRAINING_LISTS["all"])}, of all species, are not made')
+        warn(f'{error}; so the joint lists {" and ".join(TRAINING_LISTS["all"])} are not made')
 
 
 def _merged(targets: Iterable[Targets]) -> Targets:
-    """One dict of several, each path from one file only."""
+    """Merge several dicts into one; check that each path has only one file."""
     merged: Targets = {}
     owner: dict[Path, File] = {}
     for part in targets:
@@ -107,8 +112,8 @@ def _merged(targets: Iterable[Targets]) -> Targets:
             for path in paths:
                 if owner.setdefault(path, file) != file:
                     raise InputError(
-                        f'{path}: both {owner[path].name} and {file.name} would go there; give '
-                        'one release only'
+                        f'{path}: both {owner[path].name} and {file.name} would be written there; '
+                        'give only one release'
                     )
                 if path not in merged.setdefault(file, []):
                     merged[file].append(path)
@@ -118,8 +123,8 @@ def _merged(targets: Iterable[Targets]) -> Targets:
 def _check_same(path: Path, text: str) -> None:
     if path.exists() and nonblank(path) != nonblank(text):
         raise InputError(
-            f'{path} is there and says otherwise; add --like {shlex.quote(str(path.parent))} to '
-            'arrange the photos for it, give another folder as --lists, or move it away'
+            f'{path} exists with other lines; add --like {shlex.quote(str(path.parent))} to '
+            'arrange the photos for it, give another folder as --lists, or move the file away'
         )
 
 
@@ -130,13 +135,13 @@ def _write_new(path: Path, text: str) -> None:
 
 
 def _lists_of_all(folder: Path) -> dict[str, str]:
-    """The lists of all species as texts, labelled by the ranks of all folders.
+    """Return the joint lists of all species, with the ranks of all folders as labels.
 
     Returns:
-        Name -> text; none where not all three species have their lists.
+        Name -> text; empty unless all three species have their lists.
 
     Raises:
-        InputError: one of them, the user's own, is not of this kind.
+        InputError: If a list, for example your own, does not have the form of the published ones.
     """
     names = [name for species in SPECIES for name in TRAINING_LISTS[species]]
     if not all((folder / name).is_file() for name in names):
@@ -149,15 +154,15 @@ def _lists_of_all(folder: Path) -> dict[str, str]:
                 number = _folder_number(record.path, folder / name)
                 if species_of.setdefault(number, species) != species:
                     raise InputError(
-                        f'{folder / name}: folder {number} of {record.path} is one of '
-                        f'{species_of[number]} too'
+                        f'{folder / name}: folder {number} of {record.path} also belongs to '
+                        f'{species_of[number]}'
                     )
                 part.append((number, record))
     trained = sorted({number for number, _ in parts[0]})
     rank = {number: label for label, number in enumerate(trained)}
-    if strangers := {number for number, _ in parts[1]} - rank.keys():
+    if unknown := {number for number, _ in parts[1]} - rank.keys():
         raise InputError(
-            f'{folder}: individual {min(strangers)} of the validation lists is in no training list'
+            f'{folder}: individual {min(unknown)} of the validation lists is in no training list'
         )
     texts = {}
     for name, part in zip(TRAINING_LISTS['all'], parts, strict=True):
@@ -174,7 +179,7 @@ def _folder_number(path: str, where: Path) -> int:
 
 
 def _overrides(options: ReleaseOptions, test_root: str) -> str:
-    """What the command line must say where the folders are not those of the ymls."""
+    """Return the KEY VALUE pairs that are needed if the folders differ from those of the ymls."""
     words = []
     if options.lists != Path('datalist'):
         words += ['DATASETS.LIST_DIR', str(options.lists)]

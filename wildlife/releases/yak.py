@@ -1,4 +1,4 @@
-"""YakReID-103: which photo of the release goes where, and their lists."""
+"""Yaks of YakReID-103: target folders of the photos, and lists."""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -13,9 +13,9 @@ from wildlife.releases.arrange import (
     Photos,
     ReleaseOptions,
     Targets,
-    draw,
     follow,
     list_line,
+    pick,
     read_release,
     training,
     warn_of_counts,
@@ -26,11 +26,12 @@ TRAIN_LIST, VAL_LIST = TRAINING_LISTS['yak']
 HARD = (PROTOCOLS['yak'].query_list, PROTOCOLS['yak'].gallery_list)
 SIMPLE = (PROTOCOLS['s_yak'].query_list, PROTOCOLS['s_yak'].gallery_list)
 TEST_ROOT = 'val'
-SIMPLE_PHOTOS, HARD_PHOTOS = 843, 433  # of the published lists; the hard ones are among the others
-OFFSET = 300  # from the yak's number to its folder
-RENUMBERED = {183: 90}  # called 00183_*, in the published folder of yak 90
-LAST_RIGHT = 103  # numbers up to here show the right flank, those above the left one …
-LEFT = {85, 88, 96}  # … but for these
+# Photos in the published lists; the hard test is a subset of the simple one.
+SIMPLE_PHOTOS, HARD_PHOTOS = 843, 433
+OFFSET = 300  # added to a yak's number to get its folder
+RENUMBERED = {183: 90}  # photos 00183_* are in the published folder of yak 90
+LAST_RIGHT = 103  # yaks with numbers up to this one show the right flank, the others the left one
+LEFT = {85, 88, 96}  # the exceptions: these show the left flank
 ASK = 'or ask the authors of YakReID-103 (IJCB 2021, IEEE 9484341)'
 
 
@@ -44,8 +45,8 @@ def arrange_yaks(options: ReleaseOptions) -> Arranged:
             name for name, photos in (('train', train), ('hard-test/val', test)) if not photos
         )
         raise InputError(
-            f"of YakReID-103 is missing: photos of {missing}; give the folder 'IJCB 2021' or its "
-            f'archive; {ASK}'
+            f"photos of {missing} in YakReID-103 are missing; give the folder 'IJCB 2021' or its "
+            f'archive, {ASK}'
         )
     is_hard = len(test) <= HARD_PHOTOS
     warn_of_counts(
@@ -57,8 +58,9 @@ def arrange_yaks(options: ReleaseOptions) -> Arranged:
     )
     if is_hard:
         warn(
-            f'{len(test)} test photos are at most the {HARD_PHOTOS} of the hard test, not the '
-            f'{SIMPLE_PHOTOS} of the simple one: there are no {SIMPLE[0]} and {SIMPLE[1]}'
+            f'{len(test)} test photos are too few for the simple test ({SIMPLE_PHOTOS} photos), so '
+            f'they are taken for the hard test ({HARD_PHOTOS} photos); {SIMPLE[0]} and {SIMPLE[1]} '
+            'are not made'
         )
 
     if options.like:
@@ -80,7 +82,7 @@ def follow_lists(
     has_hard = is_hard or any((like / name).is_file() for name in HARD)
     targets, lists = follow(like, where, optional=SIMPLE if has_hard else HARD)
     if not has_hard:
-        warn(f'there are no {HARD[0]} and {HARD[1]} in {like}; test with DATASETS.SPECIES s_yak')
+        warn(f'{like} has no {HARD[0]} and {HARD[1]}; test with DATASETS.SPECIES s_yak')
     return targets, lists
 
 
@@ -101,17 +103,17 @@ def make_lists(
     ]
     if not is_hard:
         warn(
-            f'without --like there are no {HARD[0]} and {HARD[1]}: what makes a photo hard '
-            'is not known; test with DATASETS.SPECIES s_yak'
+            f'{HARD[0]} and {HARD[1]} cannot be made without --like, because it is unknown what '
+            'makes a photo hard; test with DATASETS.SPECIES s_yak'
         )
     return targets, lists
 
 
 def by_folder(photos: Photos) -> tuple[dict[int, list[str]], dict[int, int]]:
-    """Sort training photos by the number of the folder that they will be in.
+    """Group training photos by the number of their target folder.
 
     Returns:
-        Folder -> names, and folder -> side, 0 or 1.
+        Folder -> names, and folder -> side, 0 (left) or 1 (right).
     """
     individuals: dict[int, list[str]] = {}
     sides: dict[int, int] = {}
@@ -129,12 +131,12 @@ def by_folder(photos: Photos) -> tuple[dict[int, list[str]], dict[int, int]]:
 def halves(
     photos: Photos, first_label: int, seed: int
 ) -> tuple[dict[str, str], list[str], list[str]]:
-    """Make a test: of each yak half of the photos, the smaller one, is query.
+    """Make a test: half of the photos of each yak, rounded down, become queries.
 
     Args:
-        photos: of the test.
-        first_label: of the yak with the least number.
-        seed: of the draw.
+        photos: Test photos.
+        first_label: Label of the yak with the smallest number.
+        seed: Seed for picking the queries.
 
     Returns:
         Name -> path below the test root, query lines, gallery lines.
@@ -146,18 +148,18 @@ def halves(
     query: list[str] = []
     gallery: list[str] = []
     for label, number in enumerate(sorted(yaks), start=first_label):
-        drawn = draw(yaks[number], len(yaks[number]) // 2, f'{seed} {number} query')
+        queries = pick(yaks[number], len(yaks[number]) // 2, f'{seed} {number} query')
         for name in sorted(yaks[number]):
             paths[name] = f'{number}/{name}'
-            (query if name in drawn else gallery).append(list_line(paths[name], label))
+            (query if name in queries else gallery).append(list_line(paths[name], label))
     return paths, query, gallery
 
 
 def yak_number(file: File) -> int:
-    """Return the number of the photo's folder, or the one that its name begins with.
+    """Return the number of the photo's folder, or else the number at the start of its name.
 
     Raises:
-        InputError: there is neither.
+        InputError: If there is neither.
     """
     folder = file.folders[-1] if file.folders else ''
     if folder.isascii() and folder.isdigit():
@@ -165,8 +167,8 @@ def yak_number(file: File) -> int:
     number = _number_in(file.base)
     if number is None:
         raise InputError(
-            f'{file.source}: {file.name} is in no numbered folder, and its name does not begin '
-            "with a number ('1/00001_012.jpg'); give the release as it is"
+            f'{file.source}: {file.name} is not in a numbered folder, and its name does not start '
+            "with a number ('1/00001_012.jpg'); give the release with its original names"
         )
     return number
 
@@ -181,7 +183,7 @@ def _side(number: int) -> int:
 
 
 def _split(file: File) -> str | None:
-    """'train', 'test' or None, by the innermost folder that says so."""
+    """Return 'train', 'test' or None, by the innermost folder whose name decides it."""
     for folder in reversed(file.folders):
         if folder.lower() == 'train':
             return 'train'

@@ -31,7 +31,7 @@ def test_a_truncated_archive_writes_nothing(atrw, tmp_path, share):
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(
         InputError,
-        match='atrw_reid_train.tar.gz: the archive is cut off or damaged .*download it again',
+        match='atrw_reid_train.tar.gz: the archive is truncated or damaged .*download it again',
     ):
         run(prepare_atrw, atrw, tmp_path)
     assert not (tmp_path / 'data').exists()
@@ -46,7 +46,7 @@ def test_a_changed_bit_in_a_compressed_archive_writes_nothing(atrw, tmp_path):
     content[len(content) // 2] ^= 1  # within a photo: only the checksum at the end tells
     path.write_bytes(content)
     with pytest.raises(
-        InputError, match='atrw_reid_train.tar.gz: the archive is cut off or damaged .CRC'
+        InputError, match='atrw_reid_train.tar.gz: the archive is truncated or damaged .CRC'
     ):
         run(prepare_atrw, atrw, tmp_path)
     assert not (tmp_path / 'data').exists()
@@ -76,10 +76,10 @@ def test_archives_of_a_kind_that_is_not_read(atrw, tmp_path, capsys):
     (atrw / 'atrw_more.rar').write_bytes(b'Rar!')
     assert run(prepare_atrw, atrw, tmp_path).written == 17
     assert (
-        'atrw_more.rar is of a kind that is not read here; unpack it beside'
+        'atrw_more.rar: unsupported kind of archive, skipped; unpack it in this folder'
         in capsys.readouterr().err
     )
-    with pytest.raises(InputError, match='atrw_more.rar: this kind of archive is not read'):
+    with pytest.raises(InputError, match='atrw_more.rar: unsupported kind of archive'):
         run(prepare_atrw, atrw / 'atrw_more.rar', tmp_path)
 
 
@@ -89,7 +89,7 @@ def test_a_damaged_zip(tmp_path, damage):
     write_zip(path, {'images/1_a.jpg': bytes(1000), 'train.txt': b'1\t1_a.jpg\n'})
     content = path.read_bytes()
     path.write_bytes(content[:600] if damage == 'cut' else content[:200] + b'x' + content[201:])
-    with pytest.raises(InputError, match='cut off or damaged'):
+    with pytest.raises(InputError, match='truncated or damaged'):
         copy_files({file: [tmp_path / 'out' / file.base] for file in Release([path], '').files})
     assert not tree(tmp_path / 'out')
 
@@ -150,16 +150,16 @@ def test_a_file_of_more_than_a_photo(tmp_path, monkeypatch):
     write_zip(tmp_path / 'a.zip', {'train/1.jpg': bytes(50)})
     monkeypatch.setattr('wildlife.releases.release.LARGEST', 49)
     release = Release([tmp_path / 'a.zip'], '')
-    with pytest.raises(InputError, match='more than a photo has'):
+    with pytest.raises(InputError, match='too large for a photo'):
         copy_files({release.files[0]: [tmp_path / 'out' / '1.jpg']})
-    with pytest.raises(InputError, match='is it the right file'):
+    with pytest.raises(InputError, match='check that this is the right file'):
         release.text(release.files[0])
 
 
 def test_too_small_a_disk(tmp_path, monkeypatch):
     write_zip(tmp_path / 'a.zip', {'train/1.jpg': bytes(50)})
     monkeypatch.setattr('wildlife.releases.release.free_bytes', lambda folder: 40)
-    with pytest.raises(InputError, match='make space there'):
+    with pytest.raises(InputError, match='free up space'):
         copy_files(
             {file: [tmp_path / 'out' / '1.jpg'] for file in Release([tmp_path / 'a.zip'], '').files}
         )
@@ -171,7 +171,7 @@ def test_only_archives_of_the_right_name_are_looked_into(tmp_path):
         tmp_path / 'downloads',
         dict.fromkeys(['holiday.zip', 'ATRW_more.tar.gz', '.hidden', '__MACOSX/1.jpg'], b''),
     )
-    with pytest.raises(InputError, match='ATRW_more.tar.gz: the archive is cut off or damaged'):
+    with pytest.raises(InputError, match='ATRW_more.tar.gz: the archive is truncated or damaged'):
         Release([tmp_path / 'downloads'], 'atrw_')
     (tmp_path / 'downloads' / 'ATRW_more.tar.gz').unlink()
     assert Release([tmp_path / 'downloads'], 'atrw_').files == []

@@ -138,7 +138,9 @@ def test_a_stopped_copy_goes_on(atrw, tmp_path, monkeypatch):
 @pytest.mark.parametrize('part', atrw_files())
 def test_a_missing_part_is_named_with_its_source(atrw, tmp_path, part):
     (atrw / part).unlink()
-    with pytest.raises(InputError, match=f'missing: {part}.* from https://') as error:
+    with pytest.raises(
+        InputError, match=f'parts of ATRW are missing; download and add: {part}.* from https://'
+    ) as error:
         run(prepare_atrw, atrw, tmp_path)
     assert str(error.value).count('https://') == 1
     assert not (tmp_path / 'data').exists() and not (tmp_path / 'lists').exists()
@@ -157,7 +159,10 @@ def test_the_ground_truth_may_lie_with_the_lists(atrw, tmp_path):
             '0,000107.jpg\n0,nowhere.jpg\n',
             r'1 of its 2 photos are not in the release \(nowhere.jpg\)',
         ),
-        ('0,000107.jpg\n4,000107.jpg\n', ':2: 000107.jpg is entity 4 here, 0 before'),
+        (
+            '0,000107.jpg\n4,000107.jpg\n',
+            ':2: 000107.jpg is entity 4 here, but 0 in an earlier line',
+        ),
         ('identity,file\n0,000107.jpg\n', ":1: expected 'entity,file name' with a whole number"),
         ('0,000107.jpg,x\n', ':1: expected'),
         ('\n', 'the list is empty'),

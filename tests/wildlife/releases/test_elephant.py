@@ -74,9 +74,9 @@ def test_names_are_compared_as_they_read(tmp_path):
             {'train': '7\tgone.jpg\n'},
             r'train.txt: 1 of its 1 photos are not in the release \(gone.jpg\)',
         ),
-        ({'train': '7_left_1998.jpg\n'}, 'train.txt:1: expected columns with tabs'),
+        ({'train': '7_left_1998.jpg\n'}, 'train.txt:1: expected columns separated by tabs'),
         ({'train': '7\t7_left_1998.jpg\n' * 2}, 'train.txt: 7_left_1998.jpg is listed twice'),
-        ({'val': '7\t7_left_1998.jpg\n'}, '1 photos are in train.txt and in val.txt'),
+        ({'val': '7\t7_left_1998.jpg\n'}, '1 photos are in both train.txt and val.txt'),
         ({'val': ''}, 'val.txt: the list is empty'),
     ],
 )
@@ -94,7 +94,7 @@ def test_elephants_without_a_list(tmp_path, part):
         {name: content for name, content in elephant_files().items() if not name.endswith(part)},
     )
     with pytest.raises(
-        InputError, match=f'of ELPephants is missing: {part}; download it from https://inf-cv'
+        InputError, match=f'{part} of ELPephants is missing; download it from https://inf-cv'
     ):
         run(prepare_elephant, tmp_path / 'a.zip', tmp_path)
 
@@ -103,12 +103,12 @@ def test_a_name_without_the_elephants_number(tmp_path):
     files = elephant_files(train='7\tjumbo.jpg\n') | {f'{IMAGES}/jumbo.jpg': b'x'}
     write_zip(tmp_path / 'a.zip', files)
     with pytest.raises(
-        InputError, match="jumbo.jpg: the name does not begin with the elephant's number"
+        InputError, match="jumbo.jpg: the name does not start with the elephant's number"
     ):
         run(prepare_elephant, tmp_path / 'a.zip', tmp_path)
 
 
 def test_published_elephant_lists_need_the_crops(tmp_path):
     write_zip(tmp_path / 'a.zip', elephant_files())
-    with pytest.raises(InputError, match='name crops 0.jpg …, which the release does not hold'):
+    with pytest.raises(InputError, match='name crops 0.jpg …, but the release contains'):
         run(prepare_elephant, tmp_path / 'a.zip', tmp_path, '--like', tmp_path)

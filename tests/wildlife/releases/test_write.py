@@ -29,7 +29,7 @@ from utils.errors import InputError
 def test_lists_that_say_otherwise_are_not_overwritten(atrw, tmp_path):
     (tmp_path / 'lists').mkdir()
     (tmp_path / 'lists' / 'mytrain.txt').write_text('train/0/000107.jpg 0\n')
-    with pytest.raises(InputError, match='mytrain.txt is there and says otherwise; add --like'):
+    with pytest.raises(InputError, match='mytrain.txt exists with other lines; add --like'):
         run(prepare_atrw, atrw, tmp_path)
     assert (
         tree(tmp_path / 'lists') == {'mytrain.txt': b'train/0/000107.jpg 0\n'}
@@ -59,7 +59,7 @@ def test_like(atrw, tmp_path):
 @pytest.mark.parametrize(
     ('files', 'message'),
     [
-        ({'mytrain.txt': b'train/0/000107.jpg 0\n'}, 'myval.txt is not there'),
+        ({'mytrain.txt': b'train/0/000107.jpg 0\n'}, 'missing myval.txt; give'),
         (
             {'mytrain.txt': b'train/0/000001.jpg 0\n', 'myval.txt': b'val/0/000107.jpg 0\n'},
             'mytrain.txt: 1 of its 1 photos',
@@ -96,7 +96,9 @@ def test_from_the_command_line(atrw, tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert (
-        done.stderr.startswith('error: of ATRW is missing: atrw_reid_test.tar.gz')
+        done.stderr.startswith(
+            'error: parts of ATRW are missing; download and add: atrw_reid_test.tar.gz'
+        )
         and done.stderr.count('\n') == 1
     )
 
@@ -125,7 +127,7 @@ def test_own_lists_of_other_species_stop_nothing(atrw, tmp_path, capsys, lists):
     }
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith(f'warning: {tmp_path}/lists/') and said.endswith(
-        'so all_train_aligned.txt and all_val_aligned.txt, of all species, are not made'
+        'so the joint lists all_train_aligned.txt and all_val_aligned.txt are not made'
     )
 
 
@@ -135,7 +137,7 @@ def test_something_else_under_a_lists_name(atrw, tmp_path, content):
     path.mkdir(parents=True) if content is None else write_folder(path.parent, {path.name: content})
     with pytest.raises(
         InputError,
-        match='mytrain.txt is there and says otherwise|the list cannot be read: a folder',
+        match='mytrain.txt exists with other lines|the list cannot be read: a folder',
     ):
         run(prepare_atrw, atrw, tmp_path)
     assert not (tmp_path / 'data').exists()

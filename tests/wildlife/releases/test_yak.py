@@ -46,16 +46,14 @@ def test_yak(tmp_path, write, capsys):
     assert Counter(record.pid for record in gallery) == {5: 109, 6: 109}
     assert not {record.path for record in query} & {record.path for record in gallery}
     said = capsys.readouterr().err
-    assert (
-        'what makes a photo hard is not known' in said and '435 test photos instead of 843' in said
-    )
+    assert 'unknown what makes a photo hard' in said and '435 test photos instead of 843' in said
     assert not list((tmp_path / 'lists').glob('*hard*'))
     assert len(load_test(cfg_of('yak', tmp_path, 'DATASETS.SPECIES', 's_yak')).gallery) == 218
     again = run(
         prepare_yak, tmp_path, tmp_path, '--like', tmp_path / 'lists'
     )  # data/ is below the release: not taken
     assert again.lists == result.lists and (again.written, again.kept) == (0, result.written)
-    assert 'no yak_probe_hard.txt and yak_gallery_hard.txt in' in capsys.readouterr().err
+    assert 'has no yak_probe_hard.txt and yak_gallery_hard.txt;' in capsys.readouterr().err
 
 
 def test_a_release_of_the_hard_test_alone_gets_no_simple_lists(tmp_path, capsys):
@@ -67,7 +65,7 @@ def test_a_release_of_the_hard_test_alone_gets_no_simple_lists(tmp_path, capsys)
     ]
     said = capsys.readouterr().err
     assert (
-        '7 test photos are at most the 433 of the hard test' in said
+        'they are taken for the hard test (433 photos)' in said
         and '7 test photos instead of 433' in said
     )
     assert not list((tmp_path / 'lists').glob('*simple*'))
@@ -123,7 +121,7 @@ def test_yaks_with_a_single_test_photo(tmp_path, capsys):
     write_folder(tmp_path / 'release', yak_files(test=[(1, 1), (5, 1)]))
     assert 'yak_probe_hard.txt' not in run(prepare_yak, tmp_path / 'release', tmp_path).lists
     assert (
-        'too few photos an individual: nothing for yak_probe_hard.txt, not written'
+        'too few photos per individual: yak_probe_hard.txt would be empty, not written'
         in capsys.readouterr().err
     )
     assert not (tmp_path / 'lists' / 'yak_probe_hard.txt').exists()
@@ -131,11 +129,13 @@ def test_yaks_with_a_single_test_photo(tmp_path, capsys):
 
 def test_yak_without_its_test(tmp_path):
     write_zip(tmp_path / 'a.zip', yak_files(test=()))
-    with pytest.raises(InputError, match='missing: photos of hard-test/val; .*ask the authors'):
+    with pytest.raises(
+        InputError, match='photos of hard-test/val in YakReID-103 are missing; .*ask the authors'
+    ):
         run(prepare_yak, tmp_path / 'a.zip', tmp_path)
 
 
 def test_a_yak_without_a_number(tmp_path):
     write_zip(tmp_path / 'a.zip', yak_files() | {'IJCB 2021/train/odd.jpg': b'x'})
-    with pytest.raises(InputError, match='in no numbered folder'):
+    with pytest.raises(InputError, match='is not in a numbered folder'):
         run(prepare_yak, tmp_path / 'a.zip', tmp_path)
