@@ -61,7 +61,7 @@ def test_the_command_draws_as_many_as_asked(tmp_path):
     data.main(['--out', str(tmp_path), '--individuals', '3', '2'])
     assert len(read_list(tmp_path / 'train.txt')) == 3 * 8
     assert len(read_list(tmp_path / 'query.txt')) == 2 * 3
-    with pytest.raises(InputError, match='--individuals: give at least 2'):
+    with pytest.raises(InputError, match='--individuals 3 1: give at least 2'):
         data.main(['--out', str(tmp_path), '--individuals', '3', '1'])
 
 

@@ -1,9 +1,9 @@
 """The demo: python -m tools.demo [--config FILE] [--data demo_data] [--seed 1] [KEY VALUE …]
 
-Draws the data (tools/demo/data.py), then runs the project's own scripts on it as anybody would:
-both stages of training, a test of the untrained and of the trained image encoder, and a test with
-re-ranking, all on individuals never seen in training. Ends with a table; exit code 1 if training
-gained less than 0.20 in mAP. --config configs/demo/vit_clipreid.yml trains the small ViT.
+Draws the data (tools/demo/data.py) and runs the usual programs on it: both stages of training, a
+test of the untrained and of the trained image encoder, and a test with re-ranking. All tests use
+individuals that are not in training. Prints a table at the end; the exit code is 1 if training
+improves mAP by less than 0.20. --config configs/demo/vit_clipreid.yml trains the small ViT.
 """
 
 import argparse
@@ -40,15 +40,16 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Metrics]:
     """Run the demo.
 
     Returns:
-        The metrics as fractions, of 'before', 'after' and 'reranked'.
+        'before', 'after' and 'reranked' -> metrics as fractions.
 
     Raises:
-        SystemExit: with code 1, if the training gained too little.
+        SystemExit: With code 1 if training improves mAP by less than ``LEAST_GAIN``.
     """
     args = parse(argv)
     start = time.perf_counter()
     cfg = load_cfg(args.config, args.opts)
-    # tensors this small: two threads gain little, and lose tenfold on a busy machine
+    # For such small tensors a second thread helps little, and on a busy machine it takes ten times
+    # as long.
     torch.set_num_threads(1)
     print('Drawing animals', flush=True)
     make_demo(args.data, args.seed)
@@ -63,8 +64,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Metrics]:
 
     gain = results['after']['mAP'] - results['before']['mAP']
     print(table(results))
-    print(f'\ngain by training: {gain:+.3f} mAP (at least {LEAST_GAIN:.2f} is expected)')
-    print(f'seconds in all:   {time.perf_counter() - start:.0f}')
+    print(f'\ngain by training: {gain:+.3f} mAP (expected: at least {LEAST_GAIN:.2f})')
+    print(f'total seconds:    {time.perf_counter() - start:.0f}')
     print(f'picture:          {output / "ranked_lists.png"}')
     if gain < LEAST_GAIN:
         sys.exit(1)
@@ -72,10 +73,10 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Metrics]:
 
 
 def is_milestone(record: logging.LogRecord) -> bool:
-    """Whether a line of the log is worth a look while the demo runs."""
+    """Whether the demo shows a line of the log on the screen."""
     text = record.getMessage()
     if record.levelno >= logging.WARNING:
-        return 'other shapes than OpenAI' not in text  # the demo's CLIPs are small on purpose
+        return 'other shapes than OpenAI' not in text  # the CLIP models of the demo are small on purpose
     return bool(re.match(r'ETA|Stage1|Epoch \d*[05] done', text))
 
 
@@ -88,22 +89,26 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         '--config',
         type=path_text,
         default=str(ROOT / 'configs/demo/cnn_clipreid.yml'),
-        help='a yml of configs/demo',
+        help='yml file in configs/demo (default: %(default)s)',
     )
     parser.add_argument(
         '--data',
         type=path_text,
         default='demo_data',
-        help='folder for the drawn photos, lists and weights',
+        help='folder for the drawn photos, lists and weights (default: %(default)s)',
     )
     parser.add_argument(
-        '--seed', type=int, default=1, help='of the drawing: other animals for another number'
+        '--seed',
+        type=int,
+        default=1,
+        help='seed for drawing the animals; another number gives other animals '
+        '(default: %(default)s)',
     )
     return parse_with_pairs(parser, argv)
 
 
 def data_options(cfg: CfgNode, data: Path) -> list[str]:
-    """KEY VALUE pairs that make ``cfg``, one of the demo's, use the demo's data in ``data``."""
+    """Return the KEY VALUE pairs that make a demo config use the data in ``data``."""
     return [
         *('DATASETS.LIST_DIR', str(data)),
         *('DATASETS.ROOT_DIR', str(data)),
@@ -113,9 +118,9 @@ def data_options(cfg: CfgNode, data: Path) -> list[str]:
 
 
 def test_all(cfg: CfgNode, common: Sequence[str]) -> dict[str, Metrics]:
-    """The metrics of the initial encoder, of the trained one, and of that after re-ranking."""
+    """Return the metrics before training, after training, and after re-ranking."""
     output = Path(cfg.OUTPUT_DIR)
-    # stage 1 leaves the image encoder as it was
+    # Stage 1 does not change the image encoder, so its checkpoint holds the untrained one.
     initial = output / f'{cfg.MODEL.NAME}_stage1_{cfg.SOLVER.STAGE1.MAX_EPOCHS}.pth'
     trained = output / f'{cfg.MODEL.NAME}_{cfg.SOLVER.STAGE2.MAX_EPOCHS}.pth'
     of_initial = [*common, 'TEST.WEIGHT', str(initial)]
@@ -128,7 +133,7 @@ def test_all(cfg: CfgNode, common: Sequence[str]) -> dict[str, Metrics]:
 
 
 def table(results: Mapping[str, Metrics]) -> str:
-    """The results as lines of text."""
+    """Return the results as lines of text."""
     lines = ['', f'{"Individuals never seen in training":36}{"mAP":>8}{"rank-1":>8}']
     for name, text in ROWS.items():
         metrics = results[name]

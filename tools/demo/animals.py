@@ -1,13 +1,14 @@
-"""Draws an invented animal whose individuals differ only by the pattern of their coat.
+"""Draws an invented animal whose individuals differ only in the pattern of their coat.
 
-An individual is a coat: a picture of its markings on the standing animal, made once from its own
-random numbers. A photo takes that coat, cuts it into parts (torso, neck with head, legs, tail),
-swings the parts about their joints, and puts the animal into a scene with its own light. All
-individuals share one body and four pairs of colours, and every photo has a white balance of its
-own, so that colours say little about who it is. Both flanks carry the same pattern, mirrored.
+The coat of an individual is a picture of its markings on the standing animal, made once from the
+random numbers of the individual. To take a photo, the coat is cut into parts (torso, neck with
+head, legs, tail), the parts are rotated about their joints, and the animal is put into a scene with
+its own light. All individuals share one body and four pairs of colours, and every photo has its own
+white balance, so colours say little about the identity. Both flanks have the same pattern,
+mirrored.
 
-Lengths are in units of the standing animal, about 160 long and 130 high, which looks to the right;
-angles are in degrees.
+The standing animal looks to the right and is about 160 units long and 130 units high. Angles are in
+degrees.
 """
 
 from dataclasses import dataclass
@@ -30,8 +31,8 @@ KINDS = ('stripes', 'spots', 'patches')
 
 _GROUND = 146  # height at which the hooves stand
 
-# Base coat and markings, 0 to 1: sand with brown, white with black, chestnut with cream, grey with
-# charcoal.
+# Colours of base coat and markings, 0 to 1: sand and brown, white and black, chestnut and cream,
+# grey and charcoal.
 _COLOURS = np.array(
     [
         [[0.80, 0.64, 0.42], [0.30, 0.18, 0.10]],
@@ -44,7 +45,7 @@ _COLOURS = np.array(
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the body: an RGBA picture, and the corner (x, y) of its place on the sheet."""
+    """A part of the body: an RGBA picture, and its top left corner (x, y) on the sheet."""
 
     picture: Image.Image
     corner: tuple[int, int]
@@ -52,14 +53,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Individual:
-    """One animal: the kind of its markings, and the parts of its body by name."""
+    """One individual: the kind of its markings, and the parts of its body by name."""
 
     kind: str
     parts: dict[str, Part]
 
 
 def make_individual(rng: np.random.Generator) -> Individual:
-    """A new individual, determined by the state of ``rng``."""
+    """Make an individual; it depends only on the state of ``rng``."""
     kind = KINDS[rng.integers(len(KINDS))]
     width, height = CANVAS
     y, x = np.mgrid[0:height, 0:width].astype(float)
@@ -82,7 +83,7 @@ def make_individual(rng: np.random.Generator) -> Individual:
     for name, outline in masks().items():
         shade = 0.78 + 0.22 * edge_light(name)[..., None]
         parts[name] = _cut_out(coat * shade, outline)
-        if name.endswith('leg'):  # the legs of the other side stand in the animal's shade
+        if name.endswith('leg'):  # the legs on the far side are in the shade of the animal
             parts[f'far_{name}'] = _cut_out(coat * 0.6, outline)
     return Individual(kind=kind, parts=parts)
 
@@ -90,15 +91,15 @@ def make_individual(rng: np.random.Generator) -> Individual:
 def take_photo(
     individual: Individual, rng: np.random.Generator, size: tuple[int, int] = PHOTO_SIZE
 ) -> Image.Image:
-    """A photo of the individual: pose, flank, scale, place, scene and light come from ``rng``.
+    """Take a photo of an individual with random pose, flank, scale, place, scene and light.
 
     Args:
-        individual: from ``make_individual``.
-        rng: the photo depends on its state alone.
-        size: width and height in pixels.
+        individual: Result of ``make_individual``.
+        rng: Source of all random numbers.
+        size: Width and height in pixels.
 
     Returns:
-        An RGB picture.
+        An RGB image.
     """
     width, height = size
     horizon = height * rng.uniform(0.25, 0.55)
@@ -108,7 +109,7 @@ def take_photo(
     middle = width / 2 + width * rng.uniform(-0.09, 0.09)
     feet = height * rng.uniform(0.86, 0.98)
     faces_left = rng.random() < 0.5
-    whole = _place(scale, middle, feet, turn=rng.normal(0, 3), flip=faces_left)
+    sheet_to_photo = _place(scale, middle, feet, turn=rng.normal(0, 3), flip=faces_left)
 
     drop_shadow(photo, rng, middle, feet, scale)
     stride = rng.normal(0, 12)
@@ -123,12 +124,12 @@ def take_photo(
     ]
     for name, angle in swings:
         joint = JOINTS[name.removeprefix('far_')]
-        _paste(photo, individual.parts[name], whole @ _about(joint, angle))
+        _paste(photo, individual.parts[name], sheet_to_photo @ _rotate(joint, angle))
     grass_in_front(photo, rng, feet)
     return develop(photo, rng)
 
 
-# Coats: marks (height, width) in 0..1 at the coordinates x, y, all three about half covered.
+# Coats: markings (height, width) in 0..1 at the coordinates x, y. Each kind covers about half.
 
 
 def _stripes(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -162,7 +163,7 @@ def _patches(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarr
 
 
 def _scattered(rng: np.random.Generator, spacing: float) -> np.ndarray:
-    """Centres (n, 2) over the sheet, on a grid of offset rows, each moved at random."""
+    """Return centres (n, 2) on a grid with offset rows over the sheet, each moved at random."""
     width, height = CANVAS
     rows, columns = np.mgrid[-1 : height / spacing + 1, -1 : width / spacing + 1]
     centres = np.stack([columns + 0.5 * (rows % 2), rows * 0.9], axis=-1).reshape(-1, 2)
@@ -173,11 +174,11 @@ def _soft_step(value: np.ndarray, width: float) -> np.ndarray:
     return np.clip(value / width + 0.5, 0, 1)
 
 
-# Placing. Matrices are 3 x 3 and act on columns (x, y, 1).
+# Placing: matrices are 3 x 3 and act on columns (x, y, 1).
 
 
-def _about(joint: tuple[float, float], angle: float) -> np.ndarray:
-    """A turn by ``angle`` about a joint."""
+def _rotate(joint: tuple[float, float], angle: float) -> np.ndarray:
+    """Return the rotation by ``angle`` about a joint."""
     cos, sin = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
     x, y = joint
     return np.array(
@@ -186,24 +187,27 @@ def _about(joint: tuple[float, float], angle: float) -> np.ndarray:
 
 
 def _place(scale: float, middle: float, feet: float, turn: float, flip: bool) -> np.ndarray:
-    """From sheet to photo: the animal's middle to column ``middle``, its hooves to row ``feet``."""
+    """Return the map from sheet to photo.
+
+    It moves the middle of the animal to column ``middle`` and its hooves to row ``feet``.
+    """
     centre = np.array([[1, 0, -100], [0, 1, -_GROUND], [0, 0, 1]])
     size = np.array([[-scale if flip else scale, 0, middle], [0, scale, feet], [0, 0, 1]])
-    return size @ _about((0, -60), turn) @ centre
+    return size @ _rotate((0, -60), turn) @ centre
 
 
 def _cut_out(coat: np.ndarray, outline: np.ndarray) -> Part:
-    """The part of a coat (height, width, 3) within an outline (height, width)."""
+    """Cut out the part of a coat (height, width, 3) within an outline (height, width)."""
     sheet = to_image(np.dstack([coat, outline]))
     inside = sheet.getchannel('A').getbbox()
-    assert inside is not None  # no outline is empty
+    assert inside is not None  # None only for empty outlines
     left, top, right, bottom = inside
-    corner = (left - 2, top - 2)  # a clear rim, for smooth edges
+    corner = (left - 2, top - 2)  # a transparent margin keeps the edges smooth
     return Part(sheet.crop((*corner, right + 2, bottom + 2)), corner)
 
 
 def _paste(photo: Image.Image, part: Part, matrix: np.ndarray) -> None:
-    """Put a part into the photo, moved from the sheet by ``matrix``."""
+    """Paste a part into the photo; ``matrix`` maps the sheet to the photo."""
     x, y = part.corner
     right, bottom = x + part.picture.width, y + part.picture.height
     corners = [(x, right, x, right), (y, y, bottom, bottom), (1, 1, 1, 1)]

@@ -1,6 +1,6 @@
-"""The body that all the demo's animals share: outlines, joints, and what is not coat.
+"""The body that all animals of the demo share: outlines, joints, hooves and face.
 
-It looks to the right; lengths are in units of the standing animal, as in tools/demo/animals.py.
+It looks to the right; units are those of tools/demo/animals.py.
 """
 
 from functools import cache
@@ -8,10 +8,10 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-CANVAS = (208, 156)  # width, height in units of the sheet on which an animal is drawn
-FINE = 4  # pixels per unit while the outlines are drawn; afterwards a unit is a pixel
+CANVAS = (208, 156)  # width and height in units of the sheet on which an animal is drawn
+FINE = 4  # pixels per unit while outlines are drawn; the results have one pixel per unit
 
-# Outlines: closed smooth curves through these points, by part.
+# Each part of the body consists of closed smooth curves through these points.
 # fmt: off
 _OUTLINES: dict[str, list[list[tuple[int, int]]]] = {
     'torso': [
@@ -50,7 +50,7 @@ JOINTS = {
 
 @cache
 def masks() -> dict[str, np.ndarray]:
-    """The outlines filled: part → (height, width) in 0..1."""
+    """Return the filled outlines: part -> (height, width) in 0..1."""
     filled = {}
     for name, curves in _OUTLINES.items():
         fine = Image.new('L', (CANVAS[0] * FINE, CANVAS[1] * FINE))
@@ -63,10 +63,10 @@ def masks() -> dict[str, np.ndarray]:
 
 
 def _curve(points: np.ndarray, steps: int = 8) -> np.ndarray:
-    """The closed Catmull-Rom spline through points (n, 2): (n · steps, 2)."""
-    before, after, beyond = (np.roll(points, shift, axis=0) for shift in (1, -1, -2))
+    """Return the closed Catmull-Rom spline (n · steps, 2) through points (n, 2)."""
+    neighbours = (np.roll(points, shift, axis=0) for shift in (1, 0, -1, -2))
+    p0, p1, p2, p3 = (p[:, None] for p in neighbours)
     t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
-    p0, p1, p2, p3 = (p[:, None] for p in (before, points, after, beyond))
     curve = 0.5 * (
         2 * p1
         + (p2 - p0) * t
@@ -78,7 +78,10 @@ def _curve(points: np.ndarray, steps: int = 8) -> np.ndarray:
 
 @cache
 def edge_light(name: str) -> np.ndarray:
-    """Roundness of a part (height, width): 1 inside, falling towards its outline."""
+    """Return the shading (height, width) that makes a part look round.
+
+    It is 1 inside the part and decreases towards its outline.
+    """
     mask = Image.fromarray((masks()[name] * 255).astype(np.uint8))
     blurred = mask.filter(ImageFilter.GaussianBlur(4))
     return np.clip((np.asarray(blurred) / 255 - 0.4) / 0.5, 0, 1)
@@ -86,7 +89,7 @@ def edge_light(name: str) -> np.ndarray:
 
 @cache
 def _details() -> Image.Image:
-    """Hooves, muzzle, ear, eye and the tuft of the tail, the same for all: RGBA."""
+    """Return an RGBA layer with hooves, muzzle, ear, eye and tail tuft, common to all animals."""
     layer = Image.new('RGBA', (CANVAS[0] * FINE, CANVAS[1] * FINE))
     draw = ImageDraw.Draw(layer)
 
@@ -107,6 +110,6 @@ def _details() -> Image.Image:
 
 
 def with_details(coat: np.ndarray) -> np.ndarray:
-    """A coat (height, width, 3) with hooves, muzzle, ear, eye and tuft painted on it."""
+    """Paint hooves, muzzle, ear, eye and tail tuft on a coat (height, width, 3)."""
     details = np.asarray(_details()) / 255
     return coat + (details[..., :3] - coat) * details[..., 3:]

@@ -1,6 +1,6 @@
-"""The scene of a drawn photo: sky, hills, grass, and the light that develops it.
+"""The scene of a drawn photo: sky, hills, grass and light.
 
-``rng`` decides all: the order in which numbers are drawn from it is part of the picture.
+All randomness comes from ``rng``, so changing the order of its calls changes the pictures.
 """
 
 import numpy as np
@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 
 def draw_scene(rng: np.random.Generator, size: tuple[int, int], horizon: float) -> Image.Image:
-    """Sky, hills, ground and bushes, drawn at twice the size."""
+    """Draw sky, hills, ground and bushes (at twice the size, then reduced)."""
     width, height = size[0] * 2, size[1] * 2
     horizon = horizon * 2
     sky = rng.uniform([0.45, 0.55, 0.60], [0.90, 0.85, 0.95])
@@ -30,8 +30,8 @@ def draw_scene(rng: np.random.Generator, size: tuple[int, int], horizon: float) 
     tops = zip(xs.tolist(), np.minimum(ridge, horizon).tolist())
     draw.polygon([(0, horizon), *tops, (width, horizon)], fill=_colour(hill))
     for _ in range(rng.integers(0, 6)):
-        place = (rng.uniform(0, width), horizon + rng.uniform(-4, 30))
-        _bush(draw, rng, place, radius=rng.uniform(10, 34), colour=ground)
+        at = (rng.uniform(0, width), horizon + rng.uniform(-4, 30))
+        _bush(draw, rng, at, radius=rng.uniform(10, 34), colour=ground)
     y = horizon + (height - horizon) * np.sqrt(rng.random(90))
     feet = np.stack([rng.uniform(0, width, 90), y], axis=1)
     _blades(draw, rng, feet, length=(3, 12), colour=ground, width=2)
@@ -41,11 +41,11 @@ def draw_scene(rng: np.random.Generator, size: tuple[int, int], horizon: float) 
 def _bush(
     draw: ImageDraw.ImageDraw,
     rng: np.random.Generator,
-    place: tuple[float, float],
+    at: tuple[float, float],
     radius: float,
     colour: np.ndarray,
 ) -> None:
-    x, y = place
+    x, y = at
     green = colour * (0.55, 0.75, 0.5) * rng.uniform(0.7, 1.3)
     for _ in range(9):
         dx, dy = rng.normal(0, radius * 0.6), -abs(rng.normal(0, radius * 0.5))
@@ -59,7 +59,7 @@ def _bush(
 def drop_shadow(
     photo: Image.Image, rng: np.random.Generator, middle: float, feet: float, scale: float
 ) -> None:
-    """Darken the ground below an animal that stands at column ``middle``, row ``feet``."""
+    """Darken the ground below an animal whose hooves are at column ``middle``, row ``feet``."""
     layer = Image.new('L', photo.size)
     reach, side = 62 * scale, rng.uniform(-14, 14)
     ImageDraw.Draw(layer).ellipse(
@@ -70,7 +70,7 @@ def drop_shadow(
 
 
 def grass_in_front(photo: Image.Image, rng: np.random.Generator, feet: float) -> None:
-    """Draw few or many blades before the hooves, in the colour of the ground."""
+    """Draw up to 60 blades of grass in front of the hooves, in the colour of the ground."""
     colour = np.array(photo.getpixel((2, photo.height - 3))) / 255
     count = rng.integers(0, 60)
     x = rng.uniform(0, photo.width, count)
@@ -86,7 +86,7 @@ def _blades(
     colour: np.ndarray,
     width: int,
 ) -> None:
-    """Blades of grass that grow from the places ``feet`` (n, 2) in shades of the colour."""
+    """Draw blades of grass that grow from the points ``feet`` (n, 2) in shades of the colour."""
     count = len(feet)
     aside = rng.uniform(-4, 4, count)
     tips = feet + np.stack([aside, -rng.uniform(*length, count)], axis=1)
@@ -97,7 +97,7 @@ def _blades(
 
 
 def develop(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Light of the day and camera: gradient, white balance, exposure, contrast, blur and noise."""
+    """Add effects of light and camera: gradient, white balance, exposure, contrast, blur, noise."""
     blurred = photo.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.7)))
     light = np.asarray(blurred, dtype=np.float32) / 255
     height, width, _ = light.shape
@@ -110,7 +110,7 @@ def develop(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def to_image(values: np.ndarray) -> Image.Image:
-    """A picture of floats (height, width, 3 or 4) in 0..1; others are clipped."""
+    """Convert floats (height, width, 3 or 4) to an image; values are clipped to 0..1."""
     return Image.fromarray((np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
@@ -121,16 +121,16 @@ def _colour(values: np.ndarray) -> tuple[int, ...]:
 def smooth_noise(
     x: np.ndarray, y: np.ndarray, rng: np.random.Generator, length: float
 ) -> np.ndarray:
-    """Noise that changes over ``length`` units: twelve waves in random directions.
+    """Return smooth noise, a sum of twelve waves in random directions.
 
     Args:
-        x: horizontal coordinates, of any shape that broadcasts with ``y``.
-        y: vertical coordinates.
-        rng: gives directions, phases and lengths of the waves.
-        length: about half a wave, in units of the coordinates.
+        x: Horizontal coordinates, of any shape that broadcasts with ``y``.
+        y: Vertical coordinates.
+        rng: Source of the directions, phases and lengths of the waves.
+        length: About half a wavelength, in units of the coordinates.
 
     Returns:
-        Values at the coordinates, of mean about 0 and deviation about 1.
+        Values at the coordinates, with mean about 0 and standard deviation about 1.
     """
     noise = np.zeros(np.broadcast_shapes(x.shape, y.shape))
     for _ in range(12):
