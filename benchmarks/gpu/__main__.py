@@ -33,7 +33,7 @@ from utils.errors import InputError, exit_code
 from utils.files import make_output_dir, write_json
 
 MINUTES = 6.0
-NO_GPU_TESTS = 'tests/benchmarks/test_gpu.py'
+NO_GPU_TESTS = 'tests/without_gpu'
 
 
 def main(argv: Sequence[str] | None = None) -> list[Facts] | None:

@@ -4,7 +4,6 @@ import json
 import math
 import random
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +13,9 @@ from PIL import Image
 from datasets.dataset import ImageDataset
 from datasets.records import Record
 from datasets.transforms import make_test_transform, make_train_transform
+from tests.helpers import GOLDEN as GOLDEN_DIR
 from tests.oracles.loader import PlainDataset, plain_test_transform, plain_train_transform
 
-GOLDEN_DIR = Path(__file__).resolve().parents[1] / 'golden'
 GOLDEN = json.loads((GOLDEN_DIR / 'transforms.json').read_text())
 ARRAYS = np.load(GOLDEN_DIR / 'transforms.npz')
 SIZE = (256, 128)

@@ -5,7 +5,7 @@ import logging
 
 from processor.results import report
 from tests.helpers import GOLDEN
-from tests.utils.test_metrics import ATRW_NAMES
+from tests.utils.metric_sets import ATRW_NAMES
 
 
 def test_the_lines_of_atrw_are_the_published_ones(caplog):

@@ -9,7 +9,7 @@ import utils.ranking
 from datasets.protocols import PROTOCOLS
 from datasets.records import Record
 from tests.oracles.metrics import animal_plain, atrw_plain, market_plain
-from tests.utils.test_metrics import records, subset_of, tiger_set
+from tests.utils.metric_sets import records, subset_of, tiger_set
 from utils.errors import InputError
 from utils.metrics import (
     eval_func,

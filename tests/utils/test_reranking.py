@@ -1,23 +1,22 @@
-"""Re-ranking against the golden matrices, the plain way on dense matrices, and a loop from the
-paper with Python sets.
-"""
+"""Re-ranking compared with the plain way on dense matrices, and with a loop from the paper."""
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from datasets.protocols import PROTOCOLS
-from datasets.records import Record
 from tests.oracles.reranking import re_ranking_euclidean_plain, re_ranking_plain
-from tests.utils.test_metrics import ATRW_NAMES, subset_of, tiger_set
+from tests.utils.reranking_inputs import (
+    SETTINGS,
+    exact_features,
+    features,
+    photos_with_copies,
+    similarities,
+)
 from utils import blockwise, photo_distances
 from utils.errors import InputError
-from utils.metrics import atrw_public_split, eval_func, rank_metrics, rank_queries, summarize
 from utils.reranking import (
     ReRanking,
     re_rank_features,
@@ -25,146 +24,12 @@ from utils.reranking import (
     re_ranking,
 )
 
-GOLDEN = Path(__file__).resolve().parents[1] / 'golden'
-FACTS = json.loads((GOLDEN / 'rerank.json').read_text())
-ARRAYS = np.load(GOLDEN / 'rerank.npz')
-CASES = [name for name in ARRAYS.files if '/k1' in name]
-
-
-def similarities(query, gallery):
-    return query @ gallery.T, query @ query.T, gallery @ gallery.T
-
 
 def squared_distances(query, gallery):
     return [
         ((a[:, None] - b[None]) ** 2).sum(2)
         for a, b in ((query, gallery), (query, query), (gallery, gallery))
     ]
-
-
-def re_rank_euclidean(query, gallery, settings):
-    photos = np.arange(len(query) + len(gallery))
-    return re_rank_features(
-        np.concatenate([query, gallery]),
-        photos[: len(query)],
-        photos[len(query) :],
-        settings,
-        'euclidean',
-    )
-
-
-def features(name):
-    return ARRAYS[f'{name}/query'], ARRAYS[f'{name}/gallery']
-
-
-def settings(name):
-    """'set/k1_20_k2_6_lambda_0.3' as keyword arguments."""
-    words = name.split('/')[1].removeprefix('market_').split('_')
-    return {'k1': int(words[1]), 'k2': int(words[3]), 'lambda_value': float(words[5])}
-
-
-def records(pids):
-    return [Record('', int(pid)) for pid in pids]
-
-
-# Golden numbers
-
-
-@pytest.mark.parametrize('name', CASES)
-def test_golden_cosine(name):
-    subset = name.split('/')[0]
-    result = re_ranking(*similarities(*features(subset)), **settings(name))
-    assert result.dtype == np.float32
-    copies = subset.endswith('copies')
-    if not copies:  # copies tie, and rounding decides between them
-        np.testing.assert_allclose(result, ARRAYS[name], atol=1e-5, rtol=0)
-    query, gallery = records(ARRAYS[f'{subset}/q_pid']), records(ARRAYS[f'{subset}/g_pid'])
-    for drop, protocol in ((False, 'query_apart'), (True, 'query_in_gallery')):
-        metrics = rank_metrics(result, query, gallery, PROTOCOLS[protocol])
-        expected = FACTS['small'][name][f'animal_remove_closest_{drop}']
-        assert metrics == pytest.approx(expected, abs=5e-3 if copies else 1e-5)
-
-
-@pytest.mark.parametrize(
-    'name', ['n40_g120/market_k1_50_k2_15_lambda_0.3', 'n40_g120/market_k1_20_k2_6_lambda_0.3']
-)
-def test_golden_euclidean(name):
-    result = re_rank_euclidean(*features('n40_g120'), ReRanking(**settings(name)))
-    np.testing.assert_allclose(result, ARRAYS[f'{name}_float32'], atol=1e-5, rtol=0)
-    q_pid, g_pid = ARRAYS['n40_g120/q_pid'], ARRAYS['n40_g120/g_pid']
-    animal = rank_metrics(result, records(q_pid), records(g_pid), PROTOCOLS['query_apart'])
-    assert animal == pytest.approx(
-        FACTS['small'][name]['animal_remove_closest_False_float32'], abs=1e-5
-    )
-    generator = np.random.default_rng(FACTS['n40_g120']['camera_seed'])
-    cameras = generator.integers(0, 4, len(q_pid)), generator.integers(0, 4, len(g_pid))
-    cmc, mean = eval_func(result, q_pid, g_pid, *cameras)
-    market = {'mAP': mean, 'rank1': cmc[0], 'rank5': cmc[4], 'rank10': cmc[9]}
-    assert market == pytest.approx(FACTS['small'][name]['market_float32'], abs=1e-5)
-
-
-@pytest.mark.parametrize('way', ['matrices', 'features'])
-def test_golden_tiger(way):
-    x, photos = tiger_set()
-    all_photos = np.arange(len(x))
-    result = (
-        re_ranking(*similarities(x, x))
-        if way == 'matrices'
-        else re_rank_features(x, all_photos, all_photos)
-    )
-    ranking, groups = (
-        rank_queries(result, photos, photos, PROTOCOLS['tiger']),
-        [photo.group for photo in photos],
-    )
-    facts = json.loads((GOLDEN / 'rerank_tiger.json').read_text())['A']['results']
-    for split, subset in (('private_split', None), ('public_split', atrw_public_split(groups))):
-        metrics = summarize(ranking, groups, subset)
-        expected = {new: facts['reference'][split][old] for old, new in ATRW_NAMES.items()}
-        assert subset_of(metrics, expected) == pytest.approx(expected, abs=2e-3)
-        # Ties here go to the lower index, the query's copy: measured for the original too.
-        stable = {
-            new: facts['float64_stable_query_copy_first'][split][old]
-            for old, new in ATRW_NAMES.items()
-        }
-        assert subset_of(metrics, stable) == pytest.approx(stable, abs=1e-5)
-    stored, single = np.load(GOLDEN / 'tiger_ap.npz'), np.array(groups) == 'sing'
-    assert ranking.ap[single].mean() == pytest.approx(stored['A_reranked/ap_sing'].mean(), abs=2e-3)
-    assert ranking.ap[~single].mean() == pytest.approx(
-        stored['A_reranked/ap_multi'].mean(), abs=2e-3
-    )
-    np.testing.assert_allclose(
-        result[::84, ::84], stored['A_reranked/matrix_every_84th'], atol=0.05, rtol=0
-    )
-    animal = rank_metrics(result, photos, photos, PROTOCOLS['query_in_gallery'])
-    expected = facts['reference']['animal_protocol_remove_closest']
-    assert subset_of(animal, expected) == pytest.approx(expected, abs=2e-3)
-
-
-def test_golden_tiger_as_the_reference_breaks_ties():
-    """From three separate products, as the original computes them, whose rounding breaks most ties
-    already.
-    """
-    x, photos = tiger_set()
-    given = similarities(x, x.copy())
-    result, by_index = (
-        re_rank_matrices(*given, ReRanking(ties=ties)) for ties in ('reference', 'index')
-    )
-    metrics, others = (
-        rank_metrics(distance, photos, photos, PROTOCOLS['tiger'])
-        for distance in (result, by_index)
-    )
-    assert others == pytest.approx(
-        metrics, abs=1e-5
-    )  # measured: mmAP 2.4e-6, rank-1 and rank-5 the same
-    assert np.abs(result - by_index).max() < 0.01  # measured: 0.003
-    facts = json.loads((GOLDEN / 'rerank_tiger.json').read_text())['A']['results']['reference'][
-        'private_split'
-    ]
-    expected = {new: facts[old] for old, new in ATRW_NAMES.items()}
-    assert subset_of(metrics, expected) == pytest.approx(expected, abs=2e-4)
-
-
-# A loop from the paper
 
 
 def re_ranking_by_hand(original, num_query, k1, k2, lambda_value):
@@ -241,21 +106,6 @@ def test_re_ranking_of_features_is_the_loop(seed):
     )
 
 
-# The plain way
-
-SETTINGS = [(20, 6, 0.3), (9, 1, 0.0), (6, 15, 1.0), (50, 15, 0.3), (1, 1, 0.5)]
-
-
-def photos_with_copies(seed, count=150, dim=24):
-    """Features of photos of 12 individuals, normalised; every fifth is a copy of the one before."""
-    generator = np.random.default_rng(seed)
-    x = generator.standard_normal((12, dim))[
-        generator.integers(0, 12, count)
-    ] + generator.standard_normal((count, dim))
-    x[4::5] = x[3::5]
-    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
-
-
 @pytest.mark.parametrize('ties', ['index', 'reference'])
 @pytest.mark.parametrize('k1, k2, lambda_value', SETTINGS)
 def test_matrices_are_ranked_as_the_plain_way_does(k1, k2, lambda_value, ties):
@@ -297,17 +147,6 @@ def test_features_are_ranked_as_their_matrices(k1, k2, lambda_value):
         'euclidean',
     )
     np.testing.assert_allclose(result, expected, atol=1e-5, rtol=0)
-
-
-def exact_features(seed, count=120):
-    """Features of length 1, four of their 10 numbers ± 1/2: products are exact, and nearly all
-    distances tie.
-    """
-    generator = np.random.default_rng(seed)
-    x = np.zeros((count, 10), dtype=np.float32)
-    for row in x:
-        row[generator.choice(10, 4, replace=False)] = generator.choice([-0.5, 0.5], 4)
-    return x
 
 
 @pytest.mark.parametrize('ties', ['index', 'reference'])
@@ -377,81 +216,6 @@ def test_features_need_no_matrix_of_all_photos(monkeypatch, on_cpu):
     with LargestTensor() as largest:
         re_rank_features(x, np.arange(50), np.arange(50, 1500), ReRanking(10, 3))
     assert 50 * 1450 <= largest.entries < 1500**2 / 8
-
-
-# An accelerator's way, on the CPU
-
-
-@pytest.fixture
-def _accelerator(monkeypatch):
-    """Everything as on CUDA, where the sparse product fails for many photos."""
-
-    def fails(*_):
-        raise RuntimeError(
-            'CUDA error: insufficient resources when calling `cusparseSpGEMM_workEstimation()`'
-        )
-
-    monkeypatch.setattr(blockwise, 'on_cpu', lambda tensor: False)
-    monkeypatch.setattr(torch.sparse, 'mm', fails)
-
-
-@pytest.mark.usefixtures('_accelerator')
-@pytest.mark.parametrize('pairs', [1, 7, blockwise.PAIRS])
-@pytest.mark.parametrize('k1, k2, lambda_value', SETTINGS)
-def test_an_accelerator_ranks_as_the_plain_way(monkeypatch, k1, k2, lambda_value, pairs):
-    monkeypatch.setattr(blockwise, 'PAIRS', pairs)  # from a photo to all at a time
-    x = photos_with_copies(k1)
-    blocks = similarities(x[:37], x[37:])
-    expected = re_ranking_plain(*blocks, k1, k2, lambda_value, 'index')
-    np.testing.assert_allclose(
-        re_ranking(*blocks, k1, k2, lambda_value), expected, atol=2e-6, rtol=0
-    )
-
-
-@pytest.mark.usefixtures('_accelerator')
-def test_an_accelerator_gives_the_golden_numbers():
-    for name in CASES:
-        if 'copies' not in name:
-            result = re_ranking(*similarities(*features(name.split('/')[0])), **settings(name))
-            np.testing.assert_allclose(result, ARRAYS[name], atol=1e-5, rtol=0)
-
-
-class AnyOrder(TorchDispatchMode):
-    """Context in which sums are added in random order, as the threads of an accelerator do."""
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if function.overloadpacket in (torch.ops.aten.scatter_add_, torch.ops.aten.index_add_):
-            target, dim, index, value = args
-            order = torch.randperm(len(index))
-            args = target, dim, index[order], value[order]
-        return function(*args, **(kwargs or {}))
-
-
-@pytest.mark.usefixtures('_accelerator')
-def test_an_accelerator_gives_the_same_bits_each_time():
-    x = photos_with_copies(0)
-    results = []
-    for seed in range(3):
-        torch.manual_seed(seed)
-        with AnyOrder():
-            results.append(re_rank_features(x, np.arange(40), np.arange(20, 150)))
-    assert all(np.array_equal(result, results[0]) for result in results)
-
-
-@pytest.mark.skipif(not torch.accelerator.is_available(), reason='no accelerator here')
-def test_an_accelerator_gives_the_same():
-    device = torch.accelerator.current_accelerator()
-    x = torch.from_numpy(exact_features(3))
-    query, gallery = np.arange(50), np.arange(20, 120)
-    expected = re_rank_features(x, query, gallery)
-    np.testing.assert_allclose(
-        re_rank_features(x.to(device), query, gallery), expected, atol=1e-5, rtol=0
-    )
-    blocks = [block.to(device) for block in similarities(x[query], x[gallery])]
-    np.testing.assert_allclose(re_ranking(*blocks), expected, atol=1e-5, rtol=0)
-
-
-# Edges
 
 
 def test_lambda_one_is_the_original_ranking():

@@ -13,7 +13,7 @@ from torch import nn
 import test_clipreid
 import train_clipreid
 from model.clip import weights
-from tests.model.test_weights import refused, same
+from tests.model.weight_files import refused, same
 from utils.checkpoint import load_checkpoint, load_state, load_tree
 from utils.run.resume import read_state
 

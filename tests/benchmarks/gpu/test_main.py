@@ -79,7 +79,7 @@ def test_without_a_gpu_its_tests_run(monkeypatch, capsys, code):
         assert stop.value.code == code
     else:
         assert check.main([]) == []
-    assert commands == [[sys.executable, '-m', 'pytest', '-q', 'tests/benchmarks/test_gpu.py']]
+    assert commands == [[sys.executable, '-m', 'pytest', '-q', 'tests/without_gpu']]
     assert capsys.readouterr().out.startswith('No CUDA device here')
 
 

@@ -1,10 +1,7 @@
-"""Schedules against every golden epoch; optimizer groups against golden counts and by hand."""
+"""Optimizers: groups compared with golden counts and by hand."""
 
 import copy
 import json
-from functools import partial
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,83 +10,13 @@ from torch import nn
 from configs import ConfigError, load_cfg
 from configs.defaults import OPTIMIZERS
 from loss.make_loss import make_loss
-from solver.lr_scheduler import (
-    make_scheduler_1stage,
-    make_scheduler_2stage,
-    stage1_lr,
-    stage2_lr,
-    warmup_factor,
-)
 from solver.make_optimizer_prompt import (
     make_optimizer_1stage,
     make_optimizer_2stage,
     make_optimizer_center,
 )
-
-GOLDEN = Path(__file__).resolve().parents[1] / 'golden'
-SOLVER = json.loads((GOLDEN / 'solver.json').read_text())
-CONFIGS = json.loads((GOLDEN / 'configs.json').read_text())
-
-
-def namespace(tree):
-    """Nested dicts as attributes, like a config node."""
-    return SimpleNamespace(
-        **{
-            key: namespace(value) if isinstance(value, dict) else value
-            for key, value in tree.items()
-        }
-    )
-
-
-def golden_config(name):
-    tree = {}
-    for key, value in CONFIGS['loads'][name].items():  # 'SOLVER.STAGE1.BASE_LR': 0.00035
-        *path, last = key.split('.')
-        node = tree
-        for part in path:
-            node = node.setdefault(part, {})
-        node[last] = value
-    return namespace(tree)
-
-
-def config(**stage):
-    """A config in which both stages have the same settings."""
-    defaults = {
-        'OPTIMIZER_NAME': 'SGD',
-        'BASE_LR': 0.1,
-        'MOMENTUM': 0.7,
-        'WEIGHT_DECAY': 0.01,
-        'WEIGHT_DECAY_BIAS': 0.02,
-        'BIAS_LR_FACTOR': 2,
-        'LARGE_FC_LR': False,
-        'CENTER_LR': 0.5,
-        'CENTER_LOSS_WEIGHT': 5e-4,
-        'STEPS': (2, 4),
-        'GAMMA': 0.1,
-        'WARMUP_FACTOR': 0.01,
-        'WARMUP_ITERS': 0,
-        'WARMUP_METHOD': 'linear',
-        'MAX_EPOCHS': 10,
-        'WARMUP_EPOCHS': 0,
-        'WARMUP_LR_INIT': 0.0,
-        'LR_MIN': 0.0,
-    }
-    return namespace({'SOLVER': {'STAGE1': defaults | stage, 'STAGE2': defaults | stage}})
-
-
-class Toy(nn.Module):
-    """A small model with the parameter names of the real one."""
-
-    def __init__(self):
-        super().__init__()
-        self.classifier = nn.Linear(2, 3)
-        self.bottleneck = nn.BatchNorm1d(2)
-        self.bottleneck.bias.requires_grad_(False)
-        self.image_encoder = nn.Linear(2, 2)
-        self.prompt_learner = nn.Module()
-        self.prompt_learner.cls_ctx = nn.Parameter(torch.zeros(3, 4, 2))
-        self.prompt_learner.fixed = nn.Parameter(torch.zeros(1), requires_grad=False)
-        self.text_encoder = nn.Linear(2, 2)
+from tests.helpers import GOLDEN
+from tests.solver.golden_solver import SOLVER, Toy, config, golden_config, namespace
 
 
 def groups(optimizer, model):
@@ -99,100 +26,6 @@ def groups(optimizer, model):
         for group in optimizer.param_groups
         for parameter in group['params']
     ]
-
-
-# Schedules
-
-
-@pytest.mark.parametrize('name', SOLVER['configs'])
-def test_golden_rates_of_the_species(name):
-    cfg, facts, model = golden_config(name), SOLVER['configs'][name], Toy()
-    assert len(SOLVER['configs']) == 12
-
-    optimizer = make_optimizer_1stage(cfg, model)
-    scheduler, rates = make_scheduler_1stage(cfg, optimizer), []
-    for epoch in range(1, cfg.SOLVER.STAGE1.MAX_EPOCHS + 1):
-        scheduler.step(epoch)
-        rates.append(optimizer.param_groups[0]['lr'])
-    assert rates == pytest.approx(facts['stage1']['lr'], rel=1e-9, abs=0)
-    assert optimizer.param_groups[0]['weight_decay'] == facts['stage1']['weight_decay']
-
-    optimizer = make_optimizer_2stage(cfg, model)
-    scheduler, rates = make_scheduler_2stage(cfg, optimizer), []
-    weight, bias = optimizer.param_groups[0], optimizer.param_groups[1]  # of the classifier
-    for epoch in range(1, cfg.SOLVER.STAGE2.MAX_EPOCHS + 1):
-        scheduler.step(epoch)
-        rates.append((weight['lr'], bias['lr']))
-    assert [rate for rate, _ in rates] == pytest.approx(
-        facts['stage2']['lr_weight'], rel=1e-9, abs=0
-    )
-    assert [rate for _, rate in rates] == pytest.approx(facts['stage2']['lr_bias'], rel=1e-9, abs=0)
-    assert weight['weight_decay'] == facts['stage2']['weight_decay']
-    assert bias['weight_decay'] == facts['stage2']['weight_decay_bias']
-
-
-@pytest.mark.parametrize('facts', SOLVER['other_shapes']['stage1'])
-def test_golden_rates_of_other_shapes_stage1(facts):
-    expected = facts['lr_epochs_1_to_MAX_plus_3']
-    rates = [
-        stage1_lr(
-            epoch,
-            base_lr=facts['BASE_LR'],
-            max_epochs=facts['MAX_EPOCHS'],
-            lr_min=facts['LR_MIN'],
-            warmup_epochs=facts['WARMUP_EPOCHS'],
-            warmup_lr_init=facts['WARMUP_LR_INIT'],
-        )
-        for epoch in range(1, len(expected) + 1)
-    ]
-    assert rates == pytest.approx(expected, rel=1e-9, abs=0)
-
-
-@pytest.mark.parametrize('facts', SOLVER['other_shapes']['stage2'])
-def test_golden_rates_of_other_shapes_stage2(facts):
-    rates = [
-        stage2_lr(
-            epoch,
-            base_lr=facts['BASE_LR'],
-            steps=facts['STEPS'],
-            gamma=facts['GAMMA'],
-            warmup=partial(
-                warmup_factor,
-                factor=facts['WARMUP_FACTOR'],
-                iters=facts['WARMUP_ITERS'],
-                method=facts['WARMUP_METHOD'],
-            ),
-        )
-        for epoch in range(1, facts['epochs'] + 1)
-    ]
-    assert rates == pytest.approx(facts['lr'], rel=1e-9, abs=0)
-
-
-def test_stage2_typed_by_hand():
-    warmup = partial(warmup_factor, factor=0.2, iters=2)
-    shape = {'steps': (3, 5), 'gamma': 0.5, 'warmup': warmup}
-    assert [stage2_lr(epoch, 1.0, **shape) for epoch in range(1, 7)] == pytest.approx(
-        [0.6, 1, 0.5, 0.5, 0.25, 0.25]
-    )
-
-
-def test_rates_depend_only_on_the_epoch():
-    """A resumed run makes a new scheduler for the loaded optimizer; rates must not shrink twice."""
-    cfg, model = config(), Toy()
-    first = make_optimizer_2stage(cfg, model)
-    make_scheduler_2stage(cfg, first).step(4)
-    second = make_optimizer_2stage(cfg, model)
-    second.load_state_dict(first.state_dict())
-    for scheduler in (make_scheduler_2stage(cfg, second), make_scheduler_2stage(cfg, first)):
-        scheduler.step(4)
-        assert [group['lr'] for group in scheduler.optimizer.param_groups] == pytest.approx(
-            [0.001, 0.002]
-        )
-        scheduler.step(1)
-        assert scheduler.optimizer.param_groups[0]['lr'] == pytest.approx(0.1)
-
-
-# Groups
 
 
 def test_groups_by_hand():
@@ -278,9 +111,6 @@ def skeleton(file, num_classes):
             last, nn.Parameter(torch.zeros(()).expand(shape), requires_grad=not frozen)
         )
     return model
-
-
-# Optimizers
 
 
 @pytest.mark.parametrize('name, settings', SOLVER['groups']['cnn']['optimizer_settings'].items())

@@ -1,0 +1,47 @@
+"""The programs and their parsers."""
+
+import importlib
+
+from tests.helpers import ROOT
+
+PROGRAMS = sorted(
+    path.relative_to(ROOT).with_suffix('').as_posix().replace('/', '.')
+    for path in [
+        *ROOT.glob('*.py'),
+        *(ROOT / 'tools').rglob('*.py'),
+        *(ROOT / 'benchmarks').rglob('*.py'),
+    ]
+    if "__name__ == '__main__'" in path.read_text(encoding='utf-8')
+)
+
+
+def main_of(name):
+    return importlib.import_module(name).main
+
+
+# The options of each program that are paths.
+PATHS = {
+    'train_clipreid': '--config_file',
+    'test_clipreid': '--config_file',
+    'test_rerank_clipreid': '--config_file',
+    'tools.demo.__main__': '--config --data',
+    'tools.rank_photos': '--config_file --photos --out',
+    'tools.check_data': '--config_file --out',
+    'tools.demo.data': '--out',
+    'tools.make_lists': 'source --out --photos --photos-out',
+    'tools.remove_background': 'src dst --masks --sheet --list',
+    'benchmarks.__main__': '--out',
+    'benchmarks.gpu.__main__': '--out',
+    'benchmarks.plots': '--json --out',
+    **dict.fromkeys(
+        ('tools.prepare_atrw', 'tools.prepare_elephant', 'tools.prepare_yak'),
+        'release --out --lists --like',
+    ),
+}
+
+
+def with_paths(name, value):
+    """A command line of the program with ``value`` for each path."""
+    return [
+        f'{option}={value}' if option.startswith('--') else value for option in PATHS[name].split()
+    ]
