@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import syntax_trees
 from tests.syntax_trees import (
     BENCHMARK,
     MAY_IMPORT,
@@ -36,7 +37,7 @@ def test_relative_imports_are_resolved(monkeypatch):
         'import os.path\nfrom . import a\nfrom .b import c\nfrom ..utils import d\nfrom '
         'utils.e import f\n'
     )
-    monkeypatch.setitem(globals(), 'tree', lambda path: ast.parse(source))
+    monkeypatch.setattr(syntax_trees, 'tree', lambda path: ast.parse(source))
     assert imports(Path('model/clip/towers.py')) == {
         'os.path',
         'model.clip.a',
