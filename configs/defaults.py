@@ -2,7 +2,7 @@
 
 This is the only list of keys; ymls and the command line override the defaults. The first value of
 a ``Choice`` is its default. An ``Ignored`` key has no effect: it is kept so that old ymls load,
-and an unusual value logs a warning. A ``Path`` may begin with ``~``.
+and a value other than its default logs a warning. A ``Path`` may begin with ``~``.
 """
 
 from configs.rules import (
@@ -18,7 +18,7 @@ from configs.rules import (
     Rule,
 )
 
-# those of torch.optim that step without a closure and accept weight decay
+# the optimizers of torch.optim that need no closure and accept weight decay
 OPTIMIZERS = Choice(
     *('Adam', 'AdamW', 'SGD', 'ASGD', 'Adadelta', 'Adafactor', 'Adagrad', 'Adamax'),
     *('NAdam', 'RAdam', 'RMSprop'),
@@ -36,12 +36,13 @@ RULES: dict[str, Rule] = {
         *('ViT-B/32', 'ViT-B/16', 'ViT-L/14', 'ViT-L/14@336px'),  # OpenAI's spelling
     ),
     'MODEL.LAST_STRIDE': Ignored(1),  # stride of the last residual stage; always 1 here
-    # file for PRETRAIN_CHOICE; '' = OpenAI's file for NAME, from the cache or downloaded
+    # weights for PRETRAIN_CHOICE; '' = OpenAI's weights for NAME, from the cache or downloaded
     'MODEL.PRETRAIN_PATH': Path(''),
     # 'clip' or 'imagenet' (the old name) = CLIP's weights; 'self' = the model in PRETRAIN_PATH;
     # 'finetune' = only its encoders, with new heads, for other individuals
     'MODEL.PRETRAIN_CHOICE': Choice('imagenet', 'clip', 'random', 'self', 'finetune'),
-    # a sentence with four X, one per learned token; '' = the published one for persons or vehicles
+    # a sentence with four X, one per learned token; '' = the published sentence, which says
+    # "vehicle" for vehicles and "person" for all others
     'MODEL.PROMPT': Rule(''),
     'MODEL.NECK': Choice('bnneck'),  # batch normalisation between feature and classifier
     'MODEL.IF_WITH_CENTER': Choice('no', 'yes'),  # 'yes' adds the center loss
@@ -54,7 +55,8 @@ RULES: dict[str, Rule] = {
     # True = batch norms of a ResNet use the photos of all processes (CUDA only)
     'MODEL.SYNC_BN': Rule(False),
     'MODEL.NO_MARGIN': Rule(False),  # True = soft-margin triplet loss without SOLVER.MARGIN
-    'MODEL.IF_LABELSMOOTH': Choice('on', 'off'),  # 0.1, in the ID and image-to-text losses
+    # label smoothing of 0.1 in the ID and image-to-text losses
+    'MODEL.IF_LABELSMOOTH': Choice('on', 'off'),
     'MODEL.COS_LAYER': Choice(False),
     'MODEL.DROP_PATH': Ignored(0.1),
     'MODEL.DROP_OUT': Ignored(0.0),
@@ -63,11 +65,14 @@ RULES: dict[str, Rule] = {
     # ViT: pixels (y, x) between patches; less than the patch size = overlapping patches
     'MODEL.STRIDE_SIZE': Number([16, 16], POSITIVE),
     'MODEL.SIE_COE': Number(3.0),  # factor of the side-information embedding (ViT)
-    'MODEL.SIE_CAMERA': Rule(False),  # True = add an embedding per camera to the class token
-    'MODEL.SIE_VIEW': Rule(False),  # True = add an embedding per view; with SIE_CAMERA: per pair
+    # True = add an embedding of the camera or the view to the class token; with both keys, one
+    # embedding of the pair
+    'MODEL.SIE_CAMERA': Rule(False),
+    'MODEL.SIE_VIEW': Rule(False),
     # in CLIP's transformers: 'quickgelu' (OpenAI), 'gelu' (open_clip), 'auto' = what the file says
     'MODEL.ACTIVATION': Choice('auto', 'quickgelu', 'gelu'),
-    # True = torch.compile the image encoder: minutes at the start, then faster steps on a GPU
+    # True = compile the image encoder with torch.compile, which takes minutes at the start; steps
+    # on a GPU are then faster
     'MODEL.COMPILE': Rule(False),
     # ---------------------------------------------------------------- photos
     'INPUT.SIZE_TRAIN': Number([384, 128], POSITIVE),  # height, width in pixels
@@ -79,7 +84,7 @@ RULES: dict[str, Rule] = {
     # black pixels added on each side before the random crop
     'INPUT.PADDING': Number(10, NOT_NEGATIVE),
     # ---------------------------------------------------------------- data sets
-    # 'animals' = any species, by lists; the others are official person and vehicle sets
+    # 'animals' = any species, from split lists; the others are official person and vehicle sets
     'DATASETS.NAMES': Choice(
         *('market1501', 'animals', 'dukemtmc', 'occ_duke', 'msmt17'),
         *('veri', 'VehicleID'),
@@ -90,7 +95,7 @@ RULES: dict[str, Rule] = {
     'DATASETS.SPECIES': Rule('tiger'),
     'DATASETS.DATA_DIR': Path('Animal-Seg-V3'),
     'DATASETS.LIST_DIR': Path('datalist'),  # folder of the split lists
-    # a file, relative to LIST_DIR or not; '' = the published list of SPECIES
+    # a file in LIST_DIR, or a path; '' = the published list of SPECIES
     'DATASETS.TRAIN_LIST': Path(''),
     'DATASETS.VAL_LIST': Path(''),
     'DATASETS.QUERY_LIST': Path(''),
@@ -102,7 +107,7 @@ RULES: dict[str, Rule] = {
         *('cross-camera', 'cross-encounter', 'cross-side'),
         *('market', 'market_one_camera', 'vehicleid'),
     ),
-    'DATASETS.GROUND_TRUTH': Path(''),  # ATRW's json (tiger); '' = gt_test_plain.json in LIST_DIR
+    'DATASETS.GROUND_TRUTH': Path(''),  # ATRW's JSON (tiger); '' = gt_test_plain.json in LIST_DIR
     'DATASETS.TEST_SIZE': Choice(800, 1600, 2400),  # VehicleID: number of vehicles in the test list
     'DATASETS.SKIP_MISSING': Rule(False),  # True = skip missing photos
     # True = decode all listed photos at the start and skip unreadable ones
@@ -117,12 +122,13 @@ RULES: dict[str, Rule] = {
     'DATALOADER.CACHE_GB': Number(8.0, NOT_NEGATIVE),
     # ---------------------------------------------------------------- training
     'SOLVER.SEED': Number(1234, SEED),
-    'SOLVER.MARGIN': Number(0.3, NOT_NEGATIVE),  # of the triplet loss, in units of distance
-    # mixed precision: 'auto' = bf16 or fp16, whichever the GPU supports; off on the CPU
+    'SOLVER.MARGIN': Number(0.3, NOT_NEGATIVE),  # margin of the triplet loss, a distance
+    # mixed precision: 'auto' = bf16 on GPUs that support it, fp16 on others, off on the CPU
     'SOLVER.AMP': Choice('auto', 'off', 'fp16', 'bf16'),
     # True = only deterministic kernels of torch: reproducible weights on GPUs too, but slower
     'SOLVER.DETERMINISTIC': Rule(False),
-    # 'auto' (or --resume) = resume the run in OUTPUT_DIR or start it; a path = resume that state
+    # 'auto' (or --resume) = resume the run in OUTPUT_DIR, or start one; a path = resume from that
+    # state
     'SOLVER.RESUME': Path(''),
     # epochs between saved states; only the newest is kept
     'SOLVER.RESUME_PERIOD': Number(1, POSITIVE),
@@ -134,7 +140,7 @@ RULES: dict[str, Rule] = {
     'SOLVER.STAGE1.OPTIMIZER_NAME': OPTIMIZERS,
     'SOLVER.STAGE1.MAX_EPOCHS': Number(100, NOT_NEGATIVE),
     'SOLVER.STAGE1.BASE_LR': Number(3e-4, POSITIVE),
-    'SOLVER.STAGE1.MOMENTUM': Number(0.9, NOT_NEGATIVE),  # for SGD and others that have one
+    'SOLVER.STAGE1.MOMENTUM': Number(0.9, NOT_NEGATIVE),  # for SGD and others with momentum
     'SOLVER.STAGE1.WEIGHT_DECAY': Number(5e-4, NOT_NEGATIVE),
     # for parameters with "bias" in their name
     'SOLVER.STAGE1.WEIGHT_DECAY_BIAS': Number(5e-4, NOT_NEGATIVE),
@@ -143,8 +149,8 @@ RULES: dict[str, Rule] = {
     'SOLVER.STAGE1.CHECKPOINT_PERIOD': Number(10, POSITIVE),  # epochs
     'SOLVER.STAGE1.LOG_PERIOD': Number(100, POSITIVE),  # iterations
     'SOLVER.STAGE1.WARMUP_EPOCHS': Number(5, NOT_NEGATIVE),  # epochs of linear warm-up
-    'SOLVER.STAGE1.WARMUP_LR_INIT': Number(0.01, NOT_NEGATIVE),  # rate before the first epoch
-    'SOLVER.STAGE1.LR_MIN': Number(1.6e-5, NOT_NEGATIVE),  # rate at the end of the cosine
+    'SOLVER.STAGE1.WARMUP_LR_INIT': Number(0.01, NOT_NEGATIVE),  # learning rate at epoch 0
+    'SOLVER.STAGE1.LR_MIN': Number(1.6e-5, NOT_NEGATIVE),  # learning rate at the end of the cosine
     'SOLVER.STAGE1.WARMUP_FACTOR': Ignored(0.01),
     'SOLVER.STAGE1.WARMUP_ITERS': Ignored(500),
     'SOLVER.STAGE1.WARMUP_METHOD': Ignored('linear'),
@@ -154,7 +160,7 @@ RULES: dict[str, Rule] = {
     'SOLVER.STAGE2.OPTIMIZER_NAME': OPTIMIZERS,
     'SOLVER.STAGE2.MAX_EPOCHS': Number(100, NOT_NEGATIVE),
     'SOLVER.STAGE2.BASE_LR': Number(3e-4, POSITIVE),
-    'SOLVER.STAGE2.MOMENTUM': Number(0.9, NOT_NEGATIVE),  # for SGD and others that have one
+    'SOLVER.STAGE2.MOMENTUM': Number(0.9, NOT_NEGATIVE),  # for SGD and others with momentum
     'SOLVER.STAGE2.WEIGHT_DECAY': Number(5e-4, NOT_NEGATIVE),
     # for parameters with "bias" in their name
     'SOLVER.STAGE2.WEIGHT_DECAY_BIAS': Number(5e-4, NOT_NEGATIVE),
@@ -164,7 +170,7 @@ RULES: dict[str, Rule] = {
     'SOLVER.STAGE2.LOG_PERIOD': Number(100, POSITIVE),  # iterations
     # in epochs, despite the original's name
     'SOLVER.STAGE2.WARMUP_ITERS': Number(500, NOT_NEGATIVE),
-    'SOLVER.STAGE2.WARMUP_FACTOR': Number(0.01, NOT_NEGATIVE),  # initial fraction of the rate
+    'SOLVER.STAGE2.WARMUP_FACTOR': Number(0.01, NOT_NEGATIVE),  # fraction of BASE_LR at the start
     'SOLVER.STAGE2.WARMUP_METHOD': Choice('linear', 'constant'),
     'SOLVER.STAGE2.WARMUP_EPOCHS': Ignored(5),
     'SOLVER.STAGE2.WARMUP_LR_INIT': Ignored(0.01),
@@ -174,7 +180,7 @@ RULES: dict[str, Rule] = {
     'SOLVER.STAGE2.BIAS_LR_FACTOR': Number(1, NOT_NEGATIVE),  # biases learn at BASE_LR × this
     'SOLVER.STAGE2.CENTER_LR': Number(0.5, NOT_NEGATIVE),  # learning rate of the centers (SGD)
     'SOLVER.STAGE2.CENTER_LOSS_WEIGHT': Number(5e-4, NOT_NEGATIVE),
-    'SOLVER.STAGE2.GAMMA': Number(0.1, NOT_NEGATIVE),  # factor for the rate at each of STEPS
+    'SOLVER.STAGE2.GAMMA': Number(0.1, NOT_NEGATIVE),  # factor of the learning rate at STEPS
     'SOLVER.STAGE2.STEPS': Rising((40, 70)),  # epochs
     # ---------------------------------------------------------------- test
     'TEST.IMS_PER_BATCH': Number(128, POSITIVE),  # photos
@@ -182,7 +188,8 @@ RULES: dict[str, Rule] = {
     'TEST.RERANK_K1': Number(20, POSITIVE),  # neighbours
     'TEST.RERANK_K2': Number(6, POSITIVE),  # neighbours averaged in the query expansion
     'TEST.RERANK_LAMBDA': Number(0.3, SHARE),  # weight of the original distance
-    # order of equal distances: lower index first; 'reference' = like the original's partial sort
+    # order of equal distances: 'index' = lower index first, 'reference' = that of the original's
+    # partial sort
     'TEST.RERANK_TIES': Choice('index', 'reference'),
     'TEST.WEIGHT': Path(''),  # checkpoint to test
     'TEST.NECK_FEAT': Choice('after', 'before'),  # features after or before the batch norm neck
