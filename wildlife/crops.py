@@ -1,4 +1,4 @@
-"""Crops of photos: a box is cut out, and the photo is turned upright as its EXIF says."""
+"""Crops of photos: a box is cut out, and the photo is turned upright by its EXIF orientation."""
 
 import math
 from dataclasses import dataclass
@@ -7,11 +7,12 @@ from PIL import Image
 
 from datasets.images import MAX_RATIO, UPRIGHT, Header
 
-SMALLEST = 2  # pixels of a side of a box
-BEYOND = 0.05  # of a photo's side: boxes are drawn by hand and may reach a little beyond it
-TINY = 1e-6  # pixels: 0.1 * 30 is a little more than 3
+SMALLEST = 2  # pixels: shortest side of a usable box
+# Hand-drawn boxes may reach outside the photo by this share of its side without a note.
+OVERHANG = 0.05
+TINY = 1e-6  # pixels: rounding tolerance, since 0.1 * 30 is slightly more than 3
 
-Box = tuple[float, ...]  # x, y, width, height and, where it is turned, theta
+Box = tuple[float, ...]  # x, y, width, height and, for turned boxes, theta
 Corners = tuple[float, float, float, float]  # left, top, right, bottom
 Point = tuple[float, float]
 Size = tuple[int, int]  # width, height in pixels
@@ -19,14 +20,14 @@ Size = tuple[int, int]  # width, height in pixels
 
 @dataclass(frozen=True)
 class Change:
-    """How a prepared photo is made.
+    """How a prepared photo is made from the original.
 
     Attributes:
-        box: (left, top, right, bottom) that is cut out, in pixels; None = all.
-        orientation: EXIF's.
-        turn_first: whether the box is meant in the upright picture, not in the stored one.
+        box: (left, top, right, bottom) of the crop in pixels; None = the whole photo.
+        orientation: EXIF orientation of the original, 1 to 8.
+        turn_first: True if the box refers to the upright photo, False if to the stored one.
         kind: Pillow's name of the file format.
-        theta: the box is that of the picture turned by -theta about ``centre``.
+        theta: Angle in radians; the box refers to the photo turned by -theta about ``centre``.
         centre: (x, y) in pixels.
     """
 
@@ -38,7 +39,7 @@ class Change:
     centre: Point = (0, 0)
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        """Cut and turn a picture."""
+        """Crop a photo and turn it upright."""
         turn = UPRIGHT.get(self.orientation)
         if turn is not None and self.turn_first:
             image = image.transpose(turn)
@@ -73,23 +74,23 @@ def find_change(
     frame: str = 'auto',
     listed_size: Size | None = None,
 ) -> Change | None:
-    """Find out what to do to a photo; None = nothing.
+    """Find out how a photo must be changed; None = it stays as it is.
 
-    A fifth number of the box is theta, as Wildbook has it: the box is turned by so many radians
-    about its centre, clockwise as one sees it (y points down). It is cut out upright, and black
-    where it leaves the photo.
+    A fifth number of the box is theta, as in Wildbook: the box is turned by theta radians about its
+    centre, clockwise on the screen (y points down). The crop is upright. It is black where it
+    reaches outside the photo.
 
     Args:
-        box: (x, y, width, height[, theta]), None = the whole photo.
-        header: of the photo.
-        margin: on each side, as a share of the box.
-        shares: whether the box is in shares of the photo's size, not in pixels.
-        frame: the picture that the box is meant in: 'upright', as viewers and MegaDetector show
-            it, 'stored', or 'auto' = upright, unless ``listed_size`` fits the stored one only.
-        listed_size: (width, height) that a COCO file says, None = unknown.
+        box: (x, y, width, height[, theta]); None = the whole photo.
+        header: Header of the photo.
+        margin: Margin on each side, as a share of the box.
+        shares: True if the box is in shares of the photo's size, False if in pixels.
+        frame: Photo that the box refers to: 'upright', as viewers and MegaDetector show it;
+            'stored'; or 'auto' = upright, unless ``listed_size`` matches only the stored one.
+        listed_size: (width, height) from a COCO file; None = unknown.
 
     Raises:
-        ValueError: where the box has no area, a side of less than two pixels, or lies outside the
+        ValueError: The box has no area, has a side of less than two pixels, or lies outside the
             photo.
     """
     size, upright = box_size(header, frame, listed_size)
@@ -107,22 +108,22 @@ def find_change(
 
 
 def upright_size(header: Header) -> Size:
-    """(width, height) of a photo once EXIF's orientation is applied."""
+    """Return (width, height) of a photo after its EXIF orientation is applied."""
     return header.size[::-1] if header.orientation >= 5 else header.size
 
 
 def box_size(
     header: Header, frame: str = 'auto', listed_size: Size | None = None
 ) -> tuple[Size, bool]:
-    """Which picture a box is meant in.
+    """Find the size of the photo that a box refers to.
 
     Args:
-        header: of the photo.
-        frame: 'upright', 'stored' or 'auto', see ``find_change``.
-        listed_size: (width, height) that a table says, None = unknown.
+        header: Header of the photo.
+        frame: 'upright', 'stored' or 'auto'; see ``find_change``.
+        listed_size: (width, height) from a table; None = unknown.
 
     Returns:
-        (width, height) of that picture, and whether it is the upright one.
+        (width, height) of that photo, and whether it is the upright one.
     """
     says_stored = (
         listed_size is not None
@@ -133,22 +134,22 @@ def box_size(
     return upright_size(header) if upright else header.size, upright
 
 
-def is_beyond(box: Box, size: Size, shares: bool) -> bool:
-    """Whether a box reaches beyond the photo by more than a twentieth of its side.
+def reaches_outside(box: Box, size: Size, shares: bool) -> bool:
+    """Return whether a box reaches outside the photo by more than ``OVERHANG``.
 
     Args:
-        box: as in ``find_change``.
+        box: Box as in ``find_change``.
         size: (width, height) of the photo.
-        shares: whether the box is in shares of ``size``.
+        shares: True if the box is in shares of ``size``, False if in pixels.
     """
     corners = _corners(box, size, shares)
     left, top, right, bottom = _extent(corners, _theta(box), _centre(corners))
-    aside, above = BEYOND * size[0], BEYOND * size[1]
+    aside, above = OVERHANG * size[0], OVERHANG * size[1]
     return min(left + aside, top + above, size[0] + aside - right, size[1] + above - bottom) < 0
 
 
 def prepared_size(header: Header, change: Change | None) -> Size:
-    """(width, height) of the photo once it is prepared."""
+    """Return (width, height) of the prepared photo."""
     if change is None or change.box is None:
         return upright_size(header)
     left, top, right, bottom = change.box
@@ -161,7 +162,7 @@ def _theta(box: Box) -> float:
 
 
 def _corners(box: Box, size: Size, shares: bool) -> Corners:
-    """In pixels, of a box before it is turned."""
+    """Return the corners of a box in pixels, before it is turned."""
     x, y, width, height = box[:4]
     if shares:
         x, y, width, height = x * size[0], y * size[1], width * size[0], height * size[1]
@@ -174,14 +175,14 @@ def _centre(corners: Corners) -> Point:
 
 
 def _turn(point: Point, theta: float, centre: Point) -> Point:
-    """Where a point is when the plane is turned about ``centre``, clockwise as one sees it."""
+    """Turn a point by theta radians about ``centre``, clockwise on the screen."""
     cos, sin = math.cos(theta), math.sin(theta)
     x, y = point[0] - centre[0], point[1] - centre[1]
     return centre[0] + cos * x - sin * y, centre[1] + sin * x + cos * y
 
 
 def _extent(corners: Corners, theta: float, centre: Point) -> Corners:
-    """The upright rectangle around a box that is turned."""
+    """Return the upright rectangle that encloses a turned box."""
     if not theta:
         return corners
     left, top, right, bottom = corners
@@ -191,14 +192,14 @@ def _extent(corners: Corners, theta: float, centre: Point) -> Corners:
 
 
 def _cut(box: Box, size: Size, margin: float, shares: bool) -> tuple[int, int, int, int]:
-    """The box with its margin in whole pixels, clipped to the photo, as if it were not turned."""
+    """Return the box with its margin in whole pixels, clipped to the photo, ignoring theta."""
     corners, theta = _corners(box, size, shares), _theta(box)
     left, top, right, bottom = corners
     width, height = right - left, bottom - top
     if width <= 0 or height <= 0:
         raise ValueError(f'the box {_numbers(box)} has no area')
     centre, whole = _centre(corners), (0, 0, *size)
-    photo = _extent(whole, -theta, centre)  # as the box has it
+    photo = _extent(whole, -theta, centre)  # in the box's own frame
     if _are_apart(_extent(corners, theta, centre), whole) or _are_apart(corners, photo):
         raise ValueError(
             f'the box {_numbers(box)} lies outside the photo of {size[0]} x {size[1]} pixels'
@@ -214,12 +215,12 @@ def _cut(box: Box, size: Size, margin: float, shares: bool) -> tuple[int, int, i
     )
     wide, high = cut[2] - cut[0], cut[3] - cut[1]
     if min(wide, high) < 1 or max(wide, high) > MAX_RATIO * min(wide, high):
-        raise ValueError(f'the box {_numbers(box)} leaves {wide} x {high} pixels of the photo')
+        raise ValueError(f'the box {_numbers(box)} gives a crop of only {wide} x {high} pixels')
     return cut
 
 
 def _are_apart(one: Corners, other: Corners) -> bool:
-    """Whether two rectangles have no area in common."""
+    """Return whether two rectangles do not overlap."""
     return one[0] >= other[2] or one[2] <= other[0] or one[1] >= other[3] or one[3] <= other[1]
 
 

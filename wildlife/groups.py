@@ -1,4 +1,4 @@
-"""Sets of things that are connected with each other."""
+"""Connected groups: members that share something, directly or through others."""
 
 from collections.abc import Hashable, Iterable
 from typing import TypeVar
@@ -7,14 +7,14 @@ Member = TypeVar('Member', int, str, tuple[str, ...])
 
 
 def connected(pairs: Iterable[tuple[Member | None, Hashable]]) -> list[set[Member]]:
-    """Connected sets of members.
+    """Group the members that are connected, directly or through others.
 
     Args:
-        pairs: (member, bond); members of the same bond are connected. A member that is None is
-            skipped.
+        pairs: (member, bond) pairs; members with the same bond are connected. Pairs whose member
+            is None are skipped.
 
     Returns:
-        The sets, in the order of their least members.
+        The groups, ordered by their smallest members.
     """
     set_of: dict[Member, set[Member]] = {}
     first: dict[Hashable, Member] = {}
@@ -34,6 +34,6 @@ def connected(pairs: Iterable[tuple[Member | None, Hashable]]) -> list[set[Membe
 
 
 def clusters(pairs: Iterable[tuple[Member, Member]]) -> list[list[Member]]:
-    """Sorted groups of what the pairs connect, in the order of their first members."""
+    """Group the members that the pairs connect; each group and the list of groups are sorted."""
     bonds = [(member, number) for number, pair in enumerate(pairs) for member in pair]
     return [sorted(members) for members in connected(bonds)]

@@ -1,4 +1,4 @@
-"""HTML pages from the templates beside this file; all text of others is escaped."""
+"""HTML pages from the templates in ``wildlife/templates``; all inserted text is escaped."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def render(template: str, **values: object) -> str:
     """Fill in a template and return the page.
 
     Args:
-        template: name of a file in ``wildlife/templates``; pages extend ``base.html`` there.
-        values: what the template names; one that it names and that is missing is an error.
+        template: Name of a file in ``wildlife/templates``. Pages extend ``base.html``.
+        values: Variables of the template; a missing one is an error.
     """
     return _environment.get_template(template).render(values)

@@ -1,4 +1,4 @@
-"""Prepared copies of photos, so that training need not cut boxes or turn photos by their EXIF."""
+"""Prepared copies of photos: training then need not crop boxes or apply EXIF orientations."""
 
 import contextlib
 import hashlib
@@ -16,23 +16,24 @@ from utils.files import atomic_write, writing
 from utils.logger import progress
 from wildlife.crops import Change
 
-# How formats without loss are saved.
+# Pillow options that save these formats without loss.
 LOSSLESS: dict[str, dict[str, Any]] = {
     'PNG': {},
     'BMP': {},
     'TIFF': {'compression': 'tiff_lzw'},
     'WEBP': {'lossless': True},
 }
-# A folder with this file was made here. What was made from what, one JSON list per line.
+# This file marks a folder as made by make_lists. It holds one JSON list per prepared photo: the
+# photo's path and what it was made from.
 MARK = '.made_by_make_lists'
 LONGEST = 900  # characters of a path in a list
-LONGEST_NAME = 150  # bytes of a file's name; while it is temporary it is longer
+LONGEST_NAME = 150  # bytes of a file's name; its temporary name is longer
 
 
 def listable(path: str) -> bool:
-    """Whether a list's line can hold this path.
+    """Return whether a line of a list can hold this path.
 
-    It cannot hold control characters, backslashes, or blanks at the ends.
+    It cannot hold control characters, backslashes, or spaces at either end.
     """
     match = LINE.fullmatch(f'{path} 0 - - -'.strip())
     return (
@@ -45,10 +46,10 @@ def listable(path: str) -> bool:
 
 
 def prepared_name(path: str, change: Change | None) -> str:
-    """Path of a photo in the prepared folder.
+    """Return the path of a prepared photo in its folder.
 
-    A crop's name tells its box, so two animals of one photo get two files, and another margin
-    gives other files.
+    The name of a crop contains its box. Two animals in one photo therefore get two files, and
+    another margin gives other files.
     """
     stem, ending = os.path.splitext(path)
     if change and change.box:
@@ -65,46 +66,46 @@ def prepared_name(path: str, change: Change | None) -> str:
 
 
 def check_folder(folder: Path, originals: Iterable[Path]) -> None:
-    """Check that the prepared folder is new, empty or made here, and holds no original.
+    """Check that the prepared folder is new, empty or made by make_lists, and holds no original.
 
     Args:
-        folder: of the prepared photos.
-        originals: paths of the photos that will be read; they are never written to.
+        folder: Folder of the prepared photos.
+        originals: Paths of the photos that will be read; they are never changed.
 
     Raises:
-        InputError: where it is not so.
+        InputError: The folder is a file, belongs to something else, or holds an original.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(
-            f'{folder}: a file is where the prepared photos should go; choose another folder '
+            f'{folder}: this is a file, but the prepared photos need a folder; choose another '
             'with --photos-out'
         )
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).is_file():
         raise InputError(
             f'{folder}: this folder is not empty and was not made by make_lists; choose another '
-            'with --photos-out'
+            'folder for the prepared photos with --photos-out'
         )
     root = os.path.join(os.path.realpath(folder), '')
     inside = next((path for path in originals if os.path.realpath(path).startswith(root)), None)
     if inside:
         raise InputError(
-            f'{folder}: the source has photos in this folder ({inside}) and they would be mixed '
-            'up with prepared ones; choose another with --photos-out'
+            f'{folder}: this folder contains photos of the source ({inside}), which would be '
+            'mixed with the prepared ones; choose another folder with --photos-out'
         )
 
 
 def prepare_all(folder: Path, photos: Mapping[str, tuple[Path, Change | None]]) -> None:
-    """Make the prepared photos; skip those that an earlier run made from the same file alike.
+    """Make the prepared photos; skip those that an earlier run made from the same file.
 
-    The folder's file ``MARK`` says what was made from what: a photo's line is written after the
-    photo is made, and removed before it is made anew.
+    The file ``MARK`` in the folder records what each photo was made from. The line of a photo is
+    written after the photo, and removed before the photo is made again.
 
     Args:
-        folder: of the prepared photos.
-        photos: path in ``folder`` -> (original, what is done to it).
+        folder: Folder of the prepared photos.
+        photos: Path in ``folder`` -> (original, how it is changed).
 
     Raises:
-        InputError: where a photo cannot be read or written.
+        InputError: A photo cannot be read or written.
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,11 +126,11 @@ def prepare_all(folder: Path, photos: Mapping[str, tuple[Path, Change | None]]) 
 
 
 def _origin(path: Path, change: Change | None) -> list[object]:
-    """What a prepared photo is made from, as JSON gives it back."""
+    """Describe what a prepared photo is made from, in types that JSON preserves."""
     try:
         status = os.stat(path)
     except OSError as error:
-        raise InputError(f'{path}: the photo has gone ({error.strerror})') from None
+        raise InputError(f'{path}: the photo can no longer be read ({error.strerror})') from None
     return [os.path.realpath(path), status.st_size, status.st_mtime_ns, str(change)]
 
 
@@ -138,7 +139,7 @@ def _line(path: str, origin: list[object]) -> str:
 
 
 def _read_mark(path: Path) -> dict[str, list[object]]:
-    """{path: origin}; the last line of a killed run may be incomplete."""
+    """Read {path: origin}; broken lines are skipped, since a killed run may leave one."""
     made = {}
     if path.is_file():
         for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
@@ -151,12 +152,12 @@ def _read_mark(path: Path) -> dict[str, list[object]]:
 def prepare(source: Path, target: Path, change: Change | None) -> None:
     """Make one prepared photo. The original is only read.
 
-    A changed photo is encoded anew: JPEG with quality 95; PNG, BMP, TIFF and WebP without loss;
-    others as PNG. An unchanged one is copied (through a hard link, changes to the copy would reach
-    the original).
+    A changed photo is encoded again: JPEG with quality 95; PNG, BMP, TIFF and WebP without loss;
+    other formats as PNG. An unchanged photo is copied. It is not hard-linked, because edits of the
+    copy would then change the original.
 
     Raises:
-        InputError: where a photo cannot be read or written.
+        InputError: The photo cannot be read or written.
     """
     with writing(target):
         os.makedirs(os.path.dirname(target), exist_ok=True)

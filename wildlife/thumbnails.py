@@ -1,4 +1,4 @@
-"""Small pictures inside HTML pages, so that a page is one file."""
+"""Small pictures embedded in HTML pages, so that each page is a single file."""
 
 import base64
 import io
@@ -11,12 +11,12 @@ from utils.errors import InputError
 
 
 def thumbnail(path: str | os.PathLike[str], side: int, upright: bool = False) -> str:
-    """Return a photo as a data URI, '' where it is missing or cannot be decoded.
+    """Return a photo as a data URI, or '' if it is missing or cannot be decoded.
 
     Args:
-        path: of the photo.
-        side: pixels that it is at most wide and high.
-        upright: whether it is turned as its EXIF says.
+        path: Path of the photo.
+        side: Largest width and height in pixels.
+        upright: True = apply the EXIF orientation.
     """
     try:
         image = read_image(os.fspath(path), upright) if os.path.isfile(path) else None

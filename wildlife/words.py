@@ -1,8 +1,8 @@
-"""Words of messages, and of names."""
+"""Helpers for the wording of messages and for names."""
 
 
 def counted(count: int, noun: str) -> str:
-    """'1 photo', '2 photos', '3 queries', '4 batches', '5 boxes'."""
+    """Return a count with its noun: '1 photo', '2 photos', '3 queries', '4 batches'."""
     if count == 1:
         return f'{count} {noun}'
     if noun.endswith('y'):
@@ -11,7 +11,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def is_plain(text: str) -> bool:
-    """Whether a list can hold it: valid UTF-8, no line breaks or other control characters."""
+    """Return whether a list can hold a text: valid UTF-8 without control characters."""
     try:
         text.encode()
     except UnicodeEncodeError:

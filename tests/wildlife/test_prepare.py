@@ -88,7 +88,10 @@ def test_turned_photos_are_prepared_and_others_are_copied(tmp_path):
     with Image.open(source / 'a00' / 'turned.jpg') as image:
         assert image.size == (40, 20) and image.getexif()[0x112] == 6
     message = fails(source, source / 'lists')
-    assert 'would be read as photos the next time' in message and not (source / 'lists').exists()
+    assert (
+        'so the next run would read the prepared photos as originals' in message
+        and not (source / 'lists').exists()
+    )
     save(tmp_path / 'taken' / 'mine.png')
     assert 'not empty and was not made by make_lists' in fails(
         source, tmp_path / 'out3', '--photos-out', tmp_path / 'taken'

@@ -1,4 +1,4 @@
-"""Which sightings are split: readable photos, possible boxes, wanted individuals."""
+"""Selects the sightings to split: readable photos, valid boxes, wanted individuals."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from datasets.images import Header, read_header, read_image
 from utils.errors import InputError
 from utils.logger import progress
 from wildlife import prepare
-from wildlife.crops import Change, box_size, find_change, is_beyond
+from wildlife.crops import Change, box_size, find_change, reaches_outside
 from wildlife.lists.dates import parse_date
 from wildlife.lists.options import ListOptions
 from wildlife.lists.sightings import Sighting, Source
@@ -20,17 +20,17 @@ Changes = dict[Sighting, Change | None]
 
 
 def read_headers(source: Source, options: ListOptions) -> Headers:
-    """Read the heads of all photos, and their dates where they are wanted.
+    """Read the headers of all photos, and their dates if wanted.
 
-    Broken photos are rejected: those that will be cut or turned before anything is written, others
-    only with --skip-bad, as decoding takes long.
+    Broken photos are rejected. Photos that will be cropped or turned are decoded for this; others
+    are decoded only with --skip-bad, because it takes long.
 
     Args:
-        source: its sightings, columns and notes are changed.
-        options: of the command.
+        source: Source whose sightings, columns and notes are changed.
+        options: Options of the command.
 
     Raises:
-        InputError: where a photo is broken.
+        InputError: A photo is broken.
     """
     headers: Headers = {}
     kept, dated = [], set()
@@ -54,20 +54,20 @@ def read_headers(source: Source, options: ListOptions) -> Headers:
     if dated:
         source.columns.setdefault('date', 'EXIF')
         source.notes.append(
-            f'date: of {counted(len(dated), "photo")} from the file (EXIF), where the camera '
-            'wrote it; --no-exif-dates leaves it unknown'
+            f'date: read from the EXIF data of {counted(len(dated), "photo")}; --no-exif-dates '
+            'leaves these dates unknown'
         )
     return headers
 
 
 def find_changes(source: Source, headers: Headers, options: ListOptions) -> Changes:
-    """Find out what is done to each photo; impossible boxes are rejected.
+    """Find out how each photo must be changed; impossible boxes are rejected.
 
     Raises:
-        InputError: where a box is impossible.
+        InputError: A box is impossible.
     """
     changes: Changes = {}
-    boxes = beyond = 0
+    boxes = outside = 0
     for sighting in source.sightings:
         header, listed_size = headers[sighting.path], source.sizes.get(sighting.path)
         box, shares = sighting.box, source.shares
@@ -82,28 +82,28 @@ def find_changes(source: Source, headers: Headers, options: ListOptions) -> Chan
         if box:
             boxes += 1
             size, _ = box_size(header, options.boxes, listed_size)
-            beyond += is_beyond(box, size, shares)
-    if beyond:
+            outside += reaches_outside(box, size, shares)
+    if outside:
         source.notes.append(
-            f'{beyond} of {counted(boxes, "box")} reach more than 5 % beyond the photo and are '
-            'clipped: are these x1 y1 x2 y2 (--box-format xyxy), or of the picture before it was '
-            'turned (--boxes stored)?'
+            f'{outside} of {counted(boxes, "box")} reach more than 5 % outside the photo and are '
+            'clipped; if the boxes are x1 y1 x2 y2, add --box-format xyxy; if they refer to photos '
+            'as stored, before EXIF turns them, add --boxes stored'
         )
     source.sightings = list(changes)
     return changes
 
 
 def leave_out_unwanted(source: Source, options: ListOptions) -> None:
-    """Leave out unknown sides with --sides separate, and individuals with too few photos.
+    """Skip unknown sides with --sides separate, and individuals with too few photos.
 
     Raises:
-        InputError: where nothing is left.
+        InputError: No photo is left.
     """
     by_side = options.sides == 'separate'
     if by_side and all(sighting.side is None for sighting in source.sightings):
         raise InputError(
             f'--sides separate: none of {counted(len(source.sightings), "photo")} has a known '
-            'side; tell it by --column side=… or --name-pattern '
+            'side; give it with --column side=… or --name-pattern '
             "'(?P<side>left|right)'"
         )
 
@@ -122,29 +122,30 @@ def leave_out_unwanted(source: Source, options: ListOptions) -> None:
     if not kept:
         raise InputError(
             f'no photo is left with --sides {options.sides} and --min-photos '
-            f'{options.min_photos}; no individual has more than {max(sizes.values(), default=0)}'
+            f'{options.min_photos}; the most photos of an individual are '
+            f'{max(sizes.values(), default=0)}'
         )
     source.sightings = kept
 
 
 def check_names(source: Source, names: Sequence[str], prepared: Path | None) -> None:
-    """Check that no two photos have one name, and that the folder of prepared photos may be used.
+    """Check that all photos have different names, and that the prepared folder can be used.
 
     Args:
-        source: of the photos.
-        names: paths in the lists, one per sighting.
-        prepared: folder of the prepared photos, None = no photo is prepared.
+        source: Source of the photos.
+        names: Paths in the lists, one per sighting.
+        prepared: Folder of the prepared photos; None = no photo is prepared.
 
     Raises:
-        InputError: where it is not so.
+        InputError: Two photos have the same name, or the folder cannot be used.
     """
     first: dict[str, Sighting] = {}
     for sighting, name in zip(source.sightings, names):
         other = first.setdefault(name, sighting)
         if other is not sighting:
             raise InputError(
-                f'{sighting.where} and {other.where}: two photos or boxes would both be '
-                f"'{name}'; make the boxes differ, or rename one of the photos"
+                f'{sighting.where} and {other.where}: two photos or boxes would both be named '
+                f"'{name}'; make the boxes different, or rename one of the photos"
             )
     if not prepared:
         return
@@ -152,6 +153,6 @@ def check_names(source: Source, names: Sequence[str], prepared: Path | None) -> 
     prepare.check_folder(prepared, originals)
     if source.kind == 'folder' and prepared.resolve().is_relative_to(source.root.resolve()):
         raise InputError(
-            f'{prepared}: below {source.root}, prepared photos would be read as photos the next '
-            'time; choose another --out or --photos-out'
+            f'{prepared} is inside {source.root}, so the next run would read the prepared photos '
+            'as originals; choose another --out or --photos-out'
         )

@@ -29,7 +29,7 @@ def test_exif_dates_make_encounters(tmp_path):
     facts = run(tmp_path / 's', tmp_path / 'out2')
     assert facts['source']['columns']['date'] == 'EXIF'
     assert any(
-        note.startswith('date: of 16 photos from the file (EXIF)') for note in facts['notes']
+        note.startswith('date: read from the EXIF data of 16 photos') for note in facts['notes']
     )
     rows = photo_rows(tmp_path / 'out2')
     for fact in ('date', 'encounter'):
@@ -50,7 +50,7 @@ def test_sides_apart(tmp_path):
     assert not animals[0] & animals[1]
     assert facts['left_out'] == {'side unknown (--sides separate)': 1}
     assert any('16 flanks of 8 animals' in note for note in facts['notes'])
-    assert any('2 of 8 animals are for the test alone' in note for note in facts['notes'])
+    assert any('2 of 8 animals are only in the test' in note for note in facts['notes'])
     message = fails(table, tmp_path / 'none', '--sides', 'separate', '--column', 'side=')
     assert (
         'none of 48 photos has a known side' in message
@@ -66,7 +66,7 @@ def test_sides_apart(tmp_path):
 
 
 def test_too_few_individuals(tmp_path):
-    assert '3 of 3 individuals have two photos or more' in fails(
+    assert '3 of 3 individuals have at least two photos' in fails(
         write_folder(tmp_path / 's', 3), tmp_path / 'out'
     )
     facts = run(tmp_path / 's', tmp_path / 'out', '--protocol', 'closed')
@@ -76,13 +76,14 @@ def test_too_few_individuals(tmp_path):
     assert cfg.TEST.RERANK_K1 == 11 and cfg.TEST.RERANK_K2 == 6
     message = fails(write_folder(tmp_path / 'one', 1), tmp_path / 'out2', '--protocol', 'closed')
     assert (
-        "4 photos, all of one individual, 'a00' (by folder above the photo)" in message
+        "4 photos, all of one individual, 'a00' (read from folder that contains the photo)"
+        in message
         and '--identity-level' in message
     )
     save(tmp_path / 's' / 'a00' / 'more.png')
     message = fails(tmp_path / 's', tmp_path / 'out2', '--min-photos', 5, '--protocol', 'closed')
-    assert '1 individual would be left to train on' in message and message.endswith(
-        'more are needed'
+    assert '1 individual would be left for training' in message and message.endswith(
+        'add photos of more individuals'
     )  # than closed can give
 
 
