@@ -1,18 +1,18 @@
-"""Who is this? For new photos the known individuals that look most like them.
+"""Identify new photos: list the known individuals that look most similar.
 
     python -m tools.rank_photos --photos NEW --config_file datalist/nyala/cnn_clipreid.yml
     TEST.WEIGHT RN50_80.pth
 
-Known are all photos in the lists of the config, by the names in ``photos.csv`` of
-tools/make_lists.py where that lies beside the lists, else by list and label ('train 12'). New
-photos should show what the known ones do (cut out as they were). New and known ones are read
-upright (EXIF), as make_lists stores them. An individual is as near as its nearest photo (cosine
-distance). Nothing says that a new animal is none of the known ones: look at the photos. FOLDER
-(--out, default OUTPUT_DIR/matches) then holds
+New photos are compared with all photos of known individuals in the lists of the config.
+Individuals are named as in the ``photos.csv`` that tools/make_lists.py writes beside the lists, or
+by list and label ('train 12') if there is none. Crop the new photos like the known ones. All photos
+are read upright (EXIF), as make_lists stores them. The distance of an individual is the cosine
+distance of its nearest photo. Every new photo gets candidates, even if it shows an unknown animal,
+so look at the photos. The output folder (--out, default: OUTPUT_DIR/matches) contains
 
-    matches.csv    photo, rank, individual, distance, known_photo: one row per candidate; problem:
-                   why a photo cannot be read
-    matches.html   the same as pictures, of the first 200 photos
+    matches.csv    one row per candidate: photo, rank, individual, distance, known_photo; the
+                   column problem says why a photo cannot be read
+    matches.html   pictures of the candidates for the first 200 photos
 """
 
 import argparse
@@ -31,11 +31,11 @@ from wildlife.matches.report import problem_rows, write_matches
 
 
 def main(argv: Sequence[str] | None = None) -> list[Row]:
-    """Rank, write both files; return the rows of matches.csv.
+    """Rank the known individuals, write both files and return the rows of matches.csv.
 
     Raises:
-        InputError: photos, lists or weights cannot be read.
-        ConfigError: the config cannot be read.
+        InputError: Photos, lists or weights cannot be read.
+        ConfigError: The config cannot be read.
     """
     args = parse(argv)
     cfg = load_cfg(args.config_file, args.opts)
@@ -49,31 +49,37 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
     )
     write_matches(folder, rows)
     print(
-        f'{len(new.paths)} photos against {len(known.records)} of {len(set(known.names))} '
-        f'individuals: {folder / "matches.csv"}, {folder / "matches.html"}'
+        f'{len(new.paths)} photos were compared with {len(known.records)} photos of '
+        f'{len(set(known.names))} individuals; see {folder / "matches.html"} and '
+        f'{folder / "matches.csv"}'
     )
     if new.problems:
         print(
             f'{len(new.problems)} of {len(new.paths) + len(new.problems)} photos cannot be read; '
-            'why: column problem of matches.csv'
+            'the column problem of matches.csv says why'
         )
     return rows
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='For new photos the known individuals that look most like them.'
+        description='For each new photo, list the known individuals that look most similar.'
     )
     add = parser.add_argument
     add(
         '--photos',
         type=path_text,
         required=True,
-        help='a folder, with all that is below it, or one photo',
+        help='folder of new photos, subfolders included, or a single photo',
     )
-    add('--config_file', type=path_text, required=True, help='the yml of the training')
-    add('--top', type=int, default=5, help='individuals per photo; 5')
-    add('--out', type=path_text, default='', help='folder of the results; OUTPUT_DIR/matches')
+    add('--config_file', type=path_text, required=True, help='yml file of the training')
+    add('--top', type=int, default=5, help='individuals listed per photo (default: 5)')
+    add(
+        '--out',
+        type=path_text,
+        default='',
+        help='folder for the results (default: OUTPUT_DIR/matches)',
+    )
     args = parse_with_pairs(parser, argv)
     if args.top < 1:
         parser.error(f'--top must be 1 or more, got {args.top}')

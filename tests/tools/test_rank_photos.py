@@ -95,8 +95,8 @@ def test_turned_photos_are_taken_upright(trained, world, capsys):
     assert (first['individual'], first['distance']) == ('test 7', '0')
     said = capsys.readouterr().out
     assert (
-        f"skipped below {new}: 1 x hidden file, as ._turned.png, 1 x no photo ('.txt'), as "
-        'notes.txt'
+        f'skipped in {new}: 1 x hidden file, for example ._turned.png, '
+        "1 x not a photo ('.txt'), for example notes.txt"
     ) in said
 
 
@@ -137,7 +137,7 @@ def test_photos_that_cannot_be_read_are_listed_with_the_reason(trained, world, c
     }
     assert len(rows) == 4 * 5 + 4
     assert (
-        '4 of 8 photos cannot be read; why: column problem of matches.csv'
+        '4 of 8 photos cannot be read; the column problem of matches.csv says why'
         in capsys.readouterr().out
     )
     html = (world.output / 'matches/matches.html').read_text()
@@ -162,10 +162,13 @@ def test_thumbnails_and_deleted_photos_are_not_new(trained, world, capsys):
         'c <b>.png',
         'known.png',
     }
-    assert "1 x in a folder 'Originals', as deep/Originals/x.png" in capsys.readouterr().out
+    assert (
+        "1 x in a folder 'Originals', for example deep/Originals/x.png" in capsys.readouterr().out
+    )
     (new / 'deep' / 'Originals').rename(world.folder / 'only' / 'Originals')
     with pytest.raises(
-        InputError, match="no photo there .skipped: 1 x in a folder 'Originals', as Originals/x.png"
+        InputError,
+        match="no photo found .skipped: 1 x in a folder 'Originals', for example Originals/x.png",
     ):
         main(['--photos', str(world.folder / 'only'), *arguments[2:]])
 
@@ -195,22 +198,22 @@ def test_without_test_lists_the_train_photos_are_known(trained):
 def test_refused(trained, world, tmp_path):
     arguments, new = trained
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(InputError, match='empty: no photo there'):
+    with pytest.raises(InputError, match='empty: no photo found'):
         main(['--photos', str(tmp_path / 'empty'), *arguments[2:]])
-    with pytest.raises(InputError, match='the camera or side of a photo, which nobody knows'):
+    with pytest.raises(InputError, match='the camera or side of a photo, which is unknown'):
         main([*arguments, 'MODEL.SIE_CAMERA', 'True'])
     with pytest.raises(ConfigError, match='unknown key'):
         main([*arguments, 'TEST.WEIGTH', 'x'])
     (world.folder / 'lists/photos.csv').write_text('a,b\n1,2\n')
     with pytest.raises(
-        InputError, match='photos.csv: not the photos.csv that tools/make_lists.py writes'
+        InputError, match='photos.csv: not a photos.csv written by tools/make_lists.py'
     ):
         main(arguments)
     (world.folder / 'lists/photos.csv').unlink()
     (new / 'a.png').write_bytes(b'rubbish')
     with pytest.raises(
         InputError,
-        match='a.png: none of 1 photos can be read; .* not a picture in a supported format',
+        match='a.png: none of the 1 photos can be read; .* not a picture in a supported format',
     ):
         main(['--photos', str(new / 'a.png'), *arguments[2:]])
     (world.folder / 'test/7/1.png').write_bytes(b'rubbish')

@@ -1,4 +1,4 @@
-"""The new photos that are to be named, and the known ones that they are compared with."""
+"""New photos to identify, and the photos of known individuals to compare them with."""
 
 import csv
 import logging
@@ -24,8 +24,8 @@ class NewPhotos:
     """Photos of unknown animals.
 
     Attributes:
-        paths: of the readable ones.
-        problems: path -> why it cannot be read, of the others.
+        paths: Paths of the readable photos.
+        problems: Path of an unreadable photo -> why it cannot be read.
     """
 
     paths: list[str]
@@ -37,8 +37,8 @@ class KnownPhotos:
     """Photos of known animals.
 
     Attributes:
-        records: M photos, each file once.
-        names: individual of each photo.
+        records: M photos, one record per file.
+        names: Individual of each photo.
     """
 
     records: list[Record]
@@ -46,44 +46,49 @@ class KnownPhotos:
 
 
 def new_photos(source: str) -> NewPhotos:
-    """Find the photos below a folder, or the one photo ``source``, and see which can be read.
+    """Find the photos in a folder and its subfolders, and check which can be read.
+
+    Args:
+        source: A folder, or a single photo.
 
     Raises:
-        InputError: there is no photo, or none can be read.
+        InputError: There is no photo, or none can be read.
     """
     paths = [source] if os.path.isfile(source) else _photos_in(source)
     problems = find_unreadable(paths)
     if len(problems) == len(paths):
         first, problem = next(iter(problems.items()))
         raise InputError(
-            f'{source}: none of {len(paths)} photos can be read; the first, {first}: {problem}'
+            f'{source}: none of the {len(paths)} photos can be read; the first, {first}: {problem}'
         )
     return NewPhotos([path for path in paths if path not in problems], problems)
 
 
 def _photos_in(folder: str) -> list[str]:
-    """Sorted paths; what is skipped is logged."""
+    """Return the sorted paths of the photos in a folder; skipped files are logged."""
     photos, skipped = photos_below(folder)
     counts = Counter(reason for _, reason in skipped)
     first = {reason: path for path, reason in reversed(skipped)}
     reasons = ', '.join(
-        f'{count} x {reason}, as {first[reason]}' for reason, count in counts.most_common(6)
+        f'{count} x {reason}, for example {first[reason]}'
+        for reason, count in counts.most_common(6)
     )
     if not photos:
         what = f' (skipped: {reasons})' if reasons else ''
         raise InputError(
-            f'{folder}: no photo there{what}; name a folder of photos '
-            f'({", ".join(sorted(photo_extensions()))}), or one photo'
+            f'{folder}: no photo found{what}; name a folder of photos '
+            f'({", ".join(sorted(photo_extensions()))}), or a single photo'
         )
     if reasons:
-        logger.warning('skipped below %s: %s', folder, reasons)
+        logger.warning('skipped in %s: %s', folder, reasons)
     return [str(Path(folder, path)) for path in photos]
 
 
 def known_photos(cfg: CfgNode) -> KnownPhotos:
-    """Read all photos in a config's lists, each once; distractors show nobody.
+    """Read all photos of known individuals in the lists of a config, each file once.
 
-    Individuals have the names that make_lists' photos.csv gives, else the list and the label.
+    Distractors are skipped. Individuals are named as in the photos.csv of make_lists, or by list
+    and label if there is none.
     """
     names_of = {}
     if cfg.DATASETS.NAMES == 'animals':
@@ -100,7 +105,7 @@ def known_photos(cfg: CfgNode) -> KnownPhotos:
 
 
 def _listed(cfg: CfgNode) -> list[tuple[str, str, list[Record]]]:
-    """('train' or 'test', root, photos that show somebody) of a config's lists."""
+    """Return ('train' or 'test', root, photos of individuals) for the lists of a config."""
     train = load_train(cfg)
     parts = [('train', train.root, [*train.train, *train.query])]
     data = cfg.DATASETS
@@ -112,7 +117,7 @@ def _listed(cfg: CfgNode) -> list[tuple[str, str, list[Record]]]:
 
 
 def _given_names(path: str) -> dict[str, str]:
-    """{listed path: individual} of make_lists' photos.csv, {} where there is none."""
+    """Read {listed path: individual} from photos.csv of make_lists; {} if it is missing."""
     if not os.path.isfile(path):
         return {}
     try:
@@ -120,6 +125,6 @@ def _given_names(path: str) -> dict[str, str]:
             return {row['listed']: row['identity'] for row in csv.DictReader(file) if row['listed']}
     except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
         raise InputError(
-            f'{path}: not the photos.csv that tools/make_lists.py writes ({error}); make the '
-            'lists again, or move it away'
+            f'{path}: not a photos.csv written by tools/make_lists.py ({error}); make the lists '
+            'again, or move this file away'
         ) from None

@@ -1,4 +1,4 @@
-"""Which known individuals look most like the animal of a new photo."""
+"""Ranks the known individuals by similarity to the animal in a new photo."""
 
 from collections.abc import Sequence
 
@@ -20,31 +20,35 @@ from utils.metrics import distance_text
 from utils.torch_errors import translated_errors
 from wildlife.matches.photos import KnownPhotos
 
-BLOCK = 1024  # new photos whose distances are held at a time
+BLOCK = 1024  # new photos compared at a time, which limits the memory for distances
 
-Row = dict[str, str | int]  # of matches.csv
+Row = dict[str, str | int]  # a row of matches.csv
 
 
 def check_model(cfg: CfgNode) -> None:
-    """Raise ``InputError`` where the model needs what nobody knows of new photos."""
+    """Check that the model needs only the photo itself.
+
+    Raises:
+        InputError: It also needs the camera or side, which is unknown for new photos.
+    """
     if cfg.MODEL.SIE_CAMERA or cfg.MODEL.SIE_VIEW:
         raise InputError(
-            'MODEL.SIE_CAMERA / SIE_VIEW: the model asks for the camera or side of a photo, '
-            'which nobody knows of new ones; rank with a model trained without'
+            'MODEL.SIE_CAMERA / SIE_VIEW: the model needs the camera or side of a photo, which '
+            'is unknown for new photos; use a model trained without these options'
         )
 
 
 def find_matches(new: Sequence[str], known: KnownPhotos, cfg: CfgNode, top: int) -> list[Row]:
-    """Compare new photos with known ones by the config's model.
+    """Compare new photos with known ones by a trained model.
 
     Args:
-        new: paths of N readable photos.
+        new: Paths of N readable photos.
         known: M photos and their individuals.
-        cfg: of the training; TEST.WEIGHT names the model.
-        top: individuals per photo.
+        cfg: Config of the training; TEST.WEIGHT names the model.
+        top: Number of individuals per photo.
 
     Returns:
-        The rows of matches.csv, see ``rank``.
+        The rows of matches.csv; see ``rank``.
     """
     with translated_errors('TEST.IMS_PER_BATCH'):
         runtime = make_runtime(
@@ -59,7 +63,7 @@ def find_matches(new: Sequence[str], known: KnownPhotos, cfg: CfgNode, top: int)
 def _extract(
     model: torch.nn.Module, records: Sequence[Record], cfg: CfgNode, runtime: Runtime
 ) -> Tensor:
-    """(N, D) features of photos, all read upright."""
+    """Return the (N, D) features of photos, all read upright."""
     transform = make_test_transform(
         size=cfg.INPUT.SIZE_TEST, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD, upright=True
     )
@@ -84,10 +88,10 @@ def rank(
         features: (N, D), L2-normalised.
         known: M photos and their individuals.
         known_features: (M, D), L2-normalised.
-        top: individuals per photo.
+        top: Number of individuals per photo.
 
     Returns:
-        Rows of matches.csv, ``top`` or fewer per new photo, nearest first (cosine distance).
+        Rows of matches.csv, at most ``top`` per new photo, nearest first (cosine distance).
     """
     rows = []
     for start in range(0, len(new), BLOCK):

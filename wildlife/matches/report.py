@@ -1,4 +1,4 @@
-"""matches.csv and matches.html of tools/rank_photos.py."""
+"""Writes matches.csv and matches.html for tools/rank_photos.py."""
 
 import csv
 import os
@@ -14,17 +14,17 @@ from wildlife.thumbnails import thumbnail
 
 COLUMNS = ('photo', 'rank', 'individual', 'distance', 'known_photo', 'problem')
 SHOWN = 200  # photos on the page
-SIDE = 160  # pixels of a picture there
+SIDE = 160  # pixels: largest width and height of a picture on the page
 
 
 def problem_rows(problems: dict[str, str]) -> list[Row]:
-    """Rows of photos that cannot be read: {path: why}."""
+    """Return the rows for unreadable photos, given as {path: why it cannot be read}."""
     empty: Row = dict.fromkeys(COLUMNS, '')
     return [empty | {'photo': path, 'problem': problem} for path, problem in problems.items()]
 
 
 def write_matches(folder: Path, rows: list[Row]) -> None:
-    """Write both files into a folder."""
+    """Write matches.csv and matches.html into a folder."""
     with atomic_write(folder / 'matches.csv') as file:
         table = csv.DictWriter(file, COLUMNS, lineterminator='\n')
         table.writeheader()
@@ -34,7 +34,7 @@ def write_matches(folder: Path, rows: list[Row]) -> None:
 
 
 def make_page(rows: Iterable[Row]) -> str:
-    """Return the page: photos that cannot be read, then one line per new photo."""
+    """Return the HTML page: first the unreadable photos, then one line per new photo."""
     candidates = defaultdict(list)
     problems = []
     for row in rows:
