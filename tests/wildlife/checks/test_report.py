@@ -70,7 +70,7 @@ def test_the_json_has_all_and_the_page_some(herd):
         and len(report['photos']) == 36 + 30
     )
     page = (herd.folder / 'out/check_data/check.html').read_text()
-    assert page.count('… and 6 more, all of them in check.json') == 2
+    assert page.count('… and 6 more; check.json lists all of them') == 2
     assert page.count('<img ') == 24 and 'small29' not in page
 
 
