@@ -1,33 +1,33 @@
-"""Make split lists, two ymls and a report of photos of any animal.
+"""Make split lists, two yml files and a report from photos of any animal.
 
     python -m tools.make_lists PHOTOS --out datalist/nyala
 
 PHOTOS is one of
-    a folder             with a folder of photos for each individual (--identity-level where there
-                         are folders in between)
-    a .csv or .tsv       wildlife-datasets, Wildbook bulk import and others: usual column names, or
-                         --column identity=Name
-    a COCO-style .json   whose annotations, their attributes or categories name the individual
+    a folder             one subfolder of photos per individual; use --identity-level if there are
+                         folders in between
+    a .csv or .tsv       a table of wildlife-datasets, a Wildbook bulk import or another table;
+                         name unusual columns, for example --column identity=Name
+    a COCO-style .json   annotations, their attributes or categories name the individual
     a Camtrap DP         its folder, datapackage.json, media.csv or observations.csv
 
---protocol says who is tested:
-    disjoint             (the default) animals that were never trained on
-    closed               other encounters of the animals trained on
-    date                 with --split-date: what was seen from that day on
-    given                as the source says
-An encounter (given; else the photos of a camera of one day, or less than an hour apart) is never
-cut in two. In the folder --out afterwards:
+--protocol says how the photos are split into training and test:
+    disjoint             test on animals that are not in the training (the default)
+    closed               test on other encounters of the training animals
+    date                 test on photos taken on or after --split-date
+    given                use the splits of the source
+An encounter is never divided between training and test. If the source gives no encounters, photos
+of one camera form an encounter if they are of one day or less than an hour apart. The folder --out
+then contains:
     train.txt val.txt query.txt gallery.txt   path, label, side (0 left, 1 right), camera,
                                               encounter; - = unknown
-    cnn_clipreid.yml vit_clipreid.yml         for train_clipreid.py and the tests, from the
+    cnn_clipreid.yml vit_clipreid.yml         configs for training and tests; run these from the
                                               project's folder
-    report.html report.json photos.csv        what was read, decided, left out; which label is
-                                              who; where each photo went
-    photos/                                   prepared copies, where boxes are cut out or cameras
-                                              were turned
+    report.html report.json photos.csv        what was read, decided and skipped; the individual of
+                                              each label; the list of each photo
+    photos/                                   prepared copies, if photos are cropped or turned
 
-Originals are only read. The same photos, options and --seed give the same lists, in whatever order
-rows or folders are listed.
+Originals are never changed. The same photos, options and --seed give the same lists, whatever the
+order of rows or folders.
 """
 
 import argparse
@@ -43,15 +43,15 @@ from wildlife.lists.options import check_options
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Make the lists and print what was made. Returns what report.json holds."""
+    """Make the lists, print a summary, and return the content of report.json."""
     parser = argparse.ArgumentParser(
-        description='Make split lists, ymls and a report of photos of any animal.',
-        epilog='More in the head of tools/make_lists.py and in docs/your_own_animals.md.',
+        description='Make split lists, yml files and a report from photos of any animal.',
+        epilog='For details see tools/make_lists.py and docs/your_own_animals.md.',
     )
     add_options(parser)
     options = check_options(parser.parse_args(argv))
 
-    # Loads pandas, which --help and wrong options need not wait for.
+    # Imported late: pandas loads slowly, and --help and option errors do not need it.
     from wildlife.lists.make import make_lists
 
     lists = make_lists(options)
@@ -60,9 +60,10 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     for note in facts['notes']:
         print(f'- {note}')
     for reason, count in facts['left_out'].items():
-        print(f'- left out: {count} x {reason}')
-    print(f'The test is judged by {facts["protocol"]["test"]}: {facts["protocol"]["text"]}')
-    print(f"Lists, ymls and report.html are in {options.out}. Next, from the project's folder:")
+        print(f'- skipped: {count} x {reason}')
+    print(f'Test protocol {facts["protocol"]["test"]}: {facts["protocol"]["text"]}')
+    print(f'The lists, yml files and report.html are in {options.out}.')
+    print("Next, run from the project's folder:")
     for command in facts['commands']:
         print(f'    {command}')
     return facts

@@ -11,14 +11,14 @@ from wildlife.lists.options import TESTS
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options that ``wildlife.lists.options.check_options`` reads."""
     add = parser.add_argument
-    add('source', type=path_text, help='folder, .csv, .tsv, COCO .json or Camtrap DP')
+    add('source', type=path_text, help='photos: a folder, .csv, .tsv, COCO .json or Camtrap DP')
     add(
         '--out',
         type=path_value,
         required=True,
-        help='folder of the lists, made where missing, named as the species',
+        help='folder for the lists, created if missing; its name is the default of --name',
     )
-    add('--name', default='', help='of the species, where it is not the name of --out')
+    add('--name', default='', help='name of the species (default: name of the folder --out)')
     add('--force', action='store_true', help='replace the lists of an earlier run in --out')
     _add_reading(parser)
     _add_identities(parser)
@@ -27,12 +27,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group('what is read').add_argument
+    add = parser.add_argument_group('reading').add_argument
     add(
         '--photos',
         type=path_text,
         default='',
-        help="folder of a table's photos, where they are not beside it",
+        help="folder of a table's photos (default: folders beside the table are tried)",
     )
     add(
         '--column',
@@ -40,70 +40,70 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar='MEANING=COLUMN',
         help=(
-            'which column is which, repeatable; MEANING= ignores it. Meanings: '
-            f'{", ".join(MEANINGS)}'
+            'column with a meaning; can be repeated. MEANING= ignores this meaning. Meanings: '
+            f'{", ".join(MEANINGS)} (default: recognised by the column names)'
         ),
     )
     add(
         '--name-pattern',
         default='',
         metavar='REGEX',
-        help=r"facts in the photos' paths, as '/(?P<encounter>\d+)_(?P<side>left|right)'; "
-        r'groups: identity, side, camera, '
+        help=r"read facts from the photos' paths with a regular expression, for example "
+        r"'/(?P<encounter>\d+)_(?P<side>left|right)'; possible groups: identity, side, camera, "
         'date, encounter, split',
     )
     add(
         '--identity-level',
         type=int,
-        help='folder that names the individual: 1 = first below the source, -1 = last above the '
-        'photo (the default, unless that looks wrong)',
+        help='folder that names the individual: 1 = first folder in the source, -1 = folder that '
+        'contains the photo (default: -1, with a check that it looks right)',
     )
     _add_facts(add)
 
 
 def _add_facts(add: Callable[..., argparse.Action]) -> None:
-    add('--species', default='', help='only rows of this species')
+    add('--species', default='', help='read only rows of this species (default: all)')
     add(
         '--date-format',
         default='',
-        help="how dates are written, as '%%d/%%m/%%Y %%H:%%M'; by default they are recognised",
+        help="format of dates, for example '%%d/%%m/%%Y %%H:%%M' (default: recognised)",
     )
     add(
         '--exif-dates',
         action=argparse.BooleanOptionalAction,
         default=True,
-        help='take the date from the photo where nothing else tells it',
+        help='read missing dates from the EXIF data of the photos (default: yes)',
     )
     add(
         '--skip-bad',
         action='store_true',
-        help='leave out, and count, photos that are missing, broken or contradictory, and '
-        'impossible boxes; decodes all photos, which takes long',
+        help='skip and count photos that are missing, broken or contradictory, and impossible '
+        'boxes; this decodes all photos, which takes long',
     )
 
 
 def _add_identities(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group('who is told apart, and what an encounter is').add_argument
+    add = parser.add_argument_group('identities and encounters').add_argument
     add(
         '--sides',
         choices=('together', 'separate'),
         default='together',
-        help='separate = the left and the right of an animal are two identities',
+        help='separate = left and right of an animal are two identities (default: together)',
     )
     add(
         '--encounters',
         choices=('shared', 'own'),
         default='shared',
-        help="own = an encounter is one individual's only",
+        help='own = an encounter has a single individual (default: shared)',
     )
     add(
         '--encounter-minutes',
         type=float,
         default=0.0,
-        help='photos of a camera less than so many minutes apart are an encounter; default: a '
-        "camera's photos of one day, or less than an hour apart",
+        help='photos of a camera that are fewer minutes apart form an encounter (default: photos '
+        'of a camera of one day, or less than an hour apart)',
     )
-    add('--min-photos', type=int, default=1, help='leave out individuals with fewer')
+    add('--min-photos', type=int, default=1, help='skip individuals with fewer (default: 1)')
 
 
 def _add_splits(parser: argparse.ArgumentParser) -> None:
@@ -112,33 +112,37 @@ def _add_splits(parser: argparse.ArgumentParser) -> None:
         '--protocol',
         choices=('disjoint', 'closed', 'date', 'given'),
         default='',
-        help='default: disjoint, or date with --split-date',
+        help='how training and test are split (default: disjoint, or date with --split-date)',
     )
     add(
-        '--split-date', default='', metavar='YYYY-MM-DD', help='train before, test from that day on'
+        '--split-date',
+        default='',
+        metavar='YYYY-MM-DD',
+        help='train on photos before this day, test on the others',
     )
     add(
         '--test-share',
         type=float,
         default=0.3,
-        help='disjoint: of the individuals; closed: of the encounters of each; 0.3',
+        help='share for the test: of the individuals (disjoint), or of the encounters of each '
+        '(closed) (default: 0.3)',
     )
     add(
         '--val-share',
         type=float,
         default=0.1,
-        help='of the train photos, for validation; 0 = none; 0.1',
+        help='share of the train photos for validation; 0 = none (default: 0.1)',
     )
     add(
         '--test-protocol',
         choices=TESTS,
         default='',
         help=(
-            'what a query is compared with; default: cross-encounter where encounters are '
-            'known, else all'
+            'photos that a query is compared with (default: cross-encounter if most encounters '
+            'are known, else all)'
         ),
     )
-    add('--seed', type=int, default=1234)
+    add('--seed', type=int, default=1234, help='seed of all random choices (default: 1234)')
 
 
 def _add_photos(parser: argparse.ArgumentParser) -> None:
@@ -147,27 +151,27 @@ def _add_photos(parser: argparse.ArgumentParser) -> None:
         '--margin',
         type=float,
         default=0.05,
-        help="around boxes, on each side, as a share of the box's size; 0.05",
+        help='margin around boxes on each side, as a share of the box (default: 0.05)',
     )
     add(
         '--box-format',
         choices=('xywh', 'xyxy'),
         default='',
         help=(
-            'xyxy = boxes are two corners; by default the names of their columns tell, else '
-            'left, top, width, height'
+            'xywh = left, top, width, height; xyxy = two corners (default: judged by the column '
+            'names, else xywh)'
         ),
     )
     add(
         '--boxes',
         choices=('auto', 'upright', 'stored'),
         default='auto',
-        help='picture that boxes are meant in: turned upright by EXIF, as stored, or (auto) '
-        'upright unless the size in a COCO file fits the stored one only',
+        help='photo that boxes refer to: turned upright by EXIF, or as stored; auto = upright, '
+        'unless the size in a COCO file matches only the stored photo (default: auto)',
     )
-    add('--prepare', action='store_true', help='make prepared copies even where no photo needs it')
+    add('--prepare', action='store_true', help='make prepared copies even if no photo needs one')
     add(
         '--photos-out',
         type=path_value,
-        help='folder of the prepared copies; default: photos in --out',
+        help='folder for the prepared copies (default: photos in --out)',
     )

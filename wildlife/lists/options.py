@@ -1,4 +1,4 @@
-"""Options of ``python -m tools.make_lists``: what they are, and what they must not be."""
+"""Options of ``python -m tools.make_lists``, and their checks."""
 
 import argparse
 import math
@@ -10,7 +10,7 @@ from pathlib import Path
 from utils.errors import InputError
 from wildlife.lists.meanings import MEANINGS
 
-# Protocols of a test that need no list of their own.
+# Test protocols that need no published lists.
 TESTS = ('all', 'cross-encounter', 'cross-camera', 'cross-side')
 RANGES = {
     'test_share': (0, 1),
@@ -24,37 +24,37 @@ RANGES = {
 
 @dataclass(frozen=True)
 class ListOptions:
-    """Options of the command, checked and filled in.
+    """Checked options of the command, with derived values filled in.
 
     Attributes:
-        source: folder, .csv, .tsv, COCO .json or Camtrap DP.
-        out: folder of the lists.
-        name: of the species.
-        force: whether lists of an earlier run are replaced.
-        photos: folder of a table's photos, '' = where they are found.
-        column: meaning -> column of the table, '' = none.
-        name_pattern: regular expression whose named groups are facts of a photo's path.
-        identity_level: which folder is the individual: 1 = first below the source, -1 = last above
-            the photo, None = that, unless the folders look otherwise.
-        species: only this one, '' = all.
-        date_format: as in ``strptime``, '' = recognise dates.
-        exif_dates: whether dates are taken from photos where nothing else tells them.
-        skip_bad: skip and count wrong photos and rows, instead of an error.
-        sides: 'separate' = left and right of an animal are two identities; 'together'.
-        encounters: 'own' = an encounter is one individual's only; 'shared'.
-        encounter_minutes: between photos of one encounter, 0 = see ``make_photos``.
-        min_photos: individuals with fewer are left out.
-        protocol: 'disjoint', 'closed', 'date' or 'given': who is tested.
-        split_date: first day of the test, None = no split by date.
-        test_share: of the individuals (disjoint) or encounters (closed), in (0, 1).
-        val_share: of the train photos, in [0, 0.5].
-        test_protocol: what a query is compared with, '' = see ``choose_test``.
-        seed: of all draws.
-        margin: around boxes on each side, as a share of the box.
-        box_format: 'xywh' or 'xyxy' (two corners), '' = the columns' names tell.
-        boxes: picture that boxes are meant in: 'auto', 'upright' or 'stored'.
-        prepare: whether to make prepared copies even where no photo needs it.
-        photos_out: folder of the prepared copies.
+        source: Folder, .csv, .tsv, COCO .json or Camtrap DP.
+        out: Folder for the lists.
+        name: Name of the species.
+        force: True = replace the lists of an earlier run.
+        photos: Folder of a table's photos; '' = find it.
+        column: Meaning -> column of the table; '' = ignore this meaning.
+        name_pattern: Regular expression whose named groups are facts in a photo's path.
+        identity_level: Folder that names the individual: 1 = first in the source, -1 = the one that
+            contains the photo, None = -1 with a check that the folders look like individuals.
+        species: Only rows of this species; '' = all.
+        date_format: Format as in ``strptime``; '' = recognise dates.
+        exif_dates: True = read missing dates from the photos.
+        skip_bad: True = skip and count bad photos and rows; False = raise an error.
+        sides: 'separate' = left and right of an animal are two identities; 'together' = one.
+        encounters: 'own' = an encounter has a single individual; 'shared' = it may have several.
+        encounter_minutes: Longest break within an encounter; 0 = see ``make_photos``.
+        min_photos: Individuals with fewer photos are skipped.
+        protocol: 'disjoint', 'closed', 'date' or 'given': how training and test are split.
+        split_date: First day of the test; None = no split by date.
+        test_share: Share of the individuals (disjoint) or encounters (closed), in (0, 1).
+        val_share: Share of the train photos, in [0, 0.5].
+        test_protocol: Photos that a query is compared with; '' = see ``choose_test``.
+        seed: Seed of all random choices.
+        margin: Margin around boxes on each side, as a share of the box.
+        box_format: 'xywh' or 'xyxy' (two corners); '' = judge by the column names.
+        boxes: Photo that boxes refer to: 'auto', 'upright' or 'stored'.
+        prepare: True = make prepared copies even if no photo needs one.
+        photos_out: Folder for the prepared copies.
     """
 
     source: str
@@ -87,35 +87,35 @@ class ListOptions:
 
 
 def check_options(args: argparse.Namespace) -> ListOptions:
-    """Check the options, and fill in what follows from others.
+    """Check the options, and fill in derived values.
 
     Args:
-        args: as ``wildlife.lists.command_line`` declares them.
+        args: Parsed options declared by ``wildlife.lists.command_line``.
 
     Raises:
-        InputError: where an option cannot be, or two contradict.
+        InputError: An option is invalid, or two contradict each other.
     """
     _check_numbers(args)
     if args.split_date and args.protocol not in ('', 'date'):
         raise InputError(
-            f'--split-date and --protocol {args.protocol} contradict; leave one of them out'
+            f'--split-date and --protocol {args.protocol} contradict each other; remove one'
         )
     if args.protocol == 'date' and not args.split_date:
-        raise InputError('--protocol date needs the day: --split-date 2023-01-31')
+        raise InputError('--protocol date needs a date; add one, such as --split-date 2023-01-31')
     name = args.name or args.out.resolve().name
     if not re.fullmatch(r'\w[\w .+-]*', name):
         raise InputError(
-            f"--name '{name}' must begin with a letter or digit and hold letters, digits, "
-            'blanks, . + - only'
+            f"--name '{name}' must begin with a letter or digit and contain only letters, digits, "
+            'spaces, . + -'
         )
-    follows = {
+    derived = {
         'split_date': _read_day(args.split_date),
         'protocol': args.protocol or ('date' if args.split_date else 'disjoint'),
         'name': name,
         'photos_out': args.photos_out or args.out / 'photos',
         'column': _read_columns(args.column),
     }
-    return ListOptions(**vars(args) | follows)
+    return ListOptions(**vars(args) | derived)
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
@@ -123,17 +123,17 @@ def _check_numbers(args: argparse.Namespace) -> None:
         value = getattr(args, name)
         if not (math.isfinite(value) and low <= value <= high):
             raise InputError(
-                f'--{name.replace("_", "-")} {value:g} must lie between {low:g} and {high:g}'
+                f'--{name.replace("_", "-")} {value:g} must be between {low:g} and {high:g}'
             )
     if args.test_share in (0, 1):
         raise InputError(
-            f'--test-share {args.test_share:g} must leave something to train on and something to '
-            'test'
+            f'--test-share {args.test_share:g} leaves nothing for training or test; it must be '
+            'more than 0 and less than 1'
         )
     if args.identity_level == 0:
         raise InputError(
-            '--identity-level 0: 1 is the first folder below the source, -1 the last above the '
-            'photo'
+            '--identity-level 0 is not a folder: 1 is the first folder in the source, -1 the '
+            'folder that contains the photo'
         )
 
 
@@ -141,17 +141,17 @@ def _read_day(text: str) -> datetime | None:
     try:
         return datetime.strptime(text, '%Y-%m-%d') if text else None
     except ValueError:
-        raise InputError(f"--split-date '{text}' is no day; write it as 2023-01-31") from None
+        raise InputError(f"--split-date '{text}' is not a date; write it like 2023-01-31") from None
 
 
 def _read_columns(pairs: list[str]) -> dict[str, str]:
-    """{meaning: column} of --column."""
+    """Read the values of --column as {meaning: column}."""
     columns = {}
     for pair in pairs:
         meaning, sign, column = pair.partition('=')
         if not sign or meaning not in MEANINGS:
             raise InputError(
-                f"--column '{pair}': write MEANING=COLUMN, with one of the meanings "
+                f"--column '{pair}' is not MEANING=COLUMN with one of the meanings "
                 f'{", ".join(MEANINGS)}'
             )
         columns[meaning] = column.strip()

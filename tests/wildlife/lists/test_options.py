@@ -11,17 +11,19 @@ def test_sources_and_options_that_cannot_be(tmp_path):
         (['--margin', 'nan'], '--margin'),
         (['--identity-level', 0], '--identity-level'),
         (['--column', 'who=x'], "--column 'who=x'"),
-        (['--column', 'identity=x'], 'are for a table'),
+        (['--column', 'identity=x'], 'need a table'),
         (['--name', '../x'], '--name'),
         (['--min-photos', 9], 'no photo is left'),
     ):
         assert said in fails(source, tmp_path / 'out', *options)
-    assert 'no such file or folder' in fails(tmp_path / 'nothing', tmp_path / 'out')
+    assert 'this file or folder does not exist' in fails(tmp_path / 'nothing', tmp_path / 'out')
     (tmp_path / 'empty').mkdir()
     assert 'there are no photos' in fails(tmp_path / 'empty', tmp_path / 'out')
     assert 'is a file' in fails(source, source / 'a00' / '0.png')
     table = write_csv(tmp_path / 'm.csv', table_rows(tmp_path))
     assert 'has no such column' in fails(table, tmp_path / 'out', '--column', 'identity=Name')
-    assert 'has no column for it' in fails(table, tmp_path / 'out', '--species', 'cat')
-    assert 'no such folder' in fails(table, tmp_path / 'out', '--photos', tmp_path / 'nowhere')
+    assert 'has no species column' in fails(table, tmp_path / 'out', '--species', 'cat')
+    assert 'this folder does not exist' in fails(
+        table, tmp_path / 'out', '--photos', tmp_path / 'nowhere'
+    )
     assert not (tmp_path / 'out').exists()
