@@ -1,4 +1,4 @@
-"""What several rows or files say of one photo: copies, repetitions, contradictions."""
+"""Resolves copies, repeated rows and contradictions about the same photo."""
 
 import os
 import re
@@ -14,19 +14,20 @@ from wildlife.lists.sightings import Sighting, Source
 from wildlife.lists.table_source import shown_counts
 from wildlife.words import counted
 
-COPY = 'copy of another photo, byte for byte'
+COPY = 'copy of another photo, byte for byte'  # a reason
 
 
 def sort_key(sighting: Sighting) -> tuple[str, Box, str, str, str]:
-    """Orders sightings, whatever the order of rows or of a directory."""
+    """Return a key that sorts sightings independently of the order of rows or files."""
     side = str(sighting.side)
     return sighting.path, sighting.box or (), sighting.identity, side, sighting.where
 
 
 def without_copies(source: Source) -> list[Sighting]:
-    """Sightings with one path for all files with the same bytes, that of the shortest name.
+    """Give all files with the same bytes one path, and return the sightings.
 
-    What two files say alike counts once; what else a copy says is said of that photo.
+    The shortest path is kept. A sighting that repeats one of the kept photo is skipped; any other
+    sighting of a copy is moved to the kept photo.
     """
     same = same_photos({_full_path(source, sighting) for sighting in source.sightings})
     files = defaultdict(list)
@@ -47,8 +48,8 @@ def without_copies(source: Source) -> list[Sighting]:
                 kept.append(_moved(sighting, path))
     if copies:
         source.notes.append(
-            f'{counted(len(copies), "photo")} with the bytes of another, which counts once: '
-            f'{first_few(copies)}'
+            f'{counted(len(copies), "photo")} with the same bytes as another photo; each counts '
+            f'once: {first_few(copies)}'
         )
     return sorted(kept, key=sort_key)
 
@@ -62,14 +63,14 @@ def _fact(sighting: Sighting) -> Hashable:
 
 
 def _moved(sighting: Sighting, path: str) -> Sighting:
-    """The sighting on another file with the same bytes."""
+    """Return the sighting with the path of another file with the same bytes."""
     name = '' if sighting.where == sighting.path else f'{sighting.path}, '
     where = f'{sighting.where} ({name}the same bytes as {path})'
     return replace(sighting, path=path, where=where)
 
 
 def without_contradictions(source: Source) -> list[Sighting]:
-    """Sightings without rows that repeat others; those that cannot both be true are rejected."""
+    """Return the sightings without repeated rows; contradictory ones are rejected."""
     photos = defaultdict(list)
     for sighting in source.sightings:
         photos[sighting.path].append(sighting)
@@ -91,7 +92,7 @@ def without_contradictions(source: Source) -> list[Sighting]:
 
 
 def _contradiction(sightings: list[Sighting]) -> tuple[str, str]:
-    """(reason, message): why different sightings of one photo cannot all be true; else empty."""
+    """Return (reason, message) if different sightings of one photo contradict, else empty texts."""
     if len(sightings) < 2:
         return '', ''
     first, second = sightings[:2]
@@ -102,37 +103,37 @@ def _contradiction(sightings: list[Sighting]) -> tuple[str, str]:
     if None in boxes:
         reason = 'photo with two rows that contradict'
         if len(identities) > 1:
-            reason = 'photo under two individuals, and no box tells who is where'
-        return reason, f"{rows}: '{path}' is there twice ({names}): {reason}"
+            reason = 'photo of two individuals, but no boxes show which is which'
+        return reason, f"{rows}: '{path}' occurs twice ({names}): {reason}"
     if len(boxes) < len(sightings):
         return (
             'box with two rows that contradict',
-            f"{rows}: the same box of '{path}' is there twice ({names}) and the rows contradict",
+            f"{rows}: the same box of '{path}' occurs twice ({names}), and the rows contradict",
         )
     if len(identities) < len(sightings):
         return (
             'individual twice on one photo',
-            f"{rows}: an individual is on '{path}' twice, in two boxes",
+            f"{rows}: '{path}' shows the same individual in two boxes",
         )
     return '', ''
 
 
 def note_names(source: Source) -> None:
-    """Note names that are nearly the same, several species, and folders that are taken together."""
+    """Add notes about similar names, several species, and individuals with several folders."""
     alike = defaultdict(list)
     for name in sorted({sighting.identity for sighting in source.sightings}):
         alike[_folded(name)].append(name)
     groups = [' / '.join(names) for names in alike.values() if len(names) > 1]
     if groups:
         source.notes.append(
-            'names that differ only in case, blanks, the zeros of a number or the bytes of an '
-            f'accent are different individuals: {first_few(groups, 6)}'
+            'names that differ only in case, spaces, zeros of a number or the encoding of an '
+            f'accent count as different individuals: {first_few(groups, 6)}'
         )
     species = [sighting.species for sighting in source.sightings if sighting.species]
     if len(Counter(species)) > 1:
         source.notes.append(
-            f'several species are read together ({shown_counts(species)}); --species takes one of '
-            'them'
+            f'the source contains several species ({shown_counts(species)}); select one with '
+            '--species'
         )
     if source.kind == 'folder' and source.columns['identity'] != '--name-pattern':
         _note_folders(source)
@@ -145,16 +146,16 @@ def _note_folders(source: Source) -> None:
     several = sorted(name for name in folders if len(folders[name]) > 1)
     if several:
         source.notes.append(
-            f'{len(several)} individuals have photos in several folders, which are taken together, '
-            f"as '{several[0]}': {', '.join(sorted(folders[several[0]])[:4])}; where another "
-            'folder is the individual, --identity-level says which'
+            f'{len(several)} individuals have photos in several folders, for example '
+            f"'{several[0]}': {', '.join(sorted(folders[several[0]])[:4])}; each counts as one "
+            'individual. If another folder names the individual, set --identity-level'
         )
 
 
 def _folded(name: str) -> str:
-    """The same for names that may be meant as one.
+    """Normalise a name, so that spellings which may mean the same individual become equal.
 
-    'Zoé' and 'zoé' in other bytes, 'a_1' and 'A 1', '1.0' and '01'.
+    Examples: 'Zoé' and 'zoé' in another encoding, 'a_1' and 'A 1', '1.0' and '01'.
     """
     name = re.sub(r'[\s_]+', ' ', unicodedata.normalize('NFKC', name)).strip().casefold()
     number = re.fullmatch(r'0*(\d+?)(\.0+)?', name)

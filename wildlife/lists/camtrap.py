@@ -1,4 +1,4 @@
-"""Camtrap DP 1.0: media.csv and observations.csv of a camera trap data package, as a table."""
+"""Reads media.csv and observations.csv of a Camtrap DP 1.0 as a table."""
 
 import re
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from wildlife.lists.dates import parse_date
 from wildlife.lists.tables import LeftOut, Table, make_frame, read_rows
 
 FILES = ('media.csv', 'observations.csv')
-# Each of these tells what its folder is.
+# Any of these files marks its folder as a Camtrap DP.
 SIGNS = (*FILES, 'datapackage.json', 'media.csv.gz', 'observations.csv.gz')
 MEDIA = ('mediaID', 'deploymentID', 'timestamp', 'filePath')
 MEDIA_MORE = ('fileMediatype',)
@@ -28,23 +28,23 @@ COLUMNS = (
     'scientificName',
 )
 EVENT = ['deploymentID', 'start', 'end']
-SEVERAL = 'event of several individuals: who is on which photo?'
+SEVERAL = 'event of several individuals, not clear which photo shows which'
 
 
 def is_camtrap(folder: Path) -> bool:
-    """Whether a folder holds a file of a Camtrap DP."""
+    """Return whether a folder contains a file of a Camtrap DP."""
     return any((folder / name).is_file() for name in SIGNS)
 
 
 def read_camtrap(folder: Path) -> Table:
     """Read a Camtrap DP: one row per animal on each photo.
 
-    Observations of an event have no mediaID: they hold for the photos of their deployment between
-    eventStart and eventEnd. Where an event has several animals nobody knows who is on which photo,
-    so those are left out.
+    Observations of an event have no mediaID. They apply to the photos of their deployment between
+    eventStart and eventEnd. Events with several animals are skipped, because it is not known which
+    photo shows which animal.
 
     Raises:
-        InputError: where a file or column is missing, or rows do not fit each other.
+        InputError: A file or column is missing, or rows contradict each other.
     """
     _check_files(folder)
     media = _read(folder / 'media.csv', MEDIA, MEDIA_MORE)
@@ -62,8 +62,8 @@ def read_camtrap(folder: Path) -> Table:
     events = _read_events(observations[is_animal & ~has_photo], zones)
     if len(zones) > 1:
         raise InputError(
-            f'{folder}: times with a zone beside times without ({zones[True]}, {zones[False]}): '
-            'what time is it there? Write all with their zone, as 2023-05-01T12:00:00+02:00, or '
+            f'{folder}: some times have a time zone and others do not ({zones[True]}, '
+            f'{zones[False]}); write all with their zone, such as 2023-05-01T12:00:00+02:00, or '
             'all without'
         )
     clear = _clear_events(events, left_out)
@@ -86,27 +86,27 @@ def _check_files(folder: Path) -> None:
     remedy = f'unpack {" and ".join(packed)}'
     if not packed:
         remedy = (
-            f'it has {" and ".join(FILES)}; of a folder of photos move media.csv, '
+            f'it needs {" and ".join(FILES)}; if this is a folder of photos, move media.csv, '
             'observations.csv and datapackage.json elsewhere'
         )
-    raise InputError(f'{folder}: a Camtrap DP with {" and ".join(missing)} missing; {remedy}')
+    raise InputError(f'{folder}: this Camtrap DP lacks {" and ".join(missing)}; {remedy}')
 
 
 def _read(path: Path, needed: Iterable[str], more: Iterable[str]) -> pd.DataFrame:
-    """The columns that are used, '' where unknown, and ``where``: file and row."""
+    """Read the needed columns, '' if unknown, and add ``where``: file and row."""
     frame = read_rows(path)
     missing = [name for name in needed if name not in frame]
     if missing:
         raise InputError(
-            f'{path}: no column {" and ".join(missing)}, as Camtrap DP 1.0 has; it has '
-            f'{", ".join(frame.columns)}'
+            f'{path}: Camtrap DP 1.0 needs the columns {", ".join(missing)}, which are missing; '
+            f'the columns are {", ".join(frame.columns)}'
         )
     frame = frame.reindex(columns=[*needed, *more], fill_value='').map(known)
     return frame.rename_axis('where').reset_index()
 
 
 def _read_media(media: pd.DataFrame, zones: dict[bool, str]) -> pd.DataFrame:
-    """With the columns ``moment`` and ``unusable``: why a row is no photo, '' where it is one."""
+    """Add the columns ``moment`` and ``unusable``: why a row is not a photo; '' if it is one."""
     double = media[media['mediaID'].duplicated()]
     if len(double):
         row = double.iloc[0]
@@ -115,9 +115,9 @@ def _read_media(media: pd.DataFrame, zones: dict[bool, str]) -> pd.DataFrame:
     for kind, path in zip(media['fileMediatype'], media['filePath']):
         reason = ''
         if kind and not kind.startswith('image/'):
-            reason = f'no photo but {kind}'
+            reason = f'not a photo but {kind}'
         elif re.match(r'\w+://', path):
-            reason = 'the photo is at a URL: download it and put its path into filePath'
+            reason = 'the photo is at a URL: download it and write its path into filePath'
         reasons.append(reason)
     moments = _moments(media['timestamp'], media['where'], zones)
     return media.assign(moment=moments, unusable=reasons)
@@ -131,7 +131,7 @@ def _check_media(observations: pd.DataFrame, media: pd.DataFrame) -> None:
 
 
 def _read_events(events: pd.DataFrame, zones: dict[bool, str]) -> pd.DataFrame:
-    """With the columns ``start`` and ``end``."""
+    """Add the columns ``start`` and ``end``."""
     events = events.assign(
         start=_moments(events['eventStart'], events['where'], zones),
         end=_moments(events['eventEnd'], events['where'], zones),
@@ -140,14 +140,14 @@ def _read_events(events: pd.DataFrame, zones: dict[bool, str]) -> pd.DataFrame:
     strange = events[is_open & (events['individualID'] != '')]
     if len(strange):
         raise InputError(
-            f'{strange["where"].iloc[0]}: neither mediaID nor eventStart and eventEnd: whose '
-            'photos are these?'
+            f'{strange["where"].iloc[0]}: both mediaID and an event time are missing; fill in '
+            'mediaID, or eventStart and eventEnd'
         )
     return events
 
 
 def _clear_events(events: pd.DataFrame, left_out: list[LeftOut]) -> pd.DataFrame:
-    """Events of one individual; others are left out."""
+    """Return the events of a single known individual; others are skipped."""
     is_group = pd.to_numeric(events['count'], errors='coerce') > 1
     same_event = events.assign(is_group=is_group).groupby(EVENT, dropna=False)
     several = same_event['individualID'].transform('nunique') > 1
@@ -161,7 +161,7 @@ def _clear_events(events: pd.DataFrame, left_out: list[LeftOut]) -> pd.DataFrame
 def _photos_of_events(
     events: pd.DataFrame, media: pd.DataFrame, direct: pd.DataFrame, left_out: list[LeftOut]
 ) -> pd.DataFrame:
-    """A row for each photo of an event, without those that ``direct`` has."""
+    """Return a row for each photo of the events, except for those in ``direct``."""
     by_deployment = {str(name): photos for name, photos in media.groupby('deploymentID')}
     seen = set(zip(direct['mediaID'], direct['individualID']))
     rows = []
@@ -188,13 +188,13 @@ def _left_out(
 
 
 def _with_boxes(rows: pd.DataFrame) -> pd.DataFrame:
-    """The columns of the table, its index the file and row."""
+    """Return the table with its final columns, indexed by file and row."""
     filled = (rows[[*BOX]] != '').sum(axis=1)
     partial = rows[filled.between(1, len(BOX) - 1)]
     if len(partial):
         raise InputError(
-            f'{partial["where"].iloc[0]}: of bboxX, bboxY, bboxWidth, bboxHeight some are empty; '
-            'fill all four or none'
+            f'{partial["where"].iloc[0]}: some of bboxX, bboxY, bboxWidth, bboxHeight are empty; '
+            'fill in all four or none'
         )
     boxes = [';'.join(filter(None, box)) for box in rows[[*BOX]].to_numpy()]
     table = rows.assign(bbox=boxes)[[*COLUMNS]]
@@ -207,16 +207,16 @@ def _moments(texts: pd.Series, where: pd.Series, zones: dict[bool, str]) -> pd.S
 
 
 def _moment(text: str, where: str, zones: dict[bool, str]) -> datetime | None:
-    """A time in UTC, so that those of different zones compare; None where empty.
+    """Read a time as UTC, so that times of different zones can be compared; None if empty.
 
-    zones: whether it has a zone -> the first such time, for a message.
+    zones: Whether a time has a zone -> the first such time, for a message.
     """
     if not text:
         return None
     moment = parse_date(text)
     if moment is None:
         raise InputError(
-            f"{where}: '{text[:60]}' is no time; Camtrap DP writes 2023-05-01T12:00:00Z"
+            f"{where}: '{text[:60]}' is not a time; write it like 2023-05-01T12:00:00Z"
         )
     zones.setdefault(moment.tzinfo is not None, f"{where}: '{text}'")
     return moment.astimezone(timezone.utc) if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

@@ -1,4 +1,4 @@
-"""What the cells of a wildlife table say: sides, boxes, angles, splits, and words for unknown."""
+"""Reads the cells of a wildlife table: sides, boxes, angles, splits, and words for unknown."""
 
 import math
 import re
@@ -9,8 +9,13 @@ from utils.errors import InputError
 UNKNOWN = frozenset(
     {'', 'na', 'n/a', '<na>', 'nan', 'nat', 'none', 'null', 'unknown', 'unidentified'}
     | {'-', '?', '-1'}
-)  # R's NA too
-NUMBERED_SIDES = {'0': 'left', '0.0': 'left', '1': 'right', '1.0': 'right'}  # as in the lists
+)  # R writes NA
+NUMBERED_SIDES = {
+    '0': 'left',
+    '0.0': 'left',
+    '1': 'right',
+    '1.0': 'right',
+}  # as in the lists of this project
 SPLITS = {
     'train': 'train',
     'training': 'train',
@@ -30,25 +35,25 @@ COMMA, THOUSANDS = re.compile(r'[-+]?\d+(,\d+)?'), re.compile(r'[-+]?[1-9]\d{0,2
 
 
 def simple(name: str) -> str:
-    """A column's name without case, blanks and punctuation.
+    """Return a column name in lower case, without spaces and punctuation.
 
-    'Encounter.sightingID' -> 'encountersightingid'.
+    Example: 'Encounter.sightingID' -> 'encountersightingid'.
     """
     return re.sub(r'[\W_]', '', name.lower())
 
 
 def known(text: str) -> str:
-    """What a cell says, '' where that is a word for nothing: NA, nan, unknown, -, ____ …"""
+    """Return the text of a cell, or '' if it means unknown: NA, nan, unknown, -, ____ …"""
     return '' if text.lower() in UNKNOWN or not text.strip('_') else text
 
 
 def read_split(text: str) -> str:
-    """One of five names of splits, or what the cell says where that is none."""
+    """Return train, val, test, query or gallery, or the text of the cell if it is none of these."""
     return known(SPLITS.get(text.lower(), text))
 
 
 def read_sides(texts: Iterable[str]) -> list[int | None]:
-    """``read_side`` of a column; where it holds only 0 and 1 these are left and right."""
+    """Read a column of sides; if it contains only 0 and 1, these mean left and right."""
     texts = [known(text) for text in texts]
     if all(text in NUMBERED_SIDES for text in texts if text):
         texts = [NUMBERED_SIDES.get(text, '') for text in texts]
@@ -56,9 +61,9 @@ def read_sides(texts: Iterable[str]) -> list[int | None]:
 
 
 def read_side(text: str) -> int | None:
-    """0 = left, 1 = right, None = neither or both: front, back, unknown.
+    """Read a side: 0 = left, 1 = right, None = neither or both (front, back, unknown).
 
-    A view of the left front counts as left.
+    A view from the front left counts as left.
     """
     words = text.lower()
     if words in ('l', 'r'):
@@ -70,16 +75,16 @@ def read_side(text: str) -> int | None:
 def read_box(
     text: str, corners: bool, where: str, decimal_commas: bool | None = None
 ) -> tuple[float, ...] | None:
-    """Read a box as (x, y, width, height), in pixels or shares as written; None = there is none.
+    """Read a box as (x, y, width, height), in pixels or shares as written; None = no box.
 
     Args:
-        text: of the cell. Between numbers with decimal commas there are semicolons or blanks.
-        corners: whether it is written as x1, y1, x2, y2.
-        where: file and row, for messages.
-        decimal_commas: whether boxes of its column have decimal commas, None = this box tells.
+        text: Text of the cell. Numbers with decimal commas are separated by semicolons or spaces.
+        corners: True if the box is written as x1, y1, x2, y2.
+        where: File and row, for messages.
+        decimal_commas: Whether boxes in this column have decimal commas; None = judge by this box.
 
     Raises:
-        InputError: where the text is no box, or can be read in two ways.
+        InputError: The text is not a box, or is ambiguous.
     """
     text = text.strip(BRACKETS)
     words = [word for word in re.split(r'[\s,;]+', text) if word]
@@ -92,8 +97,9 @@ def read_box(
         words = _with_points(parts, decimal_commas, text, where)
     elif len(words) > 4 and re.fullmatch(r'\d+(,\d+)*', text):
         raise InputError(
-            f"{where}: the box '{text[:60]}' has {len(words)} numbers, or decimal commas and "
-            'commas between its numbers; write a semicolon between them, or decimals with points'
+            f"{where}: the box '{text[:60]}' has {len(words)} numbers, or uses commas both as "
+            'decimal marks and between numbers; separate the numbers with semicolons, or write '
+            'decimal points'
         )
     try:
         numbers = [float(word) for word in words]
@@ -101,8 +107,8 @@ def read_box(
         numbers = []
     if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
         raise InputError(
-            f"{where}: the box '{text[:60]}' is not four numbers x, y, width, height; correct it "
-            '(--column bbox= ignores all boxes)'
+            f"{where}: the box '{text[:60]}' is not four numbers x, y, width, height; correct it, "
+            'or ignore all boxes with --column bbox='
         )
     x, y, width, height = numbers
     if corners:
@@ -111,34 +117,34 @@ def read_box(
 
 
 def _with_points(parts: list[str], decimal_commas: bool, text: str, where: str) -> list[str]:
-    """Numbers with points; ``InputError`` where a comma may be one of thousands."""
+    """Replace decimal commas by points; raise ``InputError`` if a comma may separate thousands."""
     if not decimal_commas:
         comma = next(part for part in parts if ',' in part)
         raise InputError(
-            f"{where}: is {comma} in the box '{text[:60]}' {comma.replace(',', '')} or "
-            f'{comma.replace(",", ".")}? write it in one of these ways'
+            f"{where}: {comma} in the box '{text[:60]}' can mean {comma.replace(',', '')} or "
+            f'{comma.replace(",", ".")}; write the one that is meant'
         )
     return [part.replace(',', '.') for part in parts]
 
 
 def has_decimal_commas(texts: Iterable[str]) -> bool:
-    """Whether a column of boxes has numbers as 10,5 or 0,125; 1,250 alone may be a thousand."""
+    """Return whether boxes contain numbers such as 10,5 or 0,125; 1,250 may also mean 1250."""
     parts = [part for text in texts for part in _with_commas(text.strip(BRACKETS))]
     return any(',' in part and not THOUSANDS.fullmatch(part) for part in parts)
 
 
 def _with_commas(text: str) -> list[str]:
-    """The four numbers of a box, some with commas, apart by semicolons or blanks; else []."""
+    """Split a box into four numbers, some with commas, at semicolons or spaces; else []."""
     parts = [part.strip(' ,') for part in (text.split(';') if ';' in text else text.split())]
     are_numbers = len(parts) == 4 and all(map(COMMA.fullmatch, parts))
     return parts if are_numbers and ',' in ''.join(parts) else []
 
 
 def read_theta(text: str, where: str) -> float:
-    """Read the angle in radians, within half a turn, by which a box is turned; 0 where unknown.
+    """Read the angle by which a box is turned, as radians from -pi to pi; 0 if unknown.
 
     Raises:
-        InputError: where it is no angle in radians.
+        InputError: The text is not an angle in radians.
     """
     try:
         theta = float(text.replace(',', '.'))
@@ -148,8 +154,9 @@ def read_theta(text: str, where: str) -> float:
         return 0.0
     if not abs(theta) <= 2 * math.pi + SMALL_ANGLE:
         raise InputError(
-            f"{where}: theta '{text[:60]}' is no angle in radians (-6.28 to 6.28), by which boxes "
-            'are turned about their centre; correct the column, or --column theta= ignores it'
+            f"{where}: theta '{text[:60]}' is not an angle in radians (-6.28 to 6.28), by which "
+            'boxes are turned about their centre; correct the column, or ignore it with --column '
+            'theta='
         )
     theta = math.remainder(theta, 2 * math.pi)
     return theta if abs(theta) > SMALL_ANGLE else 0.0

@@ -1,4 +1,4 @@
-"""COCO-style JSON: images, annotations and categories, as a table."""
+"""Reads a COCO-style JSON (images, annotations and categories) as a table."""
 
 import json
 from collections.abc import Collection
@@ -16,21 +16,19 @@ ANNOTATION_NUMBERS = {
 }
 IMAGE_FACTS = {'id', 'license', 'coco_url', 'flickr_url', 'width', 'height'}
 
-Entry = dict[str, Any]  # of a JSON list
+Entry = dict[str, Any]  # an object of a JSON list
 Entries = dict[str, Entry]  # by id
 
 
 def read_coco(path: Path) -> Table:
-    """Read a COCO-style file: one row per annotation, whose ``attributes`` are columns as well.
+    """Read a COCO-style file: one row per annotation, with its ``attributes`` as columns.
 
     Raises:
-        InputError: where it is no such file, or ids do not fit each other.
+        InputError: The file is not COCO-style, or ids do not match.
     """
     tree = _read_json(path)
     if not isinstance(tree, dict) or not _are_lists(tree, 'images', 'annotations'):
-        raise InputError(
-            f"{path}: not COCO-style: the lists 'images' and 'annotations' are expected"
-        )
+        raise InputError(f"{path}: not COCO-style; expected the lists 'images' and 'annotations'")
     images = _by_id(tree['images'], 'images', path)
     categories = _by_id(tree.get('categories') or [], 'categories', path)
     rows, where = [], []
@@ -70,7 +68,7 @@ def _by_id(entries: list[Any], what: str, path: Path) -> Entries:
     for number, entry in enumerate(entries, start=1):
         if not isinstance(entry, dict) or 'id' not in entry:
             raise InputError(
-                f'{path}: {what} {number}: an object with an id is expected, got {_shown(entry)}'
+                f'{path}: {what} {number}: expected an object with an id, got {_shown(entry)}'
             )
         if found.setdefault(_key(entry['id']), entry) is not entry:
             raise InputError(f'{path}: {what} {number}: id {_shown(entry["id"])} occurs twice')
@@ -79,17 +77,18 @@ def _by_id(entries: list[Any], what: str, path: Path) -> Entries:
 
 def _image_of(annotation: Any, images: Entries, where: str) -> Entry:
     if not isinstance(annotation, dict):
-        raise InputError(f'{where}: an object is expected, got {_shown(annotation)}')
+        raise InputError(f'{where}: expected an object, got {_shown(annotation)}')
     image = _find(images, 'images', annotation, 'image_id', where)
     if image is None:
-        raise InputError(f'{where}: there is no image with id {_shown(annotation.get("image_id"))}')
+        raise InputError(f'{where}: no image has the id {_shown(annotation.get("image_id"))}')
     return image
 
 
 def _find(entries: Entries, what: str, annotation: Entry, name: str, where: str) -> Entry | None:
-    """The entry that an annotation's ``name`` names, or None.
+    """Return the entry that the field ``name`` of an annotation refers to, or None.
 
-    ``InputError`` where a text stands for a number, or a number for a text.
+    Raises:
+        InputError: Only an id of another type matches: a text for a number, or the reverse.
     """
     value = annotation.get(name)
     found = entries.get(_key(value))
@@ -110,9 +109,9 @@ def _type(value: object) -> str:
 
 
 def _key(value: object) -> str:
-    if isinstance(value, float) and value.is_integer():  # tables with gaps are saved with 12.0
+    if isinstance(value, float) and value.is_integer():  # tables with empty cells save 12 as 12.0
         value = int(value)
-    return json.dumps(value, sort_keys=True)  # a list as an id is no reason to break
+    return json.dumps(value, sort_keys=True)  # works for any JSON value, even a list
 
 
 def _cells(entry: Entry, without: Collection[str] = ()) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Which column of a wildlife table is which."""
+"""Finds out what the columns of a wildlife table mean."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -9,28 +9,28 @@ from wildlife.lists.cells import known, simple
 from wildlife.lists.meanings import BOXES, CLOCK_PARTS, DAY_PARTS, MEANINGS, NEEDED
 from wildlife.lists.tables import Table
 
-Columns = dict[str, list[str]]  # meaning -> its columns, several where it is spread over them
+Columns = dict[str, list[str]]  # meaning -> its column, or several columns that form it
 
 
 def choose_columns(
     table: Table, given: Mapping[str, str], needed: Iterable[str] = tuple(NEEDED)
 ) -> tuple[Columns, list[str]]:
-    """Find out which column is which.
+    """Find the columns of each meaning.
 
     Args:
-        table: of photos.
-        given: meaning -> column that the user named, '' = none for this meaning.
-        needed: meanings that must be found.
+        table: Table of photos.
+        given: Meaning -> column named by the user; '' = ignore this meaning.
+        needed: Meanings that must be found.
 
     Returns:
         The columns of each meaning; and notes about what was chosen.
 
     Raises:
-        InputError: where two columns could be the identity, where a needed one is not found, and
-            for a column that is not there.
+        InputError: Two columns could be the identity, a needed column is not found, or a named
+            column does not exist.
     """
     _check_given(table, given)
-    names = defaultdict(list)  # as in MEANINGS -> columns
+    names = defaultdict(list)  # simplified name, as in MEANINGS -> columns
     for column in table.columns:
         names[simple(column)].append(column)
     chosen, notes = dict(given), []
@@ -55,15 +55,15 @@ def choose_columns(
 def _taken_note(meaning: str, found: list[str]) -> str:
     others = ' or '.join(map(repr, found[1:]))
     return (
-        f"{meaning}: column '{found[0]}' was taken, not {others}; --column {meaning}=… takes "
-        'another'
+        f"{meaning}: column '{found[0]}' was used, not {others}; choose another with --column "
+        f'{meaning}=…'
     )
 
 
 def _free_columns(
     rank: Iterable[str], names: Mapping[str, list[str]], chosen: Mapping[str, str]
 ) -> list[str]:
-    """Columns of the names of a rank that have no meaning yet."""
+    """Return the columns with a name of this rank that have no meaning yet."""
     columns = chain.from_iterable(names.get(name, ()) for name in rank)
     return [column for column in columns if column not in chosen.values()]
 
@@ -72,7 +72,7 @@ def _check_given(table: Table, given: Mapping[str, str]) -> None:
     for meaning, column in given.items():
         if column and column not in table.columns:
             raise InputError(
-                f'--column {meaning}={column}: {table.file} has no such column; it has '
+                f'--column {meaning}={column}: {table.file} has no such column; its columns are '
                 f'{", ".join(table.columns)}'
             )
 
@@ -81,13 +81,13 @@ def _check_needed(table: Table, columns: Columns, needed: Iterable[str]) -> None
     for meaning in needed:
         if meaning not in columns:
             raise InputError(
-                f'{table.file}: no column says {NEEDED[meaning]}; name it with --column '
+                f'{table.file}: no column gives {NEEDED[meaning]}; name it with --column '
                 f'{meaning}=… (columns: {", ".join(table.columns)})'
             )
 
 
 def _check_same(table: Table, candidates: list[str]) -> None:
-    """Columns that could be the identity must say the same."""
+    """Check that all columns that could be the identity contain the same names."""
     first, *others = candidates
     cells = table.frame[candidates]
     for other in others:
@@ -95,14 +95,14 @@ def _check_same(table: Table, candidates: list[str]) -> None:
         if len(differing):
             row = differing.iloc[0]
             raise InputError(
-                f"{row.name}: the columns '{first}' and '{other}' could both be the identity and "
-                f"differ ('{row[first]}', '{row[other]}'); choose with --column "
+                f"{row.name}: the columns '{first}' and '{other}' could both be the identity, but "
+                f"differ ('{row[first]}', '{row[other]}'); choose one with --column "
                 f'identity={first} or --column identity={other}'
             )
 
 
 def _box_columns(names: Mapping[str, list[str]]) -> list[str]:
-    """The four columns of a box that is spread over them."""
+    """Return the four columns that form a box, or []."""
     for box in BOXES:
         if all(map(names.get, box)):
             return [names[name][0] for name in box]
@@ -110,7 +110,7 @@ def _box_columns(names: Mapping[str, list[str]]) -> list[str]:
 
 
 def _date_columns(names: Mapping[str, list[str]]) -> list[str]:
-    """Year, month, day and, where there are some, hour and minute."""
+    """Return the columns of year, month, day and, if present, hour and minute; else []."""
 
     def find(parts: tuple[tuple[str, ...], ...]) -> list[str]:
         found = []

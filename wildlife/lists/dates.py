@@ -1,4 +1,4 @@
-"""Dates of tables and photos."""
+"""Reads dates from tables and photos."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -16,12 +16,11 @@ CLOCK = re.compile(
 
 
 def parse_date(text: str, order: str = '') -> datetime | None:
-    """Read a date: ISO 8601, EXIF's 2023:05:01 12:00:00, 2023/5/1; None where it is none.
+    """Read a date: ISO 8601, EXIF's 2023:05:01 12:00:00, or 2023/5/1; None if it is none of these.
 
     Args:
-        text: the date, with a time or without. A zone, where written, is kept.
-        order: 'day' or 'month' = which of the two comes first in 1/5/2023; '' = such a date is
-            none.
+        text: The date, with or without a time. A time zone is kept.
+        order: Which comes first in 1/5/2023, 'day' or 'month'; '' = do not read such dates.
     """
     text = text.strip()
     local = LOCAL_DATE.match(text)
@@ -63,20 +62,20 @@ def _with_clock(day: datetime, clock: re.Match[str]) -> datetime:
 
 
 def read_dates(texts: Sequence[str], form: str = '') -> tuple[list[datetime | None], list[str]]:
-    """Read the dates of a column, local and without zone.
+    """Read the dates of a column, as local times without zone.
 
-    pandas would guess whether 1/5/2023 is in January or May; this asks where no other date of the
-    column tells.
+    pandas would guess whether 1/5/2023 is in January or May. This function raises an error unless
+    another date of the column decides it.
 
     Args:
-        texts: of the cells.
-        form: as in ``strptime``, '' = recognise them.
+        texts: Texts of the cells.
+        form: Format as in ``strptime``; '' = recognise the format.
 
     Returns:
-        The dates, None where unknown; and the texts that are no date.
+        The dates, None if unknown; and the texts that are not dates.
 
     Raises:
-        InputError: where days and months cannot be told apart.
+        InputError: Day and month cannot be told apart.
     """
     order = '' if form else _order(texts)
     dates: list[datetime | None] = []
@@ -99,16 +98,16 @@ def _by_form(text: str, form: str) -> datetime | None:
 
 
 def _order(texts: Iterable[str]) -> str:
-    """Whether 1/5/2023 is the first of May: other dates of the column tell."""
+    """Return what comes first in 1/5/2023, judging by other dates of the column."""
     local = [match for match in map(LOCAL_DATE.match, texts) if match]
     if not local:
         return ''
     first = any(int(match[1]) > 12 for match in local)
     second = any(int(match[3]) > 12 for match in local)
-    dotted = all(match[2] == '.' for match in local)  # only written day first
+    dotted = all(match[2] == '.' for match in local)  # dates with dots are written day first
     if first == second and not dotted:
         raise InputError(
-            f"the date '{local[0][0]}' may be day/month or month/day; say --date-format "
-            "'%d/%m/%Y' or '%m/%d/%Y', with '%H:%M' where there is a time"
+            f"the date '{local[0][0]}' may be day/month or month/day; add --date-format "
+            "'%d/%m/%Y' or '%m/%d/%Y', followed by ' %H:%M' if there is a time"
         )
     return 'month' if second and not dotted else 'day'

@@ -1,4 +1,4 @@
-"""Photos as splits see them: who is told apart, and which encounters are never cut in two."""
+"""Photos for the splits: the identity of each, and the encounter that must stay together."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -9,9 +9,9 @@ from wildlife.groups import connected
 from wildlife.lists.sightings import Sighting
 
 SIDES = {0: 'left', 1: 'right'}
-BREAK = timedelta(hours=1)  # after which another day is another encounter
+BREAK = timedelta(hours=1)  # photos of another day after such a break are a new encounter
 
-Key = tuple[str, ...]  # of an encounter or a unit
+Key = tuple[str, ...]  # identifies an encounter or a unit
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class Photo:
     """A photo of one identity.
 
     Attributes:
-        sighting: what was read.
-        path: in the lists.
-        identity: what is told apart: an animal or one flank of it.
-        encounter: its key, None = unknown.
-        unit: what no split may cut: the encounter, else the file.
+        sighting: The sighting that was read.
+        path: Path in the lists.
+        identity: The animal, or one flank of it.
+        encounter: Key of the encounter; None = unknown.
+        unit: Key of photos that stay together: the encounter, or else the file.
     """
 
     sighting: Sighting
@@ -34,7 +34,7 @@ class Photo:
 
     @property
     def animal(self) -> str:
-        """The individual's name."""
+        """Return the name of the individual."""
         return self.sighting.identity
 
 
@@ -48,12 +48,13 @@ def make_photos(
     """Make the ``Photo`` of each sighting.
 
     Args:
-        sightings: with 'separate' sides, all of a known side.
-        paths: of each in the lists.
+        sightings: Sightings; all sides must be known if ``sides`` is 'separate'.
+        paths: Path of each sighting in the lists.
         sides: 'separate' = left and right of an animal are two identities.
-        encounters: 'own' = an encounter is one individual's only.
-        minutes: between photos of one encounter. 0 = an encounter is a camera's day, and a night
-            that goes on past midnight. Only for those that no source tells.
+        encounters: 'own' = an encounter has a single individual.
+        minutes: Photos of a camera with shorter breaks form an encounter. 0 = photos of one day
+            form an encounter, which continues after midnight if breaks are short. Encounters given
+            by the source are kept.
     """
     keys = _encounters(sightings, timedelta(minutes=minutes))
     if encounters == 'shared':
@@ -70,7 +71,7 @@ def make_photos(
 
 
 def _joined(keys: list[Key | None], sightings: Iterable[Sighting]) -> list[Key | None]:
-    """Two animals on one photo were there at the same moment, whatever else is known."""
+    """Join encounters that share a photo: its animals were there at the same time."""
     least: dict[Key, Key] = {}
     for same in connected(zip(keys, [sighting.path for sighting in sightings])):
         least |= dict.fromkeys(same, min(same))
@@ -78,11 +79,11 @@ def _joined(keys: list[Key | None], sightings: Iterable[Sighting]) -> list[Key |
 
 
 def _encounters(sightings: Sequence[Sighting], longest_break: timedelta) -> list[Key | None]:
-    """The key of each sighting's encounter, None where nothing is known.
+    """Return the key of each sighting's encounter; None if it is unknown.
 
-    It is what is given; else photos of a camera of one day or less than an hour apart, or with
-    ``longest_break`` less than so far apart. Without a camera nobody knows who else was there, so
-    they are one individual's.
+    Given encounters are used. Otherwise photos of one camera form an encounter if they are of one
+    day or less than an hour apart or, with ``longest_break``, less than that apart. Without a
+    camera only photos of the same individual are joined, as the place is unknown.
     """
     keys: list[Key | None] = [None] * len(sightings)
     dated: dict[Key, list[tuple[datetime, int]]] = defaultdict(list)
@@ -104,7 +105,7 @@ def _encounters(sightings: Sequence[Sighting], longest_break: timedelta) -> list
 
 
 def _is_new(last: datetime, date: datetime, longest_break: timedelta) -> bool:
-    """Whether a photo begins another encounter than the last one."""
+    """Return whether a photo begins a new encounter after the last photo."""
     if longest_break:
         return date - last >= longest_break
     return date - last >= BREAK and date.date() != last.date()

@@ -1,4 +1,4 @@
-"""Sightings of a folder with a folder of photos for each individual."""
+"""Reads sightings from a folder that has one subfolder of photos per individual."""
 
 import os
 from collections import Counter
@@ -15,15 +15,15 @@ from wildlife.words import counted
 
 
 def read_folder(folder: Path, level: int | None, named: bool) -> Source:
-    """Read a folder; folders called train, val, query, gallery or test are splits.
+    """Read a folder; subfolders named train, val, query, gallery or test are splits.
 
     Args:
-        folder: of the photos.
-        level: which folder is the individual, see ``ListOptions.identity_level``.
-        named: whether --name-pattern says who the individual is, not a folder.
+        folder: Folder of the photos.
+        level: Folder that names the individual; see ``ListOptions.identity_level``.
+        named: True if --name-pattern gives the individual, False if a folder does.
 
     Raises:
-        InputError: where the folders do not look like individuals.
+        InputError: The folders do not look like individuals.
     """
     photos, skipped = photos_below(folder)
     source = Source('folder', folder, [_sighting(path, level or -1) for path in photos])
@@ -31,15 +31,15 @@ def read_folder(folder: Path, level: int | None, named: bool) -> Source:
     _note_skipped(source, skipped)
     if not named:
         source.notes += check_folders(folder, photos, level)
-        source.columns['identity'] = 'folder above the photo'
+        source.columns['identity'] = 'folder that contains the photo'
         if level not in (None, -1):
             source.columns['identity'] = f'folder, level {level}'
     if any(sighting.split for sighting in source.sightings):
         source.columns['split'] = 'folder'
     if (folder / 'metadata.csv').is_file():
         source.notes.append(
-            f"{folder / 'metadata.csv'} was not read: give its path instead of the folder's to "
-            'have it read'
+            f'{folder / "metadata.csv"} was not read; to use it, give its path instead of the '
+            "folder's"
         )
     return source
 
@@ -54,7 +54,7 @@ def _sighting(path: str, level: int) -> Sighting:
 
 
 def _note_skipped(source: Source, skipped: list[tuple[str, str]]) -> None:
-    """Say which photos are skipped for their folder's name, and where nothing else is left."""
+    """Add notes about photos skipped because of their folder's name, and folders left empty."""
     counts = skipped_photos(skipped)
     if not counts:
         return
@@ -63,12 +63,12 @@ def _note_skipped(source: Source, skipped: list[tuple[str, str]]) -> None:
         by_name[os.path.basename(folder)] += count
     names = ', '.join(f"'{name}' {count}" for name, count in by_name.most_common())
     what = (
-        f'in folders that a NAS, the system or a photo program makes ({names}); rename such a '
-        'folder to have it read'
+        f'in folders made by a NAS, the system or a photo program ({names}); rename such a '
+        'folder to use it'
     )
     photos = counted(counts.total(), 'photo')
     if not source.sightings:
-        raise InputError(f'{source.root}: all {photos} are {what}, or give its own path')
+        raise InputError(f'{source.root}: all {photos} are {what}, or give its path as the source')
     source.notes.append(f'skipped: {photos} {what}')
     used = {''}
     for sighting in source.sightings:
@@ -77,6 +77,5 @@ def _note_skipped(source: Source, skipped: list[tuple[str, str]]) -> None:
     alone = sorted({os.path.dirname(folder) for folder in counts} - used)
     if alone:
         source.notes.append(
-            f'nothing else is in {counted(len(alone), "folder")} with skipped photos: '
-            f'{first_few(alone, 6)}'
+            f'{counted(len(alone), "folder")} contained only skipped photos: {first_few(alone, 6)}'
         )

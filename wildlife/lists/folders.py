@@ -1,4 +1,4 @@
-"""The photos below a folder, and what lies beside them."""
+"""Finds the photos in a folder and its subfolders, and lists what is skipped."""
 
 import os
 from collections import Counter
@@ -8,9 +8,9 @@ from datasets.images import photo_extensions
 
 LINK = 'link to a folder'  # a reason
 
-# Folders that no person made, in lower case: their photos are thumbnails, copies or deleted. Names
-# that begin with a dot are skipped as well: the folders .thumbnails, .Trash-1000,
-# .picasaoriginals, the files ._x.jpg that macOS adds.
+# Folders made by a system or program, in lower case: they contain thumbnails, copies or deleted
+# photos. Names that begin with a dot are skipped as well, such as the folders .thumbnails,
+# .Trash-1000 and .picasaoriginals, and the files ._x.jpg that macOS adds.
 SKIPPED_FOLDERS = frozenset(
     {
         *('@eadir', '#recycle', '#snapshot', '@recycle', '@recently-snapshot'),  # Synology, QNAP
@@ -22,16 +22,16 @@ SKIPPED_FOLDERS = frozenset(
 
 
 def is_skipped_folder(name: str) -> bool:
-    """Whether no person made a folder of this name."""
+    """Return whether a folder of this name was made by a system or program."""
     return name.startswith('.') or name.lower() in SKIPPED_FOLDERS
 
 
 def photos_below(folder: str | os.PathLike[str]) -> tuple[list[str], list[tuple[str, str]]]:
-    """Look through a folder with all that is below it; links to folders are not followed.
+    """Find the photos in a folder and its subfolders; links to folders are not followed.
 
     Returns:
-        photos: sorted paths below ``folder``, with '/'.
-        skipped: sorted (path, reason) of photos in ``SKIPPED_FOLDERS``, of other files and of links
+        photos: Sorted paths relative to ``folder``, with '/'.
+        skipped: Sorted (path, reason) of photos in ``SKIPPED_FOLDERS``, of other files and of links
             to folders.
     """
     extensions = photo_extensions()
@@ -53,15 +53,15 @@ def photos_below(folder: str | os.PathLike[str]) -> tuple[list[str], list[tuple[
             elif is_photo:
                 photos.append(path)
             elif not made:
-                skipped.append((path, f"no photo ('{ending or name}')"))
+                skipped.append((path, f"not a photo ('{ending or name}')"))
     return sorted(photos), sorted(skipped)
 
 
 def skipped_photos(skipped: Iterable[tuple[str, str]]) -> Counter[str]:
-    """Count the photos in each of the ``SKIPPED_FOLDERS``, by the folder's path.
+    """Count the photos in each skipped folder, by the path of the folder.
 
     Args:
-        skipped: as of ``photos_below``.
+        skipped: Second result of ``photos_below``.
     """
     counts: Counter[str] = Counter()
     for path, _ in skipped:

@@ -1,4 +1,4 @@
-"""Finding the photo files of a source: each must be there, and below its folder."""
+"""Finds the photo files of a source: each must exist, and be inside the source's folder."""
 
 import os
 from dataclasses import replace
@@ -12,12 +12,12 @@ from wildlife.words import is_plain
 
 
 def locate_photos(source: Source) -> None:
-    """Make each path one below the source's root; leave out what is no photo, reject what is wrong.
+    """Make each path relative to the root of the source; skip other files, reject bad paths.
 
-    One look at the folder finds photos that a table calls otherwise than the disk.
+    Photos whose paths in a table differ from those on the disk are matched with ``match_paths``.
 
     Raises:
-        InputError: where photos are missing, outside the root, or have names that are no text.
+        InputError: Photos are missing or outside the root, or their names are not valid text.
     """
     root = os.path.abspath(source.root)
     sightings = _with_plain_paths(source)
@@ -32,7 +32,7 @@ def locate_photos(source: Source) -> None:
         path = os.path.normpath(os.path.join(root, listed))
         ending = os.path.splitext(listed)[1].lower()
         if ending and ending not in extensions:
-            source.leave_out(sighting, f"no photo ('{ending}')")
+            source.leave_out(sighting, f"not a photo ('{ending}')")
         elif not os.path.isfile(path):
             missing.append(sighting)
         elif not _is_below(path, root):
@@ -56,7 +56,7 @@ def _with_plain_paths(source: Source) -> list[Sighting]:
         else:
             source.reject(
                 sighting,
-                'path that is no text',
+                'path that is not text',
                 f'{sighting.row}the path {ascii(sighting.path)[:100]} is not plain text; rename '
                 'the photo',
             )
@@ -64,7 +64,7 @@ def _with_plain_paths(source: Source) -> list[Sighting]:
 
 
 def _match(source: Source, sightings: list[Sighting], root: str) -> Matches:
-    """Files of the paths that do not exist as they are written."""
+    """Find files for the paths that do not exist as written."""
     paths = list(dict.fromkeys(sighting.path for sighting in sightings))
     absent = [path for path in paths if not os.path.isfile(os.path.join(root, path))]
     if not absent:
@@ -76,7 +76,7 @@ def _match(source: Source, sightings: list[Sighting], root: str) -> Matches:
 
 
 class _Inside:
-    """Whether a file is below the root once links are followed; each folder is looked at once."""
+    """Checks whether a file is inside the root after following links; caches each folder."""
 
     def __init__(self, root: str) -> None:
         self.real_root = os.path.realpath(root)
@@ -100,8 +100,8 @@ def _reject_outside(source: Source, sighting: Sighting) -> None:
     source.reject(
         sighting,
         "outside the photos' folder",
-        f"{sighting.row}'{sighting.path}' leads out of the photos' folder '{source.root}'; name a "
-        'folder above all photos with --photos',
+        f"{sighting.row}'{sighting.path}' is outside the photos' folder '{source.root}'; name a "
+        'folder that contains all photos with --photos',
     )
 
 
@@ -110,15 +110,15 @@ def _reject_link(source: Source, sighting: Sighting, path: str) -> None:
     source.reject(
         sighting,
         "link out of the photos' folder",
-        f"{sighting.row}'{sighting.path}' is a link out of the photos' folder '{source.root}', to "
-        f'{os.path.realpath(path)}; name the folder where the photos are{option}, or copy them',
+        f"{sighting.row}'{sighting.path}' links to {os.path.realpath(path)}, outside the photos' "
+        f"folder '{source.root}'; name the folder that contains the photos{option}, or copy them",
     )
 
 
 def _report_missing(
     source: Source, missing: list[Sighting], reasons: str, some_found: bool
 ) -> None:
-    """Raise ``InputError``, or leave the missing photos out where the user wants that."""
+    """Skip missing photos with ``skip_bad``; else raise ``InputError``."""
     if some_found and source.skip_bad:
         for sighting in missing:
             source.leave_out(sighting, 'missing photo')

@@ -1,4 +1,4 @@
-"""Split lists, two ymls and a report of photos of any animal: read, decide, and only then write."""
+"""Makes lists, yml files and a report: read the source, decide everything, only then write."""
 
 import random
 from collections import Counter
@@ -33,10 +33,10 @@ from wildlife.words import counted
 
 
 def make_lists(options: ListOptions) -> Lists:
-    """Make the lists, ymls and report of a source.
+    """Make the lists, yml files and report of a source.
 
     Raises:
-        InputError: where the photos or options do not allow it; no list is written then.
+        InputError: The photos or options are not suitable; then no list is written.
     """
     check_plain(options.out, options.photos_out)
     check_out(options.out, options.force)
@@ -83,7 +83,7 @@ def _facts(
     test: Test,
     data: DataSet,
 ) -> Facts:
-    """What report.json holds. read: of the source, before anything was left out."""
+    """Return the content of report.json. read: Facts of the source before photos were skipped."""
     source, split = lists.source, lists.split
     cfg, _ = [load_text(text, lists.out) for text in lists.ymls.values()]
     return {
@@ -111,7 +111,7 @@ def _facts(
 
 
 def _source_facts(source: Source) -> Facts:
-    """What was read, before anything is left out."""
+    """Count what was read, before any photo is skipped."""
     return {
         'kind': source.kind,
         'photos': len(source.sightings),
@@ -120,7 +120,7 @@ def _source_facts(source: Source) -> Facts:
 
 
 def _option_facts(options: ListOptions) -> Facts:
-    """Options as JSON holds them."""
+    """Return the options as values that JSON can hold."""
     values = asdict(options) | {'split_date': options.split_date or ''}
     return {
         name: str(value) if isinstance(value, Path | datetime) else value
@@ -129,7 +129,7 @@ def _option_facts(options: ListOptions) -> Facts:
 
 
 def _left_out_facts(source: Source, split: Split) -> dict[str, int]:
-    """How many photos or rows were left out for each reason, the most frequent first."""
+    """Count the skipped photos or rows by reason, the most frequent first."""
     reasons = Counter(row.reason for row in source.left_out)
     reasons.update(reason for _, reason in split.left_out)
     return dict(reasons.most_common())
@@ -138,7 +138,7 @@ def _left_out_facts(source: Source, split: Split) -> dict[str, int]:
 def _name_photos(
     source: Source, changes: Changes, options: ListOptions
 ) -> tuple[list[str], Path | None]:
-    """Paths of the photos in the lists; and the folder of prepared photos where it is needed."""
+    """Return the paths of the photos in the lists, and the folder of prepared photos if needed."""
     paths = [sighting.path for sighting in source.sightings]
     is_changed = any(changes[sighting] for sighting in source.sightings)
     if not options.prepare and not is_changed and all(map(listable, paths)):
@@ -148,7 +148,7 @@ def _name_photos(
 
 
 def _split(photos: list[Photo], options: ListOptions) -> Split:
-    """Split by the options, with validation where there is enough, and notes of what is thin."""
+    """Split by the options; add validation if possible, and notes about weak points."""
     rng = random.Random(options.seed)
     if options.protocol == 'disjoint':
         split = split_disjoint(photos, options.test_share, rng)
@@ -161,8 +161,8 @@ def _split(photos: list[Photo], options: ListOptions) -> Split:
     given = sorted({photo.sighting.split for photo in photos} - {''})
     if given and options.protocol != 'given':
         split.notes.append(
-            f'the source has splits of its own ({", ".join(given[:5])}), which were not used; '
-            '--protocol given takes them'
+            f'the splits of the source ({", ".join(given[:5])}) were not used; --protocol given '
+            'uses them'
         )
     sizes = Counter(photo.identity for photo in split.train)
     _check_enough(len(sizes), options.protocol)
@@ -174,29 +174,29 @@ def _split(photos: list[Photo], options: ListOptions) -> Split:
 
 def _check_enough(individuals: int, protocol: str) -> None:
     if individuals < 2:
-        remedy = '--protocol closed trains on all'
+        remedy = '--protocol closed trains on all of them'
         if protocol == 'closed':
-            remedy = 'more are needed'
+            remedy = 'add photos of more individuals'
         raise InputError(
-            f'{counted(individuals, "individual")} would be left to train on, and two are needed '
-            f'to tell apart; {remedy}'
+            f'{counted(individuals, "individual")} would be left for training, but at least two '
+            f'are needed; {remedy}'
         )
 
 
 def _note_training(split: Split, photos: list[Photo], sizes: Counter[str], sides: str) -> None:
-    """Say what is told apart, and who has a single photo. sizes: photos of each identity."""
+    """Add notes about flanks and single photos. sizes: Number of photos of each identity."""
     noun = 'train individual'
     if sides == 'separate':
         noun = 'train flank'
         flanks = len({photo.identity for photo in photos})
         animals = counted(len({photo.animal for photo in photos}), 'animal')
         split.notes.append(
-            f'left and right are two identities: {flanks} flanks of {animals}; tables and labels '
-            'call each flank an individual'
+            f'left and right are two identities: {flanks} flanks of {animals}; the tables count '
+            'each flank as an individual'
         )
     single = sum(size == 1 for size in sizes.values())
     if single:
         split.notes.append(
-            f'{single} of {counted(len(sizes), noun)} with a single photo, which training '
-            'compares with itself'
+            f'{single} of {counted(len(sizes), noun)} with a single photo, which training can '
+            'only compare with itself'
         )

@@ -1,4 +1,4 @@
-"""Photos that a table calls otherwise than the disk: one look at the folder."""
+"""Finds photos whose paths in a table differ from those on the disk."""
 
 import os
 import posixpath
@@ -15,17 +15,17 @@ from wildlife.words import counted, is_plain
 
 ABSOLUTE = re.compile(r'[A-Za-z]:/|/')
 WEB = re.compile(r'[A-Za-z][\w+.-]+://')
-SAMPLE = 200  # paths that tell which folder is meant
+SAMPLE = 200  # paths that are looked up to find out which folder is meant
 
 
 @dataclass
 class Matches:
-    """Files that were found.
+    """The files that were found for the paths of a table.
 
     Attributes:
-        found: path of the table -> path of the one file that fits.
-        note: by which rules, '' = none is found.
-        reasons: why others that may be photos are not found, and what to do.
+        found: Path in the table -> path of the only file that fits.
+        note: Text about the rules that were used; '' = no file was found.
+        reasons: Text about photos that were not found: why, and what to do.
     """
 
     found: dict[str, str] = field(default_factory=dict)
@@ -36,8 +36,11 @@ class Matches:
 class Move(NamedTuple):
     """Where a path of the table may be on the disk.
 
-    old: its beginning. new: the folder in its place. anywhere: whether the file may be in any
-    folder.
+    Attributes:
+        path: Path in the table.
+        old: Beginning of the path that is replaced.
+        new: Folder that replaces it.
+        anywhere: True if the file may be in any folder.
     """
 
     path: str
@@ -47,26 +50,27 @@ class Move(NamedTuple):
 
 
 def match_paths(paths: Collection[str], root: str | os.PathLike[str], may_move: bool) -> Matches:
-    """Find the files of a table's paths that do not exist as they are written.
+    """Find files for the paths of a table that do not exist as written.
 
-    A file fits whose path differs in the Unicode form of accents, in case, or in a photo's ending
-    that the table lacks or has otherwise; where several fit, none is taken. Folders must be the
-    table's, but for a beginning that all paths have in common: of absolute paths from another
-    computer, and of relative ones with ``may_move``. Names without any folder may then be anywhere.
+    A file fits if its path differs only in the Unicode form of accents, in case, or in the photo's
+    extension, which the table may also lack. If several files fit, none is taken. Folders must be
+    those of the table, except for a beginning that all paths share: absolute paths may come from
+    another computer, and relative paths may begin elsewhere with ``may_move``. In these cases names
+    without a folder may be anywhere.
 
     Args:
-        paths: different ones, with '/'.
-        root: the photos' folder; files are looked for below it.
-        may_move: whether relative paths may begin elsewhere: not where others in the table exist as
-            they are written.
+        paths: Distinct paths, with '/'.
+        root: Folder of the photos; only this folder and its subfolders are searched.
+        may_move: True if relative paths may begin in another folder. It should be False if other
+            paths of the table exist as written.
     """
     missing, below = set(paths), photos_below(root)[0]
-    # A link to nothing is missing, too.
+    # A broken link also counts as missing.
     photos = [path for path in below if is_plain(path) and path not in missing]
     files, names = _Files(photos), _Files(photos, names_only=True)
     endings = {'', *photo_extensions()}
     found: dict[str, str] = {}
-    rules = defaultdict(list)  # how paths differ -> paths
+    rules = defaultdict(list)  # difference -> paths
     unmatched = defaultdict(list)  # reason -> (path, files that might be meant)
     for move in _plan(paths, names, may_move):
         path = move.path
@@ -74,7 +78,7 @@ def match_paths(paths: Collection[str], root: str | os.PathLike[str], may_move: 
         if len(fitting) == 1:
             found[path] = fitting[0]
             rules[differs].append(path)
-        elif os.path.splitext(path)[1].lower() in endings:  # else it is a video or the like
+        elif os.path.splitext(path)[1].lower() in endings:  # otherwise it is not a photo
             namesakes = names.find(posixpath.basename(path))[1]
             is_link = os.path.islink(os.path.join(root, path))
             reason = 'link' if is_link else _reason(path, fitting, namesakes)
@@ -84,7 +88,7 @@ def match_paths(paths: Collection[str], root: str | os.PathLike[str], may_move: 
 
 
 def _find(move: Move, files: '_Files', names: '_Files') -> tuple[str, list[str]]:
-    """(how the path differs from the disk, files that fit)."""
+    """Return (how the path differs from the disk, files that fit)."""
     rest = posixpath.normpath(move.path)[len(move.old) :].lstrip('/')
     rule, fitting = files.find(posixpath.join(move.new, rest))
     folder = ''
@@ -97,23 +101,25 @@ def _find(move: Move, files: '_Files', names: '_Files') -> tuple[str, list[str]]
 
 
 def _note(found: Mapping[str, str], rules: Mapping[str, list[str]]) -> str:
-    """rules: how paths differ -> paths."""
+    """Describe the matched paths. rules: Difference -> paths."""
     if not found:
         return ''
     ways = [
-        f"{len(some)} {rule}, as '{some[0]}' for '{found[some[0]]}'" for rule, some in rules.items()
+        f"{len(some)} {rule}, for example '{some[0]}' for '{found[some[0]]}'"
+        for rule, some in rules.items()
     ]
     return (
-        f'path: {counted(len(found), "photo")} of the table differ from the disk, each matched '
-        f'with the one file that fits: {"; ".join(ways)}'
+        f'path: {counted(len(found), "photo")} of the table found under another name on the disk '
+        f'(each fits only one file); the names differ: {"; ".join(ways)}'
     )
 
 
 def _reasons(unmatched: Mapping[str, list[tuple[str, list[str]]]], strange: list[str]) -> str:
-    """Why photos are not found.
+    """Explain why photos were not found.
 
-    unmatched: reason -> (path, files that might be meant). strange: files whose names no table can
-    hold.
+    Args:
+        unmatched: Reason -> (path, files that might be meant).
+        strange: Files whose names are not valid text, so no table can contain them.
     """
     reasons = []
     for reason, some in unmatched.items():
@@ -122,8 +128,8 @@ def _reasons(unmatched: Mapping[str, list[tuple[str, list[str]]]], strange: list
         reasons.append(REASONS[reason].format(count=len(some), path=path, files=shown))
     if reasons and strange:
         reasons.append(
-            f'{counted(len(strange), "photo")} there with a name that is no UTF-8 text, as '
-            f'{ascii(strange[0])}: rename these files'
+            f'{counted(len(strange), "photo")} in the folder with a name that is not UTF-8 text, '
+            f'for example {ascii(strange[0])}: rename these files'
         )
     return '; '.join(reasons)
 
@@ -151,13 +157,13 @@ SPELLINGS: dict[str, tuple[Spelling, Spelling]] = {  # rule: (of the file, of th
     '': (str, str),
     'in the Unicode form of accents': (_composed, _composed),
     'in upper and lower case': (_folded, _folded),
-    'in the ending, which the table lacks': (_without_ending, _folded),
-    'in the ending': (_without_ending, _without_photo_ending),
+    'in the extension, which the table lacks': (_without_ending, _folded),
+    'in the extension': (_without_ending, _without_photo_ending),
 }
 
 
 class _Files:
-    """Files by the spellings of their paths or, with ``names_only``, of their names."""
+    """Index of files by the spellings of their paths or, with ``names_only``, of their names."""
 
     def __init__(self, paths: Iterable[str], names_only: bool = False) -> None:
         self.spelled: dict[str, dict[str, list[str]]] = {
@@ -169,7 +175,7 @@ class _Files:
                 self.spelled[rule][spelling(name)].append(path)
 
     def find(self, path: str) -> tuple[str, list[str]]:
-        """(rule, files) of the first rule by which any file fits; ('', []) where none does."""
+        """Return (rule, files) for the first rule by which a file fits, else ('', [])."""
         for rule, (_, spelling) in SPELLINGS.items():
             fitting = self.spelled[rule].get(spelling(path))
             if fitting:
@@ -178,7 +184,7 @@ class _Files:
 
 
 def _plan(paths: Iterable[str], names: _Files, may_move: bool) -> Iterator[Move]:
-    """Where each path may be."""
+    """Find out where each path may be."""
     absolute = [path for path in paths if ABSOLUTE.match(path)]
     relative = [path for path in paths if not ABSOLUTE.match(path)]
     for group, moves in ((absolute, True), (relative, may_move)):
@@ -189,9 +195,9 @@ def _plan(paths: Iterable[str], names: _Files, may_move: bool) -> Iterator[Move]
 
 
 def _moved_folder(paths: Iterable[str], names: _Files) -> tuple[str, str]:
-    """(old, new): the beginning that all paths have in common, and the folder in its place.
+    """Return (old, new): the beginning that all paths share, and the folder that replaces it.
 
-    ('', '') where it is not clear, or where fewer than half of the paths have a file then.
+    It is ('', '') if the folder is not clear, or if fewer than half of the paths then have a file.
     """
     paths = [posixpath.normpath(path) for path in paths]
     common = os.path.commonprefix([path.split('/')[:-1] for path in paths])
@@ -210,9 +216,9 @@ def _moved_folder(paths: Iterable[str], names: _Files) -> tuple[str, str]:
 
 
 def _moves(path: str, most: int, names: _Files) -> set[tuple[int, str]]:
-    """{(number of folders at the beginning that are another's, the folder in their place)}.
+    """Return {(number of leading folders that are replaced, the folder that replaces them)}.
 
-    most: largest such number.
+    most: Largest such number.
     """
     *folders, name = path.split('/')
     moves = set()
@@ -225,7 +231,7 @@ def _moves(path: str, most: int, names: _Files) -> set[tuple[int, str]]:
 
 
 def _equal_at_end(one: list[str], other: list[str]) -> int:
-    """How many last folders are equal."""
+    """Count how many folders are equal, from the last one backwards."""
     same = 0
     for left, right in zip(reversed(one), reversed(other)):
         if _folded(left) != _folded(right):
@@ -246,21 +252,20 @@ def _reason(path: str, fitting: list[str], namesakes: list[str]) -> str:
 
 REASONS = {
     'link': (
-        "{count} x a link to a file that is missing, as '{path}': bring the file back, or delete "
-        'the link'
+        "{count} x a link to a missing file, for example '{path}': restore the file, or delete the "
+        'link'
     ),
     'web': '{count} x a web address: download the photos',
-    'several': "{count} x several files fit, as '{path}' fits {files}: write whole paths",
+    'several': "{count} x several files fit, for example {files} for '{path}': write full paths",
     'elsewhere': (
-        "{count} x a file of this name in another folder, as {files} for '{path}': correct the "
-        'paths, or name the folder that they begin in with --photos'
+        "{count} x a file of this name in another folder, for example {files} for '{path}': "
+        'correct the paths, or name the folder that they are relative to with --photos'
     ),
     'absolute': (
-        '{count} x an absolute path of another computer, and no file of this name is there: '
-        "--photos names the photos' folder"
+        '{count} x an absolute path from another computer, and no file of this name here: name '
+        "the photos' folder with --photos"
     ),
     'nowhere': (
-        '{count} x no file of this name is there: correct the paths, or name another folder with '
-        '--photos'
+        '{count} x no file of this name: correct the paths, or name another folder with --photos'
     ),
 }

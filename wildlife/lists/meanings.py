@@ -1,8 +1,8 @@
-"""What columns of wildlife tables are called, by what they mean."""
+"""Names of columns in wildlife tables, by their meaning."""
 
-# Names without case, blanks and punctuation; the first that a table has is taken. Meanings have
-# ranks of names: within a rank of identities the names mean the same thing, so where a table has
-# two of them and they differ somebody has to choose.
+# Meaning -> ranks of names, in lower case and without spaces and punctuation. The first name that a
+# table has is used. Within a rank, names of the identity mean the same thing; if a table has two of
+# them with different content, the user must choose.
 MEANINGS = {
     'identity': (
         (
@@ -49,8 +49,8 @@ MEANINGS = {
     'split': (('split', 'subset', 'originalsplit', 'set'),),
     'species': (('species', 'scientificname', 'category'),),
 }
-NEEDED = {'identity': 'who the animal is', 'path': 'where the photo is'}
-BOXES = (  # boxes that are spread over four columns
+NEEDED = {'identity': 'the individual', 'path': 'the path of the photo'}
+BOXES = (  # four columns that form a box
     ('bboxx', 'bboxy', 'bboxwidth', 'bboxheight'),
     ('bboxx', 'bboxy', 'bboxw', 'bboxh'),
     ('x', 'y', 'w', 'h'),
@@ -60,6 +60,6 @@ BOXES = (  # boxes that are spread over four columns
     ('x1', 'y1', 'x2', 'y2'),
 )
 CORNERS = {'xmax', 'x2'}
-ANGLES = {'rotation', 'angle'}  # of something, in some unit: not read as theta
+ANGLES = {'rotation', 'angle'}  # unknown unit and meaning, so not read as theta
 DAY_PARTS = (('year', 'encounteryear'), ('month', 'encountermonth'), ('day', 'encounterday'))
 CLOCK_PARTS = (('hour', 'encounterhour'), ('minute', 'minutes', 'encounterminutes'))

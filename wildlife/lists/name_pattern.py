@@ -1,4 +1,4 @@
-"""Facts that --name-pattern reads in the photos' paths."""
+"""Reads facts from the paths of photos with --name-pattern."""
 
 import re
 from dataclasses import replace
@@ -11,39 +11,41 @@ from wildlife.lists.sightings import Sighting, Source
 
 GROUPS = ('identity', 'side', 'camera', 'date', 'encounter', 'split')
 
-Facts = dict[str, Any]  # field of a ``Sighting`` -> value
+Facts = dict[str, Any]  # field of ``Sighting`` -> value
 
 
 def pattern_groups(pattern: str) -> tuple[str, ...]:
-    """Names of the groups of a pattern; () without a pattern.
+    """Return the names of the groups in a pattern; () without a pattern.
 
     Raises:
-        InputError: where it is no regular expression, or its groups are not of ``GROUPS``.
+        InputError: The pattern is not a regular expression, or has groups not in ``GROUPS``.
     """
     if not pattern:
         return ()
     try:
         groups = tuple(re.compile(pattern).groupindex)
     except re.error as error:
-        raise InputError(f"--name-pattern '{pattern}' is no regular expression ({error})") from None
+        raise InputError(
+            f"--name-pattern '{pattern}' is not a regular expression ({error})"
+        ) from None
     if not groups or set(groups) - set(GROUPS):
         raise InputError(
-            f"--name-pattern '{pattern}' needs named groups, of these: "
+            f"--name-pattern '{pattern}' needs named groups from this list: "
             f'{", ".join(f"(?P<{name}>…)" for name in GROUPS)}'
         )
     return groups
 
 
 def read_names(source: Source, pattern: str, date_format: str) -> None:
-    """Add the facts of the paths. A table may say the same, but nothing else.
+    """Add facts from the paths to the sightings; a table must not contradict them.
 
     Args:
-        source: its sightings and columns are changed.
-        pattern: regular expression with named groups.
-        date_format: as in ``strptime``, '' = recognise dates.
+        source: Source whose sightings and columns are changed.
+        pattern: Regular expression with named groups.
+        date_format: Format as in ``strptime``; '' = recognise dates.
 
     Raises:
-        InputError: where the pattern fits no path, or a row says something else.
+        InputError: The pattern matches no path, or a row contradicts a path.
     """
     matches = [re.search(pattern, sighting.path) for sighting in source.sightings]
     _check_matches(source, pattern, matches)
@@ -64,22 +66,23 @@ def read_names(source: Source, pattern: str, date_format: str) -> None:
 
 
 def _check_matches(source: Source, pattern: str, matches: list[re.Match[str] | None]) -> None:
-    """Raise ``InputError`` where nothing fits, add a note where some do not."""
+    """Raise ``InputError`` if no path matches; add a note if some do not."""
     paths = [sighting.path for sighting in source.sightings]
     strange = [path for path, match in zip(paths, matches) if not match]
     if len(strange) == len(paths):
         raise InputError(
-            f"--name-pattern '{pattern}' fits none of the {len(paths)} paths, as '{paths[0]}'"
+            f"--name-pattern '{pattern}' matches none of the {len(paths)} paths, for example "
+            f"'{paths[0]}'; correct it, or leave it out"
         )
     if strange:
         source.notes.append(
-            f'--name-pattern fits {len(paths) - len(strange)} of {len(paths)} paths, not '
+            f'--name-pattern matches {len(paths) - len(strange)} of {len(paths)} paths, but not '
             f"'{strange[0]}'"
         )
 
 
 def _known_groups(match: re.Match[str] | None) -> Facts:
-    """What a path says; an identity also where its name says unknown."""
+    """Return the known facts of a path; an identity is kept even if it means unknown."""
     groups = match.groupdict('') if match else {}
     return {
         name: text for name, text in groups.items() if known(text) or (name == 'identity' and text)
@@ -92,5 +95,5 @@ def _check_facts(sighting: Sighting, facts: Facts, unchecked: set[str]) -> None:
         if name not in unchecked and other not in ('', None, value):
             raise InputError(
                 f"{sighting.where}: --name-pattern reads {name} '{value}' from '{sighting.path}', "
-                f"but its row says '{other}'; ignore the column with --column {name}="
+                f"but its row has '{other}'; ignore the column with --column {name}="
             )

@@ -1,4 +1,4 @@
-"""Labels and numbers of split photos, and how they are tested."""
+"""Assigns labels and numbers to split photos, and chooses the test protocol."""
 
 from collections.abc import Hashable, Iterable
 from typing import NamedTuple, TypeVar
@@ -13,18 +13,18 @@ from wildlife.lists.splits import Split
 from wildlife.words import counted
 
 Name = TypeVar('Name', bound=Hashable)
-Records = dict[str, list[Record]]  # of each list: train, val, query, gallery
+Records = dict[str, list[Record]]  # list (train, val, query or gallery) -> its records
 
 
 def make_records(split: Split) -> tuple[Records, dict[str, list[str]]]:
-    """Number what the lists hold; a label is the number of its name.
+    """Number individuals, cameras and encounters, and make the records of each list.
 
-    Test labels are those of the train list where the test shows train individuals (others are
-    numbered on), else they begin at 0 too. Cameras are numbered from 1 where some are unknown,
-    whose camid is 0 then.
+    If the test shows train individuals, these keep their labels and new individuals get the next
+    numbers. Otherwise test labels also begin at 0. If some cameras are unknown, they get camid 0
+    and the others are numbered from 1.
 
     Returns:
-        The records of each list; and the names of the labels of 'train' and 'test'.
+        The records of each list; and the individual of each label, for 'train' and 'test'.
     """
     parts = split.parts()
     photos = {photo for part in parts.values() for photo in part}
@@ -63,7 +63,10 @@ def _number(names: Iterable[Name]) -> dict[Name, int]:
 class Test(NamedTuple):
     """How the test is evaluated.
 
-    protocol: its name. found: protocol -> number of queries with a match. notes: for the report.
+    Attributes:
+        protocol: Name of the chosen protocol.
+        found: Protocol -> number of queries with a match in the gallery.
+        notes: Notes for the report.
     """
 
     protocol: str
@@ -72,15 +75,15 @@ class Test(NamedTuple):
 
 
 def choose_test(records: Records, wanted: str = '') -> Test:
-    """Choose how the test is evaluated.
+    """Choose the test protocol.
 
     Args:
-        records: of the lists.
-        wanted: protocol that the user names. '' = across encounters where most are known and some
-            query has a match, else all.
+        records: Records of each list.
+        wanted: Protocol chosen by the user. '' = cross-encounter if most encounters are known and
+            some query has a match under it, else all.
 
     Raises:
-        InputError: where no query has a match, or the lists do not know what ``wanted`` needs.
+        InputError: No query has a match, or the lists lack what ``wanted`` compares.
     """
     query, gallery = records['query'], records['gallery']
     if wanted:
@@ -97,25 +100,25 @@ def choose_test(records: Records, wanted: str = '') -> Test:
     notes = _note_encounters(name, wanted, unknown, len(photos))
     if found[name] < len(query):
         notes.append(
-            f'{len(query) - found[name]} of {counted(len(query), "query")} without any right '
-            f'answer under {name}: left out of the averages'
+            f'{len(query) - found[name]} of {counted(len(query), "query")} with no match in the '
+            f'gallery under {name}: not included in the averages'
         )
     return Test(name, found, notes)
 
 
 def _note_encounters(name: str, wanted: str, unknown: int, photos: int) -> list[str]:
-    """Say what unknown encounters do to the test. unknown: of so many photos."""
+    """Explain what unknown encounters mean for the test. unknown: Their number among ``photos``."""
     of_all = f'{unknown} of {photos} test photos have no known encounter'
     if name == 'cross-encounter' and unknown:
-        return [f'{of_all} and are compared with all']
+        return [f'{of_all} and are compared with all others']
     if name != 'all' or wanted:
         return []
-    reason = 'no query has a right answer in another encounter'
+    reason = 'no query has a match in another encounter'
     if 2 * unknown >= photos:
-        reason = f'{of_all} (a date or --name-pattern tells it)'
+        reason = f'{of_all} (a date or --name-pattern can give it)'
     return [
-        f'{reason}, so photos that may be seconds apart are compared too, and results look '
-        'better than they are'
+        f'{reason}, so photos that may be seconds apart are compared too, and the results are '
+        'too good'
     ]
 
 
@@ -123,17 +126,18 @@ def _check_wanted(wanted: str, records: Records) -> None:
     try:
         resolve_protocol(wanted, '', records['query'], records['gallery'])
     except InputError as error:
-        reason = str(error).partition(';')[0]  # the rest is for those who write lists by hand
+        reason = str(error).partition(';')[0]  # the rest is for lists written by hand
         raise InputError(
-            f'--test-protocol {wanted}: {reason}; name their column with --column or read them '
-            'off the paths with --name-pattern, or choose another --test-protocol'
+            f'--test-protocol {wanted}: {reason}; name their column with --column, read them '
+            'from the paths with --name-pattern, or choose another --test-protocol'
         ) from None
 
 
 def _no_match(name: str, queries: int, found: dict[str, int]) -> str:
     works = ', '.join(f'{other} {count}' for other, count in found.items() if count)
-    remedy = f'--test-protocol gives: {works}' if works else 'choose another --protocol'
+    remedy = 'choose another --protocol'
+    if works:
+        remedy = f'choose another --test-protocol (queries with a match: {works})'
     return (
-        f"none of {counted(queries, 'query')} has a right answer in the gallery under '{name}'; "
-        f'{remedy}'
+        f"none of {counted(queries, 'query')} has a match in the gallery under '{name}'; {remedy}"
     )

@@ -1,4 +1,4 @@
-"""report.html, report.json and photos.csv: what was read, decided and left out."""
+"""Content of report.html, report.json and photos.csv: what was read, decided and skipped."""
 
 from bisect import bisect_right
 from collections import Counter
@@ -17,10 +17,10 @@ from wildlife.lists.splits import Split
 from wildlife.pages import render
 from wildlife.thumbnails import thumbnail
 
-# Photos per individual: the smallest number of each bar, and its name.
+# Photos per individual: smallest number of each bar -> name of the bar.
 BUCKETS = {1: '1', 2: '2', 3: '3', 4: '4–5', 6: '6–9', 10: '10–19', 20: '20–49', 50: '50+'}
-THUMBNAILS, THUMBNAIL = 6, 128  # of a split; pixels
-COLUMNS = {  # of the table of splits
+THUMBNAILS, THUMBNAIL = 6, 128  # pictures per split; pixels
+COLUMNS = {  # of the table of splits: fact -> heading
     'photos': 'photos',
     'individuals': 'individuals',
     'fewest': 'photos each: min',
@@ -32,13 +32,13 @@ COLUMNS = {  # of the table of splits
     'side_unknown': 'side unknown',
     'cameras': 'cameras',
 }
-BAR_HEIGHT = 80  # pixels, of the highest
+BAR_HEIGHT = 80  # pixels: height of the highest bar
 
-Facts = dict[str, Any]  # as report.json holds them
+Facts = dict[str, Any]  # content of report.json
 
 
 class Picture(NamedTuple):
-    """A small photo of the page. source: data URI."""
+    """A thumbnail on the page. source: Data URI."""
 
     caption: str
     source: str
@@ -46,7 +46,7 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of a chart. height: in pixels."""
+    """A bar of a chart. height: Height in pixels."""
 
     name: str
     count: int
@@ -56,7 +56,7 @@ class Bar:
 def photo_rows(
     source: Source, split: Split, records: Mapping[str, list[Record]]
 ) -> list[dict[str, object]]:
-    """Rows of photos.csv, sorted: one for each photo or row that was read, listed or left out."""
+    """Return the sorted rows of photos.csv: one per photo or row, listed or skipped."""
     splits: dict[Photo, list[str]] = {}
     listed: dict[Photo, Record] = {}
     for name, photos in split.parts().items():
@@ -99,12 +99,12 @@ def _row(sighting: Sighting, left_out: str = '') -> dict[str, object]:
 
 
 def write_photos_csv(file: IO[str], rows: list[dict[str, object]]) -> None:
-    """Write the rows of ``photo_rows``; their keys are the header."""
+    """Write the rows of ``photo_rows``; their keys become the header."""
     pd.DataFrame(rows, dtype=object).to_csv(file, index=False, lineterminator='\n')
 
 
 def split_facts(photos: list[Photo]) -> Facts:
-    """Numbers of one list, for the table of splits."""
+    """Count photos, individuals and more in one list, for the table of splits."""
     sizes = Counter(photo.identity for photo in photos)
     encounters = {photo.encounter for photo in photos if photo.encounter}
     sides = Counter(photo.sighting.side for photo in photos)
@@ -125,18 +125,18 @@ def split_facts(photos: list[Photo]) -> Facts:
 
 
 def _histogram(sizes: Collection[int]) -> dict[str, int]:
-    """{'1': individuals with one photo, …, '50+': …}"""
+    """Return {'1': number of individuals with one photo, …, '50+': …}."""
     least = list(BUCKETS)
     counts = Counter(least[bisect_right(least, size) - 1] for size in sizes)
     return {name: counts[low] for low, name in BUCKETS.items()}
 
 
 def html_page(facts: Facts, pictures: Mapping[str, list[Picture]]) -> str:
-    """The report as one page without anything from outside.
+    """Return the report as a single HTML page that needs no other files.
 
     Args:
-        facts: as in report.json.
-        pictures: small photos of each split.
+        facts: Content of report.json.
+        pictures: Thumbnails of each split.
     """
     columns = {
         meaning: column if isinstance(column, str) else ', '.join(column)
@@ -155,19 +155,19 @@ def html_page(facts: Facts, pictures: Mapping[str, list[Picture]]) -> str:
 
 
 def _bars(histogram: Mapping[str, int]) -> list[Bar]:
-    """One bar for each bucket."""
+    """Return one bar per bucket."""
     top = max(histogram.values()) or 1
     return [Bar(name, count, round(BAR_HEIGHT * count / top)) for name, count in histogram.items()]
 
 
 def thumbnails(parts: Mapping[str, list[Photo]], root: Path) -> dict[str, list[Picture]]:
-    """Small photos of a few individuals of each split, without those that cannot be decoded.
+    """Make thumbnails of a few individuals of each split.
 
-    tools/check_data.py reports these.
+    Photos that cannot be decoded are skipped; tools/check_data.py reports them.
 
     Args:
-        parts: photos of each split.
-        root: folder of their paths.
+        parts: Photos of each split.
+        root: Folder that the paths are relative to.
     """
     pictures = {}
     for name, photos in parts.items():

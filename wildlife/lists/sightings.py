@@ -1,4 +1,4 @@
-"""What is read from any source: sightings of animals on photos."""
+"""Data structures for what is read from any source: sightings of animals in photos."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,25 +8,25 @@ from utils.errors import InputError
 from wildlife.crops import Box, Size
 from wildlife.lists.tables import LeftOut
 
-SKIP = '--skip-bad leaves such photos out and counts them'
+SKIP = '--skip-bad skips and counts such photos'
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """One animal on one photo.
+    """One animal in one photo.
 
     Attributes:
-        path: of the photo, below the source's root, with '/'.
-        where: file and row, for messages.
-        identity: name of the individual.
-        side: 0 left, 1 right, None unknown.
-        camera: '' = unknown.
-        date: the camera's clock, None = unknown.
-        encounter: '' = unknown.
+        path: Path of the photo, relative to the root of the source, with '/'.
+        where: File and row, for messages.
+        identity: Name of the individual.
+        side: 0 = left, 1 = right, None = unknown.
+        camera: Name of the camera or place; '' = unknown.
+        date: Date and time by the camera's clock; None = unknown.
+        encounter: Name of the encounter; '' = unknown.
         box: (x, y, width, height[, theta]) in pixels or as shares of the photo's size, see
             ``wildlife.crops.find_change``; None = the whole photo.
-        split: of the source, '' = none.
-        species: '' = unknown.
+        split: Split given by the source; '' = none.
+        species: Name of the species; '' = unknown.
     """
 
     path: str
@@ -42,25 +42,25 @@ class Sighting:
 
     @property
     def row(self) -> str:
-        """What a message about the photo begins with: 'm.csv:4: ', '' where its path says it."""
+        """Return the prefix of messages, such as 'm.csv:4: '; '' if the path is enough."""
         return '' if self.where == self.path else f'{self.where}: '
 
 
 @dataclass
 class Source:
-    """What was read.
+    """The photos and facts that were read from a source.
 
     Attributes:
         kind: 'folder', 'CSV', 'COCO' or 'Camtrap DP'.
-        root: folder that the photos' paths are relative to.
-        sightings: sorted, so that the order of rows or of a directory does not matter.
-        columns: meaning -> the column, columns or other place that told it.
-        unused: columns that told nothing.
-        left_out: what is of no use, and why.
-        notes: what was decided, in words.
-        sizes: photo -> (width, height) in pixels, where a table says so.
-        shares: whether boxes are shares of the photo's size.
-        skip_bad: whether wrong photos and rows are left out, instead of an error.
+        root: Folder that the paths of the photos are relative to.
+        sightings: Sightings, sorted, so that the order of rows or files does not matter.
+        columns: Meaning -> the column, columns or other place where it was read.
+        unused: Columns that were not used.
+        left_out: Skipped photos and rows, with the reason.
+        notes: Decisions, in words for the report.
+        sizes: Photo -> (width, height) in pixels, if a table gives it.
+        shares: True if boxes are shares of the photo's size, False if in pixels.
+        skip_bad: True = skip bad photos and rows; False = raise an error.
     """
 
     kind: str
@@ -75,11 +75,11 @@ class Source:
     skip_bad: bool = False
 
     def leave_out(self, sighting: Sighting, reason: str) -> None:
-        """Count a photo or row that is of no use."""
+        """Record a skipped photo or row and the reason."""
         self.left_out.append(LeftOut(sighting.where, sighting.path, sighting.identity, reason))
 
     def reject(self, sighting: Sighting, reason: str, message: str) -> None:
-        """Raise ``InputError`` of a wrong photo or row; with ``skip_bad`` it is left out."""
+        """Skip a bad photo or row with ``skip_bad``; else raise ``InputError``."""
         if not self.skip_bad:
             raise InputError(f'{message}; {SKIP}')
         self.leave_out(sighting, reason)

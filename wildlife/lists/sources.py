@@ -1,4 +1,4 @@
-"""Photos of known individuals, from a folder or a table, as sightings."""
+"""Reads photos of known individuals from a folder or a table, as sightings."""
 
 import os
 from collections import Counter
@@ -24,23 +24,23 @@ from wildlife.words import counted
 
 
 def read_source(options: ListOptions) -> Source:
-    """Read everything that is known about the photos; none is opened.
+    """Read all that the source says about its photos; no photo is opened.
 
     Returns:
-        A source of two individuals or more.
+        A source with at least two individuals.
 
     Raises:
-        InputError: where the source cannot be read, or is contradictory.
+        InputError: The source cannot be read, or contradicts itself.
     """
     if not os.path.exists(options.source):
-        raise InputError(f'{options.source}: there is no such file or folder')
+        raise InputError(f'{options.source}: this file or folder does not exist')
     named = 'identity' in pattern_groups(options.name_pattern)
     path = Path(options.source)
     if path.is_dir() and not is_camtrap(path):
         if options.photos or options.column:
             raise InputError(
-                f'{path}: --photos and --column are for a table, but this is a folder of photos; '
-                'give the table'
+                f'{path}: --photos and --column need a table, but this is a folder of photos; '
+                'name the table'
             )
         source = read_folder(path, options.identity_level, named)
     else:
@@ -56,15 +56,15 @@ def read_source(options: ListOptions) -> Source:
     _check_individuals(source, options.source)
     if unknown:
         source.notes.append(
-            f'names that say unknown: {shown_counts(unknown)}; their photos are left out, so an '
-            'animal of such a name needs another'
+            f'names that mean unknown: {shown_counts(unknown)}; their photos are skipped. Rename '
+            'an animal that really has such a name'
         )
     note_names(source)
     return source
 
 
 def _leave_out_unidentified(source: Source, species: str) -> list[str]:
-    """Leave out other species and animals without a name; return the names that say unknown."""
+    """Skip other species and animals without a name; return the names that mean unknown."""
     identified: list[Sighting] = []
     unknown = []
     for sighting in source.sightings:
@@ -94,25 +94,25 @@ def _check_individuals(source: Source, path: str) -> None:
     if len(names) == 1:
         raise InputError(
             f'{path}: {counted(len(source.sightings), "photo")}, all of one individual, '
-            f"'{names.pop()}' (by {source.columns['identity']}), and there is nothing to tell "
-            f'apart; {_other_identity(source)}'
+            f"'{names.pop()}' (read from {source.columns['identity']}), but two are needed; "
+            f'{_other_identity(source)}'
         )
 
 
 def _link_targets(source: Source) -> str:
-    """Where the links to folders lead that were not followed."""
+    """Name the targets of links to folders, which were not followed."""
     links = [row.path for row in source.left_out if row.reason == LINK]
     folders = sorted({os.path.dirname(os.path.realpath(source.root / link)) for link in links})
     if not folders:
         return ''
-    return f'; links are not followed: name the folder that they lead to, {", ".join(folders[:3])}'
+    return f'; links are not followed: name the folder that they point to, {", ".join(folders[:3])}'
 
 
 def _other_identity(source: Source) -> str:
     if source.kind == 'folder':
         return (
-            'say which folder is the individual with --identity-level, or read it off the path '
-            'with --name-pattern'
+            'choose the folder that names the individual with --identity-level, or read the name '
+            'from the path with --name-pattern'
         )
     unused = ', '.join(source.unused) or 'none'
-    return f'another column is taken by --column identity=… (not used: {unused})'
+    return f'choose another column with --column identity=… (not used: {unused})'

@@ -1,4 +1,4 @@
-"""Splits that are given: by a date, or by the source."""
+"""Splits given by a date or by the source."""
 
 from collections import defaultdict
 from datetime import datetime
@@ -11,12 +11,12 @@ from wildlife.words import counted
 
 
 def split_by_date(photos: list[Photo], date: datetime) -> Split:
-    """Train on what was seen before ``date``, test on what was seen from then on.
+    """Train on photos taken before ``date``, and test on photos taken on or after it.
 
-    An encounter goes where it began.
+    The first photo of an encounter decides for the whole encounter.
 
     Raises:
-        InputError: where no photo has a date, or a side is empty.
+        InputError: No photo has a date, or the training or test would be empty.
     """
     begin = _first_dates(photos)
     split = Split([], [], [], [])
@@ -31,45 +31,45 @@ def split_by_date(photos: list[Photo], date: datetime) -> Split:
             split.query.append(photo)
         else:
             new.add(photo.identity)
-            split.left_out.append((photo, f'individual first seen from {date:%Y-%m-%d} on'))
+            split.left_out.append((photo, f'individual first seen on or after {date:%Y-%m-%d}'))
     if not split.train or not split.query:
         raise InputError(
-            f'--split-date {date:%Y-%m-%d}: {counted(len(split.train), "photo")} before, '
-            f'{len(split.query)} of the same individuals from then on; the photos begin at '
-            f'{min(begin.values()):%Y-%m-%d} and end at {max(begin.values()):%Y-%m-%d}'
+            f'--split-date {date:%Y-%m-%d}: {counted(len(split.train), "photo")} before this '
+            f'date and {len(split.query)} of the same individuals from then on; choose a date '
+            f'between {min(begin.values()):%Y-%m-%d} and {max(begin.values()):%Y-%m-%d}'
         )
     split.gallery = split.train
     split.notes.append(
-        f'trained on what was seen before {date:%Y-%m-%d}; the test looks for photos from then '
-        'on among those'
+        f'training: photos before {date:%Y-%m-%d}; the queries are photos from then on, and the '
+        'gallery is the training photos'
     )
     if new:
         split.notes.append(
-            f'{counted(len(new), identity_noun(photos))} first seen from {date:%Y-%m-%d} on: left '
-            'out, there is no match'
+            f'{counted(len(new), identity_noun(photos))} first seen on or after {date:%Y-%m-%d}: '
+            'skipped, because the gallery has no match'
         )
     return split
 
 
 def _first_dates(photos: list[Photo]) -> dict[Key, datetime]:
-    """When each unit began, where that is known."""
+    """Return the first known date of each unit."""
     begin: dict[Key, datetime] = {}
     for photo in photos:
         if photo.sighting.date:
             begin[photo.unit] = min(begin.get(photo.unit, photo.sighting.date), photo.sighting.date)
     if not begin:
         raise InputError(
-            '--split-date: no photo has a date, in the source or (--exif-dates) in its file; '
-            'name the column with --column date=…'
+            '--split-date: no photo has a date, either in the source or (with --exif-dates) in '
+            'its EXIF data; name the column with --column date=…'
         )
     return begin
 
 
 def split_given(photos: list[Photo]) -> Split:
-    """Split as the source says: train and test, or train, query and gallery; validation if given.
+    """Use the splits of the source: train and test, or train, query and gallery; maybe validation.
 
     Raises:
-        InputError: where the source has no such splits.
+        InputError: The source does not have these splits.
     """
     named = _by_split(photos)
     counts = ', '.join(f'{name or "none"} {len(part)}' for name, part in sorted(named.items()))
@@ -77,15 +77,15 @@ def split_given(photos: list[Photo]) -> Split:
     split = Split(named['train'], [], named['query'], named['gallery'])
     split.left_out += [(photo, 'in no split') for photo in named['']]
     split.val = _of_train(split, named['val'], 'validation photo')
-    split.notes.append(f'split as the source says ({counts})')
+    split.notes.append(f'the splits of the source are used ({counts})')
     if named['test']:
         _add_test(split, named['test'])
     trained = {photo.unit for photo in split.train + split.val}
     cut = trained & {photo.unit for photo in split.query}
     if cut:
         split.notes.append(
-            f'the given split cuts {counted(len(cut), "encounter")} in two: results on them look '
-            'better than they are'
+            f'the given split divides {counted(len(cut), "encounter")} between training and test, '
+            'so the results on these are too good'
         )
     return split
 
@@ -96,8 +96,8 @@ def _by_split(photos: list[Photo]) -> dict[str, list[Photo]]:
         name = photo.sighting.split
         if name and name not in SPLITS.values():
             raise InputError(
-                f"{photo.sighting.where}: the split '{name[:40]}' is none of "
-                f'{", ".join(SPLITS)}; leave it empty where a photo belongs to none'
+                f"{photo.sighting.where}: the split '{name[:40]}' is not one of "
+                f'{", ".join(SPLITS)}; leave the cell empty if the photo is in no split'
             )
         named[name].append(photo)
     return named
@@ -106,18 +106,18 @@ def _by_split(photos: list[Photo]) -> dict[str, list[Photo]]:
 def _check_splits(named: dict[str, list[Photo]], counts: str) -> None:
     if not named['train'] or not (named['test'] or (named['query'] and named['gallery'])):
         raise InputError(
-            '--protocol given: splits train and test, or train, query and gallery, are needed, '
-            f'but the source has {counts}; choose another --protocol'
+            '--protocol given needs the splits train and test, or train, query and gallery, but '
+            f'the source has {counts}; choose another --protocol'
         )
     if named['test'] and (named['query'] or named['gallery']):
         raise InputError(
-            f'--protocol given: test beside query or gallery ({counts}): which is it? Merge '
-            'them, or empty one'
+            f'--protocol given: the source has a split test as well as query or gallery '
+            f'({counts}); merge them, or remove one'
         )
 
 
 def _of_train(split: Split, photos: list[Photo], what: str) -> list[Photo]:
-    """Those of train individuals; others are left out."""
+    """Return the photos of train individuals; others are skipped."""
     trained = {photo.identity for photo in split.train}
     reason = f'{what} of an individual without train photos'
     split.left_out += [(photo, reason) for photo in photos if photo.identity not in trained]
@@ -125,21 +125,22 @@ def _of_train(split: Split, photos: list[Photo], what: str) -> list[Photo]:
 
 
 def _add_test(split: Split, test: list[Photo]) -> None:
-    """Query and gallery of a test: does it show the individuals of training, or others?"""
+    """Make query and gallery from a test split; the gallery may be the train photos."""
     everyone = {photo.identity for photo in test}
     shared = everyone & {photo.identity for photo in split.train}
     if 2 * len(shared) > len(everyone):
         split.query = _of_train(split, test, 'test photo')
         split.gallery = split.train + split.val
         split.notes.append(
-            'most test individuals are trained on, so the gallery is the photos trained on'
+            'most test individuals are in the training, so the gallery is the training photos'
         )
         return
     split.query = split.gallery = test
     split.notes.append(
-        'test individuals are not trained on, so every test photo is compared with all others'
+        'the test individuals are not in the training, so every test photo is compared with all '
+        'others'
     )
     if shared:
         split.notes.append(
-            f'but {len(shared)} of {len(everyone)} test individuals are train individuals too'
+            f'but {len(shared)} of {len(everyone)} test individuals are also in the training'
         )

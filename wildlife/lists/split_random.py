@@ -1,4 +1,4 @@
-"""Splits by chance: other animals in the test (disjoint), or other encounters of the same."""
+"""Random splits: the test has other animals (disjoint) or other encounters (closed)."""
 
 import random
 from collections import Counter
@@ -9,30 +9,30 @@ from wildlife.lists.encounters import Photo
 from wildlife.lists.splits import Split, hold_out, identity_noun
 from wildlife.words import counted
 
-LEAST = 2  # animals to train on, and to test
+LEAST = 2  # fewest animals in training, and in the test
 
 
 def split_disjoint(photos: list[Photo], share: float, rng: random.Random) -> Split:
-    """Test other animals than those of training; every test photo is compared with all others.
+    """Test on animals that are not in the training; each test photo is compared with all others.
 
-    Animals that share an encounter stay together. Those with a single photo teach nothing and have
-    no match: they go to the test, as real catalogues have them too, or are left out where an
-    encounter ties them to training.
+    Animals that share an encounter stay together. Animals with a single photo have no match and
+    are no use for training. They go to the test, since real catalogues contain them too, or are
+    skipped if they share an encounter with a training animal.
 
     Args:
-        photos: of all animals.
-        share: of the animals for the test, in (0, 1).
-        rng: draws.
+        photos: Photos of all animals.
+        share: Share of the animals for the test, in (0, 1).
+        rng: Random generator.
 
     Raises:
-        InputError: where there are too few animals, or shared encounters connect them.
+        InputError: There are too few animals, or shared encounters connect too many.
     """
     sizes = Counter(photo.identity for photo in photos)
     useful = {photo.animal for photo in photos if sizes[photo.identity] > 1}
     if len(useful) < 2 * LEAST:
         raise InputError(
             f'{len(useful)} of {_animals(photos)} have {_enough(photos)}; --protocol disjoint '
-            f'needs four, two to train on and two to test; {_instead_of_disjoint(photos)}'
+            f'needs four, two for training and two for the test; {_instead_of_disjoint(photos)}'
         )
     wanted = max(LEAST, min(round(share * len(useful)), len(useful) - LEAST))
     groups = connected((photo.animal, photo.unit) for photo in photos)
@@ -42,23 +42,23 @@ def split_disjoint(photos: list[Photo], share: float, rng: random.Random) -> Spl
     largest = max(len(group & useful) for group in groups)
     if count < max(LEAST, wanted / 2) or len(useful) - count < LEAST:
         raise InputError(
-            f'shared encounters tie {largest} of {counted(len(useful), _noun(photos))} together, '
-            f'so that {count} can be for the test, not {wanted}; '
-            f'{", ".join(_ways_to_part(photos, useful))}'
+            f'shared encounters connect {largest} of {counted(len(useful), _noun(photos))}, so '
+            f'only {count} can be in the test, not {wanted}; '
+            f'{", ".join(_ways_to_separate(photos, useful))}'
         )
     split = _by_animal(photos, test, sizes)
-    drawn = f'{count} drawn by chance'
+    picked = f'{count} picked at random'
     if len(useful) < len({photo.animal for photo in photos}):
-        drawn += (
-            f' of the {len(useful)} with {_enough(photos)}, and '
+        picked += (
+            f' from the {len(useful)} with {_enough(photos)}, and '
             f'{len({photo.animal for photo in split.query}) - count} with fewer'
         )
-    _note_disjoint(split, photos, drawn, largest)
+    _note_disjoint(split, photos, picked, largest)
     return split
 
 
 def _take_groups(groups: list[set[str]], useful: set[str], wanted: int) -> set[str]:
-    """Take groups in their order, as long as at most ``wanted`` useful animals are in them."""
+    """Take groups in order; skip those that would exceed ``wanted`` useful animals."""
     taken: set[str] = set()
     for group in groups:
         if len((taken | group) & useful) <= wanted:
@@ -75,19 +75,19 @@ def _animals(photos: list[Photo]) -> str:
 
 
 def _enough(photos: list[Photo]) -> str:
-    """What an animal needs to be of use."""
+    """Return what an animal needs to be useful for training."""
     of_a_flank = identity_noun(photos) == 'flank'
-    return 'two photos or more of a flank' if of_a_flank else 'two photos or more'
+    return 'at least two photos of one flank' if of_a_flank else 'at least two photos'
 
 
-def _ways_to_part(photos: list[Photo], useful: set[str]) -> list[str]:
-    """What to do where shared encounters connect too many animals."""
+def _ways_to_separate(photos: list[Photo], useful: set[str]) -> list[str]:
+    """Return suggestions for shared encounters that connect too many animals."""
     own = connected(
         (photo.animal, (photo.unit, photo.encounter and photo.animal)) for photo in photos
     )
     ways = [*_shorter(photos), _instead_of_disjoint(photos)]
     if 2 * max(len(group & useful) for group in own) <= len(useful):
-        ways.insert(0, "--encounters own makes an encounter one individual's only")
+        ways.insert(0, '--encounters own gives each individual encounters of its own')
     return ways
 
 
@@ -105,36 +105,38 @@ def _by_animal(photos: list[Photo], test: set[str], sizes: Counter[str]) -> Spli
     return split
 
 
-def _note_disjoint(split: Split, photos: list[Photo], drawn: str, largest: int) -> None:
-    """Say who is tested. drawn: how many by chance; largest: animals that stay together."""
+def _note_disjoint(split: Split, photos: list[Photo], picked: str, largest: int) -> None:
+    """Add notes about the test. picked: Who was picked; largest: Size of the largest group."""
     tested = {photo.animal for photo in split.query}
     split.notes.append(
-        f'{len(tested)} of {_animals(photos)} are for the test alone, where every photo is '
-        f'compared with all others: {drawn}'
+        f'{len(tested)} of {_animals(photos)} are only in the test, where every photo is '
+        f'compared with all others: {picked}'
     )
     sizes = Counter(photo.identity for photo in split.query)
     single = sum(size == 1 for size in sizes.values())
     if single:
         split.notes.append(
-            f'{counted(single, identity_noun(photos))} in the test with a single photo: no match, '
-            'but others must be told from it (--min-photos 2 leaves such out)'
+            f'{counted(single, identity_noun(photos))} in the test with a single photo: it has no '
+            'match, but others must be told apart from it (--min-photos 2 skips these)'
         )
     if largest > 1:
         split.notes.append(
-            f'{_noun(photos)}s of one encounter stay together: the largest such group has {largest}'
+            f'{_noun(photos)}s that share an encounter stay together; the largest group has '
+            f'{largest}'
         )
 
 
 def split_closed(photos: list[Photo], share: float, rng: random.Random) -> Split:
-    """Test other encounters of the animals trained on; the gallery is what was trained on.
+    """Test on other encounters of the training animals; the gallery is the training photos.
 
     Args:
-        photos: of all animals.
-        share: of the encounters of each (of its photos, where none is known), in (0, 1).
-        rng: draws.
+        photos: Photos of all animals.
+        share: Share of each animal's encounters for the test (of its photos, if it has no known
+            encounters), in (0, 1).
+        rng: Random generator.
 
     Raises:
-        InputError: where nothing can be held out.
+        InputError: Nothing can be held out.
     """
     held = hold_out(photos, share, keep=1, rng=rng)
     rest = [photo for photo in photos if photo not in held]
@@ -144,24 +146,24 @@ def split_closed(photos: list[Photo], share: float, rng: random.Random) -> Split
     noun = counted(len(identities), identity_noun(photos))
     if not query:
         raise InputError(
-            f'none of {noun} has two encounters that could be parted (photos, where none is '
-            'known), so nothing can be held out for a test; '
+            f'none of {noun} has two encounters that can be separated (or two photos without '
+            'encounters), so nothing can be held out for a test; '
             f'{", ".join([*_shorter(photos), _instead_of_closed(photos)])}'
         )
     split.notes.append(
-        'the test looks for whole encounters (single photos where none is known) of individuals '
-        'that are trained on, among the photos of training and validation'
+        'the queries are whole encounters (single photos if none is known) of the training '
+        'individuals; the gallery is the photos of training and validation'
     )
     untested = len(identities) - len({photo.identity for photo in query})
     if untested:
-        split.notes.append(f'{untested} of {noun} in training only: nothing could be held out')
+        split.notes.append(f'{untested} of {noun} are only in training: nothing could be held out')
     return split
 
 
 def _shorter(photos: list[Photo]) -> list[str]:
-    """What to do about long encounters: nothing about those that are given."""
+    """Suggest shorter encounters, if any were made from dates; given ones are never changed."""
     dated = any(photo.encounter and photo.encounter[0] != 'given' for photo in photos)
-    return ['--encounter-minutes 15 (or less) makes those that dates tell shorter'] if dated else []
+    return ['--encounter-minutes 15 (or less) makes encounters from dates shorter'] if dated else []
 
 
 def _instead_of_disjoint(photos: list[Photo]) -> str:

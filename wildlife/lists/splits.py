@@ -1,4 +1,4 @@
-"""Splits: train, validation, query and gallery; what is held out never cuts an encounter."""
+"""Splits into train, validation, query and gallery; encounters are never divided."""
 
 import random
 from collections import Counter, defaultdict
@@ -7,19 +7,19 @@ from itertools import chain
 
 from wildlife.lists.encounters import Key, Photo
 
-KEPT_IN_TRAIN = 2  # encounters that validation leaves every individual
+KEPT_IN_TRAIN = 2  # encounters of each individual that validation leaves in training
 
 
 @dataclass
 class Split:
-    """Who goes where.
+    """The photos of each list.
 
     Attributes:
-        train, val: photos of the same identities.
-        query, gallery: of the test, one and the same list where every photo is compared with all
-            others.
-        left_out: (photo, reason).
-        notes: what was decided, in words.
+        train, val: Photos of the same identities.
+        query, gallery: Photos of the test; the same list object if every photo is compared with
+            all others.
+        left_out: (photo, reason) of each skipped photo.
+        notes: Decisions, in words for the report.
     """
 
     train: list[Photo]
@@ -30,24 +30,24 @@ class Split:
     notes: list[str] = field(default_factory=list)
 
     def parts(self) -> dict[str, list[Photo]]:
-        """{name: photos} of the lists that are not empty."""
+        """Return {name: photos} of the lists that are not empty."""
         lists = {'train': self.train, 'val': self.val, 'query': self.query, 'gallery': self.gallery}
         return {name: photos for name, photos in lists.items() if photos}
 
 
 def identity_noun(photos: list[Photo]) -> str:
-    """What identities are called: 'flank' where left and right are told apart, or 'individual'."""
+    """Return 'flank' if left and right are separate identities, else 'individual'."""
     has_flanks = any(photo.identity != photo.animal for photo in photos)
     return 'flank' if has_flanks else 'individual'
 
 
 def add_validation(split: Split, share: float, rng: random.Random) -> None:
-    """Move whole encounters from train to validation; every individual keeps two or more.
+    """Move whole encounters from train to validation; every individual keeps at least two.
 
     Args:
-        split: is changed.
-        share: of the train photos, in [0, 0.5].
-        rng: draws.
+        split: Split that is changed.
+        share: Share of the train photos, in [0, 0.5].
+        rng: Random generator.
     """
     limit = round(share * len(split.train))
     held = hold_out(split.train, share, keep=KEPT_IN_TRAIN, rng=rng, limit=limit)
@@ -59,22 +59,22 @@ def add_validation(split: Split, share: float, rng: random.Random) -> None:
             split.gallery = split.train + split.val
     elif share:
         split.notes.append(
-            'no validation: no train individual has three encounters (or photos, where none are '
-            'known)'
+            'no validation: no train individual has three encounters (or three photos without '
+            'known encounters)'
         )
 
 
 def hold_out(
     photos: list[Photo], share: float, keep: int, rng: random.Random, limit: int | None = None
 ) -> set[Photo]:
-    """Draw whole units of photos.
+    """Pick photos at random, in whole units.
 
     Args:
-        photos: to draw from.
-        share: of the units of each identity, in [0, 1]; at least one unit, unless it is 0.
-        keep: units that every identity keeps.
-        rng: draws.
-        limit: photos at most, or one unit where all are larger; None = no limit.
+        photos: Photos to pick from.
+        share: Share of the units of each identity, in [0, 1]; at least one unit, unless it is 0.
+        keep: Number of units that every identity keeps.
+        rng: Random generator.
+        limit: Largest number of photos; one unit is picked even if all are larger. None = no limit.
     """
     units: dict[Key, list[Photo]] = defaultdict(list)
     owners: dict[Key, set[str]] = defaultdict(set)
@@ -91,7 +91,9 @@ def hold_out(
         is_wanted = any(wanted[owner] > 0 for owner in owners[unit])
         return is_wanted and all(spare[owner] > 0 for owner in owners[unit])
 
-    order = list(units)  # by path: a key may be the row of a table, which is nobody's concern
+    order = list(
+        units
+    )  # in the order of paths: keys may contain row numbers, which must not matter
     rng.shuffle(order)
     held: set[Photo] = set()
     for unit in order:

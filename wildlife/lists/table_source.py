@@ -1,4 +1,4 @@
-"""Sightings of a table: a CSV, a COCO-style JSON or a Camtrap DP."""
+"""Reads sightings from a table: a CSV, a COCO-style JSON or a Camtrap DP."""
 
 import os
 from collections import Counter
@@ -30,22 +30,22 @@ from wildlife.lists.options import ListOptions
 from wildlife.lists.sightings import Sighting, Source
 from wildlife.lists.tables import Table, read_csv
 
-# Boxes are shares where so many of their numbers lie within 0 and 1, or a little beyond: of boxes
-# in pixels half of the numbers, width and height, are larger.
+# Boxes are taken as shares of the photo's size if this share of their numbers lies between 0 and 1,
+# with some tolerance. In boxes in pixels, half of the numbers (width and height) are larger.
 SHARES, OVERSHOOT = 0.9, 0.05
-SAMPLE = 200  # paths that tell in which folder the photos are
+SAMPLE = 200  # paths that are looked up to find the folder of the photos
 
 
 def read_table_source(path: Path, options: ListOptions, named: bool) -> Source:
-    """Read a table and the folder of its photos; no photo is opened.
+    """Read a table and find the folder of its photos; no photo is opened.
 
     Args:
-        path: of the table.
-        options: of the command.
-        named: whether --name-pattern says who the individual is, not a column.
+        path: Path of the table.
+        options: Options of the command.
+        named: True if --name-pattern gives the individual, False if a column does.
 
     Raises:
-        InputError: where the table cannot be read or used.
+        InputError: The table cannot be read or used.
     """
     table = read_table(path)
     needed = ['path'] if named else ['identity', 'path']
@@ -68,7 +68,7 @@ def read_table_source(path: Path, options: ListOptions, named: bool) -> Source:
     )
     if options.species and 'species' not in columns:
         raise InputError(
-            f'--species {options.species}: {table.file} has no column for it; name one with '
+            f'--species {options.species}: {table.file} has no species column; name it with '
             '--column species=…'
         )
     _add_sightings(source, table.frame, columns, options)
@@ -79,10 +79,10 @@ def read_table_source(path: Path, options: ListOptions, named: bool) -> Source:
 
 
 def read_table(path: Path) -> Table:
-    """Read a file, or a Camtrap DP folder.
+    """Read a table file, or a Camtrap DP folder.
 
     Raises:
-        InputError: where it cannot be read, or is of another kind.
+        InputError: The table cannot be read, or has another file type.
     """
     if path.is_dir() or path.name in SIGNS:
         return read_camtrap(path if path.is_dir() else path.parent)
@@ -92,7 +92,7 @@ def read_table(path: Path) -> Table:
     if suffix == '.json':
         return read_coco(path)
     raise InputError(
-        f'{path}: what is read is a folder, .csv, .tsv or .json; save a spreadsheet as CSV UTF-8'
+        f'{path}: the source must be a folder, .csv, .tsv or .json; save a spreadsheet as CSV UTF-8'
     )
 
 
@@ -109,7 +109,7 @@ def _with_slashes(path: str) -> str:
 def _add_sightings(
     source: Source, frame: pd.DataFrame, columns: Columns, options: ListOptions
 ) -> None:
-    """Read the rows; wrong ones are rejected."""
+    """Add the rows as sightings; invalid rows are rejected."""
 
     def cells(meaning: str, sign: str = '') -> list[str]:
         return _joined(frame, columns.get(meaning, []), sign)
@@ -147,12 +147,12 @@ def _add_sightings(
 
 def _with_theta(box: Box | None, theta: float, sighting: Sighting) -> Box | None:
     if theta and not box:
-        raise InputError(f'{sighting.where}: theta {theta:g} turns a box, but there is none')
+        raise InputError(f'{sighting.where}: theta {theta:g} turns a box, but the row has no box')
     return (*box, theta) if box and theta else box
 
 
 def _joined(frame: pd.DataFrame, columns: list[str], sign: str) -> list[str]:
-    """Texts of a column, or of several as one; '' where all are empty."""
+    """Return the cells of a column, or of several joined; '' if all are empty."""
     if not columns:
         return [''] * len(frame)
     rows = frame[columns].itertuples(index=False, name=None)
@@ -160,7 +160,7 @@ def _joined(frame: pd.DataFrame, columns: list[str], sign: str) -> list[str]:
 
 
 def _has_corners(columns: Columns, box_format: str) -> bool:
-    """Whether boxes are written as two corners."""
+    """Return whether boxes are written as two corners."""
     spread = columns.get('bbox', [])
     if box_format or len(spread) < 3:
         return box_format == 'xyxy'
@@ -168,7 +168,7 @@ def _has_corners(columns: Columns, box_format: str) -> bool:
 
 
 def _is_complete(source: Source, sighting: Sighting) -> bool:
-    """Whether a row has a path and a name; others are rejected."""
+    """Return whether a row has a path and a valid name; others are rejected."""
     if not sighting.path:
         source.reject(sighting, 'no path', f'{sighting.where}: the path of the photo is empty')
         return False
@@ -177,7 +177,7 @@ def _is_complete(source: Source, sighting: Sighting) -> bool:
             sighting,
             'name of several lines',
             f"{sighting.where}: the individual's name {repr(sighting.identity)[:60]} has "
-            'several lines; is a double quote there not closed?',
+            'several lines; check for a double quote that is not closed',
         )
         return False
     return True
@@ -198,16 +198,16 @@ def _dates(
     dates, strange = read_dates(texts, date_format)
     if strange:
         source.notes.append(
-            f'date: {len(strange)} are no dates and count as unknown, as {shown_counts(strange)}; '
-            "--date-format says how they are written, as '%d %b %Y'"
+            f'date: {len(strange)} cells are not dates and count as unknown, for example '
+            f"{shown_counts(strange)}; give the format with --date-format, such as '%d %b %Y'"
         )
     return dates
 
 
 def _from_parts(parts: Iterable[str]) -> str:
-    """'2023-5-1 12:30' of year, month, day and, where known, hour and minute; '' where unknown.
+    """Join year, month, day and, if known, hour and minute: '2023-5-1 12:30'; '' if unknown.
 
-    Where only one of the first three is unknown: '2023--1', which is no date and will be counted.
+    If only some are known, the result, such as '2023--1', is not a date, so that it is counted.
     """
     year, month, day, *clock = (known(part).removesuffix('.0') for part in parts)
     date = f'{year}-{month}-{day}'.strip('-')
@@ -216,7 +216,7 @@ def _from_parts(parts: Iterable[str]) -> str:
 
 
 def shown_counts(words: Iterable[str]) -> str:
-    """The most frequent words with their counts: "'NA' 4, 'x' 1"."""
+    """Return the most frequent words with their counts: "'NA' 4, 'x' 1"."""
     counts = Counter(words).most_common(6)
     return ', '.join(f"'{word}' {count}" for word, count in counts)
 
@@ -224,29 +224,31 @@ def shown_counts(words: Iterable[str]) -> str:
 def _note_sides(source: Source, written: list[str], sides: list[int | None]) -> None:
     strange = [text for text, side in zip(written, sides) if known(text) and side is None]
     if strange:
-        source.notes.append(f'side: neither left nor right, so unknown: {shown_counts(strange)}')
+        source.notes.append(
+            f'side: neither left nor right, so counted as unknown: {shown_counts(strange)}'
+        )
     if any(side is not None and text in NUMBERED_SIDES for text, side in zip(written, sides)):
-        source.notes.append('side: 0 was taken for left and 1 for right, as in the lists')
+        source.notes.append('side: 0 was read as left and 1 as right, as in the lists')
 
 
 def _note_angles(source: Source, frame: pd.DataFrame, columns: Columns) -> None:
-    """Say which column turns boxes, and which might."""
+    """Add notes about the column that turns boxes, and about columns that might."""
     if any(len(sighting.box or ()) > 4 for sighting in source.sightings):
         source.notes.append(
             f"boxes are turned about their centre by column '{columns['theta'][0]}', in radians, "
-            'clockwise; their corners beyond the photo are black'
+            'clockwise; corners outside the photo are black'
         )
     for column in source.unused if 'bbox' in columns else ():
         angles = [text for text in frame[column] if known(text).strip('0.,')]
         if simple(column) in ANGLES and angles:
             source.notes.append(
-                f"column '{column}' ({shown_counts(angles)}) was not read: if it turns the boxes, "
+                f"column '{column}' ({shown_counts(angles)}) was not read; if it turns the boxes, "
                 f"write it in radians and name it with --column theta='{column}'"
             )
 
 
 def _are_shares(source: Source) -> bool:
-    """Whether boxes are shares of the photo's size, by their values."""
+    """Return whether boxes are shares of the photo's size, judging by their values."""
     boxes = [sighting.box[:4] for sighting in source.sightings if sighting.box]
     numbers = [number for box in boxes for number in box]
     near = sum(-OVERSHOOT <= number <= 1 + OVERSHOOT for number in numbers)
@@ -254,10 +256,10 @@ def _are_shares(source: Source) -> bool:
 
 
 def _find_root(source: Source, photos: str, table: Table) -> Path:
-    """The folder in which most photos are, of those where they usually are."""
+    """Return the usual folder in which most photos of the table are found."""
     if photos:
         if not Path(photos).is_dir():
-            raise InputError(f'--photos {photos}: there is no such folder')
+            raise InputError(f'--photos {photos}: this folder does not exist')
         return Path(photos)
     paths = sorted({sighting.path for sighting in source.sightings})
     some = paths[:: max(1, len(paths) // SAMPLE)]

@@ -1,4 +1,4 @@
-"""Tables of photos, whatever the file: CSV, COCO-style JSON, Camtrap DP."""
+"""Tables of photos in one form, read from CSV, COCO-style JSON or Camtrap DP files."""
 
 import csv
 import io
@@ -15,15 +15,12 @@ from wildlife.crops import Size
 from wildlife.lists.cells import simple
 
 SEPARATOR = re.compile(r'sep=([,;|\t])', re.IGNORECASE)
-ASSET = re.compile(r'(encounter)?mediaasset(\d+)')  # Wildbook: several photos in one row
-SIGHTING = {'encountersightingid', 'sightingsightingid'}  # Wildbook: of several encounters
+ASSET = re.compile(r'(encounter)?mediaasset(\d+)')  # Wildbook writes several photos in one row
+SIGHTING = {'encountersightingid', 'sightingsightingid'}  # Wildbook groups several encounters
 
 
 class LeftOut(NamedTuple):
-    """A photo or row that is of no use.
-
-    where: file and row.
-    """
+    """A skipped photo or row. where: File and row."""
 
     where: str
     path: str
@@ -33,16 +30,15 @@ class LeftOut(NamedTuple):
 
 @dataclass
 class Table:
-    """What a file says, before anybody knows what its columns mean.
+    """Content of a file, before the meaning of its columns is known.
 
     Attributes:
-        file: its path.
-        frame: the cells, all of them text, as they stand; its index says file and row, for
-            messages.
-        folders: where the photos may be, likeliest first.
-        left_out: rows that are of no use.
-        sizes: photo -> (width, height) in pixels, where the file says so.
-        shares: whether boxes are shares of the photo's size, None = their values tell.
+        file: Path of the file.
+        frame: Cells, all as unchanged text; the index gives file and row, for messages.
+        folders: Folders where the photos may be, most likely first.
+        left_out: Skipped rows.
+        sizes: Photo -> (width, height) in pixels, if the file gives it.
+        shares: Whether boxes are shares of the photo's size; None = judge by their values.
     """
 
     file: Path
@@ -54,12 +50,12 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        """Names as they stand."""
+        """Return the unchanged names of the columns."""
         return list(self.frame.columns)
 
 
 def make_frame(rows: list[list[str]], columns: list[str], where: list[str]) -> pd.DataFrame:
-    """Cells as they are written: ``object`` keeps pandas from guessing, and holds any name."""
+    """Make a table of unchanged cells; the type ``object`` keeps pandas from converting them."""
     return pd.DataFrame(rows, columns=columns, index=pd.Index(where, dtype=object), dtype=object)
 
 
@@ -67,10 +63,10 @@ def make_frame(rows: list[list[str]], columns: list[str], where: list[str]) -> p
 
 
 def read_csv(path: Path) -> Table:
-    """Read a CSV with a header; a Wildbook bulk import becomes one row per photo.
+    """Read a CSV with a header; a Wildbook bulk import is converted to one row per photo.
 
     Raises:
-        InputError: where it is no such file.
+        InputError: The file is missing or not a readable CSV.
     """
     frame = read_rows(path)
     assets = [column for column in frame.columns if ASSET.fullmatch(simple(column))]
@@ -80,7 +76,7 @@ def read_csv(path: Path) -> Table:
 
 
 def _one_row_per_photo(frame: pd.DataFrame, assets: list[str]) -> pd.DataFrame:
-    """A row is an encounter with its photos side by side, of a sighting of several or none."""
+    """Convert rows that hold an encounter with several photos, by sighting if there is one."""
     sightings = [column for column in frame.columns if simple(column) in SIGHTING]
     encounters = [
         next(filter(None, ids), where)
@@ -93,14 +89,14 @@ def _one_row_per_photo(frame: pd.DataFrame, assets: list[str]) -> pd.DataFrame:
 
 
 def read_rows(path: Path) -> pd.DataFrame:
-    """Read the cells of a CSV in UTF-8, apart by commas, semicolons or tabs.
+    """Read the cells of a CSV in UTF-8, separated by commas, semicolons or tabs.
 
-    Excel's first line 'sep=…' may name another separator. Empty cells at the end of a row may be
-    missing or too many. The standard library reads it: pandas knows neither the line where a row
-    or an unclosed quote begins, nor refuses quotes that are part of a text.
+    A first line 'sep=…', as Excel writes it, may name another separator. A row may have too few or
+    too many empty cells at its end. The standard library reads the file, because pandas does not
+    report the line of a row or an unclosed quote, and accepts stray quotes.
 
     Raises:
-        InputError: where it is no such file, with the line.
+        InputError: The file is missing or not a readable CSV; the message names the line.
     """
     text = read_utf8(path, 'table')
     delimiter, skip = _delimiter(text)
@@ -115,20 +111,20 @@ def read_rows(path: Path) -> pd.DataFrame:
         elif any(cells[len(columns) :]):
             raise InputError(
                 f'{path}:{line}: {len(cells)} cells, but the header has {len(columns)}; put a cell '
-                f"that holds '{delimiter}' in double quotes"
+                f"that contains '{delimiter}' in double quotes"
             )
         else:
             missing = len(columns) - len(cells)
             rows.append([*cells[: len(columns)], *[''] * missing])
             where.append(f'{path}:{line}')
     if not rows:
-        raise InputError(f'{path}: no rows; a header and one photo a row are expected')
+        raise InputError(f'{path}: no rows; expected a header and one row per photo')
     frame = make_frame(rows, columns, where)
     return frame.drop(columns='', errors='ignore')
 
 
 def _delimiter(text: str) -> tuple[str, int]:
-    """The separator, and how many lines at the start only name it."""
+    """Return the separator, and the number of lines at the start that only name it."""
     lines = text.splitlines()
     named = SEPARATOR.fullmatch(lines[0]) if lines else None
     if named:
@@ -138,7 +134,7 @@ def _delimiter(text: str) -> tuple[str, int]:
 
 
 def _split_rows(path: Path, text: str, delimiter: str) -> list[tuple[int, list[str]]]:
-    """(line where it begins, cells) of each row; cells in quotes may have several lines."""
+    """Return (first line, cells) of each row; quoted cells may have several lines."""
     reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
     rows, line = [], 1
     try:
@@ -148,13 +144,12 @@ def _split_rows(path: Path, text: str, delimiter: str) -> list[tuple[int, list[s
     except csv.Error as error:
         if reader.line_num > line or 'end of data' in str(error):
             raise InputError(
-                f'{path}:{line}: a double quote opens in this row and is not closed (read on to '
-                f'line {reader.line_num}: {error}); close it, or double one that is part of the '
-                'text'
+                f'{path}:{line}: a double quote in this row is not closed (read up to line '
+                f'{reader.line_num}: {error}); close it, or double it if it is part of the text'
             ) from None
         raise InputError(
-            f'{path}:{line}: not a readable CSV ({error}); save it as CSV UTF-8, with each double '
-            'quote that is part of the text doubled'
+            f'{path}:{line}: not a readable CSV ({error}); save it as CSV UTF-8, and double each '
+            'double quote that is part of the text'
         ) from None
     return rows
 
@@ -162,16 +157,16 @@ def _split_rows(path: Path, text: str, delimiter: str) -> list[tuple[int, list[s
 def _check_header(columns: list[str], where: str) -> None:
     double = sorted({name for name in columns if name and columns.count(name) > 1})
     if double:
-        raise InputError(f"{where}: the column '{double[0]}' is there twice; rename one")
+        raise InputError(f"{where}: the column '{double[0]}' occurs twice; rename one")
 
 
 # ---------------------------------------------------------------- files
 
 
 def folders_beside(path: Path) -> list[Path]:
-    """Folders in which the photos of a table are found in practice.
+    """Return the folders in which photos of a table are usually stored.
 
-    Those of Wild Me's annotations/instances_train2020.json are in images/train2020.
+    Example: photos of Wild Me's annotations/instances_train2020.json are in images/train2020.
     """
     above = path.parent
     split = re.sub('^instances_', '', path.stem)
@@ -186,8 +181,16 @@ def folders_beside(path: Path) -> list[Path]:
 
 
 def read_utf8(path: Path, what: str) -> str:
-    """Read a file in UTF-8, with or without BOM; ``what`` it is, for messages."""
-    content = read_file(path, what, f'{path}: there is no such file')
+    """Read a file in UTF-8, with or without BOM.
+
+    Args:
+        path: Path of the file.
+        what: Kind of file, for messages.
+
+    Raises:
+        InputError: The file is missing, cannot be read or is not UTF-8.
+    """
+    content = read_file(path, what, f'{path}: this file does not exist')
     try:
         return content.decode('utf-8-sig')
     except UnicodeDecodeError as error:

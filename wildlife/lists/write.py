@@ -1,4 +1,4 @@
-"""Writing the folder of lists: each file whole, and the ymls, which make the rest usable, last."""
+"""Writes the folder of lists: each file atomically, and the yml files last."""
 
 import os
 from dataclasses import dataclass, field
@@ -29,16 +29,16 @@ UNKNOWN = '-'
 
 @dataclass
 class Lists:
-    """What is written.
+    """All that is written into the folder of lists.
 
     Attributes:
-        out: folder of the lists.
-        folder: of the listed photos.
-        source: what was read.
-        split: who goes where.
-        records: of each list.
-        ymls: kind -> text.
-        facts: as report.json holds them.
+        out: Folder of the lists.
+        folder: Folder of the listed photos.
+        source: The source that was read.
+        split: The photos of each list.
+        records: The records of each list.
+        ymls: Kind ('cnn', 'vit') -> text of the yml file.
+        facts: Content of report.json.
     """
 
     out: Path
@@ -51,44 +51,47 @@ class Lists:
 
 
 def check_plain(*folders: Path) -> None:
-    """Check that a yml can name the folders.
+    """Check that a yml file can name the folders.
 
     Raises:
-        InputError: where one cannot be written as text.
+        InputError: The name of a folder is not valid text.
     """
     for folder in map(os.path.realpath, folders):
         if not is_plain(folder):
             raise InputError(
-                f'{ascii(folder)}: a folder whose name is no UTF-8 text or has a line break '
-                'cannot be written into the ymls; rename it'
+                f'{ascii(folder)}: the name of this folder is not UTF-8 text or has a line break, '
+                'so the yml files cannot contain it; rename the folder'
             )
 
 
 def check_out(out: Path, force: bool) -> None:
-    """Check that the folder holds no lists of an earlier run, unless ``force`` replaces them.
+    """Check that the folder contains no lists of an earlier run, unless ``force`` is set.
 
     Raises:
-        InputError: where it does, or where it is no folder.
+        InputError: The folder contains lists, or is not a folder.
     """
     if out.exists() and not out.is_dir():
-        raise InputError(f'--out {out} is a file; name a folder')
+        raise InputError(f'--out {out} is a file; choose a folder')
     earlier = [name for name in FILES if (out / name).exists()]
     if earlier and not force:
         raise InputError(
-            f'{out} already holds {first_few(earlier)}; choose another --out, or --force to '
-            'replace them'
+            f'{out} already contains {first_few(earlier)}; choose another --out, or replace them '
+            'with --force'
         )
 
 
 def write_lists(lists: Lists, changes: Changes | None) -> None:
-    """Write lists, report and ymls. Whatever stops this, no yml is there that would use half of it.
+    """Write lists, report and yml files.
+
+    Old yml files are removed first and new ones are written last. If this is interrupted, no yml
+    file refers to incomplete lists.
 
     Args:
-        lists: what is written.
-        changes: what is done to each photo, None = no photo is prepared.
+        lists: All that is written.
+        changes: How each photo is changed; None = no photo is prepared.
 
     Raises:
-        InputError: where something cannot be written.
+        InputError: A file cannot be written.
     """
     out, parts = lists.out, lists.split.parts()
     with writing(out):
@@ -103,7 +106,7 @@ def write_lists(lists: Lists, changes: Changes | None) -> None:
     rows = report.photo_rows(lists.source, lists.split, lists.records)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        for name in set(LISTS) - set(parts):  # of an earlier run
+        for name in set(LISTS) - set(parts):  # left by an earlier run
             (out / f'{name}.txt').unlink(missing_ok=True)
     for name, part in parts.items():
         with atomic_write(out / f'{name}.txt') as file:
@@ -128,7 +131,7 @@ def _prepare_photos(lists: Lists, changes: Changes) -> None:
 
 
 def _line(record: Record, photo: Photo) -> str:
-    """A line of a list; what is unknown to its end is not written."""
+    """Return a line of a list; unknown values at its end are not written."""
     camera = record.camid if photo.sighting.camera else None
     columns = [
         UNKNOWN if value is None else str(value)

@@ -1,4 +1,4 @@
-"""The two ymls of make_lists, and the commands that use them."""
+"""Text of the two yml files of make_lists, and the commands that use them."""
 
 import os
 import re
@@ -15,25 +15,25 @@ from datasets.sampler import choose_batch
 from wildlife.words import counted
 
 PROJECT = Path(__file__).resolve().parents[2]
-INSTANCES, INDIVIDUALS = 4, 16  # of a batch, in configs/base_cnn.yml
+INSTANCES, INDIVIDUALS = 4, 16  # of a batch: photos per individual, individuals (base_cnn.yml)
 SIZE = (256, 128)  # (height, width) in pixels, as published
-CELL = 16  # pixels: side of a cell of both towers' maps
-SMALL_TEST = 20  # photos: the neighbourhoods of re-ranking are smaller than the test set
+CELL = 16  # pixels: side of a cell in the feature maps of both towers
+SMALL_TEST = 20  # photos: up to here the default neighbourhoods of re-ranking are too large
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """What the ymls say of a data set.
+    """Facts about a data set that the yml files need.
 
     Attributes:
-        out: folder of the lists.
-        root: folder of the photos.
-        name: of the species.
-        labels: of the train list.
-        test_photos: number of different photos of the test.
-        lists: names of those that are there: 'train', 'val' …
-        protocol: DATASETS.PROTOCOL.
-        shape: median width / height of the photos.
+        out: Folder of the lists.
+        root: Folder of the photos.
+        name: Name of the species.
+        labels: Labels of the train list.
+        test_photos: Number of distinct photos in the test.
+        lists: Names of the lists that exist: 'train', 'val' …
+        protocol: Value of DATASETS.PROTOCOL.
+        shape: Median width / height of the photos.
     """
 
     out: Path
@@ -47,34 +47,36 @@ class DataSet:
 
 
 def fitting_size(shape: float) -> tuple[int, int]:
-    """(height, width) in whole cells, with about the pixels of the published size.
+    """Return (height, width) in whole cells, with about as many pixels as the published size.
 
     Args:
-        shape: width / height of the photos.
+        shape: Width / height of the photos.
     """
     height = CELL * max(2, round((SIZE[0] * SIZE[1] / shape) ** 0.5 / CELL))
     return height, CELL * max(2, round(SIZE[0] * SIZE[1] / height / CELL))
 
 
 def yml_text(kind: str, data: DataSet) -> str:
-    """The text of a yml on configs/base_<kind>.yml, with what this data set needs.
+    """Return the text of a yml file for a data set, based on configs/base_<kind>.yml.
 
     Args:
         kind: 'cnn' or 'vit'.
-        data: what the yml says.
+        data: Facts about the data set.
     """
     base = PROJECT / 'configs' / f'base_{kind}.yml'
     if _is_near(data.out):
         base = Path(os.path.relpath(base, os.path.realpath(data.out)))
     species = data.name
-    if species in TRAINING_LISTS or species in PROTOCOLS:  # another's lists would be taken
+    if (
+        species in TRAINING_LISTS or species in PROTOCOLS
+    ):  # the lists of the built-in species would be used
         species = f'own_{species}'
     lines = [
-        f'# {data.name}: {len(set(data.labels))} individuals to train on. Made by '
-        'tools/make_lists.py; report.html tells how.',
+        f'# {data.name}: {len(set(data.labels))} training individuals. Made by '
+        'tools/make_lists.py; see report.html.',
         f'_BASE_: {_quoted(str(base))}',
-        '# MODEL:                          # the sentence may name the animal, before '
-        'training: tests need the same one',
+        '# MODEL:                          # optional: name the animal in the prompt before '
+        'training, and keep it for tests',
         f"#   PROMPT: 'A photo of a X X X X {data.name}.'",
         *_size_lines(data.shape),
         *_data_lines(data, species),
@@ -86,15 +88,15 @@ def yml_text(kind: str, data: DataSet) -> str:
 
 
 def _size_lines(shape: float) -> list[str]:
-    """A size that fits the photos, as a comment; none where the published one does."""
+    """Suggest a size that fits the photos, as a comment; [] if the published size fits."""
     size = fitting_size(shape)
     if size == SIZE:
         return []
     return [
         '# INPUT:                          # height, width in pixels, multiples of 16',
-        f'#   SIZE_TRAIN: {list(size)}        # fits these photos, {shape:.2f} times as wide as '
-        'high, and has about as',
-        f'#   SIZE_TEST: {list(size)}         # many pixels as the published {list(SIZE)}',
+        f'#   SIZE_TRAIN: {list(size)}        # fits these photos (width / height {shape:.2f}) '
+        'with about as',
+        f'#   SIZE_TEST: {list(size)}         # many pixels as the published size {list(SIZE)}',
     ]
 
 
@@ -118,7 +120,7 @@ def _data_lines(data: DataSet, species: str) -> list[str]:
 
 
 def _batch_lines(labels: list[int]) -> list[str]:
-    """A smaller batch, where there are too few individuals."""
+    """Set a smaller batch if there are too few individuals."""
     epoch = choose_batch(labels, INDIVIDUALS, INSTANCES)
     if epoch.individuals >= INDIVIDUALS:
         return []
@@ -142,30 +144,31 @@ def _rerank_lines(test_photos: int) -> list[str]:
 
 
 def yml_notes(data: DataSet) -> list[str]:
-    """What the report says of the ymls' batches and sizes."""
+    """Return notes for the report about batches and photo sizes."""
     notes = []
     epoch = choose_batch(data.labels, INDIVIDUALS, INSTANCES)
     if epoch.individuals < INDIVIDUALS:
         individuals = counted(len(set(data.labels)), 'individual')
         notes.append(
-            f'{individuals} to train on, so {epoch.individuals} and not {INDIVIDUALS} in a batch '
-            f'(SOLVER.STAGE2.IMS_PER_BATCH): an epoch has about {counted(epoch.steps, "batch")}'
+            f'only {individuals} for training, so {epoch.individuals} and not {INDIVIDUALS} in a '
+            'batch (SOLVER.STAGE2.IMS_PER_BATCH); an epoch has about '
+            f'{counted(epoch.steps, "batch")}'
         )
     size = fitting_size(data.shape)
     if size != SIZE:
         notes.append(
-            f'photos are {data.shape:.2f} times as wide as high and are resized to {SIZE[0]} x '
-            f'{SIZE[1]} (height x width), as published; {size[0]} x {size[1]} would fit them: see '
-            'INPUT in the ymls'
+            f'the photos (median width / height {data.shape:.2f}) are resized to {SIZE[0]} x '
+            f'{SIZE[1]} (height x width), as published; {size[0]} x {size[1]} would fit better: '
+            'see INPUT in the yml files'
         )
     return notes
 
 
 def load_text(text: str, out: Path) -> CfgNode:
-    """The config that a yml will be once it is in ``out``.
+    """Load the config of a yml text as if it were stored in ``out``.
 
     Raises:
-        ConfigError: where it is no valid config.
+        ConfigError: The text is not a valid config.
     """
     (base,) = re.findall(r"^_BASE_: '(.*)'$", text, re.MULTILINE)
     real = os.path.normpath(os.path.join(os.path.realpath(out), base))
@@ -176,11 +179,11 @@ def load_text(text: str, out: Path) -> CfgNode:
 
 
 def commands(out: Path, cfg: CfgNode) -> list[str]:
-    """What to run next, from the project's folder.
+    """Return the commands to run next, from the project's folder.
 
     Args:
-        out: folder of the lists.
-        cfg: of the yml for a CNN.
+        out: Folder of the lists.
+        cfg: Config of the yml file for a CNN.
     """
     config = f'--config_file {_shell(os.path.join(from_project(out), "cnn_clipreid.yml"))}'
     weight = _shell(f'{cfg.OUTPUT_DIR}/{cfg.MODEL.NAME}_{cfg.SOLVER.STAGE2.MAX_EPOCHS}.pth')
@@ -194,13 +197,13 @@ def commands(out: Path, cfg: CfgNode) -> list[str]:
 
 
 def from_project(path: Path) -> str:
-    """A path as ymls have it: relative to the project's folder where that may be."""
+    """Return a path for the yml files: relative to the project's folder if possible."""
     real = os.path.realpath(path)
     return os.path.relpath(real, PROJECT) if _is_near(path) else real
 
 
 def _is_near(path: Path) -> bool:
-    """Whether it is below or beside the project's folder, and that is where we are."""
+    """Return whether the project's folder is the current one, and ``path`` is in or beside it."""
     return Path.cwd() == PROJECT and path.resolve().is_relative_to(PROJECT.parent)
 
 

@@ -26,7 +26,7 @@ def test_names_that_are_nearly_the_same_are_told(tmp_path):
     for row in rows[::6]:
         row['identity'] = next(names)
     facts = run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
-    note = next(note for note in facts['notes'] if 'are different individuals' in note)
+    note = next(note for note in facts['notes'] if 'count as different individuals' in note)
     assert (
         note.partition('individuals: ')[2] == '07 / 7 / 7.0, Ann  1 / ann_1, Zoe\u0301 / Zo\u00e9'
     )
@@ -46,7 +46,7 @@ def test_one_individual_alone_names_its_column(tmp_path):
     (tmp_path / 'm.json').write_text(json.dumps(tree))
     for protocol in ('disjoint', 'closed'):
         message = fails(tmp_path / 'm.json', tmp_path / 'out', '--protocol', protocol)
-        assert "8 photos, all of one individual, 'zebra' (by category)" in message
+        assert "8 photos, all of one individual, 'zebra' (read from category)" in message
         assert '--column identity=' in message and 'not used: zebra' in message
     run(tmp_path / 'm.json', tmp_path / 'out', '--column', 'identity=zebra', '--protocol', 'closed')
 
@@ -63,8 +63,8 @@ def test_copies_of_a_photo_count_once(tmp_path, capsys, options):
     facts = run(source, tmp_path / 'out', *options, '--identity-level', '1')
     assert facts['left_out'] == {'copy of another photo, byte for byte': 16}
     assert (
-        "16 photos with the bytes of another, which counts once: 'a00/0 (1).png' = 'a00/0.png', "
-        in capsys.readouterr().out
+        '16 photos with the same bytes as another photo; each counts once: '
+        "'a00/0 (1).png' = 'a00/0.png', " in capsys.readouterr().out
     )
     listed = {record.path for records in lists(tmp_path / 'out').values() for record in records}
     assert listed == {
@@ -97,12 +97,12 @@ def test_two_individuals_that_claim_one_photo(tmp_path):
     for words in (
         'a05/IMG (1).png (the same bytes as a03/1.png) and a03/1.png',
         '(a03, a05)',
-        'under two individuals',
+        'photo of two individuals',
         '--skip-bad',
     ):
         assert words in message
     facts = run(source, tmp_path / 'skip', '--skip-bad')
-    assert facts['left_out'] == {'photo under two individuals, and no box tells who is where': 2}
+    assert facts['left_out'] == {'photo of two individuals, but no boxes show which is which': 2}
     listed = {record.path for records in lists(tmp_path / 'skip').values() for record in records}
     assert len(listed) == 31 and not listed & {'a03/1.png', 'a05/IMG (1).png'}
 
@@ -148,7 +148,7 @@ def test_rows_that_contradict(tmp_path):
     }
     both[-1] = rows[0] | {'identity': 'another'}
     message = fails(write_csv(tmp_path / 'm.csv', both), tmp_path / 'out')
-    assert 'm.csv:2' in message and 'm.csv:50' in message and 'under two individuals' in message
+    assert 'm.csv:2' in message and 'm.csv:50' in message and 'photo of two individuals' in message
     facts = run(tmp_path / 'm.csv', tmp_path / 'skip', '--skip-bad')
     assert list(facts['left_out'].values()) == [2]
     both[-1] = rows[0] | {'side': 'right'}
@@ -159,4 +159,6 @@ def test_rows_that_contradict(tmp_path):
     boxed[-1] |= {'identity': 'another'}
     assert 'the same box' in fails(write_csv(tmp_path / 'm.csv', boxed), tmp_path / 'out')
     boxed[-1] |= {'identity': boxed[0]['identity'], 'bbox': '[2, 2, 9, 9]'}
-    assert 'is on' in fails(write_csv(tmp_path / 'm.csv', boxed), tmp_path / 'out')
+    assert 'the same individual in two boxes' in fails(
+        write_csv(tmp_path / 'm.csv', boxed), tmp_path / 'out'
+    )

@@ -16,7 +16,7 @@ def test_camtrap_dp(tmp_path):
     assert facts['left_out'] == {
         "observationType 'human'": 1,
         'unidentified': 1,
-        'event of several individuals: who is on which photo?': 2,
+        'event of several individuals, not clear which photo shows which': 2,
     }
     assert facts['protocol']['test'] == 'cross-encounter'
     rows = {row['source']: row for row in photo_rows(tmp_path / 'out') if row['listed']}
@@ -35,10 +35,14 @@ def test_camtrap_dp_that_cannot_be_read(tmp_path):
     write_csv(tmp_path / 'media.csv', [row | {'mediaID': 'm'} for row in media])
     assert "mediaID 'm' occurs twice" in fails(tmp_path, tmp_path / 'out')
     write_csv(tmp_path / 'media.csv', [{'mediaID': 'm'}])
-    assert 'no column deploymentID and timestamp and filePath' in fails(tmp_path, tmp_path / 'out')
+    assert 'needs the columns deploymentID, timestamp, filePath, which are missing' in fails(
+        tmp_path, tmp_path / 'out'
+    )
     write_csv(tmp_path / 'media.csv', media)
     write_csv(tmp_path / 'observations.csv', [observations[0] | {'bboxHeight': ''}])
-    assert 'some are empty' in fails(tmp_path, tmp_path / 'out')
+    assert 'some of bboxX, bboxY, bboxWidth, bboxHeight are empty' in fails(
+        tmp_path, tmp_path / 'out'
+    )
     write_csv(tmp_path / 'observations.csv', [observations[0] | {'mediaID': 'nobody'}])
     assert "media.csv has no mediaID 'nobody'" in fails(tmp_path, tmp_path / 'out')
     write_csv(
@@ -48,7 +52,7 @@ def test_camtrap_dp_that_cannot_be_read(tmp_path):
     write_csv(tmp_path / 'observations.csv', observations)
     message = fails(tmp_path, tmp_path / 'out')
     assert (
-        'times with a zone beside times without' in message
+        'some times have a time zone and others do not' in message
         and "media.csv:2: '2023-05-01T10:00:00'" in message
     )
     for row in observations:
@@ -57,7 +61,7 @@ def test_camtrap_dp_that_cannot_be_read(tmp_path):
     run(tmp_path, tmp_path / 'nowhere_zones')
     (tmp_path / 'media.csv').unlink()
     for source in (tmp_path / 'observations.csv', tmp_path):
-        assert 'media.csv missing; it has media.csv and observations.csv' in fails(
+        assert 'lacks media.csv; it needs media.csv and observations.csv' in fails(
             source, tmp_path / 'out'
         )
     (tmp_path / 'media.csv.gz').write_bytes(b'')
@@ -66,7 +70,7 @@ def test_camtrap_dp_that_cannot_be_read(tmp_path):
     for name in ('observations.csv', 'media.csv.gz'):
         (tmp_path / name).unlink()
     (tmp_path / 'datapackage.json').write_text('{}')
-    assert 'media.csv and observations.csv missing' in fails(tmp_path, tmp_path / 'out')
+    assert 'lacks media.csv and observations.csv' in fails(tmp_path, tmp_path / 'out')
 
 
 def test_camtrap_events_of_more_than_one_animal_name_nobody(tmp_path):
@@ -79,5 +83,8 @@ def test_camtrap_events_of_more_than_one_animal_name_nobody(tmp_path):
     write_csv(tmp_path / 'observations.csv', observations)
     facts = run(tmp_path, tmp_path / 'out')
     assert facts['source']['photos'] == 48 - 4
-    assert facts['left_out']['event of several individuals: who is on which photo?'] == 2 + 2
+    assert (
+        facts['left_out']['event of several individuals, not clear which photo shows which']
+        == 2 + 2
+    )
     assert facts['left_out']['unidentified'] == 1 + 1

@@ -50,8 +50,11 @@ def test_boxes_with_decimal_commas(text, box):
 @pytest.mark.parametrize(
     ('text', 'said'),
     [
-        ('10,5,5,25,30,0,20,0', 'has 8 numbers, or decimal commas and commas between its numbers'),
-        ('1250;1,100;100;200', 'is 1,100 in the box .* 1100 or 1.100. write it'),
+        (
+            '10,5,5,25,30,0,20,0',
+            'has 8 numbers, or uses commas both as decimal marks and between numbers',
+        ),
+        ('1250;1,100;100;200', '1,100 in the box .* can mean 1100 or 1.100; write'),
         ('1.250,5;10,5;3;4', 'is not four numbers'),
     ],
 )

@@ -77,7 +77,7 @@ def test_coco_with_the_individual_as_attribute_or_category(tmp_path):
     assert facts['left_out'] == {f"species 'kind {number}'": 4 for number in range(2, 7)}
     annotations[3]['image_id'] = 99
     path.write_text(json.dumps(tree))
-    assert f'{path}: annotation 4: there is no image with id 99' in fails(path, tmp_path / 'out4')
+    assert f'{path}: annotation 4: no image has the id 99' in fails(path, tmp_path / 'out4')
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ def test_a_folder_for_each_individual(tmp_path, capsys):
     facts = run(source, tmp_path / 'out')
     made = lists(tmp_path / 'out')
     assert facts['source']['photos'] == 32 and facts['source']['individuals'] == 8
-    assert facts['left_out'] == {"no photo ('.txt')": 1}
+    assert facts['left_out'] == {"not a photo ('.txt')": 1}
     assert {name: len(split) for name, split in made.items()} == {
         'train': 22,
         'val': 2,
@@ -41,7 +41,10 @@ def test_folders_of_splits_years_and_levels(tmp_path):
         for folder in sorted((tmp_path / 'a' / split).iterdir()):
             folder.rename(folder.with_name(f'i{start + int(folder.name[1:])}'))
     facts = run(tmp_path / 'a', tmp_path / 'out', '--protocol', 'given')
-    assert facts['source']['columns'] == {'identity': 'folder above the photo', 'split': 'folder'}
+    assert facts['source']['columns'] == {
+        'identity': 'folder that contains the photo',
+        'split': 'folder',
+    }
     assert set(facts['labels']['test']) == {f'i{number}' for number in range(5, 10)}
     assert facts['splits']['query']['photos'] == 20
 
@@ -62,7 +65,7 @@ def test_folders_of_splits_years_and_levels(tmp_path):
             for folder in below:
                 save(tmp_path / name / f'i{individual}' / folder / 'x.png')
         message = fails(tmp_path / name, tmp_path / 'none')
-        assert f'individuals are {kind} (' in message and '--identity-level 1' in message
+        assert f'individuals look like {kind} (' in message and '--identity-level 1' in message
     for individual in range(6):
         for camera in range(3):
             save(tmp_path / 'f' / f'i{individual}' / f'c{camera}' / 'x.png')
@@ -70,7 +73,7 @@ def test_folders_of_splits_years_and_levels(tmp_path):
                 tmp_path / 'g' / f'201{camera}' / f'i{individual}' / 'x.png'
             )  # below years they may recur
     message = fails(tmp_path / 'f', tmp_path / 'none')
-    assert '3 of 3 names' in message and "'c0' below i0, i1, i2" in message
+    assert '3 of the 3 folder names' in message and "'c0' below i0, i1, i2" in message
     assert '--identity-level 1 gives 6 individuals (i0, i1, i2 …)' in message
     assert '--identity-level -1 gives 3 individuals (c0, c1, c2)' in message
     assert (
@@ -95,7 +98,7 @@ def test_folders_of_splits_years_and_levels(tmp_path):
     for individual in range(5):
         for number in range(3):
             save(tmp_path / 'c' / f'{individual:04d}_c1_{number}.png')
-    assert 'none in a folder of an individual' in fails(tmp_path / 'c', tmp_path / 'out3')
+    assert 'none is in the folder of an individual' in fails(tmp_path / 'c', tmp_path / 'out3')
     facts = run(
         tmp_path / 'c', tmp_path / 'out3', '--name-pattern', r'(?P<identity>\d+)_c(?P<camera>\d+)'
     )
@@ -135,7 +138,7 @@ def test_folders_and_files_that_nobody_made_are_no_individuals(tmp_path):
     }
     note = next(note for note in facts['notes'] if note.startswith('skipped: 24 photos in folders'))
     assert "'@eaDir' 2" in note and 'rename such a folder' in note
-    assert not any('nothing else' in note for note in facts['notes'])
+    assert not any('contained only' in note for note in facts['notes'])
 
 
 def test_a_folder_whose_photos_are_all_skipped_is_named(tmp_path):
@@ -147,10 +150,10 @@ def test_a_folder_whose_photos_are_all_skipped_is_named(tmp_path):
     assert (
         facts['left_out'] == {"in a folder 'originals'": 4} and facts['source']['individuals'] == 7
     )
-    assert 'nothing else is in 1 folder with skipped photos: a03' in facts['notes']
+    assert '1 folder contained only skipped photos: a03' in facts['notes']
     message = fails(source / 'a03', tmp_path / 'none')
     assert (
         'all 4 photos are in folders' in message
         and "('originals' 4)" in message
-        and 'its own path' in message
+        and 'give its path as the source' in message
     )

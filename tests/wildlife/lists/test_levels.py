@@ -7,9 +7,9 @@ def test_folders_of_a_camera_are_no_individuals(tmp_path):
     for number in range(4):
         save(tmp_path / 'card' / 'DCIM' / f'10{number}RECNX' / 'x.png')
     message = fails(tmp_path / 'card', tmp_path / 'out')
-    assert 'individuals are folders of a camera (100RECNX, 101RECNX, 102RECNX …)' in message
+    assert 'individuals look like folders of a camera (100RECNX, 101RECNX, 102RECNX …)' in message
     assert (
-        'give each individual a folder, or name them in a table' in message
+        'make one folder per individual, or list the photos in a table' in message
         and '--identity-level 1' not in message
     )
     for individual in range(6):
@@ -31,11 +31,12 @@ def test_folders_of_a_camera_are_no_individuals(tmp_path):
             save(tmp_path / 'n' / f'20{number}45678' / f'{photo}.png')  # eight digits are a name
             save(tmp_path / 'm' / f'10{number}MASAI' / f'{photo}.png')
     assert run(tmp_path / 'n', tmp_path / 'numbers')['source']['individuals'] == 6
-    assert '--identity-level -1 takes them anyway' in fails(tmp_path / 'm', tmp_path / 'none')
+    assert '--identity-level -1 uses them anyway' in fails(tmp_path / 'm', tmp_path / 'none')
     facts = run(tmp_path / 'm', tmp_path / 'names', '--identity-level', -1)
     assert facts['source']['individuals'] == 6
     assert any(
-        '6 of 6 individuals are named like folders of a camera' in note for note in facts['notes']
+        '6 of 6 individuals have names that look like folders of a camera' in note
+        for note in facts['notes']
     )
 
 
@@ -47,13 +48,16 @@ def test_individuals_at_different_depths(tmp_path):
         (source / 'a00' / '0.png').read_bytes()
     )  # outside all folders: nobody's
     message = fails(source, tmp_path / 'out')
-    assert "photos at different depths, as 'a00/0.png' and 'a03/2024/0.png'" in message
+    assert "photos are at different depths, for example 'a00/0.png' and 'a03/2024/0.png'" in message
     assert '--identity-level 1 gives 6 individuals (a00, a01, a02 …)' in message
     assert '--identity-level -1 gives 7 individuals (2024, a00, a01 …)' in message
     facts = run(source, tmp_path / 'out', '--identity-level', 1)
     assert facts['source']['individuals'] == 6 and facts['left_out'] == {'unidentified': 1}
     facts = run(source, tmp_path / 'last', '--identity-level', -1)
-    assert any('1 of 7 individuals are named like years (2024)' in note for note in facts['notes'])
+    assert any(
+        '1 of 7 individuals have names that look like years (2024)' in note
+        for note in facts['notes']
+    )
 
 
 def test_folders_above_the_individuals_are_told(tmp_path):
@@ -72,7 +76,7 @@ def test_folders_above_the_individuals_are_told(tmp_path):
     for name, told in expected.items():
         notes = run(tmp_path / name, tmp_path / f'out {name}')['notes']
         assert told == (
-            'the folder right above a photo is the individual; --identity-level 1 gives 3 '
+            'the folder that contains a photo names its individual; --identity-level 1 gives 3 '
             'individuals (h0, h1, h2)' in notes
         ) and told == any('--identity-level' in note for note in notes)
 
@@ -86,7 +90,7 @@ def test_one_folder_name_below_every_individual(tmp_path):
             )
     message = fails(tmp_path / 's', tmp_path / 'out')
     assert (
-        "as 'crops' below i0, i1, i2 …; --identity-level 1 gives 6 individuals (i0, i1, i2 …)"
+        "for example 'crops' in i0, i1, i2 …; --identity-level 1 gives 6 individuals (i0, i1, i2 …)"
         in message
     )
     assert '--identity-level -1' not in message  # of one individual there is nothing to learn

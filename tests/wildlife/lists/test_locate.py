@@ -26,7 +26,8 @@ def test_photos_behind_links_say_where_they_are(tmp_path):
     for folder in source.iterdir():
         (tmp_path / 'folders' / folder.name).symlink_to(folder)
     assert (
-        f'8 x link to a folder; links are not followed: name the folder that they lead to, {source}'
+        '8 x link to a folder; links are not followed: '
+        f'name the folder that they point to, {source}'
         in fails(tmp_path / 'folders', tmp_path / 'out')
     )
     for path in source.rglob('*.png'):
@@ -36,7 +37,7 @@ def test_photos_behind_links_say_where_they_are(tmp_path):
     message = fails(tmp_path / 'files', tmp_path / 'out')
     assert (
         f'to {source}/' in message
-        and 'name the folder where the photos are, or copy them' in message
+        and 'name the folder that contains the photos, or copy them' in message
     )
 
 
@@ -44,9 +45,9 @@ def test_a_link_to_nothing(tmp_path):
     source = write_folder(tmp_path / 'species')
     (source / 'a00' / 'x.png').symlink_to(tmp_path / 'unmounted' / 'x.png')
     assert fails(source, tmp_path / 'out') == (
-        f"1 of 33 photos are missing in '{source}' (a00/x.png): 1 x a link to a file that is "
-        "missing, as 'a00/x.png': "
-        'bring the file back, or delete the link; --skip-bad leaves such photos out and counts them'
+        f"1 of 33 photos are missing in '{source}' (a00/x.png): 1 x a link to a missing "
+        "file, for example 'a00/x.png': "
+        'restore the file, or delete the link; --skip-bad skips and counts such photos'
     )
     assert run(source, tmp_path / 'skip', '--skip-bad')['left_out'] == {'missing photo': 1}
 
@@ -77,7 +78,7 @@ def test_photos_that_are_missing_broken_or_elsewhere(tmp_path):
     inner.mkdir()
     rows = [row | {'path': f'../{row["path"]}'} for row in rows]
     message = fails(write_csv(inner / 'm.csv', rows), tmp_path / 'out', '--photos', inner)
-    assert 'leads out of the photos' in message and '--photos' in message
+    assert 'is outside the photos' in message and '--photos' in message
     rows = [
         row | {'path': str(tmp_path / row['path'].removeprefix('../'))}
         for row in table_rows(tmp_path)
@@ -86,7 +87,7 @@ def test_photos_that_are_missing_broken_or_elsewhere(tmp_path):
     assert lists(tmp_path / 'absolute')['train'][0].path.startswith('photos/')
     (tmp_path / 'secret.png').symlink_to(__file__)
     rows[0]['path'] = 'secret.png'
-    assert 'is a link out of' in fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
+    assert 'links to ' in fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
 
 
@@ -114,12 +115,12 @@ def make_strange(source, kind):
 @pytest.mark.parametrize(
     ('kind', 'reason'),
     [
-        ('photo', 'path that is no text'),
-        ('folder', 'path that is no text'),
-        ('line break', 'path that is no text'),
-        ('link to a file', 'path that is no text'),
-        ('file', "no photo ('caf\udce9')"),
-        ('ending', "no photo ('.caf\udce9')"),
+        ('photo', 'path that is not text'),
+        ('folder', 'path that is not text'),
+        ('line break', 'path that is not text'),
+        ('link to a file', 'path that is not text'),
+        ('file', "not a photo ('caf\udce9')"),
+        ('ending', "not a photo ('.caf\udce9')"),
         ('link to a folder', 'link to a folder'),
         ('thumbnails', "in a folder '.thumbnails'"),
     ],
@@ -128,7 +129,7 @@ def test_names_that_are_no_text(tmp_path, kind, reason):
     source = write_folder(tmp_path / 's')
     expected = run(source, tmp_path / 'clean')
     make_strange(source, kind)
-    if reason == 'path that is no text':
+    if reason == 'path that is not text':
         message = fails(source, tmp_path / 'out')
         assert 'is not plain text; rename the photo; --skip-bad' in message and (
             '\\udce9' in message or '\\n' in message
@@ -172,11 +173,11 @@ def test_a_table_of_another_computer(tmp_path):
     note = next(
         note
         for note in facts['notes']
-        if note.startswith('path: 24 photos of the table differ from the disk')
+        if note.startswith('path: 24 photos of the table found under another name on the disk')
     )
     assert (
-        "24 in the folder ('C:/Users/Ann/photos' is 'images' here) and in upper and lower case, as"
-        in note
+        "24 in the folder ('C:/Users/Ann/photos' is 'images' here) and in upper and lower case, "
+        'for example' in note
     )
     listed = {row['source']: row['listed'] for row in photo_rows(tmp_path / 'out')}
     assert listed['images/0.png'] == 'images/0__5_5_20_10.png'
@@ -192,13 +193,13 @@ def test_names_without_their_endings_and_rows_that_are_no_photos(tmp_path):
         row['path'] = new.removesuffix('.png')
     rows.append(rows[0] | {'path': 'photos/clip.mp4'})
     facts = run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
-    assert facts['source']['photos'] == 48 and facts['left_out'] == {"no photo ('.mp4')": 1}
+    assert facts['source']['photos'] == 48 and facts['left_out'] == {"not a photo ('.mp4')": 1}
     assert lists(tmp_path / 'out')['train'][0].path.endswith('.left.png')
     rows[3]['path'] = 'photos/nobody'
     message = fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'none')
     assert (
         '1 of 49 photos are missing' in message
-        and '1 x no file of this name is there: correct the paths' in message
+        and '1 x no file of this name: correct the paths' in message
     )
 
 
@@ -206,7 +207,4 @@ def test_two_rows_whose_names_are_one_file_on_this_disk(tmp_path):
     rows = table_rows(tmp_path)
     rows.append(rows[0] | {'path': rows[0]['path'].upper(), 'identity': 'another'})
     message = fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
-    assert (
-        f"'{rows[0]['path']}' is there twice (another, ind 0): photo under two individuals"
-        in message
-    )
+    assert f"'{rows[0]['path']}' occurs twice (another, ind 0): photo of two individuals" in message

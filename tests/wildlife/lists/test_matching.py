@@ -26,23 +26,25 @@ def match(folder, files, paths, may_move=True):
         (f'{NFD}/1.png', f'{NFC}/1.png', '1 in the Unicode form of accents'),
         ('A/IMG_1.JPG', 'a/img_1.jpg', '1 in upper and lower case'),
         (f'{NFD}.PNG', f'{NFC}.png', '1 in upper and lower case'),
-        ('a/1.png', 'a/1', '1 in the ending, which the table lacks'),
-        ('a/1.5.JPG', 'A/1.5', '1 in the ending, which the table'),
-        ('a/1.jpg', 'A/1.HEIC', '1 in the ending'),
-        ('a/1.png.jpg', 'a/1.png', '1 in the ending, which the table lacks'),
+        ('a/1.png', 'a/1', '1 in the extension, which the table lacks'),
+        ('a/1.5.JPG', 'A/1.5', '1 in the extension, which the table'),
+        ('a/1.jpg', 'A/1.HEIC', '1 in the extension'),
+        ('a/1.png.jpg', 'a/1.png', '1 in the extension, which the table lacks'),
         ('a/1.png', r'C:/Users/ann/a/1.png', "1 in the folder ('C:/Users/ann' is '.' here)"),
         (
             '1.png',
             '/home/ann/1',
-            "1 in the folder ('/home/ann' is '.' here) and in the ending, which the table lacks",
+            "1 in the folder ('/home/ann' is '.' here) and in the extension, which the table lacks",
         ),
     ],
 )
 def test_one_file_fits(tmp_path, file, path, rule, may_move):
     matches = match(tmp_path, [file, 'b/2.png'], [path], may_move)
     assert matches.found == {path: file} and not matches.reasons
-    assert matches.note.startswith('path: 1 photo of the table differ from the disk')
-    assert rule in matches.note and f"as '{path}' for '{file}'" in matches.note
+    assert matches.note.startswith(
+        'path: 1 photo of the table found under another name on the disk'
+    )
+    assert rule in matches.note and f"for example '{path}' for '{file}'" in matches.note
 
 
 @pytest.mark.parametrize(
@@ -51,29 +53,27 @@ def test_one_file_fits(tmp_path, file, path, rule, may_move):
         (
             ['a.PNG', 'A.png'],
             'a.png',
-            "1 x several files fit, as 'a.png' fits 'A.png' and 'a.PNG': write whole paths",
+            "1 x several files fit, for example 'A.png' and 'a.PNG' for 'a.png': write full paths",
         ),
-        (['a.png', 'a.jpg'], 'a', "1 x several files fit, as 'a' fits 'a.jpg' and 'a.png'"),
+        (['a.png', 'a.jpg'], 'a', "1 x several files fit, for example 'a.jpg' and 'a.png' for 'a'"),
         (
             ['x/a.png', 'y/a.png'],
             'C:/z/a.png',
             (
-                "1 x a file of this name in another folder, as 'x/a.png' and 'y/a.png' for "
-                "'C:/z/a.png'"
+                '1 x a file of this name in another folder, for example '
+                "'x/a.png' and 'y/a.png' for 'C:/z/a.png'"
             ),
         ),
         (
             ['b.png'],
             'C:/z/a.png',
-            '1 x an absolute path of another computer, and no file of this name is there: --photos',
+            '1 x an absolute path from another computer, and no file of this name here: name '
+            "the photos' folder with --photos",
         ),
         (
             ['b.png'],
             'a.png',
-            (
-                '1 x no file of this name is there: correct the paths, or name another folder with '
-                '--photos'
-            ),
+            ('1 x no file of this name: correct the paths, or name another folder with --photos'),
         ),
         (['b.png'], 'https://photos.org/a.png', '1 x a web address: download the photos'),
     ],
@@ -92,7 +92,7 @@ def test_folders_of_another_computer_are_one_beginning_for_all(tmp_path):
     matches = match(tmp_path, files, paths, may_move=False)
     assert matches.found == dict(zip(paths, files[:3]))
     assert (
-        "1 in the folder ('D:/field/2020' is 'images' here), as 'D:/field/2020/cam2/1.png'"
+        "1 in the folder ('D:/field/2020' is 'images' here), for example 'D:/field/2020/cam2/1.png'"
         in matches.note
     )
     assert '2 x a file of this name in another folder' in matches.reasons
@@ -112,7 +112,8 @@ def test_relative_paths_begin_elsewhere_only_where_none_is_found(tmp_path):
     )  # others of the table are there: this one was put away
     assert (
         gone.found == {}
-        and "1 x a file of this name in another folder, as 'x/1.png' for '1.png'" in gone.reasons
+        and "1 x a file of this name in another folder, for example 'x/1.png' for '1.png'"
+        in gone.reasons
     )
 
 
@@ -127,8 +128,11 @@ def test_names_alone_in_folders_below(tmp_path):
     files = ['cam1/1.png', 'cam1/2.PNG', 'cam2/3.png', 'cam2/4.png', 'cam1/4.png']
     matches = match(tmp_path, files, ['1.png', '2.png', '3', '4.png'])
     assert matches.found == {'1.png': 'cam1/1.png', '2.png': 'cam1/2.PNG', '3': 'cam2/3.png'}
-    assert "1 in the folder (the table names none), as '1.png' for 'cam1/1.png'" in matches.note
-    assert "'4.png' fits 'cam1/4.png' and 'cam2/4.png'" in matches.reasons
+    assert (
+        "1 in the folder (the table names none), for example '1.png' for 'cam1/1.png'"
+        in matches.note
+    )
+    assert "'cam1/4.png' and 'cam2/4.png' for '4.png'" in matches.reasons
 
 
 def test_two_copies_of_the_folder_are_told(tmp_path):
@@ -136,7 +140,8 @@ def test_two_copies_of_the_folder_are_told(tmp_path):
     matches = match(tmp_path, files, ['C:/x/a/1.png', 'C:/x/a/2.png'])
     assert (
         matches.found == {}
-        and "as 'backup/a/1.png' and 'images/a/1.png' for 'C:/x/a/1.png'" in matches.reasons
+        and "for example 'backup/a/1.png' and 'images/a/1.png' for 'C:/x/a/1.png'"
+        in matches.reasons
     )
     (tmp_path / 'a').mkdir()
     for name in ('1.png', '2.png'):
@@ -151,8 +156,8 @@ def test_files_without_a_readable_name_are_told(tmp_path):
     matches = match(tmp_path, [], ['Zo\u00e9.png'])
     assert matches.found == {}
     assert (
-        "1 photo there with a name that is no UTF-8 text, as 'Zo\\udce9.png': rename these files"
-        in matches.reasons
+        '1 photo in the folder with a name that is not UTF-8 text, for example '
+        "'Zo\\udce9.png': rename these files" in matches.reasons
     )
 
 

@@ -25,10 +25,12 @@ def test_name_pattern_reads_facts_and_contradicts_the_table(tmp_path):
     message = fails(table, tmp_path / 'out2', '--name-pattern', '(?P<side>left|right)')
     assert 'm.csv:5' in message and '--column side=' in message
     run(table, tmp_path / 'out2', '--name-pattern', '(?P<side>left|right)', '--column', 'side=')
-    assert 'no regular expression' in fails(table, tmp_path / 'out3', '--name-pattern', '(?P<side>')
+    assert 'not a regular expression' in fails(
+        table, tmp_path / 'out3', '--name-pattern', '(?P<side>'
+    )
     assert 'needs named groups' in fails(
         table, tmp_path / 'out3', '--name-pattern', '(?P<weather>x)'
     )
-    assert 'fits none of the' in fails(
+    assert 'matches none of the' in fails(
         table, tmp_path / 'out3', '--name-pattern', '(?P<side>dorsal)'
     )

@@ -59,8 +59,8 @@ def test_a_test_without_any_right_answer_says_what_would_work(tmp_path):
     rows = table_rows(tmp_path, encounters=1, photos=4)
     table = write_csv(tmp_path / 'm.csv', rows)
     message = fails(table, tmp_path / 'out', '--test-protocol', 'cross-encounter')
-    assert "none of 8 queries has a right answer in the gallery under 'cross-encounter'" in message
-    assert '--test-protocol gives: all 8, cross-side 8' in message
+    assert "none of 8 queries has a match in the gallery under 'cross-encounter'" in message
+    assert 'choose another --test-protocol (queries with a match: all 8, cross-side 8)' in message
     facts = run(table, tmp_path / 'out')
     assert facts['protocol']['test'] == 'all' and any(
         'in another encounter, so photos' in note for note in facts['notes']

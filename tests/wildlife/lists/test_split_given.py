@@ -20,14 +20,17 @@ def test_split_by_date(tmp_path):
         f'photos/{animal}_3_{number}.png' for animal in range(6) for number in (0, 1)
     }
     assert made['gallery'] == made['train'] and len(made['train']) == 7 * 6 - 1 + 2
-    assert facts['left_out'] == {'individual first seen from 2023-01-01 on': 2, 'without date': 1}
+    assert facts['left_out'] == {
+        'individual first seen on or after 2023-01-01': 2,
+        'without date': 1,
+    }
     message = fails(table, tmp_path / 'out2', '--split-date', '2030-01-01')
-    assert 'begin at 2020-06-01 and end at 2023-06-01' in message
-    assert 'is no day' in fails(table, tmp_path / 'out2', '--split-date', '1.1.2023')
+    assert 'choose a date between 2020-06-01 and 2023-06-01' in message
+    assert 'is not a date' in fails(table, tmp_path / 'out2', '--split-date', '1.1.2023')
     assert 'contradict' in fails(
         table, tmp_path / 'out2', '--split-date', '2023-01-01', '--protocol', 'closed'
     )
-    assert 'needs the day' in fails(table, tmp_path / 'out2', '--protocol', 'date')
+    assert 'needs a date' in fails(table, tmp_path / 'out2', '--protocol', 'date')
     plain = write_csv(
         tmp_path / 'n.csv', [{'path': row['path'], 'identity': row['identity']} for row in rows]
     )
@@ -69,7 +72,7 @@ def test_given_splits(tmp_path):
 
     rows[0]['split'] = 'holdout'
     table = write_csv(tmp_path / 'm.csv', rows)
-    assert "m.csv:2: the split 'holdout' is none of train" in fails(
+    assert "m.csv:2: the split 'holdout' is not one of train" in fails(
         table, tmp_path / 'bad', '--protocol', 'given'
     )
     run(table, tmp_path / 'other', '--protocol', 'disjoint')  # is not looked at

@@ -24,7 +24,7 @@ def test_disjoint_when_encounters_tie_everybody(tmp_path):
         row['encounter'] = row['encounter'][-1]
     table = write_csv(tmp_path / 'm.csv', rows)
     message = fails(table, tmp_path / 'out')
-    assert 'tie 8 of 8 individuals together' in message and '--encounters own' in message
+    assert 'connect 8 of 8 individuals' in message and '--encounters own' in message
     assert not (tmp_path / 'out').exists()
     facts = run(table, tmp_path / 'out', '--encounters', 'own')
     assert facts['splits']['query']['encounters'] == 6
@@ -38,11 +38,13 @@ def test_single_photos_go_to_the_test_alone(tmp_path):
     assert {f'single{number}' for number in range(3)} < set(facts['labels']['test'])
     assert not any(name.startswith('single') for name in facts['labels']['train'])
     assert any(
-        note.startswith('3 of 11 queries without any right answer') for note in facts['notes']
+        note.startswith('3 of 11 queries with no match in the gallery') for note in facts['notes']
     )
     assert any(
-        note.startswith('5 of 11 individuals are for the test alone')
-        and note.endswith('2 drawn by chance of the 8 with two photos or more, and 3 with fewer')
+        note.startswith('5 of 11 individuals are only in the test')
+        and note.endswith(
+            '2 picked at random from the 8 with at least two photos, and 3 with fewer'
+        )
         for note in facts['notes']
     )
     facts = run(source, tmp_path / 'out2', '--min-photos', 2)
@@ -91,7 +93,7 @@ def test_closed_tests_other_encounters_of_the_same_animals(tmp_path):
         == [f'ind {number}' for number in range(8)]
     )
     assert len({record.pid for record in made['query']}) == 7
-    assert any('1 of 8 individuals in training only' in note for note in facts['notes'])
+    assert any('1 of 8 individuals are only in training' in note for note in facts['notes'])
     single = write_csv(
         tmp_path / 'one.csv', [row for row in rows if row['encounter'].endswith('.1')]
     )
@@ -151,4 +153,4 @@ def test_advice_works_or_is_not_given(tmp_path):
     message = fails(
         write_csv(tmp_path / 'm.csv', boxed), tmp_path / 'out'
     )  # two animals on every photo, and no encounters
-    assert 'tie 8 of 8' in message and '--encounter' not in message
+    assert 'connect 8 of 8' in message and '--encounter' not in message

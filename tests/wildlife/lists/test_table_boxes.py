@@ -41,15 +41,15 @@ def test_theta_that_is_none_or_without_a_box(tmp_path):
     run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
     assert {row['box'] for row in photo_rows(tmp_path / 'out')} == {'1 1 9 9 0.25'}
     for text, said in (
-        ('45', 'is no angle in radians'),
-        ('north', 'is no angle in radians'),
-        ('inf', 'is no angle'),
+        ('45', 'is not an angle in radians'),
+        ('north', 'is not an angle in radians'),
+        ('inf', 'is not an angle'),
     ):
         rows[3]['theta'] = text
         message = fails(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'none', '--skip-bad')
         assert 'm.csv:5' in message and said in message and '--column theta=' in message
     rows[3] |= {'theta': '-1', 'bbox': ''}
-    assert 'm.csv:5: theta -1 turns a box, but there is none' in fails(
+    assert 'm.csv:5: theta -1 turns a box, but the row has no box' in fails(
         write_csv(tmp_path / 'm.csv', rows), tmp_path / 'none'
     )
     rows[3] |= {'theta': 'NA'}
@@ -97,7 +97,7 @@ def test_shares_that_reach_a_hair_beyond_the_photo(tmp_path):
             f'{number}__10_0_20_20.png' if number == 5 else f'{number}__10_10_20_10.png'
             for number in range(12)
         }
-        assert not any('beyond the photo' in note for note in facts['notes'])
+        assert not any('outside the photo' in note for note in facts['notes'])
 
 
 def test_boxes_that_are_corners(tmp_path):

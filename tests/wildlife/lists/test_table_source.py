@@ -28,7 +28,7 @@ def test_csv_of_wildlife_datasets(tmp_path):
     }
     assert facts['source']['unused_columns'] == ['image_id']
     assert facts['left_out'] == {"unidentified ('unknown')": 1, "unidentified ('____')": 1}
-    assert any('has splits of its own' in note for note in facts['notes'])
+    assert any('the splits of the source' in note for note in facts['notes'])
     made = lists(tmp_path / 'out')
     assert facts['protocol']['test'] == 'cross-encounter'
     for record in made['train'] + made['query']:
@@ -52,11 +52,11 @@ def test_words_for_unknown_in_every_column(tmp_path):
     rows[-1]['identity'] = 'NA'
     facts = run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out')
     assert facts['left_out'] == {"unidentified ('NA')": 1}
-    assert any("names that say unknown: 'NA' 1" in note for note in facts['notes'])
+    assert any("names that mean unknown: 'NA' 1" in note for note in facts['notes'])
     assert not any(
         word in note
         for note in facts['notes']
-        for word in ('no dates', 'neither left', 'several species')
+        for word in ('not dates', 'neither left', 'several species')
     )
     made = {row['source']: row for row in photo_rows(tmp_path / 'out')}
     for row in rows[:12]:
@@ -85,7 +85,7 @@ def test_dates_in_parts_need_all_three(tmp_path):
         '2020-03-07 00:00:00',
         '2020-03-07 09:05:00',
     }
-    assert any(note.startswith('date: 32 are no dates') for note in facts['notes'])
+    assert any(note.startswith('date: 32 cells are not dates') for note in facts['notes'])
     for row in rows:
         del row['hour']
     run(write_csv(tmp_path / 'm.csv', rows), tmp_path / 'out2')
@@ -130,7 +130,7 @@ def test_tables_as_spreadsheets_write_them(tmp_path):
     ]
     facts = run(write_csv(tmp_path / 'm.csv', numbered), tmp_path / 'sides')
     assert facts['splits']['train']['left'] and facts['splits']['train']['right']
-    assert any(note.startswith('side: 0 was taken for left') for note in facts['notes'])
+    assert any(note.startswith('side: 0 was read as left') for note in facts['notes'])
 
 
 def test_other_columns_signs_and_folders_by_option(tmp_path):
@@ -148,7 +148,7 @@ def test_other_columns_signs_and_folders_by_option(tmp_path):
     table = write_csv(tmp_path / 'tables' / 'my.csv', rows, sign=';')
     message = fails(table, tmp_path / 'out')
     assert (
-        'no column says who the animal is' in message
+        'no column gives the individual' in message
         and '--column identity=' in message
         and 'Who, Where' in message
     )

@@ -31,7 +31,10 @@ def test_folders_that_no_yml_can_name(tmp_path, what):
     else:
         source = write_folder(folders['source'])
     message = fails(source, folders['out'], *options)
-    assert "caf\\udce9'" in message and 'cannot be written into the ymls; rename it' in message
+    assert (
+        "caf\\udce9'" in message
+        and 'so the yml files cannot contain it; rename the folder' in message
+    )
     assert not folders['out'].exists() and not folders['photos_out'].exists()
 
 
@@ -39,7 +42,7 @@ def test_an_earlier_run_is_replaced_only_by_force(tmp_path):
     source = write_folder(tmp_path / 's')
     run(source, tmp_path / 'out')
     before = {path.name: path.read_bytes() for path in (tmp_path / 'out').iterdir()}
-    assert 'already holds train.txt' in fails(source, tmp_path / 'out')
+    assert 'already contains train.txt' in fails(source, tmp_path / 'out')
     assert {path.name: path.read_bytes() for path in (tmp_path / 'out').iterdir()} == before
     run(source, tmp_path / 'out', '--force', '--val-share', 0)
     assert not (tmp_path / 'out' / 'val.txt').exists()

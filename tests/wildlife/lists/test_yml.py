@@ -48,13 +48,13 @@ def test_photos_of_another_shape_are_told(tmp_path):
         path.write_text(text)
         assert list(load_cfg(path).INPUT.SIZE_TEST) == [144, 224]
     assert any(
-        '1.50 times as wide as high' in note and '144 x 224' in note for note in facts['notes']
+        'median width / height 1.50' in note and '144 x 224' in note for note in facts['notes']
     )
     for path in (tmp_path / 's').glob('*/*.png'):
         save(path, size=(16, 32))
     facts = run(tmp_path / 's', tmp_path / 'out2')
     assert (
-        not any('as wide as high' in note for note in facts['notes'])
+        not any('median width / height' in note for note in facts['notes'])
         and 'INPUT' not in (tmp_path / 'out2' / 'cnn_clipreid.yml').read_text()
     )
 
@@ -64,7 +64,7 @@ def test_the_shape_is_that_of_the_photos_that_are_split(tmp_path):
     for number in range(40):
         save(source / f'single{number}' / 'x.png', size=(16, 32))
     facts = run(source, tmp_path / 'out', '--min-photos', 2)
-    assert any('1.50 times as wide as high' in note for note in facts['notes'])
+    assert any('median width / height 1.50' in note for note in facts['notes'])
 
 
 @pytest.mark.parametrize('options', [(), ('--protocol', 'closed', '--sides', 'separate')])
