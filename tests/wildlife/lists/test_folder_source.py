@@ -73,7 +73,7 @@ def test_folders_of_splits_years_and_levels(tmp_path):
                 tmp_path / 'g' / f'201{camera}' / f'i{individual}' / 'x.png'
             )  # below years they may recur
     message = fails(tmp_path / 'f', tmp_path / 'none')
-    assert '3 of the 3 folder names' in message and "'c0' below i0, i1, i2" in message
+    assert '3 of the 3 folder names' in message and "'c0' in i0, i1, i2" in message
     assert '--identity-level 1 gives 6 individuals (i0, i1, i2 …)' in message
     assert '--identity-level -1 gives 3 individuals (c0, c1, c2)' in message
     assert (
