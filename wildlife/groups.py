@@ -6,7 +6,7 @@ from typing import TypeVar
 Member = TypeVar('Member', int, str, tuple[str, ...])
 
 
-def connected(pairs: Iterable[tuple[Member | None, Hashable]]) -> list[set[Member]]:
+def connected_groups(pairs: Iterable[tuple[Member | None, Hashable]]) -> list[set[Member]]:
     """Group the members that are connected, directly or through others.
 
     Args:
@@ -36,4 +36,4 @@ def connected(pairs: Iterable[tuple[Member | None, Hashable]]) -> list[set[Membe
 def clusters(pairs: Iterable[tuple[Member, Member]]) -> list[list[Member]]:
     """Group the members that the pairs connect; each group and the list of groups are sorted."""
     bonds = [(member, number) for number, pair in enumerate(pairs) for member in pair]
-    return [sorted(members) for members in connected(bonds)]
+    return [sorted(members) for members in connected_groups(bonds)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from utils.errors import InputError
-from wildlife.lists.cells import known
+from wildlife.lists.cells import known_text
 from wildlife.lists.dates import parse_date
 from wildlife.lists.tables import LeftOut, Table, make_frame, read_rows
 
@@ -101,7 +101,7 @@ def _read(path: Path, needed: Iterable[str], more: Iterable[str]) -> pd.DataFram
             f'{path}: Camtrap DP 1.0 needs the columns {", ".join(missing)}, which are missing; '
             f'the columns are {", ".join(frame.columns)}'
         )
-    frame = frame.reindex(columns=[*needed, *more], fill_value='').map(known)
+    frame = frame.reindex(columns=[*needed, *more], fill_value='').map(known_text)
     return frame.rename_axis('where').reset_index()
 
 

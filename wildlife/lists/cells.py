@@ -34,7 +34,7 @@ SMALL_ANGLE = 1e-4  # radians: moves the corner of a box of 10,000 pixels by hal
 COMMA, THOUSANDS = re.compile(r'[-+]?\d+(,\d+)?'), re.compile(r'[-+]?[1-9]\d{0,2},\d{3}')
 
 
-def simple(name: str) -> str:
+def simplified(name: str) -> str:
     """Return a column name in lower case, without spaces and punctuation.
 
     Example: 'Encounter.sightingID' -> 'encountersightingid'.
@@ -42,19 +42,19 @@ def simple(name: str) -> str:
     return re.sub(r'[\W_]', '', name.lower())
 
 
-def known(text: str) -> str:
+def known_text(text: str) -> str:
     """Return the text of a cell, or '' if it means unknown: NA, nan, unknown, -, ____ …"""
     return '' if text.lower() in UNKNOWN or not text.strip('_') else text
 
 
 def read_split(text: str) -> str:
     """Return train, val, test, query or gallery, or the text of the cell if it is none of these."""
-    return known(SPLITS.get(text.lower(), text))
+    return known_text(SPLITS.get(text.lower(), text))
 
 
 def read_sides(texts: Iterable[str]) -> list[int | None]:
     """Read a column of sides; if it contains only 0 and 1, these mean left and right."""
-    texts = [known(text) for text in texts]
+    texts = [known_text(text) for text in texts]
     if all(text in NUMBERED_SIDES for text in texts if text):
         texts = [NUMBERED_SIDES.get(text, '') for text in texts]
     return [read_side(text) for text in texts]
@@ -88,7 +88,7 @@ def read_box(
     """
     text = text.strip(BRACKETS)
     words = [word for word in re.split(r'[\s,;]+', text) if word]
-    if not any(map(known, words)):
+    if not any(map(known_text, words)):
         return None
     parts = _with_commas(text)
     if parts:
@@ -150,7 +150,7 @@ def read_theta(text: str, where: str) -> float:
         theta = float(text.replace(',', '.'))
     except ValueError:
         theta = math.nan
-    if math.isnan(theta) and not known(text):
+    if math.isnan(theta) and not known_text(text):
         return 0.0
     if not abs(theta) <= 2 * math.pi + SMALL_ANGLE:
         raise InputError(

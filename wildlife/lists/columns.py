@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from utils.errors import InputError
-from wildlife.lists.cells import known, simple
+from wildlife.lists.cells import known_text, simplified
 from wildlife.lists.meanings import BOXES, CLOCK_PARTS, DAY_PARTS, MEANINGS, NEEDED
 from wildlife.lists.tables import Table
 
@@ -32,7 +32,7 @@ def choose_columns(
     _check_given(table, given)
     names = defaultdict(list)  # simplified name, as in MEANINGS -> columns
     for column in table.columns:
-        names[simple(column)].append(column)
+        names[simplified(column)].append(column)
     chosen, notes = dict(given), []
     for meaning, ranks in MEANINGS.items():
         free = [_free_columns(rank, names, chosen) for rank in ranks]
@@ -91,7 +91,7 @@ def _check_same(table: Table, candidates: list[str]) -> None:
     first, *others = candidates
     cells = table.frame[candidates]
     for other in others:
-        differing = cells[cells[first].map(known) != cells[other].map(known)]
+        differing = cells[cells[first].map(known_text) != cells[other].map(known_text)]
         if len(differing):
             row = differing.iloc[0]
             raise InputError(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from utils.errors import InputError
-from wildlife.lists.cells import known
+from wildlife.lists.cells import known_text
 
 PLAIN_DATE = re.compile(r'(\d{4})[-:/.](\d{1,2})[-:/.](\d{1,2})')
 LOCAL_DATE = re.compile(r'(\d{1,2})([-/.])(\d{1,2})\2(\d{4})')
@@ -82,7 +82,7 @@ def read_dates(texts: Sequence[str], form: str = '') -> tuple[list[datetime | No
     strange = []
     for text in texts:
         date = None
-        if known(text):
+        if known_text(text):
             date = _by_form(text, form) if form else parse_date(text, order)
             if date is None:
                 strange.append(text)

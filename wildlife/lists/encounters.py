@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from wildlife.groups import connected
+from wildlife.groups import connected_groups
 from wildlife.lists.sightings import Sighting
 
 SIDES = {0: 'left', 1: 'right'}
@@ -73,7 +73,7 @@ def make_photos(
 def _joined(keys: list[Key | None], sightings: Iterable[Sighting]) -> list[Key | None]:
     """Join encounters that share a photo: its animals were there at the same time."""
     least: dict[Key, Key] = {}
-    for same in connected(zip(keys, [sighting.path for sighting in sightings])):
+    for same in connected_groups(zip(keys, [sighting.path for sighting in sightings])):
         least |= dict.fromkeys(same, min(same))
     return [None if key is None else least[key] for key in keys]
 

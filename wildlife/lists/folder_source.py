@@ -8,19 +8,19 @@ from utils.errors import InputError
 from utils.words import first_few
 from wildlife.lists.cells import SPLITS
 from wildlife.lists.folders import photos_below, skipped_photos
-from wildlife.lists.levels import check_folders, folder_place
+from wildlife.lists.levels import check_folders, folder_index
 from wildlife.lists.sightings import Sighting, Source
 from wildlife.lists.tables import LeftOut
 from wildlife.words import counted
 
 
-def read_folder(folder: Path, level: int | None, named: bool) -> Source:
+def read_folder(folder: Path, level: int | None, by_pattern: bool) -> Source:
     """Read a folder; subfolders named train, val, query, gallery or test are splits.
 
     Args:
         folder: Folder of the photos.
         level: Folder that names the individual; see ``ListOptions.identity_level``.
-        named: True if --name-pattern gives the individual, False if a folder does.
+        by_pattern: True if --name-pattern gives the individual, False if a folder does.
 
     Raises:
         InputError: The folders do not look like individuals.
@@ -29,7 +29,7 @@ def read_folder(folder: Path, level: int | None, named: bool) -> Source:
     source = Source('folder', folder, [_sighting(path, level or -1) for path in photos])
     source.left_out = [LeftOut('', path, '', reason) for path, reason in skipped]
     _note_skipped(source, skipped)
-    if not named:
+    if not by_pattern:
         source.notes += check_folders(folder, photos, level)
         source.columns['identity'] = 'folder that contains the photo'
         if level not in (None, -1):
@@ -46,10 +46,10 @@ def read_folder(folder: Path, level: int | None, named: bool) -> Source:
 
 def _sighting(path: str, level: int) -> Sighting:
     folders = path.split('/')[:-1]
-    place = folder_place(path, level)
-    others = [name.lower() for number, name in enumerate(folders) if number != place]
+    index = folder_index(path, level)
+    others = [name.lower() for number, name in enumerate(folders) if number != index]
     split = next((SPLITS[name] for name in others if name in SPLITS), '')
-    identity = '' if place is None else folders[place]
+    identity = '' if index is None else folders[index]
     return Sighting(path=path, where=path, identity=identity, split=split)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from utils.errors import InputError
 from utils.words import first_few
-from wildlife.lists.cells import SPLITS, known, simple
+from wildlife.lists.cells import SPLITS, known_text, simplified
 from wildlife.words import counted
 
 DATE = re.compile(
@@ -23,7 +23,7 @@ VIEWS = {
 BY_PATTERN = "or read the individual from the path: --name-pattern '(?P<identity>[^/_]+)_'"
 
 
-def folder_place(path: str, level: int) -> int | None:
+def folder_index(path: str, level: int) -> int | None:
     """Return the index of the individual's folder in a path; None if there is no such folder.
 
     Args:
@@ -31,8 +31,8 @@ def folder_place(path: str, level: int) -> int | None:
         level: 1 = the first folder, -1 = the last.
     """
     depth = path.count('/')
-    place = level - 1 if level > 0 else depth + level
-    return place if 0 <= place < depth else None
+    index = level - 1 if level > 0 else depth + level
+    return index if 0 <= index < depth else None
 
 
 def check_folders(root: Path, paths: list[str], level: int | None) -> list[str]:
@@ -50,7 +50,7 @@ def check_folders(root: Path, paths: list[str], level: int | None) -> list[str]:
         InputError: There are no such folders, or ``level`` is None and they do not look like
             individuals.
     """
-    names = [name for name in _names(paths, level or -1) if known(name)]
+    names = [name for name in _names(paths, level or -1) if known_text(name)]
     if paths and not names:
         raise InputError(
             f'{root}: {len(paths)} photos, but none is in the folder of an individual '
@@ -95,8 +95,8 @@ def _check_default_level(
 
 def _names(paths: Iterable[str], level: int) -> list[str]:
     """Return the sorted names of the folders at a level."""
-    places = [(path, folder_place(path, level)) for path in paths]
-    return sorted({path.split('/')[place] for path, place in places if place is not None})
+    indices = [(path, folder_index(path, level)) for path in paths]
+    return sorted({path.split('/')[index] for path, index in indices if index is not None})
 
 
 def _check_recurring(root: Path, paths: Iterable[str], names: list[str]) -> None:
@@ -156,4 +156,4 @@ def _kind(name: str) -> str:
         return 'folders of a camera'
     if name.lower() in SPLITS:
         return 'splits'
-    return 'sides' if simple(name) in VIEWS else ''
+    return 'sides' if simplified(name) in VIEWS else ''

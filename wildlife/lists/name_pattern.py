@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from utils.errors import InputError
-from wildlife.lists.cells import known, read_side, read_split
+from wildlife.lists.cells import known_text, read_side, read_split
 from wildlife.lists.dates import read_dates
 from wildlife.lists.sightings import Sighting, Source
 
@@ -85,7 +85,9 @@ def _known_groups(match: re.Match[str] | None) -> Facts:
     """Return the known facts of a path; an identity is kept even if it means unknown."""
     groups = match.groupdict('') if match else {}
     return {
-        name: text for name, text in groups.items() if known(text) or (name == 'identity' and text)
+        name: text
+        for name, text in groups.items()
+        if known_text(text) or (name == 'identity' and text)
     }
 
 

@@ -12,7 +12,7 @@ from wildlife.lists.agreement import (
     without_copies,
 )
 from wildlife.lists.camtrap import is_camtrap
-from wildlife.lists.cells import known
+from wildlife.lists.cells import known_text
 from wildlife.lists.folder_source import read_folder
 from wildlife.lists.folders import LINK
 from wildlife.lists.locate import locate_photos
@@ -34,7 +34,7 @@ def read_source(options: ListOptions) -> Source:
     """
     if not os.path.exists(options.source):
         raise InputError(f'{options.source}: this file or folder does not exist')
-    named = 'identity' in pattern_groups(options.name_pattern)
+    by_pattern = 'identity' in pattern_groups(options.name_pattern)
     path = Path(options.source)
     if path.is_dir() and not is_camtrap(path):
         if options.photos or options.column:
@@ -42,9 +42,9 @@ def read_source(options: ListOptions) -> Source:
                 f'{path}: --photos and --column need a table, but this is a folder of photos; '
                 'name the table'
             )
-        source = read_folder(path, options.identity_level, named)
+        source = read_folder(path, options.identity_level, by_pattern)
     else:
-        source = read_table_source(path, options, named)
+        source = read_table_source(path, options, by_pattern)
     source.skip_bad = options.skip_bad
     locate_photos(source)
     if options.name_pattern:
@@ -71,7 +71,7 @@ def _leave_out_unidentified(source: Source, species: str) -> list[str]:
         name = sighting.identity
         if species and sighting.species != species:
             source.leave_out(sighting, f"species '{sighting.species}'")
-        elif known(name):
+        elif known_text(name):
             identified.append(sighting)
         elif name:
             source.leave_out(sighting, f"unidentified ('{name}')")

@@ -20,14 +20,16 @@ def split_by_date(photos: list[Photo], date: datetime) -> Split:
     """
     begin = _first_dates(photos)
     split = Split([], [], [], [])
-    known = {photo.identity for photo in photos if photo.unit in begin and begin[photo.unit] < date}
+    trained = {
+        photo.identity for photo in photos if photo.unit in begin and begin[photo.unit] < date
+    }
     new = set()
     for photo in photos:
         if photo.unit not in begin:
             split.left_out.append((photo, 'without date'))
         elif begin[photo.unit] < date:
             split.train.append(photo)
-        elif photo.identity in known:
+        elif photo.identity in trained:
             split.query.append(photo)
         else:
             new.add(photo.identity)
@@ -71,15 +73,15 @@ def split_given(photos: list[Photo]) -> Split:
     Raises:
         InputError: The source does not have these splits.
     """
-    named = _by_split(photos)
-    counts = ', '.join(f'{name or "none"} {len(part)}' for name, part in sorted(named.items()))
-    _check_splits(named, counts)
-    split = Split(named['train'], [], named['query'], named['gallery'])
-    split.left_out += [(photo, 'in no split') for photo in named['']]
-    split.val = _of_train(split, named['val'], 'validation photo')
+    by_split = _by_split(photos)
+    counts = ', '.join(f'{name or "none"} {len(part)}' for name, part in sorted(by_split.items()))
+    _check_splits(by_split, counts)
+    split = Split(by_split['train'], [], by_split['query'], by_split['gallery'])
+    split.left_out += [(photo, 'in no split') for photo in by_split['']]
+    split.val = _of_train(split, by_split['val'], 'validation photo')
     split.notes.append(f'the splits of the source are used ({counts})')
-    if named['test']:
-        _add_test(split, named['test'])
+    if by_split['test']:
+        _add_test(split, by_split['test'])
     trained = {photo.unit for photo in split.train + split.val}
     cut = trained & {photo.unit for photo in split.query}
     if cut:
@@ -91,7 +93,7 @@ def split_given(photos: list[Photo]) -> Split:
 
 
 def _by_split(photos: list[Photo]) -> dict[str, list[Photo]]:
-    named = defaultdict(list)
+    by_split = defaultdict(list)
     for photo in photos:
         name = photo.sighting.split
         if name and name not in SPLITS.values():
@@ -99,17 +101,19 @@ def _by_split(photos: list[Photo]) -> dict[str, list[Photo]]:
                 f"{photo.sighting.where}: the split '{name[:40]}' is not one of "
                 f'{", ".join(SPLITS)}; leave the cell empty if the photo is in no split'
             )
-        named[name].append(photo)
-    return named
+        by_split[name].append(photo)
+    return by_split
 
 
-def _check_splits(named: dict[str, list[Photo]], counts: str) -> None:
-    if not named['train'] or not (named['test'] or (named['query'] and named['gallery'])):
+def _check_splits(by_split: dict[str, list[Photo]], counts: str) -> None:
+    if not by_split['train'] or not (
+        by_split['test'] or (by_split['query'] and by_split['gallery'])
+    ):
         raise InputError(
             '--protocol given needs the splits train and test, or train, query and gallery, but '
             f'the source has {counts}; choose another --protocol'
         )
-    if named['test'] and (named['query'] or named['gallery']):
+    if by_split['test'] and (by_split['query'] or by_split['gallery']):
         raise InputError(
             f'--protocol given: the source has a split test as well as query or gallery '
             f'({counts}); merge them, or remove one'

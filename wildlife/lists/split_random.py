@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 from utils.errors import InputError
-from wildlife.groups import connected
+from wildlife.groups import connected_groups
 from wildlife.lists.encounters import Photo
 from wildlife.lists.splits import Split, hold_out, identity_noun
 from wildlife.words import counted
@@ -35,7 +35,7 @@ def split_disjoint(photos: list[Photo], share: float, rng: random.Random) -> Spl
             f'needs four, two for training and two for the test; {_instead_of_disjoint(photos)}'
         )
     wanted = max(LEAST, min(round(share * len(useful)), len(useful) - LEAST))
-    groups = connected((photo.animal, photo.unit) for photo in photos)
+    groups = connected_groups((photo.animal, photo.unit) for photo in photos)
     rng.shuffle(groups)
     test = _take_groups(groups, useful, wanted)
     count = len(test & useful)
@@ -82,7 +82,7 @@ def _enough(photos: list[Photo]) -> str:
 
 def _ways_to_separate(photos: list[Photo], useful: set[str]) -> list[str]:
     """Return suggestions for shared encounters that connect too many animals."""
-    own = connected(
+    own = connected_groups(
         (photo.animal, (photo.unit, photo.encounter and photo.animal)) for photo in photos
     )
     ways = [*_shorter(photos), _instead_of_disjoint(photos)]

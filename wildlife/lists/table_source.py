@@ -15,12 +15,12 @@ from wildlife.lists.camtrap import SIGNS, read_camtrap
 from wildlife.lists.cells import (
     NUMBERED_SIDES,
     has_decimal_commas,
-    known,
+    known_text,
     read_box,
     read_sides,
     read_split,
     read_theta,
-    simple,
+    simplified,
 )
 from wildlife.lists.coco import read_coco
 from wildlife.lists.columns import Columns, choose_columns
@@ -36,19 +36,19 @@ SHARES, OVERSHOOT = 0.9, 0.05
 SAMPLE = 200  # paths that are looked up to find the folder of the photos
 
 
-def read_table_source(path: Path, options: ListOptions, named: bool) -> Source:
+def read_table_source(path: Path, options: ListOptions, by_pattern: bool) -> Source:
     """Read a table and find the folder of its photos; no photo is opened.
 
     Args:
         path: Path of the table.
         options: Options of the command.
-        named: True if --name-pattern gives the individual, False if a column does.
+        by_pattern: True if --name-pattern gives the individual, False if a column does.
 
     Raises:
         InputError: The table cannot be read or used.
     """
     table = read_table(path)
-    needed = ['path'] if named else ['identity', 'path']
+    needed = ['path'] if by_pattern else ['identity', 'path']
     columns, notes = choose_columns(table, options.column, needed)
     if 'bbox' not in columns:
         columns.pop('theta', None)
@@ -123,12 +123,12 @@ def _add_sightings(
         frame.index,
         cells('identity'),
         sides,
-        map(known, cells('camera')),
+        map(known_text, cells('camera')),
         _dates(frame, columns, options.date_format, source),
-        map(known, cells('encounter')),
+        map(known_text, cells('encounter')),
         [None] * len(frame),
         map(read_split, cells('split')),
-        map(known, cells('species')),
+        map(known_text, cells('species')),
     )
     boxes = cells('bbox', ';')
     corners = _has_corners(columns, options.box_format)
@@ -164,7 +164,7 @@ def _has_corners(columns: Columns, box_format: str) -> bool:
     spread = columns.get('bbox', [])
     if box_format or len(spread) < 3:
         return box_format == 'xyxy'
-    return simple(spread[2]) in CORNERS
+    return simplified(spread[2]) in CORNERS
 
 
 def _is_complete(source: Source, sighting: Sighting) -> bool:
@@ -193,7 +193,7 @@ def _dates(
         rows = frame[names].itertuples(index=False, name=None)
         texts = [_from_parts(parts) for parts in rows]
     else:
-        clock = frame[names + columns.get('time', [])].map(known)
+        clock = frame[names + columns.get('time', [])].map(known_text)
         texts = [' '.join(filter(None, cells)) for cells in clock.to_numpy()]
     dates, strange = read_dates(texts, date_format)
     if strange:
@@ -209,7 +209,7 @@ def _from_parts(parts: Iterable[str]) -> str:
 
     If only some are known, the result, such as '2023--1', is not a date, so that it is counted.
     """
-    year, month, day, *clock = (known(part).removesuffix('.0') for part in parts)
+    year, month, day, *clock = (known_text(part).removesuffix('.0') for part in parts)
     date = f'{year}-{month}-{day}'.strip('-')
     hour, minute = (*clock, '', '')[:2]
     return f'{date} {hour}:{minute.zfill(2)}' if hour and date else date
@@ -222,7 +222,7 @@ def shown_counts(words: Iterable[str]) -> str:
 
 
 def _note_sides(source: Source, written: list[str], sides: list[int | None]) -> None:
-    strange = [text for text, side in zip(written, sides) if known(text) and side is None]
+    strange = [text for text, side in zip(written, sides) if known_text(text) and side is None]
     if strange:
         source.notes.append(
             f'side: neither left nor right, so counted as unknown: {shown_counts(strange)}'
@@ -239,8 +239,8 @@ def _note_angles(source: Source, frame: pd.DataFrame, columns: Columns) -> None:
             'clockwise; corners outside the photo are black'
         )
     for column in source.unused if 'bbox' in columns else ():
-        angles = [text for text in frame[column] if known(text).strip('0.,')]
-        if simple(column) in ANGLES and angles:
+        angles = [text for text in frame[column] if known_text(text).strip('0.,')]
+        if simplified(column) in ANGLES and angles:
             source.notes.append(
                 f"column '{column}' ({shown_counts(angles)}) was not read; if it turns the boxes, "
                 f"write it in radians and name it with --column theta='{column}'"

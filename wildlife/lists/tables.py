@@ -12,7 +12,7 @@ import pandas as pd
 from datasets.records import read_file
 from utils.errors import InputError
 from wildlife.crops import Size
-from wildlife.lists.cells import simple
+from wildlife.lists.cells import simplified
 
 SEPARATOR = re.compile(r'sep=([,;|\t])', re.IGNORECASE)
 ASSET = re.compile(r'(encounter)?mediaasset(\d+)')  # Wildbook writes several photos in one row
@@ -69,7 +69,7 @@ def read_csv(path: Path) -> Table:
         InputError: The file is missing or not a readable CSV.
     """
     frame = read_rows(path)
-    assets = [column for column in frame.columns if ASSET.fullmatch(simple(column))]
+    assets = [column for column in frame.columns if ASSET.fullmatch(simplified(column))]
     if assets:
         frame = _one_row_per_photo(frame, assets)
     return Table(path, frame, folders_beside(path))
@@ -77,7 +77,7 @@ def read_csv(path: Path) -> Table:
 
 def _one_row_per_photo(frame: pd.DataFrame, assets: list[str]) -> pd.DataFrame:
     """Convert rows that hold an encounter with several photos, by sighting if there is one."""
-    sightings = [column for column in frame.columns if simple(column) in SIGHTING]
+    sightings = [column for column in frame.columns if simplified(column) in SIGHTING]
     encounters = [
         next(filter(None, ids), where)
         for where, ids in zip(frame.index, frame[sightings].to_numpy())

@@ -3,7 +3,7 @@
 import pytest
 
 from utils.errors import InputError
-from wildlife.lists.cells import known, read_box, read_side, read_sides
+from wildlife.lists.cells import known_text, read_box, read_side, read_sides
 from wildlife.lists.dates import read_dates
 
 
@@ -18,7 +18,7 @@ def test_cells():
     )  # degrees, or who knows
     for nothing in ('', 'NA', 'nan', '<NA>', 'n/a', 'None', 'NULL', '-', '____', 'Unknown'):
         assert (
-            known(nothing) == ''
+            known_text(nothing) == ''
             and read_box(f'[{nothing}, {nothing}]', False, 'x') is read_side(nothing) is None
         )
         assert read_dates([nothing]) == ([None], [])
