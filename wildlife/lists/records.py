@@ -118,7 +118,7 @@ def _note_encounters(name: str, wanted: str, unknown: int, photos: int) -> list[
         reason = f'{of_all} (a date or --name-pattern can give it)'
     return [
         f'{reason}, so photos that may be seconds apart are compared too, and the results are '
-        'too good'
+        'too optimistic'
     ]
 
 

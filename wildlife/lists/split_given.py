@@ -87,7 +87,7 @@ def split_given(photos: list[Photo]) -> Split:
     if cut:
         split.notes.append(
             f'the given split divides {counted(len(cut), "encounter")} between training and test, '
-            'so the results on these are too good'
+            'so their results are too optimistic'
         )
     return split
 

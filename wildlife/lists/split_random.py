@@ -116,8 +116,8 @@ def _note_disjoint(split: Split, photos: list[Photo], picked: str, largest: int)
     single = sum(size == 1 for size in sizes.values())
     if single:
         split.notes.append(
-            f'{counted(single, identity_noun(photos))} in the test with a single photo: it has no '
-            'match, but others must be told apart from it (--min-photos 2 skips these)'
+            f'{counted(single, identity_noun(photos))} in the test with a single photo, which has '
+            'no match but is in the gallery of others (--min-photos 2 skips these)'
         )
     if largest > 1:
         split.notes.append(
