@@ -126,7 +126,7 @@ def _read_ymls(path: Path, seen: tuple[str, ...] = ()) -> list[tuple[Path, dict]
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML for plain values, each key once, without aliases: a few can expand to gigabytes."""
+    """Loads plain values; rejects repeated keys, and aliases: a few can expand to gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
