@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch._subclasses import fake_tensor
 
 from tests.helpers import TOY, World, toy_clip_state
 from utils.logger import close_logger
@@ -30,8 +31,6 @@ def cuda(monkeypatch):
     """torch says that there is a GPU. For tensors on it enter ``fake_cuda()``, or this fixture, a
     ``FakeTensorMode``.
     """
-    from torch._subclasses import fake_tensor
-
     answers = {
         'is_available': True,
         'is_bf16_supported': True,

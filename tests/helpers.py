@@ -2,6 +2,7 @@
 individual, lists, a config.
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -33,6 +34,15 @@ TOY = {
     'RN50': Architecture((1, 1, 1, 1), 16, 16, 64, 64, 2),
     'ViT-B-16': Architecture(2, 64, 16, 64, 64, 2),
 }
+
+
+def timeless_metrics(folder):
+    """Lines of ``folder``'s metrics.jsonl, without what differs each time."""
+    lines = [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()]
+    for line in lines:
+        for name in TIMES & line.keys():
+            del line[name]
+    return lines
 
 
 def get_defaults():

@@ -12,6 +12,7 @@ import configs
 from configs import ConfigError, command_line
 from tests.helpers import ROOT
 from tests.programs import PROGRAMS, main_of
+from wildlife.releases.command_line import read_options
 
 # Those that take KEY VALUE pairs, with the options that they need or have besides.
 WITH_PAIRS = {
@@ -119,8 +120,6 @@ def test_a_key_without_its_value():
 
 
 def test_releases_before_and_after_the_options():
-    from wildlife.releases.command_line import read_options
-
     args = read_options(['a.zip', '--seed', '3', 'b.zip', '--lists', 'l', 'c.zip'], 'text')
     assert (args.release, args.seed, str(args.lists)) == (['a.zip', 'b.zip', 'c.zip'], 3, 'l')
 

@@ -11,6 +11,7 @@ from configs import ConfigError
 from tests.helpers import World, write_photo
 from tests.programs import PROGRAMS, main_of, with_paths
 from utils.errors import exit_code
+from utils.logger import log_to_file, setup_logger
 
 
 @pytest.fixture(params=['ascii', 'cp1252'])
@@ -87,8 +88,6 @@ def test_file_names_that_the_locale_lacks(terminal, monkeypatch):
 
 def test_a_name_that_is_no_unicode_in_the_log(tmp_path):
     """As from an old archive: a lone surrogate stands for its byte."""
-    from utils.logger import log_to_file, setup_logger
-
     logger = setup_logger()
     log_to_file(tmp_path, 'log.txt')
     logger.info('photo %s', os.fsdecode(b'caf\xe9.jpg'))

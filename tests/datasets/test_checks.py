@@ -185,11 +185,12 @@ def test_individuals_in_train_and_test(lists, tmp_path):
     ],
 )
 def test_numbers_are_names_within_a_data_set(lists, train, test, found):
-    train, test = (
-        {f'{folder.format(number)}/{photo}.jpg': number for number in numbers for photo in photos}
-        for folder, numbers, photos in ((train, (1, 2), 'ab'), (test, (2, 3), 'cd'))
-    )
-    lines = data_warnings(*lists(train=train, validation={}, query=test))
+    train_labels, test_labels = {}, {}
+    for number in (1, 2):
+        for photo in 'ab':
+            train_labels[f'{train.format(number)}/{photo}.jpg'] = number
+            test_labels[f'{test.format(number + 1)}/test_{photo}.jpg'] = number + 1
+    lines = data_warnings(*lists(train=train_labels, validation={}, query=test_labels))
     assert len(lines) == found
     assert all('(2)' in line for line in lines)
 

@@ -91,7 +91,7 @@ def test_properties(p, k, epoch):
     assert 0 < len(indices) <= len(sampler) == sum(max(n, k) - max(n, k) % k for n in SIZES)
     used = Counter()
     for batch in chunks(indices, p * k):
-        groups = [[LABELS[index] for index in group] for group in chunks(batch, k)]
+        groups = chunks([LABELS[index] for index in batch], k)
         assert all(len(set(group)) == 1 for group in groups)
         assert len({group[0] for group in groups}) == p
         used.update(group[0] for group in groups)
@@ -196,8 +196,9 @@ def test_batches_that_cannot_be_shared():
 
 
 def test_uneven_last_batch_is_shared_evenly():
-    parts = [list(EpochBatches(ShuffleSampler(21), 8, rank=rank, world_size=2)) for rank in (0, 1)]
-    assert [[len(batch) for batch in part] for part in parts] == [[4, 4, 2], [4, 4, 2]]
+    for rank in (0, 1):
+        part = EpochBatches(ShuffleSampler(21), 8, rank=rank, world_size=2)
+        assert [len(batch) for batch in part] == [4, 4, 2]
 
 
 def test_large_lists_are_quick():

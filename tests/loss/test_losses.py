@@ -13,10 +13,14 @@ from loss.triplet_loss import TripletLoss, hardest_pairs
 from tests.loss.golden_losses import config
 
 
+def dot_product(a, b):
+    return sum(u * v for u, v in zip(a, b))
+
+
 def supcon_by_hand(a, b, ta, tb):
     total = 0.0
     for row, label in zip(a.tolist(), ta.tolist()):
-        logits = [sum(u * v for u, v in zip(row, other)) for other in b.tolist()]
+        logits = [dot_product(row, other) for other in b.tolist()]
         log_sum = math.log(sum(math.exp(logit) for logit in logits))
         logs = [logit - log_sum for logit, other in zip(logits, tb.tolist()) if other == label]
         total -= sum(logs) / len(logs)

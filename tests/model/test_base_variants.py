@@ -15,7 +15,7 @@ import train_clipreid
 from configs import ConfigError, load_cfg
 from loss.make_loss import make_loss
 from model.make_model_clipreid import make_model, needs_prompts
-from tests.helpers import GOLDEN, ROOT, TIMES
+from tests.helpers import GOLDEN, ROOT, timeless_metrics
 from tests.model.base_variants import BASE, config
 from tests.model.weight_files import refused
 from utils.checkpoint import load_checkpoint, load_state, load_tree
@@ -23,11 +23,6 @@ from utils.errors import InputError
 from utils.run.journal import Journal
 
 NAMES = ['RN50', 'ViT-B-16']
-
-
-def lines(folder):
-    found = [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key not in TIMES} for line in found]
 
 
 def baseline_names(kind):
@@ -122,7 +117,7 @@ def test_train_and_test(world, name):
         re.M,
     )
     assert 'Stage1 running time' not in log and 'nothing is learned' not in log
-    first = next(line for line in lines(world.output) if line['event'] == 'stage2')
+    first = next(line for line in timeless_metrics(world.output) if line['event'] == 'stage2')
     assert 'i2t_loss' not in first and first['loss'] == pytest.approx(
         first['id_loss'] + first['triplet_loss'], rel=1e-5
     )
@@ -159,7 +154,7 @@ def test_the_accuracy_is_that_of_the_first_classifier(world, monkeypatch):
     assert not torch.equal(first, second)
     means = first.reshape(4, -1).mean(dim=1).tolist()
     assert [
-        line['acc'] for line in lines(world.output) if line['event'] == 'stage2_epoch'
+        line['acc'] for line in timeless_metrics(world.output) if line['event'] == 'stage2_epoch'
     ] == pytest.approx(means)
 
 
@@ -215,7 +210,7 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(world, name, monkeypatch):
         load_state(folder / f'{name}_3.pth') for folder in (world.folder / 'whole', world.output)
     )
     assert a.keys() == b.keys() and all(torch.equal(a[n], b[n]) for n in a)
-    assert lines(world.folder / 'whole') == lines(world.output)
+    assert timeless_metrics(world.folder / 'whole') == timeless_metrics(world.output)
 
 
 def test_several_processes(world):

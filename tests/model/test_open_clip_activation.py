@@ -81,14 +81,9 @@ def test_the_kind_of_file_shows_the_activation(
     state = toy_clip_state(VIT)
     write(state, tmp_path / file)
     if quick_gelu is not None:
-        write_config(
-            tmp_path,
-            **(
-                {}
-                if quick_gelu is ...
-                else {'quick_gelu': None if quick_gelu == 'null' else quick_gelu}
-            ),
-        )
+        values = {True: True, False: False, 'null': None}  # any other writes no such key
+        keys = {'quick_gelu': values[quick_gelu]} if quick_gelu in values else {}
+        write_config(tmp_path, **keys)
     found, activation = load_clip(VIT, tmp_path / file)
     assert same(found, state) and activation.name == expected and why in activation.why
     assert activation.sure == ('guessed' not in activation.why)

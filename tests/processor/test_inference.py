@@ -34,10 +34,11 @@ def separate_features(test):
     dataset = test.loader.dataset
     place = {record.path: index for index, record in enumerate(dataset.records)}
     with torch.inference_mode():
-        return [
-            Pixels()(torch.stack([dataset[place[record.path]][0] for record in records]))
-            for records in (test.query, test.gallery)
-        ]
+        found = []
+        for records in (test.query, test.gallery):
+            photos = [dataset[place[record.path]][0] for record in records]
+            found.append(Pixels()(torch.stack(photos)))
+        return found
 
 
 def test_a_test_looks_at_each_photo_once(overlapping):

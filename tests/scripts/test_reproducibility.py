@@ -1,7 +1,5 @@
 """The same run gives the same result: workers, kernels, log intervals."""
 
-import json
-
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -9,8 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import test_clipreid
 import test_rerank_clipreid
 import train_clipreid
-from tests.helpers import TIMES
-from tests.scripts.log_files import read_lines
+from tests.helpers import timeless_metrics
 from utils.checkpoint import load_state
 from utils.device import Runtime
 
@@ -26,9 +23,7 @@ def test_the_log_does_not_depend_on_when_the_loss_is_looked_at(world, monkeypatc
                 'OUTPUT_DIR', out, 'SOLVER.STAGE2.LOG_PERIOD', 3, 'SOLVER.STAGE1.LOG_PERIOD', 3
             )
         )
-        lines = [json.loads(line) for line in (out / 'metrics.jsonl').read_text().splitlines()]
-        timeless = [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
-        found.append((timeless, load_state(out / 'RN50_2.pth')))
+        found.append((timeless_metrics(out), load_state(out / 'RN50_2.pth')))
     (one, state), (three, other) = found
     assert one == three and any(line['event'] == 'stage1' for line in one)
     assert all(torch.equal(state[name], other[name]) for name in state)
@@ -44,11 +39,7 @@ def test_workers_change_nothing(world):
                 'OUTPUT_DIR', out, 'DATALOADER.NUM_WORKERS', workers, 'DATALOADER.CACHE_GB', 0
             )
         )
-        lines = [
-            {k: v for k, v in line.items() if k not in TIMES}
-            for line in read_lines(out / 'metrics.jsonl')
-        ]
-        found.append((lines, load_state(out / 'RN50_2.pth')))
+        found.append((timeless_metrics(out), load_state(out / 'RN50_2.pth')))
     (lines, state), *others = found
     for other_lines, other in others:
         assert other_lines == lines and all(torch.equal(state[name], other[name]) for name in state)

@@ -185,18 +185,10 @@ def trained_both_ways(processes, name, optimizer, dtype):
     model.gather, wrapped = processes.gather, processes.wrap(model, CPU)
     share = 12 // processes.world_size
     own = slice(share * processes.rank, share * processes.rank + share)
-    together = [
-        step(
-            model,
-            wrapped,
-            criterion,
-            optimizers,
-            [part[own] for part in batch],
-            texts,
-            processes.gather,
-        )
-        for batch in batches
-    ]
+    together = []
+    for batch in batches:
+        shard = [part[own] for part in batch]
+        together.append(step(model, wrapped, criterion, optimizers, shard, texts, processes.gather))
     processes.broadcast_buffers(model)
     assert list(model.state_dict()) == names == list(before)
     return (

@@ -76,8 +76,10 @@ def metrics_by_hand(distance, query, gallery, protocol):
         if any(right) or protocol.no_positive == 'zero':
             aps.append(ap_by_hand(right, protocol.ap))
             firsts.append(right.index(True) + 1 if any(right) else np.inf)
-    ranks = {f'rank{k}': sum(first <= k for first in firsts) / len(firsts) for k in (1, 5, 10)}
-    return {'mAP': sum(aps) / len(aps), **ranks}
+    metrics = {'mAP': sum(aps) / len(aps)}
+    for k in (1, 5, 10):
+        metrics[f'rank{k}'] = sum(first <= k for first in firsts) / len(firsts)
+    return metrics
 
 
 def fabricated(seed, ties):

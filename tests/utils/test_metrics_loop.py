@@ -55,10 +55,9 @@ def test_positives_and_queries_without_any(ignore, never):
         distance, query, gallery = fabricated(seed, ties=False)
         distance, gallery = distance[:, :12], gallery[:12]
         protocol = Protocol('test', never_itself=never, ignore=ignore)
-        right = [
-            [hit for _, hit in ranking_by_hand(row, one, gallery, protocol)]
-            for row, one in zip(distance, query)
-        ]
+        right = []
+        for row, one in zip(distance, query):
+            right.append([hit for _, hit in ranking_by_hand(row, one, gallery, protocol)])
         assert count_positives(query, gallery, protocol).tolist() == [sum(hits) for hits in right]
         found = without_positive(rank_queries(distance, query, gallery, protocol))
         assert found['queries'] == sum(not any(hits) for hits in right)
@@ -135,11 +134,10 @@ def test_precision_is_what_scikit_learn_gives(seed):
 @pytest.mark.parametrize('seed', range(4))
 def test_eval_func_is_the_loop(seed):
     distance, query, gallery = fabricated(seed, ties=True)
-    facts = [
-        [getattr(photo, field) for photo in photos]
-        for field in ('pid', 'camid')
-        for photos in (query, gallery)
-    ]
+    facts = []
+    for field in ('pid', 'camid'):
+        facts.append([getattr(photo, field) for photo in query])
+        facts.append([getattr(photo, field) for photo in gallery])
     cmc, mean = eval_func(distance, *facts, max_rank=45)
     curves, aps = [], []
     for row, one in zip(distance, query):

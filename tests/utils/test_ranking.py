@@ -48,8 +48,8 @@ def crowd(seed, levels, queries=25, gallery=90):
 def test_the_plain_way(seed, levels, monkeypatch):
     monkeypatch.setattr(utils.ranking, 'BLOCK', 400)  # four queries at a time
     distance, query, gallery = crowd(seed, levels)
-    q_pid, g_pid = (np.array([photo.pid for photo in photos]) for photos in (query, gallery))
-    q_cam, g_cam = (np.array([photo.camid for photo in photos]) for photos in (query, gallery))
+    q_pid, q_cam = np.array([(photo.pid, photo.camid) for photo in query]).T
+    g_pid, g_cam = np.array([(photo.pid, photo.camid) for photo in gallery]).T
     for max_rank in (10, 100):
         cmc, mean = eval_func(distance, q_pid, g_pid, q_cam, g_cam, max_rank)
         expected = market_plain(distance, q_pid, g_pid, q_cam, g_cam, max_rank, kind='stable')

@@ -37,8 +37,10 @@ def re_ranking_by_hand(original, num_query, k1, k2, lambda_value):
     then transposed.
     """
     count = len(original)
-    largest = [max(original[i][j] for i in range(count)) for j in range(count)]
-    distance = [[original[j][i] / largest[i] for j in range(count)] for i in range(count)]
+    distance = []
+    for column in zip(*original):
+        largest = max(column)
+        distance.append([value / largest for value in column])
     order = [sorted(range(count), key=lambda j, row=row: (row[j], j)) for row in distance]
 
     def reciprocal(i, k):
@@ -56,10 +58,10 @@ def re_ranking_by_hand(original, num_query, k1, k2, lambda_value):
         encoding.append(
             [math.exp(-distance[i][j]) / total if j in grown else 0.0 for j in range(count)]
         )
-    expanded = [
-        [sum(encoding[j][m] for j in order[i][:k2]) / k2 for m in range(count)]
-        for i in range(count)
-    ]
+    expanded = []
+    for i in range(count):
+        columns = zip(*(encoding[j] for j in order[i][:k2]))
+        expanded.append([sum(column) / k2 for column in columns])
 
     result = np.zeros((num_query, count - num_query))
     for i in range(num_query):

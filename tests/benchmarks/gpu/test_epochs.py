@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from benchmarks.core import Settings
 from benchmarks.gpu import epochs, trainings
@@ -16,8 +17,6 @@ def test_an_epoch(gpu, tmp_path):
 
 @pytest.mark.parametrize('again', [0, 1])
 def test_graphs_compiled_after_the_first_epoch_are_found(gpu, tmp_path, monkeypatch, again):
-    from torch._dynamo.utils import counters
-
     made = iter([2, 2, 2 + again])
 
     class Graphs(dict):

@@ -1,23 +1,17 @@
 """Runs that are interrupted, and comparison of two runs."""
 
-import json
 import os
 import signal
 
 import torch
 
-from tests.helpers import TIMES
+from tests.helpers import timeless_metrics
 from utils.checkpoint import load_state
 from utils.run.journal import Journal
 
 
-def events(folder):
-    lines = [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name not in TIMES} for line in lines]
-
-
 def assert_same_run(one, other, name='RN50'):
-    assert events(one) == events(other)
+    assert timeless_metrics(one) == timeless_metrics(other)
     files = {path.name for path in one.glob('*.pth')} - {'resume.pth'}
     assert (
         files == {path.name for path in other.glob('*.pth')} - {'resume.pth'}
