@@ -75,9 +75,9 @@ def yml_text(kind: str, data: DataSet) -> str:
         f'# {data.name}: {len(set(data.labels))} training individuals. Made by '
         'tools/make_lists.py; see report.html.',
         f'_BASE_: {_quoted(str(base))}',
-        '# MODEL:                          # optional: name the animal in the prompt before '
+        '#MODEL:                           # optional: name the animal in the prompt before '
         'training, and keep it for tests',
-        f"#   PROMPT: 'A photo of a X X X X {data.name}.'",
+        f"#  PROMPT: 'A photo of a X X X X {data.name}.'",
         *_size_lines(data.shape),
         *_data_lines(data, species),
         *_batch_lines(data.labels),
@@ -88,15 +88,18 @@ def yml_text(kind: str, data: DataSet) -> str:
 
 
 def _size_lines(shape: float) -> list[str]:
-    """Suggest a size that fits the photos, as a comment; [] if the published size fits."""
+    """Suggest a size that fits the photos, as a comment; [] if the published size fits.
+
+    No blank follows the ``#``: a person who removes the ``#`` alone gets a valid yml.
+    """
     size = fitting_size(shape)
     if size == SIZE:
         return []
     return [
-        '# INPUT:                          # height, width in pixels, multiples of 16',
-        f'#   SIZE_TRAIN: {list(size)}        # fits these photos (width / height {shape:.2f}) '
+        '#INPUT:                           # height, width in pixels, multiples of 16',
+        f'#  SIZE_TRAIN: {list(size)}         # fits these photos (width / height {shape:.2f}) '
         'with about as',
-        f'#   SIZE_TEST: {list(size)}         # many pixels as the published size {list(SIZE)}',
+        f'#  SIZE_TEST: {list(size)}          # many pixels as the published size {list(SIZE)}',
     ]
 
 
