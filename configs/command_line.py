@@ -34,8 +34,9 @@ def parse_with_pairs(
     """
     parser.add_argument_group(
         'KEY VALUE',
-        'pairs that override the yml; they may stand before, between or after the options, for '
-        'example OUTPUT_DIR ./output/mine TEST.WEIGHT ./output/mine/RN50_best.pth',
+        'settings that override the yml, listed in docs/configuration.md; they may stand before, '
+        'between or after the options, for example OUTPUT_DIR ./output/mine TEST.WEIGHT '
+        './output/mine/RN50_best.pth',
     )
     usage = parser.format_usage().removeprefix('usage: ').rstrip()
     parser.usage = f'{usage} [KEY VALUE ...]'.replace('%', '%%')
@@ -59,7 +60,7 @@ def parse_config(
     """
     parser = argparse.ArgumentParser(description=description)
     add = parser.add_argument
-    add('--config_file', type=path_text, default='', help='a yml of configs/, or your own')
+    add('--config_file', type=path_text, default='', help='yml file in configs/, or your own')
     if resumes:
         text = 'resume the run in OUTPUT_DIR, if there is one (SOLVER.RESUME auto)'
         add('--resume', action='store_true', help=text)
