@@ -67,7 +67,7 @@ def test_options_are_read_wherever_they_stand(name, load_nothing):
 
 
 def test_resume_wins_over_the_state_that_the_run_began_with():
-    """The same command with --resume goes on, also where it began from another run's state."""
+    """The same command with --resume resumes, also where it began from another run's state."""
     for words in (['--resume', 'SOLVER.RESUME', 'a.pth'], ['SOLVER.RESUME', 'a.pth', '--resume']):
         args = command_line.parse_config(words, '', resumes=True)
         assert configs.load_cfg('', args.opts).SOLVER.RESUME == 'auto'

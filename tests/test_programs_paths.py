@@ -54,7 +54,7 @@ def test_no_option_is_a_path_by_pathlib_alone():
 
 
 def test_a_run_below_the_home(world, monkeypatch, tmp_path_factory):
-    """Trained, tested and resumed: nothing is a folder named ~, and the second command goes on with
+    """Trained, tested and resumed: nothing is a folder named ~, and the second command resumes
     the first one's run.
     """
     elsewhere = tmp_path_factory.mktemp('elsewhere')

@@ -59,7 +59,7 @@ def test_config_file_missing(main, tmp_path):
         ),
     ],
 )
-def test_config_is_refused_before_anything_is_made(world, opts, words):
+def test_config_is_rejected_before_anything_is_made(world, opts, words):
     refused(train_clipreid.main, world.args(*opts), *words)
     assert not world.output.exists()
 

@@ -130,7 +130,7 @@ def test_broken_photos_are_skipped_where_that_is_asked_for(world, trained):
     )
 
 
-def test_turned_photos_are_told_once(world, trained):
+def test_turned_photos_are_reported_once(world, trained):
     exif = Image.Exif()
     exif[0x112] = 6
     for place in ('photos/train/2/1.png', 'photos/train/2/2.png', 'test/7/2.png'):

@@ -13,7 +13,7 @@ from utils.checkpoint import load_state
 
 
 @pytest.mark.parametrize('how', ['pickle', 'zip', 'legacy', 'torchscript'])
-def test_a_pickle_that_holds_code_is_refused_and_not_run(world, how):
+def test_a_pickle_that_holds_code_is_rejected_and_not_run(world, how):
     weight, victim = world.folder / 'evil.pth', world.folder / 'victim'
     write_evil(weight, how, victim)
     told = ('evil.pth',) if how == 'torchscript' else ('evil.pth', 'rejected and not run')
@@ -115,7 +115,7 @@ def test_weights_with_missing_keys_and_other_shapes(world, trained):
     nothing_written(world)
 
 
-def test_going_on_with_other_individuals(world, trained):
+def test_resuming_with_other_individuals(world, trained):
     (world.folder / 'lists' / 'train.txt').write_text(
         ''.join(f'train/{i}/{n}.png {i}\n' for i in range(4) for n in range(4))
     )

@@ -70,7 +70,7 @@ def test_only_some_rows(toys, tmp_path):
     assert [row['name'] for row in content['rows']] == ['one-plus']
 
 
-def test_unknown_row_is_refused(toys, tmp_path):
+def test_unknown_row_is_rejected(toys, tmp_path):
     with pytest.raises(InputError, match='--only three: .* one-plus, two'):
         benchmark.main(['--out', str(tmp_path), '--only', 'two', 'three'])
     assert not list(tmp_path.iterdir())
@@ -86,7 +86,7 @@ def test_numbers_that_are_too_small(argument, least):
         benchmark.main([argument, str(least - 1)])
 
 
-def test_an_empty_word_is_refused():
+def test_an_empty_word_is_rejected():
     with pytest.raises(InputError, match='names no row'):
         benchmark.main(['--only', ''])
 

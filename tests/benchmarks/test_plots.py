@@ -34,6 +34,6 @@ def test_plots(tmp_path):
         assert path.stat().st_size < 100_000
 
 
-def test_plot_of_another_file_is_refused(tmp_path):
+def test_plot_of_another_file_is_rejected(tmp_path):
     with pytest.raises(InputError, match='--growth'):
         plots.main(['--json', str(ROOT / 'tests/golden/eval.json'), '--out', str(tmp_path)])

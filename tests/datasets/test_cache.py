@@ -110,7 +110,7 @@ def test_a_changed_photo_is_read_again(folder, paths, change):
     assert_same(cache, paths * 2)
 
 
-def test_vanished_and_broken_photos_are_told_as_without_cache(folder, paths):
+def test_vanished_and_broken_photos_are_reported_as_without_cache(folder, paths):
     cache = make_cache(folder, paths)
     assert_same(cache, paths)
     os.remove(paths[0])

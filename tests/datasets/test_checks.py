@@ -51,7 +51,7 @@ def warning(lists, tmp_path, **changes):
     return line.replace(f'{tmp_path}/', '')
 
 
-def test_nothing_to_say(lists):
+def test_good_lists_give_no_warning(lists):
     assert data_warnings(*lists(**GOOD)) == []
     assert data_warnings(lists(**GOOD)[0]) == []
 

@@ -74,7 +74,7 @@ WITH_NAN[2, 3] = np.nan
         ),
     ],
 )
-def test_what_nobody_knows_is_rejected(tmp_path, values, options, complaint):
+def test_photos_with_unknown_white_are_rejected(tmp_path, values, options, complaint):
     path = write_tiff(tmp_path / 'a.tif', values, **options)
     with pytest.raises(InputError, match=complaint) as caught:
         read_image(path)

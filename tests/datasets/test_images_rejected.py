@@ -137,7 +137,7 @@ TEXT_BOMB = b'comment\0\0' + zlib.compress(bytes(10**8))
         ('profile.png', png(8, 8, (b'iCCP', TEXT_BOMB)), ''),
     ],
 )
-def test_pictures_made_to_hurt_are_refused(tmp_path, name, content, complaint):
+def test_malicious_pictures_are_rejected(tmp_path, name, content, complaint):
     (tmp_path / name).write_bytes(content)
     try:
         read_image(tmp_path / name)
@@ -160,7 +160,7 @@ def test_just_within_the_limits(tmp_path, monkeypatch):
         read_image(saved(tmp_path, Image.new('L', (31, 20)), 'c.png'))
 
 
-def test_of_an_animation_the_first_picture(tmp_path):
+def test_an_animation_gives_its_first_picture(tmp_path):
     frames = [Image.fromarray(np.full((8, 8), value % 256, np.uint8)) for value in range(3000)]
     frames[0].save(tmp_path / 'a.gif', save_all=True, append_images=frames[1:])
     assert np.asarray(read_image(tmp_path / 'a.gif')).max() == 0

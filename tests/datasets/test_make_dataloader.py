@@ -123,7 +123,7 @@ def test_no_validation_list(cfg, caplog):
     assert 'no validation' in caplog.text
 
 
-def test_validation_of_strangers_warns(cfg, caplog):
+def test_validation_with_unknown_individuals_warns(cfg, caplog):
     write_list(Path(cfg.DATASETS.LIST_DIR) / 'val.txt', [('val/0/7.jpg', 0), ('val/2/8.jpg', 44)])
     load_train(cfg)
     assert '1 individuals are not in the train list (44)' in caplog.text

@@ -105,7 +105,7 @@ def test_copies_are_marked(root):
     ]
 
 
-def test_a_photo_that_has_gone_is_left_to_the_loader(root):
+def test_a_photo_that_has_vanished_is_left_to_the_loader(root):
     listed = records(root, 'gone.jpg', 'a.jpg')
     assert as_photos(('q.txt', listed)) == [listed]
 

@@ -112,7 +112,7 @@ def test_protocols_for_lists_of_ones_own(name, caplog):
 
 
 @pytest.mark.parametrize('name', ['cross-camera', 'cross-encounter', 'cross-side'])
-def test_lists_that_do_not_know_what_the_protocol_looks_at(name, caplog):
+def test_lists_without_what_the_protocol_needs(name, caplog):
     what = name.removeprefix('cross-')
     photos = records_of('a.jpg', 'b.jpg')
     with pytest.raises(
@@ -123,7 +123,7 @@ def test_lists_that_do_not_know_what_the_protocol_looks_at(name, caplog):
     assert f'2 of 4 listed photos have no {what}' in caplog.text
 
 
-def test_distractors_need_not_know_what_the_protocol_looks_at(caplog):
+def test_distractors_do_not_need_what_the_protocol_needs(caplog):
     resolve_protocol(
         'cross-encounter',
         'nyala',

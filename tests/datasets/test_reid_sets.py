@@ -87,7 +87,7 @@ def test_protocols_of_the_test_leave_validation_as_it_is(tmp_path):
         assert sources.load_train(cfg).validation.protocol.name == 'market'
 
 
-def test_missing_photos_can_be_left_out(tmp_path, caplog):
+def test_missing_photos_can_be_skipped(tmp_path, caplog):
     folder = official_sets.msmt17(tmp_path)
     for photo in (folder / 'train/0002').iterdir():
         photo.unlink()
@@ -122,7 +122,7 @@ def test_broken_photos_can_be_skipped(tmp_path, caplog, make, name, broken, trai
     assert f'skipped: {first}: not a picture' in caplog.text and folder.name in first
 
 
-def test_links_out_of_the_set_are_refused(tmp_path):
+def test_links_out_of_the_set_are_rejected(tmp_path):
     folder = official_sets.market1501(tmp_path)
     (folder / 'query').rename(tmp_path / 'elsewhere')
     (folder / 'query').symlink_to(tmp_path / 'elsewhere')

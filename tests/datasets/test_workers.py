@@ -85,7 +85,7 @@ def test_all_loaders_look_at_the_shared_memory(cfg, monkeypatch):
     assert asked == [(5, 4 * 16 * 8 * 12, 1), (5, 4 * 12 * 6 * 12, 1)]
 
 
-def test_a_batch_is_as_large_as_was_said(cfg, monkeypatch):
+def test_batches_have_the_estimated_size(cfg, monkeypatch):
     monkeypatch.setattr(doors, 'fitting_workers', lambda wanted, size, _: sizes.append(size) or 0)
     sizes = []
     images = next(iter(doors.make_dataloader(cfg).train_loader_stage2))[0]
@@ -144,7 +144,7 @@ with translated_errors('X'):
 """
 
 
-def test_a_script_without_a_main_guard_is_told_so(tmp_path):
+def test_a_script_without_a_main_guard_gets_an_error(tmp_path):
     """Its workers would start it again, where they are not forked. Orders that fill a pipe: the
     start waited for ever.
     """

@@ -183,7 +183,7 @@ def test_options(world, opts):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_a_run_that_was_stopped_goes_on_bit_for_bit(world, name, monkeypatch):
+def test_an_interrupted_run_resumes_bit_for_bit(world, name, monkeypatch):
     opts = (*BASE, 'SOLVER.STAGE2.MAX_EPOCHS', 3)
     train_clipreid.main(world.args(*opts, 'OUTPUT_DIR', world.folder / 'whole', name=name))
     save = Journal.save

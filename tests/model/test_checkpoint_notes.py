@@ -174,7 +174,7 @@ def test_a_checkpoint_says_its_factor_and_its_map(tmp_path):
 
 
 def test_trained_from_open_clip_and_tested_with_auto(world):
-    """The whole way, and that a run does not go on with another activation."""
+    """The whole way, and that a run does not resume with another activation."""
     folder = world.folder / 'clip'
     folder.mkdir()
     as_safetensors(toy_clip_state(VIT), folder / WEIGHTS[0])

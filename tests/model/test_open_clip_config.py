@@ -96,7 +96,7 @@ def test_a_base_variant_does_not_look_at_the_text_tower(tmp_path):
         (lambda n: n.replace('ln_pre', 'norm'), ('2 missing (image_encoder.ln_pre',)),
     ],
 )
-def test_other_kinds_of_clip_are_refused(rename, words, tmp_path):
+def test_other_kinds_of_clip_are_rejected(rename, words, tmp_path):
     torch.save({rename(n): t for n, t in toy_clip_state(VIT).items()}, tmp_path / 'a.bin')
     refused(
         lambda: make_model(config(tmp_path / 'a.bin'), 3), 'MODEL.PRETRAIN_PATH', 'a.bin', *words

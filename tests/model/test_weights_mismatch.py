@@ -42,7 +42,7 @@ def test_files_that_are_no_weights(tmp_path, data):
         refused(lambda: load_state(tmp_path / 'odd.pt', 'SOME.KEY'), 'SOME.KEY', 'odd.pt')
 
 
-def test_any_truncation_and_damage_of_an_old_file_is_told(tmp_path):
+def test_any_truncation_and_damage_of_an_old_file_is_reported(tmp_path):
     torch.save(
         {'a.weight': torch.ones(40, 3)}, tmp_path / 'old.pth', _use_new_zipfile_serialization=False
     )

@@ -41,7 +41,7 @@ def separate_features(test):
         return found
 
 
-def test_a_test_looks_at_each_photo_once(overlapping):
+def test_a_test_reads_each_photo_once(overlapping):
     model, test = Pixels(), make_test_dataloader(overlapping)
     result = do_inference(model, test, RUNTIME)
     assert (

@@ -69,7 +69,7 @@ def test_the_command_for_a_run_of_several_processes_is_for_one(world):
     assert test_clipreid.main(words)['mAP'] > 0
 
 
-def test_who_trains_on_is_told_the_config_too(world):
+def test_resuming_with_another_config_names_the_config_too(world):
     cfg = load_cfg(
         world.yml(),
         ['MODEL.PRETRAIN_CHOICE', 'self', 'MODEL.PRETRAIN_PATH', str(world.folder / 'a.pth')],

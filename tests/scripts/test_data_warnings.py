@@ -12,7 +12,7 @@ from model import make_model_clipreid
 from utils.checkpoint import save_state
 
 
-def test_the_data_are_looked_at(world):
+def test_the_data_are_checked(world):
     """Individuals of the test among the train list's, and one photo under two labels."""
     lists, photos = world.folder / 'lists', world.folder / 'photos'
     photo = (photos / 'train/0/0.png').read_bytes()

@@ -61,7 +61,7 @@ def test_every_vit_option_trains(world, opts):
     assert test_clipreid.main(world.args(*opts, 'TEST.WEIGHT', weight, name='ViT-B-16'))['mAP'] > 0
 
 
-def test_going_on_and_fine_tuning(world):
+def test_resuming_and_fine_tuning(world):
     train_clipreid.main(world.args())
     trained = world.output / 'RN50_2.pth'
     before = load_state(trained)

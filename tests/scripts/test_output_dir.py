@@ -10,7 +10,7 @@ from utils.errors import InputError
 from utils.run.lock import output_lock
 
 
-def test_run_json_tells_what_the_run_was(world):
+def test_run_json_describes_the_run(world):
     train_clipreid.main(world.args('SOLVER.STAGE1.MAX_EPOCHS', 0, 'SOLVER.STAGE2.MAX_EPOCHS', 1))
     run = json.loads((world.output / 'run.json').read_text())
     for library in ('torch', 'numpy', 'Pillow', 'safetensors'):

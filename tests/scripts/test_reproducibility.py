@@ -12,7 +12,7 @@ from utils.checkpoint import load_state
 from utils.device import Runtime
 
 
-def test_the_log_does_not_depend_on_when_the_loss_is_looked_at(world, monkeypatch):
+def test_the_log_does_not_depend_on_when_the_loss_is_fetched(world, monkeypatch):
     """On an accelerator the loops look every LOG_PERIOD: the same means, the same weights."""
     found = []
     for number, period in enumerate((1, 3)):
@@ -43,6 +43,18 @@ def test_workers_change_nothing(world):
     (lines, state), *others = found
     for other_lines, other in others:
         assert other_lines == lines and all(torch.equal(state[name], other[name]) for name in state)
+
+
+def test_one_process_on_the_cpu_ignores_sync_bn(world):
+    """RN50 with MODEL.SYNC_BN: the same losses and the same weights, bit for bit."""
+    found = []
+    for shared in (False, True):
+        out = world.folder / f'sync_bn_{shared}'
+        train_clipreid.main(world.args('OUTPUT_DIR', out, 'MODEL.SYNC_BN', shared, *ONE_EPOCH))
+        found.append((timeless_metrics(out), load_state(out / 'RN50_1.pth')))
+    (lines, state), (other_lines, other) = found
+    assert other_lines == lines and state.keys() == other.keys()
+    assert all(torch.equal(state[name], other[name]) for name in state)
 
 
 @pytest.fixture

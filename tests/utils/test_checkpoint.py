@@ -71,7 +71,7 @@ def test_the_library_reads_and_writes_the_same(tmp_path):
         assert entry['data_offsets'][0] % width == 0
 
 
-def test_the_content_tells_the_format(tmp_path):
+def test_the_content_shows_the_format(tmp_path):
     state = {'a': torch.ones(3)}
     for suffix, other in (FORMATS, FORMATS[::-1]):
         save_state(state, tmp_path / f'a.{suffix}')
@@ -106,7 +106,7 @@ ABOUT = {'activation': 'gelu', 'side': '6,8'}
 
 
 @pytest.mark.parametrize('suffix', FORMATS)
-def test_what_is_noted_about_a_state(suffix, tmp_path):
+def test_notes_about_a_state(suffix, tmp_path):
     state, path = one_of_each(), tmp_path / f'a.{suffix}'
     for about in (ABOUT, {}, None):
         save_state(state, path, about)
@@ -119,7 +119,7 @@ def test_what_is_noted_about_a_state(suffix, tmp_path):
         assert same(dict(torch.load(path, weights_only=True)), state)
 
 
-def test_notes_are_no_hindrance_to_who_loads_as_usual(tmp_path):
+def test_files_with_notes_load_as_usual(tmp_path):
     """PyTorch's way, strict, and the original's: copying by name."""
     model, other = (nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)) for _ in range(2))
     save_state(model.state_dict(), tmp_path / 'a.pth', ABOUT)
@@ -130,7 +130,7 @@ def test_notes_are_no_hindrance_to_who_loads_as_usual(tmp_path):
         other.state_dict()[name.replace('module.', '')].copy_(state[name])
 
 
-def test_a_state_of_torch_has_nothing_noted(tmp_path):
+def test_a_state_of_torch_has_no_notes(tmp_path):
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     torch.save(model.state_dict(), tmp_path / 'a.pth')
     assert load_checkpoint(tmp_path / 'a.pth').about == {}

@@ -36,7 +36,7 @@ def test_trees(tmp_path):
 
 
 @pytest.mark.parametrize('kind', [torch.optim.Adam, torch.optim.SGD, torch.optim.AdamW])
-def test_an_optimizer_goes_on_bit_for_bit(kind, tmp_path):
+def test_an_optimizer_resumes_bit_for_bit(kind, tmp_path):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)).to(
         memory_format=torch.channels_last
@@ -124,7 +124,7 @@ NOT_OURS = {
 
 
 @pytest.mark.parametrize('name', NOT_OURS)  # the tree itself would be printed, which takes forever
-def test_trees_that_are_none_of_ours(name, tmp_path):
+def test_trees_of_other_types_are_rejected(name, tmp_path):
     torch.save(NOT_OURS[name](), tmp_path / 'a.pth')
     refused(lambda: load_tree(tmp_path / 'a.pth', 'KEY'), 'KEY', 'a.pth')
 

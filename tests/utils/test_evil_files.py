@@ -92,7 +92,7 @@ def read_by_every_entry(path, config, monkeypatch, cache):
 
 
 @pytest.mark.parametrize('name', evil_files('x'))
-def test_evil_files_are_refused_everywhere_and_not_run(name, tmp_path, toy_weights, monkeypatch):
+def test_evil_files_are_rejected_everywhere_and_not_run(name, tmp_path, toy_weights, monkeypatch):
     def config():
         cfg = get_defaults()
         cfg.merge_from_other_cfg(CfgNode(toy_config(tmp_path, 'RN50', toy_weights['RN50'])))

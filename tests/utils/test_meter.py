@@ -11,7 +11,7 @@ def test_means_by_photos():
     assert meter.means() == {} and meter.fetch() == []
     meter.add(4, 'a', loss=torch.tensor(1.0, requires_grad=True) * 2, acc=torch.tensor(0.5))
     meter.add(1, 'b', loss=torch.tensor(7.0, dtype=torch.float64), acc=torch.tensor(1.0))
-    assert meter.means() == meter.last == {}  # nothing was looked at
+    assert meter.means() == meter.last == {}  # nothing was measured
     assert meter.fetch() == [('a', {'loss': 2.0, 'acc': 0.5}), ('b', {'loss': 7.0, 'acc': 1.0})]
     assert meter.means()['loss'] == pytest.approx((4 * 2 + 7) / 5)
     assert meter.means()['acc'] == pytest.approx((4 * 0.5 + 1) / 5)

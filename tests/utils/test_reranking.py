@@ -226,7 +226,7 @@ def test_lambda_one_is_the_original_ranking():
     assert (result.argsort(axis=1) == (-(query @ gallery.T)).argsort(axis=1)).mean() > 0.99
 
 
-def test_inputs_are_left_alone_and_the_result_repeats():
+def test_inputs_are_not_changed_and_the_result_repeats():
     blocks = [block.copy() for block in similarities(*features('n40_g120'))]
     first = re_ranking(*blocks)
     assert np.array_equal(first, re_ranking(*blocks))

@@ -94,13 +94,13 @@ def test_tensors_that_are_no_weights(kind, tmp_path):
 @pytest.mark.parametrize(
     'name', ['two\nlines', 'x' * 1000, '\x1b[31mred'], ids=['lines', 'long', 'red']
 )
-def test_names_that_would_spoil_a_message(name, tmp_path):
+def test_names_that_would_garble_a_message(name, tmp_path):
     for suffix in FORMATS:
         save_state({name: torch.ones(2)}, tmp_path / f'a.{suffix}')
         refused(lambda path=tmp_path / f'a.{suffix}': load_state(path), 'not a plain state dict')
 
 
-def test_shape_below_nothing(tmp_path):
+def test_negative_shapes_are_rejected(tmp_path):
     torch.save({'a': torch.ones(0, 1)}, tmp_path / 'a.pth')
     path = change_member(
         tmp_path / 'a.pth',
@@ -112,7 +112,7 @@ def test_shape_below_nothing(tmp_path):
     refused(lambda: load_state(path), 'not a plain weight', 'sizes of at least 0')
 
 
-def test_what_a_damaged_file_says_is_printable(tmp_path):
+def test_messages_about_a_damaged_file_are_printable(tmp_path):
     torch.save({'a': torch.ones(2)}, tmp_path / 'a.pth')
     path = change_member(
         tmp_path / 'a.pth', tmp_path / 'b.pth', 'byteorder', lambda data: b'\x1b[31m'
@@ -161,7 +161,7 @@ def test_safetensors_by_hand(tmp_path):
         ({'a': entry(), '__metadata__': {'a': 3}}, {}),
     ],
 )
-def test_safetensors_that_are_none(header, options, tmp_path):
+def test_files_that_are_not_safetensors(header, options, tmp_path):
     path = safetensors(tmp_path / 'a.safetensors', header, bytes(16), **options)
     refused(lambda: load_state(path), 'TEST.WEIGHT', path)
 

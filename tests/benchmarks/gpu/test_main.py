@@ -83,12 +83,12 @@ def test_without_a_gpu_its_tests_run(monkeypatch, capsys, code):
     assert capsys.readouterr().out.startswith('No CUDA device here')
 
 
-def test_the_cpu_at_full_size_is_refused():
+def test_the_cpu_at_full_size_is_rejected():
     with pytest.raises(InputError, match='--device cpu .* give --tiny too'):
         check.main(['--device', 'cpu'])
 
 
-def test_an_unknown_part_is_refused():
+def test_an_unknown_part_is_rejected():
     with pytest.raises(InputError, match='--only tea: no part .* device, compile'):
         check.main(['--device', 'cpu', '--tiny', '--only', 'tea'])
 

@@ -33,7 +33,7 @@ def save_tree(monkeypatch):
     return calls
 
 
-def test_the_training_goes_on_while_a_state_is_written(tmp_path, save_tree):
+def test_training_continues_while_a_state_is_written(tmp_path, save_tree):
     gate, done, threads = threading.Event(), [], threading.active_count()
     save_tree.save = lambda: done.append(gate.wait(10))
     with new_journal(tmp_path) as journal:
@@ -71,7 +71,7 @@ def test_a_state_is_copied_once_the_former_is_written(tmp_path, monkeypatch, sav
     assert steps == ['copied', 'written'] * 2
 
 
-def test_metrics_are_cut_back_and_gone_on_with(tmp_path):
+def test_metrics_are_cut_back_and_resumed(tmp_path):
     with MetricsFile(tmp_path) as metrics:
         metrics.write('a', x=1)
         length = metrics.sync()

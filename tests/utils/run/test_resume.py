@@ -39,7 +39,7 @@ def _signals_arrive():
         ('RN50', ('DATALOADER.SAMPLER', 'softmax'), (8,)),
     ],
 )
-def test_stopped_anywhere_it_goes_on_bit_for_bit(world, monkeypatch, name, opts, counts):
+def test_a_run_interrupted_anywhere_resumes_bit_for_bit(world, monkeypatch, name, opts, counts):
     whole = world.folder / 'whole'
     best = train_clipreid.main(world.args(*opts, 'OUTPUT_DIR', whole, name=name))
     for count in counts:
@@ -79,7 +79,7 @@ def test_killed_and_resumed_by_time_within_an_epoch(world, monkeypatch):
     assert_same_run(whole, out)
 
 
-def test_random_states_go_on():
+def test_random_states_resume():
     states = random_states(torch.device('cpu'))
     first = torch.rand(1)
     set_random_states(states, torch.device('cpu'))

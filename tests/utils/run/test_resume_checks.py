@@ -40,7 +40,7 @@ def _signals_arrive():
         (('INPUT.RE_PROB', 0.1), ('INPUT.RE_PROB',)),
     ],
 )
-def test_a_changed_config_is_refused(stopped, opts, words):
+def test_a_changed_config_is_rejected(stopped, opts, words):
     log = (stopped.output / 'train_log.txt').read_bytes()
     with pytest.raises(InputError) as refused:
         train_clipreid.main(stopped.args('--resume', *opts))
@@ -57,7 +57,7 @@ def test_harmless_keys_may_change(stopped):
     assert (stopped.output / 'RN50_3.pth').exists()
 
 
-def test_the_activation_may_be_told_as_it_is(stopped):
+def test_the_activation_may_be_set_to_its_own_value(stopped):
     with pytest.raises(InputError, match="'gelu'.*was.*'quickgelu'.*set MODEL.ACTIVATION"):
         train_clipreid.main(stopped.args('--resume', 'MODEL.ACTIVATION', 'gelu'))
     train_clipreid.main(stopped.args('--resume', 'MODEL.ACTIVATION', 'quickgelu'))
@@ -89,14 +89,14 @@ def test_keys_without_effect_may_change(stopped):
     assert (stopped.output / 'RN50_2.pth').exists()
 
 
-def test_other_photos_are_refused(stopped):
+def test_other_photos_are_rejected(stopped):
     photo = stopped.folder / 'photos' / 'train' / '0' / '0.png'
     photo.write_bytes(photo.read_bytes() + b'\0')
     with pytest.raises(InputError, match='photos of train have changed since the run started'):
         train_clipreid.main(stopped.args('--resume'))
 
 
-def test_moved_photos_and_weights_are_welcome(stopped):
+def test_moved_photos_and_weights_are_accepted(stopped):
     (stopped.folder / 'photos').rename(stopped.folder / 'moved')
     weights = stopped.folder / 'w.pth'
     weights.write_bytes(Path(stopped.weights['RN50']).read_bytes())
@@ -105,7 +105,7 @@ def test_moved_photos_and_weights_are_welcome(stopped):
     )
 
 
-def test_other_weights_are_refused(world, monkeypatch):
+def test_other_weights_are_rejected(world, monkeypatch):
     """In stage 1 the state holds only the prompts; PRETRAIN_PATH holds the other weights."""
     with monkeypatch.context() as patch:
         stop_after(patch, 2)
@@ -118,7 +118,7 @@ def test_other_weights_are_refused(world, monkeypatch):
         train_clipreid.main(world.args('--resume', 'MODEL.PRETRAIN_PATH', world.folder / 'w.pth'))
 
 
-def test_features_of_another_machine_are_warned_of_and_other_ones_refused(world, monkeypatch):
+def test_features_of_another_machine_are_warned_of_and_other_ones_rejected(world, monkeypatch):
     with monkeypatch.context() as patch:
         stop_after(patch, 2)
         with pytest.raises(Stopped):
@@ -158,7 +158,7 @@ def test_features_of_another_machine_are_warned_of_and_other_ones_refused(world,
         lambda state: state.update(features='x'),
     ],
 )
-def test_a_spoilt_state_is_refused(stopped, spoil):
+def test_a_spoilt_state_is_rejected(stopped, spoil):
     path = stopped.output / 'resume.pth'
     state = load_tree(path, 'x')
     spoil(state)
@@ -170,7 +170,7 @@ def test_a_spoilt_state_is_refused(stopped, spoil):
     assert before == {p.name: p.read_bytes() for p in stopped.output.iterdir()}
 
 
-def test_a_state_of_an_older_version_is_refused_by_its_format(stopped):
+def test_a_state_of_an_older_version_is_rejected_by_its_format(stopped):
     path = stopped.output / 'resume.pth'
     state = load_tree(path, 'x')
     assert state['facts'].pop('model')

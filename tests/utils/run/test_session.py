@@ -28,7 +28,7 @@ def _signals_arrive():
         signal.signal(number, handler)
 
 
-def test_a_finished_run_says_so_and_writes_nothing(world, capsys):
+def test_a_finished_run_reports_it_and_writes_nothing(world, capsys):
     best = train_clipreid.main(world.args())
     before = {path.name: path.read_bytes() for path in world.output.iterdir()}
     (world.folder / 'photos').rename(world.folder / 'gone')  # a finished run does not read them
@@ -56,7 +56,7 @@ def test_more_epochs_for_a_finished_run(world):
         train_clipreid.main(world.args('--resume', 'SOLVER.STAGE2.MAX_EPOCHS', 3))
 
 
-def test_a_run_of_stage_1_alone_goes_on_with_stage_2(world):
+def test_a_run_of_stage_1_alone_resumes_with_stage_2(world):
     train_clipreid.main(world.args(EPOCHS, 0))
     assert train_clipreid.main(world.args('--resume', EPOCHS, 0)) is None
     train_clipreid.main(world.args('--resume'))
@@ -150,7 +150,7 @@ def test_a_new_run_keeps_the_state_of_an_unfinished_one(world, monkeypatch):
     )
 
 
-def test_disk_is_looked_at_before(world, monkeypatch):
+def test_disk_space_is_checked_before_training(world, monkeypatch):
     monkeypatch.setattr('utils.run.session.free_bytes', lambda folder: 10**7)
     with pytest.raises(
         InputError,
@@ -180,7 +180,7 @@ def test_disk_need_by_hand(tmp_path, monkeypatch, caplog):
 
 
 @pytest.mark.parametrize(
-    ('error', 'cause', 'start', 'told'),
+    ('error', 'cause', 'start', 'message'),
     [
         (
             '(pid 7) is killed by signal: Killed. ',
@@ -208,17 +208,17 @@ def test_disk_need_by_hand(tmp_path, monkeypatch, caplog):
         ),
     ],
 )
-def test_a_worker_that_has_ended_is_told_in_one_line(monkeypatch, error, cause, start, told):
+def test_a_worker_that_has_ended_is_reported_in_one_line(monkeypatch, error, cause, start, message):
     monkeypatch.setattr('multiprocessing.get_start_method', lambda: start)
     with (
-        pytest.raises(InputError, match=f'a process that decodes photos .*{told}.*') as caught,
+        pytest.raises(InputError, match=f'a process that decodes photos .*{message}.*') as caught,
         translated_errors('X'),
     ):
         raise RuntimeError(f'DataLoader worker {error}\nmore') from RuntimeError(
             cause and f'DataLoader worker {cause}'
         )
     assert 'NUM_WORKERS' in str(caught.value) and '\n' not in str(caught.value)
-    assert ('shm' in told) == ('shm' in str(caught.value))
+    assert ('shm' in message) == ('shm' in str(caught.value))
 
 
 def test_a_bug_in_a_worker_is_not_taken_for_a_full_memory():

@@ -38,7 +38,7 @@ def test_ctrl_c(world, monkeypatch, capsys):
     assert (state['stage'], state['epoch'], state['iteration']) == (1, 2, 2)
 
 
-def test_a_signal_is_patient_only_where_it_is_told_to_be():
+def test_a_signal_waits_only_where_it_is_asked_to():
     stop = StopRequest()
     with stop.listening():
         with pytest.raises(Stopped) as stopped:

@@ -9,7 +9,7 @@ from tests.wildlife.checks.herd import only, paths
 from wildlife.checks.rules import CHECKS
 
 
-def test_nothing_to_say(herd, capsys):
+def test_good_lists_give_no_warning(herd, capsys):
     found, report = herd.check()
     assert not found and report['fit']
     assert 'Fit for training (checks failed: 0, warned: 0)' in capsys.readouterr().out
