@@ -53,13 +53,13 @@ def make_model(cfg: CfgNode, num_class: int, camera_num: int = 0, view_num: int 
     """Return a model for training, with the weights chosen by MODEL.PRETRAIN_CHOICE.
 
     Args:
-        cfg: the whole config.
-        num_class: number of individuals.
-        camera_num: number of cameras, used with MODEL.SIE_CAMERA.
-        view_num: number of views, used with MODEL.SIE_VIEW.
+        cfg: The whole config.
+        num_class: Number of individuals.
+        camera_num: Number of cameras, used with MODEL.SIE_CAMERA.
+        view_num: Number of views, used with MODEL.SIE_VIEW.
 
     Raises:
-        InputError: the weights cannot be read, or do not match the config.
+        InputError: The weights cannot be read, or do not match the config.
     """
     side = (
         camera_num if cfg.MODEL.SIE_CAMERA else 0,
@@ -84,7 +84,7 @@ def make_test_model(cfg: CfgNode) -> ReIDModel:
     cameras and views.
 
     Raises:
-        InputError: the checkpoint cannot be read, or does not match the config.
+        InputError: The checkpoint cannot be read, or does not match the config.
     """
     with naming_its_config(cfg.TEST.WEIGHT, 'TEST.WEIGHT'):
         source = read_trained(cfg.TEST.WEIGHT, 'TEST.WEIGHT')
@@ -99,7 +99,7 @@ def sync_batch_norms(model: ReIDModel, processes: int, device: torch.device) -> 
     objects under the same names. With a single process the results stay the same.
 
     Raises:
-        InputError: there are several processes on a CPU, where torch.nn.SyncBatchNorm does not
+        InputError: There are several processes on a CPU, where torch.nn.SyncBatchNorm does not
             work.
     """
     if processes > 1 and device.type == 'cpu':

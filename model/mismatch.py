@@ -48,7 +48,7 @@ def read_trained(path: str, key: str) -> Checkpoint:
     """Read a trained model.
 
     Raises:
-        InputError: it cannot be read, or its classifier or prompts are missing or have another
+        InputError: It cannot be read, or its classifier or prompts are missing or have another
             shape.
     """
     source = load_checkpoint(path, key)
@@ -69,7 +69,7 @@ def sentence_of(cfg: CfgNode, source: Checkpoint) -> Sentence:
     """Return the sentence that a trained model was trained with.
 
     Raises:
-        Mismatch: the config has another sentence.
+        Mismatch: The config has another sentence.
     """
     text = sentence_for(cfg.DATASETS.NAMES, cfg.MODEL.PROMPT)
     tokens, start = find_slots(text)
@@ -91,7 +91,7 @@ def side_of(cfg: CfgNode, source: Checkpoint) -> tuple[int, int]:
     """Return (cameras, views) of the trained model of TEST.WEIGHT.
 
     Raises:
-        Mismatch: the config has different side information.
+        Mismatch: The config has different side information.
     """
     embedding = source.state.get('cv_embed')
     rows = len(embedding) if embedding is not None and embedding.dim() else 0
@@ -135,12 +135,12 @@ def check_notes(source: Checkpoint, ours: dict[str, str], whole: bool) -> None:
     """Reject a trained model whose shapes match but whose notes differ from the config.
 
     Args:
-        source: the trained model.
-        ours: the notes of the model built for it.
+        source: The trained model.
+        ours: The notes of the model built for it.
         whole: False = only its encoders are used.
 
     Raises:
-        Mismatch: different cameras and views, transposed positions, or another factor for the side
+        Mismatch: Different cameras and views, transposed positions, or another factor for the side
             information.
     """
     for name, (what, remedy) in NOTES.items():
@@ -160,12 +160,12 @@ def check_clip(state: State, path: str | Path, prompts: bool) -> None:
     """Reject a state dict without the names of OpenAI's CLIP.
 
     Args:
-        state: as it was read.
-        path: where it came from.
-        prompts: whether the text tower is needed.
+        state: As it was read.
+        path: Where it came from.
+        prompts: Whether the text tower is needed.
 
     Raises:
-        InputError: the message says what the state dict is instead.
+        InputError: The message says what the state dict is instead.
     """
     for beginning, what in OTHERS.items():
         found = any(name.startswith(beginning) for name in state)
@@ -177,9 +177,9 @@ def check_family(arch: Architecture, name: str, path: str | Path) -> None:
     """Reject weights of another architecture than ``name``.
 
     Args:
-        arch: architecture of the weights.
+        arch: Architecture of the weights.
         name: MODEL.NAME; other shapes of the same family are allowed.
-        path: where the weights came from.
+        path: Where the weights came from.
 
     Raises:
         Mismatch: MODEL.NAME or the weights must change.
@@ -201,7 +201,7 @@ def check_sizes(cfg: CfgNode, arch: Architecture) -> None:
     """Reject side information, photo sizes and strides that ``arch`` does not support.
 
     Raises:
-        Mismatch: the message gives the value and what is allowed.
+        Mismatch: The message gives the value and what is allowed.
     """
     stride = list(cfg.MODEL.STRIDE_SIZE)
     sizes = list(cfg.INPUT.SIZE_TRAIN), list(cfg.INPUT.SIZE_TEST)

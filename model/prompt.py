@@ -36,7 +36,7 @@ def find_slots(sentence: str) -> tuple[Tensor, int]:
     """Return (tokens (1, 77), position of the first X).
 
     Raises:
-        InputError: the sentence does not contain four X in a row, or is too long.
+        InputError: The sentence does not contain four X in a row, or is too long.
     """
     ids = encode(sentence)
     starts = [i for i in range(len(ids)) if ids[i : i + TOKENS] == [_X] * TOKENS]
@@ -52,7 +52,7 @@ class PromptLearner(nn.Module):
     """The learned words of all individuals and the fixed words around them.
 
     Args:
-        num_class: number of individuals.
+        num_class: Number of individuals.
         prefix: (1, p, width), the fixed words before the four learned ones.
         suffix: (1, 73 − p, width), the fixed words after them.
     """
@@ -73,7 +73,7 @@ class PromptLearner(nn.Module):
 
         Args:
             labels: (B,) individuals.
-            end: position in the sentence of the last word needed.
+            end: Position in the sentence of the last word needed.
         """
         following = self.token_suffix[:, : end + 1 - self.token_prefix.shape[1] - TOKENS]
         return torch.cat([self.cls_ctx[labels], following.expand(len(labels), -1, -1)], dim=1)

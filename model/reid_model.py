@@ -23,15 +23,15 @@ class ModelSettings:
     """Settings of a model besides its towers.
 
     Attributes:
-        num_class: number of individuals.
-        feature_dim: length of f, the feature before the projection.
-        projected_dim: length of f_proj.
-        neck_feat: whether test features are taken 'before' or 'after' the necks.
-        activation: activation of the encoders, one of ``towers.ACTIVATIONS``.
+        num_class: Number of individuals.
+        feature_dim: Length of f, the feature before the projection.
+        projected_dim: Length of f_proj.
+        neck_feat: Whether test features are taken 'before' or 'after' the necks.
+        activation: Activation of the encoders, one of ``towers.ACTIVATIONS``.
         grid: (rows, columns) of positions in the image encoder.
-        side: numbers of (cameras, views) with an embedding (SIE; TransReID, He et al. 2021,
+        side: Numbers of (cameras, views) with an embedding (SIE; TransReID, He et al. 2021,
             section 3.3); 0 = the label is not used.
-        side_factor: weight of these embeddings, λ in the paper.
+        side_factor: Weight of these embeddings, λ in the paper.
     """
 
     num_class: int
@@ -53,10 +53,10 @@ class ReIDModel(nn.Module):
     """The model; see :meth:`forward`. Built by :func:`make_model` and :func:`make_test_model`.
 
     Args:
-        image_encoder: see ``towers``.
+        image_encoder: See ``towers``.
         text_encoder: None in a base variant.
-        settings: sizes of the heads, and what checkpoints note.
-        sentence: sentence of the prompts; None in a base variant.
+        settings: Sizes of the heads, and what checkpoints note.
+        sentence: Sentence of the prompts; None in a base variant.
     """
 
     def __init__(
@@ -119,8 +119,8 @@ class ReIDModel(nn.Module):
         Args:
             x: (B, 3, H, W) photos.
             label: (B,) individuals, for ``get_text``.
-            get_image: return the projected image features (B, E) alone, without side information.
-            get_text: return the text features (B, E) of ``label`` alone; not of a base variant.
+            get_image: Return the projected image features (B, E) alone, without side information.
+            get_text: Return the text features (B, E) of ``label`` alone; not of a base variant.
             cam_label: (B,) cameras.
             view_label: (B,) views.
 
@@ -175,7 +175,7 @@ class ReIDModel(nn.Module):
         """Load a trained model of the same shapes, saved here or by the original.
 
         Raises:
-            InputError: it cannot be read or does not match; nothing is loaded.
+            InputError: It cannot be read or does not match; nothing is loaded.
         """
         state = load_state(path)
         check_state(state, self.state_dict(), path)

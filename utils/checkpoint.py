@@ -52,9 +52,9 @@ def save_state(
     All tensors are written as CPU tensors in the usual memory format.
 
     Args:
-        state: weights by name.
+        state: Weights by name.
         path: safetensors if it ends in .safetensors, else torch's .pth.
-        about: notes, kept where PyTorch keeps versions of modules (the state dict's
+        about: Notes, kept where PyTorch keeps versions of modules (the state dict's
             ``_metadata``) or in the header of safetensors; other programs do not see them.
     """
     tensors = OrderedDict(
@@ -82,11 +82,11 @@ def load_checkpoint(path: str | Path, key: str = 'TEST.WEIGHT') -> Checkpoint:
     in nested dicts, and its names may begin with ``module.`` or ``_orig_mod.``. The log reports it.
 
     Args:
-        path: the file.
-        key: the config key that gave the path, for errors.
+        path: The file.
+        key: The config key that gave the path, for errors.
 
     Raises:
-        InputError: the path is empty or missing; the file is not a checkpoint or is truncated; it
+        InputError: The path is empty or missing; the file is not a checkpoint or is truncated; it
             holds code (never run), several state dicts or the state of a run; or it claims to be
             far larger than it is.
     """
@@ -176,7 +176,7 @@ def load_tree(path: str | Path, key: str) -> Any:
     """Read a tree written by :func:`save_tree`; its tensors are on the CPU.
 
     Raises:
-        InputError: as :func:`load_checkpoint`.
+        InputError: As :func:`load_checkpoint`.
     """
     tree = read_weights_file(path, key)
     try:
@@ -193,7 +193,7 @@ def _tensors_of(tree: Any) -> list[torch.Tensor]:
     """Return all tensors of a tree; without recursion, since untrusted trees may be deep.
 
     Raises:
-        ValueError: it contains other things, or a container twice, which could be a loop, or a few
+        ValueError: It contains other things, or a container twice, which could be a loop, or a few
             bytes that stand for billions of values.
     """
     todo, seen, tensors = [tree], set(), []

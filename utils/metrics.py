@@ -23,15 +23,15 @@ def rank_metrics(
         distance: (Q, G), finite, smaller is nearer.
         query: Q records (``datasets.records.Record``).
         gallery: G records.
-        protocol: which photos a ranking drops or ignores, and how it is scored.
+        protocol: Which photos a ranking drops or ignores, and how it is scored.
 
     Returns:
         mAP, rank1, rank5 and rank10 as fractions. If queries have a group, the same for each group
         (``sing/mAP`` …) and ``mmAP``, the mean of the groups' mAPs.
 
     Raises:
-        ValueError: the distance has the wrong shape.
-        InputError: a distance is not finite, or no query has a match in the gallery.
+        ValueError: The distance has the wrong shape.
+        InputError: A distance is not finite, or no query has a match in the gallery.
     """
     groups = [record.group for record in query]
     return summarize(rank_queries(distance, query, gallery, protocol), groups)
@@ -157,15 +157,15 @@ def summarize(
     """Average the results of the queries.
 
     Args:
-        ranking: the results of Q queries.
-        groups: the group of each query, '' = none; each group is also averaged by itself.
-        subset: indices of the queries to average, None = all.
+        ranking: The results of Q queries.
+        groups: The group of each query, '' = none; each group is also averaged by itself.
+        subset: Indices of the queries to average, None = all.
 
     Returns:
         The metrics of :func:`rank_metrics`.
 
     Raises:
-        InputError: no query has a match in the gallery.
+        InputError: No query has a match in the gallery.
     """
     names = np.asarray(groups)
     if subset is not None:
@@ -236,7 +236,7 @@ def eval_func(
         distmat: (Q, G), finite, smaller is nearer.
         q_pids, g_pids: (Q,) and (G,), identities.
         q_camids, g_camids: (Q,) and (G,), cameras.
-        max_rank: length of the curve.
+        max_rank: Length of the curve.
 
     Returns:
         The CMC curve (max_rank,), which is the share of queries with a match among the first 1, 2,
@@ -244,8 +244,8 @@ def eval_func(
         photos, its curve stays at 1.
 
     Raises:
-        ValueError: the distance has the wrong shape.
-        InputError: a distance is not finite, or no query has a match.
+        ValueError: The distance has the wrong shape.
+        InputError: A distance is not finite, or no query has a match.
     """
     q_pid, g_pid, q_camera, g_camera = map(np.asarray, (q_pids, g_pids, q_camids, g_camids))
     relevance = Relevance(q_pid, g_pid, lambda row, column: q_camera[row] == g_camera[column])

@@ -23,10 +23,10 @@ def ranked_lists(
     Matches have a green frame, other photos a red one.
 
     Args:
-        path: the PNG.
-        queries: at least one (photo, [(photo of the ranking, whether it is a match)]).
-        title: the line at the top.
-        read: returns the RGB picture of a photo.
+        path: The PNG.
+        queries: At least one (photo, [(photo of the ranking, whether it is a match)]).
+        title: The line at the top.
+        read: Returns the RGB picture of a photo.
     """
     rows = []
     for query, ranked in queries:

@@ -20,10 +20,10 @@ class Ranking(NamedTuple):
     """The results of Q queries, as arrays (Q,).
 
     Attributes:
-        ap: average precision, 0 … 1; 0 without positives.
-        first_hit: rank of the first positive, from 1; 0 without positives.
-        positives: number of positives.
-        counted: whether the averages include the query.
+        ap: Average precision, 0 … 1; 0 without positives.
+        first_hit: Rank of the first positive, from 1; 0 without positives.
+        positives: Number of positives.
+        counted: Whether the averages include the query.
     """
 
     ap: np.ndarray
@@ -37,12 +37,12 @@ def rank_positives(distance: npt.ArrayLike, relevance: Relevance, rules: Ranking
 
     Args:
         distance: (Q, G), finite, smaller is nearer.
-        relevance: the pairs of the same identity.
-        rules: how rankings are scored.
+        relevance: The pairs of the same identity.
+        rules: How rankings are scored.
 
     Raises:
-        ValueError: the distance has the wrong shape.
-        InputError: a distance is not finite.
+        ValueError: The distance has the wrong shape.
+        InputError: A distance is not finite.
     """
     distance = np.asarray(distance)
     queries, gallery = len(relevance.size), len(relevance.by_pid)

@@ -46,16 +46,16 @@ class RankingRules:
     """How rankings are scored.
 
     Args:
-        ap: kind of average precision: 'trapezoid' (the animal tests) or 'precision' (mean over the
+        ap: Kind of average precision: 'trapezoid' (the animal tests) or 'precision' (mean over the
             matches of the precision at their rank).
-        drop_nearest: drop the first photo of every ranking, which is assumed to be the query
+        drop_nearest: Drop the first photo of every ranking, which is assumed to be the query
             itself.
-        never_itself: remove a query's own photo, and byte-for-byte copies of it that show the same
+        never_itself: Remove a query's own photo, and byte-for-byte copies of it that show the same
             individual, from its ranking. ``drop_nearest`` then applies only to queries that are
             not in the gallery.
-        ignore: which gallery photos of the query's individual are removed from its ranking: a key
+        ignore: Which gallery photos of the query's individual are removed from its ranking: a key
             of ``SAME``, '' = none.
-        no_positive: a query without a match counts as 0 ('zero') or is left out of the averages
+        no_positive: A query without a match counts as 0 ('zero') or is left out of the averages
             ('skip').
     """
 
@@ -77,10 +77,10 @@ class Relevance:
     Args:
         q_pid: (Q,) identities of the queries.
         g_pid: (G,) identities of the gallery photos.
-        ignored: tests which of the pairs a ranking ignores.
-        itself: tests which of them are the same photo.
-        never_itself: whether a ranking ignores those too.
-        unknown: indices of gallery photos that every ranking ignores.
+        ignored: Tests which of the pairs a ranking ignores.
+        itself: Tests which of them are the same photo.
+        never_itself: Whether a ranking ignores those too.
+        unknown: Indices of gallery photos that every ranking ignores.
     """
 
     def __init__(

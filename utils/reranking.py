@@ -28,10 +28,10 @@ class ReRanking:
     """Settings of k-reciprocal re-ranking.
 
     Attributes:
-        k1: size of the neighbourhoods, 1 … N - 1.
-        k2: number of neighbours averaged in query expansion, 1 … N; 1 = no expansion.
-        lambda_value: weight of the original distance in the result, 0 … 1.
-        ties: order of equal distances: by index ('index'), or as the original's partial sort leaves
+        k1: Size of the neighbourhoods, 1 … N - 1.
+        k2: Number of neighbours averaged in query expansion, 1 … N; 1 = no expansion.
+        lambda_value: Weight of the original distance in the result, 0 … 1.
+        ties: Order of equal distances: by index ('index'), or as the original's partial sort leaves
             them ('reference': np.argpartition on the CPU, which orders ties differently with other
             versions of NumPy and other processors).
     """
@@ -72,14 +72,14 @@ def re_rank_matrices(
         q_g: (Q, G), array or tensor.
         q_q: (Q, Q).
         g_g: (G, G).
-        settings: sizes and weights.
+        settings: Sizes and weights.
 
     Returns:
         Re-ranked distances (Q, G) float32.
 
     Raises:
-        ValueError: the shapes do not match.
-        InputError: there are too few photos, or a similarity is not finite.
+        ValueError: The shapes do not match.
+        InputError: There are too few photos, or a similarity is not finite.
     """
     return _re_rank(MatrixDistances(q_g, q_q, g_g), settings)
 
@@ -100,7 +100,7 @@ def re_rank_features(
         features: (U, D) of unique photos, array or tensor on any device.
         query_index: (Q,) integers 0 … U - 1.
         gallery_index: (G,) integers 0 … U - 1.
-        settings: sizes and weights.
+        settings: Sizes and weights.
         metric: 'cosine' for L2-normalised features, or 'euclidean' for any features. With
             'euclidean' the original distance is the squared Euclidean one, which is not squared
             again. (The published code then rounds V and the Jaccard distance to float16; here they

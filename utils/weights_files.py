@@ -70,7 +70,7 @@ def read_weights_file(path: str | Path, key: str) -> Any:
     the config key that gave the path, for errors.
 
     Raises:
-        InputError: the path is empty or missing, or the file is not a checkpoint, is truncated or
+        InputError: The path is empty or missing, or the file is not a checkpoint, is truncated or
             holds more than weights.
     """
     if not path:
@@ -157,7 +157,7 @@ def check_tensors(tensors: Iterable[torch.Tensor], path: str | Path, key: str) -
     """Check that tensors read from a file can be weights.
 
     Raises:
-        InputError: a tensor has a type or layout that weights do not have, or together they take
+        InputError: A tensor has a type or layout that weights do not have, or together they take
             far more memory than the file.
     """
     total = 0
@@ -202,7 +202,7 @@ def find_state(content: Any, path: str | Path, key: str) -> tuple[State, str]:
     """Return the only state dict in the content of a file, and its key; '' = it is the whole file.
 
     Raises:
-        InputError: there are several or none, or it is the state of a run.
+        InputError: There are several or none, or it is the state of a run.
     """
     if _is_state(content):
         return content, ''

@@ -25,12 +25,12 @@ class Architecture:
     """The shapes of a CLIP model.
 
     Attributes:
-        layers: number of blocks (ViT), or of each of the four stages (ResNet).
-        width: length of a position's vector (ViT); channels after the stem (ResNet).
-        patch: side of a patch in pixels; for a ResNet its total stride, 16.
-        embed_dim: size of the space shared by photos and text.
-        text_width: length of a word's vector.
-        text_layers: number of text blocks; 0 = no text tower.
+        layers: Number of blocks (ViT), or of each of the four stages (ResNet).
+        width: Length of a position's vector (ViT); channels after the stem (ResNet).
+        patch: Side of a patch in pixels; for a ResNet its total stride, 16.
+        embed_dim: Size of the space shared by photos and text.
+        text_width: Length of a word's vector.
+        text_layers: Number of text blocks; 0 = no text tower.
     """
 
     layers: int | tuple[int, ...]
@@ -69,7 +69,7 @@ class Architecture:
         Args:
             size: (height, width) of the photos in pixels.
             stride: (rows, columns) in pixels from one patch to the next.
-            activation: one of ``towers.ACTIVATIONS``.
+            activation: One of ``towers.ACTIVATIONS``.
         """
         grid = self.positions(size, stride)
         if isinstance(self.layers, int):
@@ -109,12 +109,12 @@ def architecture_of(state: State, path: str | Path, text: bool = True) -> Archit
     """Infer the architecture from a state dict.
 
     Args:
-        state: tensors by OpenAI's names; a trained model has no vocabulary.
-        path: the file they came from, for error messages.
+        state: Tensors by OpenAI's names; a trained model has no vocabulary.
+        path: The file they came from, for error messages.
         text: False = the image tower only.
 
     Raises:
-        InputError: a tensor is missing or has the wrong number of dimensions, or this
+        InputError: A tensor is missing or has the wrong number of dimensions, or this
             architecture is not supported.
     """
     shape = functools.partial(_shape_of, state, path)
@@ -169,7 +169,7 @@ def resize_positions(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
         grid: (rows, columns) of the new map.
 
     Raises:
-        InputError: the embedding does not have 1 + n² rows.
+        InputError: The embedding does not have 1 + n² rows.
     """
     first, square = embedding[:1], embedding[1:]
     side = round(len(square) ** 0.5)

@@ -74,11 +74,11 @@ def archive_state(path: str | Path, key: str) -> dict[str, torch.Tensor]:
     The result equals ``torch.jit.load(path).state_dict()``.
 
     Args:
-        path: the archive.
-        key: the config key that the path came from, for error messages.
+        path: The archive.
+        key: The config key that the path came from, for error messages.
 
     Raises:
-        InputError: the file is not a TorchScript archive, is damaged or truncated, or claims to
+        InputError: The file is not a TorchScript archive, is damaged or truncated, or claims to
             be larger than it is.
     """
     try:

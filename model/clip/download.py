@@ -31,13 +31,13 @@ def download(url: str, path: Path, sha256: str, otherwise: str) -> None:
     ``path``.lock lets only one process download; others wait for it and then find the file.
 
     Args:
-        url: an https address.
-        path: the file to write.
+        url: An https address.
+        path: The file to write.
         sha256: SHA-256 of the whole file, in hex.
-        otherwise: what the user can do instead; error messages end with it.
+        otherwise: What the user can do instead; error messages end with it.
 
     Raises:
-        InputError: repeated connection failures, a missing file, wrong content, or a full disk.
+        InputError: Repeated connection failures, a missing file, wrong content, or a full disk.
     """
     with _lock(path):
         if path.is_file():  # another process has downloaded it

@@ -58,11 +58,11 @@ def find_weights(path: str | Path) -> str:
     """Return the file of weights that MODEL.PRETRAIN_PATH refers to.
 
     Args:
-        path: a file, which is returned unchanged; a folder downloaded from the hub; or
+        path: A file, which is returned unchanged; a folder downloaded from the hub; or
             'hf-hub:owner/name', which huggingface_hub downloads or finds in its cache.
 
     Raises:
-        InputError: the folder or the hub has no weights, or huggingface_hub is missing.
+        InputError: The folder or the hub has no weights, or huggingface_hub is missing.
     """
     path = str(path)
     if path.startswith(HUB):
@@ -88,14 +88,14 @@ def activation_of(
     is a guess too.
 
     Args:
-        path: the checkpoint.
-        about: the notes stored in the file.
-        inside: the key of the state dict if the file contains more; 'state_dict' in open_clip's
+        path: The checkpoint.
+        about: The notes stored in the file.
+        inside: The key of the state dict if the file contains more; 'state_dict' in open_clip's
             training checkpoints.
-        text: whether the config's text tower must be supported too.
+        text: Whether the config's text tower must be supported too.
 
     Raises:
-        InputError: the config is damaged, or describes a CLIP that is not supported.
+        InputError: The config is damaged, or describes a CLIP that is not supported.
     """
     if 'activation' in about:
         return Activation(about['activation'], f'{path} says so', True)

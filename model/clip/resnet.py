@@ -87,9 +87,9 @@ class ModifiedResNet(nn.Module):
     """OpenAI's ResNet: a stem of three convolutions, pooled strides, an attention pool.
 
     Args:
-        layers: number of blocks in each of the four stages.
-        width: channels after the stem.
-        output_dim: length of the projected feature.
+        layers: Number of blocks in each of the four stages.
+        width: Channels after the stem.
+        output_dim: Length of the projected feature.
         grid: (rows, columns) of the last map, H/16 × W/16, as the last stage has stride 1.
     """
 

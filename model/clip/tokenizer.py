@@ -81,7 +81,7 @@ def tokenize(text: str) -> torch.Tensor:
     """Return the token ids of a text: (1, CONTEXT_LENGTH) int64, with zeros after the end.
 
     Raises:
-        InputError: the text is too long.
+        InputError: The text is too long.
     """
     _, _, ids = _vocabulary()
     tokens = [ids[START], *encode(text), ids[END]]

@@ -36,10 +36,10 @@ class TransformerSettings:
     """The sizes of a transformer.
 
     Attributes:
-        width: length of a position's vector.
-        layers: number of blocks.
-        output_dim: length of the projected feature.
-        activation: one of ACTIVATIONS. It has no weights, so a state dict does not show it.
+        width: Length of a position's vector.
+        layers: Number of blocks.
+        output_dim: Length of the projected feature.
+        activation: One of ACTIVATIONS. It has no weights, so a state dict does not show it.
     """
 
     width: int
@@ -71,7 +71,7 @@ class Attention(nn.Module):
             x: (B, L, C), the positions attended to.
             queries: (B, A, C), the attending positions; None = all of ``x``.
             mask: (A, P + L) bool, True where a query may attend; None = everywhere.
-            past: keys and values (1, heads, P, C / heads) of positions before ``x``.
+            past: Keys and values (1, heads, P, C / heads) of positions before ``x``.
         """
         if queries is None:
             q, k, v = self.project(x, 0, 3)
@@ -156,9 +156,9 @@ class Transformer(nn.Module):
 
         Args:
             x: (B, L, C).
-            position: the one to return; it attends to all others.
+            position: The one to return; it attends to all others.
             mask: (L, P + L) bool, True where a position may attend; None = everywhere.
-            past: for each block the keys and values of positions before ``x``, from
+            past: For each block the keys and values of positions before ``x``, from
                 :meth:`keys_values`.
         """
         earlier: Sequence[KeysValues | None] = past or [None] * len(self.resblocks)
@@ -180,10 +180,10 @@ class VisionTransformer(nn.Module):
     """CLIP's vision transformer; its features are those of the class token.
 
     Args:
-        patch: side of a patch in pixels.
+        patch: Side of a patch in pixels.
         stride: (rows, columns) in pixels from one patch to the next.
         grid: (rows, columns) of the patches.
-        settings: the sizes of the transformer.
+        settings: The sizes of the transformer.
     """
 
     def __init__(
@@ -247,7 +247,7 @@ class TextEncoder(nn.Module):
 
         Args:
             words: (B, L, width), the rest of each sentence, up to and including its end token.
-            start: the words before them, from :meth:`start`.
+            start: The words before them, from :meth:`start`.
         """
         count, before = words.shape[1], start[0][0].shape[2]
         x = words + self.positional_embedding[before : before + count]

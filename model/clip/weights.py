@@ -31,8 +31,8 @@ def load_clip(name: str, path: str = '', text: bool = True) -> tuple[State, Acti
     """Read a CLIP model from a state dict, or from a TorchScript archive without running its code.
 
     Args:
-        name: one of ARCHITECTURES.
-        path: see :func:`model.clip.open_clip.find_weights`; '' = OpenAI's file in the cache
+        name: One of ARCHITECTURES.
+        path: See :func:`model.clip.open_clip.find_weights`; '' = OpenAI's file in the cache
             (``$CLIP_CACHE``, default ~/.cache/clip), which is downloaded if missing.
         text: False = the text tower is not used, so any text tower is accepted.
 
@@ -40,7 +40,7 @@ def load_clip(name: str, path: str = '', text: bool = True) -> tuple[State, Acti
         The tensors by OpenAI's names, floating-point ones in float32, and the activation.
 
     Raises:
-        InputError: the file is missing or contains no weights.
+        InputError: The file is missing or contains no weights.
     """
     file = find_weights(path) if path else cached_file(name)
     if is_torchscript(file):
@@ -59,7 +59,7 @@ def cached_file(name: str) -> Path:
     """Return the path of OpenAI's file in the cache; download it if it is missing.
 
     Raises:
-        InputError: the download failed, the file has another SHA-256, or the cache cannot be
+        InputError: The download failed, the file has another SHA-256, or the cache cannot be
             written.
     """
     folder = Path(os.environ.get('CLIP_CACHE', '~/.cache/clip')).expanduser()
