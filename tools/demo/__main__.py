@@ -76,9 +76,8 @@ def is_milestone(record: logging.LogRecord) -> bool:
     """Whether the demo shows a line of the log on the screen."""
     text = record.getMessage()
     if record.levelno >= logging.WARNING:
-        return (
-            'other shapes than OpenAI' not in text
-        )  # the CLIP models of the demo are small on purpose
+        # The CLIP models of the demo have other shapes on purpose.
+        return 'other shapes than OpenAI' not in text
     return bool(re.match(r'ETA|Stage1|Epoch \d*[05] done', text))
 
 
