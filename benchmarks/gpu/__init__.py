@@ -1,1 +1,1 @@
-"""The GPU check: python -m benchmarks.gpu, see benchmarks/gpu/__main__.py."""
+"""The GPU check: python -m benchmarks.gpu; see benchmarks/gpu/__main__.py."""

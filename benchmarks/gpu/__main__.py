@@ -1,13 +1,15 @@
-"""Whether a GPU computes what the CPU does, and how fast: python -m benchmarks.gpu [--only NAME …]
+"""Check that a GPU computes the same as the CPU, and time it.
 
-Every part runs in a process of its own with a limit of time: one that fails or hangs is reported
-with its reason, and the others run. First those that only check, several side by side, then those
-that measure, one after the other. At most six minutes on one GPU; nothing is downloaded. Prints a
-table, ready for docs/performance.md, and writes benchmarks/results/gpu.json. Exit code 1 if a part
-failed. ``make gpu`` runs it too.
+    python -m benchmarks.gpu [--only NAME …]
 
-Without a CUDA device the tests of the same paths that need none are run instead. --device cpu
---tiny rehearses all parts with toy models in some minutes: for those who change them.
+Every part runs in a separate process with a time limit. A part that fails or hangs is reported with
+its reason, and the others still run. Parts that only check run first, several at a time; parts that
+measure follow, one after the other. Takes at most six minutes on one GPU and downloads nothing.
+Prints a table for docs/performance.md and writes benchmarks/results/gpu.json. The exit code is 1 if
+a part failed. ``make gpu`` runs the same.
+
+Without a CUDA device, the tests of the same code that need no GPU run instead. --device cpu --tiny
+rehearses all parts with toy models in a few minutes, for people who change them.
 """
 
 import argparse
@@ -37,13 +39,13 @@ NO_GPU_TESTS = 'tests/without_gpu'
 
 
 def main(argv: Sequence[str] | None = None) -> list[Facts] | None:
-    """Run what is asked.
+    """Run the GPU check, or one part of it in its process.
 
     Returns:
         The rows; None in the process of a part.
 
     Raises:
-        SystemExit: with code 1, if a part failed.
+        SystemExit: With code 1 if a part failed.
     """
     args = parse(argv)
     if args.starve:
@@ -58,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> list[Facts] | None:
         running.answer(args.part, settings, Path(args.answer))
         return None
     if settings.on_cpu and not args.tiny:
-        raise InputError('--device cpu is for a rehearsal; give --tiny too')
+        raise InputError('--device cpu only works for a rehearsal; add --tiny')
     chosen = choose(PARTS, args.only, 'part')
     rows = running.run(chosen, settings, time.monotonic() + 60 * args.minutes)
     path = Path(make_output_dir(args.out)) / ('gpu-tiny.json' if args.tiny else 'gpu.json')
@@ -73,13 +75,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Check and time the program on a GPU.')
     add = parser.add_argument
-    add('--only', nargs='+', default=[], metavar='NAME', help='parts whose name has this word')
-    minutes = f'for all parts together, default {MINUTES:.0f}'
+    only = 'run only parts whose names contain one of these words (default: all parts)'
+    add('--only', nargs='+', default=[], metavar='NAME', help=only)
+    minutes = f'time limit for all parts together (default: {MINUTES:.0f})'
     add('--minutes', type=float, default=MINUTES, help=minutes)
-    add('--device', help='default: the GPU; cpu together with --tiny')
-    add('--tiny', action='store_true', help='a rehearsal with toy models: nothing is measured')
-    add('--out', type=path_text, default=str(RESULTS), help='folder for the JSON')
-    # what the processes of the parts are started with
+    add('--device', help='device to check; cpu needs --tiny (default: the GPU)')
+    add('--tiny', action='store_true', help='rehearse with toy models, without measurements')
+    out = 'folder for the JSON file (default: benchmarks/results)'
+    add('--out', type=path_text, default=str(RESULTS), help=out)
+    # Options for the processes of the parts.
     add('--part', help=argparse.SUPPRESS)
     add('--answer', help=argparse.SUPPRESS)
     add('--starve', nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
@@ -87,13 +91,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def without_gpu() -> list[Facts]:
-    """Say that there is none, and run the tests that need none.
+    """Say that there is no GPU, and run the tests that need none.
 
     Raises:
-        SystemExit: with pytest's code if they fail.
+        SystemExit: With the exit code of pytest if tests fail.
     """
     print(
-        'No CUDA device here: nothing is measured. The tests of its paths that need none '
+        'No CUDA device found, so nothing is measured. Running the tests that need no GPU '
         f'({NO_GPU_TESTS}):',
         flush=True,
     )
@@ -104,8 +108,8 @@ def without_gpu() -> list[Facts]:
 
 
 def table(rows: Sequence[Facts]) -> list[str]:
-    """Lines of Markdown."""
-    lines = ['| part | what it shows | result | s | found |', '|---|---|---|---|---|']
+    """Return the table as lines of Markdown."""
+    lines = ['| part | subject | result | s | findings |', '|---|---|---|---|---|']
     for row in rows:
         text = row['text'].replace('|', '/')
         lines.append(

@@ -1,6 +1,6 @@
-"""Parts that are trainings in this process: precision, an epoch's time, compiling.
+"""Parts that train in this process: precision, time per epoch, compilation.
 
-A part is a function of (settings, folder) that returns a ``Finding``; ``folder`` is an empty one
+A part is a function of (settings, folder) that returns a ``Finding``. ``folder`` is an empty folder
 for its files.
 """
 
@@ -21,17 +21,18 @@ from benchmarks.gpu.trainings import (
     train,
 )
 
-# Final mAP of the demo on the CPU with SOLVER.SEED 1234 and 1 to 7: 0.571 to 0.659.
+# Mean and standard deviation of the demo's final mAP on the CPU with SOLVER.SEED 1234 and 1 to 7;
+# the range is 0.571 to 0.659.
 MEAN_MAP, DEVIATION = 0.618, 0.032
 
 
 def demo(amp: str, settings: Settings, folder: Path) -> Finding:
-    """The demo's training in one precision: its final mAP must be one that a seed could give.
+    """Train the demo in one precision; its final mAP must be in the range of different seeds.
 
     Args:
-        amp: SOLVER.AMP; 'fp16' is 'bf16' on the CPU.
-        settings: device, seed; quick: an epoch of each stage.
-        folder: for its files.
+        amp: SOLVER.AMP; on the CPU 'bf16' replaces 'fp16'.
+        settings: Device and seed; with ``quick`` each stage has one epoch.
+        folder: Folder for files.
     """
     if amp == 'fp16' and settings.on_cpu:
         amp = 'bf16'
@@ -44,25 +45,26 @@ def demo(amp: str, settings: Settings, folder: Path) -> Finding:
     seconds = sum(line['seconds'] for line in both)
     spread = f'{MEAN_MAP} ± {DEVIATION}'
     text = (
-        f'mAP {result["mAP"]:.3f}, rank-1 {result["rank1"]:.3f} in {seconds:.0f} s; seeds give '
-        f'{spread}'
+        f'mAP {result["mAP"]:.3f}, rank-1 {result["rank1"]:.3f} in {seconds:.0f} s; mAP of '
+        f'different seeds: {spread}'
     )
     wrong = []
     if not settings.quick and not abs(result['mAP'] - MEAN_MAP) <= 3 * DEVIATION:
         wrong.append(
-            f"mAP {result['mAP']:.3f} is more than three deviations from the seeds' {spread}"
+            f'mAP {result["mAP"]:.3f} is more than three standard deviations from the mean of '
+            f'different seeds, {spread}'
         )
     return Finding(text, {'amp': amp, 'metrics': result, 'seconds': seconds, 'lines': lines}, wrong)
 
 
 def epoch(name: str, settings: Settings, folder: Path, *opts: object) -> Finding:
-    """Epochs of both stages at the tiger settings, with the loader and the states written.
+    """Time epochs of both stages with the tiger settings, including loader and saved states.
 
     Args:
         name: 'RN50' or 'ViT'.
-        settings: device, seed; quick: fewer photos.
-        folder: for its files.
-        opts: further KEY VALUE pairs.
+        settings: Device and seed; with ``quick`` there are fewer photos.
+        folder: Folder for files.
+        opts: Further KEY VALUE pairs.
     """
     lines = train(tiger_arguments(name, settings, folder, *opts))
     stage1, stage2 = (of_event(lines, f'stage{number}_epoch') for number in (1, 2))
@@ -76,15 +78,15 @@ def epoch(name: str, settings: Settings, folder: Path, *opts: object) -> Finding
         'device_memory_gb': last.get('device_memory_gb'),
     }
     text = (
-        f'stage 2: {facts["epoch_s"]:.2f} s an epoch, the first {facts["first_epoch_s"]:.2f}; '
-        f'{last["photos_per_second"]:.0f} photos/s, {last["data_wait_share"]:.0%} of the time '
-        f'waiting for them; stage 1: {facts["stage1_epoch_s"]:.2f} s'
+        f'stage 2: {facts["epoch_s"]:.2f} s per epoch (first epoch {facts["first_epoch_s"]:.2f} '
+        f's); {last["photos_per_second"]:.0f} photos/s, {last["data_wait_share"]:.0%} of the time '
+        f'waiting for photos; stage 1: {facts["stage1_epoch_s"]:.2f} s per epoch'
     )
     return Finding(text, facts)
 
 
 def compiled(settings: Settings, folder: Path) -> Finding:
-    """The same with MODEL.COMPILE: how often something was compiled by the end of each epoch."""
+    """Train with MODEL.COMPILE; after the first epoch nothing must be compiled again."""
     graphs = _GraphsAtEpochs()
     logger = logging.getLogger('transreid.train')
     logger.addHandler(graphs)
@@ -93,14 +95,14 @@ def compiled(settings: Settings, folder: Path) -> Finding:
     finally:
         logger.removeHandler(graphs)
     found.facts['graphs'] = graphs.counts
-    found.text = f'graphs compiled by the end of each epoch {graphs.counts}; {found.text}'
+    found.text = f'graphs compiled by the end of each epoch: {graphs.counts}; {found.text}'
     if graphs.counts[-1] > graphs.counts[0]:
-        found.wrong.append(f'compiled again after the first epoch: {graphs.counts}')
+        found.wrong.append(f'more graphs were compiled after the first epoch: {graphs.counts}')
     return found
 
 
 class _GraphsAtEpochs(logging.Handler):
-    """How many graphs torch.compile has made, whenever the training logs that an epoch is done."""
+    """Log handler that counts the graphs of torch.compile at the end of each epoch."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a part of the GPU check returns, and the toy models that rehearse it."""
+"""The result of a part of the GPU check, and toy models for rehearsals."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,9 +16,12 @@ TOY_PHOTOS = ('INPUT.SIZE_TRAIN', '[32,32]', 'INPUT.SIZE_TEST', '[32,32]')
 
 @dataclass
 class Finding:
-    """What a part has found.
+    """The result of a part.
 
-    text: one line for people; facts: for JSON; wrong: what is not as it must be.
+    Attributes:
+        text: One line for readers.
+        facts: Measurements for the JSON file.
+        wrong: Errors, one line each; empty if the part succeeded.
     """
 
     text: str
@@ -28,7 +31,7 @@ class Finding:
 
 @contextlib.contextmanager
 def toy_models() -> Iterator[None]:
-    """CLIPs of random weights are tiny within it: to rehearse a part on the CPU in seconds."""
+    """Make random CLIP models tiny within a ``with`` block, to rehearse a part in seconds."""
     before = dict(ARCHITECTURES)
     ARCHITECTURES.update(TOY)
     try:

@@ -1,6 +1,6 @@
-"""Parts about what a training must not do: run out of memory without a word, wait for the device.
+"""Parts about limits: a clear error when memory runs out, and no waiting for the device.
 
-A part is a function of (settings, folder) that returns a ``Finding``; ``folder`` is an empty one
+A part is a function of (settings, folder) that returns a ``Finding``. ``folder`` is an empty folder
 for its files.
 """
 
@@ -17,11 +17,11 @@ from benchmarks.gpu.findings import Finding
 from benchmarks.gpu.trainings import demo_arguments, epochs, limit_memory, tiger_arguments, train
 from utils.errors import InputError
 
-LITTLE_MEMORY = 2.0  # 10⁹ bytes: enough for RN50's weights, not for a batch
+LITTLE_MEMORY = 2.0  # 10⁹ bytes, enough for the weights of RN50 but not for a batch
 
 
 def memory(settings: Settings, folder: Path) -> Finding:
-    """RN50 where memory ends early: the training must end with one line that says so."""
+    """Train RN50 with too little memory; the training must end with a one-line error."""
     limit_memory(settings.device, LITTLE_MEMORY)
     wrong = []
     try:
@@ -29,17 +29,18 @@ def memory(settings: Settings, folder: Path) -> Finding:
     except InputError as error:
         line = str(error)
         if not line.startswith('out of memory') or '\n' in line:
-            wrong.append('ended with another error')
+            wrong.append('the training ended with another error')
         return Finding(line, {'line': line}, wrong)
     if not settings.on_cpu:
-        wrong.append(f'{LITTLE_MEMORY} GB were enough: nothing is shown')
-    return Finding('trained to the end', {}, wrong)
+        wrong.append(f'{LITTLE_MEMORY} GB were enough, so this part proves nothing')
+    return Finding('the training finished', {}, wrong)
 
 
 def waits(settings: Settings, folder: Path) -> Finding:
-    """Iterations must not wait for the device: twice as many wait as often.
+    """Check that iterations do not wait for the device.
 
-    The waits that remain are at the ends of epochs and states.
+    A training with twice as many iterations must wait equally often. The remaining waits are at the
+    end of epochs and when states are saved.
     """
     counts = []
     for photos in (32, 16):
@@ -52,18 +53,19 @@ def waits(settings: Settings, folder: Path) -> Finding:
         counts.append(Counter(lines))
     more = counts[1] - counts[0]
     text = (
-        f'{more.total()} more waits in twice as many iterations; {counts[0].total()} in a '
+        f'{more.total()} more waits with twice as many iterations; {counts[0].total()} waits in a '
         'training of two epochs'
     )
-    wrong = [f'{line} waits {count} times more' for line, count in more.most_common(5)]
+    wrong = [f'{line} waits {count} more times' for line, count in more.most_common(5)]
     return Finding(text, {'waits': [dict(count) for count in counts]}, wrong)
 
 
 @contextlib.contextmanager
 def noted_waits(device: torch.device) -> Iterator[list[str]]:
-    """Yields a list: the lines of Python, 'file:number', that waited for the device.
+    """Collect the lines of Python, 'file:number', that wait for the device in a ``with`` block.
 
-    It is filled at the end, and stays empty on the CPU.
+    Yields:
+        A list that is filled at the end of the block. It stays empty on the CPU.
     """
     lines: list[str] = []
     if device.type == 'cpu':

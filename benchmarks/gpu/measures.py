@@ -1,6 +1,6 @@
-"""Parts that need no training: the device, features, re-ranking, steps, cuDNN's kernels.
+"""Parts that need no training: the device, features, re-ranking, steps, kernels of cuDNN.
 
-A part is a function of (settings, folder) that returns a ``Finding``; ``folder`` is an empty one
+A part is a function of (settings, folder) that returns a ``Finding``. ``folder`` is an empty folder
 for its files.
 """
 
@@ -26,17 +26,18 @@ from utils.photo_distances import Metric
 from utils.reranking import ReRanking, re_rank_features
 
 CPU = torch.device('cpu')
-# relative difference of a GPU's features from the CPU's; 1e-5 is usual, 1e-3 means TF32
+# Largest relative difference between features of GPU and CPU; 1e-5 is usual, 1e-3 means TF32.
 FEATURES = 1e-4
-DISTANCES = 1e-3  # the same of re-ranked distances: a last digit may decide who is whose neighbour
-TRAIN_PHOTOS = 1887  # of ATRW
-# k1 and k2 of re-ranking
+# Largest relative difference between re-ranked distances, where rounding may change neighbours.
+DISTANCES = 1e-3
+TRAIN_PHOTOS = 1887  # in ATRW
+# k1 and k2 of re-ranking.
 PUBLISHED: dict[Metric, tuple[int, int]] = {'cosine': (20, 6), 'euclidean': (50, 15)}
 Result = TypeVar('Result')
 
 
 def device(settings: Settings, folder: Path) -> Finding:
-    """What there is, and whether float32 keeps all its bits."""
+    """Describe the device, and check that float32 is not computed in TF32."""
     runtime = make_runtime(settings.device.type)
     backend = torch.get_device_module(settings.device)
     facts: Facts = {
@@ -59,41 +60,42 @@ def device(settings: Settings, folder: Path) -> Finding:
         name = f'{facts["name"]}, {facts["memory_gb"]:.0f} GB, capability {facts["capability"]}'
         tf32 = facts['products'] != 'highest' or facts['cudnn_tf32']
     text = (
-        f'{name}; torch {torch.__version__}; auto is {runtime.precision}; TF32 '
+        f'{name}; torch {torch.__version__}; SOLVER.AMP auto is {runtime.precision}; TF32 is '
         f'{"on" if tf32 else "off"}'
     )
     return Finding(text, facts, ['float32 is computed in TF32'] if tf32 else [])
 
 
 def features(settings: Settings, folder: Path) -> Finding:
-    """Test features of both models: the GPU's against the CPU's."""
+    """Compare the test features of both models between GPU and CPU."""
     facts, wrong = {}, []
     for name in inputs.YML:
         torch.manual_seed(settings.seed)
         _, model, cfg = inputs.random_model(replace(settings, device=CPU), name)
         photos = torch.randn(8, 3, *cfg.INPUT.SIZE_TEST)
         model.eval()
-        make_runtime(settings.device.type)  # for its settings
+        make_runtime(settings.device.type)  # sets the kernel options of torch as in training
         with torch.inference_mode():
             on_cpu = model(photos)
             on_device = model.to(settings.device)(photos.to(settings.device))
         facts[name] = relative_difference(on_cpu, on_device)
         if not facts[name] <= FEATURES:
             wrong.append(
-                f"{name}: features differ from the CPU's by {facts[name]:.1e}, {FEATURES:.0e} is "
-                'allowed'
+                f'{name}: features differ from those of the CPU by {facts[name]:.1e}, at most '
+                f'{FEATURES:.0e} is allowed'
             )
     differences = [f'{name} {difference:.1e}' for name, difference in facts.items()]
-    return Finding(f"from the CPU's: {', '.join(differences)}", facts, wrong)
+    return Finding(f'difference from the CPU: {", ".join(differences)}', facts, wrong)
 
 
 # Re-ranking
 
 
 def reranking(settings: Settings, folder: Path) -> Finding:
-    """Re-rank ATRW's 3,528 photos on both devices, then 50,000 and measure their memory.
+    """Re-rank as many photos as in ATRW (3,528) on both devices, and 50,000 on the GPU.
 
-    On the GPU the 3,528 run twice, and once with deterministic kernels.
+    On the GPU the 3,528 photos are re-ranked twice, and once more with deterministic kernels. For
+    the 50,000 the memory is measured.
     """
     queries, large = (100, 300) if settings.quick else (1764, 50_000)
     facts = _both_devices(settings, queries)
@@ -101,21 +103,25 @@ def reranking(settings: Settings, folder: Path) -> Finding:
     wrong = []
     for name in ('difference', 'deterministic_difference'):
         if not facts[name] <= DISTANCES:
-            wrong.append(f'{name} from the CPU is {facts[name]:.1e}, {DISTANCES:.0e} is allowed')
+            wrong.append(
+                f'{name} from the CPU is {facts[name]:.1e}, at most {DISTANCES:.0e} is allowed'
+            )
     if facts['run_to_run']:
-        wrong.append(f'the same again differs by {facts["run_to_run"]:.1e}')
+        wrong.append(f'a repeated run differs by {facts["run_to_run"]:.1e}')
     texts = [
         f'{2 * queries:,} photos: {facts["device_s"]:.3f} s (CPU {facts["cpu_s"]:.3f}, '
         f'deterministic {facts["deterministic_s"]:.3f}), difference {facts["difference"]:.0e}'
     ]
     for one in facts['large']:
-        texts.append(f'{large:,}, k1 {one["k1"]}: {one["seconds"]:.1f} s, {one["peak_gb"]:.1f} GB')
+        texts.append(
+            f'{large:,} photos, k1 {one["k1"]}: {one["seconds"]:.1f} s, {one["peak_gb"]:.1f} GB'
+        )
     return Finding('; '.join(texts), facts, wrong)
 
 
 def _both_devices(settings: Settings, queries: int) -> Facts:
-    """Seconds and differences of re-ranking ``queries`` photos, each query and gallery."""
-    make_runtime(settings.device.type)  # for its settings
+    """Return seconds and differences of re-ranking photos that are both query and gallery."""
+    make_runtime(settings.device.type)  # sets the kernel options of torch as in training
     photos, query, gallery = query_and_gallery(settings, queries, queries)
     tensor = torch.from_numpy(photos).to(settings.device)
     call = functools.partial(re_rank_features, tensor, query, gallery)
@@ -136,12 +142,12 @@ def _both_devices(settings: Settings, queries: int) -> Facts:
 
 
 def _call_and_time(function: Callable[[], Result]) -> tuple[Result, float]:
-    """The result of the first call, and the median seconds of three more."""
+    """Return the result of the first call, and the median seconds of three further calls."""
     return function(), statistics.median(seconds_of(function) for _ in range(3))
 
 
 def _large(settings: Settings, photos: int, metric: Metric) -> Facts:
-    """One call, a fifth of the photos being queries: seconds, and the device's peak memory."""
+    """Return seconds and peak memory of one call in which a fifth of the photos are queries."""
     k1, k2 = PUBLISHED[metric]
     features = torch.from_numpy(clustered_features(photos, seed=settings.seed)).to(settings.device)
     query, gallery = np.split(np.arange(photos), [photos // 5])
@@ -171,7 +177,10 @@ def _deterministic() -> Iterator[None]:
 
 
 def with_peak_memory(device: torch.device, function: Callable[[], Result]) -> tuple[Result, float]:
-    """What ``function`` returns, and the device's peak in 10⁹ bytes meanwhile; NaN on the CPU."""
+    """Return the result of ``function`` and the peak memory of the device.
+
+    The memory is in 10⁹ bytes, and NaN on the CPU.
+    """
     if device.type == 'cpu':
         return function(), math.nan
     torch.accelerator.reset_peak_memory_stats()
@@ -183,12 +192,12 @@ def with_peak_memory(device: torch.device, function: Callable[[], Result]) -> tu
 
 
 def steps(name: str, settings: Settings, folder: Path) -> Finding:
-    """A stage-2 step, and the losses of many, against the plain formulation.
+    """Compare a stage-2 step, and the losses of many steps, with the plain formulation.
 
     Args:
-        name: 'RN50' or 'ViT', at the tiger settings.
-        settings: device and number of photos.
-        folder: not used.
+        name: 'RN50' or 'ViT', with the tiger settings.
+        settings: Device and number of photos.
+        folder: Not used.
     """
     rounds = 1 if settings.quick else ROUNDS
     step = run_case(stage2.step_case(settings, name), settings, torch.get_num_threads(), rounds)
@@ -198,17 +207,19 @@ def steps(name: str, settings: Settings, folder: Path) -> Finding:
         difference = float(losses.difference(calls['plain'](), calls['ours']()))
     wrong = [f'the step: {step["failed"]}'] if 'failed' in step else []
     if not difference <= losses.tolerance:
-        wrong.append(f'losses differ by {difference:.1e}, {losses.tolerance:.1e} is allowed')
+        wrong.append(
+            f'losses differ by {difference:.1e}, at most {losses.tolerance:.1e} is allowed'
+        )
     texts = [*_step_texts(step, photos_in_batch(settings)), f'losses differ by {difference:.0e}']
     return Finding('; '.join(texts), {'step': step, 'losses_difference': difference}, wrong)
 
 
 def _step_texts(step: Facts, photos: int) -> list[str]:
-    """What the row of a step of so many photos says."""
+    """Describe the row of a step with this number of photos."""
     ours, plain = (step[way]['median_s'] for way in ('ours', 'plain'))
     count = math.ceil(TRAIN_PHOTOS / photos)
     texts = [
-        f'{ours:.4f} s a step of {photos} photos, plain {plain:.4f} ({step["ratio"]:.2f}×); an '
+        f'{ours:.4f} s per step of {photos} photos, plain {plain:.4f} ({step["ratio"]:.2f}×); an '
         f'epoch of {count} such steps {count * ours:.1f} s, plain {count * plain:.1f}'
     ]
     profile = step.get('profile', {})
@@ -218,30 +229,30 @@ def _step_texts(step: Facts, photos: int) -> list[str]:
         texts.append(f'idle {profile["device_idle"]:.0%}, kernels: {largest}')
     if 'share_of_limit' in profile:
         share = profile['share_of_limit']
-        texts.append(f'{share:.0%} of the limit of {profile["dtype"]} products')
+        texts.append(f'{share:.0%} of the arithmetic limit of {profile["dtype"]} products')
     if 'memory' in step:
         texts.append(f'peak {step["memory"]["ours"]["peak_bytes"] / 1e9:.1f} GB')
     return texts
 
 
 def cudnn(settings: Settings, folder: Path) -> Finding:
-    """RN50's step with cuDNN's first kernels, and with those that ``cudnn.benchmark`` chooses."""
+    """Time a step of RN50 with and without ``cudnn.benchmark``, which chooses the kernels."""
     before, facts = torch.backends.cudnn.benchmark, {}
     calls = 2 if settings.quick else 10
     with stage2.step_case(settings, 'RN50').ways() as ways:
         if ways.reset:
             ways.reset()
         try:
-            for name, tried in (('first', False), ('tried', True)):
-                torch.backends.cudnn.benchmark = tried
+            for name, benchmark in (('first', False), ('tried', True)):
+                torch.backends.cudnn.benchmark = benchmark
                 facts[f'{name}_call_s'] = seconds_of(ways.ours)
                 ways.ours()
                 facts[f'{name}_s'] = statistics.median(seconds_of(ways.ours) for _ in range(calls))
         finally:
             torch.backends.cudnn.benchmark = before
     text = (
-        f'RN50: {facts["first_s"]:.4f} s a step, {facts["tried_s"]:.4f} with cudnn.benchmark '
-        f'({facts["first_s"] / facts["tried_s"]:.2f}×), whose first step takes '
+        f'RN50: {facts["first_s"]:.4f} s per step, {facts["tried_s"]:.4f} with cudnn.benchmark '
+        f'({facts["first_s"] / facts["tried_s"]:.2f}×), with which the first step takes '
         f'{facts["tried_call_s"]:.1f} s'
     )
     return Finding(text, facts)

@@ -1,4 +1,4 @@
-"""The rows of the GPU check's table."""
+"""The parts of the GPU check, which are the rows of its table."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +14,13 @@ from benchmarks.gpu.findings import Finding
 class Part:
     """One row of the table.
 
-    name: what --only looks for; title: what it shows. find: function of (settings, folder).
-    seconds: its limit. measures: it must be alone on the machine. devices: how many it needs.
+    Attributes:
+        name: Name that --only searches.
+        title: Subject of the part.
+        find: Function of (settings, folder) that runs the part.
+        seconds: Time limit.
+        measures: Whether the part measures time and must run alone on the machine.
+        devices: Number of devices that it needs.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Run the parts, each in a process of its own with a limit of time."""
+"""Run the parts, each in a separate process with a time limit."""
 
 import contextlib
 import functools
@@ -24,17 +24,17 @@ from benchmarks.results import finite
 from utils.files import write_json
 from utils.logger import progress
 
-SIDE_BY_SIDE = 5 if (os.cpu_count() or 1) >= 15 else 3  # parts that only check
-RUNNING: set[subprocess.Popen[bytes]] = set()  # processes of parts
+SIDE_BY_SIDE = 5 if (os.cpu_count() or 1) >= 15 else 3  # parts that only check, at a time
+RUNNING: set[subprocess.Popen[bytes]] = set()  # processes of the parts that are running
 
 
 def run(chosen: Sequence[Part], settings: Settings, deadline: float) -> list[Facts]:
-    """Run the chosen parts: first those that only check, side by side, then those that measure.
+    """Run the chosen parts: first those that only check, in parallel, then those that measure.
 
     Args:
-        chosen: the parts.
-        settings: of this machine.
-        deadline: of ``time.monotonic()``, when all must have ended.
+        chosen: Parts to run.
+        settings: Settings for this machine.
+        deadline: Value of ``time.monotonic()`` by which all parts must have ended.
 
     Returns:
         The rows of the chosen parts, in their order.
@@ -48,19 +48,19 @@ def run(chosen: Sequence[Part], settings: Settings, deadline: float) -> list[Fac
         rows[part.name] = run_part(part, settings, deadline)
     for part in chosen:
         if part not in possible:
-            text = f'needs {part.devices} devices, there is {count}'
+            text = f'needs {part.devices} devices, but this machine has {count}'
             rows[part.name] = _row(part, 'skipped', text)
     return [rows[part.name] for part in chosen]
 
 
 def _side_by_side(parts: Sequence[Part], settings: Settings, deadline: float) -> dict[str, Facts]:
-    """The rows of parts that only check, by name."""
+    """Run parts that only check in parallel; return their rows by name."""
     find = functools.partial(run_part, settings=settings, deadline=deadline)
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         try:
             rows = progress(pool.map(find, parts), 'checks', total=len(parts))
             return {row['name']: row for row in rows}
-        except BaseException:  # Ctrl-C: the parts, of sessions of their own, do not hear it
+        except BaseException:  # the parts have their own sessions, so Ctrl-C does not reach them
             pool.shutdown(wait=False, cancel_futures=True)
             for process in list(RUNNING):
                 end_session(process)
@@ -78,11 +78,11 @@ def _row(part: Part, result: str, text: str, seconds: float = 0.0) -> Facts:
 
 
 def run_part(part: Part, settings: Settings, deadline: float) -> Facts:
-    """A part in a process of its own: its row."""
+    """Run a part in a separate process; return its row."""
     start = time.monotonic()
     limit = min(part.seconds, deadline - start)
     if limit <= 0:
-        return _row(part, 'failed', 'no time was left for it; give more --minutes')
+        return _row(part, 'failed', 'no time was left for this part; increase --minutes')
     command = [sys.executable, '-m', 'benchmarks.gpu', '--device', settings.device.type]
     if settings.quick:
         command.append('--tiny')
@@ -90,29 +90,31 @@ def run_part(part: Part, settings: Settings, deadline: float) -> Facts:
     with tempfile.TemporaryDirectory() as folder:
         path, log = Path(folder) / 'answer.json', Path(folder) / 'log.txt'
         command += ['--part', part.name, '--answer', str(path)]
-        ended = in_time(command, variables, log, limit)
+        ended = run_within(limit, command, variables, log)
         seconds = time.monotonic() - start
         if path.exists():
             found = json.loads(path.read_text(encoding='utf-8'))
             text = '; '.join([*found['wrong'], found['text']])
             return found | _row(part, 'failed' if found['wrong'] else 'ok', text, seconds)
         lines = log.read_text(encoding='utf-8', errors='replace').strip().splitlines()
-    last = lines[-1] if lines else 'it ended without a word'
-    reason = last if ended else f'no end after {limit:.0f} s; its last words: {last}'
+    last = lines[-1] if lines else 'no output'
+    reason = last if ended else f'stopped after {limit:.0f} s; last line of its output: {last}'
     return _row(part, 'failed', reason[:300], seconds) | {'log': lines[-50:]}
 
 
-def in_time(command: Sequence[str], variables: Mapping[str, str], log: Path, limit: float) -> bool:
-    """Run a command and end all that it has started.
+def run_within(
+    limit: float, command: Sequence[str], variables: Mapping[str, str], log: Path
+) -> bool:
+    """Run a command with a time limit; afterwards kill all processes that it has started.
 
     Args:
-        command: its words.
-        variables: of the environment, where this process has none of that name.
-        log: the file for its output.
-        limit: seconds.
+        limit: Time limit in seconds.
+        command: Words of the command.
+        variables: Environment variables to set unless this process has them already.
+        log: File for the output.
 
     Returns:
-        Whether it has ended within the limit.
+        Whether the command ended within the limit.
     """
     with (
         log.open('w', encoding='utf-8') as file,
@@ -137,18 +139,18 @@ def in_time(command: Sequence[str], variables: Mapping[str, str], log: Path, lim
 
 
 def threads() -> int:
-    """Of the CPU, for each of the parts that run side by side."""
+    """Return the number of CPU threads for each of the parts that run in parallel."""
     return max(1, (os.cpu_count() or 1) // SIDE_BY_SIDE)
 
 
 def end_session(process: subprocess.Popen[bytes]) -> None:
-    """End the process and all that it has started, which may outlive it."""
+    """Kill the process and all processes that it has started, which may outlive it."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def answer(name: str, settings: Settings, path: Path) -> None:
-    """What the process of a part does: find out, and write the finding to ``path``."""
+    """Run a part in this process, and write its finding to ``path``."""
     part = next(part for part in PARTS if part.name == name)
     models = toy_models() if settings.quick else contextlib.nullcontext()
     with tempfile.TemporaryDirectory() as folder, models:

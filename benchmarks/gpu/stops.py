@@ -1,6 +1,6 @@
-"""Parts that start, stop and kill trainings as processes: resuming, and two processes.
+"""Parts that start, stop and kill trainings in other processes: resuming, and two processes.
 
-A part is a function of (settings, folder) that returns a ``Finding``; ``folder`` is an empty one
+A part is a function of (settings, folder) that returns a ``Finding``. ``folder`` is an empty folder
 for its files.
 """
 
@@ -29,13 +29,13 @@ from benchmarks.gpu.trainings import (
 )
 from utils.checkpoint import load_state
 
-TRAINED_ALIKE = 1e-2  # relative difference of an epoch's loss in one process and in two
+EQUAL_LOSS = 1e-2  # largest relative difference between the loss of one process and of two
 
 
 def deterministic(settings: Settings, folder: Path) -> Finding:
-    """Three deterministic trainings end with the same weights, one of them resumed.
+    """Check that three deterministic trainings end with the same weights.
 
-    Two run alike; the third is stopped by SIGTERM and ended with --resume.
+    Two run to the end; the third is stopped by SIGTERM and resumed with --resume.
     """
     options = [
         *('SOLVER.DETERMINISTIC', True),
@@ -56,21 +56,21 @@ def deterministic(settings: Settings, folder: Path) -> Finding:
 
     wrong = []
     if code != 128 + signal.SIGTERM:
-        wrong.append(f'after SIGTERM the exit code is {code}, {128 + signal.SIGTERM} is right')
+        wrong.append(f'after SIGTERM the exit code is {code} instead of {128 + signal.SIGTERM}')
     hashes = [hash_of_weights(output_of(words)) for words in (one, two, stopped)]
     if hashes[0] != hashes[1]:
-        wrong.append('the same training twice gives other weights')
+        wrong.append('two equal trainings give different weights')
     if hashes[2] != hashes[0]:
-        wrong.append('stopped and resumed it gives other weights')
+        wrong.append('the resumed training gives different weights')
     text = (
-        f'two trainings and one stopped in epoch {stopped_at + 1} and resumed: weights '
-        f'{", ".join(hashes)}'
+        f'two trainings, and one stopped in epoch {stopped_at + 1} and resumed; hashes of their '
+        f'weights: {", ".join(hashes)}'
     )
     return Finding(text, {'hashes': hashes, 'exit_code': code}, wrong)
 
 
 def hash_of_weights(output: Path) -> str:
-    """Of the last checkpoint's tensors in OUTPUT_DIR, eight digits."""
+    """Return a hash of eight digits of the tensors in the last checkpoint of OUTPUT_DIR."""
     state = load_state(max(output.glob('RN50_[0-9]*.pth'), key=lambda path: path.stat().st_mtime))
     digest = hashlib.sha256()
     for name in sorted(state):
@@ -79,11 +79,12 @@ def hash_of_weights(output: Path) -> str:
 
 
 def processes(settings: Settings, folder: Path) -> Finding:
-    """Two processes, each with a device, and what becomes of one when the other fails.
+    """Check trainings with two processes, each with its own device.
 
-    With SYNC_BN they train as one process; one is killed; the memory of one ends.
+    With SYNC_BN their loss must equal that of one process. If one of them is killed or runs out of
+    memory, the other must end as well.
     """
-    sync_bn = not settings.on_cpu  # torch has none for several processes on the CPU
+    sync_bn = not settings.on_cpu  # torch does not support it on the CPU
     arguments = functools.partial(demo_arguments, settings, folder)
     together = 'MODEL.DIST_TRAIN', True, 'MODEL.SYNC_BN', sync_bn, 'SOLVER.AMP', 'off'
     wrong = []
@@ -92,29 +93,29 @@ def processes(settings: Settings, folder: Path) -> Finding:
         arguments('one', 'SOLVER.AMP', 'off', *epochs(1, 1)),
         arguments('both', *together, *epochs(1, 1)),
     )
-    if sync_bn and not abs(losses[1] - losses[0]) <= TRAINED_ALIKE * losses[0]:
-        wrong.append(f'the loss of two processes is {losses[1]:.4f}, of one {losses[0]:.4f}')
+    if sync_bn and not abs(losses[1] - losses[0]) <= EQUAL_LOSS * losses[0]:
+        wrong.append(f'the loss is {losses[1]:.4f} with two processes, {losses[0]:.4f} with one')
 
     code, line, seconds = _kill_one(arguments('killed', *together, *epochs(1, 500)))
-    if code not in (2, -signal.SIGKILL):  # torchrun would have killed it
-        wrong.append(f'after a process was killed the other ended with {code}')
+    if code not in (2, -signal.SIGKILL):  # torchrun would kill it too
+        wrong.append(f'after one process was killed, the other ended with exit code {code}')
 
     starved = _starve_one(settings, arguments('memory', *together, *epochs(1, 500)))
     if any(code != 2 or 'out of memory' not in last for code, last in starved):
-        wrong.append(f'where the memory of rank 1 ends, they end with {starved}')
+        wrong.append(f'when rank 1 ran out of memory, the processes ended with {starved}')
 
     ends = ' and '.join(f'"{last}"' for _, last in starved)
     text = (
-        f'loss {losses[1]:.4f} of two processes, {losses[0]:.4f} of one; one killed: the other '
-        f'ends after {seconds:.0f} s with {code}, "{line}"; memory of one ends: '
-        f'{ends or "not tried"}'
+        f'loss {losses[1]:.4f} with two processes, {losses[0]:.4f} with one; after one is killed, '
+        f'the other ends after {seconds:.0f} s with {code}, "{line}"; after one runs out of '
+        f'memory: {ends or "not tried"}'
     )
     facts: Facts = {'losses': losses, 'killed': (code, line, seconds), 'memory': starved}
     return Finding(text, facts, wrong)
 
 
 def _losses(alone: Sequence[str], shared: Sequence[str]) -> tuple[float, float]:
-    """The last epoch's loss in one process, and in two."""
+    """Return the loss of the last epoch with one process, and with two."""
     finish(start(alone), alone)
     for process in start_two(shared):
         finish(process, shared)
@@ -122,7 +123,7 @@ def _losses(alone: Sequence[str], shared: Sequence[str]) -> tuple[float, float]:
 
 
 def _kill_one(arguments: Sequence[str]) -> tuple[int, str, float]:
-    """Exit code, last line and seconds of the process whose partner is killed in stage 2."""
+    """Kill one of two processes in stage 2; return code, last line and seconds of the other."""
     survivor, victim = start_two(arguments)
     wait_for(lambda: stage2_epochs(arguments), survivor)
     victim.kill()
@@ -131,10 +132,10 @@ def _kill_one(arguments: Sequence[str]) -> tuple[int, str, float]:
 
 
 def end_alone(process: Process) -> tuple[int, str, float]:
-    """Exit code, last line of stderr and seconds of a process whose partner is gone.
+    """Return exit code, last line of stderr and seconds of a process whose partner was killed.
 
-    It may notice; else it is ended as torchrun does it, with SIGTERM, and SIGKILL after half a
-    minute.
+    If it does not end by itself, it is ended in the way of torchrun: with SIGTERM, and with SIGKILL
+    half a minute later.
     """
     begin = time.monotonic()
     for patience, number in ((15, signal.SIGTERM), (30, signal.SIGKILL)):
@@ -146,9 +147,9 @@ def end_alone(process: Process) -> tuple[int, str, float]:
 
 
 def _starve_one(settings: Settings, arguments: Sequence[str]) -> list[tuple[int, str]]:
-    """Exit codes and last lines of two processes of which rank 1 has no memory.
+    """Return exit codes and last lines of two processes of which rank 1 has no memory.
 
-    Nothing on the CPU, whose memory is not limited.
+    The result is empty on the CPU, whose memory cannot be limited.
     """
     if settings.on_cpu:
         return []

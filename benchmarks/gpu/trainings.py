@@ -1,4 +1,4 @@
-"""Whole trainings for the parts: their command lines, and how they run, here or as processes."""
+"""Trainings for the parts: their command lines, and running them here or in other processes."""
 
 import json
 import os
@@ -17,9 +17,9 @@ from benchmarks.core import Facts, Settings
 from benchmarks.inputs import INDIVIDUALS, ROOT, YML, make_demo_data, write_species
 
 DEMO = ROOT / 'configs/demo/cnn_clipreid.yml'
-TOY_INDIVIDUALS = (8, 4)  # of the demo, in a rehearsal
-PHOTOS = 18  # of an individual: 1,926 in all, ATRW's train list has 1,887
-PATIENCE = 120  # seconds for a process to come as far as it should
+TOY_INDIVIDUALS = (8, 4)  # animals of the demo in a rehearsal
+PHOTOS = 18  # per individual: 1,926 in total; the train list of ATRW has 1,887
+TIMEOUT = 120  # seconds to wait for a process
 
 Process = subprocess.Popen[str]
 
@@ -27,13 +27,13 @@ Process = subprocess.Popen[str]
 
 
 def demo_arguments(settings: Settings, folder: Path, output: str, *opts: object) -> list[str]:
-    """The command line of a training on the demo's animals.
+    """Return the command line of a training on the animals of the demo.
 
     Args:
-        settings: device, seed; quick: fewer animals.
-        folder: holds the animals, which are drawn where missing.
-        output: the name of OUTPUT_DIR in it.
-        opts: further KEY VALUE pairs.
+        settings: Device and seed; with ``quick`` there are fewer animals.
+        folder: Folder of the animals, which are drawn if they are missing.
+        output: Name of OUTPUT_DIR in this folder.
+        opts: Further KEY VALUE pairs.
     """
     data, marker = folder / 'data', folder / 'data.json'
     if not marker.exists():
@@ -53,13 +53,15 @@ def demo_arguments(settings: Settings, folder: Path, output: str, *opts: object)
 
 
 def tiger_arguments(name: str, settings: Settings, folder: Path, *opts: object) -> list[str]:
-    """The command line of three epochs at the tiger settings.
+    """Return the command line of a short training with the tiger settings and random weights.
+
+    It has one epoch of stage 1 and three of stage 2.
 
     Args:
-        name: 'RN50' or 'ViT', of random weights.
-        settings: device, seed, options; quick: fewer photos.
-        folder: where as many invented photos as ATRW has are written, most of them copies.
-        opts: further KEY VALUE pairs.
+        name: 'RN50' or 'ViT'.
+        settings: Device, seed and options; with ``quick`` there are fewer photos.
+        folder: Folder for generated photos, about as many as in ATRW and most of them copies.
+        opts: Further KEY VALUE pairs.
     """
     individuals, photos = (8, 4) if settings.quick else (INDIVIDUALS, PHOTOS)
     words: list[object] = [
@@ -80,7 +82,7 @@ def tiger_arguments(name: str, settings: Settings, folder: Path, *opts: object) 
 
 
 def epochs(one: int, two: int) -> tuple[object, ...]:
-    """Options for so many epochs of the stages."""
+    """Return the options for these numbers of epochs in stages 1 and 2."""
     return 'SOLVER.STAGE1.MAX_EPOCHS', one, 'SOLVER.STAGE2.MAX_EPOCHS', two
 
 
@@ -88,18 +90,18 @@ def epochs(one: int, two: int) -> tuple[object, ...]:
 
 
 def train(arguments: Sequence[str]) -> list[Facts]:
-    """Train in this process; returns the dicts of metrics.jsonl."""
+    """Train in this process; return the dicts in metrics.jsonl."""
     train_clipreid.main(list(arguments))
     return metrics(output_of(arguments))
 
 
 def output_of(arguments: Sequence[str]) -> Path:
-    """The OUTPUT_DIR of a command line."""
+    """Return the OUTPUT_DIR of a command line."""
     return Path(arguments[arguments.index('OUTPUT_DIR') + 1])
 
 
 def metrics(folder: Path) -> list[Facts]:
-    """The dicts of metrics.jsonl written so far."""
+    """Return the dicts written to metrics.jsonl so far."""
     try:
         lines = (folder / 'metrics.jsonl').read_text(encoding='utf-8').splitlines()
     except FileNotFoundError:
@@ -108,17 +110,17 @@ def metrics(folder: Path) -> list[Facts]:
 
 
 def of_event(lines: Sequence[Facts], event: str) -> list[Facts]:
-    """The lines of one kind: 'stage1_epoch', 'stage2_epoch' …"""
+    """Return the lines of one event, such as 'stage1_epoch' or 'stage2_epoch'."""
     return [line for line in lines if line['event'] == event]
 
 
 def stage2_epochs(arguments: Sequence[str]) -> list[Facts]:
-    """The epochs of stage 2 that a training has written so far."""
+    """Return the epochs of stage 2 that a training has logged so far."""
     return of_event(metrics(output_of(arguments)), 'stage2_epoch')
 
 
 def limit_memory(device: torch.device, gigabytes: float) -> None:
-    """From now on this process may have so many 10⁹ bytes of the device. Nothing on the CPU."""
+    """Limit the device memory of this process, in 10⁹ bytes; this does nothing on the CPU."""
     if device.type != 'cpu':
         backend = torch.get_device_module(device)
         share = gigabytes * 1e9 / backend.get_device_properties(device).total_memory
@@ -126,24 +128,24 @@ def limit_memory(device: torch.device, gigabytes: float) -> None:
 
 
 def starve(arguments: Sequence[str]) -> None:
-    """Train with next to no memory on the device: what ``start(starved=True)`` runs."""
+    """Train with hardly any device memory; ``start(starved=True)`` runs this."""
     name = arguments[arguments.index('MODEL.DEVICE') + 1]
     limit_memory(torch.device(name, int(os.environ['LOCAL_RANK'])), 1e-3)
     train_clipreid.main(list(arguments))
 
 
-# As processes
+# In other processes
 
 
 def start(
     arguments: Sequence[str], variables: Mapping[str, str] | None = None, starved: bool = False
 ) -> Process:
-    """Start a training as a process of its own.
+    """Start a training in another process.
 
     Args:
-        arguments: its command line.
-        variables: of the environment, besides those of this process.
-        starved: it gets next to no memory on its device.
+        arguments: Command line of the training.
+        variables: Further environment variables.
+        starved: Whether it gets hardly any memory on its device.
     """
     program = ['-m', 'benchmarks.gpu', '--starve'] if starved else [str(ROOT / 'train_clipreid.py')]
     return subprocess.Popen(
@@ -158,7 +160,7 @@ def start(
 
 
 def start_two(arguments: Sequence[str], starved: int | None = None) -> list[Process]:
-    """Two processes as torchrun would start them; the rank ``starved`` gets no memory."""
+    """Start two processes as torchrun does; the rank ``starved`` gets hardly any memory."""
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
@@ -177,29 +179,37 @@ def start_two(arguments: Sequence[str], starved: int | None = None) -> list[Proc
 
 
 def end(process: Process) -> tuple[int, str]:
-    """The exit code and the last line of stderr; the process is killed if it takes too long."""
+    """Return exit code and last line of stderr; kill the process if it takes too long."""
     try:
-        _, errors = process.communicate(timeout=PATIENCE)
+        _, errors = process.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         _, errors = process.communicate()
-        errors += f'\nno end after {PATIENCE} s'
+        errors += f'\nkilled after {TIMEOUT} s'
     return process.returncode, (errors.strip().splitlines() or [''])[-1]
 
 
 def finish(process: Process, arguments: Sequence[str]) -> None:
-    """Wait for the end of a training that must succeed."""
+    """Wait until a training has ended.
+
+    Raises:
+        RuntimeError: If it failed.
+    """
     code, line = end(process)
     if code:
         name = output_of(arguments).name
-        raise RuntimeError(f'the training into {name} ended with {code}: {line}')
+        raise RuntimeError(f'the training in {name} failed with exit code {code}: {line}')
 
 
 def wait_for(condition: Callable[[], Any], process: Process) -> None:
-    """Until ``condition()`` holds; RuntimeError if the process ends or takes too long."""
+    """Wait until ``condition()`` is true.
+
+    Raises:
+        RuntimeError: If the process ends before that, or it takes too long.
+    """
     start = time.monotonic()
     while not condition():
-        if process.poll() is not None or time.monotonic() - start > PATIENCE:
+        if process.poll() is not None or time.monotonic() - start > TIMEOUT:
             process.kill()
-            raise RuntimeError(f'a training did not come as far as it should: {end(process)}')
+            raise RuntimeError(f'a training did not get as far as expected: {end(process)}')
         time.sleep(0.02)

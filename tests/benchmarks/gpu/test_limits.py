@@ -27,7 +27,7 @@ def test_waits_that_grow_with_the_iterations_are_found(gpu, tmp_path, monkeypatc
     found = find('waits', tmp_path)
     assert modes == ['warn', 'default'] * 2
     assert found.facts['waits'] == [{'loop.py:7': 2}, {'loop.py:7': 4}] and found.wrong == [
-        'loop.py:7 waits 2 times more'
+        'loop.py:7 waits 2 more times'
     ]
 
 

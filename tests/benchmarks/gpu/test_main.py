@@ -52,7 +52,7 @@ def test_checks_come_first_and_measurements_alone(monkeypatch, tmp_path, capsys)
     rows = json.loads((tmp_path / 'gpu.json').read_text())['rows']
     assert [row['name'] for row in rows] == list(BY_NAME)
     assert {row['name']: row['text'] for row in rows if row['result'] == 'skipped'} == {
-        'processes': 'needs 2 devices, there is 1'
+        'processes': 'needs 2 devices, but this machine has 1'
     }
     assert (
         all(most[part.name] == 1 for part in PARTS if part.measures)
@@ -80,11 +80,11 @@ def test_without_a_gpu_its_tests_run(monkeypatch, capsys, code):
     else:
         assert check.main([]) == []
     assert commands == [[sys.executable, '-m', 'pytest', '-q', 'tests/without_gpu']]
-    assert capsys.readouterr().out.startswith('No CUDA device here')
+    assert capsys.readouterr().out.startswith('No CUDA device found')
 
 
 def test_the_cpu_at_full_size_is_rejected():
-    with pytest.raises(InputError, match='--device cpu .* give --tiny too'):
+    with pytest.raises(InputError, match='--device cpu .* add --tiny'):
         check.main(['--device', 'cpu'])
 
 

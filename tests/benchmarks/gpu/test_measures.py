@@ -55,7 +55,7 @@ def test_steps_and_losses_of_both_formulations(gpu, tmp_path, monkeypatch, allow
     assert len(found.wrong) == wrong and 0 < found.facts['losses_difference'] < 1e-2
     assert all(
         word in found.text
-        for word in ('s a step of 8 photos', 'idle', 'peak 3.0 GB', 'losses differ by')
+        for word in ('s per step of 8 photos', 'idle', 'peak 3.0 GB', 'losses differ by')
     )
 
 

@@ -19,7 +19,7 @@ def test_a_part_that_hangs_is_ended_with_all_that_it_started(tmp_path):
         f'file=open({str(tmp_path / "pid")!r}, "w", buffering=1)); import time; time.sleep(60)'
     )
     start = time.monotonic()
-    assert not running.in_time([sys.executable, '-c', child], {}, tmp_path / 'log', 2)
+    assert not running.run_within(2, [sys.executable, '-c', child], {}, tmp_path / 'log')
     assert time.monotonic() - start < 20 and not running.RUNNING
     pid = int((tmp_path / 'pid').read_text())
     for _ in range(100):
@@ -46,23 +46,29 @@ def test_a_part_that_hangs_is_ended_with_all_that_it_started(tmp_path):
             'one; two; odd',
         ),
         (True, None, 'Traceback\nRuntimeError: no kernel\n', 'failed', 'RuntimeError: no kernel'),
-        (True, None, '', 'failed', 'it ended without a word'),
-        (False, None, 'Epoch 3\n', 'failed', 'no end after 30 s; its last words: Epoch 3'),
+        (True, None, '', 'failed', 'no output'),
+        (
+            False,
+            None,
+            'Epoch 3\n',
+            'failed',
+            'stopped after 30 s; last line of its output: Epoch 3',
+        ),
     ],
 )
 def test_what_becomes_of_a_part(monkeypatch, ended, finding, log, result, text):
-    def in_time(command, variables, log_file, limit):
+    def run_within(limit, command, variables, log_file):
         log_file.write_text(log)
         if finding:
             (log_file.parent / 'answer.json').write_text(json.dumps(finding))
         return ended
 
-    monkeypatch.setattr(running, 'in_time', in_time)
+    monkeypatch.setattr(running, 'run_within', run_within)
     row = running.run_part(TOY, FAKE, time.monotonic() + 1000)
     assert (row['name'], row['result'], row['text']) == ('toy', result, text)
 
 
 def test_no_time_is_left(monkeypatch):
-    monkeypatch.setattr(running, 'in_time', None)
+    monkeypatch.setattr(running, 'run_within', None)
     row = running.run_part(TOY, FAKE, time.monotonic() - 1)
     assert row['result'] == 'failed' and 'no time was left' in row['text']

@@ -27,9 +27,9 @@ def trainings(monkeypatch):
     'hashes, code, wrong',
     [
         ('aaa', 143, []),
-        ('aaa', 0, ['after SIGTERM the exit code is 0, 143 is right']),
-        ('aba', 143, ['the same training twice gives other weights']),
-        ('aab', 143, ['stopped and resumed it gives other weights']),
+        ('aaa', 0, ['after SIGTERM the exit code is 0 instead of 143']),
+        ('aba', 143, ['two equal trainings give different weights']),
+        ('aab', 143, ['the resumed training gives different weights']),
     ],
 )
 def test_weights_that_differ_are_found(trainings, monkeypatch, tmp_path, hashes, code, wrong):
@@ -43,9 +43,9 @@ def test_weights_that_differ_are_found(trainings, monkeypatch, tmp_path, hashes,
     'loss, code, line, wrong',
     [
         (2.0, 2, 'rank 1: out of memory', []),
-        (2.1, 2, 'rank 1: out of memory', ['the loss of two']),
-        (2.0, 0, 'rank 1: out of memory', ['after a process was killed']),
-        (2.0, 2, 'rank 1: bug', ['where the memory']),
+        (2.1, 2, 'rank 1: out of memory', ['the loss is 2.1']),
+        (2.0, 0, 'rank 1: out of memory', ['after one process was killed']),
+        (2.0, 2, 'rank 1: bug', ['when rank 1 ran out of memory']),
     ],
 )
 def test_processes_that_do_not_end_as_they_should_are_found(
