@@ -1,13 +1,15 @@
 """The benchmark: python -m benchmarks [--quick] [--only NAME …] [--threads 1 2] [--growth] …
 
-Times the product's path against the plain formulation of the specification (tests/oracles/*.py): in
-one process, in turns, warm, the median of 5 rounds unless the row says otherwise, and compares
-their results (--quick: smaller inputs, 2 rounds). Prints a table and writes
-benchmarks/results/<device>.json with the machine and every single time. A row that misses its goal
-is followed by the profile that says why. --growth instead measures how cost grows and writes
-benchmarks/results/growth.json, which python -m benchmarks.plots draws.
+Times the code of the project against the plain formulation of its specification
+(tests/oracles/*.py) and compares their results. Both run in one process, in turns and after a
+warm-up; times are the median of 5 rounds unless the row says otherwise (--quick: smaller inputs, 2
+rounds). Prints a table, then profiles of the rows that miss their goals, and writes
+benchmarks/results/<device>.json with a description of the machine and all times. --growth instead
+measures how cost grows with the size of the input, and writes benchmarks/results/growth.json, which
+python -m benchmarks.plots draws.
 
-Exit code 1 if results differ by more than a row allows or a row fails, 0 even if goals are missed.
+The exit code is 1 if a row fails or its results differ by more than it allows, and 0 even if goals
+are missed.
 """
 
 import argparse
@@ -32,13 +34,13 @@ from utils.files import make_output_dir, write_json
 
 
 def main(argv: Sequence[str] | None = None) -> Facts | None:
-    """Run what is asked.
+    """Run the benchmark.
 
     Returns:
-        What was written; None after --list.
+        The content of the JSON file; None after --list.
 
     Raises:
-        SystemExit: with code 1, if a row fails or its results differ too much.
+        SystemExit: With code 1 if a row fails or its results differ too much.
     """
     args = parse(argv)
     settings = Settings(args.quick, torch.device(args.device), args.seed, args.photos, args.profile)
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> Facts | None:
     if args.list:
         print('\n'.join(f'{case.name:22} {case.title}' for case in cases))
         return None
-    make_runtime(args.device)  # the settings of the kernels, as in training
+    make_runtime(args.device)  # sets the kernel options of torch as in training
     out = Path(make_output_dir(args.out))
     start = time.perf_counter()
     given = {name: value for name, value in vars(args).items() if name != 'out'}
@@ -60,36 +62,45 @@ def main(argv: Sequence[str] | None = None) -> Facts | None:
     result['seconds'] = time.perf_counter() - start
     path = out / f'{result_name(args)}.json'
     write_json(path, finite(result))
-    print(f'\n{path}: {result["seconds"]:.0f} s in all')
+    print(f'\n{path}: {result["seconds"]:.0f} s in total')
     if any('failed' in row for row in result.get('rows', ())):
         sys.exit(1)
     return result
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line; InputError for numbers that are too small."""
+    """Read the command line.
+
+    Raises:
+        InputError: If a number is too small.
+    """
     devices = ['cpu']
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if accelerator:
         devices.append(accelerator.type)
     parser = argparse.ArgumentParser(
-        description='Time the program against the plain formulation of its specification.'
+        description='Time the project against the plain formulation of its specification.'
     )
     add = parser.add_argument
-    add('--quick', action='store_true', help='smaller inputs and fewer rounds: two minutes')
-    add('--only', nargs='+', default=[], metavar='NAME', help='rows whose name has this word')
-    add('--list', action='store_true', help='name the rows and stop')
-    add('--threads', nargs='+', type=int, metavar='N', help='of the CPU, default 1 2, quick 1')
-    add('--device', choices=devices, default='cpu', help='those of this machine')
-    rounds = f'timed calls of each way, default {ROUNDS}, quick {QUICK_ROUNDS}'
+    quick = 'use smaller inputs and fewer rounds; takes about two minutes'
+    add('--quick', action='store_true', help=quick)
+    only = 'run only rows whose names contain one of these words (default: all rows)'
+    add('--only', nargs='+', default=[], metavar='NAME', help=only)
+    add('--list', action='store_true', help='print the names of the rows and exit')
+    threads = 'numbers of CPU threads to measure with (default: 1 2; with --quick 1)'
+    add('--threads', nargs='+', type=int, metavar='N', help=threads)
+    add('--device', choices=devices, default='cpu', help='device to measure (default: cpu)')
+    rounds = f'timed calls per way (default: {ROUNDS}; with --quick {QUICK_ROUNDS})'
     add('--rounds', type=int, help=rounds)
-    photos = 'in a batch of a training step; 64 on an accelerator, 16 on the CPU'
+    photos = 'photos per batch (default: 64 on an accelerator, 16 on the CPU; with --quick 8)'
     add('--photos', type=int, help=photos)
-    profile = 'say of every row where the time goes, not only of slow ones'
+    profile = 'profile all rows, not only those that miss their goals'
     add('--profile', action='store_true', help=profile)
-    add('--seed', type=int, default=1, help='of the invented inputs')
-    add('--growth', action='store_true', help='how cost grows, instead of the rows')
-    add('--out', type=path_text, default=str(RESULTS), help='folder for the JSON')
+    add('--seed', type=int, default=1, help='seed of the generated inputs (default: 1)')
+    growth_help = 'measure how cost grows with the size of the input, instead of the rows'
+    add('--growth', action='store_true', help=growth_help)
+    out = 'folder for the JSON file (default: benchmarks/results)'
+    add('--out', type=path_text, default=str(RESULTS), help=out)
     args = parser.parse_args(argv)
     args.threads = args.threads or ([1] if args.quick else [1, 2])
     check_at_least('threads', min(args.threads), 1)
@@ -97,18 +108,22 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     check_at_least('photos', args.photos, 8)
     check_at_least('seed', args.seed, 0)
     if '' in args.only:
-        raise InputError('--only: an empty word names no row; --list names them')
+        raise InputError('--only: a name must not be empty; --list prints the names of the rows')
     return args
 
 
 def check_at_least(name: str, number: int | None, least: int) -> None:
-    """InputError for an option's number below ``least``."""
+    """Check the number given for an option.
+
+    Raises:
+        InputError: If it is below ``least``.
+    """
     if number is not None and number < least:
-        raise InputError(f'--{name} {number} is not possible; give at least {least}')
+        raise InputError(f'--{name} {number} is too small; give at least {least}')
 
 
 def result_name(args: argparse.Namespace) -> str:
-    """The JSON's name: growth apart from rows, and some rows apart from all."""
+    """Return the name of the JSON file; growth and selected rows get their own names."""
     words = ['growth'] if args.growth else [args.device]
     if args.growth and args.device != 'cpu':
         words.append(args.device)

@@ -1,4 +1,4 @@
-"""All rows of the benchmark, and those about the loader and the start of a command."""
+"""All rows of the benchmark, with those about the loader and the start of a command."""
 
 import contextlib
 import functools
@@ -23,9 +23,10 @@ from tests.oracles import loader as oracle_loader
 
 
 def all_cases(settings: Settings) -> list[Case]:
-    """The rows for these settings; on an accelerator only those that use it."""
+    """Return the rows for these settings; on an accelerator only those that use it."""
     cases = [
-        # first: what temporaries cost depends on the memory that earlier rows have touched
+        # This row comes first, because the cost of temporary tensors depends on the memory that
+        # earlier rows have touched.
         stage2.optimizer_case(settings),
         *stage1.cases(settings),
         *stage2.cases(settings),
@@ -45,7 +46,7 @@ def all_cases(settings: Settings) -> list[Case]:
 
 
 def loader_cases(settings: Settings) -> list[Case]:
-    """An epoch with the training's transform, and one with the test's."""
+    """Return rows for an epoch with the transform of training, and with that of the test."""
     return [
         Case(
             'loader-train',
@@ -68,7 +69,7 @@ def loader_cases(settings: Settings) -> list[Case]:
 
 @contextlib.contextmanager
 def load_for_training(settings: Settings) -> Iterator[Ways]:
-    """Batches of 64 invented photos in this process; the warm-up is the first epoch."""
+    """Load batches of 64 generated photos in this process; the warm-up is the first epoch."""
     with tempfile.TemporaryDirectory() as folder:
         cfg = _loader_config(settings, Path(folder))
         ours = make_dataloader(cfg).train_loader_stage2
@@ -89,7 +90,7 @@ def load_for_training(settings: Settings) -> Iterator[Ways]:
         assert isinstance(sampler, EpochBatches)
 
         def epoch(loader: DataLoader) -> tuple[torch.Tensor, torch.Tensor]:
-            sampler.set_epoch(1)  # both loaders have this one
+            sampler.set_epoch(1)  # both loaders share this sampler
             return _last_batch(loader)
 
         yield Ways(ours=functools.partial(epoch, ours), plain=functools.partial(epoch, plain))
@@ -97,11 +98,11 @@ def load_for_training(settings: Settings) -> Iterator[Ways]:
 
 @contextlib.contextmanager
 def load_for_test(settings: Settings) -> Iterator[Ways]:
-    """The same with the test's transform."""
+    """Load the same photos with the transform of the test."""
     with tempfile.TemporaryDirectory() as folder:
         cfg = _loader_config(settings, Path(folder))
         validation = make_dataloader(cfg).validation
-        assert validation is not None  # the config names a list
+        assert validation is not None  # the config has a validation list
         ours = validation.loader
         transform = oracle_loader.plain_test_transform(
             cfg.INPUT.SIZE_TEST, cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD
@@ -115,7 +116,7 @@ def load_for_test(settings: Settings) -> Iterator[Ways]:
 
 
 def _loader_config(settings: Settings, folder: Path) -> CfgNode:
-    """Writes a species, on which the config trains and validates, without worker processes."""
+    """Write a species; return a config that trains and validates on it without workers."""
     individuals, photos = (16, 4) if settings.quick else (32, 8)
     species = write_species(folder, individuals, photos, settings.seed)
     options = [
@@ -128,7 +129,7 @@ def _loader_config(settings: Settings, folder: Path) -> CfgNode:
 
 
 def _last_batch(loader: Iterable) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images and individuals of the last batch, which is compared; all are loaded."""
+    """Load all batches; return images and individuals of the last one for comparison."""
     for batch in loader:
         images, pid, *_ = batch
     return images, pid
@@ -138,7 +139,7 @@ def _last_batch(loader: Iterable) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def start_cases(settings: Settings) -> list[Case]:
-    """What a user waits for at least."""
+    """Return rows for the time until a command shows its first output."""
     return [
         Case('start-help', 'train_clipreid.py --help', start_help, limit=4, threaded=False),
         Case(
@@ -153,7 +154,7 @@ def start_cases(settings: Settings) -> list[Case]:
 
 @contextlib.contextmanager
 def start_help() -> Iterator[Ways]:
-    """The help text of the training, in a process of its own."""
+    """Print the help text of train_clipreid.py in a separate process."""
     command = [sys.executable, 'train_clipreid.py', '--help']
 
     def ours() -> None:
@@ -164,7 +165,7 @@ def start_help() -> Iterator[Ways]:
 
 @contextlib.contextmanager
 def start_log(settings: Settings) -> Iterator[Ways]:
-    """A real training, of the demo's animals, ended as soon as it has logged a line."""
+    """Start a real training on the animals of the demo; kill it after its first log line."""
     with tempfile.TemporaryDirectory() as folder:
         data = make_demo_data(Path(folder), settings.seed, individuals=(16, 2))
         config = ['--config_file', 'configs/demo/cnn_clipreid.yml']

@@ -1,4 +1,4 @@
-"""--only: which rows or parts a command runs."""
+"""The option --only: select the rows or parts that a command runs."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
@@ -7,26 +7,26 @@ from utils.errors import InputError
 
 
 class Named(Protocol):
-    """A row or a part."""
+    """Anything with a name, such as a row or a part."""
 
     @property
     def name(self) -> str:
-        """What --only looks for."""
+        """Name that --only searches."""
 
 
 Choice = TypeVar('Choice', bound=Named)
 
 
 def choose(choices: Sequence[Choice], words: Sequence[str], kind: str) -> list[Choice]:
-    """The choices whose name contains one of ``words``; all without words.
+    """Return the choices whose names contain one of ``words``; all of them if there are no words.
 
     Args:
-        choices: in the order of the table.
-        words: after --only.
-        kind: what a choice is, for the error: 'row' or 'part'.
+        choices: Choices in the order of the table.
+        words: Words given with --only.
+        kind: Kind of the choices for the error message, 'row' or 'part'.
 
     Raises:
-        InputError: for a word that is in no name.
+        InputError: If no name contains one of the words.
     """
     if not words:
         return list(choices)
@@ -35,6 +35,6 @@ def choose(choices: Sequence[Choice], words: Sequence[str], kind: str) -> list[C
         found = [choice.name for choice in choices if word in choice.name]
         if not found:
             names = ', '.join(choice.name for choice in choices)
-            raise InputError(f'--only {word}: no {kind} has this in its name; choose from {names}')
+            raise InputError(f'--only {word}: no {kind} has such a name; choose from {names}')
         chosen.update(found)
     return [choice for choice in choices if choice.name in chosen]

@@ -1,4 +1,4 @@
-"""How the benchmark measures: a case has two ways to one result, which run in turns."""
+"""The core of the benchmark: a case has two ways to compute one result, timed in turns."""
 
 import contextlib
 import math
@@ -15,16 +15,20 @@ from threadpoolctl import threadpool_limits
 
 ROUNDS, QUICK_ROUNDS = 5, 2
 
-Facts = dict[str, Any]  # what was measured, ready for JSON
+Facts = dict[str, Any]  # measurements, ready for JSON
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the builders of cases need to know.
+    """Settings for building cases.
 
-    quick: sizes with which all cases run in two minutes. photos: in a training step, None: as many
-    as suit the device. profile: say of every row where the time goes. options: KEY VALUE pairs for
-    the models' configs.
+    Attributes:
+        quick: Whether sizes are so small that all cases run in two minutes.
+        device: Device to measure.
+        seed: Seed of the generated inputs.
+        photos: Number of photos in a training step; None = a number that suits the device.
+        profile: Whether all rows are profiled, not only those that miss their goals.
+        options: KEY VALUE pairs for the configs of the models.
     """
 
     quick: bool = False
@@ -36,21 +40,24 @@ class Settings:
 
     @property
     def on_cpu(self) -> bool:
-        """Whether the device is the CPU: goals, numbers of threads and /proc are the CPU's."""
+        """Whether the device is the CPU; only then goals, threads and /proc are meaningful."""
         return self.device.type == 'cpu'
 
 
 @dataclass(frozen=True)
 class Ways:
-    """Both ways to a result, ready to be called.
+    """Both ways to compute a result, ready to be called.
 
     A way returns arrays, tensors, numbers, or tuples, lists and dicts of them.
 
-    ours: the product's path. plain: the specification's formulation; None: there is none.
-    reset: called before every warm-up, not timed: undoes what earlier calls changed (a trained
-    model). flops: floating-point operations of one call of ours, a multiply-add counted as two; see
-    ``profiling.count_flops``. dtype: of the products among them, whose limit they are compared
-    with.
+    Attributes:
+        ours: The code of the project.
+        plain: The formulation of the specification; None if there is none.
+        reset: Undoes changes by earlier calls, for example restores a trained model. It is called
+            before every warm-up and not timed.
+        flops: Returns the floating-point operations of one call of ``ours``, with a multiply-add
+            counted as two; see ``profiling.count_flops``.
+        dtype: Type of the matrix products in ``ours``, for comparison with the arithmetic limit.
     """
 
     ours: Callable[[], object]
@@ -60,20 +67,20 @@ class Ways:
     dtype: torch.dtype = torch.float32
 
     def by_name(self) -> dict[str, Callable[[], object]]:
-        """The ways there are: plain first, so that it comes first in the first turn."""
+        """Return the existing ways by name, plain first, so that the first round starts with it."""
         return {'plain': self.plain, 'ours': self.ours} if self.plain else {'ours': self.ours}
 
 
 def relative_difference(plain: Any, ours: Any) -> float:
-    """Largest |plain − ours| of an array over the largest |plain| in it.
+    """Return the largest |plain − ours| of an array divided by its largest |plain|.
 
     Args:
-        plain: an array, a tensor, a number, or nested tuples, lists and dicts of them.
-        ours: the same kind of thing.
+        plain: Array, tensor, number, or nested tuples, lists and dicts of them.
+        ours: Value of the same structure.
 
     Returns:
-        The largest difference of all arrays; infinity where shapes or keys differ, or a number is
-        not finite.
+        The largest relative difference of all arrays; infinity if shapes or keys differ, or a
+        number is not finite.
     """
     if isinstance(plain, Mapping):
         if plain.keys() != ours.keys():
@@ -104,15 +111,21 @@ def _array(value: Any) -> np.ndarray:
 class Case:
     """One row of the table.
 
-    name: what ``--only`` looks for; title: for people.
-    ways: opens the ways: allocates when the row runs, and frees afterwards. Where ``memory`` is
-    asked it must be picklable: functools.partial of a function of a module.
-    goal: plain seconds / ours, on the CPU at one thread; limit: seconds that ours may take; None:
-    no goal.
-    tolerance: what ``difference(plain result, ours result)`` may be.
-    threaded: False: the row runs once, at one thread, as more do not matter or would take too long.
-    rounds: fewer or more than usual.
-    memory: measure the peak of each way in a process of its own; memory_goal: ours / plain.
+    Attributes:
+        name: Name that ``--only`` searches.
+        title: Description for readers.
+        ways: Opens the ways: allocates memory when the row runs, and frees it afterwards. If
+            ``memory`` is true it must be picklable: a functools.partial of a module's function.
+        goal: Least ratio of plain seconds / our seconds, on the CPU with one thread; None = no
+            goal.
+        limit: Most seconds that ours may take; None = no limit.
+        tolerance: Largest allowed value of ``difference(plain result, our result)``.
+        difference: Compares the two results.
+        threaded: Whether the row runs with several numbers of threads; False = only with one,
+            because more threads do not matter or would take too long.
+        rounds: Number of rounds; None = the default.
+        memory: Whether the peak memory of each way is measured in a separate process.
+        memory_goal: Largest ratio of our memory / plain memory; None = no goal.
     """
 
     name: str
@@ -131,11 +144,11 @@ class Case:
 def time_in_turns(
     ways: Ways, rounds: int, difference: Callable[[Any, Any], float] = relative_difference
 ) -> Facts:
-    """Warm up and compare, then time plain, ours, ours, plain, plain, ours …
+    """Warm up and compare the ways, then time plain, ours, ours, plain, plain, ours …
 
     Returns:
-        The difference of the results, of each way all seconds and their median, and the medians'
-        ratio. Difference and ratio are None where there is no plain way.
+        The difference of the results, all seconds of each way with their median, and the ratio of
+        the medians. Difference and ratio are None if there is no plain way.
     """
     if ways.reset:
         ways.reset()
@@ -144,7 +157,7 @@ def time_in_turns(
     facts: Facts = {'difference': None, 'ratio': None, 'rounds': rounds}
     if ways.plain:
         facts['difference'] = float(difference(results['plain'], results['ours']))
-    del results  # their memory is the timed calls'
+    del results  # free their memory for the timed calls
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds):
         for name in calls if number % 2 == 0 else reversed(calls):
@@ -157,7 +170,7 @@ def time_in_turns(
 
 
 def seconds_of(function: Callable[[], object]) -> float:
-    """Wall clock of one call, the device's work included."""
+    """Return the wall-clock time of one call, including the work of the device."""
     synchronize()
     start = time.perf_counter()
     function()
@@ -166,14 +179,14 @@ def seconds_of(function: Callable[[], object]) -> float:
 
 
 def synchronize() -> None:
-    """Wait until the accelerator, where there is one, has done all its work."""
+    """Wait until the accelerator, if any, has finished all its work."""
     if torch.accelerator.is_available():
         torch.accelerator.synchronize()
 
 
 @contextlib.contextmanager
 def use_threads(threads: int) -> Iterator[None]:
-    """This many threads for torch and for NumPy's BLAS."""
+    """Use this number of threads for torch and for NumPy's BLAS within a ``with`` block."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -1,4 +1,6 @@
-"""How cost grows: re-ranking with photos, evaluation with the gallery, stage 1 with individuals."""
+"""Growth of cost: of re-ranking with the number of photos, of evaluation with the size of the
+gallery, and of stage 1 with the number of individuals.
+"""
 
 import functools
 import statistics
@@ -10,16 +12,20 @@ from benchmarks.ranking import evaluate_market, rerank
 from benchmarks.stage1 import growth as grow_stage1
 from utils.logger import progress
 
-# query and gallery together, a fifth of them queries
+# Photos in query and gallery together; a fifth of them are queries.
 PHOTOS = (1000, 2000, 5000, 10_000, 20_000, 50_000)
-PLAIN_PHOTOS = 10_000  # the plain way up to here: its time and memory grow with the square
+PLAIN_PHOTOS = 10_000  # largest size of the plain way, whose time and memory grow quadratically
 GALLERY, QUERIES = (1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000), 200
 INDIVIDUALS = (100, 200, 500, 1000, 2000, 5000, 10_000)
-QUICK = 2000  # nothing larger with --quick
+QUICK = 2000  # largest size with --quick
 
 
 def measure(settings: Settings) -> dict[str, list[Facts]]:
-    """Measure at one thread: 'rerank', 'evaluation' and 'stage1', an entry for each size."""
+    """Measure with one thread.
+
+    Returns:
+        'rerank', 'evaluation' and 'stage1' -> one entry per size.
+    """
     found: dict[str, list[Facts]] = {'rerank': [], 'evaluation': [], 'stage1': []}
     with use_threads(1):
         for photos in _sizes(PHOTOS, settings, 're-ranking'):
@@ -37,7 +43,7 @@ def _sizes(sizes: Sequence[int], settings: Settings, text: str) -> Iterable[int]
 
 
 def _rerank(photos: int, settings: Settings) -> Facts:
-    """One call in a fresh process, as a test does it: seconds and memory of each way."""
+    """Measure seconds and memory of each way for one call in a new process, as in a test."""
     queries = photos // 5
     ways = functools.partial(rerank, settings, queries, photos - queries)
     accelerator = None if settings.on_cpu else settings.device
@@ -48,7 +54,7 @@ def _rerank(photos: int, settings: Settings) -> Facts:
 
 
 def _evaluation(gallery: int, settings: Settings) -> Facts:
-    """Median of 3, warm."""
+    """Return the median seconds of three calls of each way after a warm-up."""
     facts: Facts = {'gallery': gallery, 'queries': QUERIES}
     with evaluate_market(settings, QUERIES, gallery) as ways:
         for name, call in ways.by_name().items():

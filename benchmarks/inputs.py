@@ -1,4 +1,4 @@
-"""What the rows are measured on, all of it invented: photos, features, models, the demo's data."""
+"""Generated inputs of the rows: photos, features, models, and the data of the demo."""
 
 import logging
 import shutil
@@ -18,9 +18,10 @@ from utils.device import Runtime, make_runtime
 
 ROOT = Path(__file__).resolve().parents[1]
 YML = {'RN50': 'configs/tiger/cnn_clipreid.yml', 'ViT': 'configs/tiger/vit_clipreid.yml'}
-INDIVIDUALS, BATCH = 107, 64  # ATRW's train list; IMS_PER_BATCH of both stages
-CLUSTER = 10  # photos of an individual, as in ATRW
-DIMENSIONS = 1280  # of a ViT's test features f ‖ f_proj
+INDIVIDUALS = 107  # in the train list of ATRW
+BATCH = 64  # IMS_PER_BATCH of both stages
+CLUSTER = 10  # photos per individual, about as in ATRW
+DIMENSIONS = 1280  # size of the test features of a ViT, f ‖ f_proj
 
 # Photos
 
@@ -28,30 +29,31 @@ DIMENSIONS = 1280  # of a ViT's test features f ‖ f_proj
 def write_species(
     folder: Path, individuals: int, photos: int, seed: int, drawn: int | None = None
 ) -> list[str]:
-    """Write invented photos and their list, train.txt.
+    """Write random photos and their list, train.txt.
 
     Args:
-        folder: where photos/<individual>/<number>.jpg are written.
-        individuals: how many.
-        photos: of each individual.
-        seed: other photos for another number.
-        drawn: photos of an individual that are drawn, the others are copies; None: all.
+        folder: Folder for photos/<individual>/<number>.jpg and the list.
+        individuals: Number of individuals.
+        photos: Number of photos per individual.
+        seed: Seed of the photos.
+        drawn: Number of photos per individual that are generated; the others are copies. None =
+            all are generated.
 
     Returns:
-        KEY VALUE pairs that train on them.
+        KEY VALUE pairs for training on these photos.
     """
     rng = np.random.default_rng(seed)
     drawn = drawn or photos
     lines = []
     for individual in range(individuals):
-        place = folder / 'photos' / str(individual)
-        place.mkdir(parents=True)
+        own_folder = folder / 'photos' / str(individual)
+        own_folder.mkdir(parents=True)
         for number in range(photos):
-            path = place / f'{number}.jpg'
+            path = own_folder / f'{number}.jpg'
             if number < drawn:
                 _photo(rng).save(path, quality=90)
             else:
-                shutil.copy(place / f'{number % drawn}.jpg', path)
+                shutil.copy(own_folder / f'{number % drawn}.jpg', path)
             lines.append(f'{individual}/{number}.jpg {individual}\n')
     (folder / 'train.txt').write_text(''.join(lines), encoding='utf-8')
     return [
@@ -64,9 +66,9 @@ def write_species(
 
 
 def _photo(rng: np.random.Generator) -> Image.Image:
-    """640 x 400 pixels with detail at all scales, as photos have."""
+    """Return an image of 640 x 400 pixels with detail at all scales, as in real photos."""
     photo = np.full((400, 640, 3), 128.0)
-    for cells in (2, 4, 8, 16, 40, 80, 200):  # finer and fainter
+    for cells in (2, 4, 8, 16, 40, 80, 200):  # ever finer and fainter noise
         noise = rng.integers(256, size=(cells, cells * 8 // 5, 3), dtype=np.uint8)
         large = Image.fromarray(noise).resize((640, 400), Image.Resampling.BILINEAR)
         photo += (np.asarray(large) - 127.5) / cells**0.4
@@ -76,15 +78,16 @@ def _photo(rng: np.random.Generator) -> Image.Image:
 def make_demo_data(
     folder: Path, seed: int, individuals: tuple[int, int] | None = None
 ) -> list[str]:
-    """Draw the demo's animals into ``folder`` with its own command.
+    """Draw the animals of the demo into ``folder`` with its command.
 
     Args:
-        folder: made where missing.
-        seed: of the drawing.
-        individuals: to train on and to test on; None: as many as the demo has.
+        folder: Target folder, created if missing.
+        seed: Seed of the animals.
+        individuals: Numbers of individuals for training and for the test; None = those of the
+            demo.
 
     Returns:
-        KEY VALUE pairs that make the demo's ResNet train and test on them.
+        KEY VALUE pairs for training and testing the ResNet of the demo on them.
     """
     command = [sys.executable, '-m', 'tools.demo.data', '--out', str(folder), '--seed', str(seed)]
     if individuals:
@@ -104,9 +107,9 @@ def make_demo_data(
 def query_and_gallery(
     settings: Settings, queries: int, gallery: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features of the photos (U, D), and the indices of queries and gallery in them.
+    """Return the features of the photos (U, D), and the rows of queries and of the gallery.
 
-    Equally many of both are the same photos, as in ATRW.
+    If both numbers are equal, queries and gallery are the same photos, as in ATRW.
     """
     if queries == gallery:
         everyone = np.arange(gallery)
@@ -116,15 +119,15 @@ def query_and_gallery(
 
 
 def clustered_features(photos: int, dimensions: int = DIMENSIONS, seed: int = 1) -> np.ndarray:
-    """Features of individuals of CLUSTER photos that overlap, as real ones do.
+    """Return features of individuals with CLUSTER photos each, which overlap as real ones do.
 
-    Individuals differ in 32 directions, in which their photos scatter too; then noise in all
-    directions. Rounded to multiples of 2^-11: their products are then exact in float32 in whatever
-    order they are summed. Else two ways could differ by the last bit of a similarity, and by that
-    in who is whose neighbour.
+    Individuals differ in 32 directions, in which their photos scatter too. Noise in all directions
+    is added. Values are rounded to multiples of 2^-11, so that their products are exact in float32
+    in any order of summation. Otherwise two ways could differ in the last bit of a similarity, and
+    therefore in the order of neighbours.
 
     Returns:
-        (photos, dimensions) float32 rows of length 1.
+        (photos, dimensions) float32, rows of about length 1.
     """
     rng = np.random.default_rng(seed)
     individual = rng.permutation(np.arange(photos) // CLUSTER)
@@ -137,7 +140,12 @@ def clustered_features(photos: int, dimensions: int = DIMENSIONS, seed: int = 1)
 
 
 def noisy_features(rng: np.random.Generator, pid: np.ndarray) -> np.ndarray:
-    """(N, 64) float32 of length 1: a centre for each individual of ``pid`` (N,), and noise."""
+    """Return features (N, 64) float32 of length 1: the centre of each individual plus noise.
+
+    Args:
+        rng: Source of all random numbers.
+        pid: (N,) individual of each photo.
+    """
     features = rng.standard_normal((pid.max() + 1, 64), dtype=np.float32)[pid]
     features += 1.5 * rng.standard_normal((len(pid), 64), dtype=np.float32)
     return features / np.linalg.norm(features, axis=1, keepdims=True)
@@ -149,19 +157,19 @@ def noisy_features(rng: np.random.Generator, pid: np.ndarray) -> np.ndarray:
 def random_model(
     settings: Settings, name: str, individuals: int = INDIVIDUALS
 ) -> tuple[Runtime, ReIDModel, CfgNode]:
-    """A model of random weights on the device, 'RN50' or 'ViT', with its runtime and config."""
+    """Return the runtime, a model 'RN50' or 'ViT' with random weights, and its config."""
     options = ['MODEL.PRETRAIN_CHOICE', 'random', 'TEST.NECK_FEAT', 'before', *settings.options]
     cfg = load_cfg(ROOT / YML[name], options)
     logger = logging.getLogger('transreid')
     level = logger.level
-    logger.setLevel(logging.ERROR)  # it would warn that the weights are random
+    logger.setLevel(logging.ERROR)  # suppress the warning that the weights are random
     model = make_model(cfg, individuals).to(settings.device)
     logger.setLevel(level)
     return make_runtime(settings.device.type), model, cfg
 
 
 def photos_in_batch(settings: Settings) -> int:
-    """Photos of a training step: on the CPU a quarter of the published batch."""
+    """Return the number of photos in a training step; on the CPU a quarter of the usual batch."""
     if settings.photos:
         return settings.photos
     if settings.quick:

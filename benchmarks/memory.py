@@ -1,4 +1,4 @@
-"""How much memory a way takes: on the CPU in a process of its own, on a device by its counters."""
+"""Memory of a way: on the CPU measured in a separate process, on a device by its counters."""
 
 import contextlib
 import gc
@@ -21,18 +21,18 @@ def in_fresh_process(
     threads: int,
     accelerator: torch.device | None = None,
 ) -> Facts:
-    """Time one call of one way in a new process, and measure its memory.
+    """Time one call of a way in a new process, and measure its memory.
 
     Args:
-        ways: opens the ways there; picklable.
+        ways: Opens the ways in that process; picklable.
         name: 'plain' or 'ours'.
-        threads: of the CPU.
-        accelerator: the device that the way uses, if it does: it is called once before, which
-            starts the device and loads its kernels, and 'device_peak_bytes' is added.
+        threads: Number of CPU threads.
+        accelerator: Device that the way uses, or None. With a device, a first call that is not
+            timed starts the device and loads its kernels, and the result has 'device_peak_bytes'.
 
     Returns:
-        'seconds', 'peak_bytes' of the whole process and 'extra_bytes', what of it the call added.
-        Bytes are None where there is no /proc (macOS).
+        'seconds', 'peak_bytes' of the whole process, and 'extra_bytes', which the call added.
+        Bytes are None on systems without /proc (macOS).
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context('spawn')) as pool:
         return pool.submit(measure, ways, name, threads, accelerator).result()
@@ -44,14 +44,14 @@ def measure(
     threads: int,
     accelerator: torch.device | None = None,
 ) -> Facts:
-    """What ``in_fresh_process`` does there."""
+    """Measure one way in this process; ``in_fresh_process`` runs this in a new one."""
     with use_threads(threads), ways() as ready:
         call = ready.by_name()[name]
         if accelerator:
-            make_runtime(accelerator.type)  # the settings of its kernels
+            make_runtime(accelerator.type)  # sets the kernel options of torch as in training
             call()
         gc.collect()
-        before = _forget_peak()
+        before = _reset_peak()
         seconds = seconds_of(call)
         peak = _status('VmHWM')
         extra = None if peak is None or before is None else peak - before
@@ -61,15 +61,15 @@ def measure(
     return facts
 
 
-def _forget_peak() -> int | None:
-    """Set the process's peak of resident memory back to what it has now; returns that."""
+def _reset_peak() -> int | None:
+    """Reset the peak of resident memory to the current amount; return it."""
     with contextlib.suppress(OSError):
         Path('/proc/self/clear_refs').write_text('5', encoding='ascii')
     return _status('VmHWM')
 
 
 def _status(field: str) -> int | None:
-    """A field of /proc/self/status in bytes, None where there is none."""
+    """Return a field of /proc/self/status in bytes, None if there is none."""
     try:
         lines = Path('/proc/self/status').read_text(encoding='ascii').splitlines()
     except OSError:
@@ -81,13 +81,13 @@ def _status(field: str) -> int | None:
 
 
 def memory_ratio(memory: Mapping[str, Facts]) -> float:
-    """Ours / plain of what the calls added to the peak; NaN where it is not measured."""
+    """Return our memory / plain memory, as added to the peak by the calls; NaN if not measured."""
     plain, ours = (memory.get(name, {}).get('extra_bytes') for name in ('plain', 'ours'))
     return ours / plain if plain and ours is not None else math.nan
 
 
 def device_memory(ways: Ways) -> Facts:
-    """The device's peak memory during a call of each way, and what of it the call added."""
+    """Return the peak memory of the device during a call of each way, and what the call added."""
     facts: Facts = {}
     for name, call in ways.by_name().items():
         torch.accelerator.reset_peak_memory_stats()

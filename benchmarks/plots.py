@@ -1,6 +1,6 @@
 """Draw how cost grows: python -m benchmarks.plots [--json FILE] [--out docs]
 
-Three pictures from what ``python -m benchmarks --growth`` measured: performance_rerank.png,
+Draws the results of ``python -m benchmarks --growth`` as performance_rerank.png,
 performance_evaluation.png and performance_stage1.png.
 """
 
@@ -36,7 +36,7 @@ LOOK: dict[str, dict[str, Any]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> list[Path]:
-    """Write the pictures; returns their paths."""
+    """Write the pictures and return their paths."""
     args = parse(argv)
     growth, machine = read(args.json)
     source = f'{machine["cpu"]}, one thread, torch {machine["torch"]}'
@@ -61,28 +61,36 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         '--json',
         type=path_text,
         default=str(RESULTS / 'growth.json'),
-        help='written by python -m benchmarks --growth',
+        help='file written by python -m benchmarks --growth '
+        '(default: benchmarks/results/growth.json)',
     )
     parser.add_argument(
-        '--out', type=path_text, default=str(ROOT / 'docs'), help='folder for the pictures'
+        '--out',
+        type=path_text,
+        default=str(ROOT / 'docs'),
+        help='folder for the pictures (default: docs)',
     )
     return parser.parse_args(argv)
 
 
 def read(path: str) -> tuple[dict[str, list[Facts]], Facts]:
-    """Growth and machine of a JSON file; InputError if --growth did not write it."""
+    """Return growth and machine of a JSON file.
+
+    Raises:
+        InputError: If it was not written by ``python -m benchmarks --growth``.
+    """
     try:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
         return content['growth'], content['machine']
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
-            f'{path} is no JSON of the growth of cost ({error!r}); write it with python -m '
-            'benchmarks --growth'
+            f'{path} is not a JSON file of the growth of cost ({error!r}); write it with '
+            'python -m benchmarks --growth'
         ) from None
 
 
 def draw_rerank(entries: Sequence[Facts]) -> Figure:
-    """Seconds and memory over the number of photos."""
+    """Plot seconds and memory against the number of photos."""
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.8), layout='constrained')
     for axes, field, unit, text in (
         (left, 'seconds', 1, 'seconds'),
@@ -99,7 +107,7 @@ def draw_rerank(entries: Sequence[Facts]) -> Figure:
 
 
 def draw_evaluation(entries: Sequence[Facts]) -> Figure:
-    """Seconds over the size of the gallery."""
+    """Plot seconds against the size of the gallery."""
     figure, axes = pyplot.subplots(figsize=(5.5, 3.8), layout='constrained')
     gallery = [entry['gallery'] for entry in entries]
     for way in ('plain', 'ours'):
@@ -110,11 +118,11 @@ def draw_evaluation(entries: Sequence[Facts]) -> Figure:
 
 
 def draw_stage1(entries: Sequence[Facts]) -> Figure:
-    """Seconds of an epoch, and memory of the learned prompts, over the number of individuals."""
+    """Plot seconds per epoch and memory of the prompts against the number of individuals."""
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.8), layout='constrained')
     individuals = [entry['individuals'] for entry in entries]
     left.plot(individuals, [entry['seconds_per_epoch'] for entry in entries], **LOOK['ours'])
-    label(left, 'individuals', 'seconds an epoch', legend=False)
+    label(left, 'individuals', 'seconds per epoch', legend=False)
     right.plot(individuals, [entry['prompt_bytes'] / 2**20 for entry in entries], **LOOK['ours'])
     label(right, 'individuals', 'prompts in float32, MiB', legend=False)
     figure.suptitle('Stage 1: ten photos of each individual; time of one step × number of batches')
@@ -125,9 +133,9 @@ PICTURES = {'rerank': draw_rerank, 'evaluation': draw_evaluation, 'stage1': draw
 
 
 def label(axes: Axes, x: str, y: str, legend: bool = True) -> None:
-    """Label logarithmic axes with plain numbers.
+    """Make the axes logarithmic, and label them with plain numbers.
 
-    A straight line of slope 1 or 2 is linear or quadratic growth.
+    Linear growth is then a straight line of slope 1, and quadratic growth one of slope 2.
     """
     axes.set(xscale='log', yscale='log', xlabel=x, ylabel=y)
     for axis in (axes.xaxis, axes.yaxis):

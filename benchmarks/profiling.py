@@ -1,4 +1,4 @@
-"""Where the time of a way goes: kernels, Python functions, share of the arithmetic limit."""
+"""Profiles of a way: its kernels, Python functions, and share of the arithmetic limit."""
 
 import cProfile
 import functools
@@ -13,15 +13,19 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.core import Facts, Ways, seconds_of, use_threads
 from utils.linear import linear
 
-PRODUCT = 4096  # rows of the square matrices whose product gives the arithmetic limit
-TOP = 8  # lines of a profile
+PRODUCT = 4096  # rows of the square matrices whose product measures the arithmetic limit
+TOP = 8  # entries in a profile
 Shares = list[list[str | float]]  # [name, share of the wall clock], the largest first
 
 
 @functools.cache
 def product_peak(threads: int, device: torch.device, dtype: torch.dtype = torch.float32) -> float:
-    """The arithmetic limit in FLOP/s: a large product, the better library's best of three."""
-    size = PRODUCT if device.type == 'cpu' else 2 * PRODUCT  # too short for an accelerator else
+    """Return the arithmetic limit in FLOP/s, from a large matrix product.
+
+    This is the best of three runs of each of two libraries.
+    """
+    # A product of PRODUCT rows takes an accelerator too little time to be measured.
+    size = PRODUCT if device.type == 'cpu' else 2 * PRODUCT
     with use_threads(threads):
         a, b = (torch.ones(size, size, device=device, dtype=dtype) for _ in range(2))
         out = a @ b
@@ -33,11 +37,11 @@ def product_peak(threads: int, device: torch.device, dtype: torch.dtype = torch.
 
 
 def count_flops(function: Callable[[], object]) -> float:
-    """Floating-point operations of one call, forward and backward.
+    """Count the floating-point operations of one call, forward and backward.
 
-    Counted are products, convolutions and attention.
+    Products, convolutions and attention are counted.
     """
-    torch.backends.mkldnn.set_flags(False)  # oneDNN's products are not counted: take torch's own
+    torch.backends.mkldnn.set_flags(False)  # the counter does not see the products of oneDNN
     try:
         with FlopCounterMode(display=False) as counter:
             function()
@@ -47,17 +51,17 @@ def count_flops(function: Callable[[], object]) -> float:
 
 
 def profile(ways: Ways, median: float, threads: int, device: torch.device) -> Facts:
-    """Why ours takes its time.
+    """Show where ``ways.ours`` spends its time.
 
     Args:
-        ways: of which ours is called, twice.
-        median: seconds of a call without a profiler.
-        threads: of the CPU.
-        device: where the call works.
+        ways: Ways; ``ours`` is called twice.
+        median: Seconds of a call without a profiler.
+        threads: Number of CPU threads.
+        device: Device on which the call works.
 
     Returns:
-        The largest kernels and Python functions as shares of one call, and the arithmetic; on a
-        device also the share of the median in which none of its kernels ran.
+        The largest kernels and Python functions as shares of one call, and the arithmetic. On an
+        accelerator also the share of the median during which none of its kernels ran.
     """
     facts = _kernels(ways, median, device)
     python = cProfile.Profile()
@@ -83,7 +87,7 @@ def _kernels(ways: Ways, median: float, device: torch.device) -> Facts:
     if device.type == 'cpu':
         return facts
     busy = {}
-    for event in events:  # kernels, not what launched or spans them
+    for event in events:  # only kernels, without the events that launch or span them
         if event.device_type != torch.autograd.DeviceType.CPU and not event.is_user_annotation:
             busy[event.key] = event.self_device_time_total / 1e6
     idle = max(0.0, 1 - sum(busy.values()) / median)
@@ -91,7 +95,7 @@ def _kernels(ways: Ways, median: float, device: torch.device) -> Facts:
 
 
 def _functions(python: cProfile.Profile) -> dict[str, float]:
-    """Seconds that each Python function took itself."""
+    """Return the seconds spent in each Python function itself."""
     stats = cast('dict[tuple[str, int, str], tuple]', vars(pstats.Stats(python))['stats'])
     seconds = {}
     for (file, line, name), (_, _, own, *_) in stats.items():
@@ -100,6 +104,6 @@ def _functions(python: cProfile.Profile) -> dict[str, float]:
 
 
 def _top(seconds: Mapping[str, float], wall: float) -> Shares:
-    """The largest from 1 % of the wall clock on."""
+    """Return the largest entries, down to 1 % of the wall-clock time."""
     largest = sorted(seconds.items(), key=lambda item: -item[1])[:TOP]
     return [[name, own / wall] for name, own in largest if own >= 0.01 * wall]

@@ -1,4 +1,4 @@
-"""Rows about re-ranking and evaluation, on invented features."""
+"""Rows about re-ranking and evaluation, on generated features."""
 
 import contextlib
 import functools
@@ -16,17 +16,17 @@ from tests.oracles import reranking as oracle_reranking
 from utils.metrics import eval_func, rank_metrics
 from utils.reranking import re_rank_features, re_ranking
 
-TIGER = 1764  # photos of ATRW's test; each is query and gallery
-MARKET = (3368, 15_913)  # queries and gallery of Market-1501
+TIGER = 1764  # photos in the test of ATRW; all are both query and gallery
+MARKET = (3368, 15_913)  # queries and gallery photos of Market-1501
 
 # Re-ranking
 
 
 def rerank_cases(settings: Settings) -> list[Case]:
-    """Re-ranking from the three matrices of similarities, and from features as a test does it.
+    """Return rows for re-ranking from similarities, and from features as in a test.
 
-    In the second kind both ways also compute the products of the features. --growth has larger
-    ones.
+    In rows of the second kind, both ways also compute the products of the features. --growth
+    measures larger sizes.
     """
     if settings.quick:
         return [
@@ -56,7 +56,7 @@ def rerank_cases(settings: Settings) -> list[Case]:
         ),
         Case(
             'rerank-features-3528',
-            'the same with the products of the features',
+            're-ranking, N = 3,528, with the products of the features',
             functools.partial(rerank, settings, TIGER, TIGER),
             threaded=False,
         ),
@@ -65,7 +65,7 @@ def rerank_cases(settings: Settings) -> list[Case]:
 
 @contextlib.contextmanager
 def rerank(settings: Settings, queries: int, gallery: int) -> Iterator[Ways]:
-    """Re-ranking of invented features of a query and a gallery."""
+    """Re-rank generated features of queries and a gallery."""
     features, query, others = query_and_gallery(settings, queries, gallery)
     on_device = torch.from_numpy(features).to(settings.device)
 
@@ -73,7 +73,7 @@ def rerank(settings: Settings, queries: int, gallery: int) -> Iterator[Ways]:
         q, g = features[query], features[others]
         return oracle_reranking.re_ranking_plain(q @ g.T, q @ q.T, g @ g.T, ties='index')
 
-    def products() -> float:  # of the rest there is little
+    def products() -> float:  # the other operations are negligible
         return 2 * len(features) ** 2 * DIMENSIONS
 
     yield Ways(ours=lambda: re_rank_features(on_device, query, others), plain=plain, flops=products)
@@ -81,7 +81,7 @@ def rerank(settings: Settings, queries: int, gallery: int) -> Iterator[Ways]:
 
 @contextlib.contextmanager
 def rerank_given(settings: Settings, queries: int, gallery: int) -> Iterator[Ways]:
-    """The same, the similarities made beforehand."""
+    """Re-rank similarities that were computed in advance."""
     features, query, others = query_and_gallery(settings, queries, gallery)
     q, g = features[query], features[others]
     given = q @ g.T, q @ q.T, g @ g.T
@@ -96,7 +96,7 @@ def rerank_given(settings: Settings, queries: int, gallery: int) -> Iterator[Way
 
 
 def evaluation_cases(settings: Settings) -> list[Case]:
-    """Tests of ATRW's and of Market-1501's size and kind."""
+    """Return rows for tests like those of ATRW and Market-1501."""
     photos, (queries, gallery) = (300, (200, 1000)) if settings.quick else (TIGER, MARKET)
     return [
         Case(
@@ -121,7 +121,7 @@ def evaluation_cases(settings: Settings) -> list[Case]:
 
 @contextlib.contextmanager
 def evaluate_atrw(settings: Settings, photos: int) -> Iterator[Ways]:
-    """ATRW's kind of test: every photo is query and gallery, some from one camera sequence."""
+    """Evaluate like ATRW: all photos are both query and gallery, some of one camera sequence."""
     rng = np.random.default_rng(settings.seed)
     pid = rng.integers(photos // CLUSTER, size=photos)
     features = noisy_features(rng, pid)
@@ -139,7 +139,7 @@ def evaluate_atrw(settings: Settings, photos: int) -> Iterator[Ways]:
 
     def ours() -> dict[str, float]:
         metrics = rank_metrics(distance, records, records, PROTOCOLS['tiger'])
-        # the plain formulation has no others
+        # The plain formulation computes only these metrics.
         return {name: value for name, value in metrics.items() if name == 'mmAP' or '/' in name}
 
     yield Ways(ours=ours, plain=lambda: oracle_metrics.atrw_plain(distance, records))
@@ -147,7 +147,7 @@ def evaluate_atrw(settings: Settings, photos: int) -> Iterator[Ways]:
 
 @contextlib.contextmanager
 def evaluate_market(settings: Settings, queries: int, gallery: int) -> Iterator[Ways]:
-    """Market-1501's kind of test: 750 individuals; photos of the query's camera do not count."""
+    """Evaluate like Market-1501: 750 individuals, and photos of the query's camera are ignored."""
     rng = np.random.default_rng(settings.seed)
     pid, camera = rng.integers(750, size=queries + gallery), rng.integers(6, size=queries + gallery)
     features = noisy_features(rng, pid)

@@ -1,4 +1,4 @@
-"""What the files in benchmarks/results hold besides the rows: the machine."""
+"""The description of the machine in the files of benchmarks/results."""
 
 import datetime
 import os
@@ -18,7 +18,7 @@ RESULTS = ROOT / 'benchmarks/results'
 
 
 def machine(settings: Settings) -> Facts:
-    """What the numbers were measured on, and with what."""
+    """Describe the machine and the versions that the numbers were measured with."""
     accelerator = None
     if torch.accelerator.is_available():
         accelerator = torch.get_device_module().get_device_name()
@@ -55,7 +55,7 @@ def _cpu() -> str:
 
 
 def finite(value: Any) -> Any:
-    """JSON knows no infinity and no NaN: null instead."""
+    """Replace infinity and NaN, which JSON does not have, with None."""
     if isinstance(value, dict):
         return {key: finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Measure the rows: every case at its numbers of threads, one after the other."""
+"""Measure the rows: every case with its numbers of threads, one after the other."""
 
 import gc
 import traceback
@@ -17,16 +17,16 @@ from utils.logger import progress
 def run(
     cases: Sequence[Case], settings: Settings, threads: Sequence[int], rounds: int | None = None
 ) -> list[Facts]:
-    """Measure and print the rows; an error in one is kept in its row, and the others run.
+    """Measure and print the rows; an error is recorded in its row, and the other rows run.
 
     Args:
-        cases: what to measure.
-        settings: those that the cases were made with.
-        threads: numbers of CPU threads, each of which a threaded case is measured with.
-        rounds: of all cases; None: as many as each case asks for.
+        cases: Cases to measure.
+        settings: Settings that the cases were made with.
+        threads: Numbers of CPU threads with which threaded cases are measured.
+        rounds: Number of rounds for all cases; None = that of each case.
 
     Returns:
-        A row per case and number of threads.
+        One row per case and number of threads.
     """
     print(HEADER)
     rows = []
@@ -34,7 +34,7 @@ def run(
         usual = case.rounds or (QUICK_ROUNDS if settings.quick else ROUNDS)
         try:
             row = run_case(case, settings, count, rounds or usual)
-        except Exception as error:  # noqa: BLE001 minutes of other rows are not lost to it
+        except Exception as error:  # noqa: BLE001 one row must not spoil minutes of others
             row = {
                 'name': case.name,
                 'title': case.title,
@@ -56,7 +56,7 @@ def run(
 def _jobs(
     cases: Sequence[Case], settings: Settings, threads: Sequence[int]
 ) -> list[tuple[Case, int]]:
-    """Each case with each of its numbers of threads."""
+    """Return each case with each of its numbers of threads."""
     if not settings.on_cpu:
         return [(case, torch.get_num_threads()) for case in cases]
     jobs = []
@@ -67,8 +67,8 @@ def _jobs(
 
 
 def run_case(case: Case, settings: Settings, threads: int, rounds: int) -> Facts:
-    """Measure a case at a number of threads; returns its row, ready for JSON."""
-    # goals are for the full size on one CPU thread
+    """Measure a case with a number of threads; return its row, ready for JSON."""
+    # Goals apply to the full size on one CPU thread.
     has_goal = settings.on_cpu and not settings.quick and (threads == 1 or not case.threaded)
     row: Facts = {
         'name': case.name,
@@ -97,7 +97,7 @@ def run_case(case: Case, settings: Settings, threads: int, rounds: int) -> Facts
 
 
 def _reached(row: Facts) -> bool | None:
-    """Whether a row reaches its goal; None: it has none."""
+    """Whether a row reaches its goal; None if it has none."""
     if row['limit_s'] is not None:
         return row['ours']['median_s'] <= row['limit_s']
     return None if row['goal'] is None else row['ratio'] >= row['goal']

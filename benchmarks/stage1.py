@@ -1,4 +1,4 @@
-"""Rows about stage 1, at full size with the tiger settings: the text tower and its training."""
+"""Rows about stage 1 at full size with the tiger settings: the text tower and its training."""
 
 import contextlib
 import copy
@@ -17,11 +17,11 @@ from solver.make_optimizer_prompt import make_optimizer_1stage
 from tests.oracles import towers as oracle_towers
 from utils.device import DTYPES
 
-PHOTOS = 10  # of an individual, where the cost of an epoch is estimated
+PHOTOS = 10  # photos per individual for the estimate of the cost of an epoch
 
 
 def cases(settings: Settings) -> list[Case]:
-    """The rows for these settings."""
+    """Return the rows for these settings."""
     prompts, individuals = (16, 32) if settings.quick else (BATCH, INDIVIDUALS)
     tolerance = 1e-4 if settings.on_cpu else 5e-2  # half precision on an accelerator
     return [
@@ -43,7 +43,7 @@ def cases(settings: Settings) -> list[Case]:
 
 
 class PhotoBatch:
-    """Invented features of a batch of photos, their labels, and the contrastive loss."""
+    """Generated features of a batch of photos, their labels, and the contrastive loss."""
 
     def __init__(self, settings: Settings, model: ReIDModel, photos: int, individuals: int) -> None:
         dimensions = model.classifier_proj.in_features
@@ -53,19 +53,22 @@ class PhotoBatch:
         self.contrast = SupConLoss()
 
     def distinct(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The individuals of the batch, once each, and each photo's place among them."""
+        """Return the distinct individuals of the batch, and the position of each photo's one."""
         individuals, positions = self.labels.unique(return_inverse=True)
         return individuals.to(self.target.device), positions.to(self.target.device)
 
     def loss(self, text: torch.Tensor) -> torch.Tensor:
-        """Stage 1's loss of the photos' text features, one per photo."""
+        """Return the loss of stage 1 for text features, one row per photo."""
         to_texts = self.contrast(self.features, text, self.target, self.target)
         return to_texts + self.contrast(text, self.features, self.target, self.target)
 
 
 @contextlib.contextmanager
 def _step(settings: Settings, prompts: int) -> Iterator[Ways]:
-    """The plain way encodes a sentence for every photo, and computes frozen weights' gradients."""
+    """Train one step of stage 1.
+
+    The plain way encodes one sentence per photo, and computes gradients of frozen weights too.
+    """
     torch.manual_seed(settings.seed)
     runtime, model, cfg = random_model(settings, 'ViT')
     plain_model = copy.deepcopy(model)
@@ -130,9 +133,9 @@ def _texts(settings: Settings, individuals: int) -> Iterator[Ways]:
 
 
 def growth(individuals: int, settings: Settings) -> Facts:
-    """A stage-1 epoch over ``individuals`` of ten photos each.
+    """Estimate the cost of a stage-1 epoch over ``individuals`` with ten photos each.
 
-    One step of a full batch is timed warm, and multiplied by the batches.
+    One step of a full batch is timed after a warm-up, and multiplied by the number of batches.
     """
     torch.manual_seed(settings.seed)
     runtime, model, cfg = random_model(settings, 'ViT', individuals)
@@ -159,5 +162,5 @@ def growth(individuals: int, settings: Settings) -> Facts:
         'batches': batches,
         'seconds_per_epoch': batches * seconds,
         'prompt_bytes': prompts.nbytes,
-        'prompt_and_optimizer_bytes': 4 * prompts.nbytes,  # gradient, two moments
+        'prompt_and_optimizer_bytes': 4 * prompts.nbytes,  # prompts, gradients, two moments
     }

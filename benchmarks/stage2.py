@@ -1,9 +1,9 @@
-"""Rows about stage 2, at full size with the tiger settings: steps, features, losses, optimizer.
+"""Rows about stage 2 at full size with the tiger settings: steps, features, losses, optimizer.
 
-Random weights and photos: neither changes the time. A training step is forward, loss, backward and
-optimizer, of each way on its own copy of the model. On the CPU it takes a quarter of the published
-batch of 64 unless ``--photos`` says more: nearly all of the time goes with the photos, so the ratio
-hardly changes.
+Weights and photos are random, which does not change the time. A training step consists of forward
+pass, loss, backward pass and optimizer step; each way has its own copy of the model. On the CPU a
+step has a quarter of the published batch of 64 unless ``--photos`` is given: nearly all of the time
+is proportional to the number of photos, so the ratio hardly changes.
 """
 
 import contextlib
@@ -24,25 +24,25 @@ from solver.make_optimizer_prompt import make_optimizer_2stage
 from tests.oracles import towers as oracle_towers
 from utils.device import DTYPES, make_runtime
 
-STEPS, QUICK_STEPS = 50, 5  # of the comparison of losses on an accelerator
+STEPS, QUICK_STEPS = 50, 5  # steps in the comparison of losses on an accelerator
 STEP_GOALS = {'RN50': 1.35, 'ViT': 1.3}
 FEATURE_GOALS = {'RN50': 1.3, 'ViT': 1.1}
-# Of a step, on the CPU and in the half precision of an accelerator. RN50: batch norm on few photos
-# amplifies rounding a thousandfold, see the golden README; in half precision only gross errors
-# show, and the losses, in float32, are the test.
+# Tolerances of a step on the CPU, and in half precision on an accelerator. In RN50, batch norm on
+# few photos amplifies rounding a thousandfold (see tests/golden/README.md). Half precision
+# therefore shows only gross errors there, and the comparison of losses in float32 is the real test.
 STEP_TOLERANCES = {'RN50': (5e-3, 3e-1), 'ViT': (1e-4, 5e-2)}
 TITLES = {'RN50': 'RN50', 'ViT': 'ViT-B-16'}
 
 
 def cases(settings: Settings) -> list[Case]:
-    """The rows for these settings, but for the optimizer's."""
+    """Return the rows for these settings, except that of the optimizer."""
     rows = [step_case(settings, name) for name in TITLES]
     rows += [_feature_case(settings, name) for name in TITLES]
     return rows if settings.on_cpu else rows + [loss_case(settings, name) for name in TITLES]
 
 
 def step_case(settings: Settings, name: str) -> Case:
-    """A training step of 'RN50' or 'ViT'."""
+    """Return the row of a training step of 'RN50' or 'ViT'."""
     return Case(
         f'{name.lower()}-step',
         f'{TITLES[name]} stage-2 step, {photos_in_batch(settings)} photos',
@@ -53,7 +53,7 @@ def step_case(settings: Settings, name: str) -> Case:
 
 
 def loss_case(settings: Settings, name: str) -> Case:
-    """Whether both ways train alike, step after step."""
+    """Return the row that compares the losses of both ways over many training steps."""
     return Case(
         f'{name.lower()}-losses',
         f'{name}: losses of {STEPS} stage-2 steps, float32',
@@ -64,7 +64,7 @@ def loss_case(settings: Settings, name: str) -> Case:
 
 
 def optimizer_case(settings: Settings) -> Case:
-    """Adam over all groups of the ViT."""
+    """Return the row of an Adam step over all parameter groups of the ViT."""
     return Case(
         'optimizer',
         'Adam step, ViT-B-16, all groups',
@@ -84,13 +84,13 @@ def _feature_case(settings: Settings, name: str) -> Case:
 
 
 class TwoTrainings:
-    """The same training both ways, on copies of one model and on the same batch.
+    """The same training in both ways, on copies of one model and on the same batch.
 
     Args:
-        settings: device, seed and number of photos.
+        settings: Device, seed and number of photos.
         name: 'RN50' or 'ViT'.
-        autocast: the forward pass runs within it.
-        warm_up: with the learning rate of the first epoch, else the full one.
+        autocast: Opens the context of the forward pass.
+        warm_up: Whether to use the learning rate of the first epoch instead of the full one.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class TwoTrainings:
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
 
     def reset(self) -> None:
-        """Put both models back, with new optimizers."""
+        """Restore both models, and make new optimizers."""
         for way, model in self.models.items():
             model.train().load_state_dict(self.start)
             self.optimizers[way] = make_optimizer_2stage(self.cfg, model)
@@ -133,7 +133,7 @@ class TwoTrainings:
         self.optimizers['plain'] = torch.optim.Adam(one_each)
 
     def step(self, way: str) -> dict[str, torch.Tensor]:
-        """One step of 'plain' or 'ours': its loss and features."""
+        """Train one step of 'plain' or 'ours'; return its loss and features."""
         with self.autocast():
             score, feature, projected = self.forward[way](self.photo[way])
         logits = projected.float() @ self.texts.T
@@ -164,10 +164,10 @@ def _step(settings: Settings, name: str) -> Iterator[Ways]:
 
 @contextlib.contextmanager
 def _losses(settings: Settings, name: str) -> Iterator[Ways]:
-    """The same batch again and again, in float32, at the rate that training starts with.
+    """Train repeatedly on the same batch, in float32, with the learning rate of the first epoch.
 
-    At the full rate RN50 proves nothing from random weights: weights 1e-7 apart have losses 2 %
-    apart after 3 steps.
+    With the full rate, RN50 with random weights proves nothing: weights that differ by 1e-7 give
+    losses that differ by 2 % after 3 steps.
     """
     both = TwoTrainings(settings, name, contextlib.nullcontext, warm_up=True)
     steps = QUICK_STEPS if settings.quick else STEPS
@@ -186,7 +186,7 @@ def _features(settings: Settings, name: str) -> Iterator[Ways]:
     size = photos_in_batch(settings), 3, *cfg.INPUT.SIZE_TEST
     photo = torch.randn(*size, device=settings.device)
     plain_model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
-    ordered = photo.contiguous(memory_format=torch.channels_last)  # as the loader gives them
+    ordered = photo.contiguous(memory_format=torch.channels_last)  # as from the loader
 
     def plain() -> torch.Tensor:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The benchmark's rows and profiles as text."""
+"""Rows and profiles of the benchmark as text."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ VERDICTS = {True: 'yes', False: 'NO', None: '-'}
 
 
 def line(row: Facts) -> str:
-    """A row of the table."""
+    """Format a row of the table."""
     if 'ours' not in row:
         return f'{row["name"]:22}{row["threads"]:8d}  failed'
     if row['limit_s'] is not None:
@@ -33,20 +33,20 @@ def line(row: Facts) -> str:
 
 
 def number(value: float | None, form: str, before: str = '') -> str:
-    """A formatted number, '-' for None."""
+    """Format a number; '-' for None."""
     return '-' if value is None else f'{before}{value:{form}}'
 
 
 def verdict(facts: Mapping[str, bool | None]) -> str:
-    """Whether a goal was reached."""
+    """Return 'yes', 'NO' or '-' (no goal)."""
     return VERDICTS[facts.get('reached')]
 
 
 def profile_lines(row: Facts) -> list[str]:
-    """Where the time of ours goes, as text."""
+    """Format the profile of a row."""
     profile = row['profile']
     lines = [
-        f'\n{row["name"]}, {row["threads"]} threads: where the time of ours goes',
+        f'\n{row["name"]}, {row["threads"]} threads: where our code spends its time',
         f'  kernels:   {shares(profile["kernels"])}',
     ]
     if 'device_kernels' in profile:
@@ -63,5 +63,5 @@ def profile_lines(row: Facts) -> list[str]:
 
 
 def shares(parts: list[tuple[str, float]]) -> str:
-    """Names with their shares of the time."""
+    """Format names with their shares of the time."""
     return ', '.join(f'{name} {share:.0%}' for name, share in parts) or 'nothing above 1 %'

@@ -70,7 +70,7 @@ def test_only_some_rows(toys, tmp_path):
     assert [row['name'] for row in content['rows']] == ['one-plus']
 
 
-def test_unknown_row_is_rejected(toys, tmp_path):
+def test_unknown_row_is_refused(toys, tmp_path):
     with pytest.raises(InputError, match='--only three: .* one-plus, two'):
         benchmark.main(['--out', str(tmp_path), '--only', 'two', 'three'])
     assert not list(tmp_path.iterdir())
@@ -81,13 +81,13 @@ def test_unknown_row_is_rejected(toys, tmp_path):
 )
 def test_numbers_that_are_too_small(argument, least):
     with pytest.raises(
-        InputError, match=f'{argument} {least - 1} is not possible; give at least {least}'
+        InputError, match=f'{argument} {least - 1} is too small; give at least {least}'
     ):
         benchmark.main([argument, str(least - 1)])
 
 
 def test_an_empty_word_is_rejected():
-    with pytest.raises(InputError, match='names no row'):
+    with pytest.raises(InputError, match='a name must not be empty'):
         benchmark.main(['--only', ''])
 
 
