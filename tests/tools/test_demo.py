@@ -98,8 +98,9 @@ def test_too_small_a_gain_fails(monkeypatch, tmp_path, capsys, after, code):
 
 
 @pytest.mark.slow
-def test_the_demo_is_calm(tmp_path, capsys):
+def test_the_demo_is_calm(tmp_path, monkeypatch, capsys):
     """A short run prints at most 40 lines; its log files hold everything."""
+    monkeypatch.setattr(run_demo, 'make_demo', lambda folder, seed: make_demo(folder, seed, 8, 5))
     short = ('SOLVER.STAGE1.MAX_EPOCHS', '1', 'SOLVER.STAGE2.MAX_EPOCHS', '1')
     output = tmp_path / 'output'
     with contextlib.suppress(SystemExit):  # one epoch gains too little
