@@ -1,5 +1,7 @@
-"""Growth of cost: of re-ranking with the number of photos, of evaluation with the size of the
-gallery, and of stage 1 with the number of individuals.
+"""Measure how cost grows with the size of the input.
+
+The cost of re-ranking grows with the photos, of evaluation with the gallery, and of stage 1 with
+the individuals.
 """
 
 import functools
