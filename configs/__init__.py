@@ -1,4 +1,4 @@
-"""Configuration: defaults, overridden by ymls, overridden by ``KEY VALUE`` pairs.
+"""The configuration: defaults, overridden by ymls, and these by ``KEY VALUE`` pairs.
 
 ``defaults.py`` lists every key with its default and the rule for its values.
 """

@@ -1,4 +1,4 @@
-"""Command lines: options and KEY VALUE pairs in any order, paths that begin with ``~``."""
+"""Command lines: options and KEY VALUE pairs in any order; paths may begin with ``~``."""
 
 import argparse
 import re
@@ -51,12 +51,12 @@ def parse_with_pairs(
 def parse_config(
     argv: Sequence[str] | None, description: str, resumes: bool = False
 ) -> argparse.Namespace:
-    """Parse the command line of a training or test: ``config_file`` and ``opts``.
+    """Parse the command line of a training run or a test: ``config_file`` and ``opts``.
 
     Args:
         argv: The command line.
         description: What the program does, for --help.
-        resumes: Whether it has the option --resume, short for SOLVER.RESUME auto.
+        resumes: Whether the program has the option --resume, which means SOLVER.RESUME auto.
     """
     parser = argparse.ArgumentParser(description=description)
     add = parser.add_argument

@@ -1,4 +1,4 @@
-"""Merge the defaults, a yml and ``KEY VALUE`` pairs into one frozen config."""
+"""Merges the defaults, a yml and ``KEY VALUE`` pairs into one frozen config."""
 
 import difflib
 import logging
@@ -15,7 +15,7 @@ from configs.defaults import RULES
 from configs.rules import ConfigError, Value, short
 
 BASE_KEY = '_BASE_'  # path of the yml that a yml is based on, relative to itself
-MAX_BYTES = 100_000  # of a yml; a file with all keys has about 4,000
+MAX_BYTES = 100_000  # largest yml; a file with all keys has about 4,000
 
 
 def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:

@@ -21,7 +21,7 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class Range:
-    """A range of allowed numbers; ``text`` follows the key in the error."""
+    """A range of allowed numbers; ``text`` follows the key in the error message."""
 
     text: str
     holds: Callable[[float], bool]
@@ -77,7 +77,7 @@ class Number(Rule):
 
 
 class Rising(Rule):
-    """Any number of numbers, in increasing order."""
+    """A list of numbers of any length, in increasing order."""
 
     def _check(self, value: Value) -> None:
         if list(value) != sorted(value):
@@ -106,7 +106,7 @@ class Choice(Rule):
 
 @dataclass
 class Ignored(Rule):
-    """A key of the original without effect, kept so that its ymls load.
+    """A key of the original that has no effect here, kept so that the original's ymls load.
 
     Any value other than the default and ``also`` logs a warning.
     """

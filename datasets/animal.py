@@ -145,10 +145,10 @@ def attach_ground_truth(
 def check_validation(
     query: Iterable[Record], train: Iterable[Record], val_file: str, train_file: str
 ) -> None:
-    """Warn of individuals in the validation photos that are not in the train photos.
+    """Warn about individuals in the validation photos that are not in the train photos.
 
     Raises:
-        InputError: None of them is.
+        InputError: No validation photo shows an individual of the train photos.
     """
     validated = {record.pid for record in query}
     untrained = sorted(validated - {record.pid for record in train})

@@ -1,4 +1,4 @@
-"""Keep the decoded photos of a run in a file in OUTPUT_DIR, so that each is decoded once."""
+"""Keeps the decoded photos of a run in a file in OUTPUT_DIR, so that each is decoded once."""
 
 import logging
 import mmap
@@ -31,7 +31,7 @@ def make_caches(
 
     Args:
         folder: OUTPUT_DIR; without this folder there is no cache.
-        limit: Bytes for all caches together. They never take more than half of the free disk.
+        limit: Bytes for all caches together. They never take more than half of the free space.
         wanted: (reading, paths), the most important first. If not all photos fit, the first ones
             are kept, and the log says so.
         processes: Number of processes on this machine, which share the limit.

@@ -1,4 +1,4 @@
-"""What looks wrong with the lists of a run, although it can be trained.
+"""Rules that find what looks wrong in the lists of a run, although they can be used.
 
 Each rule is defined here once and returns the records that break it: ``data_warnings`` logs them
 at the start of a run, and ``wildlife.checks`` shows them on a page. Rules that compare photos take
@@ -34,9 +34,9 @@ SPLITS = {'train', 'val', 'test', 'query', 'gallery', 'probe'}
 
 
 def warn_of_data(cfg: CfgNode, loaders: Loaders) -> None:
-    """Warn about suspicious photos and labels of a training, and of the test lists if they exist.
+    """Warn about suspicious photos and labels in the training lists, and test lists if they exist.
 
-    Official sets number their folders anew in each part, so only lists of animals are looked at.
+    Official sets number their folders anew in each part, so only lists of animals are checked.
     """
     if cfg.DATASETS.NAMES != 'animals':
         return
@@ -102,7 +102,7 @@ def single_photos(train: Sequence[Listed]) -> list[Listed]:
 
 
 def two_labels(records: Iterable[Listed], content: Content) -> list[list[Listed]]:
-    """Return, for each photo with several labels, its first record of each label.
+    """Return the first record of each label, for each photo with several labels.
 
     Args:
         records: The records of lists that number individuals in the same way.

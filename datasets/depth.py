@@ -1,4 +1,4 @@
-"""Convert photos with more than 8 bits to 8 bits: which value is black, and which is white?
+"""Converts photos with more than 8 bits to 8 bits: which value is black, and which is white?
 
 The file may state it: TIFF in BitsPerSample, SMinSampleValue and SMaxSampleValue, PNG in its chunk
 sBIT, PPM in its header. Otherwise white is 65535 in 16-bit files; in 32-bit and float files the
@@ -47,7 +47,7 @@ SBIT = re.compile(rb'\0\0\0([\1-\4])sBIT(.{4})', re.DOTALL)  # PNG chunk: length
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether a photo that is not yet decoded has more than 8 bits, or signed values."""
+    """Return whether a photo that is not yet decoded has more than 8 bits, or signed values."""
     if image.format == 'TIFF':
         return max(_tag(image, BITS, 1)) > 8 or SIGNED in _tag(image, FORMAT, 1)
     return image.mode[0] in 'IF' or ';16' in _rawmode(image)
@@ -73,7 +73,7 @@ def read_deep(image: Image.Image) -> Image.Image:
             return image.convert('RGB')
         values = _colour_values(image, rawmode)
     if stated and image.format == 'PNG' and values.max() > stated[1]:
-        stated = 0, FULL  # the values are scaled to 16 bits, as the PNG standard asks
+        stated = 0, FULL  # the values are scaled to 16 bits, as the PNG standard requires
     black, white = _find_range(values, stated, usual)
     if values.dtype.kind == 'f' or white - black < 255:
         levels = np.rint((values - black) * (255 / (white - black)))
@@ -98,7 +98,7 @@ def _stated_range(image: Any) -> Range | None:
 
 
 def _significant_bits(path: str) -> int:
-    """The largest number in a PNG's chunk sBIT, which Pillow ignores; 0 without that chunk."""
+    """Return the largest number in a PNG's chunk sBIT, which Pillow ignores; 0 without sBIT."""
     with open(path, 'rb') as file:
         before_pixels = file.read().partition(b'IDAT')[0]
     chunk = SBIT.search(before_pixels)
@@ -106,7 +106,7 @@ def _significant_bits(path: str) -> int:
 
 
 def _grey_values(image: Any, rawmode: str) -> tuple[np.ndarray, Sequence[int]]:
-    """The values (height, width), and the possible values of white."""
+    """Return the values (height, width), and the possible values of white."""
     if rawmode in MISREAD and image.tile[0].codec_name == 'libtiff':
         raise ValueError(
             'compressed big-endian TIFFs with signed values or floats are not supported; save it '
@@ -118,7 +118,7 @@ def _grey_values(image: Any, rawmode: str) -> tuple[np.ndarray, Sequence[int]]:
 
 
 def _colour_values(image: Any, rawmode: str) -> np.ndarray:
-    """16-bit colours (height, width, 3), or (height, width) for grey with alpha."""
+    """Return 16-bit colours (height, width, 3), or (height, width) for grey with alpha."""
     name, _, order = rawmode.partition(';16')
     if name == 'LA':
         four = _decode(image, 'RGBA')  # the high and low bytes of grey, then those of alpha
@@ -157,7 +157,7 @@ def _find_range(values: np.ndarray, stated: Range | None, usual: Sequence[int]) 
 
 
 def _rawmode(image: Any) -> str:
-    """Pillow's name for the layout of the bits; '' if it has none or the photo is decoded."""
+    """Return Pillow's name for the layout of the bits; '' if there is none, or after decoding."""
     args = image.tile[0].args if image.tile else ''
     if isinstance(args, str):
         return args

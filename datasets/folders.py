@@ -1,4 +1,4 @@
-"""Locating the photos of a list, before anything is computed."""
+"""Locates the photos of a list before anything is computed."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ class PhotoFolder:
         key: The config keys that ``root`` comes from, for messages.
         skip_missing: Whether missing photos are skipped and counted in the log
             (DATASETS.SKIP_MISSING).
-        allow_outside: Whether photos may be outside ``root``, also through links
+        allow_outside: Whether photos may be outside ``root``, for example through links
             (DATASETS.ALLOW_OUTSIDE).
         skip_broken: Whether all photos are decoded, and those that cannot be read are skipped and
             named in the log (DATASETS.SKIP_BROKEN).
@@ -116,7 +116,7 @@ def fingerprint(records: Sequence[Record], root: str) -> dict[str, int | str]:
         path below the root (with '/'), bytes, pid, camid, viewid and the encounter if known.
 
     Raises:
-        InputError: A photo is missing by now.
+        InputError: A photo has disappeared since it was located.
     """
     digest = hashlib.sha256()
     for record in records:

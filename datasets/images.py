@@ -1,4 +1,4 @@
-"""Read photos, or only their headers, and explain why a photo cannot be read."""
+"""Reads photos, or only their headers, and explains why a photo cannot be read."""
 
 import contextlib
 import os
@@ -25,9 +25,9 @@ HEIF_BRANDS = {b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'
 TIFF_HEADS = {b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'}
 MAX_PIXELS = 178_956_970  # half a gigabyte in RGB
 MAX_RATIO = 100  # longer side / shorter side
-MAX_SCANS = 100  # in a JPEG file, thumbnails included
+MAX_SCANS = 100  # of a JPEG file, thumbnails included
 REMEDY = 'replace it, take it out of the list, or set DATASETS.SKIP_BROKEN True to skip it'
-THREADS = 8  # to read headers and decode photos; more than processors, as they wait for the disk
+THREADS = 8  # for reading and decoding photos; may exceed the processors, as they wait for the disk
 
 ORIENTATION, EXIF_IFD, TAKEN = 0x112, 0x8769, 0x9003  # EXIF tags
 UPRIGHT = {
@@ -42,8 +42,8 @@ UPRIGHT = {
 
 PhotoPath = str | os.PathLike[str]
 
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow warns above it and raises above twice this number
-# Photos that cannot be read raise an error; Pillow's warnings, of broken EXIF say, do not matter.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow warns above it, and raises above twice this number
+# Photos that cannot be read raise an error. Warnings, for example about broken EXIF, do not matter.
 warnings.filterwarnings('ignore', module=r'PIL\.')
 
 
@@ -101,7 +101,7 @@ def read_image(path: PhotoPath, upright: bool = False) -> Image.Image:
         _check_scans(path, image)
         if is_deep(image):
             picture = read_deep(image)
-        elif 'transparency' in image.info:  # Pillow would warn without the detour over RGBA
+        elif 'transparency' in image.info:  # without the detour via RGBA, Pillow would warn
             picture = image.convert('RGBA').convert('RGB')
         else:
             picture = image.convert('RGB')
@@ -110,7 +110,7 @@ def read_image(path: PhotoPath, upright: bool = False) -> Image.Image:
 
 
 def read_header(path: PhotoPath) -> Header:
-    """Read the header of a photo. Only PNG files are decoded for that.
+    """Read the header of a photo. Only PNG files must be decoded for this.
 
     Raises:
         UnreadablePhoto: The file is missing, is not a photo, or its size is rejected.
@@ -146,7 +146,7 @@ def _open(path: PhotoPath) -> Iterator[Image.Image]:
 
 @lru_cache
 def photo_formats() -> tuple[str, ...]:
-    """The formats that can be read here: ``FORMATS``, and HEIF if pillow-heif is installed."""
+    """Return the formats that can be read: ``FORMATS``, and HEIF with pillow-heif."""
     Image.init()
     with contextlib.suppress(ImportError):
         import_module('pillow_heif').register_heif_opener()
@@ -154,7 +154,7 @@ def photo_formats() -> tuple[str, ...]:
 
 
 def photo_extensions() -> set[str]:
-    """File extensions of photos, with the dot."""
+    """Return the file extensions of photos, with the dot."""
     kinds = {*photo_formats(), 'MPO'}
     endings = Image.registered_extensions().items()
     return HEIF_ENDINGS | {ending for ending, kind in endings if kind in kinds}
@@ -193,7 +193,7 @@ def orientation_of(image: Image.Image) -> int:
 def find_turned(paths: Iterable[str]) -> list[str]:
     """Return the photos that are rotated or mirrored by EXIF; unreadable photos are skipped.
 
-    This reads headers only: 0.1 ms a photo, whereas decoding takes some ms.
+    This reads headers only: 0.1 ms per photo, whereas decoding takes several ms.
     """
     return list(_find(_is_turned, paths, 'headers'))
 
@@ -237,7 +237,7 @@ def _check_size(path: PhotoPath, width: int, height: int) -> None:
 
 
 def _check_scans(path: PhotoPath, image: Image.Image) -> None:
-    """Reject JPEGs that take minutes: each scan is decoded on its own; ordinary files have ten."""
+    """Reject JPEGs that take minutes: scans are decoded one by one; ordinary files have ten."""
     if image.format in ('JPEG', 'MPO'):
         with open(path, 'rb') as file:
             scans = file.read().count(b'\xff\xda')

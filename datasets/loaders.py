@@ -69,7 +69,8 @@ class Loaders(NamedTuple):
         view_num: Largest view number of all splits + 1.
         validation: Market-style, for animals without the camera filter; None without a list.
         fingerprints: Fingerprints of the splits, see ``datasets.folders.fingerprint``.
-        cache_bytes: Bytes that this process will take for decoded photos in OUTPUT_DIR.
+        cache_bytes: Disk space in OUTPUT_DIR that this process will use for decoded photos, in
+            bytes.
     """
 
     train_loader_stage2: ImageLoader

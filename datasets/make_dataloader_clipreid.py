@@ -1,4 +1,4 @@
-"""Make the loaders for training and tests from the config."""
+"""Makes the loaders for training and tests from the config."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -87,7 +87,7 @@ def _make_loaders(
         plain,
         batch_size=stage1_size,
         sampler=processes.shard(len(plain), stage1_size),
-        **options | {'persistent_workers': False},  # it is used once
+        **options | {'persistent_workers': False},  # this loader is used once
     )
     validation = None
     if photos.validation:
@@ -112,7 +112,7 @@ def _make_loaders(
 def _make_datasets(
     cfg: CfgNode, photos: TrainPhotos, processes: Processes
 ) -> tuple[ImageDataset, ImageDataset, MakeDataset, int]:
-    """Return the data sets of stages 2 and 1, a maker for the validation's, and the caches' bytes.
+    """Return the data sets of stages 2 and 1, a maker of validation sets, and the caches' bytes.
 
     Stage 1 shares the cache of the validation if both image sizes are the same, since the train
     photos of animals are its gallery.
@@ -209,7 +209,7 @@ def each_once(
 
     Args:
         photos: Records, perhaps with duplicates.
-        looks_at: Returns what a model sees of a record; two records are duplicates if it is equal.
+        looks_at: Returns what a model sees of a record; records with equal results are duplicates.
 
     Returns:
         records: The first record of each photo.

@@ -1,4 +1,4 @@
-"""The person sets as unpacked: Market-1501, (Occluded-)DukeMTMC-reID and MSMT17."""
+"""The person sets, as unpacked: Market-1501, (Occluded-)DukeMTMC-reID and MSMT17."""
 
 import os
 import re

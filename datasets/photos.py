@@ -1,4 +1,4 @@
-"""The photos of a training and of a test: one path per file, copies marked."""
+"""The photos of a training run or a test: one path per file, with copies marked."""
 
 import hashlib
 import os
@@ -148,7 +148,7 @@ def same_photos(paths: Iterable[str]) -> dict[str, str]:
     return same
 
 
-@cache  # a training compares its own lists, then all lists together
+@cache  # a training run compares its own lists, then all lists together
 def _digest(path: str, length: int = -1) -> bytes:
     with open(path, 'rb') as file:
         return hashlib.sha256(file.read(length)).digest()

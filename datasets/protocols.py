@@ -1,4 +1,4 @@
-"""What a test is: its lists, its kind of AP, what is dropped and ignored.
+"""Test protocols: the lists, the kind of average precision, what is dropped and what is ignored.
 
 ``utils.metrics.rank_metrics`` applies it; ``utils.relevance`` explains the values.
 """

@@ -122,7 +122,7 @@ def train_photos(
     splits: Mapping[str, Sequence[Record]],
     validation: TestPhotos | None = None,
 ) -> TrainPhotos:
-    """Return the photos of a training, with identities renumbered to labels 0 … n-1.
+    """Return the photos of a training run, with identities renumbered to labels 0 … n-1.
 
     Args:
         cfg: The config.

@@ -1,4 +1,4 @@
-"""Choose the photos of each batch. Every order is a pure function of (seed, epoch)."""
+"""Chooses the photos of each batch. Every order is a pure function of (seed, epoch)."""
 
 import random
 from collections import defaultdict
@@ -97,8 +97,8 @@ class Epoch(NamedTuple):
         instances: Photos of each individual in a batch.
         steps: Number of batches.
         photos: Number of different photos that the epoch shows.
-        share: ``photos`` divided by the number that the epoch would show if it went on until all
-            groups are drawn.
+        share: ``photos`` divided by the number that the epoch would show if it continued until all
+            groups were drawn.
     """
 
     individuals: int
@@ -123,7 +123,7 @@ def draw_epoch(labels: Sequence[int], individuals: int, instances: int, seed: in
 def choose_batch(
     labels: Sequence[int], most: int, instances: int, seed: int = 0, step: int = 1
 ) -> Epoch:
-    """Find the largest batch whose epoch shows enough of the photos, or else the most.
+    """Find the largest batch whose epoch shows enough of the photos, or else as many as possible.
 
     An epoch ends when too few individuals for a batch have photos left. If every batch needs all
     individuals, it ends when the first of them has none left.
@@ -217,7 +217,7 @@ class EpochBatches(Sampler):
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         indices = list(self.sampler)
-        # 1: so that these numbers differ from those of the order
+        # the 1 makes these numbers differ from those of the order
         generator = np.random.default_rng([self.seed, self.epoch, 1])
         seeds = generator.integers(2**32, size=len(indices)).tolist()
         samples = list(zip(indices, seeds, strict=True))

@@ -1,4 +1,4 @@
-"""The photos of any data set: animals, persons or vehicles, by DATASETS.NAMES."""
+"""The photos of any data set (animals, persons or vehicles), as DATASETS.NAMES says."""
 
 from types import ModuleType
 

@@ -1,4 +1,4 @@
-"""Turn a photo file into the input of a model: resize it, then apply torchvision's transforms."""
+"""Turns a photo file into the input of a model: resizing, then torchvision's transforms."""
 
 import random
 from collections.abc import Sequence

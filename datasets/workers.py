@@ -24,7 +24,7 @@ logger = logging.getLogger('transreid')
 
 Batch = tuple[torch.Tensor, ...]  # images (B, 3, H, W) float32; pid, camid, viewid, index (B,)
 
-GRACE = 10  # seconds that a worker goes on serving after SIGTERM
+GRACE = 10  # seconds that a worker continues to work after SIGTERM
 PREFETCH = 2  # batches that each worker prepares ahead
 SHARED_MEMORY = '/dev/shm'  # on Linux, where batches wait for the main process
 LOCKS = 2**18  # bytes in shared memory for the queues of a worker, over all loaders of a run
@@ -89,7 +89,7 @@ class _Pickled(bytes):
 
 
 def _make_batch(samples: list[Sample] | InputError) -> list[torch.Tensor] | _Pickled | InputError:
-    """Make a batch. A worker pickles it here already.
+    """Make a batch; a worker also pickles it here.
 
     The worker's queue would pickle it in a thread, where an error would only be printed: the batch
     would be lost, and training would wait for ever.
@@ -112,7 +112,7 @@ def _check_start() -> None:
     """Check that a process can start where processes are not forked.
 
     Such a process first imports the main script. If that fails, it reads nothing from its pipe, and
-    starting a worker, which gets much data through its pipe, would block for ever.
+    starting a worker would block for ever, as much data is sent through that pipe.
     """
     if multiprocessing.get_start_method() != 'fork':
         process = multiprocessing.Process(target=os.getpid)
