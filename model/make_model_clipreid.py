@@ -1,4 +1,4 @@
-"""Build the model: a new one around CLIP's towers, or one from a trained checkpoint."""
+"""Builds the model: a new one around CLIP's towers, or one from a trained checkpoint."""
 
 import logging
 
@@ -196,7 +196,7 @@ def _embed_sentence(cfg: CfgNode, words: Tensor) -> Sentence:
 def _continue_training(
     cfg: CfgNode, num_class: int, side: tuple[int, int], whole: bool
 ) -> ReIDModel:
-    """Start from MODEL.PRETRAIN_PATH; ``whole`` = False takes its encoders and makes new heads."""
+    """Start from MODEL.PRETRAIN_PATH; ``whole`` = False keeps its encoders only, with new heads."""
     source = read_trained(cfg.MODEL.PRETRAIN_PATH, 'MODEL.PRETRAIN_PATH')
     known_class = len(source.state['classifier.weight'])
     if not needs_prompts(cfg):
@@ -206,7 +206,7 @@ def _continue_training(
     elif not has_prompts(source.state):
         raise Mismatch(
             f'{source.key}: {source.path} is a base variant without the prompts and the text '
-            'encoder that this training needs; set SOLVER.STAGE1.MAX_EPOCHS 0 and '
+            'encoder that this run needs; set SOLVER.STAGE1.MAX_EPOCHS 0 and '
             'MODEL.I2T_LOSS_WEIGHT 0, or start from a model with prompts'
         )
     if whole and num_class != known_class:

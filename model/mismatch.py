@@ -1,4 +1,4 @@
-"""Read what weights are and what they note about themselves, and check that the config matches."""
+"""Reads what weights are and what their notes say, and checks that the config matches."""
 
 import re
 from pathlib import Path
@@ -112,7 +112,7 @@ def side_of(cfg: CfgNode, source: Checkpoint) -> tuple[int, int]:
 
 
 def _guess_side(cfg: CfgNode, source: Checkpoint, rows: int) -> tuple[int, int]:
-    """Guess (cameras, views) for a checkpoint of the original, which only has their product.
+    """Guess (cameras, views) of a checkpoint of the original, which holds only their product.
 
     If the config uses both, assume eight views for VeRi, else one. If it uses one of them, reject
     more than VeRi has.
@@ -174,7 +174,7 @@ def check_clip(state: State, path: str | Path, prompts: bool) -> None:
 
 
 def check_family(arch: Architecture, name: str, path: str | Path) -> None:
-    """Reject weights of another architecture than ``name``.
+    """Reject weights of an architecture other than ``name``.
 
     Args:
         arch: Architecture of the weights.

@@ -119,8 +119,10 @@ class ReIDModel(nn.Module):
         Args:
             x: (B, 3, H, W) photos.
             label: (B,) individuals, for ``get_text``.
-            get_image: Return the projected image features (B, E) alone, without side information.
-            get_text: Return the text features (B, E) of ``label`` alone; not of a base variant.
+            get_image: True = return only the projected image features (B, E), without side
+                information.
+            get_text: True = return only the text features (B, E) of ``label``; not for a base
+                variant.
             cam_label: (B,) cameras.
             view_label: (B,) views.
 
@@ -134,7 +136,7 @@ class ReIDModel(nn.Module):
         if get_image:
             return self.image_encoder(x)[2]
         features = self.image_encoder(x, self._side_information(cam_label, view_label))
-        if self.training and self.gather:  # one message for the three
+        if self.training and self.gather:  # one message for all three
             lengths = [feature.shape[1] for feature in features]
             features = self.gather(torch.cat(features, dim=1)).split(lengths, dim=1)
         f_last, f, f_proj = features

@@ -57,8 +57,8 @@ def load_model(cfg: CfgNode, test: TestSet) -> tuple[ReIDModel, dict[str, str]]:
     """Load the model of TEST.WEIGHT; return it, and its file and SHA-256 for results.json.
 
     Raises:
-        InputError: The file is not a checkpoint, a training replaced it while it was read, or the
-            model has no embedding for a camera or view of the test.
+        InputError: The file is not a checkpoint, a training run replaced it while it was read, or
+            the model has no embedding for a camera or view of the test.
     """
     path = Path(cfg.TEST.WEIGHT)
     before = path.stat() if path.is_file() else None
@@ -194,7 +194,7 @@ def validate(
 def trial_distance(
     features: torch.Tensor, trial: Trial, rerank: ReRanking | None, metric: Metric
 ) -> np.ndarray:
-    """Distances (Q, G) float32 of a trial from the features (N, D) of all photos."""
+    """Compute the distances (Q, G) float32 of a trial from the features (N, D) of all photos."""
     # copies, even where query and gallery are the same photos
     query, gallery = features[trial.query_index], features[trial.gallery_index]
     if rerank is None and metric == 'cosine':
@@ -234,7 +234,7 @@ def evaluate_trial(distance: np.ndarray, trial: Trial, protocol: Protocol) -> di
 
 
 def _mean(numbers: Sequence[Any]) -> Any:
-    """Average numbers, or dicts of numbers key by key; dicts may be nested."""
+    """Average numbers, or average dicts of numbers key by key; dicts may be nested."""
     first = numbers[0]
     if len(numbers) == 1:
         return first

@@ -1,4 +1,4 @@
-"""Stage 1: learn a prompt for each individual that describes its photos; CLIP is frozen."""
+"""Stage 1: learns a prompt for each individual that describes its photos; CLIP is frozen."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ def make_stage1(cfg: CfgNode, model: ReIDModel, loaders: Loaders) -> Stage1Setup
 
 @translated_errors('SOLVER.STAGE1.IMS_PER_BATCH')
 def do_train_stage1(setup: Stage1Setup, runtime: Runtime, journal: Journal) -> None:
-    """Learn the prompts for the epochs that are still to be done.
+    """Learn the prompts in the remaining epochs of stage 1.
 
     Every photo is encoded once; an epoch goes through these features in a new random order. The
     loss is the supervised contrast image -> text plus text -> image. Checkpoints are

@@ -1,4 +1,4 @@
-"""Stage 2: fine-tune the image encoder against the frozen text features of all individuals."""
+"""Stage 2: fine-tunes the image encoder against the frozen text features of all individuals."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ def make_stage2(
 
 @translated_errors('SOLVER.STAGE2.IMS_PER_BATCH (training) or TEST.IMS_PER_BATCH (validation)')
 def do_train_stage2(setup: Stage2Setup, runtime: Runtime, journal: Journal) -> float | None:
-    """Fine-tune the image encoder for the epochs that are still to be done.
+    """Fine-tune the image encoder in the remaining epochs of stage 2.
 
     Checkpoints are OUTPUT_DIR/{NAME}_{epoch}.pth, and {NAME}_best.pth for the best validation mAP.
 
@@ -107,7 +107,7 @@ def do_train_stage2(setup: Stage2Setup, runtime: Runtime, journal: Journal) -> f
 def make_forward(
     setup: Stage2Setup, runtime: Runtime
 ) -> Callable[[list[torch.Tensor]], tuple[dict[str, torch.Tensor], torch.Tensor, int]]:
-    """Return a function from a batch (images, individuals, cameras, views) to its numbers.
+    """Return a function that maps a batch (images, individuals, cameras, views) to its numbers.
 
     These are the weighted loss terms, the accuracy and the number of photos. If there are several
     processes, each has a part of the batch. Losses and necks need the whole batch, so they get the

@@ -98,7 +98,7 @@ def write_results(folder: Path, test: TestSet, result: Result, facts: dict[str, 
         folder: OUTPUT_DIR; earlier results there are kept and numbered.
         test: The test set.
         result: Its result.
-        facts: What else results.json says of the run.
+        facts: Further facts about the run, for results.json.
     """
     table, picture, rankings = (
         folder / name for name in ('results.json', 'ranked_lists.png', 'ranked_lists.csv')

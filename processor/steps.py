@@ -21,8 +21,8 @@ from utils.run.journal import Journal, Stateful
 logger = logging.getLogger('transreid.train')
 
 LINE_SECONDS = 30  # between two estimates of the time left in the log
-WAITING = 0.5  # share of an epoch spent waiting for photos above which a warning is logged
-SHORT = 2.0  # seconds of waiting below which no warning is logged
+WAITING = 0.5  # a warning is logged if a larger share of an epoch was spent waiting for photos
+SHORT = 2.0  # no warning is logged below so many seconds of waiting
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TrainingSetup:
 
 
 def is_due(epoch: int, period: int, epochs: int) -> bool:
-    """Whether ``epoch`` is one of every ``period`` epochs, or the last of ``epochs``."""
+    """Return whether ``epoch`` is a multiple of ``period``, or the last of ``epochs``."""
     return epoch % period == 0 or epoch == epochs
 
 
@@ -80,7 +80,7 @@ class Heartbeat:
 
         Args:
             epoch: The epoch, counted from 1.
-            meter: Numbers of this epoch, settled.
+            meter: Numbers of this epoch, all of them fetched.
             lr: Learning rate of the first parameter group.
             waited: Seconds spent waiting for photos since the epoch started or was resumed.
         """
@@ -258,7 +258,7 @@ class TrainingSteps:
         """
         self.check_loss()
         if validates or is_due(epoch, self.journal.policy.period, self.setup.epochs):
-            self.journal.save()  # the rest may be interrupted; a resumed run does it again
+            self.journal.save()  # if the rest is interrupted, a resumed run repeats it
         self.heartbeat.beat(epoch, self.journal.meter, self.first_group['lr'], waited)
         if is_due(epoch, self.setup.checkpoint_period, self.setup.epochs):
             self.journal.save_checkpoint(f'stage1_{epoch}' if self.setup.stage == 1 else f'{epoch}')

@@ -75,11 +75,11 @@ def stage2_lr(
 class EpochScheduler:
     """Sets every group's rate at the start of an epoch.
 
-    It has no state; the rates depend on the epoch only, even after a resume.
+    It has no state: even in a resumed run, the rates depend on the epoch only.
 
     Args:
-        optimizer: The current rate of each group becomes its base rate ('initial_lr', unless that
-            is set already).
+        optimizer: The current rate of each group becomes its base rate, 'initial_lr', unless that
+            is set already.
         lr: (epoch, base rate) -> rate.
     """
 

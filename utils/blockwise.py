@@ -13,12 +13,12 @@ UNITS = 2.0**40  # an accelerator adds whole numbers of 1 / UNITS
 
 
 def on_cpu(tensor: torch.Tensor) -> bool:
-    """Whether the tensor is on the CPU."""
+    """Return whether the tensor is on the CPU."""
     return tensor.device.type == 'cpu'
 
 
 def rows_at_a_time(entries: int, tensor: torch.Tensor) -> int:
-    """Number of rows of length ``entries`` in a block on the tensor's device, at least 1."""
+    """Return how many rows of length ``entries`` fit a block on the tensor's device, at least 1."""
     return max(1, _scaled(BLOCK, tensor) // entries)
 
 
@@ -49,7 +49,7 @@ def runs(first: torch.Tensor, size: torch.Tensor) -> tuple[torch.Tensor, torch.T
 
 
 def sums(index: torch.Tensor, value: torch.Tensor, count: int) -> torch.Tensor:
-    """Sum the values of each index, with the same bits every time.
+    """Sum the values of each index; the sums are bit-identical every time.
 
     The CPU adds in the order of the list. An accelerator adds in any order, so there the values are
     whole numbers of units of 2⁻⁴⁰, whose sum does not depend on the order.

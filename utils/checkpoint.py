@@ -1,4 +1,4 @@
-"""Checkpoints and states of runs: written whole or not at all, read without running any code."""
+"""Checkpoints and states of runs: written completely or not at all, read without running code."""
 
 import logging
 import re
@@ -30,11 +30,12 @@ logger = logging.getLogger('transreid')
 class Checkpoint(NamedTuple):
     """The content of a file of weights.
 
-    state: CPU tensors by name, without the prefixes of DataParallel and torch.compile.
-    about: notes about them, not to be trusted.
-    inside: the key that held the weights, if the file holds other things too; else ''.
-    path: the file.
-    key: the config key that gave the path.
+    Attributes:
+        state: CPU tensors by name, without the prefixes of DataParallel and torch.compile.
+        about: Notes about them, not to be trusted.
+        inside: The key that held the weights, if the file holds other things too; else ''.
+        path: The file.
+        key: The config key that gave the path.
     """
 
     state: State
@@ -78,8 +79,9 @@ def load_state(path: str | Path, key: str = 'TEST.WEIGHT') -> State:
 def load_checkpoint(path: str | Path, key: str = 'TEST.WEIGHT') -> Checkpoint:
     """Read a state dict, .pth or safetensors; the content decides which.
 
-    The file may hold an epoch, an optimizer and the like too; the state dict may have any key, also
-    in nested dicts, and its names may begin with ``module.`` or ``_orig_mod.``. The log reports it.
+    The file may also hold an epoch, an optimizer and the like; the state dict may be under any key,
+    even in nested dicts, and its names may begin with ``module.`` or ``_orig_mod.``. The log
+    reports such cases.
 
     Args:
         path: The file.

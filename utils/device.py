@@ -48,7 +48,7 @@ class Runtime(NamedTuple):
     stop: StopRequest = StopRequest()
 
     def move(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Copy to the device; only pinned memory without waiting.
+        """Copy to the device, without waiting if the memory is pinned.
 
         Other memory might be freed before the copy has read it, as happens on MPS.
         """
@@ -69,9 +69,9 @@ class Runtime(NamedTuple):
         return torch.device('cpu') if self.device.type == 'mps' else self.device
 
     def fetch_period(self, period: int) -> int:
-        """Iterations between fetches of the loss: 1 on the CPU, ``period`` on an accelerator.
+        """Return the iterations between fetches of the loss: 1 on the CPU, ``period`` elsewhere.
 
-        Each fetch waits for the accelerator.
+        Each fetch waits for the accelerator to finish its work.
         """
         return 1 if self.device.type == 'cpu' else period
 
@@ -136,7 +136,7 @@ def _set_kernels(device: torch.device, deterministic: bool) -> None:
 
 
 def process_backend(device: str) -> str:
-    """Backend of torch.distributed: NCCL between GPUs, otherwise gloo.
+    """Return the backend for torch.distributed: NCCL between GPUs, otherwise gloo.
 
     Torch for Windows has no NCCL; gloo works with GPUs too.
     """
@@ -156,7 +156,7 @@ def _device(name: str, processes: Processes) -> torch.device:
 
 
 def _own_gpu(processes: Processes) -> int | None:
-    """Index of the GPU of this process, one of several; None if no process has a GPU.
+    """Return the index of this process's GPU, one of several; None if no process has a GPU.
 
     It is the local rank, or 0 where SLURM or CUDA_VISIBLE_DEVICES shows each process only its own
     GPU. The processes compare serial numbers, which differ even if every GPU has index 0.
@@ -181,7 +181,7 @@ def _own_gpu(processes: Processes) -> int | None:
 
 
 def _try_compiler(device: torch.device) -> None:
-    """Compile a tiny function now, as the image encoder is compiled only hours later."""
+    """Compile a tiny function now: the image encoder itself is compiled only hours later."""
     number = torch.zeros(1, device=device)
     try:
         torch.compile(lambda x: x + 1)(number)
@@ -201,12 +201,12 @@ def device_text(device: torch.device) -> str:
 
 
 def wants_pinned_memory(device: torch.device) -> bool:
-    """Whether batches should be in pinned memory before they are copied to the device."""
+    """Return whether batches should be in pinned memory before they are copied to the device."""
     return device.type == 'cuda'
 
 
 def memory_in_use(device: torch.device) -> dict[str, float]:
-    """Peak memory of this process in 10⁹ bytes, as far as the system reports it.
+    """Return the peak memory of this process in 10⁹ bytes, as far as the system reports it.
 
     Returns:
         'memory_gb': Main memory; 'device_memory_gb': Memory of the GPU.
@@ -223,7 +223,7 @@ def memory_in_use(device: torch.device) -> dict[str, float]:
 
 
 def random_states(device: torch.device) -> dict[str, Any]:
-    """States of torch's and a GPU's random generators; training uses no others."""
+    """Return the states of torch's and a GPU's random generators; training uses no others."""
     return {
         'torch': torch.get_rng_state(),
         'cuda': [torch.cuda.get_rng_state(device)] if device.type == 'cuda' else [],

@@ -1,4 +1,4 @@
-"""Several processes that share one training or test: how they communicate and how they end.
+"""Several processes that share a training run or a test: how they communicate and how they end.
 
 With one process (``SINGLE``) every method is trivial and torch.distributed is not started, so the
 training loops need no branches for it.
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn  # noqa: F401  imported later, its defaults would keep the group
+import torch.distributed.nn  # noqa: F401  if imported later, its defaults would keep the group
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -56,9 +56,10 @@ class Processes:
     # ----------------------------------------------------------------------------- sharing the work
 
     def shard(self, count: int, batch_size: int) -> range:
-        """This process's part of ``count`` rows; it may be empty, but not for the first process.
+        """Return this process's part of ``count`` rows; it may be empty, except on process 0.
 
-        The cut is between batches, so batches and their rounding are those of a single process.
+        The rows are cut between batches, so batches and their rounding are those of a single
+        process.
         """
         batches = -(-count // batch_size)
         start, stop = (
@@ -68,7 +69,7 @@ class Processes:
         return range(count)[start:stop]
 
     def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """The model to call in training; backward() averages gradients over all processes.
+        """Return the model to call in training; backward() averages gradients over all processes.
 
         Each forward pass first copies the buffers of process 0 to the others, so that the state
         saved there is valid for all. Every parameter that requires a gradient must get one. Save
@@ -119,7 +120,7 @@ class Processes:
                 parameter.grad /= self.world_size
 
     def any(self, flag: object) -> bool:
-        """Whether ``flag`` is true on any process. Runs on the CPU, so it waits for no GPU."""
+        """Return whether ``flag`` is true on any process. Runs on the CPU and waits for no GPU."""
         if self.world_size == 1:
             return bool(flag)
         found = torch.tensor(int(bool(flag)), dtype=torch.uint8)
@@ -170,7 +171,7 @@ def _gather(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def start_processes(wanted: bool, backend: str) -> Processes:
-    """Connect the processes that torchrun has started, this one among them.
+    """Connect the processes that torchrun has started, of which this is one.
 
     Args:
         wanted: MODEL.DIST_TRAIN.
@@ -223,7 +224,7 @@ def several_processes(wanted: bool, backend: str, stop: StopRequest) -> Iterator
     Args:
         wanted: MODEL.DIST_TRAIN.
         backend: Backend of torch.distributed.
-        stop: The run's request to end. After such a request a lost process is no error.
+        stop: The run's request to end. After such a request a lost process is not an error.
     """
     processes = start_processes(wanted, backend)
     if processes.watch is None:

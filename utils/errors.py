@@ -33,16 +33,16 @@ class Stopped(BaseException):
 
 
 def first_line(error: BaseException | str, length: int = 120) -> str:
-    """First line of an error's text, short and printable, for a one-line message.
+    """Return the first line of an error's text, short and printable, for a one-line message.
 
-    Damaged files and odd servers can put anything into it.
+    Damaged files and strange servers can put anything into such a text.
     """
     line = (str(error).strip().splitlines() or [type(error).__name__])[0][:length]
     return ''.join(letter if letter.isprintable() else '?' for letter in line)
 
 
 def escape_output() -> None:
-    """From now on escape characters that the terminal's encoding lacks, as in \\u864e."""
+    """From now on, escape characters that the terminal's encoding lacks, as in \\u864e."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None if there is no terminal
             stream.reconfigure(errors='backslashreplace')

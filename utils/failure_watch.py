@@ -33,7 +33,7 @@ LOST_CONNECTION = (
 
 
 def is_lost_connection(error: BaseException) -> bool:
-    """Whether gloo, NCCL or the store raise this error when the other end has ended."""
+    """Return whether gloo, NCCL or the store raise this error when the other end has ended."""
     text = f'{type(error).__name__}: {error}'
     return isinstance(error, RuntimeError) and any(sign in text for sign in LOST_CONNECTION)
 

@@ -52,8 +52,8 @@ def atomic_write(path: str | Path, mode: str = 'w', sync: bool = True) -> Iterat
     Args:
         path: The file.
         mode: 'w' or 'wb'.
-        sync: Whether the file must survive a power failure too. Not worth its time for thousands of
-            files that can be made again.
+        sync: Whether the file must survive a power failure too; too slow for thousands of files
+            that can be made again.
 
     Raises:
         InputError: The file system reported an error.
@@ -84,7 +84,7 @@ def temporary_name(name: str) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # not every system can
+    with contextlib.suppress(OSError):  # some systems cannot
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -93,7 +93,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def free_bytes(folder: str | Path) -> int:
-    """Free bytes for this user on the disk of ``folder``, which need not exist yet.
+    """Return the bytes free for this user on the disk of ``folder``, which need not exist yet.
 
     Raises:
         OSError: The system does not report them.
@@ -150,11 +150,11 @@ def drop_leftovers(folder: str | Path) -> None:
 
 
 def _is_abandoned(temporary: Path) -> bool:
-    """Whether its writer has ended. On a shared disk it may be running on another host."""
+    """Return whether the writer has ended. On a shared disk it may be running on another host."""
     owner = re.fullmatch(rf'{re.escape(TEMPORARY)}(\d+)@(.+?)@.*', temporary.name)
     if owner is None or owner[2] != socket.gethostname():
         return time.time() - temporary.stat().st_mtime > STALE_SECONDS
-    if int(owner[1]) == os.getpid():  # in containers a run often gets the ID of the one before
+    if int(owner[1]) == os.getpid():  # in a container, runs often have the same process ID
         return True
     try:
         os.kill(int(owner[1]), 0)

@@ -1,9 +1,9 @@
 """Float32 products on the CPU: torch's own on Intel processors, oneDNN's on others.
 
-Torch's own are MKL's, which uses AVX-512 on Intel processors but only AVX2 on others. oneDNN, which
-torch already uses for convolutions, uses AVX-512 on both; on Intel processors it is the slower one
-(docs/performance.md). The processor alone decides, so a machine gives the same bits every time. The
-two differ only in the order of the sums. For small products and other types,
+Torch's own come from MKL, which uses AVX-512 on Intel processors but only AVX2 on others. oneDNN,
+which torch already uses for convolutions, uses AVX-512 on both; on Intel processors oneDNN is the
+slower one (docs/performance.md). The processor alone decides, so a machine gives the same bits
+every time. The two differ only in the order of the sums. For small products and other types,
 ``torch.nn.functional.linear`` is used everywhere.
 """
 
@@ -88,7 +88,7 @@ def _product(
 
 @functools.cache
 def uses_onednn() -> bool:
-    """Whether this machine's CPU computes float32 products with oneDNN."""
+    """Return whether this machine's CPU computes float32 products with oneDNN."""
     mkl_on_intel = torch.backends.mkl.is_available() and any(
         name in processor_maker() for name in INTEL
     )
@@ -96,7 +96,7 @@ def uses_onednn() -> bool:
 
 
 def products_text() -> str:
-    """Say for the log which library computes float32 products on the CPU, and why."""
+    """Say, for the log, which library computes float32 products on the CPU, and why."""
     library = "oneDNN's" if uses_onednn() else "torch's own"
     return f'{library} (processor: {processor_maker() or "unknown"})'
 
@@ -111,7 +111,7 @@ def processor_maker() -> str:
 
 
 def _has_onednn() -> bool:
-    """Whether this torch has oneDNN's product, a private operator of its compiler, and it works."""
+    """Return whether oneDNN's product, a private operator of torch's compiler, exists and works."""
     x, weight = torch.arange(6.0).reshape(2, 3), torch.arange(12.0).reshape(3, 4).t()
     try:
         return torch.equal(_product(x, weight, torch.ones(4)), x @ weight.t() + 1)

@@ -27,7 +27,7 @@ FORMAT = '%(asctime)s %(name)s %(levelname)s: %(message)s'
 
 
 def is_for_screen(record: logging.LogRecord) -> bool:
-    """Whether a line goes to the screen too, as all do that are not logged with FILE_ONLY."""
+    """Return whether a line goes to the screen too, as all do that are logged without FILE_ONLY."""
     return not getattr(record, 'file_only', False)
 
 
@@ -152,7 +152,7 @@ class MetricsFile(contextlib.AbstractContextManager):
             self._file = open(self.path, 'ab')  # noqa: SIM115 closed by __exit__
 
     def sync(self) -> int:
-        """Force all lines to the disk, before a state refers to them; return the file's size."""
+        """Force all lines to the disk before a state refers to them; return the file's size."""
         with writing(self.path):
             os.fsync(self._file.fileno())
         return self._file.tell()

@@ -101,7 +101,7 @@ class EpochMeter:
         return alike if self.iterations >= 3 else []
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything fetched so far, for :meth:`load_state_dict`."""
+        """Return everything fetched so far, for :meth:`load_state_dict`."""
         return {name: value for name, value in vars(self).items() if name != '_pending'}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

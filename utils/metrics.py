@@ -84,7 +84,7 @@ def copies_in_gallery(
 def _countable_pairs(
     query: Sequence[Photo], gallery: Sequence[Photo], protocol: RankingRules
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The pairs of a query and a gallery photo of the same identity.
+    """Return the pairs of a query and a gallery photo of the same identity.
 
     Returns:
         Four arrays (M,): index of the query, index of the gallery photo, whether both are the same
@@ -130,7 +130,7 @@ def ranked_gallery(
     protocol: RankingRules,
     top: int,
 ) -> Iterator[list[tuple[int, bool]]]:
-    """The first photos of each query's ranking, to show to people.
+    """Yield the first photos of each query's ranking, to show to people.
 
     For the first four arguments see :func:`rank_metrics`.
 
@@ -190,7 +190,7 @@ def _select(ranking: Ranking, chosen: Sequence[int] | np.ndarray) -> Ranking:
 
 
 def _averages(ranking: Ranking) -> dict[str, float]:
-    """The averages over the queries that count, {} if none does."""
+    """Return the averages over the queries that count, {} if none does."""
     if not ranking.counted.any():
         return {}
     ap, first_hit = ranking.ap[ranking.counted], ranking.first_hit[ranking.counted]
@@ -228,7 +228,7 @@ def eval_func(
     g_camids: Sequence[int] | np.ndarray,
     max_rank: int = 50,
 ) -> tuple[np.ndarray, float]:
-    """The Market-1501 metric (Zheng et al., "Scalable Person Re-identification", ICCV 2015).
+    """Compute Market-1501's metric (Zheng et al., "Scalable Person Re-identification", ICCV 2015).
 
     Gallery photos of the query's identity taken by the query's camera are ignored.
 

@@ -7,7 +7,7 @@ from utils import blockwise
 
 
 def nearest(distance: torch.Tensor, k: int) -> torch.Tensor:
-    """Indices (n, k) of the k smallest entries of each row (n, N), in order; ties go by index."""
+    """Return the indices (n, k) of each row's k smallest entries, in order; ties by index."""
     count = distance.shape[1]
     # The k-th smallest minimum of disjoint groups of columns is an upper bound of the k-th smallest
     # entry, and a close one for at least 4 k groups. Each group has every width-th column, which is
@@ -28,13 +28,13 @@ def nearest(distance: torch.Tensor, k: int) -> torch.Tensor:
 
 
 def partial_sort(distance: torch.Tensor, k1: int, k: int) -> torch.Tensor:
-    """The same with the original's partial sort, which leaves ties in no particular order."""
+    """Return the same by the original's partial sort, which leaves ties in no particular order."""
     order = np.argpartition(distance.cpu().numpy(), range(1, k1 + 1), axis=1)[:, :k]
     return torch.as_tensor(order, device=distance.device)
 
 
 def reciprocal_sets(neighbours: torch.Tensor, k1: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """R* of the paper, equations 2 to 4: sorted pairs (i, j) without duplicates, two long (M,).
+    """Return R* of the paper (equations 2 to 4): sorted pairs (i, j), each once, two long (M,).
 
     R(i, k) holds those j among the first k + 1 neighbours of i (including itself) whose own first
     k + 1 contain i. R*(i) is R(i, k1) together with each R(j, k1 / 2), for j in R(i, k1), that has
@@ -50,7 +50,7 @@ def reciprocal_sets(neighbours: torch.Tensor, k1: int) -> tuple[torch.Tensor, to
     for rows in torch.arange(count, device=device).split(step):
         n, j = len(rows), near[rows]
         flat = j.flatten()
-        member = half.index_select(0, flat).view(n, -1)  # the half of each j
+        member = half.index_select(0, flat).view(n, -1)  # R(j, k1 / 2) of each j
         real = mutual_half.index_select(0, flat).view(*j.shape, -1)
         inside = torch.zeros(n, count, dtype=torch.bool, device=device)
         inside.scatter_(1, j, mutual_near[rows])
@@ -64,7 +64,7 @@ def reciprocal_sets(neighbours: torch.Tensor, k1: int) -> tuple[torch.Tensor, to
 
 
 def _mutual(neighbours: torch.Tensor) -> torch.Tensor:
-    """(N, k) bool: whether i is among the neighbours of its neighbours (N, k)."""
+    """Return (N, k) bool: whether i is among the neighbours of its neighbours (N, k)."""
     k = neighbours.shape[1]
     mutual = torch.empty_like(neighbours, dtype=torch.bool)
     neighbours = neighbours.int()  # half the memory to read

@@ -53,8 +53,8 @@ class RankingRules:
         never_itself: Remove a query's own photo, and byte-for-byte copies of it that show the same
             individual, from its ranking. ``drop_nearest`` then applies only to queries that are
             not in the gallery.
-        ignore: Which gallery photos of the query's individual are removed from its ranking: a key
-            of ``SAME``, '' = none.
+        ignore: Key of ``SAME`` that says which gallery photos of the query's individual are removed
+            from its ranking; '' = none.
         no_positive: A query without a match counts as 0 ('zero') or is left out of the averages
             ('skip').
     """
@@ -67,7 +67,7 @@ class RankingRules:
 
 
 def nothing(row: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """A test that no pair passes."""
+    """Return False for every pair."""
     return np.zeros(len(row), dtype=bool)
 
 
@@ -77,8 +77,8 @@ class Relevance:
     Args:
         q_pid: (Q,) identities of the queries.
         g_pid: (G,) identities of the gallery photos.
-        ignored: Tests which of the pairs a ranking ignores.
-        itself: Tests which of them are the same photo.
+        ignored: Function that tests which of the pairs a ranking ignores.
+        itself: Function that tests which pairs are of a photo and itself.
         never_itself: Whether a ranking ignores those too.
         unknown: Indices of gallery photos that every ranking ignores.
     """
@@ -100,7 +100,7 @@ class Relevance:
         self.size = ordered.searchsorted(q_pid, 'right') - self.first
 
     def pairs(self, rows: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """The pairs of a slice of the queries, sorted.
+        """Return the pairs of a slice of the queries, sorted.
 
         Returns:
             Four arrays (M,): index of the query, index of the gallery photo, whether the ranking
@@ -117,7 +117,7 @@ class Relevance:
 def relevance_of(
     query: Sequence[Photo], gallery: Sequence[Photo], rules: RankingRules
 ) -> Relevance:
-    """The pairs of a test under its rules."""
+    """Return the pairs of a test under its rules."""
     everyone = [*query, *gallery]
     numbers: dict[str, int] = {}
     photos = [numbers.setdefault(record.photo, len(numbers)) for record in everyone]
@@ -136,7 +136,7 @@ def relevance_of(
 def _same(
     query: Sequence[Photo], gallery: Sequence[Photo], field: str, unknown_is_same: bool
 ) -> PairTest:
-    """A test for pairs from the same camera, encounter … (``field``) or almost the same frame."""
+    """Return a test for pairs of the same camera, encounter … (``field``) or nearly one frame."""
     values = [getattr(record, field) for record in (*query, *gallery)]
     tolerance = np.zeros(1)
     if field == 'frame':

@@ -170,7 +170,7 @@ def _scan(
 
 
 def _expand(encoding: torch.Tensor, neighbours: torch.Tensor) -> torch.Tensor:
-    """The mean of V over each photo's neighbours (N, k2)."""
+    """Return the mean of V over each photo's neighbours (N, k2)."""
     if not blockwise.on_cpu(neighbours):
         return _expand_in_blocks(encoding, neighbours)
     count, k2 = neighbours.shape
@@ -184,7 +184,7 @@ def _expand(encoding: torch.Tensor, neighbours: torch.Tensor) -> torch.Tensor:
 
 
 def _expand_in_blocks(encoding: torch.Tensor, neighbours: torch.Tensor) -> torch.Tensor:
-    """The same for accelerators, without a product of sparse matrices.
+    """Return the same on accelerators, without a product of sparse matrices.
 
     CUDA's product adds in an undefined order, and fails with many photos.
     """
@@ -212,7 +212,7 @@ def _sparse(
     count: int,
     is_coalesced: bool | None = None,
 ) -> torch.Tensor:
-    """A sparse matrix (count, count)."""
+    """Return a sparse matrix (count, count)."""
     return torch.sparse_coo_tensor(
         torch.stack([row, column]),
         value,

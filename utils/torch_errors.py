@@ -79,6 +79,6 @@ def _worker_ended(reason: re.Match) -> str:
 
 
 def worker_remedy() -> str:
-    """What to do if a process that decodes photos does not start or ends with an error."""
+    """Say what to do if a process that decodes photos does not start or ends with an error."""
     alone = 'set DATALOADER.NUM_WORKERS 0'
     return alone if multiprocessing.get_start_method() == 'fork' else f'{MAIN_GUARD}, or {alone}'

@@ -1,4 +1,4 @@
-"""Read files of weights from any source without running any code in them.
+"""Reads files of weights from any source without running any code in them.
 
 Training programs save the state dict of a model alone or together with other things.
 """
@@ -42,7 +42,7 @@ class _Skipped:
     """Stands for a Python or NumPy object beside the weights; runs and keeps nothing."""
 
     def __init__(self, *_: object) -> None:
-        """Accept and ignore what the pickle gives."""
+        """Accept and ignore the arguments that the pickle gives."""
 
     __setstate__ = __init__
 

@@ -152,7 +152,7 @@ def _shape_of(state: State, path: str | Path, name: str, dimensions: int) -> tup
 
 
 def _count_parts(state: State, path: str | Path, prefix: str) -> int:
-    """The number of parts ``prefix``0, ``prefix``1, …"""
+    """Return the number of parts ``prefix``0, ``prefix``1, …"""
     names = [name.removeprefix(prefix) for name in state if name.startswith(prefix)]
     if not names:
         raise InputError(f'{KEY}: {path} has no tensor {prefix}…; part of the CLIP is missing')

@@ -1,4 +1,4 @@
-"""Reads the weights of TorchScript archives, OpenAI's format of CLIP, without running their code.
+"""Reads weights from TorchScript archives, the format of OpenAI's CLIP, without running their code.
 
 Such an archive is a zip file: data.pkl is a pickle of the module tree, data/* are the tensors'
 bytes, code/**.py are the modules' classes. ``torch.jit.load`` compiles that code. Here nothing
@@ -88,7 +88,7 @@ def archive_state(path: str | Path, key: str) -> dict[str, torch.Tensor]:
                 raise ValueError('it unpacks to far more than its size')
             reader = _Reader(archive)
             reader.collect(read_pickle(reader.bytes('data.pkl')))
-    except Exception as error:  # zipfile and pickle raise anything on damaged bytes
+    except Exception as error:  # zipfile and pickle may raise any error on damaged bytes
         raise InputError(
             f'{key}: {path} is damaged or is not a TorchScript archive '
             f'({type(error).__name__}: {first_line(error)}); no code in it was run; copy or '

@@ -53,7 +53,7 @@ class AttentionPool2d(nn.Module):
 
     Keys and values are never computed. In every head q · (W x + b) = (Wᵀ q) · x + q · b, and
     Σ a (W x + b) = W (Σ a x) + b because a sums to 1. So the weight matrices multiply one vector
-    per head instead of one per position. The softmax cancels q · b; the term stays so that
+    per head instead of one per position. The softmax cancels q · b; the term is kept so that
     k_proj.bias has a gradient (0) and weight decay applies to it as to every other weight.
     """
 
@@ -84,7 +84,7 @@ class AttentionPool2d(nn.Module):
 
 
 class ModifiedResNet(nn.Module):
-    """OpenAI's ResNet: a stem of three convolutions, pooled strides, an attention pool.
+    """OpenAI's ResNet: a stem of three convolutions, strides by pooling, and an attention pool.
 
     Args:
         layers: Number of blocks in each of the four stages.

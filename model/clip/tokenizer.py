@@ -26,7 +26,7 @@ _WORDS = regex.compile(
 
 @functools.cache
 def _vocabulary() -> tuple[dict[int, str], dict[tuple[str, ...], int], dict[str, int]]:
-    """(byte → symbol, pair → rank of its merge, symbol → id).
+    """Return three dicts: byte → symbol, pair → rank of its merge, symbol → id.
 
     A printable byte is its own symbol; the others have characters from U+0100 upwards.
     """
@@ -51,7 +51,7 @@ def _vocabulary() -> tuple[dict[int, str], dict[tuple[str, ...], int], dict[str,
 
 
 def _word_ids(word: str) -> list[int]:
-    """The ids of one word: starting from bytes, always merge the pair of the lowest rank."""
+    """Return the ids of a word: from its bytes on, always merge the pair with the lowest rank."""
     symbols, ranks, ids = _vocabulary()
     if word in (START, END):
         return [ids[word]]
@@ -68,9 +68,10 @@ def _word_ids(word: str) -> list[int]:
 
 
 def encode(text: str) -> list[int]:
-    """Return the token ids of a text, without start and end.
+    """Return the token ids of a text, without those of start and end.
 
-    Fixes broken Unicode, decodes HTML escapes (twice), collapses white space, lower-cases.
+    Fixes broken Unicode, decodes HTML escapes (twice), collapses white space and converts to lower
+    case.
     """
     text = html.unescape(html.unescape(ftfy.fix_text(text)))
     words = _WORDS.findall(' '.join(text.split()).lower())

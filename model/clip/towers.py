@@ -84,7 +84,7 @@ class Attention(nn.Module):
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
     def project(self, x: Tensor, first: int, last: int) -> Sequence[Tensor]:
-        """Project x (B, L, C) to queries (0), keys (1), values (2): ``first`` to ``last`` - 1.
+        """Project x (B, L, C) to queries (0), keys (1) and values (2): ``first`` to ``last`` - 1.
 
         Each result is (B, heads, L, C / heads).
         """
@@ -130,7 +130,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Blocks; only one position is read in the end, so the last block computes only that one."""
+    """Blocks. Only one position of the output is used, so the last block computes only that one."""
 
     def __init__(self, settings: TransformerSettings):
         super().__init__()
@@ -257,5 +257,5 @@ class TextEncoder(nn.Module):
 
 
 def _causal(count: int, before: int, device: torch.device) -> Tensor:
-    """(count, before + count) bool: a position attends to itself and all before it."""
+    """Return the mask (count, before + count): a position attends to itself and all before it."""
     return torch.ones(count, before + count, dtype=torch.bool, device=device).tril(before)

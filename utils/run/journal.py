@@ -1,4 +1,4 @@
-"""The files of a training in OUTPUT_DIR: metrics, checkpoints and the state to resume from."""
+"""The files of a training run in OUTPUT_DIR: metrics, checkpoints and the state to resume from."""
 
 import hashlib
 import signal
@@ -19,8 +19,8 @@ from utils.meter import EpochMeter, Stopwatch
 KEY = 'SOLVER.RESUME'
 STATE = 'resume.pth'
 FORMAT = 2  # version of the state file; increased when older states can no longer be read
-# Relative, for the length of a feature: rounding on another machine stays below it, other photos
-# differ by more.
+# Relative tolerance for the length of a feature: rounding on another machine stays below it, while
+# other photos exceed it.
 FEATURE_TOLERANCE = 1e-2
 
 
@@ -43,7 +43,7 @@ class TrainedModel(Stateful, Protocol):
 
 @dataclass(frozen=True)
 class SavePolicy:
-    """How and when a training saves."""
+    """How and when a training run saves."""
 
     name: str  # the checkpoints' file names begin with it
     suffix: str = 'pth'  # or 'safetensors'
@@ -52,7 +52,7 @@ class SavePolicy:
 
 
 class Journal:
-    """The position of a training, and the files it writes. Use it in a ``with`` statement.
+    """The position of a training run, and the files it writes. Use it in a ``with`` statement.
 
     If there are several processes, only the first writes. The state (OUTPUT_DIR/resume.pth, only
     the newest is kept) holds everything that training has changed so far. Of the frozen weights and
@@ -113,7 +113,7 @@ class Journal:
     # ------------------------------------------------------------------------------------ position
 
     def epochs(self, stage: int, count: int) -> Iterator[int]:
-        """Yield the epochs of ``stage`` that are still to be done, up to ``count``.
+        """Yield the remaining epochs of ``stage``, up to ``count``.
 
         In a resumed run, ``iteration`` iterations of the first one are already done.
         """
@@ -157,7 +157,7 @@ class Journal:
         return self._stopping or bool(minutes and self._since_state.seconds >= 60 * minutes)
 
     def save(self) -> None:
-        """Write the state in a thread, while the training continues.
+        """Write the state in a thread, while training continues.
 
         Raises:
             Stopped: A signal has asked the run to end; the state is on the disk by then.

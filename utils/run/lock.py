@@ -101,7 +101,7 @@ def _in_use(folder: str | Path, owner: str) -> InputError:
 
 
 def _is_at(handle: int, path: Path) -> bool:
-    """Whether the open file is still the file at ``path``."""
+    """Return whether the open file is still the file at ``path``."""
     try:
         return os.path.samestat(os.fstat(handle), os.stat(path, follow_symlinks=False))
     except OSError:

@@ -1,4 +1,4 @@
-"""Record the code, config, seed and machine of a run beside its results."""
+"""Records the code, config, seed and machine of a run beside its results."""
 
 import contextlib
 import logging

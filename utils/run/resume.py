@@ -1,4 +1,4 @@
-"""Resume a training: find its state, and check that it belongs to the same run."""
+"""Resumes a training run: finds its state, and checks that it belongs to the same run."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -60,7 +60,7 @@ HARMLESS = {
 # May be raised, or lowered to the epoch that the run has reached: no learning rate of stage 2
 # depends on it.
 EPOCHS = 'SOLVER.STAGE2.MAX_EPOCHS'
-# Entries of a state that would fail late in the run if they were damaged.
+# Entries of a state that would make the run fail late if they were damaged.
 TYPES: dict[str, Any] = {
     'stage': int,
     'epoch': int,
@@ -114,12 +114,12 @@ def _state_path(resume: str, folder: str | Path) -> Path:
 
 
 def is_own(resume: str, folder: str | Path) -> bool:
-    """Whether SOLVER.RESUME names the state in ``folder``, the OUTPUT_DIR."""
+    """Return whether SOLVER.RESUME names the state in ``folder``, the OUTPUT_DIR."""
     return _state_path(resume, folder).resolve() == (Path(folder) / STATE).resolve()
 
 
 def is_finished(state: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether the run of ``state`` has done all the epochs that ``config`` (flat) asks for.
+    """Return whether the run of ``state`` has done all the epochs that ``config`` (flat) asks for.
 
     Raises:
         InputError: It has, but ``config`` belongs to another run.

@@ -1,4 +1,4 @@
-"""The frame of a run: log, signals, processes, lock of OUTPUT_DIR, device, seed and journal."""
+"""Sets up a run: log, signals, processes, lock of OUTPUT_DIR, device, seed and journal."""
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
@@ -34,7 +34,7 @@ class Session:
     cfg: CfgNode
     folder: Path  # OUTPUT_DIR
     runtime: Runtime
-    cleanup: contextlib.ExitStack  # closes what is registered before the run ends
+    cleanup: contextlib.ExitStack  # everything registered here is closed before the run ends
 
     @property
     def main(self) -> bool:
@@ -44,14 +44,14 @@ class Session:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A training that has already done all its epochs."""
+    """A training run that has already done all its epochs."""
 
     best: float | None  # validation mAP
 
 
 @dataclass(frozen=True)
 class TrainingSession(Session):
-    """A training in its OUTPUT_DIR."""
+    """A training run in its OUTPUT_DIR."""
 
     about: dict[str, Any]  # for run.json; see utils.run.provenance.log_run
     config: dict[str, Any]  # flat, without the keys that have no effect
@@ -127,7 +127,7 @@ class TrainingSession(Session):
 def training_session(
     cfg: CfgNode, config: dict[str, Any], ignored: Collection[str]
 ) -> Iterator[TrainingSession | FinishedRun]:
-    """Prepare a training in OUTPUT_DIR; bad input is rejected before any file is written.
+    """Prepare a training run in OUTPUT_DIR; bad input is rejected before any file is written.
 
     Args:
         cfg: The config.
@@ -160,7 +160,7 @@ def training_session(
 
 
 def evaluation_session(cfg: CfgNode) -> contextlib.AbstractContextManager[Session]:
-    """Prepare a test in OUTPUT_DIR. A training may run there, another test may not."""
+    """Prepare a test in OUTPUT_DIR. A training run may be active there, another test may not."""
     batches = 'TEST.IMS_PER_BATCH (photos at once), or the lists (ranking holds queries x gallery)'
     return _session(cfg, 'test', batches, StopRequest())
 

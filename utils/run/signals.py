@@ -1,4 +1,4 @@
-"""SIGTERM, Ctrl-C and a closed terminal end a run; a training first saves its state."""
+"""SIGTERM, Ctrl-C and a closed terminal end a run; a training run first saves its state."""
 
 import contextlib
 import signal
