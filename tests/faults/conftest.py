@@ -4,11 +4,16 @@ was tried.
 
 import json
 import os
+import shutil
+import signal
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.faults.groups import SETTINGS, SEVERAL, Group, alone, options
+from tests.faults.interrupted import PLACES, arguments
 from tests.helpers import World
 
 from .harness import Zygote
@@ -96,3 +101,50 @@ def pytest_terminal_summary(terminalreporter, config):
         f'{", ".join(f"{what} {number}" for what, number in inputs.items()) or "none"}'
     )
     say(f'as JSON: {path}')
+
+
+@pytest.fixture(scope='session')
+def trained(faults_world):
+    """(name, processes) -> OUTPUT_DIR of a whole run"""
+
+    @cache
+    def run(name, processes):
+        folder = faults_world.folder / f'{name}-{processes}'
+        arguments = faults_world.args(*options(folder), *SETTINGS[name], name=name)
+        if processes == 1:
+            code, log = alone(*arguments)
+        else:
+            group = Group(folder, processes, *arguments, *SEVERAL)
+            code, log = group.wait(), group.log
+        assert code == 0, log[-3000:]
+        return folder
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def finished(zygote, faults_world, tmp_path_factory):
+    """OUTPUT_DIR of an uninterrupted run."""
+    folder = tmp_path_factory.mktemp('finished')
+    run = zygote.start(folder / 'run', *arguments(faults_world, folder / 'out', resume=False))
+    assert run.wait() == 0, run.err
+    return folder / 'out'
+
+
+@pytest.fixture(scope='session')
+def stopped(zygote, faults_world, tmp_path_factory):
+    """OUTPUT_DIR of a run that was stopped within stage 2."""
+    folder = tmp_path_factory.mktemp('stopped')
+    fault = PLACES['stage 2'][0] | {'signal': signal.SIGTERM}
+    assert (
+        zygote.start(folder / 'run', *arguments(faults_world, folder / 'out'), fault=fault).wait()
+        == 143
+    )
+    return folder / 'out'
+
+
+@pytest.fixture
+def out(stopped, tmp_path):
+    """A copy of ``stopped``."""
+    shutil.copytree(stopped, tmp_path / 'out')
+    return tmp_path / 'out'
