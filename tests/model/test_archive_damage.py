@@ -16,6 +16,24 @@ from tests.model.weight_files import refused, same
 CLASS = 'class M(Module):\n  __parameters__ = ["w", ]\n  __buffers__ = []\n  w : Tensor\n'
 
 
+class PickledName:
+    def __init__(self, name):
+        self.name = name
+
+
+def pickled(value):
+    """Instructions that put ``value`` on the stack of an unpickler."""
+    if isinstance(value, tuple):
+        return b'(' + b''.join(map(pickled, value)) + b't'
+    if isinstance(value, PickledName):
+        return f'c{value.name}\n'.encode()
+    if isinstance(value, str):
+        return b'X' + struct.pack('<I', len(value)) + value.encode()
+    if isinstance(value, int):
+        return b'\x8a\x08' + value.to_bytes(8, 'little', signed=True)
+    return b'N'
+
+
 def one_tensor(
     path,
     storage=('storage', 'F', '0', 'cpu', 4),
@@ -26,27 +44,9 @@ def one_tensor(
     tree=None,
 ):
     """Write an archive by hand: a module with one parameter w, with the given numbers."""
-
-    class Name:
-        def __init__(self, name):
-            self.name = name
-
-    def put(value):
-        if isinstance(value, tuple):
-            return b'(' + b''.join(map(put, value)) + b't'
-        if isinstance(value, Name):
-            return f'c{value.name}\n'.encode()
-        if isinstance(value, str):
-            return b'X' + struct.pack('<I', len(value)) + value.encode()
-        return (
-            b'\x8a\x08' + value.to_bytes(8, 'little', signed=True)
-            if isinstance(value, int)
-            else b'N'
-        )
-
-    storage = tuple(Name('torch\nFloatStorage') if part == 'F' else part for part in storage)
-    numbers = put(offset) + put(size) + put(stride) + b'\x89N'
-    tensor = b'ctorch._utils\n_rebuild_tensor_v2\n(' + put(storage) + b'Q' + numbers + b'tR'
+    storage = tuple(PickledName('torch\nFloatStorage') if part == 'F' else part for part in storage)
+    numbers = pickled(offset) + pickled(size) + pickled(stride) + b'\x89N'
+    tensor = b'ctorch._utils\n_rebuild_tensor_v2\n(' + pickled(storage) + b'Q' + numbers + b'tR'
     data = (
         tree
         if tree is not None
