@@ -22,11 +22,7 @@ LOG_LINE = re.compile(
 )
 
 
-@pytest.mark.parametrize('name', ['RN50', 'ViT-B-16'])
-def test_train_then_test_then_rerank(world, name):
-    best = train_clipreid.main(world.args(name=name))
-    assert 0 < best <= 1
-
+def check_training_files(world, name):
     files = {p.name for p in world.output.iterdir()}
     assert files == {
         'train_log.txt',
@@ -53,6 +49,8 @@ def test_train_then_test_then_rerank(world, name):
         assert re.search(pattern, log, re.MULTILINE), pattern
     assert all(LOG_LINE.match(line) for line in log.splitlines() if ' transreid' in line[:40])
 
+
+def check_metrics_file(world, best):
     events = read_lines(world.output / 'metrics.jsonl')
     validations = [e for e in events if e['event'] == 'validation']
     assert [e['epoch'] for e in validations] == [1, 2]
@@ -64,12 +62,14 @@ def test_train_then_test_then_rerank(world, name):
         first['id_loss'] + first['triplet_loss'] + first['i2t_loss'], rel=1e-5
     )
 
+
+def check_run_files(world, name):
     assert flatten(load_cfg(world.output / 'config.yml')) == flatten(load_cfg(world.yml(name)))
     run = json.loads((world.output / 'run.json').read_text())
     assert run['seed'] == 1234 and run['device'].startswith('cpu') and run['version'] and run['git']
 
-    weight = world.output / f'{name}_2.pth'
-    plain = test_clipreid.main(world.args('TEST.WEIGHT', weight, name=name))
+
+def check_test_results(world, plain):
     results = json.loads((world.output / 'results.json').read_text())
     assert results['metrics'] == plain
     assert set(plain) == {'mAP', 'rank1', 'rank5', 'rank10'}
@@ -87,6 +87,9 @@ def test_train_then_test_then_rerank(world, name):
     assert (
         'Protocol query_apart: no query photo is in the gallery' in test_log.split('SOLVER')[0]
     )  # before the config
+
+
+def check_ranked_lists(world, plain):
     rows = list(csv.DictReader((world.output / 'ranked_lists.csv').read_text().splitlines()))
     assert {row['query'] for row in rows} == {
         str(world.folder / f'test/{n}/0.png') for n in range(6, 10)
@@ -99,6 +102,20 @@ def test_train_then_test_then_rerank(world, name):
     )
     with Image.open(world.output / 'ranked_lists.png') as picture:
         assert picture.width > 300 and picture.height > 300
+
+
+@pytest.mark.parametrize('name', ['RN50', 'ViT-B-16'])
+def test_train_then_test_then_rerank(world, name):
+    best = train_clipreid.main(world.args(name=name))
+    assert 0 < best <= 1
+    check_training_files(world, name)
+    check_metrics_file(world, best)
+    check_run_files(world, name)
+
+    weight = world.output / f'{name}_2.pth'
+    plain = test_clipreid.main(world.args('TEST.WEIGHT', weight, name=name))
+    check_test_results(world, plain)
+    check_ranked_lists(world, plain)
 
     reranked = test_rerank_clipreid.main(world.args('TEST.WEIGHT', weight, name=name))
     assert reranked != plain or reranked['mAP'] == 1

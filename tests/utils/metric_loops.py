@@ -7,6 +7,25 @@ import numpy as np
 from datasets.records import Record
 
 
+def is_ignored(photo, query, ignore):
+    """Whether the protocol's ``ignore`` drops this gallery record for the query."""
+    if ignore == 'sequence' and photo.pid == -1:
+        return True
+    if photo.pid != query.pid:
+        return False
+    if ignore == 'camera':
+        return photo.camid == query.camid
+    if ignore == 'encounter':
+        return photo.encounter is not None and photo.encounter == query.encounter
+    if ignore == 'known camera':
+        return None in (photo.camera, query.camera) or photo.camera == query.camera
+    if ignore == 'side':
+        return None in (photo.side, query.side) or photo.side == query.side
+    if ignore == 'sequence' and photo.frame and query.frame:
+        return photo.frame[:2] == query.frame[:2] and abs(photo.frame[2] - query.frame[2]) <= 3
+    return False
+
+
 def ranking_by_hand(distance, query, gallery, protocol):
     """Gallery records of one query in order, without what is dropped or ignored: list of (record,
     is a positive).
@@ -23,37 +42,8 @@ def ranking_by_hand(distance, query, gallery, protocol):
         order = [index for index in order if index not in itself]
     ranking = []
     for photo in (gallery[index] for index in order):
-        same = photo.pid == query.pid
-        if protocol.ignore == 'camera' and same and photo.camid == query.camid:
-            continue
-        if (
-            protocol.ignore == 'encounter'
-            and same
-            and photo.encounter is not None
-            and photo.encounter == query.encounter
-        ):
-            continue
-        cameras = {photo.camera, query.camera}
-        if protocol.ignore == 'known camera' and same and (None in cameras or len(cameras) == 1):
-            continue
-        if (
-            protocol.ignore == 'side'
-            and same
-            and (None in (photo.side, query.side) or photo.side == query.side)
-        ):
-            continue
-        if protocol.ignore == 'sequence' and photo.pid == -1:
-            continue
-        if (
-            protocol.ignore == 'sequence'
-            and same
-            and photo.frame
-            and query.frame
-            and photo.frame[:2] == query.frame[:2]
-            and abs(photo.frame[2] - query.frame[2]) <= 3
-        ):
-            continue
-        ranking.append((photo, same))
+        if not is_ignored(photo, query, protocol.ignore):
+            ranking.append((photo, photo.pid == query.pid))
     return ranking
 
 
