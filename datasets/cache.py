@@ -3,7 +3,6 @@
 import logging
 import mmap
 import os
-import shutil
 import tempfile
 import weakref
 from collections.abc import Iterable, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from datasets.transforms import Reading
-from utils.files import temporary_name
+from utils.files import free_bytes, temporary_name
 
 logger = logging.getLogger('transreid')
 
@@ -38,7 +37,7 @@ def make_caches(
     """
     if not os.path.isdir(folder) or limit <= 0:
         return {}
-    left = min(int(limit), shutil.disk_usage(folder).free // 2) // processes
+    left = int(min(limit, free_bytes(folder) / 2)) // processes
     caches: dict[Reading, PhotoCache] = {}
     for reading, paths in wanted:
         caches[reading] = PhotoCache(folder, reading, paths, left)

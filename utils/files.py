@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -92,15 +93,16 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def free_bytes(folder: str | Path) -> int:
+def free_bytes(folder: str | Path) -> float:
     """Return the bytes free for this user on the disk of ``folder``, which need not exist yet.
 
-    Raises:
-        OSError: The system does not report them.
+    If the system does not report them, they are infinite.
     """
     folder = Path(folder).resolve()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
-    return shutil.disk_usage(existing).free
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(existing).free
+    return math.inf
 
 
 def write_json(path: str | Path, value: Any) -> None:

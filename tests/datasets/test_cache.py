@@ -5,6 +5,7 @@ processes.
 import errno
 import gc
 import logging
+import math
 import multiprocessing
 import os
 import pickle
@@ -161,10 +162,13 @@ def test_no_room_no_file(folder, paths, limit):
 
 
 def test_half_of_the_free_disk_is_the_most(folder, paths, monkeypatch):
-    monkeypatch.setattr(
-        module.shutil, 'disk_usage', lambda folder: type('usage', (), {'free': 7 * SLOT})
-    )
+    monkeypatch.setattr(module, 'free_bytes', lambda folder: 7 * SLOT)
     assert make_cache(folder, paths).nbytes == 3 * SLOT
+
+
+def test_a_disk_that_does_not_say_what_is_free_is_used(folder, paths, monkeypatch):
+    monkeypatch.setattr(module, 'free_bytes', lambda folder: math.inf)
+    assert make_cache(folder, paths).nbytes == len(paths) * SLOT
 
 
 def test_a_full_disk_is_a_warning(folder, paths, monkeypatch, caplog):

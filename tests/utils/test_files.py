@@ -1,6 +1,7 @@
 """Files: temporary names, leftovers, file-system errors."""
 
 import errno
+import math
 import os
 import re
 import socket
@@ -125,6 +126,11 @@ def test_free_bytes(tmp_path):
     stat = os.statvfs(tmp_path)
     assert here == pytest.approx(stat.f_bavail * stat.f_frsize, rel=0.05)
     assert free_bytes(tmp_path / 'not' / 'there' / 'yet') == pytest.approx(here, rel=0.05)
+
+
+def test_free_bytes_that_the_system_does_not_report(tmp_path, monkeypatch):
+    monkeypatch.setattr('shutil.disk_usage', fails_with(errno.ENOSYS))
+    assert free_bytes(tmp_path) == math.inf
 
 
 def test_only_leftovers_of_ended_processes_are_deleted(tmp_path):

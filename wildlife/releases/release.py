@@ -201,13 +201,12 @@ def _check_space(targets: Mapping[File, Sequence[Path]]) -> None:
         return
     needed = sum(size for _, size in missing)
     folder = missing[0][0].parent
-    with contextlib.suppress(OSError):  # if the free space is unknown, just try
-        free = free_bytes(folder)
-        if needed > free:
-            raise InputError(
-                f'{folder}: the photos need {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB '
-                'are free; free up space, or give another folder as --out'
-            )
+    free = free_bytes(folder)
+    if needed > free:
+        raise InputError(
+            f'{folder}: the photos need {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB '
+            'are free; free up space, or give another folder as --out'
+        )
 
 
 def _write(path: Path, content: bytes) -> None:
