@@ -191,6 +191,7 @@ def checkpoints_beside(path: Path) -> list[Path]:
         if file.suffix in ('.pth', '.safetensors')
         and not file.name.startswith('resume.')
         and file.name != path.name
+        and file.is_file()  # not a broken link
     ]
     return sorted(found, key=os.path.getmtime, reverse=True)
 

@@ -147,6 +147,7 @@ def test_missing_cut_and_damaged_files(load, tmp_path):
     for age, name in enumerate(('RN50_best.pth', 'RN50_80.pth', 'resume.pth', 'train_log.txt')):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (10**9 - age, 10**9 - age))
+    (tmp_path / 'broken_link.pth').symlink_to('gone.pth')
     refused(
         lambda: load(tmp_path / 'gone.pth', 'KEY'),
         'gone.pth; checkpoints in its folder: ',
