@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> float | None:
         loaders = make_dataloader(cfg, wants_pinned_memory(device), processes, device)
         run.cleanup.callback(loaders.close)
         if run.main:
+            # False: no need to decode the photos of the test
             warn_of_data(with_value(cfg, 'DATASETS.SKIP_BROKEN', False), loaders)
 
         model = make_model(cfg, loaders.num_classes, loaders.camera_num, loaders.view_num)

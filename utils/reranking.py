@@ -159,9 +159,8 @@ def _scan(
         distance /= top[:, None]
         by_index = settings.ties == 'index'
         order = nearest(distance, k) if by_index else partial_sort(distance, settings.k1, k)
-        in_list = (
-            ((photo >= start) & (photo < stop)).nonzero().squeeze(1)
-        )  # the list may have it twice
+        # positions in the list, which may contain a photo twice
+        in_list = ((photo >= start) & (photo < stop)).nonzero().squeeze(1)
         row = photo[in_list] - start
         neighbours[in_list], largest[in_list] = order[row], top[row]
         query = in_list < q
