@@ -34,7 +34,7 @@ def parse_with_pairs(
     """
     parser.add_argument_group(
         'KEY VALUE',
-        'settings that override the yml, listed in docs/configuration.md; they may stand before, '
+        'settings that override the yml, listed in docs/configuration.md; they may come before, '
         'between or after the options, for example OUTPUT_DIR ./output/mine TEST.WEIGHT '
         './output/mine/RN50_best.pth',
     )

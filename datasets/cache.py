@@ -75,7 +75,7 @@ class PhotoCache:
         if len(self._slots) < len(paths):
             logger.warning(
                 '%d of %d photos are decoded each time: DATALOADER.CACHE_GB, or half of the free '
-                'disk at %s, is used up',
+                'space at %s, is used up',
                 len(paths) - len(self._slots),
                 len(paths),
                 folder,

@@ -36,7 +36,7 @@ SPLITS = {'train', 'val', 'test', 'query', 'gallery', 'probe'}
 def warn_of_data(cfg: CfgNode, loaders: Loaders) -> None:
     """Warn about suspicious photos and labels in the training lists, and test lists if they exist.
 
-    Official sets number their folders anew in each part, so only lists of animals are checked.
+    Official sets number the folders of each part separately, so only lists of animals are checked.
     """
     if cfg.DATASETS.NAMES != 'animals':
         return
@@ -137,7 +137,7 @@ def shared_encounters(
 def shared_individuals(train: Iterable[Record], test: Iterable[Record]) -> list[str]:
     """Return the folder names of the test individuals that are also in the train list.
 
-    Individuals are compared by their folders, because each list numbers its labels anew.
+    Individuals are compared by their folders, because each list has its own labels.
     """
     return [name for _, name in sorted(individuals_by_folder(train) & individuals_by_folder(test))]
 

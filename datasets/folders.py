@@ -65,7 +65,7 @@ def locate(records: Sequence[Record], folder: PhotoFolder, what: str) -> list[Re
         path = os.path.join(folder.root, outside[0].path)
         raise InputError(
             f"{what}: {len(outside)} of {len(records)} photos are outside '{folder.root}' ({path} "
-            f'really is {os.path.realpath(path)}); set {folder.key} to the folder they are in, '
+            f'resolves to {os.path.realpath(path)}); set {folder.key} to the folder they are in, '
             'or DATASETS.ALLOW_OUTSIDE True if you trust the list'
         )
     if missing:

@@ -26,7 +26,7 @@ TIFF_HEADS = {b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'}
 MAX_PIXELS = 178_956_970  # half a gigabyte in RGB
 MAX_RATIO = 100  # longer side / shorter side
 MAX_SCANS = 100  # of a JPEG file, thumbnails included
-REMEDY = 'replace it, take it out of the list, or set DATASETS.SKIP_BROKEN True to skip it'
+REMEDY = 'replace it, remove it from the list, or set DATASETS.SKIP_BROKEN True to skip it'
 THREADS = 8  # for reading and decoding photos; may exceed the processors, as they wait for the disk
 
 ORIENTATION, EXIF_IFD, TAKEN = 0x112, 0x8769, 0x9003  # EXIF tags
@@ -127,7 +127,7 @@ def read_header(path: PhotoPath) -> Header:
 def _open(path: PhotoPath) -> Iterator[Image.Image]:
     """Open a photo without decoding it. Any error in the block becomes an ``UnreadablePhoto``."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe could block for ever
+        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe could block forever
             raise UnreadablePhoto(path, 'not a photo but a folder, pipe or device')
         with Image.open(path, formats=photo_formats()) as image:
             _check_size(path, *image.size)

@@ -13,7 +13,7 @@ from datasets.photos import TestPhotos, TrainPhotos
 from datasets.records import Record, read_list
 from utils.errors import InputError
 
-# Sets whose photos are named by identity and camera
+# sets whose photos are named by identity and camera
 FOLDERS = {
     'market1501': 'Market-1501-v15.09.15',
     'dukemtmc': 'dukemtmcreid/DukeMTMC-reID',

@@ -13,7 +13,7 @@ from statistics import median
 from utils.errors import InputError
 from utils.words import first_few, shortened
 
-# The path ends with the last column that has a file extension, so it may contain blanks. Without an
+# The path ends with the last column that has a file extension, so it may contain spaces. Without an
 # extension it is the first column.
 LINE = re.compile(r'(.*\.[A-Za-z]\w*|\S+)((?:\s+\S+)*)')
 INTEGER = re.compile(r'[+-]?[0-9]{1,18}')  # fits into int64
@@ -88,8 +88,8 @@ def read_list(
 ) -> list[Record]:
     """Read a list, one photo per line: ``relative/path.jpg label [side] [camera] [encounter]``.
 
-    The text is UTF-8, with or without BOM. Blanks or tabs separate the columns; blank lines are
-    skipped. A path may contain blanks if its last part has a file extension; '/' separates its
+    The text is UTF-8, with or without BOM. Spaces or tabs separate the columns; blank lines are
+    skipped. A path may contain spaces if its last part has a file extension; '/' separates its
     folders. The label is an integer >= 0 (the original also accepts floats; here ``3.0`` is
     rejected). The side is 0 (left) or 1 (right) and becomes the view; camera and encounter are
     integers >= 0. Each of these three may be ``-`` for unknown.
@@ -166,7 +166,7 @@ def _parse(line: str, where: str, allow_outside: bool, is_gallery: bool) -> Reco
     columns = match[2].split() if match else []
     if not match or not 1 <= len(columns) <= 1 + len(OPTIONAL):
         raise InputError(
-            f"{where}: expected 'path label [side] [camera] [encounter]' separated by blanks, got "
+            f"{where}: expected 'path label [side] [camera] [encounter]' separated by spaces, got "
             f'{_quoted(line)}'
         )
     path, label = match[1], columns[0]

@@ -55,7 +55,7 @@ class RandomIdentitySampler(Sampler):
         ids = len(self.indices)
         if ids < self.ids_per_batch:
             raise InputError(
-                f'the train list has {ids} individuals, a batch needs {self.ids_per_batch} '
+                f'the train list has {ids} individuals, but a batch needs {self.ids_per_batch} '
                 f'(SOLVER.STAGE2.IMS_PER_BATCH {batch_size} / DATALOADER.NUM_INSTANCE {k}); '
                 f'lower IMS_PER_BATCH to {max(2, ids) * k} or less, or list more individuals'
             )

@@ -92,7 +92,7 @@ def _make_batch(samples: list[Sample] | InputError) -> list[torch.Tensor] | _Pic
     """Make a batch; a worker also pickles it here.
 
     The worker's queue would pickle it in a thread, where an error would only be printed: the batch
-    would be lost, and training would wait for ever.
+    would be lost, and training would wait forever.
     """
     if isinstance(samples, InputError):
         return samples
@@ -112,7 +112,7 @@ def _check_start() -> None:
     """Check that a process can start where processes are not forked.
 
     Such a process first imports the main script. If that fails, it reads nothing from its pipe, and
-    starting a worker would block for ever, as much data is sent through that pipe.
+    starting a worker would block forever, as much data is sent through that pipe.
     """
     if multiprocessing.get_start_method() != 'fork':
         process = multiprocessing.Process(target=os.getpid)

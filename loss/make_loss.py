@@ -22,7 +22,7 @@ def make_loss(cfg: CfgNode, num_classes: int, feat_dim: int = 0) -> 'Stage2Loss'
     term has no label smoothing.
 
     Args:
-        cfg: The whole config.
+        cfg: The config.
         num_classes: Number of identities.
         feat_dim: Size of the feature f, needed only for the center loss.
     """

@@ -53,7 +53,7 @@ def make_model(cfg: CfgNode, num_class: int, camera_num: int = 0, view_num: int 
     """Return a model for training, with the weights chosen by MODEL.PRETRAIN_CHOICE.
 
     Args:
-        cfg: The whole config.
+        cfg: The config.
         num_class: Number of individuals.
         camera_num: Number of cameras, used with MODEL.SIE_CAMERA.
         view_num: Number of views, used with MODEL.SIE_VIEW.

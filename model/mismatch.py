@@ -33,7 +33,7 @@ OTHERS = {
         "a CLIP with an image tower from the library timm; only towers like OpenAI's are supported"
     ),
     'text.': (
-        "a CLIP with another text tower than OpenAI's (text.…), which prompts cannot use; a base "
+        "a CLIP with a text tower unlike OpenAI's (text.…), which prompts cannot use; a base "
         'variant needs none: SOLVER.STAGE1.MAX_EPOCHS 0 and MODEL.I2T_LOSS_WEIGHT 0'
     ),
 }

@@ -11,7 +11,7 @@ PHOTOS is one of
     a Camtrap DP         its folder, datapackage.json, media.csv or observations.csv
 
 --protocol says how the photos are split into training and test:
-    disjoint             test on animals that are not in the training (the default)
+    disjoint             test on animals that are not trained on (the default)
     closed               test on other encounters of the training animals
     date                 test on photos taken on or after --split-date
     given                use the splits of the source

@@ -26,7 +26,7 @@ class Stopped(BaseException):
 
     def __init__(self, number: int) -> None:
         super().__init__(
-            f'stopped by {signal.Signals(number).name}; to resume a training, repeat the command '
+            f'stopped by {signal.Signals(number).name}; to resume training, repeat the command '
             'with --resume'
         )
         self.code = 128 + number

@@ -136,7 +136,7 @@ def relevance_of(
 def _same(
     query: Sequence[Photo], gallery: Sequence[Photo], field: str, unknown_is_same: bool
 ) -> PairTest:
-    """Return a test for pairs of the same camera, encounter … (``field``) or nearly one frame."""
+    """Return a test for pairs of the same camera, encounter … (``field``), or of close frames."""
     values = [getattr(record, field) for record in (*query, *gallery)]
     tolerance = np.zeros(1)
     if field == 'frame':

@@ -70,7 +70,7 @@ def _worker_ended(reason: re.Match) -> str:
     if 'killed' in reason[1]:
         return (
             f'a process that decodes photos was killed ({reason[0]}); memory or /dev/shm may be '
-            'full: lower DATALOADER.NUM_WORKERS, and resume a training with --resume'
+            'full: lower DATALOADER.NUM_WORKERS, and resume training with --resume'
         )
     return (
         f'a process that decodes photos ended ({reason[0]}); its error is printed above. To fix '

@@ -66,7 +66,7 @@ def test_photos_elsewhere(world, trained):
         test_clipreid.main,
         args,
         photo,
-        f'really is {world.folder / "elsewhere.png"}',
+        f'resolves to {world.folder / "elsewhere.png"}',
         'DATASETS.ALLOW_OUTSIDE True',
     )
     nothing_written(world)
@@ -87,7 +87,7 @@ def test_broken_photos(world, trained, how):
         train_clipreid.main,
         world.args(),
         photo,
-        'take it out of the list',
+        'remove it from the list',
         'DATASETS.SKIP_BROKEN True',
     )
     photo = world.folder / 'test' / '7' / '2.png'

@@ -134,7 +134,7 @@ def test_the_limit_counts_for_all_caches(folder, paths, caplog):
     caches = make_caches(folder, 5 * SLOT + 3 * slot + slot - 1, wanted)
     assert [cache.nbytes for cache in caches.values()] == [5 * SLOT, 3 * slot]
     assert (
-        '2 of 5 photos are decoded each time: DATALOADER.CACHE_GB, or half of the free disk at '
+        '2 of 5 photos are decoded each time: DATALOADER.CACHE_GB, or half of the free space at '
         f'{folder}'
     ) in caplog.text
     for cache in caches.values():

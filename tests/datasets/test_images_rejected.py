@@ -98,7 +98,7 @@ def test_broken_photos_are_named(tmp_path):
             and complaint in message
             and '\n' not in message
         )
-        assert 'take it out of the list' in message
+        assert 'remove it from the list' in message
 
 
 def tiff(width, height):

@@ -138,8 +138,8 @@ def test_order_is_a_function_of_seed_and_epoch(make):
         ),
         (LABELS, 4, 4, 'at least two individuals'),
         (LABELS, 8, 0, 'must be a multiple'),
-        (LABELS, 44, 4, 'has 10 individuals, a batch needs 11 .* lower IMS_PER_BATCH to 40'),
-        ([0, 0, 0], 8, 4, 'has 1 individuals, a batch needs 2 .* or list more individuals'),
+        (LABELS, 44, 4, 'has 10 individuals, but a batch needs 11 .* lower IMS_PER_BATCH to 40'),
+        ([0, 0, 0], 8, 4, 'has 1 individuals, but a batch needs 2 .* or list more individuals'),
         ([], 8, 4, 'has 0 individuals'),
     ],
 )

@@ -80,7 +80,7 @@ def test_broken_base_checkpoints(world):
     'rename', [lambda n: f'text.{n}', lambda n: None], ids=['another text tower', 'none']
 )
 def test_an_image_encoder_is_enough(world, rename):
-    """Of CLIPs with another text tower than OpenAI's, or without."""
+    """Of CLIPs with a text tower unlike OpenAI's, or without."""
     state = toy_clip_state('ViT-B-16')
     names = {name: name if name.startswith('visual.') else rename(name) for name in state}
     torch.save({new: state[name] for name, new in names.items() if new}, world.folder / 'clip.pth')

@@ -88,7 +88,7 @@ def test_a_base_variant_does_not_look_at_the_text_tower(tmp_path):
     [
         (
             lambda n: n if n.startswith('visual.') else f'text.{n}',
-            ('another text tower', 'SOLVER.STAGE1.MAX_EPOCHS 0'),
+            ('a text tower unlike', 'SOLVER.STAGE1.MAX_EPOCHS 0'),
         ),
         (lambda n: n.replace('visual.', 'visual.trunk.'), ('timm',)),
         (lambda n: f'vision_model.{n}', ('transformers',)),

@@ -98,7 +98,7 @@ def read_state(resume: str, folder: str | Path) -> dict[str, Any] | None:
         )
     if state['format'] != FORMAT:
         raise InputError(
-            f'{KEY}: {path} has format {state["format"]!r:.40}, this version reads {FORMAT}; '
+            f'{KEY}: {path} has format {state["format"]!r:.40}, but this version reads {FORMAT}; '
             'resume with the version that started the run, or start a new run without --resume'
         )
     with _damage_reported():

@@ -209,7 +209,8 @@ def _moments(texts: pd.Series, where: pd.Series, zones: dict[bool, str]) -> pd.S
 def _moment(text: str, where: str, zones: dict[bool, str]) -> datetime | None:
     """Read a time as UTC, so that times of different zones can be compared; None if empty.
 
-    zones: Whether a time has a zone -> the first such time, for a message.
+    Args:
+        zones: Whether a time has a zone -> the first such time, for a message.
     """
     if not text:
         return None

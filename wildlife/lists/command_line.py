@@ -100,10 +100,10 @@ def _add_identities(parser: argparse.ArgumentParser) -> None:
         '--encounter-minutes',
         type=float,
         default=0.0,
-        help='photos of a camera that are fewer minutes apart form an encounter (default: photos '
-        'of a camera of one day, or less than an hour apart)',
+        help='photos by one camera form an encounter if less than this many minutes apart '
+        '(default: if of one day, or less than an hour apart)',
     )
-    add('--min-photos', type=int, default=1, help='skip individuals with fewer (default: 1)')
+    add('--min-photos', type=int, default=1, help='skip individuals with fewer photos (default: 1)')
 
 
 def _add_splits(parser: argparse.ArgumentParser) -> None:

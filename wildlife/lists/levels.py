@@ -77,7 +77,8 @@ def _check_default_level(
 ) -> list[str]:
     """Check that the folder that directly contains a photo looks like an individual; return notes.
 
-    kinds: Name that does not look like an individual -> what it looks like.
+    Args:
+        kinds: Name that does not look like an individual -> what it looks like.
     """
     if 2 * len(kinds) > len(names):
         raise InputError(

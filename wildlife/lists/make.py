@@ -83,7 +83,11 @@ def _facts(
     test: Test,
     data: DataSet,
 ) -> Facts:
-    """Return the content of report.json. read: Facts of the source before photos were skipped."""
+    """Return the content of report.json.
+
+    Args:
+        read: Facts about the source before photos were skipped.
+    """
     source, split = lists.source, lists.split
     cfg, _ = [load_text(text, lists.out) for text in lists.ymls.values()]
     return {
@@ -184,7 +188,11 @@ def _check_enough(individuals: int, protocol: str) -> None:
 
 
 def _note_training(split: Split, photos: list[Photo], sizes: Counter[str], sides: str) -> None:
-    """Add notes about flanks and single photos. sizes: Number of photos of each identity."""
+    """Add notes about flanks and single photos.
+
+    Args:
+        sizes: Number of photos of each identity.
+    """
     noun = 'train individual'
     if sides == 'separate':
         noun = 'train flank'

@@ -101,7 +101,11 @@ def _find(move: Move, files: '_Files', names: '_Files') -> tuple[str, list[str]]
 
 
 def _note(found: Mapping[str, str], rules: Mapping[str, list[str]]) -> str:
-    """Describe the matched paths. rules: Difference -> paths."""
+    """Describe the matched paths.
+
+    Args:
+        rules: Difference -> paths.
+    """
     if not found:
         return ''
     ways = [
@@ -218,7 +222,8 @@ def _moved_folder(paths: Iterable[str], names: _Files) -> tuple[str, str]:
 def _moves(path: str, most: int, names: _Files) -> set[tuple[int, str]]:
     """Return {(number of leading folders that are replaced, the folder that replaces them)}.
 
-    most: Largest such number.
+    Args:
+        most: Largest such number.
     """
     *folders, name = path.split('/')
     moves = set()

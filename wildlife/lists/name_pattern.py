@@ -72,7 +72,7 @@ def _check_matches(source: Source, pattern: str, matches: list[re.Match[str] | N
     if len(strange) == len(paths):
         raise InputError(
             f"--name-pattern '{pattern}' matches none of the {len(paths)} paths, for example "
-            f"'{paths[0]}'; correct it, or leave it out"
+            f"'{paths[0]}'; correct it, or remove it"
         )
     if strange:
         source.notes.append(

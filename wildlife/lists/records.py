@@ -107,7 +107,11 @@ def choose_test(records: Records, wanted: str = '') -> Test:
 
 
 def _note_encounters(name: str, wanted: str, unknown: int, photos: int) -> list[str]:
-    """Explain what unknown encounters mean for the test. unknown: Their number among ``photos``."""
+    """Explain what unknown encounters mean for the test.
+
+    Args:
+        unknown: Number of test photos without a known encounter.
+    """
     of_all = f'{unknown} of {photos} test photos have no known encounter'
     if name == 'cross-encounter' and unknown:
         return [f'{of_all} and are compared with all others']

@@ -38,7 +38,11 @@ Facts = dict[str, Any]  # content of report.json
 
 
 class Picture(NamedTuple):
-    """A thumbnail on the page. source: Data URI."""
+    """A thumbnail on the page.
+
+    Attributes:
+        source: Data URI.
+    """
 
     caption: str
     source: str
@@ -46,7 +50,11 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of a chart. height: Height in pixels."""
+    """A bar of a chart.
+
+    Attributes:
+        height: Height in pixels.
+    """
 
     name: str
     count: int

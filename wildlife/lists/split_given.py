@@ -16,7 +16,7 @@ def split_by_date(photos: list[Photo], date: datetime) -> Split:
     The first photo of an encounter decides for the whole encounter.
 
     Raises:
-        InputError: No photo has a date, or the training or test would be empty.
+        InputError: No photo has a date, or the training or test list would be empty.
     """
     begin = _first_dates(photos)
     split = Split([], [], [], [])
@@ -136,15 +136,14 @@ def _add_test(split: Split, test: list[Photo]) -> None:
         split.query = _of_train(split, test, 'test photo')
         split.gallery = split.train + split.val
         split.notes.append(
-            'most test individuals are in the training, so the gallery is the training photos'
+            'most test individuals are in training too, so the gallery is the training photos'
         )
         return
     split.query = split.gallery = test
     split.notes.append(
-        'the test individuals are not in the training, so every test photo is compared with all '
-        'others'
+        'the test individuals are not in training, so every test photo is compared with all others'
     )
     if shared:
         split.notes.append(
-            f'but {len(shared)} of {len(everyone)} test individuals are also in the training'
+            f'but {len(shared)} of {len(everyone)} test individuals are in training too'
         )

@@ -13,7 +13,7 @@ LEAST = 2  # fewest animals in training, and in the test
 
 
 def split_disjoint(photos: list[Photo], share: float, rng: random.Random) -> Split:
-    """Test on animals that are not in the training; each test photo is compared with all others.
+    """Test on animals that are not trained on; each test photo is compared with all others.
 
     Animals that share an encounter stay together. Animals with a single photo have no match and
     are no use for training. They go to the test, since real catalogues contain them too, or are
@@ -106,7 +106,12 @@ def _by_animal(photos: list[Photo], test: set[str], sizes: Counter[str]) -> Spli
 
 
 def _note_disjoint(split: Split, photos: list[Photo], picked: str, largest: int) -> None:
-    """Add notes about the test. picked: Who was picked; largest: Size of the largest group."""
+    """Add notes about the test.
+
+    Args:
+        picked: How the animals were picked.
+        largest: Size of the largest group.
+    """
     tested = {photo.animal for photo in split.query}
     split.notes.append(
         f'{len(tested)} of {_animals(photos)} are only in the test, where every photo is '

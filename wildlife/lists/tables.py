@@ -20,7 +20,11 @@ SIGHTING = {'encountersightingid', 'sightingsightingid'}  # Wildbook groups seve
 
 
 class LeftOut(NamedTuple):
-    """A skipped photo or row. where: File and row."""
+    """A skipped photo or row.
+
+    Attributes:
+        where: File and row.
+    """
 
     where: str
     path: str

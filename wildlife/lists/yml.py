@@ -90,7 +90,7 @@ def yml_text(kind: str, data: DataSet) -> str:
 def _size_lines(shape: float) -> list[str]:
     """Suggest a size that fits the photos, as a comment; [] if the published size fits.
 
-    No blank follows the ``#``: a person who removes the ``#`` alone gets a valid yml.
+    No space follows the ``#``: removing the ``#`` alone gives a valid yml.
     """
     size = fitting_size(shape)
     if size == SIZE:

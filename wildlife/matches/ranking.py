@@ -44,7 +44,7 @@ def find_matches(new: Sequence[str], known: KnownPhotos, cfg: CfgNode, top: int)
     Args:
         new: Paths of N readable photos.
         known: M photos and their individuals.
-        cfg: Config of the training; TEST.WEIGHT names the model.
+        cfg: Config of the training run; TEST.WEIGHT names the model.
         top: Number of individuals per photo.
 
     Returns:

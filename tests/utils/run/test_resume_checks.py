@@ -178,8 +178,8 @@ def test_a_state_of_an_older_version_is_rejected_by_its_format(stopped):
     with pytest.raises(InputError) as refused:
         train_clipreid.main(stopped.args('--resume'))
     assert (
-        f'{path} has format 1, this version reads 2; resume with the version that started the run'
-        in str(refused.value)
+        f'{path} has format 1, but this version reads 2; resume with the version that started '
+        'the run' in str(refused.value)
     )
 
 

@@ -31,7 +31,7 @@ def test_ctrl_c(world, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', ['train_clipreid.py', *world.args()])
     assert exit_code(train_clipreid.main) == 130
     assert (
-        'stopped by SIGINT; to resume a training, repeat the command with --resume'
+        'stopped by SIGINT; to resume training, repeat the command with --resume'
         in capsys.readouterr().err
     )
     state = load_tree(world.output / 'resume.pth', 'x')
