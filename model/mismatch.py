@@ -137,7 +137,7 @@ def check_notes(source: Checkpoint, ours: dict[str, str], whole: bool) -> None:
     Args:
         source: The trained model.
         ours: The notes of the model built for it.
-        whole: False = only its encoders are used.
+        whole: Whether all of it is used, or only its encoders.
 
     Raises:
         Mismatch: Different cameras and views, transposed positions, or another factor for the side

@@ -119,9 +119,9 @@ class ReIDModel(nn.Module):
         Args:
             x: (B, 3, H, W) photos.
             label: (B,) individuals, for ``get_text``.
-            get_image: True = return only the projected image features (B, E), without side
+            get_image: Whether to return only the projected image features (B, E), without side
                 information.
-            get_text: True = return only the text features (B, E) of ``label``; not for a base
+            get_text: Whether to return only the text features (B, E) of ``label``; not for a base
                 variant.
             cam_label: (B,) cameras.
             view_label: (B,) views.

@@ -25,7 +25,7 @@ class Change:
     Attributes:
         box: (left, top, right, bottom) of the crop in pixels; None = the whole photo.
         orientation: EXIF orientation of the original, 1 to 8.
-        turn_first: True if the box refers to the upright photo, False if to the stored one.
+        turn_first: Whether the box refers to the upright photo, and not to the stored one.
         kind: Pillow's name of the file format.
         theta: Angle in radians; the box refers to the photo turned by -theta about ``centre``.
         centre: (x, y) in pixels.
@@ -84,7 +84,7 @@ def find_change(
         box: (x, y, width, height[, theta]); None = the whole photo.
         header: Header of the photo.
         margin: Margin on each side, as a share of the box.
-        shares: True if the box is in shares of the photo's size, False if in pixels.
+        shares: Whether the box is in shares of the photo's size, and not in pixels.
         frame: Photo that the box refers to: 'upright', as viewers and MegaDetector show it;
             'stored'; or 'auto' = upright, unless ``listed_size`` matches only the stored one.
         listed_size: (width, height) from a COCO file; None = unknown.
@@ -140,7 +140,7 @@ def reaches_outside(box: Box, size: Size, shares: bool) -> bool:
     Args:
         box: Box as in ``find_change``.
         size: (width, height) of the photo.
-        shares: True if the box is in shares of ``size``, False if in pixels.
+        shares: Whether the box is in shares of ``size``, and not in pixels.
     """
     corners = _corners(box, size, shares)
     left, top, right, bottom = _extent(corners, _theta(box), _centre(corners))

@@ -16,7 +16,7 @@ def thumbnail(path: str | os.PathLike[str], side: int, upright: bool = False) ->
     Args:
         path: Path of the photo.
         side: Largest width and height in pixels.
-        upright: True = apply the EXIF orientation.
+        upright: Whether to apply the EXIF orientation.
     """
     try:
         image = read_image(os.fspath(path), upright) if os.path.isfile(path) else None

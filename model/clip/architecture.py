@@ -111,7 +111,7 @@ def architecture_of(state: State, path: str | Path, text: bool = True) -> Archit
     Args:
         state: Tensors by OpenAI's names; a trained model has no vocabulary.
         path: The file they came from, for error messages.
-        text: False = the image tower only.
+        text: Whether the text tower is needed too.
 
     Raises:
         InputError: A tensor is missing or has the wrong number of dimensions, or this

@@ -34,7 +34,7 @@ def load_clip(name: str, path: str = '', text: bool = True) -> tuple[State, Acti
         name: One of ARCHITECTURES.
         path: See :func:`model.clip.open_clip.find_weights`; '' = OpenAI's file in the cache
             (``$CLIP_CACHE``, default ~/.cache/clip), which is downloaded if missing.
-        text: False = the text tower is not used, so any text tower is accepted.
+        text: Whether the text tower is used; if not, any text tower is accepted.
 
     Returns:
         The tensors by OpenAI's names, floating-point ones in float32, and the activation.

@@ -79,7 +79,7 @@ def read_box(
 
     Args:
         text: Text of the cell. Numbers with decimal commas are separated by semicolons or spaces.
-        corners: True if the box is written as x1, y1, x2, y2.
+        corners: Whether the box is written as x1, y1, x2, y2.
         where: File and row, for messages.
         decimal_commas: Whether boxes in this column have decimal commas; None = judge by this box.
 

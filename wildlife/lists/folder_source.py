@@ -20,7 +20,7 @@ def read_folder(folder: Path, level: int | None, by_pattern: bool) -> Source:
     Args:
         folder: Folder of the photos.
         level: Folder that names the individual; see ``ListOptions.identity_level``.
-        by_pattern: True if --name-pattern gives the individual, False if a folder does.
+        by_pattern: Whether --name-pattern gives the individual, and not a folder.
 
     Raises:
         InputError: The folders do not look like individuals.

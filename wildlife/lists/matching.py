@@ -40,7 +40,7 @@ class Move(NamedTuple):
         path: Path in the table.
         old: Beginning of the path that is replaced.
         new: Folder that replaces it.
-        anywhere: True if the file may be in any folder.
+        anywhere: Whether the file may be in any folder.
     """
 
     path: str
@@ -61,7 +61,7 @@ def match_paths(paths: Collection[str], root: str | os.PathLike[str], may_move: 
     Args:
         paths: Distinct paths, with '/'.
         root: Folder of the photos; only this folder and its subfolders are searched.
-        may_move: True if relative paths may begin in another folder. It should be False if other
+        may_move: Whether relative paths may begin in another folder. It should be False if other
             paths of the table exist as written.
     """
     missing, below = set(paths), photos_below(root)[0]

@@ -30,7 +30,7 @@ class ListOptions:
         source: Folder, .csv, .tsv, COCO .json or Camtrap DP.
         out: Folder for the lists.
         name: Name of the species.
-        force: True = replace the lists of an earlier run.
+        force: Whether to replace the lists of an earlier run.
         photos: Folder of a table's photos; '' = find it.
         column: Meaning -> column of the table; '' = ignore this meaning.
         name_pattern: Regular expression whose named groups are facts in a photo's path.
@@ -38,8 +38,8 @@ class ListOptions:
             contains the photo, None = -1 with a check that the folders look like individuals.
         species: Only rows of this species; '' = all.
         date_format: Format as in ``strptime``; '' = recognise dates.
-        exif_dates: True = read missing dates from the photos.
-        skip_bad: True = skip and count bad photos and rows; False = raise an error.
+        exif_dates: Whether to read missing dates from the photos.
+        skip_bad: Whether to skip and count bad photos and rows, and not raise an error.
         sides: 'separate' = left and right of an animal are two identities; 'together' = one.
         encounters: 'own' = an encounter has a single individual; 'shared' = it may have several.
         encounter_minutes: Longest break within an encounter; 0 = see ``make_photos``.
@@ -53,8 +53,8 @@ class ListOptions:
         margin: Margin around boxes on each side, as a share of the box.
         box_format: 'xywh' or 'xyxy' (two corners); '' = judge by the column names.
         boxes: Photo that boxes refer to: 'auto', 'upright' or 'stored'.
-        prepare: True = make prepared copies even if no photo needs one.
-        photos_out: Folder for the prepared copies.
+        prepare: Whether to make prepared copies even if no photo needs one. photos_out: Folder for
+        the prepared copies.
     """
 
     source: str

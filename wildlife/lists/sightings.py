@@ -59,8 +59,8 @@ class Source:
         left_out: Skipped photos and rows, with the reason.
         notes: Decisions, in words for the report.
         sizes: Photo -> (width, height) in pixels, if a table gives it.
-        shares: True if boxes are shares of the photo's size, False if in pixels.
-        skip_bad: True = skip bad photos and rows; False = raise an error.
+        shares: Whether boxes are in shares of the photo's size, and not in pixels.
+        skip_bad: Whether to skip bad photos and rows, and not raise an error.
     """
 
     kind: str

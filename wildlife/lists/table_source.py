@@ -42,7 +42,7 @@ def read_table_source(path: Path, options: ListOptions, by_pattern: bool) -> Sou
     Args:
         path: Path of the table.
         options: Options of the command.
-        by_pattern: True if --name-pattern gives the individual, False if a column does.
+        by_pattern: Whether --name-pattern gives the individual, and not a column.
 
     Raises:
         InputError: The table cannot be read or used.
