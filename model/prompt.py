@@ -1,4 +1,4 @@
-"""Learned prompts: four vectors per individual inside one sentence (CoOp, Zhou et al. 2022)."""
+"""Learned prompts: four vectors per individual inside one sentence (CoOp, Zhou et al., 2022)."""
 
 from typing import NamedTuple
 

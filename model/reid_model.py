@@ -29,7 +29,7 @@ class ModelSettings:
         neck_feat: Whether test features are taken 'before' or 'after' the necks.
         activation: Activation of the encoders, one of ``towers.ACTIVATIONS``.
         grid: (rows, columns) of positions in the image encoder.
-        side: Numbers of (cameras, views) with an embedding (SIE; TransReID, He et al. 2021,
+        side: Numbers of (cameras, views) with an embedding (SIE; TransReID, He et al., 2021,
             section 3.3); 0 = the label is not used.
         side_factor: Weight of these embeddings, λ in the paper.
     """
@@ -82,7 +82,7 @@ class ReIDModel(nn.Module):
         self.bottleneck = nn.BatchNorm1d(self.feature_dim)
         self.bottleneck_proj = nn.BatchNorm1d(settings.projected_dim)
         for neck in (self.bottleneck, self.bottleneck_proj):
-            neck.bias.requires_grad_(False)  # it stays 0 (BNNeck, Luo et al. 2019)
+            neck.bias.requires_grad_(False)  # it stays 0 (BNNeck, Luo et al., 2019)
         self.image_encoder = image_encoder
         self.has_prompts = sentence is not None
         if sentence is not None and text_encoder is not None:

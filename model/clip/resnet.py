@@ -1,4 +1,4 @@
-"""CLIP's ResNet image tower (Radford et al. 2021), with the three features that CLIP-ReID uses.
+"""CLIP's ResNet image tower (Radford et al., 2021), with the three features that CLIP-ReID uses.
 
 Parameter names and shapes are those of OpenAI's files.
 """

@@ -1,6 +1,6 @@
-"""CLIP's byte-pair tokenizer (Radford et al. 2021).
+"""CLIP's byte-pair tokenizer (Radford et al., 2021).
 
-Byte-level BPE follows Sennrich et al. 2016 and GPT-2. The merges are OpenAI's data, see
+Byte-level BPE follows Sennrich et al., 2016 and GPT-2. The merges are OpenAI's data, see
 bpe_merges.LICENSE.txt.
 """
 

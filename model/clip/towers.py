@@ -1,4 +1,4 @@
-"""CLIP's transformers (Radford et al. 2021), with the three image features that CLIP-ReID uses.
+"""CLIP's transformers (Radford et al., 2021), with the three image features that CLIP-ReID uses.
 
 Parameter names and shapes are those of OpenAI's files. An image tower, here or in ``resnet``,
 returns (f_last, f, f_proj): the feature of the second-last stage, the feature of the last stage,
