@@ -14,8 +14,8 @@ from configs import rules
 from configs.defaults import RULES
 from configs.rules import ConfigError, Value, short
 
-BASE_KEY = '_BASE_'  # path of the yml that a yml is based on, relative to itself
-MAX_BYTES = 100_000  # largest yml; a file with all keys has about 4,000
+BASE_KEY = '_BASE_'  # path of the yml that this yml is based on, relative to its own folder
+MAX_BYTES = 100_000  # largest size of a yml; one with all keys has about 4,000
 
 
 def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
@@ -170,7 +170,7 @@ def _unknown_key(name: str) -> str:
     if below:
         keys = ', '.join(dict.fromkeys(key.split('.')[0] for key in below))
         return f'{name} is a section: set its keys ({keys}), or delete the line'
-    upper = name[:100].upper()  # like all keys
+    upper = name[:100].upper()  # as all keys are written
     last = upper.rsplit('.', 1)[-1]
     close = (  # an old flat key or a missing section is likelier than a typo
         difflib.get_close_matches(upper, RULES, 1, 0.9)

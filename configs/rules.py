@@ -27,7 +27,7 @@ class Range:
     holds: Callable[[float], bool]
 
 
-ANY = Range('must be finite', math.isfinite)  # checked for every number, besides its own range
+ANY = Range('must be finite', math.isfinite)  # checked for every number, as is its own range
 POSITIVE = Range('must be greater than 0', lambda number: number > 0)
 NOT_NEGATIVE = Range('must not be negative', lambda number: number >= 0)
 SHARE = Range('must be between 0 and 1', lambda number: 0 <= number <= 1)

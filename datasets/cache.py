@@ -17,7 +17,7 @@ from utils.files import free_bytes, temporary_name
 
 logger = logging.getLogger('transreid')
 
-STAMP_BYTES = 24  # three int64
+STAMP_BYTES = 24  # size of three int64
 
 
 def make_caches(
@@ -71,7 +71,7 @@ class PhotoCache:
         self._handle: Any = None  # file descriptor; ``DupFd`` while pickled for a spawned worker
         slot_bytes = STAMP_BYTES + 3 * reading.size[0] * reading.size[1]
         self._slots = {path: slot for slot, path in enumerate(paths[: limit // slot_bytes])}
-        self.nbytes = len(self._slots) * slot_bytes  # on the disk after ``reserve``
+        self.nbytes = len(self._slots) * slot_bytes  # size on the disk after ``reserve``
         if len(self._slots) < len(paths):
             logger.warning(
                 '%d of %d photos are decoded each time: DATALOADER.CACHE_GB, or half of the free '

@@ -34,7 +34,7 @@ GREYS: dict[tuple[str, str], tuple[DTypeLike, Sequence[int]]] = {
 }
 SHARE = 1 / 4  # the brightest value must reach this share of white
 BITS, PHOTOMETRIC, FORMAT, BLACK, WHITE = 258, 262, 339, 340, 341  # TIFF tags
-WHITE_IS_ZERO, SIGNED = 0, 2  # values of PHOTOMETRIC and of FORMAT
+WHITE_IS_ZERO, SIGNED = 0, 2  # a value of PHOTOMETRIC, and one of FORMAT
 REMEDY = (
     'save it with 8 bits, or state in the file which value is white '
     '(TIFF: tag 341, SMaxSampleValue; PNG: chunk sBIT)'
@@ -77,7 +77,7 @@ def read_deep(image: Image.Image) -> Image.Image:
     black, white = _find_range(values, stated, usual)
     if values.dtype.kind == 'f' or white - black < 255:
         levels = np.rint((values - black) * (255 / (white - black)))
-    else:  # the highest 8 bits
+    else:  # take the highest 8 bits
         levels = (values.astype(np.int64) - black) * 256 // (white - black + 1)
     if image.format == 'TIFF' and WHITE_IS_ZERO in _tag(image, PHOTOMETRIC, 1):
         levels = 255 - levels
@@ -86,7 +86,7 @@ def read_deep(image: Image.Image) -> Image.Image:
 
 def _stated_range(image: Any) -> Range | None:
     if image.format == 'PPM' and image.mode == 'I':
-        return 0, FULL  # scaled by Pillow
+        return 0, FULL  # Pillow has scaled the values
     if image.format == 'PNG':
         bits = _significant_bits(image.filename)
         return (0, 2**bits - 1) if 0 < bits <= 16 else None

@@ -49,7 +49,7 @@ def locate(records: Sequence[Record], folder: PhotoFolder, what: str) -> list[Re
     """
     if not os.path.isdir(folder.root):
         raise InputError(f"{folder.key}: there is no folder '{folder.root}' with photos of {what}")
-    real_path = cache(os.path.realpath)  # looks up each folder once
+    real_path = cache(os.path.realpath)  # so that each folder is looked up once
     inside = os.path.join(real_path(folder.root), '')
     found, missing, outside = [], [], []
     for record in records:
@@ -82,7 +82,7 @@ def locate(records: Sequence[Record], folder: PhotoFolder, what: str) -> list[Re
 def _skip_broken(records: list[Record], what: str) -> list[Record]:
     reasons = find_unreadable([record.path for record in records])
     for path, reason in reasons.items():
-        if not os.path.lexists(path):  # its disk was unplugged
+        if not os.path.lexists(path):  # the disk was unplugged
             raise InputError(f'{path}: {reason}; bring it back (is the disk still mounted?)')
         logger.warning('skipped: %s: %s', path, reason)
     broken = [record for record in records if record.path in reasons]

@@ -134,7 +134,7 @@ def _open(path: PhotoPath) -> Iterator[Image.Image]:
             yield image
     except UnreadablePhoto:
         raise
-    except Exception as error:  # decoders raise anything on broken files
+    except Exception as error:  # decoders may raise any error on broken files
         if isinstance(error, OSError) and error.errno:  # from the system, not from a decoder
             raise UnreadablePhoto(
                 path,

@@ -273,7 +273,7 @@ def loader_options(
         processes: See ``make_dataloader``.
     """
     pixels = max(photos * height * width for photos, (height, width) in batches)
-    largest = pixels * 3 * torch.float32.itemsize  # bytes of a batch
+    largest = pixels * 3 * torch.float32.itemsize  # size of a batch in bytes
     workers = fitting_workers(cfg.DATALOADER.NUM_WORKERS, largest, processes.local_world_size)
     return {
         'num_workers': workers,

@@ -13,9 +13,9 @@ from datasets.protocols import Protocol
 from datasets.records import Record
 from utils.logger import logger
 
-HEAD = 16384  # bytes that are compared first
-Trial = tuple[list[Record], list[Record]]  # query, gallery
-NamedRecords = tuple[str, Sequence[Record]]  # the name of a list, its located records
+HEAD = 16384  # number of bytes at the start of a file that are compared first
+Trial = tuple[list[Record], list[Record]]  # (query, gallery)
+NamedRecords = tuple[str, Sequence[Record]]  # (name of a list, its located records)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def same_photos(paths: Iterable[str]) -> dict[str, str]:
         for path in candidates:
             with suppress(OSError):  # the loader reports it
                 groups[key(path)].append(path)
-        groups.pop(0, None)  # an empty file is no photo
+        groups.pop(0, None)  # skip empty files, which are no photos
         copies = [group for group in groups.values() if len(group) > 1]
         candidates = list(chain.from_iterable(copies))
     for group in copies:

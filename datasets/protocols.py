@@ -148,7 +148,7 @@ PROTOCOLS = {
 }
 
 
-UNFIT_WARNINGS = {  # by drop_nearest
+UNFIT_WARNINGS = {  # drop_nearest -> warning
     True: "protocol '%s' drops the first of every ranking as the query itself, but %d of %d query "
     "photos are not in the gallery (DATASETS.PROTOCOL 'query_apart' drops nothing)",
     False: "protocol '%s' drops nothing, but %d of %d query photos are in the gallery and will "
@@ -176,7 +176,7 @@ def resolve_protocol(
         apart = {record.path for record in query}.isdisjoint(record.path for record in gallery)
         by_lists = 'query_apart' if apart else 'query_in_gallery'
         name = species if species in PROTOCOLS else by_lists
-    if name not in PROTOCOLS:  # for example that of VehicleID
+    if name not in PROTOCOLS:  # for example VehicleID's protocol
         raise InputError(
             f"DATASETS.PROTOCOL '{name}' does not suit animals; choose one of "
             f"{', '.join(PROTOCOLS)}, or '' for the one of DATASETS.SPECIES"
@@ -213,7 +213,7 @@ def unfit_queries(
 def _check_known(protocol: Protocol, records: Sequence[Record]) -> None:
     """Raise if no record has what the protocol compares; warn if some do not."""
     field, unknown_is_same = SAME.get(protocol.ignore, ('', False))
-    if field not in ('camera', 'encounter', 'side'):  # the others are always known
+    if field not in ('camera', 'encounter', 'side'):  # other fields are always known
         return
     values = [getattr(record, field) for record in records if record.pid != NOBODY]
     known = [value for value in values if value is not None]

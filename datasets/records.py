@@ -18,8 +18,8 @@ from utils.words import first_few, shortened
 LINE = re.compile(r'(.*\.[A-Za-z]\w*|\S+)((?:\s+\S+)*)')
 INTEGER = re.compile(r'[+-]?[0-9]{1,18}')  # fits into int64
 CONTROL = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029]')
-MAX_BYTES = 10**8  # size of a list; room for a million photos
-MAX_LINE = 1000  # characters in a line
+MAX_BYTES = 10**8  # largest size of a list; enough for a million photos
+MAX_LINE = 1000  # most characters in a line
 OPTIONAL = {  # columns after the label, with their allowed values
     'side': (re.compile('[01]'), '0 (left) or 1 (right)'),
     'camera': (re.compile('[0-9]{1,6}'), 'a whole number with at most 6 digits'),

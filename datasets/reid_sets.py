@@ -18,7 +18,7 @@ from utils.logger import logger
 TEST = ('query', 'gallery')
 SPLITS = ('train', *TEST)
 Splits = dict[str, list[Record]]
-PROTOCOL_NAMES = ('market', 'cross-camera', 'all')  # these sets lack what the others compare
+PROTOCOL_NAMES = ('market', 'cross-camera', 'all')  # the sets lack what others compare
 # the identity, and the camera from 1
 NAME = re.compile(r'(-1|\d{1,18})_c(?!0+\D)(\d{1,4})(?!\d)[ -~]*\.jpg', re.ASCII)
 
@@ -136,7 +136,7 @@ def train_photos(
     identities = sorted({record.pid for record in splits['train']})
     labels = {identity: label for label, identity in enumerate(identities)}
     train = [replace(record, pid=labels[record.pid]) for record in splits['train']]
-    check_contiguous(train, f'{cfg.DATASETS.NAMES} train')  # it has two identities or more
+    check_contiguous(train, f'{cfg.DATASETS.NAMES} train')  # at least two identities
     train = located(cfg, root, train, 'train')
     validation = validation or test_photos(cfg, root, splits, 'market')
     return TrainPhotos(train, len(labels), root, validation)

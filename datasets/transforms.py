@@ -59,7 +59,7 @@ class Transform:
         """
         image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
         state = random.getstate()
-        random.seed(seed)  # timm uses this generator, torchvision uses torch's
+        random.seed(seed)  # used by timm; torchvision uses torch's generator
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(seed)

@@ -27,7 +27,7 @@ FIELDS, VIEWS = 42, 8
 
 TRIALS = 10
 VEHICLEID_PUBLISHED = {'train': 113346, 'identities': 13164}
-VEHICLEID_TESTS = {800: 6493, 1600: 13377, 2400: 19777}  # vehicles: photos
+VEHICLEID_TESTS = {800: 6493, 1600: 13377, 2400: 19777}  # number of vehicles -> number of photos
 # A line of a list: 0346796 12345 is photo image/0346796.jpg of vehicle 12345
 PAIR = re.compile(r'(\d{1,18})\s+(\d{1,18})', re.ASCII)
 VEHICLEID_PROTOCOL = Protocol(

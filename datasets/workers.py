@@ -26,7 +26,7 @@ Batch = tuple[torch.Tensor, ...]  # images (B, 3, H, W) float32; pid, camid, vie
 
 GRACE = 10  # seconds that a worker continues to work after SIGTERM
 PREFETCH = 2  # batches that each worker prepares ahead
-SHARED_MEMORY = '/dev/shm'  # on Linux, where batches wait for the main process
+SHARED_MEMORY = '/dev/shm'  # where, on Linux, batches wait for the main process
 LOCKS = 2**18  # bytes in shared memory for the queues of a worker, over all loaders of a run
 REMEDY = (
     f'enlarge {SHARED_MEMORY} (Docker: docker run --shm-size 8g), or set '

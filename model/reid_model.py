@@ -82,7 +82,7 @@ class ReIDModel(nn.Module):
         self.bottleneck = nn.BatchNorm1d(self.feature_dim)
         self.bottleneck_proj = nn.BatchNorm1d(settings.projected_dim)
         for neck in (self.bottleneck, self.bottleneck_proj):
-            neck.bias.requires_grad_(False)  # it stays 0 (BNNeck, Luo et al., 2019)
+            neck.bias.requires_grad_(False)  # the bias stays 0 (BNNeck, Luo et al., 2019)
         self.image_encoder = image_encoder
         self.has_prompts = sentence is not None
         if sentence is not None and text_encoder is not None:
@@ -90,7 +90,7 @@ class ReIDModel(nn.Module):
             self.text_encoder = text_encoder.requires_grad_(False)  # frozen in both stages
             # CLIP reads a sentence at the first position of the largest id
             self.end = int(sentence.tokens.argmax())
-        # with several processes: (B, D) of each -> (world · B, D), before necks and losses
+        # if there are several processes: (B, D) of each -> (world · B, D), before necks and losses
         self.gather: Callable[[Tensor], Tensor] | None = None
 
     @property

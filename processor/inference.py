@@ -135,7 +135,7 @@ def encode_photos(
     rows = []
     for images, _, cameras, views, _ in progress(loader, text):
         rows.append(encode(*(runtime.move(tensor) for tensor in (images, cameras, views))).float())
-        if runtime.processes.world_size == 1:  # several stop together, in the training loop
+        if runtime.processes.world_size == 1:  # several stop together in the training loop
             runtime.stop.check()
     features = torch.cat(rows) if rows else torch.empty(0, device=runtime.device)
     return runtime.processes.gather_rows(features)

@@ -95,7 +95,7 @@ def photo_features(model: ReIDModel, loader: ImageLoader, runtime: Runtime) -> t
             f'the CLIP feature of {loader.dataset.records[int(bad[0])].path} contains NaN or '
             'infinity: the weights are damaged'
         )
-    return features.clone()  # an ordinary tensor again, not one of inference mode
+    return features.clone()  # back to an ordinary tensor, not one of inference mode
 
 
 def make_contrast(

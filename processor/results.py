@@ -23,8 +23,8 @@ logger = logging.getLogger('transreid.test')
 
 Heads = list[list[tuple[int, bool]]]  # for each query: (gallery index, whether it is a match)
 
-TOP = 10  # photos per ranking, in the table and in the picture
-PICTURED = 12  # queries in the picture
+TOP = 10  # photos per ranking in the table and the picture
+PICTURED = 12  # most queries in the picture
 ATRW_LINE = (
     'mmAP: {mmAP:.1%}, mAP(single_cam): {sing/mAP:.1%}, top-1(single_cam): {sing/rank1:.1%}, '
     'top-5(single_cam): {sing/rank5:.1%}, mAP(cross_cam): {multi/mAP:.1%},'

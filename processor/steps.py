@@ -20,7 +20,7 @@ from utils.run.journal import Journal, Stateful
 
 logger = logging.getLogger('transreid.train')
 
-LINE_SECONDS = 30  # between two estimates of the time left in the log
+LINE_SECONDS = 30  # seconds between two estimates of the time left in the log
 WAITING = 0.5  # a warning is logged if a larger share of an epoch was spent waiting for photos
 SHORT = 2.0  # no warning is logged below so many seconds of waiting
 
@@ -33,7 +33,7 @@ class TrainingSetup:
     model: ReIDModel
     loader: ImageLoader
     optimizers: dict[str, torch.optim.Optimizer]
-    parts: Mapping[str, Stateful]  # saved and restored besides the model
+    parts: Mapping[str, Stateful]  # saved and restored in addition to the model
     scheduler: EpochScheduler
     epochs: int
     log_period: int  # iterations
@@ -68,7 +68,7 @@ class Heartbeat:
         self._warned = {'loss', 'acc', *unused}  # no (further) warning about these
         self._watch = Stopwatch()
         self._last_estimate: Stopwatch | None = None
-        self._first: int | None = None  # epoch that this process has finished
+        self._first: int | None = None  # first epoch that this process has finished
 
     def text(self, epoch: int) -> str:
         """Return the text of the progress bar of ``epoch``."""
@@ -88,7 +88,7 @@ class Heartbeat:
         share = min(1.0, waited / self.journal.epoch_watch.seconds)
         self._write(epoch, meter, lr, share)
         self._log_time_left(epoch)
-        # not the first epoch: it decodes the photos for the others
+        # not in the first epoch, which decodes the photos for the others
         if epoch > self._first and share > WAITING and waited > SHORT:
             self._warn_once(
                 'loader',

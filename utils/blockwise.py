@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import torch
 
-BLOCK = 2**21  # entries of a matrix that are processed at once on the CPU
-PAIRS = 2**19  # pairs of entries that are compared at once on the CPU
+BLOCK = 2**21  # number of entries of a matrix that are processed at once on the CPU
+PAIRS = 2**19  # number of pairs of entries that are compared at once on the CPU
 # Factor for other devices: small blocks suit the CPU's cache, but keep an accelerator waiting.
 ACCELERATOR = 64
 UNITS = 2.0**40  # an accelerator adds whole numbers of 1 / UNITS

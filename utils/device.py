@@ -127,7 +127,7 @@ def _precision(device: torch.device, amp: str) -> str:
 def _set_kernels(device: torch.device, deterministic: bool) -> None:
     if device.type == 'cuda':  # TF32 would keep only 10 bits in tests, validation and losses
         torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cuda.matmul.allow_tf32 = False  # on in vendors' containers
+        torch.backends.cuda.matmul.allow_tf32 = False  # some vendors' containers turn it on
     if deterministic and os.environ.get('CUBLAS_WORKSPACE_CONFIG') not in WORKSPACES:
         os.environ['CUBLAS_WORKSPACE_CONFIG'] = WORKSPACES[0]  # read when cuBLAS is first used
     # called only on a change: it imports torch's compiler, which takes a second

@@ -208,7 +208,7 @@ def start_processes(wanted: bool, backend: str) -> Processes:
         ) from error
     watch = FailureWatch(rank, store.clone())
     processes = Processes(rank, size, local_rank, local_size, watch)
-    processes.barrier()  # all are here: from now on an error of one reaches the others
+    processes.barrier()  # all have arrived; from now on an error of one reaches the others
     watch.start()
     return processes
 
@@ -232,7 +232,7 @@ def several_processes(wanted: bool, backend: str, stop: StopRequest) -> Iterator
         return
     try:
         yield processes
-        processes.barrier()  # still watched: the first process may yet fail in work it does alone
+        processes.barrier()  # keep watching: the first process may still fail in work it does alone
     except BaseException as error:
         with stop.patiently():  # when one process fails, torchrun sends SIGTERM to the others
             _report_error(error, processes.rank, processes.watch, stop)

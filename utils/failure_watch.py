@@ -15,10 +15,10 @@ from datetime import timedelta
 
 import torch.distributed as dist
 
-START_TIMEOUT = timedelta(minutes=5)  # for all processes to start
+START_TIMEOUT = timedelta(minutes=5)  # time for all processes to start
 KEY = 'failed'  # of the message in the store
-POLL_SECONDS = 0.5  # between checks for the error of another process
-GRACE_SECONDS = 4.0  # for the main thread to notice a lost connection by itself
+POLL_SECONDS = 0.5  # time between checks for the error of another process
+GRACE_SECONDS = 4.0  # time for the main thread to notice a lost connection by itself
 # in the errors that torch raises when another process has ended
 LOST_CONNECTION = (
     'DistNetworkError',

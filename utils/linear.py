@@ -19,7 +19,7 @@ from torch import nn
 
 SMALL = 2**20  # multiply-adds; for fewer, calling oneDNN costs more than it gains
 CPUINFO = Path('/proc/cpuinfo')
-INTEL = ('GenuineIntel', 'i386')  # the name on Linux and Windows, and on macOS
+INTEL = ('GenuineIntel', 'i386')  # names on Linux and Windows, and on macOS
 
 
 class Linear(nn.Linear):

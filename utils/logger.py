@@ -22,7 +22,7 @@ logger = logging.getLogger('transreid')
 STDOUT_ERRORS = (OSError, ValueError, AttributeError)
 Shown = Callable[[logging.LogRecord], bool]
 
-FILE_ONLY = {'file_only': True}  # extra= of a line that is too long for the screen
+FILE_ONLY = {'file_only': True}  # value of ``extra`` for lines that are too long for the screen
 FORMAT = '%(asctime)s %(name)s %(levelname)s: %(message)s'
 
 

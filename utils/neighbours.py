@@ -67,7 +67,7 @@ def _mutual(neighbours: torch.Tensor) -> torch.Tensor:
     """Return (N, k) bool: whether i is among the neighbours of its neighbours (N, k)."""
     k = neighbours.shape[1]
     mutual = torch.empty_like(neighbours, dtype=torch.bool)
-    neighbours = neighbours.int()  # half the memory to read
+    neighbours = neighbours.int()  # halves the memory to read
     step = blockwise.rows_at_a_time(k**2, neighbours)
     for rows in torch.arange(len(neighbours), device=neighbours.device).split(step):
         second = neighbours.index_select(0, neighbours[rows].flatten()).view(len(rows), k, k)

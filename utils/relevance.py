@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-NOBODY = -1  # identity of photos of unknown individuals
+NOBODY = -1  # label of photos that show none of the individuals
 SEQUENCE_FRAMES = 3  # ATRW: frames this close in one camera sequence show the same moment
 
 # Values of ``ignore`` -> (what is compared, whether an unknown value counts as the same).

@@ -161,7 +161,7 @@ def _tensor_names(source: str) -> list[str]:
         if line and not re.fullmatch(r'\[("\w+", )*\]', line[1]):
             raise ValueError(f'__{kind}__ is not a list of names')
         names[kind] = re.findall(r'\w+', line[1]) if line else []
-    # torch leaves these out
+    # torch omits these
     optional = re.findall(r'^  (\w+) : Optional\[Tensor\]$', source, re.M)
     return names['parameters'] + [name for name in names['buffers'] if name not in optional]
 
@@ -169,7 +169,7 @@ def _tensor_names(source: str) -> list[str]:
 class _Object:
     """A stand-in for an object of any class: stores its arguments and attributes, runs nothing."""
 
-    name = ''  # the class, such as '__torch__.torch.nn.modules.linear.Linear'
+    name = ''  # of the class, such as '__torch__.torch.nn.modules.linear.Linear'
 
     def __init__(self, *arguments: Any) -> None:
         self.arguments = arguments

@@ -16,7 +16,7 @@ KEY = 'MODEL.PRETRAIN_PATH'
 HUB = 'hf-hub:'
 CONFIG = 'open_clip_config.json'
 WEIGHTS = ('open_clip_model.safetensors', 'open_clip_pytorch_model.bin')  # in order of preference
-MAX_BYTES = 1_000_000  # of a config; published ones have about 1,000
+MAX_BYTES = 1_000_000  # largest size of a config; published ones have about 1,000
 
 # Settings that the weights' shapes show, or that matter in training only.
 IGNORED = (

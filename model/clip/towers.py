@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from utils.linear import Linear, linear
 
-KeysValues = Sequence[Tensor]  # two of (B, heads, positions, C / heads)
+KeysValues = Sequence[Tensor]  # keys and values, each (B, heads, positions, C / heads)
 
 
 class QuickGELU(nn.Module):
@@ -56,7 +56,7 @@ class Attention(nn.Module):
         self.in_proj_weight = nn.Parameter(torch.randn(3 * width, width) * width**-0.5)
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = Linear(width, width)
-        self.heads = max(1, width // 64)  # a head is 64 wide, as in OpenAI's transformers
+        self.heads = max(1, width // 64)  # heads are 64 wide, as in OpenAI's transformers
 
     def forward(
         self,

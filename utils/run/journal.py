@@ -45,9 +45,9 @@ class TrainedModel(Stateful, Protocol):
 class SavePolicy:
     """How and when a training run saves."""
 
-    name: str  # the checkpoints' file names begin with it
+    name: str  # file names of checkpoints begin with it
     suffix: str = 'pth'  # or 'safetensors'
-    minutes: float = 0.0  # between two states within an epoch; 0 = no such states
+    minutes: float = 0.0  # minutes between two states within an epoch; 0 = none
     period: int = 1  # epochs between two states
 
 

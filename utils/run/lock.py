@@ -59,7 +59,7 @@ def output_lock(folder: str | Path, name: str = 'train') -> Iterator[None]:
         del _held[path]
         if handle is not None:
             with contextlib.suppress(OSError):
-                # otherwise the folder was deleted and another run has made it again
+                # if not, the folder was deleted and another run has made it again
                 if _is_at(handle, path):
                     # still locked: a run that has opened it in the meantime notices and tries again
                     path.unlink()

@@ -14,7 +14,7 @@ from wildlife.lists.sightings import Sighting, Source
 from wildlife.lists.table_source import shown_counts
 from wildlife.words import counted
 
-COPY = 'copy of another photo, byte for byte'  # a reason
+COPY = 'copy of another photo, byte for byte'  # why a photo is skipped
 
 
 def sort_key(sighting: Sighting) -> tuple[str, Box, str, str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from datasets.images import photo_extensions
 
-LINK = 'link to a folder'  # a reason
+LINK = 'link to a folder'  # why it is skipped
 
 # Folders made by a system or program, in lower case: they contain thumbnails, copies or deleted
 # photos. Names that begin with a dot are skipped as well, such as the folders .thumbnails,

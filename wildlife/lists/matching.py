@@ -15,7 +15,7 @@ from wildlife.words import counted, is_plain
 
 ABSOLUTE = re.compile(r'[A-Za-z]:/|/')
 WEB = re.compile(r'[A-Za-z][\w+.-]+://')
-SAMPLE = 200  # paths that are looked up to find out which folder is meant
+SAMPLE = 200  # number of paths that are looked up to find out which folder is meant
 
 
 @dataclass

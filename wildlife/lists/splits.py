@@ -7,7 +7,7 @@ from itertools import chain
 
 from wildlife.lists.encounters import Key, Photo
 
-KEPT_IN_TRAIN = 2  # encounters of each individual that validation leaves in training
+KEPT_IN_TRAIN = 2  # fewest encounters of each individual that validation leaves in training
 
 
 @dataclass

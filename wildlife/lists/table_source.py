@@ -33,7 +33,7 @@ from wildlife.lists.tables import Table, read_csv
 # Boxes are taken as shares of the photo's size if this share of their numbers lies between 0 and 1,
 # with some tolerance. In boxes in pixels, half of the numbers (width and height) are larger.
 SHARES, OVERSHOOT = 0.9, 0.05
-SAMPLE = 200  # paths that are looked up to find the folder of the photos
+SAMPLE = 200  # number of paths that are looked up to find the folder of the photos
 
 
 def read_table_source(path: Path, options: ListOptions, by_pattern: bool) -> Source:

@@ -15,10 +15,10 @@ from datasets.sampler import choose_batch
 from wildlife.words import counted
 
 PROJECT = Path(__file__).resolve().parents[2]
-INSTANCES, INDIVIDUALS = 4, 16  # of a batch: photos per individual, individuals (base_cnn.yml)
+INSTANCES, INDIVIDUALS = 4, 16  # photos per individual and individuals in a batch (base_cnn.yml)
 SIZE = (256, 128)  # (height, width) in pixels, as published
 CELL = 16  # pixels: side of a cell in the feature maps of both towers
-SMALL_TEST = 20  # photos: up to here the default neighbourhoods of re-ranking are too large
+SMALL_TEST = 20  # with so few test photos, re-ranking's default neighbourhoods are too large
 
 
 @dataclass(frozen=True)

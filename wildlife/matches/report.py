@@ -13,7 +13,7 @@ from wildlife.pages import render
 from wildlife.thumbnails import thumbnail
 
 COLUMNS = ('photo', 'rank', 'individual', 'distance', 'known_photo', 'problem')
-SHOWN = 200  # photos on the page
+SHOWN = 200  # most photos on the page
 SIDE = 160  # pixels: largest width and height of a picture on the page
 
 
