@@ -33,7 +33,7 @@ def make_caches(
         limit: Bytes for all caches together. They never take more than half of the free space.
         wanted: (reading, paths), the most important first. If not all photos fit, the first ones
             are kept, and the log says so.
-        processes: Number of processes on this machine, which share the limit.
+        processes: The number of processes on this machine, which share the limit.
     """
     if not os.path.isdir(folder) or limit <= 0:
         return {}

@@ -24,9 +24,9 @@ class ImageDataset(Dataset):
     reading changes a batch.
 
     Args:
-        records: Records with the full paths of the photos.
+        records: The records with the full paths of the photos.
         transform: From photos to images.
-        cache: Cache of ``transform.reading``; None reads each photo each time.
+        cache: The cache of ``transform.reading``; None reads each photo each time.
     """
 
     records: Sequence[Record]

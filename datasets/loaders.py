@@ -18,8 +18,8 @@ class Trial(NamedTuple):
     those of the queries.
 
     Args:
-        query: Records of the Q queries.
-        gallery: Records of the G gallery photos.
+        query: The records of the Q queries.
+        gallery: The records of the G gallery photos.
         query_index: (Q,) int64, positions of the queries among the loader's photos.
         gallery_index: (G,) int64, positions of the gallery photos.
     """
@@ -36,10 +36,10 @@ class TestSet(NamedTuple):
     Args:
         loader: Each photo once, even if it is in both lists. Its records are
             ``loader.dataset.records``.
-        query: Records of the first trial's queries.
-        gallery: Records of the first trial's gallery.
+        query: The records of the first trial's queries.
+        gallery: The records of the first trial's gallery.
         protocol: The rules by which rankings are evaluated.
-        fingerprints: Fingerprints of the splits, see ``datasets.folders.fingerprint``.
+        fingerprints: The fingerprints of the splits, see ``datasets.folders.fingerprint``.
         trials: One trial; ten for VehicleID, whose result is their mean.
     """
 
@@ -63,12 +63,12 @@ class Loaders(NamedTuple):
             before each epoch.
         train_loader_stage1: Every train photo once, in the list's order, with the test transform.
         val_loader: None without a validation list.
-        num_query: Number of validation queries, 0 without a list.
-        num_classes: Number of individuals in the train list.
+        num_query: The number of validation queries, 0 without a list.
+        num_classes: The number of individuals in the train list.
         camera_num: Largest camera number of all splits + 1.
         view_num: Largest view number of all splits + 1.
         validation: Market-style, for animals without the camera filter; None without a list.
-        fingerprints: Fingerprints of the splits, see ``datasets.folders.fingerprint``.
+        fingerprints: The fingerprints of the splits, see ``datasets.folders.fingerprint``.
         cache_bytes: Disk space in OUTPUT_DIR that this process will use for decoded photos, in
             bytes.
     """

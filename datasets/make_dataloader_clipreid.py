@@ -42,7 +42,7 @@ def make_dataloader(
         cfg: The config.
         pin_memory: Whether batches are page-locked, for training on an accelerator.
         processes: The processes that share the work.
-        device: Device of the batches; default: the CPU.
+        device: The device of the batches; default: the CPU.
 
     Raises:
         InputError: Lists or photos cannot be used for training.
@@ -154,7 +154,7 @@ def make_test_dataloader(
         cfg: The config.
         pin_memory: Whether batches are page-locked, for a test on an accelerator.
         processes: The processes that share the work.
-        device: Device of the batches; default: the CPU.
+        device: The device of the batches; default: the CPU.
 
     Raises:
         InputError: Lists or photos cannot be used for a test.
@@ -186,7 +186,7 @@ def make_test_set(
         make_dataset: Makes the loader's data set from records.
         options: Arguments of the loader, see ``loader_options``.
         processes: The processes that share the work.
-        fingerprints: Fingerprints of the splits.
+        fingerprints: The fingerprints of the splits.
     """
     seen = {'path': True, 'camid': cfg.MODEL.SIE_CAMERA, 'viewid': cfg.MODEL.SIE_VIEW}
     looks_at = attrgetter(*[field for field, is_seen in seen.items() if is_seen])
@@ -234,7 +234,7 @@ def make_batches(cfg: CfgNode, labels: Sequence[int], processes: Processes) -> E
 
     Args:
         cfg: The config.
-        labels: Labels of the train photos.
+        labels: The labels of the train photos.
         processes: The processes that share a batch.
 
     Raises:

@@ -28,7 +28,7 @@ class RandomIdentitySampler(Sampler):
         labels: Label of the individual on each photo.
         batch_size: P · K.
         num_instances: K.
-        seed: Seed of the order, together with the attribute ``epoch``, to be set before each
+        seed: The seed of the order, together with the attribute ``epoch``, to be set before each
             epoch. Epoch 0 is drawn as in the original after seeding ``random`` and
             ``numpy.random``.
 
@@ -93,10 +93,10 @@ class Epoch(NamedTuple):
     """Epoch 1 with batches of ``individuals`` x ``instances`` photos.
 
     Args:
-        individuals: Individuals in a batch.
-        instances: Photos of each individual in a batch.
-        steps: Number of batches.
-        photos: Number of different photos that the epoch shows.
+        individuals: The number of individuals in a batch.
+        instances: The number of photos of each individual in a batch.
+        steps: The number of batches.
+        photos: The number of different photos that the epoch shows.
         share: ``photos`` divided by the number that the epoch would show if it continued until all
             groups were drawn.
     """
@@ -129,10 +129,10 @@ def choose_batch(
     individuals, it ends when the first of them has none left.
 
     Args:
-        labels: Labels of the train photos.
-        most: Largest number of individuals in a batch.
-        instances: Photos of each individual in a batch.
-        seed: Seed of the epoch.
+        labels: The labels of the train photos.
+        most: The largest number of individuals in a batch.
+        instances: The number of photos of each individual in a batch.
+        seed: The seed of the epoch.
         step: The number of individuals is a multiple of it.
 
     Returns:
@@ -177,11 +177,11 @@ class EpochBatches(Sampler):
 
     Args:
         sampler: Draws the order of the photos.
-        batch_size: Photos in a batch, over all processes.
-        seed: Seed of the sample seeds, together with the epoch.
-        group: Number of consecutive photos that must stay in one process (K).
-        rank: Rank of this process.
-        world_size: Number of processes.
+        batch_size: The number of photos in a batch, over all processes.
+        seed: The seed of the sample seeds, together with the epoch.
+        group: The number of consecutive photos that must stay in one process (K).
+        rank: The rank of this process.
+        world_size: The number of processes.
     """
 
     def __init__(

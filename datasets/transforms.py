@@ -83,11 +83,11 @@ def make_train_transform(
 
     Args:
         size: (height, width) in pixels.
-        flip: Probability of a horizontal flip.
+        flip: The probability of a horizontal flip.
         padding: Pixels of zeros added on each side before the random crop.
-        erase: Probability of an erased box.
-        mean: Mean per channel, of values in 0 … 1.
-        std: Standard deviation per channel, of values in 0 … 1.
+        erase: The probability of an erased box.
+        mean: The mean per channel, of values in 0 … 1.
+        std: The standard deviation per channel, of values in 0 … 1.
     """
     height, width = size
     steps = [
@@ -106,8 +106,8 @@ def make_test_transform(
 
     Args:
         size: (height, width) in pixels.
-        mean: Mean per channel, of values in 0 … 1.
-        std: Standard deviation per channel, of values in 0 … 1.
+        mean: The mean per channel, of values in 0 … 1.
+        std: The standard deviation per channel, of values in 0 … 1.
         upright: Whether to apply the EXIF orientation; the published pipeline does not.
     """
     height, width = size

@@ -43,7 +43,7 @@ class ImageLoader(DataLoader):
 
     Args:
         dataset: The photos.
-        device: Device of the batches; default: the CPU.
+        device: The device of the batches; default: the CPU.
         options: Further arguments of torch's ``DataLoader``.
     """
 
@@ -129,8 +129,9 @@ def fitting_workers(wanted: int, batch_bytes: int, processes: int = 1) -> int:
 
     Args:
         wanted: DATALOADER.NUM_WORKERS.
-        batch_bytes: Size of the largest batch of any loader; loaders do not run at the same time.
-        processes: Number of processes on this machine; each has its own workers.
+        batch_bytes: The size of the largest batch of any loader; loaders do not run at the same
+            time.
+        processes: The number of processes on this machine; each has its own workers.
     """
     if not wanted or sys.platform != 'linux':
         return wanted

@@ -8,8 +8,8 @@ class CenterLoss(nn.Module):
     """Mean squared distance to the identity's centre (Wen et al., 2016, equation 2 without ½).
 
     Args:
-        num_classes: Number of identities.
-        feat_dim: Size of a feature; ``centers`` (num_classes, feat_dim) are learned.
+        num_classes: The number of identities.
+        feat_dim: The size of a feature; ``centers`` (num_classes, feat_dim) are learned.
     """
 
     def __init__(self, num_classes: int, feat_dim: int):

@@ -23,8 +23,8 @@ def make_loss(cfg: CfgNode, num_classes: int, feat_dim: int = 0) -> 'Stage2Loss'
 
     Args:
         cfg: The config.
-        num_classes: Number of identities.
-        feat_dim: Size of the feature f, needed only for the center loss.
+        num_classes: The number of identities.
+        feat_dim: The size of the feature f, needed only for the center loss.
     """
     metric, sampler = cfg.MODEL.METRIC_LOSS_TYPE, cfg.DATALOADER.SAMPLER
     with_triplet = sampler == 'softmax_triplet' and metric != 'center'
@@ -50,8 +50,8 @@ class Stage2Loss(nn.Module):
     """Weighted terms of stage 2 (Li et al., CLIP-ReID, equation 8, and the center loss).
 
     Args:
-        weights: Factor of each term: 'id', 'triplet', 'i2t', 'center'.
-        id_smoothing: Epsilon of label smoothing in the identity term, 0 … 1.
+        weights: The factor of each term: 'id', 'triplet', 'i2t', 'center'.
+        id_smoothing: The epsilon of label smoothing in the identity term, 0 … 1.
         i2t_smoothing: The same in the image-to-text term.
         triplet: Triplet loss; None for no triplet term.
         center: Center loss, whose centres are trained too; None for no center term.

@@ -54,9 +54,9 @@ def make_model(cfg: CfgNode, num_class: int, camera_num: int = 0, view_num: int 
 
     Args:
         cfg: The config.
-        num_class: Number of individuals.
-        camera_num: Number of cameras, used with MODEL.SIE_CAMERA.
-        view_num: Number of views, used with MODEL.SIE_VIEW.
+        num_class: The number of individuals.
+        camera_num: The number of cameras, used with MODEL.SIE_CAMERA.
+        view_num: The number of views, used with MODEL.SIE_VIEW.
 
     Raises:
         InputError: The weights cannot be read, or do not match the config.

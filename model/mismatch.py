@@ -177,7 +177,7 @@ def check_family(arch: Architecture, name: str, path: str | Path) -> None:
     """Reject weights of an architecture other than ``name``.
 
     Args:
-        arch: Architecture of the weights.
+        arch: The architecture of the weights.
         name: MODEL.NAME; other shapes of the same family are allowed.
         path: Where the weights came from.
 

@@ -52,7 +52,7 @@ class PromptLearner(nn.Module):
     """The learned words of all individuals and the fixed words around them.
 
     Args:
-        num_class: Number of individuals.
+        num_class: The number of individuals.
         prefix: (1, p, width), the fixed words before the four learned ones.
         suffix: (1, 73 − p, width), the fixed words after them.
     """
@@ -73,7 +73,7 @@ class PromptLearner(nn.Module):
 
         Args:
             labels: (B,) individuals.
-            end: Position in the sentence of the last word needed.
+            end: The position in the sentence of the last word needed.
         """
         following = self.token_suffix[:, : end + 1 - self.token_prefix.shape[1] - TOKENS]
         return torch.cat([self.cls_ctx[labels], following.expand(len(labels), -1, -1)], dim=1)

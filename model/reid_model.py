@@ -23,15 +23,15 @@ class ModelSettings:
     """Settings of a model besides its towers.
 
     Attributes:
-        num_class: Number of individuals.
-        feature_dim: Length of f, the feature before the projection.
-        projected_dim: Length of f_proj.
+        num_class: The number of individuals.
+        feature_dim: The length of f, the feature before the projection.
+        projected_dim: The length of f_proj.
         neck_feat: Whether test features are taken 'before' or 'after' the necks.
-        activation: Activation of the encoders, one of ``towers.ACTIVATIONS``.
+        activation: The activation of the encoders, one of ``towers.ACTIVATIONS``.
         grid: (rows, columns) of positions in the image encoder.
-        side: Numbers of (cameras, views) with an embedding (SIE; TransReID, He et al., 2021,
+        side: The numbers of (cameras, views) with an embedding (SIE; TransReID, He et al., 2021,
             section 3.3); 0 = the label is not used.
-        side_factor: Weight of these embeddings, λ in the paper.
+        side_factor: The weight of these embeddings, λ in the paper.
     """
 
     num_class: int
@@ -55,8 +55,8 @@ class ReIDModel(nn.Module):
     Args:
         image_encoder: See ``towers``.
         text_encoder: None in a base variant.
-        settings: Sizes of the heads, and what checkpoints note.
-        sentence: Sentence of the prompts; None in a base variant.
+        settings: The sizes of the heads, and what checkpoints note.
+        sentence: The sentence of the prompts; None in a base variant.
     """
 
     def __init__(

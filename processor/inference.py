@@ -43,7 +43,7 @@ class Result(NamedTuple):
             first one has them; the others have an empty array.
         without_positive: The effect of queries with no match in the gallery, see
             ``utils.metrics.without_positive``.
-        copies: Copies of queries in the gallery. ``queries``: number of queries that have any;
+        copies: The copies of queries in the gallery. ``queries``: number of queries that have any;
             ``photos``: number of copies; ``without``: the metrics without them.
     """
 
@@ -128,9 +128,9 @@ def encode_photos(
 
     Args:
         encode: Images (B, 3, H, W), cameras (B,) and views (B,) -> (B, D).
-        loader: Loader of the photos.
-        runtime: Device and processes.
-        text: Name of the progress bar.
+        loader: The loader of the photos.
+        runtime: The device and processes.
+        text: The name of the progress bar.
     """
     rows = []
     for images, _, cameras, views, _ in progress(loader, text):
@@ -154,8 +154,8 @@ def do_inference(
     Args:
         model: Returns the test features (B, D) in evaluation mode.
         test: Photos, trials and protocol.
-        runtime: Device and processes. With several processes only the first one ranks.
-        rerank: Settings of k-reciprocal re-ranking; None = no re-ranking.
+        runtime: The device and processes. With several processes only the first one ranks.
+        rerank: The settings of k-reciprocal re-ranking; None = no re-ranking.
         normalise: Whether to L2-normalise the features.
         metric: 'cosine' (of normalised features) or 'euclidean' (squared).
 

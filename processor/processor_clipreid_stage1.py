@@ -106,9 +106,9 @@ def make_contrast(
     The terms contrast the photos with the sentences of their individuals.
 
     Args:
-        setup: Settings of the stage.
+        setup: The settings of the stage.
         features: (N, E) features of all train photos, on the device.
-        runtime: Device, precision and processes.
+        runtime: The device, precision and processes.
     """
     processes, contrast = runtime.processes, SupConLoss()
     labels = torch.tensor([record.pid for record in setup.loader.dataset.records])

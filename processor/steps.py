@@ -50,9 +50,9 @@ class Heartbeat:
 
     Args:
         stage: 1 or 2.
-        epochs: Number of epochs of the stage.
-        runtime: Device, whose memory is reported.
-        journal: Journal of the run.
+        epochs: The number of epochs of the stage.
+        runtime: The device, whose memory is reported.
+        journal: The journal of the run.
         unused: Loss terms whose weight is 0; being constant is no reason to warn about them.
     """
 
@@ -80,8 +80,8 @@ class Heartbeat:
 
         Args:
             epoch: The epoch, counted from 1.
-            meter: Numbers of this epoch, all of them fetched.
-            lr: Learning rate of the first parameter group.
+            meter: The numbers of this epoch, all of them fetched.
+            lr: The learning rate of the first parameter group.
             waited: Seconds spent waiting for photos since the epoch started or was resumed.
         """
         self._first = self._first or epoch
@@ -151,10 +151,10 @@ class TrainingSteps:
     """The steps of one stage.
 
     Args:
-        setup: Settings of the stage.
-        iterations: Number of iterations of an epoch.
-        runtime: Device, precision and processes.
-        journal: Journal of the run.
+        setup: The settings of the stage.
+        iterations: The number of iterations of an epoch.
+        runtime: The device, precision and processes.
+        journal: The journal of the run.
         unused: Loss terms whose weight is 0.
         own_gradients: Parameters outside a wrapped model. If there are several processes, their
             gradients are averaged here.
@@ -188,9 +188,9 @@ class TrainingSteps:
         """Update the weights; check, log and save when due.
 
         Args:
-            iteration: Iteration of the epoch, counted from 1.
-            indices: Indices of this process's photos.
-            photos: Number of photos of all processes together.
+            iteration: The iteration of the epoch, counted from 1.
+            indices: The indices of this process's photos.
+            photos: The number of photos of all processes together.
             terms: Weighted terms of the loss, scalars.
             others: Further numbers to log, scalars.
         """

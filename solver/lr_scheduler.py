@@ -23,12 +23,12 @@ def stage1_lr(
     rate jumps from the warm-up to its current value.
 
     Args:
-        epoch: Epoch, from 1.
-        base_lr: Highest rate of the cosine.
-        max_epochs: Length of the cosine in epochs; afterwards the rate is ``lr_min``.
-        warmup_epochs: Length of the warm-up in epochs.
-        warmup_lr_init: Rate of epoch 0.
-        lr_min: Rate at the end.
+        epoch: The epoch, from 1.
+        base_lr: The highest rate of the cosine.
+        max_epochs: The length of the cosine in epochs; afterwards the rate is ``lr_min``.
+        warmup_epochs: The length of the warm-up in epochs.
+        warmup_lr_init: The rate of epoch 0.
+        lr_min: The rate at the end.
     """
     if epoch < warmup_epochs:
         return warmup_lr_init + epoch * (base_lr - warmup_lr_init) / warmup_epochs
@@ -41,9 +41,9 @@ def warmup_factor(epoch: int, *, factor: float, iters: int, method: str = 'linea
     """Return the warm-up factor of stage 2's rates in ``epoch``; it is 1 after the warm-up.
 
     Args:
-        epoch: Epoch, from 1.
-        factor: Factor at epoch 0.
-        iters: Length of the warm-up in epochs, despite its name.
+        epoch: The epoch, from 1.
+        factor: The factor at epoch 0.
+        iters: The length of the warm-up in epochs, despite its name.
         method: 'linear' rises from ``factor`` to 1; 'constant' stays at ``factor``.
     """
     if epoch >= iters:
@@ -63,10 +63,10 @@ def stage2_lr(
     """Return ``base_lr``, times ``gamma`` for every step reached, times the warm-up factor.
 
     Args:
-        epoch: Epoch, from 1.
-        base_lr: Rate before the first step.
-        steps: Epochs of the steps.
-        gamma: Factor of each step.
+        epoch: The epoch, from 1.
+        base_lr: The rate before the first step.
+        steps: The epochs of the steps.
+        gamma: The factor of each step.
         warmup: Epoch -> warm-up factor, see :func:`warmup_factor`.
     """
     return base_lr * gamma ** sum(step <= epoch for step in steps) * warmup(epoch)

@@ -57,7 +57,7 @@ def sums(index: torch.Tensor, value: torch.Tensor, count: int) -> torch.Tensor:
     Args:
         index: (M,) 0 … count - 1.
         value: (M,) 0 … 1.
-        count: Number of sums.
+        count: The number of sums.
 
     Returns:
         (count,) sums.

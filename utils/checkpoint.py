@@ -53,7 +53,7 @@ def save_state(
     All tensors are written as CPU tensors in the usual memory format.
 
     Args:
-        state: Weights by name.
+        state: The weights by name.
         path: safetensors if it ends in .safetensors, else torch's .pth.
         about: Notes, kept where PyTorch keeps versions of modules (the state dict's
             ``_metadata``) or in the header of safetensors; other programs do not see them.

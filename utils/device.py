@@ -32,7 +32,7 @@ class Runtime(NamedTuple):
     """What a loop needs to know about the machine.
 
     Attributes:
-        device: Device of this process.
+        device: The device of this process.
         autocast: () -> context of the forward pass; does nothing in full precision.
         scaler: Scales gradients in fp16; does nothing otherwise.
         precision: 'fp32', 'bf16' or 'fp16'.

@@ -35,8 +35,8 @@ class Processes:
     same order.
 
     Attributes:
-        rank: Number of this process, 0 … world_size - 1.
-        world_size: Number of processes.
+        rank: The number of this process, 0 … world_size - 1.
+        world_size: The number of processes.
         local_rank: Like ``rank``, among the processes of this machine.
         local_world_size: Like ``world_size``, on this machine.
         watch: Notices errors of the other processes; None for a single process.
@@ -77,7 +77,7 @@ class Processes:
 
         Args:
             model: The model, on ``device``.
-            device: Device of this process.
+            device: The device of this process.
         """
         if self.world_size == 1:
             return model
@@ -175,7 +175,7 @@ def start_processes(wanted: bool, backend: str) -> Processes:
 
     Args:
         wanted: MODEL.DIST_TRAIN.
-        backend: Backend of torch.distributed, with gloo for the CPU: 'gloo', 'cpu:gloo,…'.
+        backend: The backend of torch.distributed, with gloo for the CPU: 'gloo', 'cpu:gloo,…'.
 
     Raises:
         InputError: ``wanted`` and torchrun's variables contradict each other, or the other
@@ -223,7 +223,7 @@ def several_processes(wanted: bool, backend: str, stop: StopRequest) -> Iterator
 
     Args:
         wanted: MODEL.DIST_TRAIN.
-        backend: Backend of torch.distributed.
+        backend: The backend of torch.distributed.
         stop: The run's request to end. After such a request a lost process is not an error.
     """
     processes = start_processes(wanted, backend)

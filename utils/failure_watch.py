@@ -42,7 +42,7 @@ class FailureWatch(threading.Thread):
     """Watches for errors of other processes, and ends this one if its main thread hangs.
 
     Args:
-        rank: Rank of this process.
+        rank: The rank of this process.
         store: The processes' common store, torchrun's or the first process's. It needs its own
             connection (``clone``), as another thread uses it.
     """

@@ -136,9 +136,9 @@ class MetricsFile(contextlib.AbstractContextManager):
 
     Args:
         folder: OUTPUT_DIR.
-        length: Size of the file in bytes when the state was saved that the run resumes from. Later
-            lines are cut off, as they will be written again. None starts a new file; an earlier
-            one is kept under a numbered name.
+        length: The size of the file in bytes when the state was saved that the run resumes from.
+            Later lines are cut off, as they will be written again. None starts a new file; an
+            earlier one is kept under a numbered name.
     """
 
     def __init__(self, folder: str | Path, length: int | None = None) -> None:

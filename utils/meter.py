@@ -46,9 +46,9 @@ class EpochMeter:
     number from a GPU waits until the GPU has computed it.
 
     Attributes:
-        last: Numbers of the latest fetched iteration.
-        photos: Number of photos in the fetched iterations.
-        iterations: Number of fetched iterations.
+        last: The numbers of the latest fetched iteration.
+        photos: The number of photos in the fetched iterations.
+        iterations: The number of fetched iterations.
         sums: Name -> sum over the photos.
         range: Name -> smallest and largest value.
     """
@@ -65,7 +65,7 @@ class EpochMeter:
         """Add an iteration.
 
         Args:
-            count: Number of its photos.
+            count: The number of its photos.
             note: Anything; :meth:`fetch` returns it.
             numbers: Scalar tensors.
         """

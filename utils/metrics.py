@@ -159,7 +159,7 @@ def summarize(
     Args:
         ranking: The results of Q queries.
         groups: The group of each query, '' = none; each group is also averaged by itself.
-        subset: Indices of the queries to average, None = all.
+        subset: The indices of the queries to average, None = all.
 
     Returns:
         The metrics of :func:`rank_metrics`.
@@ -236,7 +236,7 @@ def eval_func(
         distmat: (Q, G), finite, smaller is nearer.
         q_pids, g_pids: (Q,) and (G,), identities.
         q_camids, g_camids: (Q,) and (G,), cameras.
-        max_rank: Length of the curve.
+        max_rank: The length of the curve.
 
     Returns:
         The CMC curve (max_rank,), which is the share of queries with a match among the first 1, 2,

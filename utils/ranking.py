@@ -21,8 +21,8 @@ class Ranking(NamedTuple):
 
     Attributes:
         ap: Average precision, 0 … 1; 0 without positives.
-        first_hit: Rank of the first positive, from 1; 0 without positives.
-        positives: Number of positives.
+        first_hit: The rank of the first positive, from 1; 0 without positives.
+        positives: The number of positives.
         counted: Whether the averages include the query.
     """
 

@@ -46,15 +46,15 @@ class RankingRules:
     """How rankings are scored.
 
     Args:
-        ap: Kind of average precision: 'trapezoid' (the animal tests) or 'precision' (mean over the
-            matches of the precision at their rank).
+        ap: The kind of average precision: 'trapezoid' (the animal tests) or 'precision' (mean over
+            the matches of the precision at their rank).
         drop_nearest: Drop the first photo of every ranking, which is assumed to be the query
             itself.
         never_itself: Remove a query's own photo, and byte-for-byte copies of it that show the same
             individual, from its ranking. ``drop_nearest`` then applies only to queries that are
             not in the gallery.
-        ignore: Key of ``SAME`` that says which gallery photos of the query's individual are removed
-            from its ranking; '' = none.
+        ignore: The key of ``SAME`` that says which gallery photos of the query's individual are
+            removed from its ranking; '' = none.
         no_positive: A query without a match counts as 0 ('zero') or is left out of the averages
             ('skip').
     """
@@ -80,7 +80,7 @@ class Relevance:
         ignored: Function that tests which of the pairs a ranking ignores.
         itself: Function that tests which pairs are of a photo and itself.
         never_itself: Whether a ranking ignores those too.
-        unknown: Indices of gallery photos that every ranking ignores.
+        unknown: The indices of gallery photos that every ranking ignores.
     """
 
     def __init__(

@@ -28,12 +28,12 @@ class ReRanking:
     """Settings of k-reciprocal re-ranking.
 
     Attributes:
-        k1: Size of the neighbourhoods, 1 … N - 1.
-        k2: Number of neighbours averaged in query expansion, 1 … N; 1 = no expansion.
-        lambda_value: Weight of the original distance in the result, 0 … 1.
-        ties: Order of equal distances: by index ('index'), or as the original's partial sort leaves
-            them ('reference': np.argpartition on the CPU, which orders ties differently with other
-            versions of NumPy and other processors).
+        k1: The size of the neighbourhoods, 1 … N - 1.
+        k2: The number of neighbours averaged in query expansion, 1 … N; 1 = no expansion.
+        lambda_value: The weight of the original distance in the result, 0 … 1.
+        ties: The order of equal distances: by index ('index'), or as the original's partial sort
+            leaves them ('reference': np.argpartition on the CPU, which orders ties differently with
+            other versions of NumPy and other processors).
     """
 
     k1: int = 20

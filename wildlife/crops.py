@@ -27,7 +27,7 @@ class Change:
         orientation: EXIF orientation of the original, 1 to 8.
         turn_first: Whether the box refers to the upright photo, and not to the stored one.
         kind: Pillow's name of the file format.
-        theta: Angle in radians; the box refers to the photo turned by -theta about ``centre``.
+        theta: The angle in radians; the box refers to the photo turned by -theta about ``centre``.
         centre: (x, y) in pixels.
     """
 
@@ -82,10 +82,10 @@ def find_change(
 
     Args:
         box: (x, y, width, height[, theta]); None = the whole photo.
-        header: Header of the photo.
-        margin: Margin on each side, as a share of the box.
+        header: The header of the photo.
+        margin: The margin on each side, as a share of the box.
         shares: Whether the box is in shares of the photo's size, and not in pixels.
-        frame: Photo that the box refers to: 'upright', as viewers and MegaDetector show it;
+        frame: The photo that the box refers to: 'upright', as viewers and MegaDetector show it;
             'stored'; or 'auto' = upright, unless ``listed_size`` matches only the stored one.
         listed_size: (width, height) from a COCO file; None = unknown.
 
@@ -118,7 +118,7 @@ def box_size(
     """Find the size of the photo that a box refers to.
 
     Args:
-        header: Header of the photo.
+        header: The header of the photo.
         frame: 'upright', 'stored' or 'auto'; see ``find_change``.
         listed_size: (width, height) from a table; None = unknown.
 
@@ -138,7 +138,7 @@ def reaches_outside(box: Box, size: Size, shares: bool) -> bool:
     """Return whether a box reaches outside the photo by more than ``OVERHANG``.
 
     Args:
-        box: Box as in ``find_change``.
+        box: The box as in ``find_change``.
         size: (width, height) of the photo.
         shares: Whether the box is in shares of ``size``, and not in pixels.
     """

@@ -20,7 +20,7 @@ def render(template: str, **values: object) -> str:
     """Fill in a template and return the page.
 
     Args:
-        template: Name of a file in ``wildlife/templates``. Pages extend ``base.html``.
+        template: The name of a file in ``wildlife/templates``. Pages extend ``base.html``.
         values: Variables of the template; a missing one is an error.
     """
     return _environment.get_template(template).render(values)

@@ -69,8 +69,8 @@ def check_folder(folder: Path, originals: Iterable[Path]) -> None:
     """Check that the prepared folder is new, empty or made by make_lists, and holds no original.
 
     Args:
-        folder: Folder of the prepared photos.
-        originals: Paths of the photos that will be read; they are never changed.
+        folder: The folder of the prepared photos.
+        originals: The paths of the photos that will be read; they are never changed.
 
     Raises:
         InputError: The folder is a file, belongs to something else, or holds an original.
@@ -101,7 +101,7 @@ def prepare_all(folder: Path, photos: Mapping[str, tuple[Path, Change | None]]) 
     written after the photo, and removed before the photo is made again.
 
     Args:
-        folder: Folder of the prepared photos.
+        folder: The folder of the prepared photos.
         photos: Path in ``folder`` -> (original, how it is changed).
 
     Raises:

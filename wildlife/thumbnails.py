@@ -14,8 +14,8 @@ def thumbnail(path: str | os.PathLike[str], side: int, upright: bool = False) ->
     """Return a photo as a data URI, or '' if it is missing or cannot be decoded.
 
     Args:
-        path: Path of the photo.
-        side: Largest width and height in pixels.
+        path: The path of the photo.
+        side: The largest width and height in pixels.
         upright: Whether to apply the EXIF orientation.
     """
     try:

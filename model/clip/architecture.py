@@ -25,12 +25,12 @@ class Architecture:
     """The shapes of a CLIP model.
 
     Attributes:
-        layers: Number of blocks (ViT), or of each of the four stages (ResNet).
-        width: Length of a position's vector (ViT); channels after the stem (ResNet).
-        patch: Side of a patch in pixels; for a ResNet its total stride, 16.
-        embed_dim: Size of the space shared by photos and text.
-        text_width: Length of a word's vector.
-        text_layers: Number of text blocks; 0 = no text tower.
+        layers: The number of blocks (ViT), or of each of the four stages (ResNet).
+        width: The length of a position's vector (ViT); channels after the stem (ResNet).
+        patch: The side of a patch in pixels; for a ResNet its total stride, 16.
+        embed_dim: The size of the space shared by photos and text.
+        text_width: The length of a word's vector.
+        text_layers: The number of text blocks; 0 = no text tower.
     """
 
     layers: int | tuple[int, ...]

@@ -87,9 +87,9 @@ class ModifiedResNet(nn.Module):
     """OpenAI's ResNet: a stem of three convolutions, strides by pooling, and an attention pool.
 
     Args:
-        layers: Number of blocks in each of the four stages.
+        layers: The number of blocks in each of the four stages.
         width: Channels after the stem.
-        output_dim: Length of the projected feature.
+        output_dim: The length of the projected feature.
         grid: (rows, columns) of the last map, H/16 × W/16, as the last stage has stride 1.
     """
 

@@ -36,9 +36,9 @@ class TransformerSettings:
     """The sizes of a transformer.
 
     Attributes:
-        width: Length of a position's vector.
-        layers: Number of blocks.
-        output_dim: Length of the projected feature.
+        width: The length of a position's vector.
+        layers: The number of blocks.
+        output_dim: The length of the projected feature.
         activation: One of ACTIVATIONS. It has no weights, so a state dict does not show it.
     """
 
@@ -180,7 +180,7 @@ class VisionTransformer(nn.Module):
     """CLIP's vision transformer; its features are those of the class token.
 
     Args:
-        patch: Side of a patch in pixels.
+        patch: The side of a patch in pixels.
         stride: (rows, columns) in pixels from one patch to the next.
         grid: (rows, columns) of the patches.
         settings: The sizes of the transformer.

@@ -65,14 +65,14 @@ class Journal:
         folder: OUTPUT_DIR.
         model: The whole model.
         parts: Stage -> name -> optimizers and criterion, which the stage changes too.
-        runtime: Device and processes.
+        runtime: The device and processes.
         policy: How and when to save.
-        facts: Facts that identify the run; see ``utils.run.resume.check_same_run``.
+        facts: The facts that identify the run; see ``utils.run.resume.check_same_run``.
 
     Attributes:
         stage, epoch, iteration: The position. Epochs count from 1; ``iteration`` is the number of
             iterations of the epoch that are done.
-        meter: Numbers of the epoch so far.
+        meter: The numbers of the epoch so far.
         epoch_watch: Time that the epoch has taken so far, including the time before an
             interruption.
         finished: Whether the last epoch of stage 2 is done.

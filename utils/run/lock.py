@@ -34,7 +34,7 @@ def output_lock(folder: str | Path, name: str = 'train') -> Iterator[None]:
 
     Args:
         folder: An existing folder that can be written to.
-        name: Name of the lock.
+        name: The name of the lock.
 
     Raises:
         InputError: Another run or this process holds the lock; the message names the process, the

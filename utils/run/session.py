@@ -72,7 +72,7 @@ class TrainingSession(Session):
         block, signals wait for the next save of the journal.
 
         Args:
-            name: Name of the image encoder; checkpoint files begin with it.
+            name: The name of the image encoder; checkpoint files begin with it.
             model: The model.
             parts: Stage -> name -> optimizers and criterion to be saved and restored.
             fingerprints: Split -> fingerprint of its photos; 'val' only with a validation.
@@ -132,7 +132,7 @@ def training_session(
     Args:
         cfg: The config.
         config: The config as a flat dict.
-        ignored: Keys that have no effect.
+        ignored: The keys that have no effect.
     """
     stop = StopRequest()
     batches = 'the batches (IMS_PER_BATCH of SOLVER.STAGE1, SOLVER.STAGE2, TEST)'
@@ -217,7 +217,7 @@ def planned_files(journal: Journal, solver: CfgNode, validates: bool) -> dict[st
     """Return the name and size in bytes of each file that a run still has to write.
 
     Args:
-        journal: Journal at the run's position.
+        journal: The journal at the run's position.
         solver: SOLVER of the config, with the epochs and periods of both stages.
         validates: Whether there will be a best checkpoint.
     """

@@ -19,7 +19,7 @@ class StopRequest:
     they only set ``asked``, which the training loop checks; only a second Ctrl-C raises.
 
     Attributes:
-        asked: Number of the signal, or None.
+        asked: The number of the signal, or None.
         second_interrupt_ends: Whether a second Ctrl-C ends the run at once.
     """
 

@@ -78,9 +78,10 @@ def read_box(
     """Read a box as (x, y, width, height), in pixels or shares as written; None = no box.
 
     Args:
-        text: Text of the cell. Numbers with decimal commas are separated by semicolons or spaces.
+        text: The text of the cell. Numbers with decimal commas are separated by semicolons or
+            spaces.
         corners: Whether the box is written as x1, y1, x2, y2.
-        where: File and row, for messages.
+        where: The file and row, for messages.
         decimal_commas: Whether boxes in this column have decimal commas; None = judge by this box.
 
     Raises:

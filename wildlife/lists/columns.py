@@ -18,7 +18,7 @@ def choose_columns(
     """Find the columns of each meaning.
 
     Args:
-        table: Table of photos.
+        table: The table of photos.
         given: Meaning -> column named by the user; '' = ignore this meaning.
         needed: Meanings that must be found.
 

@@ -68,8 +68,8 @@ def read_dates(texts: Sequence[str], form: str = '') -> tuple[list[datetime | No
     another date of the column decides it.
 
     Args:
-        texts: Texts of the cells.
-        form: Format as in ``strptime``; '' = recognise the format.
+        texts: The texts of the cells.
+        form: The format as in ``strptime``; '' = recognise the format.
 
     Returns:
         The dates, None if unknown; and the texts that are not dates.

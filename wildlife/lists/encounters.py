@@ -20,10 +20,10 @@ class Photo:
 
     Attributes:
         sighting: The sighting that was read.
-        path: Path in the lists.
+        path: The path in the lists.
         identity: The animal, or one flank of it.
-        encounter: Key of the encounter; None = unknown.
-        unit: Key of photos that stay together: the encounter, or else the file.
+        encounter: The key of the encounter; None = unknown.
+        unit: The key of photos that stay together: the encounter, or else the file.
     """
 
     sighting: Sighting
@@ -49,7 +49,7 @@ def make_photos(
 
     Args:
         sightings: Sightings; all sides must be known if ``sides`` is 'separate'.
-        paths: Path of each sighting in the lists.
+        paths: The path of each sighting in the lists.
         sides: 'separate' = left and right of an animal are two identities.
         encounters: 'own' = an encounter has a single individual.
         minutes: Photos of a camera with shorter breaks form an encounter. 0 = photos of one day

@@ -18,8 +18,8 @@ def read_folder(folder: Path, level: int | None, by_pattern: bool) -> Source:
     """Read a folder; subfolders named train, val, query, gallery or test are splits.
 
     Args:
-        folder: Folder of the photos.
-        level: Folder that names the individual; see ``ListOptions.identity_level``.
+        folder: The folder of the photos.
+        level: The folder that names the individual; see ``ListOptions.identity_level``.
         by_pattern: Whether --name-pattern gives the individual, and not a folder.
 
     Raises:

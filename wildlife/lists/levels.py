@@ -27,7 +27,7 @@ def folder_index(path: str, level: int) -> int | None:
     """Return the index of the individual's folder in a path; None if there is no such folder.
 
     Args:
-        path: Path with '/'.
+        path: A path with '/'.
         level: 1 = the first folder, -1 = the last.
     """
     depth = path.count('/')
@@ -39,9 +39,9 @@ def check_folders(root: Path, paths: list[str], level: int | None) -> list[str]:
     """Check that the folders at a level look like individuals.
 
     Args:
-        root: Folder of the photos, for messages.
-        paths: Paths of the photos, relative to ``root``, with '/'.
-        level: Level given by the user: unusual names are then only noted. None = -1.
+        root: The folder of the photos, for messages.
+        paths: The paths of the photos, relative to ``root``, with '/'.
+        level: The level given by the user: unusual names are then only noted. None = -1.
 
     Returns:
         Notes for the report.

@@ -191,7 +191,7 @@ def _note_training(split: Split, photos: list[Photo], sizes: Counter[str], sides
     """Add notes about flanks and single photos.
 
     Args:
-        sizes: Number of photos of each identity.
+        sizes: The number of photos of each identity.
     """
     noun = 'train individual'
     if sides == 'separate':

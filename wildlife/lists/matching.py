@@ -37,9 +37,9 @@ class Move(NamedTuple):
     """Where a path of the table may be on the disk.
 
     Attributes:
-        path: Path in the table.
-        old: Beginning of the path that is replaced.
-        new: Folder that replaces it.
+        path: The path in the table.
+        old: The beginning of the path that is replaced.
+        new: The folder that replaces it.
         anywhere: Whether the file may be in any folder.
     """
 
@@ -60,7 +60,7 @@ def match_paths(paths: Collection[str], root: str | os.PathLike[str], may_move: 
 
     Args:
         paths: Distinct paths, with '/'.
-        root: Folder of the photos; only this folder and its subfolders are searched.
+        root: The folder of the photos; only this folder and its subfolders are searched.
         may_move: Whether relative paths may begin in another folder. It should be False if other
             paths of the table exist as written.
     """
@@ -223,7 +223,7 @@ def _moves(path: str, most: int, names: _Files) -> set[tuple[int, str]]:
     """Return {(number of leading folders that are replaced, the folder that replaces them)}.
 
     Args:
-        most: Largest such number.
+        most: The largest such number.
     """
     *folders, name = path.split('/')
     moves = set()

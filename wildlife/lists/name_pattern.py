@@ -42,7 +42,7 @@ def read_names(source: Source, pattern: str, date_format: str) -> None:
     Args:
         source: Source whose sightings and columns are changed.
         pattern: Regular expression with named groups.
-        date_format: Format as in ``strptime``; '' = recognise dates.
+        date_format: The format as in ``strptime``; '' = recognise dates.
 
     Raises:
         InputError: The pattern matches no path, or a row contradicts a path.

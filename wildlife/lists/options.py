@@ -27,32 +27,32 @@ class ListOptions:
     """Checked options of the command, with derived values filled in.
 
     Attributes:
-        source: Folder, .csv, .tsv, COCO .json or Camtrap DP.
-        out: Folder for the lists.
-        name: Name of the species.
+        source: A folder, .csv, .tsv, COCO .json or Camtrap DP.
+        out: The folder for the lists.
+        name: The name of the species.
         force: Whether to replace the lists of an earlier run.
-        photos: Folder of a table's photos; '' = find it.
+        photos: The folder of a table's photos; '' = find it.
         column: Meaning -> column of the table; '' = ignore this meaning.
         name_pattern: Regular expression whose named groups are facts in a photo's path.
-        identity_level: Folder that names the individual: 1 = first in the source, -1 = the one that
-            contains the photo, None = -1 with a check that the folders look like individuals.
+        identity_level: The folder that names the individual: 1 = first in the source, -1 = the one
+            that contains the photo, None = -1 with a check that the folders look like individuals.
         species: Only rows of this species; '' = all.
-        date_format: Format as in ``strptime``; '' = recognise dates.
+        date_format: The format as in ``strptime``; '' = recognise dates.
         exif_dates: Whether to read missing dates from the photos.
         skip_bad: Whether to skip and count bad photos and rows, and not raise an error.
         sides: 'separate' = left and right of an animal are two identities; 'together' = one.
         encounters: 'own' = an encounter has a single individual; 'shared' = it may have several.
-        encounter_minutes: Longest break within an encounter; 0 = see ``make_photos``.
+        encounter_minutes: The longest break within an encounter; 0 = see ``make_photos``.
         min_photos: Individuals with fewer photos are skipped.
         protocol: 'disjoint', 'closed', 'date' or 'given': how training and test are split.
-        split_date: First day of the test; None = no split by date.
-        test_share: Share of the individuals (disjoint) or encounters (closed), in (0, 1).
-        val_share: Share of the train photos, in [0, 0.5].
-        test_protocol: Photos that a query is compared with; '' = see ``choose_test``.
-        seed: Seed of all random choices.
-        margin: Margin around boxes on each side, as a share of the box.
+        split_date: The first day of the test; None = no split by date.
+        test_share: The share of the individuals (disjoint) or encounters (closed), in (0, 1).
+        val_share: The share of the train photos, in [0, 0.5].
+        test_protocol: The photos that a query is compared with; '' = see ``choose_test``.
+        seed: The seed of all random choices.
+        margin: The margin around boxes on each side, as a share of the box.
         box_format: 'xywh' or 'xyxy' (two corners); '' = judge by the column names.
-        boxes: Photo that boxes refer to: 'auto', 'upright' or 'stored'.
+        boxes: The photo that boxes refer to: 'auto', 'upright' or 'stored'.
         prepare: Whether to make prepared copies even if no photo needs one. photos_out: Folder for
         the prepared copies.
     """

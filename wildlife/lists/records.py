@@ -64,9 +64,9 @@ class Test(NamedTuple):
     """How the test is evaluated.
 
     Attributes:
-        protocol: Name of the chosen protocol.
+        protocol: The name of the chosen protocol.
         found: Protocol -> number of queries with a match in the gallery.
-        notes: Notes for the report.
+        notes: The notes for the report.
     """
 
     protocol: str
@@ -78,7 +78,7 @@ def choose_test(records: Records, wanted: str = '') -> Test:
     """Choose the test protocol.
 
     Args:
-        records: Records of each list.
+        records: The records of each list.
         wanted: Protocol chosen by the user. '' = cross-encounter if most encounters are known and
             some query has a match under it, else all.
 
@@ -110,7 +110,7 @@ def _note_encounters(name: str, wanted: str, unknown: int, photos: int) -> list[
     """Explain what unknown encounters mean for the test.
 
     Args:
-        unknown: Number of test photos without a known encounter.
+        unknown: The number of test photos without a known encounter.
     """
     of_all = f'{unknown} of {photos} test photos have no known encounter'
     if name == 'cross-encounter' and unknown:

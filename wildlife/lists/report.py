@@ -53,7 +53,7 @@ class Bar:
     """A bar of a chart.
 
     Attributes:
-        height: Height in pixels.
+        height: The height in pixels.
     """
 
     name: str
@@ -143,8 +143,8 @@ def html_page(facts: Facts, pictures: Mapping[str, list[Picture]]) -> str:
     """Return the report as a single HTML page that needs no other files.
 
     Args:
-        facts: Content of report.json.
-        pictures: Thumbnails of each split.
+        facts: The content of report.json.
+        pictures: The thumbnails of each split.
     """
     columns = {
         meaning: column if isinstance(column, str) else ', '.join(column)
@@ -174,8 +174,8 @@ def thumbnails(parts: Mapping[str, list[Photo]], root: Path) -> dict[str, list[P
     Photos that cannot be decoded are skipped; tools/check_data.py reports them.
 
     Args:
-        parts: Photos of each split.
-        root: Folder that the paths are relative to.
+        parts: The photos of each split.
+        root: The folder that the paths are relative to.
     """
     pictures = {}
     for name, photos in parts.items():

@@ -27,7 +27,7 @@ def read_headers(source: Source, options: ListOptions) -> Headers:
 
     Args:
         source: Source whose sightings, columns and notes are changed.
-        options: Options of the command.
+        options: The options of the command.
 
     Raises:
         InputError: A photo is broken.
@@ -132,9 +132,9 @@ def check_names(source: Source, names: Sequence[str], prepared: Path | None) -> 
     """Check that all photos have different names, and that the prepared folder can be used.
 
     Args:
-        source: Source of the photos.
-        names: Paths in the lists, one per sighting.
-        prepared: Folder of the prepared photos; None = no photo is prepared.
+        source: The source of the photos.
+        names: The paths in the lists, one per sighting.
+        prepared: The folder of the prepared photos; None = no photo is prepared.
 
     Raises:
         InputError: Two photos have the same name, or the folder cannot be used.

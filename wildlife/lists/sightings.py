@@ -16,17 +16,17 @@ class Sighting:
     """One animal in one photo.
 
     Attributes:
-        path: Path of the photo, relative to the root of the source, with '/'.
-        where: File and row, for messages.
-        identity: Name of the individual.
+        path: The path of the photo, relative to the root of the source, with '/'.
+        where: The file and row, for messages.
+        identity: The name of the individual.
         side: 0 = left, 1 = right, None = unknown.
-        camera: Name of the camera or place; '' = unknown.
-        date: Date and time by the camera's clock; None = unknown.
-        encounter: Name of the encounter; '' = unknown.
+        camera: The name of the camera or place; '' = unknown.
+        date: The date and time by the camera's clock; None = unknown.
+        encounter: The name of the encounter; '' = unknown.
         box: (x, y, width, height[, theta]) in pixels or as shares of the photo's size, see
             ``wildlife.crops.find_change``; None = the whole photo.
         split: Split given by the source; '' = none.
-        species: Name of the species; '' = unknown.
+        species: The name of the species; '' = unknown.
     """
 
     path: str
@@ -52,10 +52,10 @@ class Source:
 
     Attributes:
         kind: 'folder', 'CSV', 'COCO' or 'Camtrap DP'.
-        root: Folder that the paths of the photos are relative to.
+        root: The folder that the paths of the photos are relative to.
         sightings: Sightings, sorted, so that the order of rows or files does not matter.
         columns: Meaning -> the column, columns or other place where it was read.
-        unused: Columns that were not used.
+        unused: The columns that were not used.
         left_out: Skipped photos and rows, with the reason.
         notes: Decisions, in words for the report.
         sizes: Photo -> (width, height) in pixels, if a table gives it.

@@ -20,9 +20,9 @@ def split_disjoint(photos: list[Photo], share: float, rng: random.Random) -> Spl
     skipped if they share an encounter with a training animal.
 
     Args:
-        photos: Photos of all animals.
-        share: Share of the animals for the test, in (0, 1).
-        rng: Random generator.
+        photos: The photos of all animals.
+        share: The share of the animals for the test, in (0, 1).
+        rng: The random generator.
 
     Raises:
         InputError: There are too few animals, or shared encounters connect too many.
@@ -110,7 +110,7 @@ def _note_disjoint(split: Split, photos: list[Photo], picked: str, largest: int)
 
     Args:
         picked: How the animals were picked.
-        largest: Size of the largest group.
+        largest: The size of the largest group.
     """
     tested = {photo.animal for photo in split.query}
     split.notes.append(
@@ -135,10 +135,10 @@ def split_closed(photos: list[Photo], share: float, rng: random.Random) -> Split
     """Test on other encounters of the training animals; the gallery is the training photos.
 
     Args:
-        photos: Photos of all animals.
-        share: Share of each animal's encounters for the test (of its photos, if it has no known
+        photos: The photos of all animals.
+        share: The share of each animal's encounters for the test (of its photos, if it has no known
             encounters), in (0, 1).
-        rng: Random generator.
+        rng: The random generator.
 
     Raises:
         InputError: Nothing can be held out.

@@ -15,8 +15,8 @@ class Split:
     """The photos of each list.
 
     Attributes:
-        train, val: Photos of the same identities.
-        query, gallery: Photos of the test; the same list object if every photo is compared with
+        train, val: The photos of the same identities.
+        query, gallery: The photos of the test; the same list object if every photo is compared with
             all others.
         left_out: (photo, reason) of each skipped photo.
         notes: Decisions, in words for the report.
@@ -45,9 +45,9 @@ def add_validation(split: Split, share: float, rng: random.Random) -> None:
     """Move whole encounters from train to validation; every individual keeps at least two.
 
     Args:
-        split: Split that is changed.
-        share: Share of the train photos, in [0, 0.5].
-        rng: Random generator.
+        split: The split that is changed.
+        share: The share of the train photos, in [0, 0.5].
+        rng: The random generator.
     """
     limit = round(share * len(split.train))
     held = hold_out(split.train, share, keep=KEPT_IN_TRAIN, rng=rng, limit=limit)
@@ -70,11 +70,13 @@ def hold_out(
     """Pick photos at random, in whole units.
 
     Args:
-        photos: Photos to pick from.
-        share: Share of the units of each identity, in [0, 1]; at least one unit, unless it is 0.
-        keep: Number of units that every identity keeps.
-        rng: Random generator.
-        limit: Largest number of photos; one unit is picked even if all are larger. None = no limit.
+        photos: The photos to pick from.
+        share: The share of the units of each identity, in [0, 1]; at least one unit, unless it is
+            0.
+        keep: The number of units that every identity keeps.
+        rng: The random generator.
+        limit: The largest number of photos; one unit is picked even if all are larger. None = no
+            limit.
     """
     units: dict[Key, list[Photo]] = defaultdict(list)
     owners: dict[Key, set[str]] = defaultdict(set)

@@ -40,8 +40,8 @@ def read_table_source(path: Path, options: ListOptions, by_pattern: bool) -> Sou
     """Read a table and find the folder of its photos; no photo is opened.
 
     Args:
-        path: Path of the table.
-        options: Options of the command.
+        path: The path of the table.
+        options: The options of the command.
         by_pattern: Whether --name-pattern gives the individual, and not a column.
 
     Raises:

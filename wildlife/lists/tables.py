@@ -23,7 +23,7 @@ class LeftOut(NamedTuple):
     """A skipped photo or row.
 
     Attributes:
-        where: File and row.
+        where: The file and row.
     """
 
     where: str
@@ -37,9 +37,9 @@ class Table:
     """Content of a file, before the meaning of its columns is known.
 
     Attributes:
-        file: Path of the file.
+        file: The path of the file.
         frame: Cells, all as unchanged text; the index gives file and row, for messages.
-        folders: Folders where the photos may be, most likely first.
+        folders: The folders where the photos may be, most likely first.
         left_out: Skipped rows.
         sizes: Photo -> (width, height) in pixels, if the file gives it.
         shares: Whether boxes are shares of the photo's size; None = judge by their values.
@@ -188,8 +188,8 @@ def read_utf8(path: Path, what: str) -> str:
     """Read a file in UTF-8, with or without BOM.
 
     Args:
-        path: Path of the file.
-        what: Kind of file, for messages.
+        path: The path of the file.
+        what: The kind of file, for messages.
 
     Raises:
         InputError: The file is missing, cannot be read or is not UTF-8.

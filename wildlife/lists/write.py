@@ -32,13 +32,13 @@ class Lists:
     """All that is written into the folder of lists.
 
     Attributes:
-        out: Folder of the lists.
-        folder: Folder of the listed photos.
+        out: The folder of the lists.
+        folder: The folder of the listed photos.
         source: The source that was read.
         split: The photos of each list.
         records: The records of each list.
         ymls: Kind ('cnn', 'vit') -> text of the yml file.
-        facts: Content of report.json.
+        facts: The content of report.json.
     """
 
     out: Path

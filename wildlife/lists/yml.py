@@ -26,14 +26,14 @@ class DataSet:
     """Facts about a data set that the yml files need.
 
     Attributes:
-        out: Folder of the lists.
-        root: Folder of the photos.
-        name: Name of the species.
-        labels: Labels of the train list.
-        test_photos: Number of distinct photos in the test.
-        lists: Names of the lists that exist: 'train', 'val' …
-        protocol: Value of DATASETS.PROTOCOL.
-        shape: Median width / height of the photos.
+        out: The folder of the lists.
+        root: The folder of the photos.
+        name: The name of the species.
+        labels: The labels of the train list.
+        test_photos: The number of distinct photos in the test.
+        lists: The names of the lists that exist: 'train', 'val' …
+        protocol: The value of DATASETS.PROTOCOL.
+        shape: The median width / height of the photos.
     """
 
     out: Path
@@ -185,8 +185,8 @@ def commands(out: Path, cfg: CfgNode) -> list[str]:
     """Return the commands to run next, from the project's folder.
 
     Args:
-        out: Folder of the lists.
-        cfg: Config of the yml file for a CNN.
+        out: The folder of the lists.
+        cfg: The config of the yml file for a CNN.
     """
     config = f'--config_file {_shell(os.path.join(from_project(out), "cnn_clipreid.yml"))}'
     weight = _shell(f'{cfg.OUTPUT_DIR}/{cfg.MODEL.NAME}_{cfg.SOLVER.STAGE2.MAX_EPOCHS}.pth')

@@ -24,7 +24,7 @@ class NewPhotos:
     """Photos of unknown animals.
 
     Attributes:
-        paths: Paths of the readable photos.
+        paths: The paths of the readable photos.
         problems: Path of an unreadable photo -> why it cannot be read.
     """
 
@@ -38,7 +38,7 @@ class KnownPhotos:
 
     Attributes:
         records: M photos, one record per file.
-        names: Individual of each photo.
+        names: The individual of each photo.
     """
 
     records: list[Record]

@@ -42,10 +42,10 @@ def find_matches(new: Sequence[str], known: KnownPhotos, cfg: CfgNode, top: int)
     """Compare new photos with known ones by a trained model.
 
     Args:
-        new: Paths of N readable photos.
+        new: The paths of N readable photos.
         known: M photos and their individuals.
-        cfg: Config of the training run; TEST.WEIGHT names the model.
-        top: Number of individuals per photo.
+        cfg: The config of the training run; TEST.WEIGHT names the model.
+        top: The number of individuals per photo.
 
     Returns:
         The rows of matches.csv; see ``rank``.
@@ -88,7 +88,7 @@ def rank(
         features: (N, D), L2-normalised.
         known: M photos and their individuals.
         known_features: (M, D), L2-normalised.
-        top: Number of individuals per photo.
+        top: The number of individuals per photo.
 
     Returns:
         Rows of matches.csv, at most ``top`` per new photo, nearest first (cosine distance).
