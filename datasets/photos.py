@@ -148,7 +148,11 @@ def same_photos(paths: Iterable[str]) -> dict[str, str]:
     return same
 
 
-@cache  # a training run compares its own lists, then all lists together
 def _digest(path: str, length: int = -1) -> bytes:
+    return _digest_at(os.stat(path).st_mtime_ns, path, length)
+
+
+@cache  # a training run compares its own lists, then all lists together
+def _digest_at(_: int, path: str, length: int) -> bytes:
     with open(path, 'rb') as file:
         return hashlib.sha256(file.read(length)).digest()

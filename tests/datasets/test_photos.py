@@ -132,3 +132,13 @@ def test_only_photos_of_equal_size_are_opened_and_each_is_read_once(tmp_path, mo
     for _ in range(2):
         assert same_photos(paths) == {path: path for path in paths}
     assert read == {'short 1': 1, 'short 2': 1, 'long 1': 2, 'long 2': 2}  # the head, then all
+
+
+def test_a_photo_that_is_replaced_is_read_again(tmp_path):
+    one, other = (str(tmp_path / name) for name in 'ab')
+    Path(one).write_text('1')
+    Path(other).write_text('2')
+    os.utime(other, (0, 0))
+    assert same_photos([one, other]) == {one: one, other: other}
+    Path(other).write_text('1')
+    assert same_photos([one, other]) == {one: one, other: one}
