@@ -82,8 +82,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         description='Time the project against the plain formulation of its specification.'
     )
     add = parser.add_argument
-    quick = 'use smaller inputs and fewer rounds; takes about two minutes'
-    add('--quick', action='store_true', help=quick)
+    add('--quick', action='store_true', help='use smaller inputs and fewer rounds: two minutes')
     only = 'run only rows whose names contain one of these words (default: all rows)'
     add('--only', nargs='+', default=[], metavar='NAME', help=only)
     add('--list', action='store_true', help='print the names of the rows and exit')

@@ -65,10 +65,7 @@ class PhotoBatch:
 
 @contextlib.contextmanager
 def _step(settings: Settings, prompts: int) -> Iterator[Ways]:
-    """Train one step of stage 1.
-
-    The plain way encodes one sentence per photo, and computes gradients of frozen weights too.
-    """
+    """Train one step; the plain way encodes a sentence per photo, with gradients of all weights."""
     torch.manual_seed(settings.seed)
     runtime, model, cfg = random_model(settings, 'ViT')
     plain_model = copy.deepcopy(model)

@@ -121,8 +121,7 @@ class ReIDModel(nn.Module):
             label: (B,) individuals, for ``get_text``.
             get_image: Whether to return only the projected image features (B, E), without side
                 information.
-            get_text: Whether to return only the text features (B, E) of ``label``; not for a base
-                variant.
+            get_text: Whether to return only the text features (B, E) of ``label``.
             cam_label: (B,) cameras.
             view_label: (B,) views.
 
