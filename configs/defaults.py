@@ -47,8 +47,10 @@ RULES: dict[str, Rule] = {
     'MODEL.NECK': Choice('bnneck'),  # batch normalisation between feature and classifier
     'MODEL.IF_WITH_CENTER': Choice('no', 'yes'),  # 'yes' adds the center loss
     'MODEL.ID_LOSS_TYPE': Choice('softmax'),  # cross entropy on linear classifiers
-    'MODEL.ID_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),  # weight of the sum over two classifiers
-    'MODEL.TRIPLET_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),  # weight of the sum over three features
+    # weight of the ID loss, a sum over two classifiers
+    'MODEL.ID_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),
+    # weight of the triplet loss, a sum over three features
+    'MODEL.TRIPLET_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),
     'MODEL.I2T_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),  # weight of the image-to-text cross entropy
     'MODEL.METRIC_LOSS_TYPE': Choice('triplet', 'triplet_center', 'center'),
     'MODEL.DIST_TRAIN': Rule(False),  # True = several processes: torchrun --nproc_per_node N …
@@ -69,7 +71,7 @@ RULES: dict[str, Rule] = {
     # embedding of the pair
     'MODEL.SIE_CAMERA': Rule(False),
     'MODEL.SIE_VIEW': Rule(False),
-    # in CLIP's transformers: 'quickgelu' (OpenAI), 'gelu' (open_clip), 'auto' = what the file says
+    # of CLIP's transformers: 'quickgelu' (OpenAI), 'gelu' (open_clip), 'auto' = as in the file
     'MODEL.ACTIVATION': Choice('auto', 'quickgelu', 'gelu'),
     # True = compile the image encoder with torch.compile, which takes minutes at the start; steps
     # on a GPU are then faster
@@ -79,7 +81,7 @@ RULES: dict[str, Rule] = {
     'INPUT.SIZE_TEST': Number([384, 128], POSITIVE),  # height, width in pixels
     'INPUT.PROB': Number(0.5, SHARE),  # probability of a horizontal flip
     'INPUT.RE_PROB': Number(0.5, SHARE),  # probability of random erasing
-    'INPUT.PIXEL_MEAN': Number([0.485, 0.456, 0.406]),  # per channel (R, G, B), values from 0 to 1
+    'INPUT.PIXEL_MEAN': Number([0.485, 0.456, 0.406]),  # per channel (R, G, B), of values 0 … 1
     'INPUT.PIXEL_STD': Number([0.229, 0.224, 0.225], POSITIVE),
     # black pixels added on each side before the random crop
     'INPUT.PADDING': Number(10, NOT_NEGATIVE),
@@ -180,7 +182,8 @@ RULES: dict[str, Rule] = {
     'SOLVER.STAGE2.BIAS_LR_FACTOR': Number(1, NOT_NEGATIVE),  # biases learn at BASE_LR × this
     'SOLVER.STAGE2.CENTER_LR': Number(0.5, NOT_NEGATIVE),  # learning rate of the centers (SGD)
     'SOLVER.STAGE2.CENTER_LOSS_WEIGHT': Number(5e-4, NOT_NEGATIVE),
-    'SOLVER.STAGE2.GAMMA': Number(0.1, NOT_NEGATIVE),  # factor of the learning rate at STEPS
+    # the learning rate is multiplied by this at each of STEPS
+    'SOLVER.STAGE2.GAMMA': Number(0.1, NOT_NEGATIVE),
     'SOLVER.STAGE2.STEPS': Rising((40, 70)),  # epochs
     # ---------------------------------------------------------------- test
     'TEST.IMS_PER_BATCH': Number(128, POSITIVE),  # photos
