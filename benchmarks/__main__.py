@@ -79,7 +79,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if accelerator:
         devices.append(accelerator.type)
     parser = argparse.ArgumentParser(
-        description='Time the project against the plain formulation of its specification.'
+        prog='python -m benchmarks',
+        description='Time the program against a plain formulation of the method.',
     )
     add = parser.add_argument
     add('--quick', action='store_true', help='use smaller inputs and fewer rounds: two minutes')

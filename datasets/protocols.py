@@ -32,16 +32,16 @@ class Protocol(RankingRules):
 
 
 APART = (
-    'no query photo is in the gallery: nothing is dropped; trapezoid AP; a query without '
-    'positives counts as 0'
+    'no query photo is in the gallery: nothing is dropped; trapezoid average precision; a query '
+    'without a match counts as 0'
 )
 INSIDE = (
     'query photos are in the gallery: the first of every ranking (the query itself) is dropped; '
-    'trapezoid AP; a query without positives counts as 0'
+    'trapezoid average precision; a query without a match counts as 0'
 )
 
 NEVER_ITSELF = (
-    'a photo is never compared with itself; average precision; queries without a positive are '
+    'a photo is never compared with itself; average precision; queries without a match are '
     'counted, but skipped in the averages'
 )
 
@@ -57,8 +57,8 @@ PROTOCOLS = {
             gallery_list='mytest.txt',
             ground_truth='gt_test_plain.json',
             text='ATRW: the first of every ranking (the query itself) is dropped, the same '
-            'entity within 3 frames of the same camera sequence is masked; average '
-            'precision; a query without positives counts as 0; single- and cross-camera '
+            'entity within 3 frames of the same camera sequence is ignored; average '
+            'precision; a query without a match counts as 0; single- and cross-camera '
             'queries are averaged separately',
         ),
         Protocol(
@@ -135,14 +135,14 @@ PROTOCOLS = {
             ignore='camera',
             no_positive='skip',
             text="Market-1501: gallery photos of the query's individual and camera are removed; "
-            'queries without a positive are skipped',
+            'queries without a match are skipped',
         ),
         Protocol(
             'market_one_camera',
             ap='precision',
             no_positive='skip',
             text='Market-1501 without the camera filter (all photos count as one camera); '
-            'queries without a positive are skipped',
+            'queries without a match are skipped',
         ),
     )
 }

@@ -73,7 +73,9 @@ def main(argv: Sequence[str] | None = None) -> list[Facts] | None:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description='Check and time the program on a GPU.')
+    parser = argparse.ArgumentParser(
+        prog='python -m benchmarks.gpu', description='Check and time the program on a GPU.'
+    )
     add = parser.add_argument
     only = 'run only parts whose names contain one of these words (default: all parts)'
     add('--only', nargs='+', default=[], metavar='NAME', help=only)

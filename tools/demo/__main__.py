@@ -84,7 +84,8 @@ def is_milestone(record: logging.LogRecord) -> bool:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Draw animals, train both stages, test and re-rank: a table and a picture.'
+        prog='python -m tools.demo',
+        description='Draw animals, train both stages, test and re-rank: a table and a picture.',
     )
     parser.add_argument(
         '--config',

@@ -40,7 +40,8 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar='MEANING=COLUMN',
         help=(
-            'column with a meaning; can be repeated. MEANING= ignores this meaning. Meanings: '
+            'column to read for a meaning; can be repeated. MEANING= ignores this meaning. '
+            'Meanings: '
             f'{", ".join(MEANINGS)} (default: recognised by the column names)'
         ),
     )
@@ -94,7 +95,8 @@ def _add_identities(parser: argparse.ArgumentParser) -> None:
         '--encounters',
         choices=('shared', 'own'),
         default='shared',
-        help='own = an encounter has a single individual (default: shared)',
+        help='shared = an encounter may have several individuals; own = each individual has '
+        'encounters of its own (default: shared)',
     )
     add(
         '--encounter-minutes',

@@ -137,7 +137,7 @@ CHECKS = {
         'warning',
         'Rotated photos',
         'Their EXIF orientation says how to rotate or mirror them, but the loader does not apply '
-        'it, as in the published method. tools/make_lists.py --prepare writes upright copies.',
+        'it, as in the published method. python -m tools.make_lists makes upright copies.',
     ),
     'transparent': Rule(
         'warning',
