@@ -94,14 +94,16 @@ def naming_its_config(checkpoint: str, key: str = '') -> Iterator[None]:
 
 
 def git_state() -> str:
-    """Return the commit of this code, followed by '+changes' if tracked files have been changed.
+    """Return the commit of this code, followed by '+changes' if files differ or are new.
 
     Outside a git checkout it is 'unknown'.
     """
-    command = ['git', '-C', str(Path(__file__).parent), 'describe', '--always', '--abbrev=40']
-    command += ['--exclude=*', '--dirty=+changes']
+    git = ['git', '-C', str(Path(__file__).parent)]
     try:
-        done = subprocess.run(command, capture_output=True, check=True, timeout=10)
+        commit = subprocess.check_output(
+            [*git, 'rev-parse', 'HEAD'], stderr=subprocess.DEVNULL, timeout=10
+        )
+        changes = subprocess.check_output([*git, 'status', '--porcelain'], timeout=10)
     except (OSError, subprocess.SubprocessError):
         return 'unknown'
-    return done.stdout.decode().strip()
+    return commit.decode().strip() + ('+changes' if changes else '')

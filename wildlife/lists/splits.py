@@ -71,12 +71,10 @@ def hold_out(
 
     Args:
         photos: The photos to pick from.
-        share: The share of the units of each identity, in [0, 1]; at least one unit, unless it is
-            0.
+        share: The share of each identity's units, in [0, 1]; at least one unit unless it is 0.
         keep: The number of units that every identity keeps.
         rng: The random generator.
-        limit: The largest number of photos; one unit is picked even if all are larger. None = no
-            limit.
+        limit: The largest number of photos, None = any; one unit is picked even if it is larger.
     """
     units: dict[Key, list[Photo]] = defaultdict(list)
     owners: dict[Key, set[str]] = defaultdict(set)
@@ -93,9 +91,8 @@ def hold_out(
         is_wanted = any(wanted[owner] > 0 for owner in owners[unit])
         return is_wanted and all(spare[owner] > 0 for owner in owners[unit])
 
-    order = list(
-        units
-    )  # in the order of paths: keys may contain row numbers, which must not matter
+    # in the order of paths: keys may contain row numbers, which must not matter
+    order = list(units)
     rng.shuffle(order)
     held: set[Photo] = set()
     for unit in order:
