@@ -9,6 +9,7 @@ import pickle
 import shutil
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
@@ -53,9 +54,12 @@ class ImageLoader(DataLoader):
         self, dataset: ImageDataset, device: torch.device | str | None = None, **options: Any
     ):
         self.device = torch.device(device or 'cpu')
-        super().__init__(
-            dataset, collate_fn=_make_batch, worker_init_fn=_delay_termination, **options
-        )
+        with warnings.catch_warnings():
+            # torch advises against more workers than processors; they only take turns
+            warnings.filterwarnings('ignore', 'This DataLoader will create', UserWarning)
+            super().__init__(
+                dataset, collate_fn=_make_batch, worker_init_fn=_delay_termination, **options
+            )
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch names its own class
         if self.dataset.cache:
