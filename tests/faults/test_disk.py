@@ -181,7 +181,7 @@ def test_the_output_folder_is_deleted_while_running(zygote, faults_world, refere
     shutil.rmtree(out)
     run.go_on()
     assert run.wait() == 2, (run.out[-1000:], run.err)
-    assert str(out) in run.error and 'gone' in run.error
+    assert str(out) in run.error and 'does not exist' in run.error
     finish(zygote, tmp_path / 'last', faults_world, out, reference)
 
 

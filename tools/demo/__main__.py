@@ -77,7 +77,7 @@ def is_milestone(record: logging.LogRecord) -> bool:
     text = record.getMessage()
     if record.levelno >= logging.WARNING:
         # The CLIP models of the demo have other shapes on purpose.
-        return 'other shapes than OpenAI' not in text
+        return 'differ from those of OpenAI' not in text
     return bool(re.match(r'ETA|Stage1|Epoch \d*[05] done', text))
 
 
