@@ -19,9 +19,7 @@ logger = logging.getLogger('transreid.test')
 def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, float]:
     """Test the checkpoint TEST.WEIGHT; return its metrics by name, as fractions."""
     how = ' with re-ranking' if rerank else ''
-    args = parse_config(
-        argv, f'Test the trained model TEST.WEIGHT{how}: mAP, rank-1, ranked lists of the photos.'
-    )
+    args = parse_config(argv, f'Test the model TEST.WEIGHT{how}: mAP, rank-1, ranked lists.')
     cfg = load_cfg(args.config_file, args.opts)
 
     # Not at the top: torch, torchvision and timm take seconds to import. Neither --help nor an

@@ -74,10 +74,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     Raises:
         InputError: If a number is too small.
     """
-    devices = ['cpu']
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    if accelerator:
-        devices.append(accelerator.type)
     parser = argparse.ArgumentParser(
         prog='python -m benchmarks',
         description='Time the program against a plain formulation of the method.',
@@ -89,7 +85,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--list', action='store_true', help='print the names of the rows and exit')
     threads = 'numbers of CPU threads to measure with (default: 1 2; with --quick 1)'
     add('--threads', nargs='+', type=int, metavar='N', help=threads)
-    add('--device', choices=devices, default='cpu', help='device to measure (default: cpu)')
+    add('--device', choices=_devices(), default='cpu', help='device to measure (default: cpu)')
     rounds = f'timed calls per way (default: {ROUNDS}; with --quick {QUICK_ROUNDS})'
     add('--rounds', type=int, help=rounds)
     photos = 'photos per batch (default: 64 on an accelerator, 16 on the CPU; with --quick 8)'
@@ -110,6 +106,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if '' in args.only:
         raise InputError('--only: a name must not be empty; --list prints the names of the rows')
     return args
+
+
+def _devices() -> list[str]:
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return ['cpu', accelerator.type] if accelerator else ['cpu']
 
 
 def check_at_least(name: str, number: int | None, least: int) -> None:
