@@ -56,12 +56,16 @@ def _parse(entry: object, where: str) -> Record:
             'entityid': int(entity),
             'query': 'sing' | 'multi' as group,
             'frame': [int(), int(), int()] as frame,
-        } if all(abs(number) < 2**63 for number in (imgid, entity, *frame)):
+        } if all(_is_whole(number) for number in (imgid, entity, *frame)):
             return Record(f'{imgid:06d}', entity, frame=tuple(frame), group=group)
     raise InputError(
         f"{where}: expected {{imgid: integer, entityid: integer, query: 'sing' or 'multi', "
         f'frame: [a, b, n]}}, got {reprlib.repr(entry)[:100]}'
     )
+
+
+def _is_whole(number: int) -> bool:
+    return type(number) is int and abs(number) < 2**63  # JSON's true would pass as 1
 
 
 def attach_atrw(records: Sequence[Record], truth: Mapping[str, Record], path: str) -> list[Record]:

@@ -202,6 +202,7 @@ def test_list_and_ground_truth_disagree(tmp_path):
         ([], 'should be a list'),
         ([3], 'entry 1: expected'),
         ([{**TRUTH[0], 'query': 'both'}], 'entry 1: expected'),
+        ([{**TRUTH[0], 'entityid': True}], 'entry 1: expected'),
         ([{**TRUTH[0], 'imgid': '0'}], 'entry 1: expected'),
         ([TRUTH[0], {**TRUTH[1], 'frame': [1, 2]}], 'entry 2: expected'),
         ([{'imgid': 0, 'entityid': 7, 'query': 'sing'}], 'entry 1: expected'),

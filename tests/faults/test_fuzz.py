@@ -140,12 +140,9 @@ def test_ground_truths(tmp_path, try_all):
 
     def check(content):
         truth, _ = told(read_atrw, write(content))
-        for imgid, (entity, group, frame) in (truth or {}).items():
-            assert (
-                type(imgid) is type(entity) is int
-                and group in ('sing', 'multi')
-                and len(frame) == 3
-            )
+        for record in (truth or {}).values():
+            assert type(record.pid) is int and int(record.path) < 2**63
+            assert record.group in ('sing', 'multi') and len(record.frame) == 3
         return truth
 
     assert try_all('ground truths', lists.GROUND_TRUTHS, check) > 10
