@@ -16,18 +16,6 @@ from utils.run.journal import Journal
 CENTER = ('MODEL.IF_WITH_CENTER', 'yes')
 
 
-@pytest.fixture(autouse=True)
-def _signals_arrive():
-    """Tests that run in the background or under nohup may have inherited ignored signals."""
-    earlier = {
-        number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)
-    }
-    earlier[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    for number, handler in earlier.items():
-        signal.signal(number, handler)
-
-
 # stage 1 has 2 × 3 iterations, stage 2 two or three in each of two epochs
 @pytest.mark.parametrize(
     'name, opts, counts',

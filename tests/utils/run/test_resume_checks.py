@@ -1,7 +1,6 @@
 """What may change before a run resumes."""
 
 import re
-import signal
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,6 @@ from tests.utils.run.interrupted import stop_after
 from utils.checkpoint import load_tree, save_tree
 from utils.errors import InputError, Stopped
 from utils.run.resume import EPOCHS, HARMLESS
-
-
-@pytest.fixture(autouse=True)
-def _signals_arrive():
-    """Tests that run in the background or under nohup may have inherited ignored signals."""
-    earlier = {
-        number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)
-    }
-    earlier[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    for number, handler in earlier.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(

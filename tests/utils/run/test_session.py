@@ -16,18 +16,6 @@ from utils.run.session import check_disk
 from utils.torch_errors import translated_errors
 
 
-@pytest.fixture(autouse=True)
-def _signals_arrive():
-    """Tests that run in the background or under nohup may have inherited ignored signals."""
-    earlier = {
-        number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)
-    }
-    earlier[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    for number, handler in earlier.items():
-        signal.signal(number, handler)
-
-
 def test_a_finished_run_reports_it_and_writes_nothing(world, capsys):
     best = train_clipreid.main(world.args())
     before = {path.name: path.read_bytes() for path in world.output.iterdir()}

@@ -14,18 +14,6 @@ from utils.run.signals import StopRequest
 from utils.torch_errors import translated_errors
 
 
-@pytest.fixture(autouse=True)
-def _signals_arrive():
-    """Tests that run in the background or under nohup may have inherited ignored signals."""
-    earlier = {
-        number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)
-    }
-    earlier[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    for number, handler in earlier.items():
-        signal.signal(number, handler)
-
-
 def test_ctrl_c(world, monkeypatch, capsys):
     stop_after(monkeypatch, 5, signal.SIGINT)
     monkeypatch.setattr(sys, 'argv', ['train_clipreid.py', *world.args()])
