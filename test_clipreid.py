@@ -24,9 +24,10 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
 
     # Not at the top: torch, torchvision and timm take seconds to import. Neither --help nor an
     # error in the command line or the yml should have to wait for them.
+    from datasets.checks import warn_of_test
     from datasets.make_dataloader_clipreid import make_test_dataloader
     from processor.inference import do_inference, load_model, reranking_settings
-    from processor.results import report, report_copies, warn_of_data, write_results
+    from processor.results import report, report_copies, write_results
     from utils.device import wants_pinned_memory
     from utils.logger import log_to_file
     from utils.photo_distances import Metric
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
         if run.main:
             log_to_file(run.folder, f'test_{"rerank_" if rerank else ""}log.txt')
             if animals:
-                warn_of_data(test)
+                warn_of_test(test)
         settings = reranking_settings(cfg) if rerank or cfg.TEST.RE_RANKING else None
         normalise = animals or cfg.TEST.FEAT_NORM == 'yes'
         metric: Metric = 'cosine' if animals else 'euclidean'

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> float | None:
 
     # Not at the top: torch, torchvision and timm take seconds to import. Neither --help nor an
     # error in the command line or the yml should have to wait for them.
-    from datasets.checks import warn_of_data
+    from datasets.checks import warn_of_training
     from datasets.make_dataloader_clipreid import make_dataloader
     from loss.make_loss import make_loss
     from model.clip.architecture import find_architecture
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> float | None:
         run.cleanup.callback(loaders.close)
         if run.main:
             # False: no need to decode the photos of the test
-            warn_of_data(with_value(cfg, 'DATASETS.SKIP_BROKEN', False), loaders)
+            warn_of_training(with_value(cfg, 'DATASETS.SKIP_BROKEN', False), loaders)
 
         model = make_model(cfg, loaders.num_classes, loaders.camera_num, loaders.view_num)
         model.to(device)

@@ -16,7 +16,7 @@ from typing import TypeVar
 from yacs.config import CfgNode
 
 from datasets.images import find_turned
-from datasets.loaders import Loaders
+from datasets.loaders import Loaders, TestSet
 from datasets.photos import same_photos
 from datasets.records import NOBODY, Record, individuals
 from datasets.sampler import SEEN, choose_batch, draw_epoch
@@ -33,7 +33,7 @@ Listed = TypeVar('Listed', bound=Record)
 SPLITS = {'train', 'val', 'test', 'query', 'gallery', 'probe'}
 
 
-def warn_of_data(cfg: CfgNode, loaders: Loaders) -> None:
+def warn_of_training(cfg: CfgNode, loaders: Loaders) -> None:
     """Warn about suspicious photos and labels in the training lists, and test lists if they exist.
 
     Official sets number the folders of each part separately, so only lists of animals are checked.
@@ -47,6 +47,12 @@ def warn_of_data(cfg: CfgNode, loaders: Loaders) -> None:
         test = load_test(cfg)
         query, gallery = test.query, test.gallery
     for line in data_warnings(train, validation, query, gallery):
+        logger.warning('%s', line)
+
+
+def warn_of_test(test: TestSet) -> None:
+    """Log warnings about suspicious photos and labels in the test lists."""
+    for line in data_warnings((), query=test.query, gallery=test.gallery):
         logger.warning('%s', line)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from datasets.checks import data_warnings
 from datasets.images import read_image
 from datasets.make_dataloader_clipreid import TestSet
 from datasets.protocols import Protocol
@@ -30,12 +29,6 @@ ATRW_LINE = (
     'top-5(single_cam): {sing/rank5:.1%}, mAP(cross_cam): {multi/mAP:.1%},'
     'top-1(cross_cam): {multi/rank1:.1%},top-5(cross_cam): {multi/rank5:.1%}'
 )
-
-
-def warn_of_data(test: TestSet) -> None:
-    """Log warnings about suspicious photos and labels."""
-    for line in data_warnings((), query=test.query, gallery=test.gallery):
-        logger.warning('%s', line)
 
 
 def report(
