@@ -22,13 +22,17 @@ class Ranking(NamedTuple):
     Attributes:
         ap: Average precision, 0 … 1; 0 without positives.
         first_hit: The rank of the first positive, from 1; 0 without positives.
+        last_hit: The rank of the last positive, from 1; 0 without positives.
         positives: The number of positives.
+        compared: The number of gallery photos that the query is compared with.
         counted: Whether the averages include the query.
     """
 
     ap: np.ndarray
     first_hit: np.ndarray
+    last_hit: np.ndarray
     positives: np.ndarray
+    compared: np.ndarray
     counted: np.ndarray
 
 
@@ -56,7 +60,7 @@ def rank_positives(distance: npt.ArrayLike, relevance: Relevance, rules: Ranking
             'distances are not finite: the features contain NaN or infinity; check the weights'
         )
     average_precision = np.zeros(queries)
-    first_hit, positives = np.zeros(queries, dtype=int), np.zeros(queries, dtype=int)
+    first_hit, last_hit, positives, compared = np.zeros((4, queries), dtype=int)
     step = max(1, BLOCK // gallery)
     for start in range(0, queries, step):
         rows = slice(start, min(start + step, queries))
@@ -64,11 +68,14 @@ def rank_positives(distance: npt.ArrayLike, relevance: Relevance, rules: Ranking
         position = _positions(ranked, row, column)
         row, position = np.divmod(np.sort(row * gallery + position), gallery)
         first = np.flatnonzero(np.diff(row, prepend=-1))  # the first of each query
+        last = np.flatnonzero(np.diff(row, append=-1))
         first_hit[rows][row[first]] = position[first] + 1
+        last_hit[rows][row[last]] = position[last] + 1
+        compared[rows] = np.isfinite(ranked).sum(axis=1)
         positives[rows] = np.bincount(row, minlength=len(ranked))
         average_precision[rows] = _average_precision(row, position, positives[rows], rules.ap)
     counted = (positives > 0) | (rules.no_positive == 'zero')
-    return Ranking(average_precision, first_hit, positives, counted)
+    return Ranking(average_precision, first_hit, last_hit, positives, compared, counted)
 
 
 def masked_rows(
