@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
     from datasets.checks import warn_of_test
     from datasets.make_dataloader_clipreid import make_test_dataloader
     from processor.inference import do_inference, load_model, reranking_settings
-    from processor.results import report, report_copies, write_results
+    from processor.results import report, report_copies, report_intervals, write_results
     from utils.device import wants_pinned_memory
     from utils.logger import log_to_file
     from utils.photo_distances import Metric
@@ -54,8 +54,9 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
         report(result.metrics, logger, result.without_positive)
         report_copies(result, test.protocol, logger)
         if run.main:
+            measures = report_intervals(result, test, cfg.TEST.BOOTSTRAP, logger)
             facts = about | checkpoint | {'config_file': args.config_file, 'config': flatten(cfg)}
-            facts['re_ranking'] = settings and asdict(settings)
+            facts |= {'measures': measures, 're_ranking': settings and asdict(settings)}
             write_results(run.folder, test, result, facts)
         return result.metrics
 

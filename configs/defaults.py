@@ -194,6 +194,7 @@ RULES: dict[str, Rule] = {
     # order of equal distances: 'index' = lower index first, 'reference' = that of the original's
     # partial sort
     'TEST.RERANK_TIES': Choice('index', 'reference'),
+    'TEST.BOOTSTRAP': Number(1000, NOT_NEGATIVE),  # draws per interval, 0 = no intervals
     'TEST.WEIGHT': Path(''),  # checkpoint to test
     'TEST.NECK_FEAT': Choice('after', 'before'),  # features after or before the batch norm neck
     # 'no' = validate without normalising features; tests on animals always normalise

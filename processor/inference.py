@@ -29,6 +29,7 @@ from utils.metrics import (
     without_positive,
 )
 from utils.photo_distances import Metric
+from utils.ranking import Ranking
 from utils.reranking import ReRanking, re_rank_features, re_rank_matrices
 
 logger = logging.getLogger('transreid.test')
@@ -45,12 +46,14 @@ class Result(NamedTuple):
             ``utils.metrics.without_positive``.
         copies: The copies of queries in the gallery. ``queries``: number of queries that have any;
             ``photos``: number of copies; ``without``: the metrics without them.
+        rankings: The results of the queries, one ``Ranking`` per trial, as far as ``distance``.
     """
 
     metrics: dict[str, float]
     distance: np.ndarray
     without_positive: dict[str, Any]
     copies: dict[str, Any]
+    rankings: list[Ranking]
 
 
 def load_model(cfg: CfgNode, test: TestSet) -> tuple[ReIDModel, dict[str, str]]:
@@ -164,15 +167,17 @@ def do_inference(
         trials (VehicleID) are evaluated one by one and averaged.
     """
     features = extract_features(model, test.loader, runtime)
-    distance, found = np.empty((0, 0)), None
+    distance, found, rankings = np.empty((0, 0)), None, []
     if runtime.processes.main:
         if normalise:
             features = F.normalize(features)
         distances = [trial_distance(features, trial, rerank, metric) for trial in test.trials]
-        trials = zip(distances, test.trials, strict=True)
-        results = [evaluate_trial(each, trial, test.protocol) for each, trial in trials]
+        results = []
+        for each, trial in zip(distances, test.trials, strict=True):
+            rankings.append(rank_queries(each, trial.query, trial.gallery, test.protocol))
+            results.append(evaluate_trial(rankings[-1], each, trial, test.protocol))
         distance, found = distances[0], _mean(results)
-    return Result(distance=distance, **runtime.processes.broadcast(found))
+    return Result(distance=distance, rankings=rankings, **runtime.processes.broadcast(found))
 
 
 def validate(
@@ -208,9 +213,10 @@ def trial_distance(
     return re_rank_features(features, trial.query_index, trial.gallery_index, rerank, metric)
 
 
-def evaluate_trial(distance: np.ndarray, trial: Trial, protocol: Protocol) -> dict[str, Any]:
-    """Rank the gallery by ``distance`` (Q, G); return the other fields of a ``Result``."""
-    ranking = rank_queries(distance, trial.query, trial.gallery, protocol)
+def evaluate_trial(
+    ranking: Ranking, distance: np.ndarray, trial: Trial, protocol: Protocol
+) -> dict[str, Any]:
+    """Average the ranking by ``distance`` (Q, G); return the other fields of a ``Result``."""
     groups = [record.group for record in trial.query]
     metrics = summarize(ranking, groups)
     if protocol.ignore == 'sequence':

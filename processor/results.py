@@ -15,13 +15,29 @@ from datasets.protocols import Protocol
 from datasets.records import individuals
 from processor.inference import Result
 from utils.files import atomic_write, keep_earlier, write_json
+from utils.intervals import measure
 from utils.metrics import distance_text, ranked_gallery
 from utils.plots import ranked_lists
+from utils.ranking import Ranking
 
 logger = logging.getLogger('transreid.test')
 
 Heads = list[list[tuple[int, bool]]]  # for each query: (gallery index, whether it is a match)
 
+FORMAT = 2  # version of results.json and queries.csv; 1 had no intervals and no queries.csv
+SHOWN = {  # metrics in the log's table of intervals, with their names there
+    'mmAP': 'mmAP',
+    'mAP': 'mAP',
+    'rank1': 'rank-1',
+    'rank5': 'rank-5',
+    'rank10': 'rank-10',
+    'mINP': 'mINP',
+    'macro/mAP': 'mAP, mean over individuals',
+    'macro/rank1': 'rank-1, mean over individuals',
+    'rank1_above_chance': 'rank-1 above chance (NGR)',
+}
+QUERY_COLUMNS = ('query', 'query_label', 'group', 'side', 'camera', 'encounter')
+SEED = 0  # of the bootstrap; the same for all tests, so that equal results get equal intervals
 TOP = 10  # photos per ranking in the table and the picture
 PICTURED = 12  # most queries in the picture
 ATRW_LINE = (
@@ -78,6 +94,48 @@ def report_copies(result: Result, protocol: Protocol, logger: logging.Logger) ->
         )
 
 
+def report_intervals(
+    result: Result, test: TestSet, draws: int, logger: logging.Logger
+) -> dict[str, Any]:
+    """Log the intervals of the metrics, and chance; return ``measures`` of results.json.
+
+    Args:
+        result: The result of the test.
+        test: The test set.
+        draws: The number of draws of the bootstrap over individuals; 0 = no intervals.
+        logger: The logger to use.
+    """
+    if len(test.trials) > 1:
+        reason = f'the metrics are means over {len(test.trials)} trials'
+        logger.info('No intervals: %s', reason)
+        return {'individuals': 0, 'draws': 0, 'values': {}, 'intervals': {}, 'reason': reason}
+    labels = [record.pid for record in test.query]
+    groups = [record.group for record in test.query]
+    found = measure(result.rankings[0], labels, groups, draws, SEED)
+    if found['reason']:
+        logger.info('No intervals: %s', found['reason'])
+    else:
+        logger.info('%s', interval_table(found))
+    logger.info('Chance (rank-1 of a random ranking): %.1f%%', 100 * found['values']['chance'])
+    return found
+
+
+def interval_table(measures: Mapping[str, Any]) -> str:
+    """Return the intervals of ``measures`` (utils.intervals.measure) as lines of text."""
+    lines = [
+        f'{measures["level"]:.0%} intervals ({measures["individuals"]} query individuals, drawn '
+        f'{measures["draws"]} times with replacement; the gallery is fixed):'
+    ]
+    groups = [name for name in measures['values'] if name.endswith(('/mAP', '/rank1'))]
+    names = SHOWN | {name: name for name in groups if name not in SHOWN}
+    for name, text in names.items():
+        value, pair = measures['values'].get(name), measures['intervals'].get(name)
+        if value is not None and pair:
+            low, high = pair
+            lines.append(f'{text:30}{value:7.1%}  [{low:.1%}, {high:.1%}]')
+    return '\n'.join(lines)
+
+
 def _short_line(metrics: Mapping[str, float]) -> str:
     names = [name for name in ('mmAP', 'mAP', 'rank1', 'rank5', 'rank10') if name in metrics]
     words = [f'{name.replace("rank", "Rank-")} {metrics[name]:.1%}' for name in names]
@@ -85,7 +143,7 @@ def _short_line(metrics: Mapping[str, float]) -> str:
 
 
 def write_results(folder: Path, test: TestSet, result: Result, facts: dict[str, Any]) -> None:
-    """Write the metrics, the first photos of every ranking, and a picture of a dozen rankings.
+    """Write the metrics, those of each query, and the first photos of the rankings.
 
     Args:
         folder: OUTPUT_DIR; earlier results there are kept and numbered.
@@ -93,13 +151,13 @@ def write_results(folder: Path, test: TestSet, result: Result, facts: dict[str, 
         result: Its result.
         facts: Further facts about the run, for results.json.
     """
-    table, picture, rankings = (
-        folder / name for name in ('results.json', 'ranked_lists.png', 'ranked_lists.csv')
-    )
-    for file in (table, picture, rankings):
+    names = ('results.json', 'queries.csv', 'ranked_lists.png', 'ranked_lists.csv')
+    table, queries, picture, rankings = (folder / name for name in names)
+    for file in (table, queries, picture, rankings):
         keep_earlier(file)
     splits = {'query': test.query, 'gallery': test.gallery}
     results = {
+        'format': FORMAT,
         'metrics': result.metrics,
         'queries_without_positive': result.without_positive,
         'copies_in_gallery': result.copies,
@@ -113,10 +171,22 @@ def write_results(folder: Path, test: TestSet, result: Result, facts: dict[str, 
         'data': test.fingerprints,
     }
     write_json(table, results | facts)
+    _write_queries(queries, test, result.rankings[0])
     heads = list(ranked_gallery(result.distance, test.query, test.gallery, test.protocol, TOP))
     _draw_rankings(picture, test, heads, facts)
     _write_rankings(rankings, test, heads, result.distance)
     logger.info('Results: %s, picture: %s, all rankings: %s', table, picture, rankings)
+
+
+def _write_queries(path: Path, test: TestSet, ranking: Ranking) -> None:
+    """Write a row for each query of the (first) trial; '' stands for an unknown value."""
+    with atomic_write(path) as file:
+        table = csv.writer(file, lineterminator='\n')
+        table.writerow([*QUERY_COLUMNS, *ranking._fields])
+        columns = [array.tolist() for array in ranking]
+        for record, *numbers in zip(test.trials[0].query, *columns, strict=True):
+            about = (record.path, record.pid, record.group)
+            table.writerow([*about, record.side, record.camera, record.encounter, *numbers])
 
 
 def _draw_rankings(path: Path, test: TestSet, heads: Heads, facts: dict[str, Any]) -> None:
@@ -130,7 +200,19 @@ def _draw_rankings(path: Path, test: TestSet, heads: Heads, facts: dict[str, Any
     name = config['DATASETS.SPECIES'] if animals else config['DATASETS.NAMES']
     reranked = 're-ranked, ' if facts['re_ranking'] else ''
     title = f'{name}: first photos for a dozen queries, {reranked}green = match'
+    if score := _score(facts['measures']):
+        title += f'; {score}'
     ranked_lists(path, rows, title, read_image)
+
+
+def _score(measures: Mapping[str, Any]) -> str:
+    """Return mAP and rank-1 with their intervals, '' without intervals."""
+    words = []
+    for name, text in (('mAP', 'mAP'), ('rank1', 'rank-1')):
+        if pair := measures['intervals'].get(name):
+            low, high = pair
+            words.append(f'{text} {measures["values"][name]:.1%} [{low:.1%}, {high:.1%}]')
+    return ', '.join(words)
 
 
 def _write_rankings(path: Path, test: TestSet, heads: Heads, distance: np.ndarray) -> None:
