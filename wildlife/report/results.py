@@ -1,0 +1,96 @@
+"""Reads the results of a test: results.json and queries.csv in its OUTPUT_DIR."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from processor.results import FORMAT
+from utils.errors import InputError
+from utils.ranking import Ranking
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """The result of a test.
+
+    Attributes:
+        folder: The OUTPUT_DIR of the test.
+        facts: The content of results.json.
+    """
+
+    folder: Path
+    facts: dict[str, Any]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config of the test: key -> value."""
+        return self.facts['config']
+
+    @property
+    def measures(self) -> dict[str, Any]:
+        """The metrics with intervals, see ``utils.intervals.measure``."""
+        return self.facts['measures']
+
+    @cached_property
+    def queries(self) -> pd.DataFrame:
+        """The content of queries.csv, one row per query.
+
+        Columns: query (path), query_label, group ('' = none), side, camera, encounter (NaN =
+        unknown), and the fields of ``utils.ranking.Ranking``.
+
+        Raises:
+            InputError: The file is missing or damaged.
+        """
+        path = self.folder / 'queries.csv'
+        try:
+            table = pd.read_csv(path, dtype={'query': str, 'group': str})
+            table['group'] = table['group'].fillna('')
+            table[['query', 'query_label', *Ranking._fields]]
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f'{path}: cannot be read ({error}); test again') from error
+        return table
+
+    @property
+    def ranking(self) -> Ranking:
+        """The results of the queries, for ``utils.intervals.query_averages``."""
+        return Ranking(*(self.queries[name].to_numpy() for name in Ranking._fields))
+
+    @property
+    def identities(self) -> np.ndarray:
+        """(Q,), the individual of each query."""
+        return self.queries['query_label'].to_numpy()
+
+
+def read_result(path: str | Path) -> TestResult:
+    """Read the result of a test.
+
+    Args:
+        path: The OUTPUT_DIR of the test, or its results.json.
+
+    Raises:
+        InputError: There is no result, or an older version of the program wrote it.
+    """
+    given = Path(path).expanduser()
+    file = given / 'results.json' if given.is_dir() else given
+    try:
+        facts = json.loads(file.read_text(encoding='utf-8'))
+    except OSError as error:
+        raise InputError(
+            f'{file}: cannot be read ({error.strerror}); name the OUTPUT_DIR of a test, or its '
+            'results.json'
+        ) from error
+    except ValueError as error:
+        raise InputError(f'{file}: not the results.json of a test ({error})') from error
+    if not isinstance(facts, dict) or 'metrics' not in facts:
+        raise InputError(f'{file}: not the results.json of a test')
+    if facts.get('format') != FORMAT:
+        raise InputError(
+            f'{file}: written by another version of this program (format '
+            f'{facts.get("format", 1)}, this version reads {FORMAT}); test the checkpoint again'
+        )
+    return TestResult(file.parent, facts)
