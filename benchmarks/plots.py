@@ -55,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> list[Path]:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Draw how the cost of re-ranking, evaluation and stage 1 grows.'
+        prog='python -m benchmarks.plots',
+        description='Draw how the cost of re-ranking, evaluation and stage 1 grows.',
     )
     parser.add_argument(
         '--json',

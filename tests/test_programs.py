@@ -120,7 +120,7 @@ def test_a_key_without_its_value():
 
 
 def test_releases_before_and_after_the_options():
-    args = read_options(['a.zip', '--seed', '3', 'b.zip', '--lists', 'l', 'c.zip'], 'text')
+    args = read_options(['a.zip', '--seed', '3', 'b.zip', '--lists', 'l', 'c.zip'], 'yak', 'text')
     assert (args.release, args.seed, str(args.lists)) == (['a.zip', 'b.zip', 'c.zip'], 3, 'l')
 
 

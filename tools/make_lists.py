@@ -45,6 +45,7 @@ from wildlife.lists.options import check_options
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """Make the lists, print a summary, and return the content of report.json."""
     parser = argparse.ArgumentParser(
+        prog='python -m tools.make_lists',
         description='Make split lists, yml files and a report from photos of any animal.',
         epilog='For details see tools/make_lists.py and docs/your_own_animals.md.',
     )

@@ -29,7 +29,7 @@ from wildlife.releases.write import Arranged
 
 def main(argv: Sequence[str] | None = None) -> Arranged:
     """Arrange the photos, write the lists and print a summary."""
-    options = read_options(argv, 'Arrange the tiger photos of ATRW and make their lists.')
+    options = read_options(argv, 'atrw', 'Arrange the tiger photos of ATRW and make their lists.')
     arranged = arrange_tigers(options)
     print('\n'.join(arranged.lines))
     return arranged

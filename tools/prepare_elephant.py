@@ -34,7 +34,9 @@ from wildlife.releases.write import Arranged
 
 def main(argv: Sequence[str] | None = None) -> Arranged:
     """Arrange the photos, write the lists and print a summary."""
-    options = read_options(argv, 'Arrange the photos of ELPephants and make their lists.')
+    options = read_options(
+        argv, 'elephant', 'Arrange the photos of ELPephants and make their lists.'
+    )
     arranged = arrange_elephants(options)
     print('\n'.join(arranged.lines))
     return arranged

@@ -35,7 +35,7 @@ from wildlife.releases.yak import arrange_yaks
 
 def main(argv: Sequence[str] | None = None) -> Arranged:
     """Arrange the photos, write the lists and print a summary."""
-    options = read_options(argv, 'Arrange the photos of YakReID-103 and make their lists.')
+    options = read_options(argv, 'yak', 'Arrange the photos of YakReID-103 and make their lists.')
     arranged = arrange_yaks(options)
     print('\n'.join(arranged.lines))
     return arranged

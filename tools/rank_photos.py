@@ -63,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='For each new photo, list the known individuals that look most similar.'
+        prog='python -m tools.rank_photos',
+        description='For each new photo, list the known individuals that look most similar.',
     )
     add = parser.add_argument
     add(

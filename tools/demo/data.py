@@ -48,7 +48,8 @@ The weights clip_small_*.pth are RANDOM: they have the names and form of CLIP, n
 def main(argv: Sequence[str] | None = None) -> None:
     """Make the data that the command line asks for."""
     parser = argparse.ArgumentParser(
-        description='Draw the animals of the demo, and write lists and small random CLIP models.'
+        prog='python -m tools.demo.data',
+        description='Draw the animals of the demo, and write lists and small random CLIP models.',
     )
     parser.add_argument(
         '--out',

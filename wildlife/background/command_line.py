@@ -28,7 +28,8 @@ def parse(argv: Sequence[str] | None) -> Job:
 
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description='Remove the background of all photos below a folder.'
+        prog='python -m tools.remove_background',
+        description='Remove the background of all photos below a folder.',
     )
     add = parser.add_argument
     add('src', type=path_value, metavar='SRC', help='folder with the photos')

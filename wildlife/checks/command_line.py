@@ -12,6 +12,7 @@ MAX_NEAR = 64  # bits; above this limit, photos of different animals count as ne
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
+        prog='python -m tools.check_data',
         description='Check the photos and lists of a config before training.',
         epilog='Exit code 1: training or its results would be wrong; 2: the config or a list '
         'cannot be read.',

@@ -7,9 +7,11 @@ from configs.command_line import path_text, path_value
 from wildlife.releases.arrange import ReleaseOptions
 
 
-def read_options(argv: Sequence[str] | None, description: str) -> ReleaseOptions:
-    """Read the command line of a command prepare_*."""
-    parser = argparse.ArgumentParser(description=description)
+def read_options(argv: Sequence[str] | None, species: str, description: str) -> ReleaseOptions:
+    """Read the command line of the command prepare_``species``."""
+    parser = argparse.ArgumentParser(
+        prog=f'python -m tools.prepare_{species}', description=description
+    )
     parser.add_argument(
         'release',
         type=path_text,
