@@ -18,7 +18,7 @@ ITEMS_SHOWN = 24  # per finding
 PHOTOS_SHOWN = 6  # per item
 THUMBNAIL = 160  # pixels of the longer side
 SIDES = (32, 64, 128, 256, 512, 1024, 2048)  # pixels
-SHAPES = (0.25, 0.5, 0.75, 1.0, 1.33, 2.0, 4.0)  # height / width
+SHAPES = (0.25, 0.5, 0.75, 1.0, 1.33, 2.0, 4.0)  # width / height
 VERDICTS = {
     'wrong': 'Training or its results would be wrong',
     'warning': 'Fit for training; look at the warnings',
@@ -88,10 +88,10 @@ def _facts(photo: dict) -> str:
 def _charts(photos: Iterable[Photo]) -> list[Chart]:
     readable = [photo for photo in photos if not photo.error]
     sides = [min(photo.width, photo.height) for photo in readable]
-    shapes = [photo.height / photo.width for photo in readable]
+    shapes = [photo.width / photo.height for photo in readable]
     return [
         Chart('Shorter side in pixels', _bars(sides, SIDES)),
-        Chart('Height / width', _bars(shapes, SHAPES)),
+        Chart('Width / height', _bars(shapes, SHAPES)),
     ]
 
 

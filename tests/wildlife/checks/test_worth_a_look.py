@@ -48,7 +48,7 @@ def test_pictures_worth_a_look(herd):
 def test_photos_of_another_shape(herd):
     found, report = herd.check('INPUT.SIZE_TRAIN', '[256, 64]')
     assert (
-        '0.83 times as high as wide, but INPUT.SIZE_TRAIN (256 x 64) is 4.00'
+        '1.20 times as wide as high, but INPUT.SIZE_TRAIN (256 x 64) is 0.25'
         in only(found, 'squeezed', 'warning')['text']
     )
     assert report['fit']

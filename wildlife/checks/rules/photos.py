@@ -6,7 +6,7 @@ from statistics import median
 
 from wildlife.checks.rules.inspection import Finding, Inspection, Item, counts_text, make_item
 
-SQUEEZE = 2.0  # largest factor between height / width of the median photo and of INPUT.SIZE_TRAIN
+SQUEEZE = 2.0  # largest factor between width / height of the median photo and of INPUT.SIZE_TRAIN
 
 
 def check_missing(data: Inspection) -> Iterator[Finding]:
@@ -65,12 +65,12 @@ def _odd_photos(
 def check_shapes(data: Inspection) -> Iterator[Finding]:
     """Report train photos whose shape differs from the size they are resized to."""
     photos = [data.photos[record.path] for record in data.uses('train')]
-    shapes = [photo.height / photo.width for photo in photos if not photo.error]
+    shapes = [photo.width / photo.height for photo in photos if not photo.error]
     height, width = data.cfg.INPUT.SIZE_TRAIN
-    if shapes and not 1 / SQUEEZE <= median(shapes) * width / height <= SQUEEZE:
+    if shapes and not 1 / SQUEEZE <= median(shapes) * height / width <= SQUEEZE:
         yield Finding(
             'squeezed',
             1,
-            f'the median train photo is {median(shapes):.2f} times as high as wide, '
-            f'but INPUT.SIZE_TRAIN ({height} x {width}) is {height / width:.2f} times',
+            f'the median train photo is {median(shapes):.2f} times as wide as high, '
+            f'but INPUT.SIZE_TRAIN ({height} x {width}) is {width / height:.2f} times',
         )
