@@ -51,6 +51,11 @@ def load_train(cfg: CfgNode) -> TrainPhotos:
         (train_file, locate(listed, folder, train_file)),
         (val_file, locate(validation, folder, val_file)),
     )
+    if individuals(train) < 2:
+        raise InputError(
+            f'{train_file}: only one individual has photos in {folder.root}; training needs at '
+            'least two: check DATASETS.ROOT_DIR and DATASETS.DATA_DIR'
+        )
     photos = None
     if query:
         check_validation(query, train, val_file, train_file)

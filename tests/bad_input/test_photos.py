@@ -1,6 +1,7 @@
 """Photos that are missing, elsewhere, broken or odd."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -36,6 +37,14 @@ def test_missing_training_photos(world):
     )
     log = (world.output / 'train_log.txt').read_text()
     assert '4 of 24 photos are missing' in log and 'they are skipped' in log
+
+
+def test_photos_of_one_individual_only(world):
+    for individual in range(1, 6):
+        shutil.rmtree(world.folder / 'photos' / 'train' / str(individual))
+    args = world.args('DATASETS.SKIP_MISSING', 'True')
+    refused(train_clipreid.main, args, 'train.txt', 'only one individual has photos')
+    nothing_written(world)
 
 
 def test_missing_test_photos(world, trained):
