@@ -44,6 +44,9 @@ RULES: dict[str, Rule] = {
     # a sentence with four X, one per learned token; '' = the published sentence, which says
     # "vehicle" for vehicles and "person" for all others
     'MODEL.PROMPT': Rule(''),
+    # the four learned tokens of an individual start as random vectors, or as the words of its
+    # number in four digits; with STAGE1.MAX_EPOCHS 0 the numbers stay
+    'MODEL.PROMPT_START': Choice('random', 'number'),
     'MODEL.NECK': Choice('bnneck'),  # batch normalisation between feature and classifier
     'MODEL.IF_WITH_CENTER': Choice('no', 'yes'),  # 'yes' adds the center loss
     'MODEL.ID_LOSS_TYPE': Choice('softmax'),  # cross entropy on linear classifiers

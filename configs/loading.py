@@ -203,3 +203,8 @@ def _check_together(values: dict[str, Value]) -> None:
             f'MODEL.PRETRAIN_CHOICE {choice!r} needs MODEL.PRETRAIN_PATH, the checkpoint to start '
             'from'
         )
+    if choice == 'finetune' and values['MODEL.PROMPT_START'] == 'number':
+        raise ConfigError(
+            "MODEL.PROMPT_START 'number' needs CLIP's vocabulary, which a trained checkpoint "
+            "lacks; set MODEL.PRETRAIN_CHOICE 'clip', or MODEL.PROMPT_START 'random'"
+        )

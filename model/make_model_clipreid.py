@@ -27,7 +27,7 @@ from model.mismatch import (
     sentence_of,
     side_of,
 )
-from model.prompt import TOKENS, Sentence, find_slots, sentence_for
+from model.prompt import TOKENS, Sentence, find_slots, number_tokens, sentence_for
 from model.reid_model import ModelSettings, ReIDModel
 from utils.checkpoint import Checkpoint, check_state
 from utils.errors import InputError, Mismatch
@@ -117,9 +117,11 @@ def _log_use_of_prompts(cfg: CfgNode, model: ReIDModel) -> None:
             'image-to-text term uses them'
         )
     elif cfg.MODEL.PRETRAIN_CHOICE != 'self' and cfg.SOLVER.STAGE1.MAX_EPOCHS == 0:
+        numbered = cfg.MODEL.PROMPT_START == 'number'
         logger.warning(
-            'SOLVER.STAGE1.MAX_EPOCHS is 0: the prompts stay random, and stage 2 pulls photos '
-            'towards them; for a base variant also set MODEL.I2T_LOSS_WEIGHT 0'
+            'SOLVER.STAGE1.MAX_EPOCHS is 0: the prompts stay %s, and stage 2 pulls photos '
+            'towards them; for a base variant also set MODEL.I2T_LOSS_WEIGHT 0',
+            "the individuals' numbers" if numbered else 'random',
         )
     elif cfg.MODEL.I2T_LOSS_WEIGHT == 0:
         logger.warning(
@@ -140,7 +142,7 @@ def _from_random_weights(cfg: CfgNode, num_class: int, side: tuple[int, int]) ->
     if not needs_prompts(cfg):
         return _assemble(cfg, arch.without_text(), num_class, side, activation)
     words = torch.randn(VOCABULARY_SIZE, arch.text_width) * 0.02
-    return _assemble(cfg, arch, num_class, side, activation, _embed_sentence(cfg, words))
+    return _assemble(cfg, arch, num_class, side, activation, _embed_sentence(cfg, words, num_class))
 
 
 def _from_clip(cfg: CfgNode, num_class: int, side: tuple[int, int]) -> ReIDModel:
@@ -153,7 +155,7 @@ def _from_clip(cfg: CfgNode, num_class: int, side: tuple[int, int]) -> ReIDModel
     if arch != (published if prompts else published.without_text()):
         logger.warning("The shapes of %s differ from those of OpenAI's %s: %s", where, name, arch)
     words = state.get('token_embedding.weight', torch.empty(0))
-    sentence = _embed_sentence(cfg, words) if prompts else None
+    sentence = _embed_sentence(cfg, words, num_class) if prompts else None
     model = _assemble(cfg, arch, num_class, side, activation, sentence)
     ours = {
         f'image_encoder.{name.removeprefix("visual.")}': tensor
@@ -178,7 +180,7 @@ def _from_clip(cfg: CfgNode, num_class: int, side: tuple[int, int]) -> ReIDModel
     return model
 
 
-def _embed_sentence(cfg: CfgNode, words: Tensor) -> Sentence:
+def _embed_sentence(cfg: CfgNode, words: Tensor, num_class: int) -> Sentence:
     tokens, start = find_slots(sentence_for(cfg.DATASETS.NAMES, cfg.MODEL.PROMPT))
     # words is (vocabulary, width), and the end token is the last word
     if len(words) != int(tokens.max()) + 1:
@@ -187,7 +189,9 @@ def _embed_sentence(cfg: CfgNode, words: Tensor) -> Sentence:
             f"CLIP's tokenizer has {tokens.max() + 1}"
         )
     embedded = words[tokens]  # (1, 77, width)
-    return Sentence(embedded[:, :start].clone(), embedded[:, start + TOKENS :].clone(), tokens)
+    prefix, suffix = embedded[:, :start].clone(), embedded[:, start + TOKENS :].clone()
+    numbered = cfg.MODEL.PROMPT_START == 'number'
+    return Sentence(prefix, suffix, tokens, words[number_tokens(num_class)] if numbered else None)
 
 
 # ---------------------------------------------------------------------- a model from a checkpoint

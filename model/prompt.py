@@ -10,6 +10,7 @@ from utils.errors import InputError
 
 TOKENS = 4  # learned vectors per individual
 SENTENCE = 'A photo of a X X X X {}.'
+MOST_NUMBERS = 10**TOKENS - 1  # numbers of four digits, from 0001
 _X = 343  # id of the word "x"
 
 
@@ -20,11 +21,13 @@ class Sentence(NamedTuple):
         prefix: (1, p, width), the embedded words before the four learned ones.
         suffix: (1, 73 − p, width), the embedded words after them.
         tokens: (1, 77), the ids of all words.
+        start: (classes, 4, width), what the learned words start as; None = random.
     """
 
     prefix: Tensor
     suffix: Tensor
     tokens: Tensor
+    start: Tensor | None = None
 
 
 def sentence_for(dataset: str, prompt: str = '') -> str:
@@ -48,25 +51,42 @@ def find_slots(sentence: str) -> tuple[Tensor, int]:
     return tokenize(sentence), starts[0] + 1
 
 
+def number_tokens(count: int) -> Tensor:
+    """Return the ids (count, 4) of the numbers 0001, 0002 …; each digit is a word of CLIP's.
+
+    Raises:
+        InputError: There are more individuals than numbers of four digits.
+    """
+    if count > MOST_NUMBERS:
+        raise InputError(
+            f"MODEL.PROMPT_START 'number' has four digits, for at most {MOST_NUMBERS} individuals, "
+            f"but the training list has {count}; set MODEL.PROMPT_START 'random'"
+        )
+    digits = torch.tensor([encode(digit)[0] for digit in '0123456789'])
+    numbers = torch.arange(1, count + 1)
+    places = [numbers // 10**power % 10 for power in range(TOKENS - 1, -1, -1)]
+    return digits[torch.stack(places, dim=1)]
+
+
 class PromptLearner(nn.Module):
     """The learned words of all individuals and the fixed words around them.
 
     Args:
         num_class: The number of individuals.
-        prefix: (1, p, width), the fixed words before the four learned ones.
-        suffix: (1, 73 − p, width), the fixed words after them.
+        sentence: The fixed words, and what the learned ones start as.
     """
 
     token_prefix: Tensor
     token_suffix: Tensor
 
-    def __init__(self, num_class: int, prefix: Tensor, suffix: Tensor):
+    def __init__(self, num_class: int, sentence: Sentence):
         super().__init__()
-        self.cls_ctx = nn.Parameter(
-            torch.empty(num_class, TOKENS, prefix.shape[2]).normal_(std=0.02)
-        )
-        self.register_buffer('token_prefix', prefix)
-        self.register_buffer('token_suffix', suffix)
+        # drawn in any case, so that the random numbers of all other weights do not change
+        random = torch.empty(num_class, TOKENS, sentence.prefix.shape[2]).normal_(std=0.02)
+        start = random if sentence.start is None else sentence.start.to(random)
+        self.cls_ctx = nn.Parameter(start)
+        self.register_buffer('token_prefix', sentence.prefix)
+        self.register_buffer('token_suffix', sentence.suffix)
 
     def forward(self, labels: Tensor, end: int) -> Tensor:
         """Return the words (B, end + 1 - p, width) that follow the prefix.

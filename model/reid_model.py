@@ -86,7 +86,7 @@ class ReIDModel(nn.Module):
         self.image_encoder = image_encoder
         self.has_prompts = sentence is not None
         if sentence is not None and text_encoder is not None:
-            self.prompt_learner = PromptLearner(self.num_class, sentence.prefix, sentence.suffix)
+            self.prompt_learner = PromptLearner(self.num_class, sentence)
             self.text_encoder = text_encoder.requires_grad_(False)  # frozen in both stages
             # CLIP reads a sentence at the first position of the largest id
             self.end = int(sentence.tokens.argmax())

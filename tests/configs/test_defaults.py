@@ -17,6 +17,7 @@ NEW = {
     'DATASETS.SKIP_MISSING': False,
     'DATASETS.SKIP_BROKEN': False,
     'MODEL.PROMPT': '',
+    'MODEL.PROMPT_START': 'random',
     'MODEL.ACTIVATION': 'auto',
     'DATASETS.TEST_SIZE': 800,
     'SOLVER.AMP': 'auto',
@@ -33,6 +34,7 @@ NEW = {
     'TEST.RERANK_K1': 20,
     'TEST.RERANK_K2': 6,
     'TEST.RERANK_LAMBDA': 0.3,
+    'TEST.BOOTSTRAP': 1000,
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from model.clip.tokenizer import tokenize
-from model.prompt import PromptLearner, find_slots, sentence_for
+from model.prompt import PromptLearner, Sentence, find_slots, sentence_for
 from tests.helpers import GOLDEN, ROOT
 from utils.errors import InputError
 
@@ -58,7 +58,9 @@ def test_sentences():
 
 
 def test_prompts_are_learned_words_and_what_follows():
-    learner = PromptLearner(3, torch.full((1, 5, 2), 1.0), torch.full((1, 68, 2), 2.0))
+    learner = PromptLearner(
+        3, Sentence(torch.ones(1, 5, 2), torch.full((1, 68, 2), 2.0), torch.ones(1, 77))
+    )
     out = learner(torch.tensor([2, 0]), end=11)
     assert out.shape == (2, 7, 2)  # what follows the prefix, up to the end token
     assert (out[:, 4:] == 2).all()

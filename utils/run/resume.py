@@ -55,8 +55,11 @@ HARMLESS = {
     'TEST.RERANK_K2',
     'TEST.RERANK_LAMBDA',
     'TEST.RERANK_TIES',
+    'TEST.BOOTSTRAP',
     'OUTPUT_DIR',
 }
+# Keys that states of earlier versions lack -> what those versions did.
+ADDED = {'MODEL.PROMPT_START': 'random'}
 # May be raised, or lowered to the epoch that the run has reached: no learning rate of stage 2
 # depends on it.
 EPOCHS = 'SOLVER.STAGE2.MAX_EPOCHS'
@@ -217,7 +220,7 @@ def check_config(state: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     Raises:
         InputError: It differs; the message lists the keys.
     """
-    earlier = state['facts']['config']
+    earlier = ADDED | state['facts']['config']
     keys = sorted(config.keys() - HARMLESS)
     changed = [key for key in keys if earlier.get(key) != config.get(key)]
     if EPOCHS in changed and config[EPOCHS] >= (state['epoch'] if state['stage'] == 2 else 1):

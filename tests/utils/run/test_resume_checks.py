@@ -13,7 +13,7 @@ from tests.helpers import ROOT
 from tests.utils.run.interrupted import stop_after
 from utils.checkpoint import load_tree, save_tree
 from utils.errors import InputError, Stopped
-from utils.run.resume import EPOCHS, HARMLESS
+from utils.run.resume import ADDED, EPOCHS, HARMLESS
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,18 @@ def test_keys_without_effect_may_change(stopped):
     state['facts']['config'] |= {'MODEL.DROP_PATH': 0.1, 'TEST.EVAL': True}
     save_tree(state, path)
     train_clipreid.main(stopped.args('--resume', 'MODEL.DROP_PATH', 0.2))
+    assert (stopped.output / 'RN50_2.pth').exists()
+
+
+def test_a_state_without_the_keys_of_later_versions_resumes(stopped):
+    path = stopped.output / 'resume.pth'
+    state = load_tree(path, 'x')
+    for key in (*ADDED, 'TEST.BOOTSTRAP'):
+        del state['facts']['config'][key]
+    save_tree(state, path)
+    with pytest.raises(InputError, match=r"MODEL.PROMPT_START 'number' \(was 'random'\)"):
+        train_clipreid.main(stopped.args('--resume', 'MODEL.PROMPT_START', 'number'))
+    train_clipreid.main(stopped.args('--resume'))
     assert (stopped.output / 'RN50_2.pth').exists()
 
 
