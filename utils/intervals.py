@@ -63,6 +63,8 @@ def resample(
 ) -> dict[str, np.ndarray]:
     """Resample the individuals; all metrics share the draws, so they can be combined.
 
+    Individuals none of whose queries counts are never drawn.
+
     Args:
         averages: Name -> metric.
         identities: (Q,), the individual of each query.
@@ -72,15 +74,16 @@ def resample(
     Returns:
         Name -> (draws,) values; NaN if a draw has no query that counts.
     """
-    names, index = np.unique(identities, return_inverse=True)
+    counted = np.any([average.weights > 0 for average in averages.values()], axis=0)
+    names, index = np.unique(np.asarray(identities)[counted], return_inverse=True)
     times = draw_individuals(len(names), draws, seed).astype(float)
     resampled = {}
     for name, average in averages.items():
-        sums = np.bincount(index, weights=average.values * average.weights)
-        totals = times @ np.bincount(index, weights=average.weights)
-        resampled[name] = np.divide(
-            times @ sums, totals, where=totals > 0, out=np.full(draws, np.nan)
-        )
+        values, weights = average.values[counted], average.weights[counted]
+        totals = times @ np.bincount(index, weights=weights)
+        sums = times @ np.bincount(index, weights=values * weights)
+        undefined = np.full(draws, np.nan)
+        resampled[name] = np.divide(sums, totals, where=totals > 0, out=undefined)
     return resampled
 
 

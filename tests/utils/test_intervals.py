@@ -82,7 +82,8 @@ def test_queries_that_do_not_count():
     metric = average([0.2, 9.0, 0.4], [1, 0, 1])
     assert metric.mean() == pytest.approx(0.3)
     assert np.isnan(average([1.0], [0]).mean())
-    drawn = resample({'m': metric}, [0, 1, 2], 200, 1)['m']
+    of_others = average([1, 1, 1])  # the second individual counts in another metric
+    drawn = resample({'m': metric, 'other': of_others}, [0, 1, 2], 200, 1)['m']
     assert np.nanmax(drawn) < 0.41 and np.isnan(drawn).any()  # draws of the second animal alone
     assert interval(np.array([np.nan])) is None
 
@@ -187,3 +188,12 @@ def test_groups_and_their_mean():
 def test_above_chance_is_undefined_where_every_photo_matches():
     assert np.isnan(above_chance(1.0, 1.0))
     np.testing.assert_allclose(above_chance([0.5, 1.0], [0.5, 0.5]), [0, 1])
+
+
+def test_individuals_without_a_counted_query_are_never_drawn():
+    values, identities = simulate(np.random.default_rng(8), 12, 3)
+    others = np.concatenate([identities, [97, 98, 99]])
+    weights = np.concatenate([np.ones(len(values)), np.zeros(3)])
+    padded = average(np.concatenate([values, np.ones(3)]), weights)
+    ours = resample({'m': padded}, others, 200, seed=9)['m']
+    np.testing.assert_array_equal(ours, resample({'m': average(values)}, identities, 200, 9)['m'])
