@@ -13,6 +13,11 @@ from processor.results import FORMAT
 from utils.errors import InputError
 from utils.ranking import Ranking
 
+NEEDED = (
+    *('measures', 'config', 'data', 'protocol', 'protocol_text', 'trials', 'checkpoint'),
+    're_ranking',
+)
+
 
 @dataclass(frozen=True)
 class TestResult:
@@ -36,6 +41,11 @@ class TestResult:
         """The metrics with intervals, see ``utils.intervals.measure``."""
         return self.facts['measures']
 
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """The metrics as fractions; None = undefined. Several trials have the published ones."""
+        return self.measures['values'] or self.facts['metrics']
+
     @cached_property
     def queries(self) -> pd.DataFrame:
         """The content of queries.csv, one row per query.
@@ -53,7 +63,18 @@ class TestResult:
             table[['query', 'query_label', *Ranking._fields]]
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f'{path}: cannot be read ({error}); test again') from error
+        self._check_queries(path, table)
         return table
+
+    def _check_queries(self, path: Path, table: pd.DataFrame) -> None:
+        """Check that queries.csv belongs to this result, not to a later one in its folder."""
+        expected = self.measures['values'].get('mAP')
+        found = table['ap'].to_numpy()[table['counted'].to_numpy(dtype=bool)]
+        if expected is not None and not (len(found) and np.isclose(found.mean(), expected)):
+            raise InputError(
+                f'{path}: belongs to another test than its results.json (mAP {expected:.4f}); test '
+                'again'
+            )
 
     @property
     def ranking(self) -> Ranking:
@@ -93,4 +114,6 @@ def read_result(path: str | Path) -> TestResult:
             f'{file}: written by another version of this program (format '
             f'{facts.get("format", 1)}, this version reads {FORMAT}); test the checkpoint again'
         )
+    if missing := [name for name in NEEDED if name not in facts]:
+        raise InputError(f'{file}: damaged: {", ".join(missing)} missing; test again')
     return TestResult(file.parent, facts)

@@ -1,0 +1,63 @@
+"""Which results can be compared, and what differs between them."""
+
+import pytest
+
+from tests.wildlife.report.runs import DATA, random_ranks, write_run
+from utils.errors import InputError
+from wildlife.report.comparable import (
+    check_comparable,
+    differing_settings,
+    settings,
+    why_not_comparable,
+)
+from wildlife.report.results import read_result
+
+
+def result(folder, *options, **facts):
+    return read_result(write_run(folder, random_ranks(0), *options, **facts))
+
+
+def test_the_same_photos_and_protocol_can_be_compared(tmp_path):
+    a = result(tmp_path / 'a')
+    b = result(tmp_path / 'b', 'MODEL.NAME', 'ViT-B-16', re_ranking={'k1': 20})
+    assert why_not_comparable(a, b) == ''
+    check_comparable(a, b)
+
+
+@pytest.mark.parametrize(
+    'facts, words',
+    [
+        ({'protocol': 'all'}, "protocols differ: 'query_apart' and 'all'"),
+        ({'protocol_text': 'other'}, "protocols differ: 'nothing is dropped' and 'other'"),
+        (
+            {'data': DATA | {'gallery': {'photos': 36, 'sha256': 64 * 'c'}}},
+            'gallery lists differ: 36 photos, fingerprint bbbbbbbb and 36 photos, fingerprint cccc',
+        ),
+        ({'data': {'query': DATA['query']}}, 'gallery lists differ: 36 photos, fingerprint'),
+        ({'data': DATA | {'more': DATA['query']}}, 'more lists differ: none and 36 photos'),
+    ],
+)
+def test_other_photos_and_protocols_are_rejected(tmp_path, facts, words):
+    a, b = result(tmp_path / 'a'), result(tmp_path / 'b', **facts)
+    with pytest.raises(InputError) as caught:
+        check_comparable(a, b)
+    assert words in str(caught.value) and 'test both checkpoints with' in str(caught.value)
+
+
+def test_seed_folder_and_checkpoint_are_no_setting(tmp_path):
+    a = result(tmp_path / 'a', 'SOLVER.SEED', 1, 'MODEL.PRETRAIN_PATH', tmp_path / 'a/x.pth')
+    b = result(tmp_path / 'b', 'SOLVER.SEED', 2, 'MODEL.PRETRAIN_PATH', tmp_path / 'b/x.pth')
+    assert settings(a) == settings(b)
+    assert settings(a)['MODEL.PRETRAIN_PATH'] == '<run>/x.pth'
+    assert differing_settings([a, b]) == {}
+
+
+def test_settings_that_differ(tmp_path):
+    a = result(tmp_path / 'a', 'MODEL.I2T_LOSS_WEIGHT', 0.5)
+    b = result(tmp_path / 'b', 'MODEL.PRETRAIN_PATH', '/elsewhere/x.pth')
+    del b.config['TEST.BOOTSTRAP']  # as in another version
+    assert differing_settings([a, b, b]) == {
+        'MODEL.I2T_LOSS_WEIGHT': [0.5, 1.0, 1.0],
+        'MODEL.PRETRAIN_PATH': ['', '/elsewhere/x.pth', '/elsewhere/x.pth'],
+        'TEST.BOOTSTRAP': [1000, None, None],
+    }

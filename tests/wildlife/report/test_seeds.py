@@ -1,0 +1,157 @@
+"""Groups of seeds, their intervals and differences, against plain computations."""
+
+import numpy as np
+import pytest
+
+from tests.wildlife.report.runs import INDIVIDUALS, LABELS, random_ranks, write_run
+from utils.errors import InputError
+from wildlife.report.results import read_result
+from wildlife.report.seeds import (
+    SeedGroup,
+    difference_over_individuals,
+    difference_over_seeds,
+    group_by_seed,
+    metric_names,
+    t_interval,
+)
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Write and read a result: ``make(name, ranks, KEY, VALUE, …)``."""
+    return lambda name, ranks, *options, **facts: read_result(
+        write_run(tmp_path / name, ranks, *options, **facts)
+    )
+
+
+@pytest.fixture
+def seeds(make):
+    """Groups A and B of three seeds each; B's matches are nearer."""
+    groups = []
+    for name, worst in (('a', 6), ('b', 2)):
+        results = [
+            make(f'{name}{seed}', random_ranks([seed, worst], worst), 'SOLVER.SEED', seed)
+            for seed in (1, 2, 3)
+        ]
+        groups.append(SeedGroup(tuple(results)))
+    return groups
+
+
+def plain_draws(values, draws=1000):
+    """(draws,): the mean of the queries of individuals that are drawn one by one."""
+    times = np.random.default_rng(0).multinomial(
+        INDIVIDUALS, np.full(INDIVIDUALS, 1 / INDIVIDUALS), size=draws
+    )
+    found = []
+    for row in times:
+        queries = np.concatenate(
+            [np.flatnonzero(label == LABELS) for label in np.repeat(range(INDIVIDUALS), row)]
+        )
+        found.append(values[queries].mean())
+    return np.array(found)
+
+
+def mean_ap(group):
+    """(Q,): each query's average precision, as a mean over the seeds."""
+    return np.mean([result.queries['ap'] for result in group.results], axis=0)
+
+
+def test_groups_differ_in_more_than_the_seed(make):
+    ranks = random_ranks(0)
+    results = [
+        make('b', ranks, 'SOLVER.SEED', 2),
+        make('a', ranks, 'SOLVER.SEED', 1),
+        make('other', ranks, 'SOLVER.SEED', 1, 'MODEL.I2T_LOSS_WEIGHT', 0),
+        make('early', ranks, 'SOLVER.SEED', 3, checkpoint='RN50_stage1_60.pth'),
+        make('reranked', ranks, 'SOLVER.SEED', 3, re_ranking={'k1': 20}),
+        make('protocol', ranks, 'SOLVER.SEED', 3, protocol='all'),
+        make('again', ranks, 'SOLVER.SEED', 2),
+    ]
+    groups = group_by_seed(results)
+    assert [[result.folder.name for result in group.results] for group in groups] == [
+        *(['a', 'b'], ['other'], ['early'], ['reranked'], ['protocol'], ['again'])
+    ]
+    assert groups[0].seeds == [1, 2]
+
+
+def test_mean_and_spread_over_seeds(seeds):
+    values = [result.queries['ap'].mean() for result in seeds[0].results]
+    assert seeds[0].values('mAP') == pytest.approx(values)
+    assert seeds[0].mean('mAP') == pytest.approx(sum(values) / 3)
+    squares = sum((value - sum(values) / 3) ** 2 for value in values)
+    assert seeds[0].sd('mAP') == pytest.approx((squares / 2) ** 0.5)
+    half = 4.302653 * (squares / 2) ** 0.5 / 3**0.5
+    assert seeds[0].seed_interval('mAP') == pytest.approx(
+        [sum(values) / 3 - half, sum(values) / 3 + half]
+    )
+    one = SeedGroup(seeds[0].results[:1])
+    assert np.isnan(one.sd('mAP')) and one.seed_interval('mAP') is None
+    assert np.isnan(one.mean('no such metric'))
+
+
+def test_the_interval_over_individuals_is_that_of_the_mean_query(seeds):
+    draws = plain_draws(mean_ap(seeds[0]))
+    assert seeds[0].intervals()['mAP'] == pytest.approx(np.percentile(draws, [2.5, 97.5]))
+
+
+def test_a_single_result_has_its_own_interval(seeds):
+    result = seeds[0].results[0]
+    own = result.measures['intervals']
+    assert SeedGroup((result,)).intervals() == own and own['mAP']
+
+
+def test_the_difference_over_individuals_is_paired(seeds):
+    a, b = seeds
+    found = difference_over_individuals(a, b)
+    assert list(found)[:3] == ['mAP', 'rank1', 'rank5'] and 'chance' not in found
+    draws = plain_draws(mean_ap(b) - mean_ap(a))
+    assert found['mAP'].interval == pytest.approx(np.percentile(draws, [2.5, 97.5]))
+    assert found['mAP'].p == pytest.approx(2 / 1001)
+    assert found['mAP'].difference == pytest.approx((mean_ap(b) - mean_ap(a)).mean())
+    back = difference_over_individuals(b, a)['mAP']
+    assert back.interval == pytest.approx([-high for high in reversed(found['mAP'].interval)])
+
+
+def test_equal_results_do_not_differ(seeds):
+    same = difference_over_individuals(seeds[0], seeds[0])
+    assert same['mAP'].interval == (0, 0) and same['mAP'].p == 1
+    assert difference_over_seeds(seeds[0], seeds[0], 'mAP').p == 1
+
+
+def test_the_difference_over_seeds_is_a_paired_t_test(seeds):
+    stats = pytest.importorskip('scipy.stats')
+    a, b = seeds
+    found = difference_over_seeds(a, b, 'mAP')
+    assert found.p == pytest.approx(stats.ttest_rel(b.values('mAP'), a.values('mAP')).pvalue)
+    assert found.interval == t_interval(b.values('mAP') - a.values('mAP'))
+
+
+def test_other_seeds_are_not_paired(seeds):
+    a, b = seeds
+    assert difference_over_seeds(a, SeedGroup(b.results[:2]), 'mAP') is None
+    assert difference_over_seeds(SeedGroup(a.results[:1]), SeedGroup(b.results[:1]), 'mAP') is None
+
+
+def test_groups_of_queries_are_metrics_too(make):
+    kinds = ['sing', 'multi', ''] * INDIVIDUALS
+    ranks = random_ranks(0)
+    a, b = make('a', ranks, groups=kinds), make('b', ranks[::-1], groups=kinds)
+    found = difference_over_individuals(SeedGroup((a,)), SeedGroup((b,)))
+    for number, kind in enumerate(kinds[:2]):
+        change = (1 / ranks[::-1] - 1 / ranks)[number::3].mean()
+        assert found[f'{kind}/mAP'].difference == pytest.approx(change)
+    both = found['sing/mAP'].difference + found['multi/mAP'].difference
+    assert found['mmAP'].difference == pytest.approx(both / 2)
+    assert metric_names(a)[0] == 'mmAP'
+
+
+def test_results_without_intervals_are_not_compared(make):
+    few = np.arange(9)
+    groups = []
+    for name in 'ab':
+        result = make(name, few + 1, labels=few)
+        groups.append(SeedGroup((result,)))
+    with pytest.raises(InputError, match='the queries show 9 individuals'):
+        difference_over_individuals(*groups)
+    both = SeedGroup((groups[0].first, groups[1].first))
+    assert both.intervals() == {} and '9 individuals' in both.no_interval_reason

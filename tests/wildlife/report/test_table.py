@@ -1,0 +1,101 @@
+"""Tables of results."""
+
+import io
+
+import pandas as pd
+import pytest
+
+from tests.wildlife.report.runs import random_ranks, write_run
+from wildlife.report.results import read_result
+from wildlife.report.seeds import group_by_seed
+from wildlife.report.table import in_words, notes_of, table_of, write
+
+METRICS = ('mAP', 'rank1')
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Two seeds of one setting, and one seed of another with an LaTeX sign in its name."""
+    places = [('a/1', 1, 1), ('a/2', 2, 1), ('b_50%|x', 1, 0.5)]
+    return [
+        read_result(
+            write_run(
+                tmp_path / place,
+                random_ranks(number),
+                *('SOLVER.SEED', seed, 'MODEL.I2T_LOSS_WEIGHT', weight),
+            )
+        )
+        for number, (place, seed, weight) in enumerate(places)
+    ]
+
+
+def test_the_numbers(results):
+    groups = group_by_seed(results)
+    frame = table_of(groups, METRICS)
+    about = ['runs', 'seeds', 'MODEL.I2T_LOSS_WEIGHT', 'checkpoint', 'protocol', 're-ranking']
+    assert list(frame)[: len(about)] == about
+    assert frame['runs'].tolist() == ['a/1, a/2', 'b_50%|x']
+    assert frame['seeds'].tolist() == [2, 1]
+    assert frame['MODEL.I2T_LOSS_WEIGHT'].tolist() == ['1.0', '0.5']
+    assert frame['checkpoint'].tolist() == ['RN50_80.pth'] * 2
+    for row, group in enumerate(groups):
+        low, high = group.intervals()['mAP']
+        found = frame.loc[row, ['mAP', 'mAP sd', 'mAP low', 'mAP high']].tolist()
+        expected = [group.mean('mAP'), group.sd('mAP'), low, high]
+        assert found == pytest.approx(expected, nan_ok=True)
+
+
+def test_markdown_has_a_row_per_group_and_notes(results):
+    groups = group_by_seed(results)
+    text = write(table_of(groups, METRICS), METRICS, 'markdown', notes_of(groups))
+    lines = text.splitlines()
+    assert lines[0].endswith('| re-ranking | mAP | mAP 95 % | rank1 | rank1 95 % |')
+    assert len({line.replace(r'\|', '').count('|') for line in lines[:4]}) == 1
+    mean, sd = 100 * groups[0].mean('mAP'), 100 * groups[0].sd('mAP')
+    low, high = (100 * bound for bound in groups[0].intervals()['mAP'])
+    assert f'| {mean:.1f} ± {sd:.1f} | [{low:.1f}, {high:.1f}] |' in lines[2]
+    assert r'b_50%\|x' in lines[3] and '±' not in lines[3]
+    assert '±: standard deviation over the seeds.' in text and 'fixed.' in text
+
+
+def test_csv_is_read_back(results):
+    frame = table_of(group_by_seed(results), METRICS)
+    text = write(frame, METRICS, 'csv')
+    back = pd.read_csv(io.StringIO(text), dtype={'MODEL.I2T_LOSS_WEIGHT': str})
+    pd.testing.assert_frame_equal(back, frame, check_dtype=False)
+
+
+def test_latex_is_escaped(results):
+    frame = table_of(group_by_seed(results), METRICS)
+    frame.loc[0, 'runs'] = '[a] & #1'
+    text = write(frame, METRICS, 'latex', ['a note'])
+    assert text.startswith('% a note\n\\begin{tabular}')
+    assert '\n{[}a] \\& \\#1 &' in text and r'b\_50\%|x &' in text and r' $\pm$ ' in text
+    assert r'MODEL.I2T\_LOSS\_WEIGHT' in text and text.count('\\\\\n') == 3
+
+
+def test_other_protocols_are_marked(tmp_path, results):
+    other = write_run(tmp_path / 'c', random_ranks(5), protocol='all')
+    groups = group_by_seed([*results, read_result(other)])
+    assert table_of(groups)['test'].tolist() == ['A', 'A', 'B']
+    assert any('cannot be compared' in note for note in notes_of(groups))
+    assert 'test' not in table_of(group_by_seed(results))
+
+
+def test_a_seed_that_stands_twice_is_noted(tmp_path, results):
+    again = write_run(
+        tmp_path / 'again', random_ranks(0), 'SOLVER.SEED', 1, 'MODEL.I2T_LOSS_WEIGHT', 1
+    )
+    groups = group_by_seed([*results, read_result(again)])
+    assert len(groups) == 3
+    assert 'again has the settings and the seed (1) of' in notes_of(groups)[-1]
+
+
+def test_without_intervals_it_says_why(tmp_path):
+    reason = 'the metrics are means over 10 trials'
+    none = {'individuals': 0, 'draws': 0, 'values': {}, 'intervals': {}, 'reason': reason}
+    folder = write_run(tmp_path / 'a', random_ranks(0), trials=10, measures=none)
+    groups = group_by_seed([read_result(folder)])
+    words = in_words(table_of(groups, METRICS), METRICS)
+    assert words['mAP 95 %'].tolist() == [''] and words['mAP'].item() != ''
+    assert notes_of(groups) == [f'No interval: {reason}.']

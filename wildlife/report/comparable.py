@@ -1,0 +1,87 @@
+"""Which results can be compared, and in which settings they differ."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from configs import ignored_keys
+from configs.defaults import RULES
+from configs.rules import Path as PathRule
+from utils.errors import InputError
+from wildlife.report.results import TestResult
+
+OWN_KEYS = {'SOLVER.SEED', 'OUTPUT_DIR', 'TEST.WEIGHT'}  # of a run, not of how it was made
+MISSING = None  # the value of a key that another version of the program does not have
+
+
+def test_identity(result: TestResult) -> dict[str, Any]:
+    """Return what results must share to be compared: fingerprints of the photos, protocol."""
+    names = ('data', 'protocol', 'protocol_text')
+    return {name: result.facts[name] for name in names}
+
+
+def why_not_comparable(a: TestResult, b: TestResult) -> str:
+    """Say why two results cannot be compared, '' if they can: both need the same photos, in the
+    same order and with the same labels, and the same protocol.
+    """
+    first, second = test_identity(a), test_identity(b)
+    for name in ('protocol', 'protocol_text'):
+        if first[name] != second[name]:
+            return f'the protocols differ: {first[name]!r} and {second[name]!r}'
+    for split in [*first['data'], *second['data']]:
+        one, other = first['data'].get(split), second['data'].get(split)
+        if one != other:
+            return f'the {split} lists differ: {_split_text(one)} and {_split_text(other)}'
+    return ''
+
+
+def _split_text(split: dict[str, Any] | None) -> str:
+    if split is None:
+        return 'none'
+    return f'{split["photos"]} photos, fingerprint {split["sha256"][:8]}'
+
+
+def check_comparable(a: TestResult, b: TestResult) -> None:
+    """Check that two results can be compared.
+
+    Raises:
+        InputError: Their photos or protocols differ.
+    """
+    if reason := why_not_comparable(a, b):
+        raise InputError(
+            f'{a.folder} and {b.folder} cannot be compared: {reason}; test both checkpoints with '
+            'the same lists and the same DATASETS.PROTOCOL'
+        )
+
+
+def settings(result: TestResult) -> dict[str, Any]:
+    """Return the config of a test without seed, folder and checkpoint of the run.
+
+    Keys without effect are left out too. Paths below the run's folders begin with '<run>', so that
+    they are equal for runs in different folders.
+    """
+    folders = [result.config.get('OUTPUT_DIR'), Path(result.facts['checkpoint']).parent]
+    left_out = OWN_KEYS | ignored_keys()
+    return {
+        key: _without_folders(key, value, [Path(folder) for folder in folders if folder])
+        for key, value in result.config.items()
+        if key not in left_out
+    }
+
+
+def _without_folders(key: str, value: Any, folders: Sequence[Path]) -> Any:
+    """Return a value; in a path, one of the folders is replaced by '<run>'."""
+    if not value or not isinstance(RULES.get(key), PathRule):
+        return value
+    for folder in folders:
+        if Path(value).is_relative_to(folder):
+            return str('<run>' / Path(value).relative_to(folder))
+    return value
+
+
+def differing_settings(results: Sequence[TestResult]) -> dict[str, list[Any]]:
+    """Return key -> its value in each result, for the :func:`settings` that differ."""
+    of_results = [settings(result) for result in results]
+    keys = dict.fromkeys(key for each in of_results for key in each)
+    values = {key: [each.get(key, MISSING) for each in of_results] for key in keys}
+    return {key: found for key, found in values.items() if any(v != found[0] for v in found)}
