@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from configs.rules import expand_home
@@ -19,6 +19,19 @@ def path_text(text: str) -> str:
 def path_value(text: str) -> Path:
     """Convert a path option to a ``Path`` with ``~`` expanded; a ``type`` for argparse."""
     return Path(path_text(text))
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Return a ``type`` for argparse: a whole number from ``least`` to ``most``."""
+
+    def parsed(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(
+                f'{text!r} is not a whole number from {least} to {most}'
+            )
+        return int(text)
+
+    return parsed
 
 
 def parse_with_pairs(

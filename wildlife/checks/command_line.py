@@ -2,9 +2,9 @@
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from configs.command_line import parse_with_pairs, path_text
+from configs.command_line import parse_with_pairs, path_text, whole_number
 
 MAX_NEAR = 64  # bits; above this limit, photos of different animals count as near-duplicates
 
@@ -27,7 +27,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add(
         '--near',
-        type=_number(0, MAX_NEAR),
+        type=whole_number(0, MAX_NEAR),
         default=24,
         help='report two photos as near-duplicates if at most this many of the 256 bits of their '
         'perceptual hashes differ; copies of another size or quality differ in about 12 '
@@ -35,7 +35,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add(
         '--tiny',
-        type=_number(1, 10_000),
+        type=whole_number(1, 10_000),
         default=32,
         help='report photos whose shorter side has fewer pixels than this (default: 32)',
     )
@@ -46,19 +46,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add(
         '--workers',
-        type=_number(1, 64),
+        type=whole_number(1, 64),
         default=min(2, os.cpu_count() or 1),
         help='number of threads that read photos (default: %(default)s)',
     )
     return parse_with_pairs(parser, argv)
-
-
-def _number(least: int, most: int) -> Callable[[str], int]:
-    def parsed(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(
-                f'{text!r} is not a whole number from {least} to {most}'
-            )
-        return int(text)
-
-    return parsed
