@@ -11,7 +11,7 @@ from utils.errors import InputError
 from wildlife.report.results import TestResult
 
 OWN_KEYS = {'SOLVER.SEED', 'OUTPUT_DIR', 'TEST.WEIGHT'}  # of a run, not of how it was made
-MISSING = None  # the value of a key that another version of the program does not have
+MISSING = None  # the value of a key that this version and the result do not have
 
 
 def test_identity(result: TestResult) -> dict[str, Any]:
@@ -57,14 +57,16 @@ def check_comparable(a: TestResult, b: TestResult) -> None:
 def settings(result: TestResult) -> dict[str, Any]:
     """Return the config of a test without seed, folder and checkpoint of the run.
 
-    Keys without effect are left out too. Paths below the run's folders begin with '<run>', so that
-    they are equal for runs in different folders.
+    Keys without effect are left out too; keys that are newer than the result have their default.
+    Paths below the run's folders begin with '<run>', so that they are equal for runs in different
+    folders.
     """
+    defaults = {key: rule.default for key, rule in RULES.items()}
     folders = [result.config.get('OUTPUT_DIR'), Path(result.facts['checkpoint']).parent]
     left_out = OWN_KEYS | ignored_keys()
     return {
         key: _without_folders(key, value, [Path(folder) for folder in folders if folder])
-        for key, value in result.config.items()
+        for key, value in (defaults | result.config).items()
         if key not in left_out
     }
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from utils.intervals import Interval
 from utils.words import first_few
 from wildlife.report.comparable import MISSING, differing_settings, test_identity
 from wildlife.report.results import TestResult
@@ -141,9 +140,9 @@ def mean_text(mean: float, sd: float) -> str:
     return f'{100 * mean:.1f}' + ('' if np.isnan(sd) else f' ± {100 * sd:.1f}')
 
 
-def interval_text(pair: Interval | None) -> str:
-    """Return '[58.6, 77.4]' for fractions, '' for None or NaN."""
-    if pair is None or np.isnan(pair[0]):
+def interval_text(pair: Sequence[float] | None) -> str:
+    """Return '[58.6, 77.4]' for two fractions, '' for none or NaN."""
+    if not pair or np.isnan(pair[0]):
         return ''
     low, high = pair
     return f'[{100 * low:.1f}, {100 * high:.1f}]'

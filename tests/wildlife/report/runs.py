@@ -37,7 +37,7 @@ def write_run(folder, ranks, *options, labels=LABELS, groups=None, **facts):
     one = np.ones(len(labels), dtype=int)
     ranks = np.asarray(ranks)
     ranking = Ranking(1 / ranks, ranks, ranks, one, COMPARED * one, one.astype(bool))
-    measures = measure(ranking, labels, groups, 1000, 0)
+    measures = measure(ranking, labels, groups, 200, 0)
     names = ('mAP', 'rank1', 'rank5', 'rank10')
     config = flatten(load_cfg(opts=['OUTPUT_DIR', str(folder), *map(str, options)]))
     usual = {

@@ -55,9 +55,10 @@ def test_seed_folder_and_checkpoint_are_no_setting(tmp_path):
 def test_settings_that_differ(tmp_path):
     a = result(tmp_path / 'a', 'MODEL.I2T_LOSS_WEIGHT', 0.5)
     b = result(tmp_path / 'b', 'MODEL.PRETRAIN_PATH', '/elsewhere/x.pth')
-    del b.config['TEST.BOOTSTRAP']  # as in another version
+    del b.config['TEST.BOOTSTRAP']  # of an older version: this one's default counts
+    b.config['MODEL.GONE'] = 1  # of another version
     assert differing_settings([a, b, b]) == {
         'MODEL.I2T_LOSS_WEIGHT': [0.5, 1.0, 1.0],
         'MODEL.PRETRAIN_PATH': ['', '/elsewhere/x.pth', '/elsewhere/x.pth'],
-        'TEST.BOOTSTRAP': [1000, None, None],
+        'MODEL.GONE': [None, 1, 1],
     }
