@@ -1,6 +1,7 @@
-"""Reads the results of a test: results.json and queries.csv in its OUTPUT_DIR."""
+"""Reads the results of a test: results.json and the tables beside it in its OUTPUT_DIR."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from processor.results import FORMAT
-from utils.errors import InputError
+from utils.errors import InputError, first_line
 from utils.ranking import Ranking
 
 NEEDED = (
@@ -56,24 +57,42 @@ class TestResult:
         Raises:
             InputError: The file is missing or damaged.
         """
-        path = self.folder / 'queries.csv'
-        try:
-            table = pd.read_csv(path, dtype={'query': str, 'group': str})
-            table['group'] = table['group'].fillna('')
-            table[['query', 'query_label', *Ranking._fields]]
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f'{path}: cannot be read ({error}); test again') from error
-        self._check_queries(path, table)
+        names = ['query', 'query_label', *Ranking._fields]
+        table = self._read('queries.csv', names, {'query': str, 'group': str})
+        table['group'] = table['group'].fillna('')
+        self._check_queries(table)
         return table
 
-    def _check_queries(self, path: Path, table: pd.DataFrame) -> None:
+    @cached_property
+    def ranked_lists(self) -> pd.DataFrame:
+        """The content of ranked_lists.csv, the first photos of each query, one per row.
+
+        Columns: query (path), query_label, rank, photo (path), label, distance, right.
+
+        Raises:
+            InputError: The file is missing or damaged.
+        """
+        names = ['query', 'query_label', 'rank', 'photo', 'label', 'distance', 'right']
+        return self._read('ranked_lists.csv', names, {'query': str, 'photo': str, 'distance': str})
+
+    def _read(self, name: str, columns: Sequence[str], types: Mapping[str, type]) -> pd.DataFrame:
+        """Read a table of the folder and check that it has the columns."""
+        path = self.folder / name
+        try:
+            table = pd.read_csv(path, dtype=dict(types))
+            table[list(columns)]
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f'{path}: cannot be read ({first_line(error)}); test again') from error
+        return table
+
+    def _check_queries(self, table: pd.DataFrame) -> None:
         """Check that queries.csv belongs to this result, not to a later one in its folder."""
         expected = self.measures['values'].get('mAP')
         found = table['ap'].to_numpy()[table['counted'].to_numpy(dtype=bool)]
         if expected is not None and not (len(found) and np.isclose(found.mean(), expected)):
             raise InputError(
-                f'{path}: belongs to another test than its results.json (mAP {expected:.4f}); test '
-                'again'
+                f'{self.folder / "queries.csv"}: belongs to another test than the results.json '
+                f'(mAP {expected:.4f}); name the folder of the last test, or test again'
             )
 
     @property

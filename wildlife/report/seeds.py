@@ -14,6 +14,7 @@ import numpy as np
 from processor.results import SEED, SHOWN
 from utils.errors import InputError
 from utils.intervals import (
+    LEAST_INDIVIDUALS,
     LEVEL,
     Interval,
     group_names,
@@ -202,11 +203,14 @@ def difference_over_individuals(
     """
     check_comparable(a.first, b.first)
     if reason := why_no_interval(a.first, draws):
-        raise InputError(f'{a.first.folder} and {b.first.folder} cannot be compared: {reason}')
+        raise InputError(
+            f'{a.first.folder} and {b.first.folder} cannot be compared: {reason}; compare tests of '
+            f'one trial and at least {LEAST_INDIVIDUALS} individuals'
+        )
     first, second = mean_draws(a, draws, seed), mean_draws(b, draws, seed)
     found = {}
     for name in metric_names(a.first):
-        change = second[name] - first[name]
+        change = np.round(second[name] - first[name], 12)  # rounding errors would break ties
         change = change[np.isfinite(change)]
         if len(change):
             found[name] = Difference(a.mean(name), b.mean(name), interval(change), paired_p(change))

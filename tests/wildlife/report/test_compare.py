@@ -1,0 +1,222 @@
+"""The comparison of two results, against plain computations."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tests.wildlife.report.runs import COMPARED, DATA, LABELS, random_ranks, write_run
+from utils.errors import InputError
+from wildlife.report import compare_report
+from wildlife.report.compare import changed_queries, compare, metrics_frame, sentence
+from wildlife.report.compare_report import FILES, TOP, summary, write_comparison
+from wildlife.report.results import read_result
+
+GOOD, BAD = np.ones(len(LABELS), dtype=int), np.full(len(LABELS), 3)
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Write and read a result: ``make(name, ranks, KEY, VALUE, …)``."""
+    return lambda name, ranks, *options, **facts: read_result(
+        write_run(tmp_path / name, ranks, *options, **facts)
+    )
+
+
+@pytest.fixture
+def comparison(make):
+    """Two results that differ a little, in both directions."""
+    return compare(make('a', random_ranks(1)), make('b', random_ranks(2)), 300)
+
+
+def test_the_queries_that_changed(make):
+    before, after = GOOD.copy(), GOOD.copy()
+    before[[4, 7]], after[[7, 9, 20]] = 2, (3, 2, 8)
+    table = changed_queries(make('a', before), make('b', after))
+    assert table.index.tolist() == [20, 4, 9]  # changes of 7/8, 1/2, 1/2; query 7 has no match
+    assert table['change'].tolist() == ['lost', 'won', 'lost']
+    assert table['first_hit_a'].tolist() == [1, 2, 1]
+    assert table['first_hit_b'].tolist() == [8, 1, 2]
+    assert table['ap_b'].tolist() == [1 / 8, 1, 1 / 2]
+    assert table['query_label'].tolist() == [LABELS[20], LABELS[4], LABELS[9]]
+    assert table['nearest_a'].tolist() == [f'test/g{query}_1.png' for query in (20, 4, 9)]
+
+
+def test_the_numbers(make):
+    a, b = random_ranks(1), random_ranks(2)
+    comparison = compare(make('a', a), make('b', b), 300)
+    table = metrics_frame(comparison).set_index('metric')
+    assert comparison.headline == 'mAP' and table.index[0] == 'mAP'
+    assert table.loc['mAP', 'a'] == pytest.approx((1 / a).mean())
+    assert table.loc['rank1', 'difference'] == pytest.approx((b == 1).mean() - (a == 1).mean())
+    chance = 1 / COMPARED
+    above = ((b == 1).mean() - (a == 1).mean()) / (1 - chance)
+    assert table.loc['rank1_above_chance', 'difference'] == pytest.approx(above)
+    assert (table['low'] <= table['difference']).all()
+    assert (table['difference'] <= table['high']).all()
+    won, lost = int(((a != 1) & (b == 1)).sum()), int(((a == 1) & (b != 1)).sum())
+    assert comparison.counts == {'won': won, 'lost': lost, 'unchanged': len(a) - won - lost}
+
+
+def test_a_clear_difference_in_words(make):
+    a, b = make('a', BAD), make('b', GOOD)
+    assert sentence(compare(a, b, 1000)) == (
+        "B's mAP is higher by 66.7 points [66.7, 66.7], p = 0.002."
+    )
+    assert sentence(compare(b, a, 100)) == (
+        "B's mAP is lower by 66.7 points [66.7, 66.7], p = 0.020."
+    )
+
+
+def test_chance_alone_in_words(make):
+    ranks = random_ranks(1)
+    other = np.roll(ranks, 3)  # the same numbers, of other individuals
+    words = sentence(compare(make('a', ranks), make('b', other), 300))
+    assert words.startswith("No difference beyond chance was found: B's mAP minus A's is +0.0 ")
+
+
+def test_atrw_is_compared_by_mmap(make):
+    kinds = ['sing', 'multi'] * (len(LABELS) // 2)
+    comparison = compare(make('a', BAD, groups=kinds), make('b', GOOD, groups=kinds), 100)
+    assert sentence(comparison).startswith("B's mmAP is higher by 66.7")
+    assert {'sing/mAP', 'sing/rank10', 'multi/rank1'} <= comparison.differences.keys()
+
+
+def test_settings_may_differ(make):
+    a = make('a', BAD, 'MODEL.I2T_LOSS_WEIGHT', 0, re_ranking={'k1': 20})
+    comparison = compare(a, make('b', GOOD), 100)
+    assert comparison.settings == {'MODEL.I2T_LOSS_WEIGHT': [0.0, 1.0]}
+    lines = summary(comparison)
+    assert f'A: {a.folder} (RN50_80.pth, re-ranked)' in lines
+    assert 'MODEL.I2T_LOSS_WEIGHT: A 0.0, B 1.0' in lines
+    assert 'Rank 1: 36 queries won, 0 lost' in lines
+    assert any(line.split()[:4] == ['mAP', '33.3', '100.0', '+66.7'] for line in lines)
+
+
+@pytest.mark.parametrize(
+    'facts, words',
+    [
+        ({'protocol': 'all'}, 'the protocols differ'),
+        ({'data': DATA | {'query': DATA['gallery']}}, 'the query lists differ'),
+    ],
+)
+def test_other_photos_and_protocols_are_rejected(make, facts, words):
+    with pytest.raises(InputError, match=words):
+        compare(make('a', GOOD), make('b', GOOD, **facts), 100)
+
+
+def test_several_trials_are_rejected(make):
+    reason = 'the metrics are means over 10 trials'
+    none = {'individuals': 0, 'draws': 0, 'values': {}, 'intervals': {}, 'reason': reason}
+    a, b = (make(name, GOOD, trials=10, measures=none) for name in 'ab')
+    with pytest.raises(InputError, match=f'{reason}; compare tests of one trial'):
+        compare(a, b, 100)
+
+
+def test_few_individuals_are_rejected(make):
+    few = np.arange(9)
+    a, b = (make(name, few + 1, labels=few) for name in 'ab')
+    with pytest.raises(InputError, match='9 individuals, and an interval needs at least 10'):
+        compare(a, b, 100)
+
+
+def test_a_result_is_not_compared_with_itself(make):
+    a = make('a', GOOD)
+    with pytest.raises(InputError, match='A and B are the same folder'):
+        compare(a, read_result(a.folder / 'results.json'), 100)
+
+
+def test_tables_of_another_test_are_rejected(make):
+    a, b = make('a', GOOD), make('b', BAD)
+    (a.folder / 'queries.csv').rename(b.folder / 'queries.csv')
+    with pytest.raises(InputError, match=r'queries.csv: belongs to another test than the results'):
+        compare(read_result(b.folder), make('c', GOOD), 100)
+    (b.folder / 'queries.csv').unlink()
+    with pytest.raises(InputError, match=r'queries.csv: cannot be read'):
+        compare(read_result(b.folder), make('d', GOOD), 100)
+
+
+def test_damaged_rankings_are_rejected(make):
+    a, b = make('a', GOOD), make('b', BAD)
+    (a.folder / 'ranked_lists.csv').write_text('query,rank\n')
+    with pytest.raises(InputError, match=r'ranked_lists.csv: cannot be read'):
+        compare(a, b, 100)
+
+
+def test_the_files(tmp_path, comparison):
+    out = tmp_path / 'deep/er'
+    write_comparison(out, comparison)
+    assert sorted(path.name for path in out.iterdir()) == sorted(FILES)
+    facts = json.loads((out / 'compare.json').read_text())
+    table = pd.read_csv(out / 'compare.csv').set_index('metric')
+    for name, found in facts['metrics'].items():
+        assert table.loc[name, ['low', 'high']].tolist() == pytest.approx(found['interval'])
+        assert table.loc[name, 'difference'] == pytest.approx(found['b'] - found['a'])
+    changed = pd.read_csv(out / 'changed.csv')
+    assert changed['change'].value_counts().to_dict() == {
+        name: facts['rank1'][name] for name in ('won', 'lost')
+    }
+    assert facts['sentence'] == sentence(comparison) and facts['draws'] == 300
+
+
+def test_earlier_files_are_kept(tmp_path, comparison):
+    for _ in range(2):
+        write_comparison(tmp_path / 'out', comparison)
+    names = {path.name for path in (tmp_path / 'out').iterdir()}
+    assert names == {*FILES, *(name.replace('.', '.1.') for name in FILES)}
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, comparison):
+    (tmp_path / 'file').touch()
+    with pytest.raises(InputError, match='choose another folder'):
+        write_comparison(tmp_path / 'file', comparison)
+
+
+def test_the_page_shows_queries_with_both_rankings(tmp_path, monkeypatch, make):
+    monkeypatch.chdir(tmp_path)
+    before, after = GOOD.copy(), GOOD.copy()
+    before[4], after[9] = 2, 3
+    missing = write_comparison(tmp_path, compare(make('<a>', before), make('b', after), 100))
+    page = (tmp_path / 'compare.html').read_text()
+    assert missing == 2 * (1 + TOP)  # both results have the same photos
+    assert page.count('>photo not found<') == 2 * (1 + 2 * TOP)
+    assert f'{missing} photos were not found or cannot be read.' in page
+    assert page.count('<section class="query">') == 2
+    assert page.count('✓ match') == 4 and page.count('✗ no match') == 4 * TOP - 4
+    assert 'first match at rank 2 in A, at rank 1 in B' in page
+    assert '&lt;a&gt;' in page and '<a>' not in page
+
+
+def test_photos_are_found_from_the_folder_of_the_test(tmp_path, monkeypatch, make):
+    (tmp_path / 'test').mkdir()
+    for name in ('q4', *(f'g4_{rank}' for rank in range(1, TOP + 1))):
+        Image.new('RGB', (300, 200)).save(tmp_path / f'test/{name}.png')
+    before = GOOD.copy()
+    before[4] = 2
+    comparison = compare(make('a', before), make('b', GOOD), 100)
+    monkeypatch.chdir(tmp_path)
+    assert write_comparison(tmp_path / 'out', comparison) == 0
+    page = (tmp_path / 'out/compare.html').read_text()
+    assert page.count('<img') == 1 + 2 * TOP and 'were not found' not in page
+
+
+def test_the_page_is_capped(tmp_path, monkeypatch, make):
+    monkeypatch.setattr(compare_report, 'PICTURED', 5)
+    write_comparison(tmp_path, compare(make('a', BAD), make('b', GOOD), 100))
+    page = (tmp_path / 'compare.html').read_text()
+    assert page.count('<section class="query">') == 5
+    assert '31 more queries changed; changed.csv lists all of them.' in page
+    assert len(pd.read_csv(tmp_path / 'changed.csv')) == 36
+
+
+def test_a_query_without_photos_to_compare_with(make):
+    a, b = make('a', BAD), make('b', GOOD)
+    table = pd.read_csv(a.folder / 'ranked_lists.csv')
+    table[table['query'] != 'test/q4.png'].to_csv(a.folder / 'ranked_lists.csv')
+    comparison = compare(a, b, 100)
+    assert pd.isna(comparison.changed.loc[4, 'nearest_a'])
+    queries = compare_report.pictured_queries(comparison)
+    page = compare_report.make_page(comparison, queries, compare_report.make_thumbnails(queries))
+    assert page.count('no photo to compare with') == 1

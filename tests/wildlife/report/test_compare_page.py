@@ -1,0 +1,56 @@
+"""The page of a comparison in a real browser."""
+
+import shutil
+
+import pytest
+from PIL import Image
+
+from tests.wildlife.report.runs import random_ranks, write_run
+from wildlife.report.compare import compare
+from wildlife.report.compare_report import write_comparison
+from wildlife.report.results import read_result
+
+playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+CHROMIUM = shutil.which('chromium')
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason='there is no Chromium')
+
+
+@pytest.fixture(scope='module')
+def page_file(tmp_path_factory):
+    """The page of two results with a query photo and one photo of its ranking."""
+    folder = tmp_path_factory.mktemp('compare')
+    (folder / 'test').mkdir()
+    ranks = random_ranks(1)
+    for name in ('q0', 'g0_1'):
+        Image.new('RGB', (300, 200), 'brown').save(folder / f'test/{name}.png')
+    a, b = ranks.copy(), ranks.copy()
+    a[0], b[0] = 9, 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        results = [read_result(write_run(folder / name, r)) for name, r in (('a', a), ('b', b))]
+        write_comparison(folder, compare(*results, 100))
+    return folder / 'compare.html'
+
+
+@pytest.mark.parametrize('width', [1300, 400])
+def test_the_page_fits_and_asks_nobody(page_file, width):
+    messages, requests = [], []
+    with playwright.sync_playwright() as program:
+        browser = program.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'])
+        page = browser.new_page(viewport={'width': width, 'height': 900})
+        page.on('console', lambda message: messages.append(message.text))
+        page.on('pageerror', lambda error: messages.append(str(error)))
+        page.on('request', lambda request: requests.append(request.url))
+        page.goto(page_file.as_uri())
+        wide = page.evaluate('document.documentElement.scrollWidth')
+        styles = page.evaluate(
+            """[...document.querySelectorAll('figure.match img, figure.other .gone')].map(
+                (mark) => getComputedStyle(mark).borderTopStyle)"""
+        )
+        pictures = page.locator('img').count()
+        browser.close()
+    assert messages == []
+    assert all(url.startswith('data:') for url in requests if url != page_file.as_uri())
+    assert wide == width
+    assert pictures == 3  # the query, and its nearest photo in A and in B
+    assert set(styles) == {'solid', 'dashed'}  # not only the colour tells matches
