@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
     from utils.photo_distances import Metric
     from utils.run.provenance import log_run
     from utils.run.session import evaluation_session
+    from wildlife.report.page import write_report
 
     with evaluation_session(cfg) as run:
         runtime, device = run.runtime, run.runtime.device
@@ -58,6 +59,8 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
             facts = about | checkpoint | {'config_file': args.config_file, 'config': flatten(cfg)}
             facts |= {'measures': measures, 're_ranking': settings and asdict(settings)}
             write_results(run.folder, test, result, facts)
+            if cfg.TEST.REPORT:
+                write_report(run.folder, test, result, facts)
         return result.metrics
 
 

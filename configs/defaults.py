@@ -198,6 +198,7 @@ RULES: dict[str, Rule] = {
     # partial sort
     'TEST.RERANK_TIES': Choice('index', 'reference'),
     'TEST.BOOTSTRAP': Number(1000, NOT_NEGATIVE),  # draws per interval, 0 = no intervals
+    'TEST.REPORT': Rule(True),  # False = no report.html
     'TEST.WEIGHT': Path(''),  # checkpoint to test
     'TEST.NECK_FEAT': Choice('after', 'before'),  # features after or before the batch norm neck
     # 'no' = validate without normalising features; tests on animals always normalise

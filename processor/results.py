@@ -3,7 +3,7 @@
 import csv
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -126,14 +126,18 @@ def interval_table(measures: Mapping[str, Any]) -> str:
         f'{measures["level"]:.0%} intervals ({measures["individuals"]} query individuals, drawn '
         f'{measures["draws"]} times with replacement; the gallery is fixed):'
     ]
-    groups = [name for name in measures['values'] if name.endswith(('/mAP', '/rank1'))]
-    names = SHOWN | {name: name for name in groups if name not in SHOWN}
-    for name, text in names.items():
+    for name, text in measure_names(measures['values']).items():
         value, pair = measures['values'].get(name), measures['intervals'].get(name)
         if value is not None and pair:
             low, high = pair
             lines.append(f'{text:30}{value:7.1%}  [{low:.1%}, {high:.1%}]')
     return '\n'.join(lines)
+
+
+def measure_names(values: Iterable[str]) -> dict[str, str]:
+    """Return the metrics that people are shown, with their names; groups come last."""
+    groups = [name for name in values if name.endswith(('/mAP', '/rank1'))]
+    return SHOWN | {name: name for name in groups if name not in SHOWN}
 
 
 def _short_line(metrics: Mapping[str, float]) -> str:

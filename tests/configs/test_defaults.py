@@ -35,6 +35,7 @@ NEW = {
     'TEST.RERANK_K2': 6,
     'TEST.RERANK_LAMBDA': 0.3,
     'TEST.BOOTSTRAP': 1000,
+    'TEST.REPORT': True,
 }
 
 

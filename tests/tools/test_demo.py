@@ -1,6 +1,7 @@
 """The demo's data: the same for the same seed, and not solved by the mean colour; its driver."""
 
 import contextlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -87,6 +88,9 @@ def test_too_small_a_gain_fails(monkeypatch, tmp_path, capsys, after, code):
     monkeypatch.setattr(run_demo.train_clipreid, 'main', lambda argv: None)
     monkeypatch.setattr(run_demo.test_clipreid, 'main', test)
     monkeypatch.setattr(run_demo.test_rerank_clipreid, 'main', test)
+    measures = {'intervals': {'mAP': (0.2, 0.4)}, 'reason': ''}
+    result = SimpleNamespace(measures=measures)
+    monkeypatch.setattr(run_demo, 'read_result', lambda folder: result)
     if code:
         with pytest.raises(SystemExit) as stopped:
             run_demo.main(['--data', str(tmp_path)])
@@ -94,7 +98,9 @@ def test_too_small_a_gain_fails(monkeypatch, tmp_path, capsys, after, code):
     else:
         assert run_demo.main(['--data', str(tmp_path)])['after']['mAP'] == after
     assert len(set(tested)) == 3  # nothing is overwritten
-    assert 'ranked_lists.png' in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert 'ranked_lists.png' in shown and 'report.html' in shown
+    assert f'{after:.3f} [0.200, 0.400]   0.500' in shown
 
 
 @pytest.mark.slow
@@ -108,5 +114,7 @@ def test_the_demo_is_calm(tmp_path, monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert len(shown.splitlines()) <= 40
     assert 'after re-ranking' in shown and 'Running with config' not in shown
+    assert '(no intervals: the queries show 5 individuals' in shown
+    assert (output / 'report.html').is_file()
     for log in ('train_log.txt', 'test_log.txt', 'rerank/test_rerank_log.txt'):
         assert 'Running with config' in (output / log).read_text()

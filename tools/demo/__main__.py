@@ -2,8 +2,9 @@
 
 Draws the data (tools/demo/data.py) and runs the usual programs on it: both stages of training, a
 test of the untrained and of the trained image encoder, and a test with re-ranking. All tests use
-individuals that are not in training. Prints a table at the end; the exit code is 1 if training
-improves mAP by less than 0.20. --config configs/demo/vit_clipreid.yml trains the small ViT.
+individuals that are not in training. Prints a table with intervals at the end, and where the report
+is. The exit code is 1 if training improves mAP by less than 0.20. --config
+configs/demo/vit_clipreid.yml trains the small ViT.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from yacs.config import CfgNode
@@ -25,6 +27,7 @@ from configs.command_line import parse_with_pairs, path_text
 from tools.demo.data import make_demo
 from utils.errors import exit_code
 from utils.logger import quiet_screen
+from wildlife.report.results import read_result
 
 ROOT = Path(__file__).resolve().parents[2]
 LEAST_GAIN = 0.20  # in mAP
@@ -63,10 +66,11 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Metrics]:
         results = test_all(cfg, common)
 
     gain = results['after']['mAP'] - results['before']['mAP']
-    print(table(results))
+    print(table(results, measures_of(output)))
     print(f'\ngain by training: {gain:+.3f} mAP (expected: at least {LEAST_GAIN:.2f})')
     print(f'total seconds:    {time.perf_counter() - start:.0f}')
     print(f'picture:          {output / "ranked_lists.png"}')
+    print(f'report:           {output / "report.html"} (open it in a browser)')
     if gain < LEAST_GAIN:
         sys.exit(1)
     return results
@@ -82,7 +86,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog='python -m tools.demo',
-        description='Draw animals, train both stages, test and re-rank: a table and a picture.',
+        description='Draw animals, train both stages, test and re-rank: a table and a report.',
     )
     parser.add_argument(
         '--config',
@@ -131,12 +135,24 @@ def test_all(cfg: CfgNode, common: Sequence[str]) -> dict[str, Metrics]:
     }
 
 
-def table(results: Mapping[str, Metrics]) -> str:
-    """Return the results as lines of text."""
-    lines = ['', f'{"Individuals never seen in training":36}{"mAP":>8}{"rank-1":>8}']
+def measures_of(output: Path) -> dict[str, dict[str, Any]]:
+    """Return the measures of the three tests, as in results.json."""
+    folders = {'before': output / 'before', 'after': output, 'reranked': output / 'rerank'}
+    return {name: read_result(folder).measures for name, folder in folders.items()}
+
+
+def table(results: Mapping[str, Metrics], measures: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the results with their intervals as lines of text."""
+    lines = ['', f'{"Individuals never seen in training":36}{"mAP":24}rank-1']
     for name, text in ROWS.items():
-        metrics = results[name]
-        lines.append(f'{text:36}{metrics["mAP"]:8.3f}{metrics["rank1"]:8.3f}')
+        cells = []
+        for metric in ('mAP', 'rank1'):
+            pair = measures[name]['intervals'].get(metric)
+            words = f' [{pair[0]:.3f}, {pair[1]:.3f}]' if pair else ''
+            cells.append(f'{results[name][metric]:.3f}{words}')
+        lines.append(f'{text:36}{cells[0]:24}{cells[1]}')
+    reason = measures['after']['reason']
+    lines.append(f'(no intervals: {reason})' if reason else '(in brackets: 95% intervals)')
     return '\n'.join(lines)
 
 

@@ -1,6 +1,5 @@
 """New photos to identify, and the photos of known individuals to compare them with."""
 
-import csv
 import logging
 import os
 from collections import Counter
@@ -15,6 +14,7 @@ from datasets.records import NOBODY, Record
 from datasets.sources import load_test, load_train
 from utils.errors import InputError
 from wildlife.lists.folders import photos_below
+from wildlife.names import given_names, listed_path
 
 logger = logging.getLogger('transreid')
 
@@ -92,13 +92,13 @@ def known_photos(cfg: CfgNode) -> KnownPhotos:
     """
     names_of = {}
     if cfg.DATASETS.NAMES == 'animals':
-        names_of = _given_names(os.path.join(cfg.DATASETS.LIST_DIR, 'photos.csv'))
+        names_of = given_names(cfg.DATASETS.LIST_DIR)
     records: dict[str, Record] = {}
     names: dict[str, str] = {}
     for part, root, photos in _listed(cfg):
         for record in photos:
             file = os.path.realpath(record.path)
-            listed = os.path.relpath(record.path, root).replace(os.sep, '/')
+            listed = listed_path(record.path, root)
             records.setdefault(file, record)
             names.setdefault(file, names_of.get(listed, f'{part} {record.pid}'))
     return KnownPhotos(list(records.values()), list(names.values()))
@@ -114,17 +114,3 @@ def _listed(cfg: CfgNode) -> list[tuple[str, str, list[Record]]]:
         shown = [record for record in test.gallery if record.pid != NOBODY]
         parts.append(('test', test.root, [*test.query, *shown]))
     return parts
-
-
-def _given_names(path: str) -> dict[str, str]:
-    """Read {listed path: individual} from photos.csv of make_lists; {} if it is missing."""
-    if not os.path.isfile(path):
-        return {}
-    try:
-        with open(path, encoding='utf-8', newline='') as file:
-            return {row['listed']: row['identity'] for row in csv.DictReader(file) if row['listed']}
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
-        raise InputError(
-            f'{path}: not a photos.csv written by tools/make_lists.py ({error}); make the lists '
-            'again, or move this file away'
-        ) from None
