@@ -38,7 +38,7 @@ def listed_path(path: str, root: str) -> str:
 def names_of_labels(
     records: Iterable[Record], names: Mapping[str, str], root: str
 ) -> dict[int, str]:
-    """Name the labels of a list: as in photos.csv, else 'label 7'.
+    """Name the labels of a list: as in photos.csv, else 'individual 7'.
 
     Args:
         records: Located photos.
@@ -53,7 +53,7 @@ def names_of_labels(
     for record in records:
         name = names.get(listed_path(record.path, root)) if names else None
         if name is not None or record.pid not in found:
-            found[record.pid] = name if name is not None else f'label {record.pid}'
+            found[record.pid] = name if name is not None else f'individual {record.pid}'
     shared = Counter(found.values())
     unique = {
         label: name if shared[name] == 1 else f'{name} (label {label})'
