@@ -100,7 +100,7 @@ def test_too_small_a_gain_fails(monkeypatch, tmp_path, capsys, after, code):
     assert len(set(tested)) == 3  # nothing is overwritten
     shown = capsys.readouterr().out
     assert 'ranked_lists.png' in shown and 'report.html' in shown
-    assert f'{after:.3f} [0.200, 0.400]   0.500' in shown
+    assert f'{after:.3f} [0.200, 0.400]    0.500' in shown
 
 
 @pytest.mark.slow
