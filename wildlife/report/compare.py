@@ -101,22 +101,25 @@ def changed_queries(a: TestResult, b: TestResult) -> pd.DataFrame:
 def sentence(comparison: Comparison) -> str:
     """Return the comparison of the headline metric in plain words."""
     found = comparison.differences[comparison.headline]
-    name, p = SHOWN[comparison.headline], p_text(found.p)
+    name = SHOWN[comparison.headline]
+    p = f'p = {p_text(found.p)}'.replace('= <', '< ')
     if found.p >= 1 - LEVEL:
         return (
             f"No difference beyond chance was found: B's {name} minus A's is "
-            f'{100 * found.difference:+.1f} points {interval_text(found.interval)}, p = {p}.'
+            f'{100 * found.difference:+.1f} points {interval_text(found.interval)}, {p}.'
         )
     word, sign = ('higher', 1) if found.difference > 0 else ('lower', -1)
     size = sorted(sign * bound for bound in found.interval or ())
     return (
         f"B's {name} is {word} by {100 * sign * found.difference:.1f} points "
-        f'{interval_text(size)}, p = {p}.'
+        f'{interval_text(size)}, {p}.'
     )
 
 
 def p_text(p: float) -> str:
-    """Return p with two or three decimals."""
+    """Return p with two or three decimals, '<0.001' if it is smaller."""
+    if p < 0.001:
+        return '<0.001'
     return f'{p:.3f}' if p < 0.1 else f'{p:.2f}'
 
 

@@ -69,7 +69,11 @@ def summary(comparison: Comparison) -> list[str]:
             f'{row["name"]:30}{row["a"]:>8}{row["b"]:>8}{row["difference"]:>8}  '
             f'{row["interval"]:16}{row["p"]:>6}'
         )
-    lines += ['', f'Rank 1: {counts["won"]} queries won, {counts["lost"]} lost']
+    lines += [
+        '',
+        f'Rank 1: {counts["won"]} queries won (a match comes first in B only), {counts["lost"]} '
+        'lost (in A only)',
+    ]
     lines += [f'{key}: A {a}, B {b}' for key, (a, b) in comparison.settings.items()]
     return [*lines, sentence(comparison)]
 

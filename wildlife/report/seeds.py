@@ -212,7 +212,7 @@ def difference_over_individuals(
     for name in metric_names(a.first):
         change = np.round(second[name] - first[name], 12)  # rounding errors would break ties
         change = change[np.isfinite(change)]
-        if len(change):
+        if len(change) and np.isfinite(b.mean(name)):
             found[name] = Difference(a.mean(name), b.mean(name), interval(change), paired_p(change))
     return found
 

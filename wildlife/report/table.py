@@ -53,9 +53,10 @@ def table_of(groups: Sequence[SeedGroup], metrics: Sequence[str] = METRICS) -> p
 
 def _names(groups: Sequence[SeedGroup]) -> list[str]:
     """Return the folders of each group, as short as the folders of all allow."""
-    folders = [[result.folder.resolve() for result in group.results] for group in groups]
-    shared = os.path.commonpath([folder.parent for group in folders for folder in group])
-    return [first_few([os.path.relpath(path, shared) for path in group]) for group in folders]
+    folders = [[result.folder.resolve().parts for result in group.results] for group in groups]
+    parents = [parts[:-1] for group in folders for parts in group]
+    shared = len(os.path.commonprefix(parents))
+    return [first_few([os.path.join(*parts[shared:]) for parts in group]) for group in folders]
 
 
 def _value_text(value: object) -> str:
