@@ -10,7 +10,11 @@ from configs.rules import Path as PathRule
 from utils.errors import InputError
 from wildlife.report.results import TestResult
 
-OWN_KEYS = {'SOLVER.SEED', 'OUTPUT_DIR', 'TEST.WEIGHT'}  # of a run, not of how it was made
+# They name a run or say what its test writes, not how its metrics came about.
+OWN_KEYS = {
+    *('SOLVER.SEED', 'SOLVER.RESUME', 'OUTPUT_DIR'),
+    *('TEST.WEIGHT', 'TEST.BOOTSTRAP', 'TEST.REPORT'),
+}
 MISSING = None  # the value of a key that this version and the result do not have
 
 

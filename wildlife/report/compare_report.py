@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from datasets.images import THREADS
+from datasets.records import Record
 from processor.results import SHOWN
+from utils.errors import InputError
 from utils.files import atomic_write, keep_earlier, write_json, writing
-from utils.logger import progress
+from utils.logger import logger, progress
+from wildlife.names import given_names, names_of_labels
 from wildlife.pages import render
 from wildlife.report.compare import Comparison, as_json, metrics_frame, p_text, sentence
 from wildlife.report.results import TestResult
@@ -102,6 +105,20 @@ def _about(result: TestResult) -> str:
     return f'{result.folder} ({os.path.basename(result.facts["checkpoint"])}{reranked})'
 
 
+def names_of(result: TestResult) -> dict[int, str]:
+    """Return label -> name of the individual, as in photos.csv of make_lists, else its label."""
+    names, config, lists = {}, result.config, result.ranked_lists
+    if config['DATASETS.NAMES'] == 'animals':
+        try:
+            names = given_names(config['DATASETS.LIST_DIR'])
+        except InputError as error:  # the comparison is valid without names
+            logger.warning('the page shows labels instead of names: %s', error)
+    paths = [*result.queries['query'], *lists['photo']]
+    labels = [*result.identities.tolist(), *lists['label']]
+    records = [Record(path, label) for path, label in zip(paths, labels, strict=True)]
+    return names_of_labels(records, names, config['DATASETS.TEST_ROOT_DIR'])
+
+
 def pictured_queries(comparison: Comparison) -> list[dict[str, Any]]:
     """Return the changed queries for the page, those with the largest change first.
 
@@ -166,6 +183,7 @@ def make_page(
         counts=comparison.counts,
         queries=queries,
         more=len(comparison.changed) - len(queries),
+        names=names_of(comparison.b),
         thumbnails=thumbnails,
         missing=sum(not uri for uri in thumbnails.values()),
         basename=os.path.basename,

@@ -45,7 +45,8 @@ def test_other_photos_and_protocols_are_rejected(tmp_path, facts, words):
 
 
 def test_seed_folder_and_checkpoint_are_no_setting(tmp_path):
-    a = result(tmp_path / 'a', 'SOLVER.SEED', 1, 'MODEL.PRETRAIN_PATH', tmp_path / 'a/x.pth')
+    own = ('SOLVER.RESUME', 'auto', 'TEST.BOOTSTRAP', 0)
+    a = result(tmp_path / 'a', *own, 'SOLVER.SEED', 1, 'MODEL.PRETRAIN_PATH', tmp_path / 'a/x.pth')
     b = result(tmp_path / 'b', 'SOLVER.SEED', 2, 'MODEL.PRETRAIN_PATH', tmp_path / 'b/x.pth')
     assert settings(a) == settings(b)
     assert settings(a)['MODEL.PRETRAIN_PATH'] == '<run>/x.pth'
@@ -55,7 +56,7 @@ def test_seed_folder_and_checkpoint_are_no_setting(tmp_path):
 def test_settings_that_differ(tmp_path):
     a = result(tmp_path / 'a', 'MODEL.I2T_LOSS_WEIGHT', 0.5)
     b = result(tmp_path / 'b', 'MODEL.PRETRAIN_PATH', '/elsewhere/x.pth')
-    del b.config['TEST.BOOTSTRAP']  # of an older version: this one's default counts
+    del b.config['TEST.RE_RANKING']  # of an older version: this one's default counts
     b.config['MODEL.GONE'] = 1  # of another version
     assert differing_settings([a, b, b]) == {
         'MODEL.I2T_LOSS_WEIGHT': [0.5, 1.0, 1.0],

@@ -232,3 +232,19 @@ def test_a_query_without_photos_to_compare_with(make):
     queries = compare_report.pictured_queries(comparison)
     page = compare_report.make_page(comparison, queries, compare_report.make_thumbnails(queries))
     assert page.count('no photo to compare with') == 1
+
+
+def test_individuals_have_their_names(tmp_path, make):
+    before = GOOD.copy()
+    before[4] = 2
+    root = ('DATASETS.LIST_DIR', tmp_path, 'DATASETS.TEST_ROOT_DIR', 'test')
+    comparison = compare(
+        make('a', before), make('b', GOOD, 'DATASETS.NAMES', 'animals', *root), 100
+    )
+    assert compare_report.names_of(comparison.b)[1] == 'individual 1'
+    (tmp_path / 'photos.csv').write_text('identity,listed\n<Ann>,q4.png\n')
+    write_comparison(tmp_path / 'out', comparison)
+    page = (tmp_path / 'out/compare.html').read_text()
+    assert 'query, &lt;Ann&gt;' in page and 'individual 99, ' in page
+    (tmp_path / 'photos.csv').write_text('no list')
+    assert compare_report.names_of(comparison.b)[1] == 'individual 1'
