@@ -27,6 +27,8 @@ PATHS = {
     'tools.demo.__main__': '--config --data',
     'tools.rank_photos': '--config_file --photos --out',
     'tools.check_data': '--config_file --out',
+    'tools.compare': 'a b --out',
+    'tools.table': 'runs --out',
     'tools.demo.data': '--out',
     'tools.make_lists': 'source --out --photos --photos-out',
     'tools.remove_background': 'src dst --masks --sheet --list',
