@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from datasets.images import THREADS
 from datasets.records import Record
 from processor.results import SHOWN
@@ -26,7 +28,7 @@ TOP = 5  # photos of each ranking on the page
 SIDE = 144  # pixels: largest width and height of a picture on the page
 FILES = ('compare.json', 'compare.csv', 'changed.csv', 'compare.html')
 
-Photo = dict[str, Any]  # path, text, match (None for the query)
+Photo = dict[str, Any]  # a row of ranked_lists.csv
 
 
 def write_comparison(folder: str | Path, comparison: Comparison) -> int:
@@ -113,8 +115,9 @@ def names_of(result: TestResult) -> dict[int, str]:
             names = given_names(config['DATASETS.LIST_DIR'])
         except InputError as error:  # the comparison is valid without names
             logger.warning('the page shows labels instead of names: %s', error)
-    paths = [*result.queries['query'], *lists['photo']]
-    labels = [*result.identities.tolist(), *lists['label']]
+    ranked = lists.drop_duplicates('photo')
+    paths = [*result.queries['query'], *ranked['photo']]
+    labels = [*result.identities.tolist(), *ranked['label']]
     records = [Record(path, label) for path, label in zip(paths, labels, strict=True)]
     return names_of_labels(records, names, config['DATASETS.TEST_ROOT_DIR'])
 
@@ -126,10 +129,11 @@ def pictured_queries(comparison: Comparison) -> list[dict[str, Any]]:
         For each query its row of ``Comparison.changed`` with 'photo', the query, and 'rankings',
         'A' and 'B' -> the first photos. Only ``PICTURED`` queries.
     """
-    heads = {name: _heads(result) for name, result in _named(comparison)}
-    paths = {name: result.queries['query'] for name, result in _named(comparison)}
+    shown = comparison.changed.head(PICTURED)
+    paths = {name: result.queries['query'][shown.index] for name, result in _named(comparison)}
+    heads = {name: _heads(result, paths[name]) for name, result in _named(comparison)}
     found = []
-    for number, row in comparison.changed.head(PICTURED).to_dict('index').items():
+    for number, row in shown.to_dict('index').items():
         own = {name: queries[number] for name, queries in paths.items()}
         photo = own['B'] if os.path.isfile(own['B']) else own['A']
         rankings = {name: heads[name].get(path, []) for name, path in own.items()}
@@ -137,10 +141,10 @@ def pictured_queries(comparison: Comparison) -> list[dict[str, Any]]:
     return found
 
 
-def _heads(result: TestResult) -> dict[str, list[Photo]]:
+def _heads(result: TestResult, queries: pd.Series) -> dict[str, list[Photo]]:
     """Return path of a query -> its first photos: rank, photo, label, distance, right."""
     lists = result.ranked_lists
-    first = lists[lists['rank'] <= TOP]
+    first = lists[lists['query'].isin(queries) & (lists['rank'] <= TOP)]
     return {
         query: rows.drop_duplicates('rank').to_dict('records')
         for query, rows in first.groupby('query')
@@ -183,7 +187,7 @@ def make_page(
         counts=comparison.counts,
         queries=queries,
         more=len(comparison.changed) - len(queries),
-        names=names_of(comparison.b),
+        names=names_of(comparison.a) | names_of(comparison.b),
         thumbnails=thumbnails,
         missing=sum(not uri for uri in thumbnails.values()),
         basename=os.path.basename,

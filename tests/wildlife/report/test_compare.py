@@ -201,6 +201,16 @@ def test_the_page_shows_queries_with_both_rankings(tmp_path, monkeypatch, make):
     assert '&lt;a&gt;' in page and '<a>' not in page
 
 
+def test_individuals_that_only_one_result_ranks(make):
+    a, b = make('a', BAD), make('b', GOOD)
+    table = pd.read_csv(a.folder / 'ranked_lists.csv')
+    table.loc[table['query'] == 'test/q4.png', 'label'] = 77
+    table.to_csv(a.folder / 'ranked_lists.csv')
+    queries = compare_report.pictured_queries(comparison := compare(a, b, 100))
+    page = compare_report.make_page(comparison, queries, compare_report.make_thumbnails(queries))
+    assert page.count('individual 77, ') == TOP
+
+
 def test_photos_are_found_from_the_folder_of_the_test(tmp_path, monkeypatch, make):
     (tmp_path / 'test').mkdir()
     for name in ('q4', *(f'g4_{rank}' for rank in range(1, TOP + 1))):

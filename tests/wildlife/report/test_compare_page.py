@@ -32,25 +32,27 @@ def page_file(tmp_path_factory):
     return folder / 'compare.html'
 
 
-@pytest.mark.parametrize('width', [1300, 400])
-def test_the_page_fits_and_asks_nobody(page_file, width):
-    messages, requests = [], []
+@pytest.fixture(scope='module')
+def browser():
     with playwright.sync_playwright() as program:
-        browser = program.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'])
-        page = browser.new_page(viewport={'width': width, 'height': 900})
-        page.on('console', lambda message: messages.append(message.text))
-        page.on('pageerror', lambda error: messages.append(str(error)))
-        page.on('request', lambda request: requests.append(request.url))
-        page.goto(page_file.as_uri())
-        wide = page.evaluate('document.documentElement.scrollWidth')
-        styles = page.evaluate(
-            """[...document.querySelectorAll('figure.match img, figure.other .gone')].map(
-                (mark) => getComputedStyle(mark).borderTopStyle)"""
-        )
-        pictures = page.locator('img').count()
-        browser.close()
+        yield program.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'])
+
+
+@pytest.mark.parametrize('width', [1300, 400])
+def test_the_page_fits_and_asks_nobody(page_file, browser, width):
+    messages, requests = [], []
+    page = browser.new_page(viewport={'width': width, 'height': 900})
+    page.on('console', lambda message: messages.append(message.text))
+    page.on('pageerror', lambda error: messages.append(str(error)))
+    page.on('request', lambda request: requests.append(request.url))
+    page.goto(page_file.as_uri())
+    styles = page.evaluate(
+        """[...document.querySelectorAll('figure.match img, figure.other .gone')].map(
+            (mark) => getComputedStyle(mark).borderTopStyle)"""
+    )
     assert messages == []
     assert all(url.startswith('data:') for url in requests if url != page_file.as_uri())
-    assert wide == width
-    assert pictures == 3  # the query, and its nearest photo in A and in B
+    assert page.evaluate('document.documentElement.scrollWidth') == width
+    assert page.locator('img').count() == 3  # the query, and its nearest photo in A and in B
     assert set(styles) == {'solid', 'dashed'}  # not only the colour tells matches
+    page.close()
