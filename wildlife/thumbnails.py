@@ -3,11 +3,15 @@
 import base64
 import io
 import os
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from PIL import Image
 
-from datasets.images import read_image
+from datasets.images import THREADS, read_image
 from utils.errors import InputError
+from utils.logger import progress
 
 
 def thumbnail(path: str | os.PathLike[str], side: int, upright: bool = False) -> str:
@@ -28,3 +32,11 @@ def thumbnail(path: str | os.PathLike[str], side: int, upright: bool = False) ->
     file = io.BytesIO()
     image.save(file, 'JPEG', quality=75)
     return 'data:image/jpeg;base64,' + base64.b64encode(file.getvalue()).decode()
+
+
+def upright_thumbnails(paths: Collection[str], side: int) -> dict[str, str]:
+    """Return path -> :func:`thumbnail` of many photos, upright; this shows a progress bar."""
+    small = partial(thumbnail, side=side, upright=True)
+    with ThreadPoolExecutor(THREADS) as pool:  # Pillow releases the GIL
+        made = progress(pool.map(small, paths), 'thumbnails', total=len(paths))
+        return dict(zip(paths, made, strict=True))

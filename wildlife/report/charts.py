@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from markupsafe import Markup
 
 from wildlife.pages import render
 
@@ -57,22 +56,20 @@ class Chart:
     percent: bool = False
     y_limits: tuple[float, float] | None = field(default=None)
 
-    def draw(self) -> Markup:
-        """Return the chart as SVG."""
+    def draw(self) -> str:
+        """Return the chart as an HTML figure; all text in it is escaped."""
         x = _Scale.of(self.lines, 'x', LEFT, WIDTH - RIGHT)
         y = _Scale.of(self.lines, 'y', HEIGHT - BOTTOM, TOP)
         if self.y_limits:
             y = _Scale(*self.y_limits, y.start, y.stop)
-        return Markup(  # the template escapes all text
-            render(
-                'report/chart.svg',
-                chart=self,
-                size=(WIDTH, HEIGHT),
-                box=(LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM),
-                x_ticks=[(x(value), f'{value:g}') for value in x.ticks(7)],
-                y_ticks=[(y(value), self._y_text(value)) for value in y.ticks(5)],
-                shapes=[_Shape(line, x, y) for line in self.lines],
-            )
+        return render(
+            'report/chart.svg',
+            chart=self,
+            size=(WIDTH, HEIGHT),
+            box=(LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM),
+            x_ticks=[(x(value), f'{value:g}') for value in x.ticks(7)],
+            y_ticks=[(y(value), self._y_text(value)) for value in y.ticks(5)],
+            shapes=[_Shape(line, x, y) for line in self.lines],
         )
 
     def _y_text(self, value: float) -> str:

@@ -2,25 +2,22 @@
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from datasets.images import THREADS
 from datasets.records import Record
 from processor.results import SHOWN
 from utils.errors import InputError
 from utils.files import atomic_write, keep_earlier, write_json, writing
-from utils.logger import logger, progress
+from utils.logger import logger
 from wildlife.names import given_names, names_of_labels
 from wildlife.pages import render
 from wildlife.report.compare import Comparison, as_json, metrics_frame, p_text, sentence
 from wildlife.report.results import TestResult
 from wildlife.report.table import interval_text
-from wildlife.thumbnails import thumbnail
+from wildlife.thumbnails import upright_thumbnails
 from wildlife.words import counted
 
 PICTURED = 200  # most queries on the page
@@ -154,10 +151,7 @@ def _heads(result: TestResult, queries: pd.Series) -> dict[str, list[Photo]]:
 def make_thumbnails(queries: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Return path -> data URI of each photo on the page, '' if it cannot be read."""
     paths = dict.fromkeys(path for query in queries for path in _photos_of(query))
-    small = partial(thumbnail, side=SIDE, upright=True)
-    with ThreadPoolExecutor(THREADS) as pool:
-        pictures = progress(pool.map(small, paths), 'Photos', len(paths))
-        return dict(zip(paths, pictures, strict=True))
+    return upright_thumbnails(paths, SIDE)
 
 
 def _photos_of(query: dict[str, Any]) -> list[str]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from datasets.loaders import TestSet
 from processor.inference import Result
@@ -18,7 +17,7 @@ from wildlife.names import given_names, names_of_labels
 from wildlife.pages import render
 from wildlife.report.charts import Chart, Line
 from wildlife.report.curves import cmc_curve, training_curves
-from wildlife.report.page_data import TestMaterial, page_data
+from wildlife.report.page_data import RankedTest, page_data
 from wildlife.report.pairs import PairDistances, pair_distances
 
 logger = logging.getLogger('transreid.test')
@@ -58,7 +57,7 @@ def write_report(folder: Path, test: TestSet, result: Result, facts: Mapping[str
     Returns:
         The path of the report.
     """
-    material = TestMaterial(test, result.rankings[0], result.distance, _names(test, facts))
+    material = RankedTest(test, result.rankings[0], result.distance, _names(test, facts))
     page = render(
         'report.html',
         title=_title(facts),
@@ -121,13 +120,13 @@ def _counts(test: TestSet, ranking: Ranking) -> dict[str, int]:
     }
 
 
-def _charts(material: TestMaterial, measures: Mapping[str, Any]) -> list[Markup]:
+def _charts(material: RankedTest, measures: Mapping[str, Any]) -> list[str]:
     """Draw the CMC curve and the distances."""
     pairs = pair_distances(material.distance, material.test)
     return [_cmc_chart(material, measures).draw(), _distance_chart(pairs).draw()]
 
 
-def _cmc_chart(material: TestMaterial, measures: Mapping[str, Any]) -> Chart:
+def _cmc_chart(material: RankedTest, measures: Mapping[str, Any]) -> Chart:
     identities = np.array([record.pid for record in material.test.query])
     draws = measures['draws'] if measures['intervals'] else 0
     cmc = cmc_curve(material.ranking, identities, draws, SEED)
@@ -186,7 +185,7 @@ def _distance_chart(pairs: PairDistances) -> Chart:
     )
 
 
-def _training(folder: Path) -> list[Markup]:
+def _training(folder: Path) -> list[str]:
     """Draw the curves of the training run in a folder, if there was one."""
     charts = []
     for title, curves in training_curves(folder / 'metrics.jsonl').items():

@@ -3,9 +3,8 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,11 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from datasets.images import THREADS
 from datasets.loaders import TestSet
 from datasets.records import Record
-from utils.logger import progress
 from utils.metrics import distance_text, ranked_gallery
 from utils.ranking import Ranking
-from wildlife.thumbnails import thumbnail
+from wildlife.thumbnails import upright_thumbnails
 
 TOP = 10  # photos shown per ranking
 MOST_QUERIES = 5000  # on a page; the hardest ones
@@ -34,7 +31,7 @@ HARD_SHARE = 0.25  # queries whose average precision is in the lowest quarter ar
 
 
 @dataclass(frozen=True)
-class TestMaterial:
+class RankedTest:
     """The (first) trial of a test, as the report needs it.
 
     Attributes:
@@ -94,7 +91,7 @@ class _Photos:
         ]
 
 
-def page_data(material: TestMaterial, folder: Path) -> dict[str, Any]:
+def page_data(material: RankedTest, folder: Path) -> dict[str, Any]:
     """Return the data of the page, for JSON.
 
     Args:
@@ -129,9 +126,7 @@ def page_data(material: TestMaterial, folder: Path) -> dict[str, Any]:
     }
 
 
-def query_rows(
-    material: TestMaterial, kept: Sequence[int], photos: _Photos
-) -> list[dict[str, Any]]:
+def query_rows(material: RankedTest, kept: Sequence[int], photos: _Photos) -> list[dict[str, Any]]:
     """Return the queries ``kept``, each with the first photos of its ranking."""
     ranking, rows = material.ranking, []
     found = ranking.positives > 0
@@ -159,7 +154,7 @@ def query_rows(
     return rows
 
 
-def individual_rows(material: TestMaterial, kept: Sequence[int]) -> list[dict[str, Any]]:
+def individual_rows(material: RankedTest, kept: Sequence[int]) -> list[dict[str, Any]]:
     """Return the individuals of the queries, the hardest first.
 
     Returns:
@@ -197,7 +192,7 @@ def individual_rows(material: TestMaterial, kept: Sequence[int]) -> list[dict[st
 
 
 def confusion_rows(
-    material: TestMaterial, kept: Sequence[int], whos: dict[int, int]
+    material: RankedTest, kept: Sequence[int], whos: dict[int, int]
 ) -> list[dict[str, Any]]:
     """Return the pairs of individuals that are confused most often.
 
@@ -232,7 +227,7 @@ def confusion_rows(
     ][:MOST_CONFUSIONS]
 
 
-def thumbnail_paths(material: TestMaterial) -> list[str]:
+def thumbnail_paths(material: RankedTest) -> list[str]:
     """Return the photos that get a thumbnail: first those of the hardest queries."""
     seen: dict[str, None] = {}
     for query in material.hardest:
@@ -245,15 +240,12 @@ def thumbnail_paths(material: TestMaterial) -> list[str]:
 
 def make_thumbnails(paths: Sequence[str]) -> dict[str, str]:
     """Return path -> data URI of the photos that can be read, at most MOST_BYTES in all."""
-    small = partial(thumbnail, side=SIDE, upright=True)
     found: dict[str, str] = {}
     size = 0
-    with ThreadPoolExecutor(THREADS) as pool:  # Pillow releases the GIL
-        made = progress(pool.map(small, paths), 'thumbnails', total=len(paths))
-        for path, uri in zip(paths, made, strict=True):
-            size += len(uri)
-            if uri and size <= MOST_BYTES:
-                found[path] = uri
+    for path, uri in upright_thumbnails(paths, SIDE).items():
+        size += len(uri)
+        if uri and size <= MOST_BYTES:
+            found[path] = uri
     return found
 
 
