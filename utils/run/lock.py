@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import socket
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,13 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # a module elsewhere
+
+POLL = 0.05  # seconds between two attempts of waiting_lock
+
+
+class InUse(InputError):
+    """Another run, or this process, holds the lock."""
+
 
 # Lock file -> the owner that this process has written into it. A record lock does not stop the
 # process that holds it, and that process loses the lock if it opens and closes the file again.
@@ -37,8 +45,9 @@ def output_lock(folder: str | Path, name: str = 'train') -> Iterator[None]:
         name: The name of the lock.
 
     Raises:
-        InputError: Another run or this process holds the lock; the message names the process, the
-            host and the time.
+        InUse: Another run or this process holds the lock; the message names the process, the host
+            and the time.
+        InputError: The folder cannot be written.
     """
     path = Path(folder).resolve() / f'.{name}.lock'
     if path in _held:
@@ -64,6 +73,27 @@ def output_lock(folder: str | Path, name: str = 'train') -> Iterator[None]:
                     # still locked: a run that has opened it in the meantime notices and tries again
                     path.unlink()
             os.close(handle)
+
+
+@contextlib.contextmanager
+def waiting_lock(folder: str | Path, name: str, seconds: float) -> Iterator[None]:
+    """Hold :func:`output_lock`; wait up to ``seconds`` while another holds it.
+
+    Raises:
+        InUse: It is still held after that time.
+        InputError: The folder cannot be written.
+    """
+    end = time.monotonic() + seconds
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(output_lock(folder, name))
+                break
+            except InUse:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(POLL)
+        yield
 
 
 def _acquire(folder: str | Path, path: Path) -> int | None:
@@ -93,8 +123,8 @@ def _acquire(folder: str | Path, path: Path) -> int | None:
         os.close(handle)  # the previous holder has just removed it
 
 
-def _in_use(folder: str | Path, owner: str) -> InputError:
-    return InputError(
+def _in_use(folder: str | Path, owner: str) -> InUse:
+    return InUse(
         f'OUTPUT_DIR {folder} is in use by {owner or "another process"}; wait for it or choose '
         'another OUTPUT_DIR'
     )

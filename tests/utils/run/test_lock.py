@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -17,7 +18,7 @@ from tests.helpers import ROOT
 from tests.utils.failing_files import fails_with
 from utils.errors import InputError
 from utils.run import lock
-from utils.run.lock import output_lock
+from utils.run.lock import InUse, output_lock, waiting_lock
 
 needs_locks = pytest.mark.skipif(lock.fcntl is None, reason='no record locks on this system')
 
@@ -225,4 +226,27 @@ while rounds < 25:
     ]
     errors = [process.communicate()[1] for process in crowd]
     assert [process.returncode for process in crowd] == [0] * 8, errors
+    assert not list(tmp_path.iterdir())
+
+
+@needs_locks
+def test_waiting_for_the_holder(tmp_path):
+    process = holder(tmp_path, name='card')
+    try:
+        with (
+            pytest.raises(InUse, match=f'process {process.pid}'),
+            waiting_lock(tmp_path, 'card', 0),
+        ):
+            pass
+        threading.Timer(0.3, process.stdin.close).start()
+        with waiting_lock(tmp_path, 'card', 30):
+            assert process.wait() == 0
+        assert not list(tmp_path.iterdir())
+    finally:
+        end(process)
+
+
+def test_an_error_within_the_lock_is_not_taken_for_its_own(tmp_path):
+    with pytest.raises(InUse, match='inside'), waiting_lock(tmp_path, 'card', 30):
+        raise InUse('inside')
     assert not list(tmp_path.iterdir())
