@@ -84,6 +84,7 @@ def pytest_terminal_summary(terminalreporter, config):
     path = Path(
         os.environ.get('FAULTS_JSON') or config._tmp_path_factory.getbasetemp() / 'faults.json'
     )
+    path.parent.mkdir(parents=True, exist_ok=True)  # pytest removes it if all tests pass
     path.write_text(json.dumps(tried, indent=2) + '\n')
     say = terminalreporter.write_line
     terminalreporter.section('faults')
