@@ -15,50 +15,45 @@ from utils.errors import exit_code
 
 logger = logging.getLogger('transreid.test')
 
+HELP = 'Test the model TEST.WEIGHT{}: mAP, rank-1, ranked lists.'
+
 
 def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, float]:
     """Test the checkpoint TEST.WEIGHT; return its metrics by name, as fractions."""
-    how = ' with re-ranking' if rerank else ''
-    args = parse_config(argv, f'Test the model TEST.WEIGHT{how}: mAP, rank-1, ranked lists.')
+    args = parse_config(argv, HELP.format(' with re-ranking' if rerank else ''))
     cfg = load_cfg(args.config_file, args.opts)
 
-    # Not at the top: torch, torchvision and timm take seconds to import. Neither --help nor an
-    # error in the command line or the yml should have to wait for them.
+    # Not at the top: torch takes seconds to import; --help and a wrong yml should not wait for it.
     from datasets.checks import warn_of_test
     from datasets.make_dataloader_clipreid import make_test_dataloader
-    from processor.inference import do_inference, load_model, reranking_settings
-    from processor.results import report, report_copies, report_intervals, write_results
+    from processor.inference import distance_settings, do_inference, load_model, reranking_settings
+    from processor.results import report_test, write_results
     from utils.device import wants_pinned_memory
     from utils.logger import log_to_file
-    from utils.photo_distances import Metric
     from utils.run.provenance import log_run
     from utils.run.session import evaluation_session
+    from wildlife.report.card import add_to_card
     from wildlife.report.page import write_report
 
     with evaluation_session(cfg) as run:
         runtime, device = run.runtime, run.runtime.device
-        animals = cfg.DATASETS.NAMES == 'animals'
         test = make_test_dataloader(cfg, wants_pinned_memory(device), runtime.processes, device)
         run.cleanup.callback(test.loader.close)
-        logger.info('Protocol %s: %s', test.protocol.name, test.protocol.text)
         logger.info('Config, where it differs from the defaults:\n%s', changes(cfg))
         about = log_run(cfg, runtime, logger)
         model, checkpoint = load_model(cfg, test)
         if run.main:
             log_to_file(run.folder, f'test_{"rerank_" if rerank else ""}log.txt')
-            if animals:
+            if cfg.DATASETS.NAMES == 'animals':
                 warn_of_test(test)
         settings = reranking_settings(cfg) if rerank or cfg.TEST.RE_RANKING else None
-        normalise = animals or cfg.TEST.FEAT_NORM == 'yes'
-        metric: Metric = 'cosine' if animals else 'euclidean'
-        result = do_inference(model.to(device), test, runtime, settings, normalise, metric)
-        report(result.metrics, logger, result.without_positive)
-        report_copies(result, test.protocol, logger)
+        result = do_inference(model.to(device), test, runtime, settings, *distance_settings(cfg))
         if run.main:
-            measures = report_intervals(result, test, cfg.TEST.BOOTSTRAP, logger)
+            measures = report_test(result, test, cfg.TEST.BOOTSTRAP, logger)
             facts = about | checkpoint | {'config_file': args.config_file, 'config': flatten(cfg)}
             facts |= {'measures': measures, 're_ranking': settings and asdict(settings)}
             write_results(run.folder, test, result, facts)
+            add_to_card(run.folder)
             if cfg.TEST.REPORT:
                 write_report(run.folder, test, result, facts)
         return result.metrics

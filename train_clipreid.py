@@ -19,8 +19,7 @@ def main(argv: Sequence[str] | None = None) -> float | None:
     args = parse_config(argv, 'Train CLIP-ReID on photos of animals, in two stages.', resumes=True)
     cfg = load_cfg(args.config_file, args.opts)
 
-    # Not at the top: torch, torchvision and timm take seconds to import. Neither --help nor an
-    # error in the command line or the yml should have to wait for them.
+    # Not at the top: torch takes seconds to import; --help and a wrong yml should not wait for it.
     from datasets.checks import warn_of_training
     from datasets.make_dataloader_clipreid import make_dataloader
     from loss.make_loss import make_loss
@@ -30,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> float | None:
     from processor.processor_clipreid_stage2 import do_train_stage2, make_stage2
     from utils.device import wants_pinned_memory
     from utils.run.session import FinishedRun, training_session
+    from wildlife.report.card import write_training_card
 
     with training_session(cfg, flatten(cfg), ignored_keys()) as run:
         if isinstance(run, FinishedRun):
@@ -41,7 +41,6 @@ def main(argv: Sequence[str] | None = None) -> float | None:
         if run.main:
             # False: no need to decode the photos of the test
             warn_of_training(with_value(cfg, 'DATASETS.SKIP_BROKEN', False), loaders)
-
         model = make_model(cfg, loaders.num_classes, loaders.camera_num, loaders.view_num)
         model.to(device)
         if cfg.MODEL.SYNC_BN:
@@ -52,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> float | None:
         name, _ = find_architecture(cfg.MODEL.NAME)
         parts = {1: stage1.parts if stage1 else {}, 2: stage2.parts}
         with run.journal(name, model, parts, loaders.fingerprints, loaders.cache_bytes) as journal:
+            journal.describe = lambda: write_training_card(run, loaders)
             if stage1:
                 do_train_stage1(stage1, run.runtime, journal)
             return do_train_stage2(stage2, run.runtime, journal)

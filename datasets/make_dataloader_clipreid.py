@@ -162,6 +162,7 @@ def make_test_dataloader(
     photos = load_test(cfg)
     splits = {'query': photos.query, 'gallery': photos.gallery}
     logger.info('Photos in use:\n%s', counts_table(splits))
+    logger.info('Protocol %s: %s', photos.protocol.name, photos.protocol.text)
     fingerprints = {name: fingerprint(split, photos.root) for name, split in splits.items()}
     transform = make_test_transform(cfg.INPUT.SIZE_TEST, cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD)
     sizes = [(cfg.TEST.IMS_PER_BATCH, cfg.INPUT.SIZE_TEST)]

@@ -95,6 +95,13 @@ def reranking_settings(cfg: CfgNode) -> ReRanking:
     return settings
 
 
+def distance_settings(cfg: CfgNode) -> tuple[bool, Metric]:
+    """Return whether a test normalises features, and its metric; both are fixed for animals."""
+    if cfg.DATASETS.NAMES == 'animals':
+        return True, 'cosine'
+    return cfg.TEST.FEAT_NORM == 'yes', 'euclidean'
+
+
 def extract_features(model: nn.Module, loader: ImageLoader, runtime: Runtime) -> torch.Tensor:
     """Compute the test features (N, D) float32 of all photos of ``loader``, in its order.
 

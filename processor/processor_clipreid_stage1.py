@@ -80,6 +80,7 @@ def do_train_stage1(setup: Stage1Setup, runtime: Runtime, journal: Journal) -> N
         for iteration, photos in enumerate(batches, done + 1):
             steps.step(iteration, photos, len(photos), contrast(photos))
         steps.end_epoch(epoch)
+    journal.describe()
     logger.info('Stage1 running time: %s', timedelta(seconds=watch.seconds))
 
 

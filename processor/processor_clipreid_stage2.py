@@ -97,6 +97,7 @@ def do_train_stage2(setup: Stage2Setup, runtime: Runtime, journal: Journal) -> f
         steps.end_epoch(epoch, loader.seconds, validates=validation is not None)
         if validation:
             _validate(setup, validation, runtime, journal)
+    journal.describe()
     if setup.epochs and not journal.finished:
         journal.finished = True
         journal.save()

@@ -47,6 +47,18 @@ ATRW_LINE = (
 )
 
 
+def report_test(
+    result: Result, test: TestSet, draws: int, logger: logging.Logger
+) -> dict[str, Any]:
+    """Log the metrics of a test, the effect of copies, and intervals.
+
+    Args and result are those of :func:`report_intervals`.
+    """
+    report(result.metrics, logger, result.without_positive)
+    report_copies(result, test.protocol, logger)
+    return report_intervals(result, test, draws, logger)
+
+
 def report(
     metrics: Mapping[str, float],
     logger: logging.Logger,

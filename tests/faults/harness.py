@@ -212,8 +212,17 @@ def differences(folder, reference):
             f'metrics.jsonl: {len(here)} and {len(there)} lines, line {first + 1}: '
             f'{here[first : first + 1]} instead of {there[first : first + 1]}'
         )
+    if checkpoints_of(folder) != checkpoints_of(reference):
+        found.append(f'card.json lists {checkpoints_of(folder)}')
     found += [f'{p.name} is left' for p in folder.iterdir() if p.name.startswith('.')]
     return found
+
+
+def checkpoints_of(folder):
+    """What the card of a run says about its checkpoints."""
+    names = ('file', 'stage', 'epoch', 'validation_mAP', 'this_run')
+    listed = json.loads((folder / 'card.json').read_text())['checkpoints']
+    return [[each[name] for name in names] for each in listed]
 
 
 def epochs(stage1, stage2):

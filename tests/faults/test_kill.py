@@ -80,6 +80,9 @@ PLACES = {
     ),
     'half a checkpoint': ('RN50', (), write('RN50_4.pth', 1)),
     'half the best checkpoint': ('ViT-B-16', OFTEN, write('ViT-B-16_best.pth', 1)),
+    'half a card of stage 1': ('RN50', (), write('card.json', 1)),
+    'half a card of stage 2': ('RN50', (), write('card.json', 2)),
+    'half the text of the card': ('ViT-B-16', (), write('card.md', 2)),
     'validation': (
         'ViT-B-16',
         (),

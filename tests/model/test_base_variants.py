@@ -99,6 +99,8 @@ def test_train_and_test(world, name):
         'config.yml',
         'run.json',
         'resume.pth',
+        'card.json',
+        'card.md',
         f'{name}_2.pth',
         f'{name}_best.pth',
     }

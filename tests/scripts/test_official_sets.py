@@ -103,7 +103,13 @@ def test_an_epoch_and_a_test(tmp_path, toy_weights, yml, name, more, capsys):
     assert (results['protocol'], results['trials']) == (
         ('vehicleid', 10) if name == 'VehicleID' else ('market', 1)
     )
+    trials = 'the metrics are means over 10 trials'
+    assert results['measures']['intervals'] == {}
+    assert (results['measures']['reason'] == trials) == (name == 'VehicleID')
     assert set(results['counts']) == {'query', 'gallery'}
+    card = (tmp_path / 'output/card.md').read_text()
+    assert f'No intervals: {results["measures"]["reason"]}.' in card
+    assert f'| mAP | {100 * results["metrics"]["mAP"]:.1f} % | – |' in card
     state = torch.load(weight, weights_only=True)
     assert any(key.startswith('prompt_learner.') for key in state) == ('base' not in yml)
     side = {

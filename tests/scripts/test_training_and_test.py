@@ -30,6 +30,8 @@ def check_training_files(world, name):
         'config.yml',
         'run.json',
         'resume.pth',
+        'card.json',
+        'card.md',
         f'{name}_stage1_2.pth',
         f'{name}_2.pth',
         f'{name}_best.pth',

@@ -2,7 +2,7 @@
 
 import hashlib
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +78,8 @@ class Journal:
         finished: Whether the last epoch of stage 2 is done.
         best: Highest validation mAP, or None.
         metrics: The metrics file; None in processes that do not write.
+        describe: Called at the end of each stage, when its last checkpoint is on the disk and
+            before the state says that it is done; writes the card of the model.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Journal:
         self.folder, self.model, self.parts = Path(folder), model, parts
         self.runtime, self.policy, self.facts = runtime, policy, facts
         self.metrics: MetricsFile | None = None
+        self.describe: Callable[[], None] = lambda: None
         self.stage, self.epoch, self.iteration = 1, 1, 0
         self.meter, self.finished = EpochMeter(), False
         self.best: float | None = None

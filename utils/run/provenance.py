@@ -21,6 +21,7 @@ from utils.linear import products_text
 from utils.logger import FILE_ONLY
 
 CONFIG = 'config.yml'  # in OUTPUT_DIR, beside the checkpoints
+CARD, CARD_TEXT = 'card.json', 'card.md'  # what the checkpoints are, see wildlife.report.card
 LIBRARIES = ('torch', 'numpy', 'Pillow', 'safetensors', 'yacs', 'PyYAML', 'ftfy', 'regex')
 
 
@@ -56,11 +57,13 @@ def log_run(cfg: CfgNode, runtime: Runtime, logger: logging.Logger) -> dict[str,
 def save_run(cfg: CfgNode, run: dict[str, Any], folder: Path, resumed: bool) -> None:
     """Write config.yml and run.json.
 
-    Earlier files of these names are kept under a number, and so is another run's best checkpoint.
+    Earlier files of these names are kept under a number, and so are another run's best checkpoint
+    and its card.
     """
     earlier = [folder / CONFIG, folder / 'run.json']
     if not resumed:
         best = sorted(folder.glob('*_best.*'))
+        earlier += [folder / CARD, folder / CARD_TEXT]
         earlier += [path for path in best if path.suffix in ('.pth', '.safetensors')]
     for path in earlier:
         keep_earlier(path)
@@ -86,11 +89,22 @@ def naming_its_config(checkpoint: str, key: str = '') -> Iterator[None]:
             raise
         remedy = f'the config of its run is {config}'
         if key:
-            words = ['--config_file', str(config), key, str(checkpoint)]
-            if 'DIST_TRAIN: true' in config.read_text(encoding='utf-8', errors='replace'):
-                words += ['MODEL.DIST_TRAIN', 'False']  # trained by torchrun, tested without
+            words = config_words(config, key, checkpoint)
             remedy = f'or use the config of its run: {shlex.join(words)}'
         raise Mismatch(f'{error}; {remedy}') from None
+
+
+def config_words(config: Path, *pairs: str | Path) -> list[str]:
+    """Return the words of a command that uses the ``config`` of a run, in a single process.
+
+    Args:
+        config: The existing config.yml.
+        pairs: Key, value, key … that follow it.
+    """
+    words = ['--config_file', str(config), *map(str, pairs)]
+    if 'DIST_TRAIN: true' in config.read_text(encoding='utf-8', errors='replace'):
+        words += ['MODEL.DIST_TRAIN', 'False']  # trained by torchrun, used without
+    return words
 
 
 def git_state() -> str:
