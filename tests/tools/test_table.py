@@ -28,7 +28,7 @@ def test_markdown_on_the_screen(runs, capsys):
 
 
 @pytest.mark.parametrize(
-    'kind, first', [('latex', '% ±'), ('csv', 'runs,'), ('markdown', '| runs')]
+    'kind, first', [('latex', '% Needs'), ('csv', 'runs,'), ('markdown', '| runs')]
 )
 def test_a_file_of_each_kind(runs, tmp_path, capsys, kind, first):
     out = tmp_path / 'table'

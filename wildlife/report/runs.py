@@ -46,9 +46,9 @@ def check_metrics(metrics: Sequence[str], results: Sequence[TestResult]) -> None
         if metric not in known:
             lower = {name.lower(): name for name in known}
             close = difflib.get_close_matches(metric.lower(), lower, 1)
-            hint = f'; did you mean {lower[close[0]]}' if close else ''
+            hint = f'; did you mean {lower[close[0]]}?' if close else ''
             raise InputError(
-                f'unknown metric {metric!r}{hint}; the results have {", ".join(known)}'
+                f'unknown metric {metric!r}{hint} (these results have {", ".join(known)})'
             )
 
 

@@ -157,7 +157,7 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 def latex(frame: pd.DataFrame) -> str:
-    """Return a table of text as LaTeX; it needs the package booktabs."""
+    """Return a table of text as LaTeX, for the package booktabs."""
     text = frame.to_latex(index=False, escape=True).replace('±', r'$\pm$')
     return text.replace('\n[', '\n{[}')  # after the end of a row, LaTeX reads [ as an option
 
@@ -171,5 +171,6 @@ def write(frame: pd.DataFrame, metrics: Sequence[str], kind: str, notes: Sequenc
         return frame.to_csv(index=False, lineterminator='\n')
     words = in_words(frame, metrics)
     if kind == 'latex':
-        return ''.join(f'% {note}\n' for note in notes) + latex(words)
+        comments = ['Needs \\usepackage{booktabs}.', *notes]
+        return ''.join(f'% {comment}\n' for comment in comments) + latex(words)
     return markdown(words) + ''.join(f'\n{note}\n' for note in notes)

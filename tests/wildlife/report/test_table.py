@@ -69,7 +69,7 @@ def test_latex_is_escaped(results):
     frame = table_of(group_by_seed(results), METRICS)
     frame.loc[0, 'runs'] = '[a] & #1'
     text = write(frame, METRICS, 'latex', ['a note'])
-    assert text.startswith('% a note\n\\begin{tabular}')
+    assert text.startswith('% Needs \\usepackage{booktabs}.\n% a note\n\\begin{tabular}')
     assert '\n{[}a] \\& \\#1 &' in text and r'b\_50\%|x &' in text and r' $\pm$ ' in text
     assert r'MODEL.I2T\_LOSS\_WEIGHT' in text and text.count('\\\\\n') == 3
 
