@@ -81,7 +81,7 @@ class Header:
     taken: str = ''
 
 
-def read_image(path: PhotoPath, upright: bool = False) -> Image.Image:
+def read_image(path: PhotoPath, upright: bool = False, least: int = 0) -> Image.Image:
     """Read a photo as an 8-bit RGB image, whatever its mode.
 
     Photos with more than 8 bits are converted by ``datasets.depth``. Transparency is dropped. The
@@ -91,6 +91,8 @@ def read_image(path: PhotoPath, upright: bool = False) -> Image.Image:
         path: The file.
         upright: Whether to apply the EXIF orientation. The published pipeline does not, so training
             and tests do not either.
+        least: A JPEG may be decoded at a reduced size, which is faster, but at least this many
+            pixels wide and high; 0 = at its full size.
 
     Raises:
         UnreadablePhoto: The file is missing, is not a picture in one of ``FORMATS``, is damaged,
@@ -99,6 +101,8 @@ def read_image(path: PhotoPath, upright: bool = False) -> Image.Image:
     """
     with _open(path) as image:
         _check_scans(path, image)
+        if least:
+            image.draft('RGB', (least, least))  # has no effect on other formats
         if is_deep(image):
             picture = read_deep(image)
         elif 'transparency' in image.info:  # without the detour via RGBA, Pillow would warn

@@ -4,9 +4,11 @@ import csv
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from datasets.records import NOBODY, Record
 from utils.errors import InputError
+from utils.logger import logger
 
 DISTRACTOR = 'none of the individuals'
 
@@ -35,20 +37,25 @@ def listed_path(path: str, root: str) -> str:
     return os.path.relpath(path, root).replace(os.sep, '/')
 
 
-def names_of_labels(
-    records: Iterable[Record], names: Mapping[str, str], root: str
-) -> dict[int, str]:
-    """Name the labels of a list: as in photos.csv, else 'individual 7'.
+def names_of_labels(records: Iterable[Record], config: Mapping[str, Any]) -> dict[int, str]:
+    """Name the labels of a test: as in photos.csv, else 'individual 7'.
+
+    A photos.csv that cannot be read is logged as a warning: a result is valid without names.
 
     Args:
-        records: Located photos.
-        names: The result of :func:`given_names`.
-        root: The folder of the photos.
+        records: Located photos of the test lists.
+        config: The config of the test: key -> value.
 
     Returns:
         Label -> name. Labels that share a name, such as the two flanks of an animal, get the label
         after it.
     """
+    names, root = {}, config['DATASETS.TEST_ROOT_DIR']
+    if config['DATASETS.NAMES'] == 'animals':
+        try:
+            names = given_names(config['DATASETS.LIST_DIR'])
+        except InputError as error:
+            logger.warning('individuals are called by their labels: %s', error)
     found: dict[int, str] = {}
     for record in records:
         name = names.get(listed_path(record.path, root)) if names else None

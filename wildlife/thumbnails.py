@@ -23,7 +23,7 @@ def thumbnail(path: str | os.PathLike[str], side: int, upright: bool = False) ->
         upright: Whether to apply the EXIF orientation.
     """
     try:
-        image = read_image(os.fspath(path), upright) if os.path.isfile(path) else None
+        image = read_image(os.fspath(path), upright, side) if os.path.isfile(path) else None
     except InputError:
         image = None
     if image is None:

@@ -102,3 +102,14 @@ def test_unreadable_photos_are_found_with_their_reasons(tmp_path):
 def test_the_error_survives_the_way_from_a_worker():
     error = UnreadablePhoto('a.jpg', 'it is torn', 'glue it')
     assert str(pickle.loads(pickle.dumps(error))) == str(error) == 'a.jpg: it is torn; glue it'
+
+
+@pytest.mark.parametrize(('mode', 'name'), [('RGB', 'a.jpg'), ('L', 'a.jpg'), ('RGB', 'a.png')])
+def test_a_jpeg_is_decoded_at_a_reduced_size_if_that_is_enough(tmp_path, mode, name):
+    large = Image.fromarray(COLOUR).resize((800, 600)).convert(mode)
+    saved(tmp_path, large, name)
+    full, small = read_image(tmp_path / name), read_image(tmp_path / name, least=90)
+    assert full.size == (800, 600) and small.mode == 'RGB'
+    assert small.size == ((200, 150) if name == 'a.jpg' else (800, 600))
+    difference = np.subtract(full.resize((50, 50)), small.resize((50, 50)), dtype=float)
+    assert np.abs(difference).mean() < 3

@@ -9,10 +9,8 @@ import pandas as pd
 
 from datasets.records import Record
 from processor.results import SHOWN
-from utils.errors import InputError
 from utils.files import atomic_write, keep_earlier, write_json, writing
-from utils.logger import logger
-from wildlife.names import given_names, names_of_labels
+from wildlife.names import names_of_labels
 from wildlife.pages import render
 from wildlife.report.compare import Comparison, as_json, metrics_frame, p_text, sentence
 from wildlife.report.results import TestResult
@@ -106,17 +104,11 @@ def _about(result: TestResult) -> str:
 
 def names_of(result: TestResult) -> dict[int, str]:
     """Return label -> name of the individual, as in photos.csv of make_lists, else its label."""
-    names, config, lists = {}, result.config, result.ranked_lists
-    if config['DATASETS.NAMES'] == 'animals':
-        try:
-            names = given_names(config['DATASETS.LIST_DIR'])
-        except InputError as error:  # the comparison is valid without names
-            logger.warning('the page shows labels instead of names: %s', error)
-    ranked = lists.drop_duplicates('photo')
+    ranked = result.ranked_lists.drop_duplicates('photo')
     paths = [*result.queries['query'], *ranked['photo']]
     labels = [*result.identities.tolist(), *ranked['label']]
     records = [Record(path, label) for path, label in zip(paths, labels, strict=True)]
-    return names_of_labels(records, names, config['DATASETS.TEST_ROOT_DIR'])
+    return names_of_labels(records, result.config)
 
 
 def pictured_queries(comparison: Comparison) -> list[dict[str, Any]]:

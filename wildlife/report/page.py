@@ -10,10 +10,9 @@ import numpy as np
 from datasets.loaders import TestSet
 from processor.inference import Result
 from processor.results import SEED, measure_names
-from utils.errors import InputError
 from utils.files import atomic_write, keep_earlier
 from utils.ranking import Ranking
-from wildlife.names import given_names, names_of_labels
+from wildlife.names import names_of_labels
 from wildlife.pages import render
 from wildlife.report.charts import Chart, Line
 from wildlife.report.curves import cmc_curve, training_curves
@@ -57,7 +56,8 @@ def write_report(folder: Path, test: TestSet, result: Result, facts: Mapping[str
     Returns:
         The path of the report.
     """
-    material = RankedTest(test, result.rankings[0], result.distance, _names(test, facts))
+    names = names_of_labels([*test.query, *test.gallery], facts['config'])
+    material = RankedTest(test, result.rankings[0], result.distance, names)
     page = render(
         'report.html',
         title=_title(facts),
@@ -75,17 +75,6 @@ def write_report(folder: Path, test: TestSet, result: Result, facts: Mapping[str
         file.write(page)
     logger.info('Report: %s (open it in a browser)', path)
     return path
-
-
-def _names(test: TestSet, facts: Mapping[str, Any]) -> dict[int, str]:
-    """Name the labels of the first trial."""
-    config, names = facts['config'], {}
-    if config['DATASETS.NAMES'] == 'animals':
-        try:
-            names = given_names(config['DATASETS.LIST_DIR'])
-        except InputError as error:  # the result is valid without names
-            logger.warning('the report shows labels instead of names: %s', error)
-    return names_of_labels([*test.query, *test.gallery], names, config['DATASETS.TEST_ROOT_DIR'])
 
 
 def _title(facts: Mapping[str, Any]) -> str:

@@ -4,8 +4,6 @@ import html
 import json
 import re
 
-import pytest
-
 from configs import flatten, load_cfg
 from tests.wildlife.report.small_tests import EVIL, small_test
 from utils.intervals import measure
@@ -79,27 +77,7 @@ def test_training_curves_are_drawn_and_earlier_pages_kept(tmp_path):
     assert pages == ['report.1.html', 'report.html']
 
 
-@pytest.mark.parametrize(
-    ('content', 'names'),
-    [
-        (None, ['individual 0', 'individual 1']),
-        ('listed,identity\n1/0.png,Nala\n', ['individual 0', 'Nala']),
-        ('path\n1/0.png\n', ['individual 0', 'individual 1']),
-    ],
-)
-def test_names_come_from_photos_csv(tmp_path, caplog, content, names):
-    if content:
-        (tmp_path / 'photos.csv').write_text(content)
-    test, result, facts = small_test(tmp_path)
-    with caplog.at_level('WARNING', 'transreid'):
-        found = module._names(test, facts)
-    assert [found[0], found[1]] == names
-    damaged = bool(content) and 'identity' not in content
-    assert ('shows labels instead of names' in caplog.text) == damaged
-
-
-def test_other_data_sets_have_their_labels(tmp_path):
-    test, _, facts = small_test(tmp_path)
+def test_other_data_sets_are_named_by_their_key(tmp_path):
+    _, _, facts = small_test(tmp_path)
     config = flatten(load_cfg(opts=['DATASETS.NAMES', 'veri']))
-    assert module._names(test, facts | {'config': config})[3] == 'individual 3'
     assert module._title(facts | {'config': config}) == 'veri: test of RN50_80.pth'
