@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from configs.command_line import path_value
 from utils.errors import exit_code
-from wildlife.report.runs import check_metrics, find_results, write_text
+from wildlife.report.runs import check_metrics, find_results, save_text
 from wildlife.report.seeds import group_by_seed
 from wildlife.report.table import KINDS, METRICS, notes_of, table_of, write
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     notes = notes_of(groups)
     text = write(table_of(groups, metrics), metrics, args.format, notes)
     if args.out:
-        write_text(args.out, text)
+        save_text(args.out, text)
         print(f'{len(results)} results in {len(groups)} rows: {args.out}')
     else:
         print(text, end='')

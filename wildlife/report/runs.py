@@ -52,7 +52,7 @@ def check_metrics(metrics: Sequence[str], results: Sequence[TestResult]) -> None
             )
 
 
-def write_text(path: Path, text: str) -> None:
+def save_text(path: Path, text: str) -> None:
     """Write a file; an earlier one is kept and numbered.
 
     Raises:

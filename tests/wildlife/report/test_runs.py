@@ -4,7 +4,7 @@ import pytest
 
 from tests.wildlife.report.runs import random_ranks, write_run
 from utils.errors import InputError
-from wildlife.report.runs import check_metrics, find_results, write_text
+from wildlife.report.runs import check_metrics, find_results, save_text
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def test_a_metric_like_no_other(runs):
 
 def test_an_earlier_file_is_kept_and_a_folder_is_rejected(tmp_path):
     for text in ('one', 'two'):
-        write_text(tmp_path / 'table.md', text)
+        save_text(tmp_path / 'table.md', text)
     assert (tmp_path / 'table.1.md').read_text() + (tmp_path / 'table.md').read_text() == 'onetwo'
     with pytest.raises(InputError, match='is a folder; name a file in it'):
-        write_text(tmp_path, 'three')
+        save_text(tmp_path, 'three')
     with pytest.raises(InputError, match='cannot write'):
-        write_text(tmp_path / 'gone/table.md', 'four')
+        save_text(tmp_path / 'gone/table.md', 'four')
