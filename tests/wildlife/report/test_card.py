@@ -23,6 +23,8 @@ from utils.errors import InputError
 from wildlife.report import card as cards
 from wildlife.report.card import add_to_card, read_card, render_card, write_training_card
 
+NO_PAGE = ('TEST.REPORT', 'False')  # report.html is not looked at here
+
 
 def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -40,7 +42,7 @@ def trained(tmp_path_factory, toy_weights):
     train_clipreid.main(world.args('TEST.BOOTSTRAP', 20))
     world.card_of_training = read(world.output)
     world.metrics = test_clipreid.main(
-        world.args('TEST.WEIGHT', world.output / 'RN50_2.pth', 'TEST.BOOTSTRAP', 20)
+        world.args('TEST.WEIGHT', world.output / 'RN50_2.pth', 'TEST.BOOTSTRAP', 20, *NO_PAGE)
     )
     return world
 
@@ -124,7 +126,7 @@ def test_the_commands_work(trained, tmp_path):
     test, rank, further, resume = (shlex.split(each['command']) for each in card['use'])
     assert str(trained.output / best) in test and test[1] == 'test_clipreid.py'
     shutil.copytree(trained.output, tmp_path / 'kept')
-    out = ['OUTPUT_DIR', str(tmp_path / 'again'), 'TEST.BOOTSTRAP', '0']
+    out = ['OUTPUT_DIR', str(tmp_path / 'again'), 'TEST.BOOTSTRAP', '0', *NO_PAGE]
     assert set(test_clipreid.main([*test[2:], *out])) == set(trained.metrics)
     rank[rank.index('NEW_PHOTOS')] = str(trained.folder / 'test/6')
     rows = rank_photos.main([*rank[3:], '--out', str(tmp_path / 'matches')])
@@ -170,7 +172,7 @@ def test_a_repeated_test_replaces_its_entry(trained, run):
 
 def test_a_re_ranked_test_elsewhere(trained, run):
     weight = run / 'RN50_2.pth'
-    more = ('OUTPUT_DIR', run / 'test', 'TEST.BOOTSTRAP', 0)
+    more = ('OUTPUT_DIR', run / 'test', 'TEST.BOOTSTRAP', 0, *NO_PAGE)
     test_rerank_clipreid.main(trained.args('TEST.WEIGHT', weight, *more))
     plain, reranked = read(run)['tests']
     assert plain['re_ranking'] is None and reranked['re_ranking']['k1'] == 5
@@ -254,7 +256,7 @@ def test_a_folder_that_cannot_be_written(run, trained, monkeypatch):
     before = (run / 'card.json').read_bytes()
     monkeypatch.setattr(cards, 'waiting_lock', refuse)
     out = run.parent / 'elsewhere'
-    args = trained.args('TEST.WEIGHT', run / 'RN50_2.pth', 'OUTPUT_DIR', out)
+    args = trained.args('TEST.WEIGHT', run / 'RN50_2.pth', 'OUTPUT_DIR', out, *NO_PAGE)
     assert test_clipreid.main(args) == trained.metrics
     log = (out / 'test_log.txt').read_text().splitlines()
     (warning,) = [line for line in log if 'card' in line]

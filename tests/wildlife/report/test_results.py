@@ -1,0 +1,67 @@
+"""Reading the result of a test: what it gives, and what is rejected."""
+
+import json
+
+import numpy as np
+import pytest
+
+from processor.results import FORMAT
+from tests.wildlife.report.runs import LABELS, random_ranks, write_run
+from utils.errors import InputError
+from utils.intervals import query_averages
+from wildlife.report.results import read_result
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_run(tmp_path / 'run', random_ranks(1))
+
+
+def test_the_folder_or_its_file(folder):
+    for path in (folder, str(folder), folder / 'results.json'):
+        result = read_result(path)
+        assert result.folder == folder and result.facts['format'] == FORMAT
+    ranks = random_ranks(1)
+    np.testing.assert_array_equal(result.identities, LABELS)
+    np.testing.assert_array_equal(result.ranking.first_hit, ranks)
+    averages = query_averages(result.ranking, result.identities, result.queries['group'])
+    assert averages['mAP'].mean() == result.measures['values']['mAP']
+    assert averages['mAP'].mean() == pytest.approx((1 / ranks).mean())
+
+
+def rejected(path, *words):
+    with pytest.raises(InputError) as error:
+        read_result(path).queries  # noqa: B018  it reads queries.csv
+    text = str(error.value)
+    assert '\n' not in text and all(word in text for word in words), text
+
+
+def test_no_result(tmp_path):
+    rejected(tmp_path, str(tmp_path / 'results.json'), 'name the OUTPUT_DIR of a test')
+    rejected(tmp_path / 'no folder', 'No such file', 'name the OUTPUT_DIR of a test')
+
+
+FOREIGN = ['', '{', '[]', '7', 'null', '{"mAP": 0.5}', '"metrics"']
+
+
+@pytest.mark.parametrize('content', FOREIGN)
+def test_another_program_wrote_it(folder, content):
+    (folder / 'results.json').write_text(content)
+    rejected(folder, str(folder / 'results.json'), 'not the results.json of a test')
+
+
+@pytest.mark.parametrize(('change', 'named'), [({}, 1), ({'format': FORMAT + 1}, FORMAT + 1)])
+def test_another_version_wrote_it(folder, change, named):
+    facts = json.loads((folder / 'results.json').read_text())
+    del facts['format']
+    (folder / 'results.json').write_text(json.dumps(facts | change))
+    rejected(folder, f'format {named}', f'reads {FORMAT}', 'test the checkpoint again')
+
+
+@pytest.mark.parametrize('content', [None, '', 'query,group\na,\n', '\0'])
+def test_queries_that_cannot_be_read(folder, content):
+    if content is None:
+        (folder / 'queries.csv').unlink()
+    else:
+        (folder / 'queries.csv').write_text(content)
+    rejected(folder, str(folder / 'queries.csv'), 'test again')
