@@ -14,7 +14,7 @@ endif
 
 help:
 	@echo 'make install    create .venv and install the libraries into it'
-	@echo 'make demo       train, test and re-rank on drawn animals: a table and a picture in a minute, without data'
+	@echo 'make demo       train, test and re-rank on drawn animals: a table and a report in a minute, without data'
 	@echo 'make test       run the tests; COVERAGE=1 prints how much of the code they run'
 	@echo 'make faults     kill runs, fill disks, cut connections, feed random input: a quarter of an hour;'
 	@echo '                the disk and network tests need root on Linux'
