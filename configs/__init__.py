@@ -3,7 +3,28 @@
 ``defaults.py`` lists every key with its default and the rule for its values.
 """
 
-from configs.loading import changes, flatten, ignored_keys, load_cfg, with_value
+from configs.loading import (
+    changes,
+    check_together,
+    flatten,
+    ignored_keys,
+    load_cfg,
+    load_values,
+    read_values,
+    read_yml,
+    with_value,
+)
 from configs.rules import ConfigError
 
-__all__ = ['ConfigError', 'changes', 'flatten', 'ignored_keys', 'load_cfg', 'with_value']
+__all__ = [
+    'ConfigError',
+    'changes',
+    'check_together',
+    'flatten',
+    'ignored_keys',
+    'load_cfg',
+    'load_values',
+    'read_values',
+    'read_yml',
+    'with_value',
+]

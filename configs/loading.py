@@ -3,7 +3,7 @@
 import difflib
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +29,15 @@ def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
         ConfigError: Missing or broken file, unknown key (the nearest one is named), key given
             twice or without a value, value of the wrong type or not allowed.
     """
-    values = {key: rule.default for key, rule in RULES.items()}
-    for path, tree in _read_ymls(Path(config_file)) if config_file else []:
-        values |= {key: _read_value(key, value, str(path)) for key, value in flatten(tree).items()}
+    values = load_values(config_file)
     if len(opts) % 2:
         raise ConfigError(
             'command line: overrides come in pairs KEY VALUE (a value with spaces needs quotes), '
             f'but the number of words is odd, {len(opts)}: {short(" ".join(map(str, opts)))}'
         )
-    for key, value in zip(opts[::2], opts[1::2], strict=True):
-        values[key] = _read_value(key, value, 'command line')
-    _check_together(values)
+    for pair in zip(opts[::2], opts[1::2], strict=True):
+        values |= read_values([pair], 'command line')
+    check_together(values)
     for key, rule in RULES.items():
         if isinstance(rule, rules.Ignored) and values[key] not in (rule.default, rule.also):
             logging.getLogger('transreid').warning(
@@ -50,6 +48,27 @@ def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
     cfg = _as_tree(values)
     cfg.freeze()
     return cfg
+
+
+def load_values(config_file: str | Path = '') -> dict[str, Value]:
+    """Merge the defaults and ``config_file``: key -> value. Raises ``ConfigError``."""
+    values = {key: rule.default for key, rule in RULES.items()}
+    for path, tree in _read_ymls(Path(config_file)) if config_file else []:
+        values |= read_values(flatten(tree).items(), str(path))
+    return values
+
+
+def read_values(pairs: Iterable[tuple[str, object]], where: str) -> dict[str, Value]:
+    """Check pairs of key and value: each by its rule.
+
+    Args:
+        pairs: The pairs; a value may be text, as on the command line.
+        where: Where they come from, for error messages.
+
+    Raises:
+        ConfigError: Unknown key (the nearest one is named), or a value that is not allowed.
+    """
+    return {key: _read_value(key, value, where) for key, value in pairs}
 
 
 def with_value(cfg: CfgNode, key: str, value: Value) -> CfgNode:
@@ -103,6 +122,21 @@ def _read_ymls(path: Path, seen: tuple[str, ...] = ()) -> list[tuple[Path, dict]
     real = os.path.realpath(path)
     if real in seen:
         raise ConfigError(f'{path}: {BASE_KEY} leads back to this file')
+    tree = read_yml(path)
+    try:
+        base = rules.Path('').read(tree.pop(BASE_KEY, ''))
+    except ValueError as error:
+        raise ConfigError(f'{path}: {BASE_KEY} {error}') from None
+    below = _read_ymls(path.parent / base, (*seen, real)) if base else []
+    return [*below, (path, tree)]
+
+
+def read_yml(path: Path) -> dict[Any, Any]:
+    """Return the content of a yml: plain values, sections in sections.
+
+    Raises:
+        ConfigError: It is missing, too large, not YAML, or not made of ``KEY: VALUE``.
+    """
     if not os.path.isfile(path):  # reading a pipe or device could hang
         raise ConfigError(
             f'config file {short(str(path), 300)} does not exist or is not a regular file'
@@ -117,12 +151,7 @@ def _read_ymls(path: Path, seen: tuple[str, ...] = ()) -> list[tuple[Path, dict]
         raise ConfigError(f'{path}: not a readable YAML file: {short(reason, 300)}') from None
     if not isinstance(tree, dict):
         raise ConfigError(f'{path}: expected sections of KEY: VALUE, got {type(tree).__name__}')
-    try:
-        base = rules.Path('').read(tree.pop(BASE_KEY, ''))
-    except ValueError as error:
-        raise ConfigError(f'{path}: {BASE_KEY} {error}') from None
-    below = _read_ymls(path.parent / base, (*seen, real)) if base else []
-    return [*below, (path, tree)]
+    return tree
 
 
 class _Loader(yaml.SafeLoader):
@@ -189,7 +218,8 @@ def _unknown_key(name: str) -> str:
 # ---------------------------------- several keys together; rules of one key stand in defaults.py
 
 
-def _check_together(values: dict[str, Value]) -> None:
+def check_together(values: Mapping[str, Value]) -> None:
+    """Raise ``ConfigError`` if values that are allowed alone do not fit together."""
     photos = values['SOLVER.STAGE2.IMS_PER_BATCH']
     instances = values['DATALOADER.NUM_INSTANCE']
     if values['DATALOADER.SAMPLER'] == 'softmax_triplet' and photos % instances:

@@ -1,6 +1,7 @@
 """Pictures of results."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from utils.files import atomic_write
 
 MATCH, OTHER, QUERY = (46, 139, 87), (200, 55, 45), (70, 80, 95)
+LINE, WIDE = (200, 204, 210), (176, 204, 226)
+ROW, PANEL = 34, 320  # pixels: height of a row, width of a panel
 HEIGHT, GAP, FRAME, MARGIN, TOP = 96, 6, 4, 14, 58  # pixels
 
 
@@ -54,3 +57,83 @@ def _framed(image: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
     """Scale a photo to the height of a row, at most twice as wide, and frame it."""
     image = ImageOps.contain(image, (2 * HEIGHT, HEIGHT), Image.Resampling.BILINEAR)
     return ImageOps.expand(image, FRAME, colour)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A number with an interval, for :func:`interval_bars`.
+
+    Attributes:
+        value: The number.
+        wide: (low, high) of the wide bar behind it, or None.
+        thin: (low, high) of the thin line through it, or None.
+        dots: Single numbers, drawn as dots.
+    """
+
+    value: float
+    wide: tuple[float, float] | None = None
+    thin: tuple[float, float] | None = None
+    dots: Sequence[float] = ()
+
+    @property
+    def numbers(self) -> list[float]:
+        """All numbers to be drawn."""
+        return [self.value, *(self.wide or ()), *(self.thin or ()), *self.dots]
+
+
+def interval_bars(
+    path: str | Path,
+    names: Sequence[str],
+    panels: Sequence[tuple[str, Sequence[Bar | None]]],
+    title: str,
+) -> None:
+    """Draw a PNG with a row for each name and panels side by side, each with its own axis.
+
+    Args:
+        path: The PNG.
+        names: The names of the rows.
+        panels: (title, one bar for each name; None = nothing). An axis that contains 0 marks it.
+        title: The line at the top.
+    """
+    font = ImageFont.load_default(13)
+    left = 2 * MARGIN + max(int(font.getlength(name)) for name in names)
+    width = left + len(panels) * (PANEL + 3 * MARGIN)
+    bottom = TOP + ROW * len(names)
+    page = Image.new('RGB', (width, bottom + 2 * MARGIN + GAP), 'white')
+    draw = ImageDraw.Draw(page)
+    draw.text((MARGIN, 8), title, fill='black', font=ImageFont.load_default(17))
+    for row, name in enumerate(names):
+        draw.text((MARGIN, TOP + row * ROW + ROW // 2), name, 'black', font, anchor='lm')
+    for number, (text, bars) in enumerate(panels):
+        x = left + number * (PANEL + 3 * MARGIN)
+        draw.text((x, 36), text, fill=QUERY, font=font)
+        _draw_panel(draw, (x, TOP, x + PANEL, bottom), bars)
+    with atomic_write(path, 'wb') as file:
+        page.save(file, format='PNG')
+
+
+def _draw_panel(
+    draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], bars: Sequence[Bar | None]
+) -> None:
+    left, top, right, bottom = box
+    numbers = [number for bar in bars if bar for number in bar.numbers]
+    low, high = min(numbers, default=0.0), max(numbers, default=1.0)
+    scale = (right - left) / ((high - low) or 1.0)
+
+    def at(number: float) -> float:
+        return left + (number - low) * scale
+
+    draw.rectangle(box, outline=LINE)
+    for mark in (low, high, *([0.0] if low < 0 < high else [])):
+        draw.line((at(mark), top, at(mark), bottom + 3), fill=LINE)
+        draw.text((at(mark), bottom + 5), f'{mark:.3g}', QUERY, anchor='ma')
+    for row, bar in enumerate(bars):
+        middle = top + row * ROW + ROW // 2
+        if bar and bar.wide:
+            draw.rectangle((at(bar.wide[0]), middle - 6, at(bar.wide[1]), middle + 6), WIDE)
+        if bar and bar.thin:
+            draw.line((at(bar.thin[0]), middle, at(bar.thin[1]), middle), fill=QUERY, width=2)
+        for dot in bar.dots if bar else ():
+            draw.ellipse((at(dot) - 3, middle - 3, at(dot) + 3, middle + 3), outline=QUERY)
+        if bar:
+            draw.line((at(bar.value), middle - 8, at(bar.value), middle + 8), fill=OTHER, width=3)

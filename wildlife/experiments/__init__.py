@@ -1,0 +1,1 @@
+"""``experiments``: a grid of settings × seeds, from the file to the table."""

@@ -1,0 +1,127 @@
+"""A grid from the command line to the table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs import ConfigError, load_cfg
+from datasets.sources import load_test, load_train
+from utils.files import make_output_dir
+from utils.run.lock import output_lock
+from wildlife.experiments.grid import Grid, read_grid
+from wildlife.experiments.plan import Plan, Training, make_plan
+from wildlife.experiments.progress import (
+    check_folder,
+    epochs_of,
+    is_tested,
+    is_trained,
+    read_note,
+    seconds_left,
+)
+from wildlife.experiments.runs import Queue, Say, time_text
+from wildlife.experiments.write import write_table
+from wildlife.words import counted
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A grid, its runs and where they are.
+
+    Attributes:
+        grid: The grid.
+        plan: Its runs.
+        out: The folder of all runs and tables.
+        photos: The number of training photos.
+    """
+
+    grid: Grid
+    plan: Plan
+    out: Path
+    photos: int
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the table."""
+        return self.out / self.grid.path.stem
+
+    def states(self) -> str:
+        """Return a line for each training: whether it is done, and its folder."""
+        return '\n'.join(map(_state_line, self.plan.trainings))
+
+    def cost(self, jobs: int) -> str:
+        """Return how many runs there are, how many of them are done, and what the others cost."""
+        trainings = self.plan.trainings
+        left = [training for training in trainings if not is_trained(training)]
+        epochs = sum(map(epochs_of, left))
+        tests = [test for training in trainings for test in training.tests]
+        tests_left = sum(not is_tested(test) for test in tests)
+        return (
+            f'{counted(len(self.plan.cells), "cell")} x {counted(len(self.grid.seeds), "seed")}: '
+            f'{counted(len(trainings), "training")} ({len(trainings) - len(left)} done), '
+            f'{counted(len(tests), "test")} ({len(tests) - tests_left} done)\n'
+            f'to do: {counted(len(left), "training")}, together {epochs} epochs x '
+            f'{counted(self.photos, "photo")}, and {counted(tests_left, "test")}; '
+            f'{self._time(jobs)}'
+        )
+
+    def _time(self, jobs: int) -> str:
+        seconds = seconds_left(self.plan.trainings, jobs)
+        if seconds is None:
+            return 'the time is unknown until a training has finished'
+        return f'about {time_text(seconds)} with {counted(jobs, "job")}, as the finished runs took'
+
+
+def _state_line(training: Training) -> str:
+    if is_trained(training):
+        missing = sum(not is_tested(test) for test in training.tests)
+        state = f'{counted(missing, "test")} to do' if missing else 'done'
+    else:
+        state = 'to resume' if read_note(training.run) else 'to do'
+    return f'{state:12} {training.run.folder}'
+
+
+def prepare(file: Path, config: str, pairs: Sequence[str], out: Path) -> Experiment:
+    """Read the grid and check everything; nothing is written.
+
+    Args:
+        file: The grid file.
+        config: A yml instead of the one that the file names, or ''.
+        pairs: KEY VALUE pairs of the command line.
+        out: The folder for runs and tables.
+
+    Raises:
+        ConfigError, InputError: The grid, its settings, lists or folders cannot be used.
+    """
+    if len(pairs) % 2:
+        raise ConfigError('command line: overrides come in pairs KEY VALUE; one word is left over')
+    grid = read_grid(file, config, dict(zip(pairs[::2], pairs[1::2], strict=True)))
+    plan = make_plan(grid, out)
+    for training in plan.trainings:
+        check_folder(training.run)
+    cfg = load_cfg(grid.config, plan.trainings[0].run.words)
+    load_test(cfg)
+    return Experiment(grid, plan, out, len(load_train(cfg).train))
+
+
+def run(experiment: Experiment, jobs: int, say: Say) -> list[Path]:
+    """Do all runs that are left, and write the table.
+
+    Args:
+        experiment: From :func:`prepare`.
+        jobs: How many runs there are at once.
+        say: Is called with each line for the screen.
+
+    Returns:
+        The folders of the runs that have failed.
+
+    Raises:
+        InputError: Another command uses the folder, or it cannot be written.
+        Stopped: A signal has ended the runs.
+    """
+    with output_lock(make_output_dir(experiment.out), 'experiments'):
+        queue = Queue(experiment.plan.trainings, jobs, say)
+        queue.run_all()
+        text = write_table(experiment.folder, experiment.grid, experiment.plan.cells)
+    if text:
+        say(f'\n{text}\nThe table: {experiment.folder / "table.md"}, .csv, .json and .png')
+    return queue.failed
