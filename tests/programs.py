@@ -29,6 +29,7 @@ PATHS = {
     'tools.check_data': '--config_file --out',
     'tools.compare': 'a b --out',
     'tools.table': 'runs --out',
+    'tools.experiments': 'file --config_file --out',
     'tools.demo.data': '--out',
     'tools.make_lists': 'source --out --photos --photos-out',
     'tools.remove_background': 'src dst --masks --sheet --list',

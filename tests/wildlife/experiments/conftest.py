@@ -1,0 +1,66 @@
+"""A world of toy animals with a grid."""
+
+import json
+
+import pytest
+
+import test_clipreid
+import train_clipreid
+from tests.helpers import World, write_world
+from tests.wildlife.experiments.grids import GRID
+from utils.errors import InputError, Stopped
+
+
+@pytest.fixture
+def grid_file(world):
+    """A function that writes a grid with other top-level words; it returns the path."""
+
+    def write(**words):
+        path = world.folder / 'grid.yml'
+        tree = {'config': world.yml(), **GRID, **words}
+        path.write_text(json.dumps(tree))  # JSON is YAML
+        return path
+
+    return write
+
+
+@pytest.fixture
+def twelve(tmp_path, toy_weights):
+    """A world whose test shows twelve individuals, enough for intervals."""
+    world = World(tmp_path, toy_weights)
+    write_world(tmp_path, test=12)
+    return world
+
+
+class Ended:
+    """A process that has ended."""
+
+    def __init__(self, code):
+        self.returncode = code
+
+    def poll(self):
+        return self.returncode
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """Runs are done in this process; the list of their folders is returned."""
+    folders = []
+
+    def start(run, jobs):
+        folders.append(run.folder)
+        run.folder.mkdir(parents=True, exist_ok=True)
+        (run.folder / 'output.txt').touch()
+        main = test_clipreid.main if run.tests else train_clipreid.main
+        try:
+            main(run.command[2:])
+        except InputError as error:
+            (run.folder / 'output.txt').write_text(f'error: {error}')
+            return Ended(2)
+        except Stopped as stopped:
+            return Ended(stopped.code)
+        return Ended(0)
+
+    monkeypatch.setattr('wildlife.experiments.runs.start', start)
+    monkeypatch.setattr('wildlife.experiments.runs.PAUSE', 0)
+    return folders

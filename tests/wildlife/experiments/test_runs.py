@@ -1,0 +1,134 @@
+"""Processes of a grid: their order, failures, interruptions."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from utils.errors import Stopped
+from wildlife.experiments import runs
+from wildlife.experiments.plan import Run, Training
+from wildlife.experiments.progress import read_note
+from wildlife.experiments.runs import Queue, start, time_text
+
+
+def fake_training(monkeypatch, folder, script):
+    """A training whose process runs a Python script."""
+    run = Run(folder, 'x.yml', {}, {}, folder / 'RN50_1.pth', False)
+    commands = getattr(fake_training, 'commands', {})
+    fake_training.commands = commands | {folder: [sys.executable, '-c', script]}
+    monkeypatch.setattr(Run, 'command', property(lambda self: fake_training.commands[self.folder]))
+    return Training(run, ())
+
+
+def test_a_failed_run_is_named_and_the_others_go_on(tmp_path, monkeypatch):
+    scripts = {'a': 'print("fine")', 'b': 'import sys; sys.exit("error: no photos")', 'c': ''}
+    trainings = [fake_training(monkeypatch, tmp_path / n, text) for n, text in scripts.items()]
+    lines = []
+    queue = Queue(trainings, 2, lines.append)
+    queue.run_all()
+    assert queue.failed == [tmp_path / 'b']
+    line = next(line for line in lines if line.startswith('failed'))
+    assert line == f'failed (exit code 1): {tmp_path / "b"}\n    error: no photos'
+    assert (tmp_path / 'a' / 'output.txt').read_text() == 'fine\n'
+    finished = {name: read_note(t.run)['finished'] for name, t in zip(scripts, trainings)}
+    assert finished == {'a': True, 'b': False, 'c': True}
+
+
+def test_jobs_run_at_once(tmp_path, monkeypatch):
+    """Each of two waits for the file of the other."""
+    script = (
+        'import pathlib, sys, time\n'
+        'mine, other = map(pathlib.Path, ({!r}, {!r}))\n'
+        'mine.touch()\n'
+        'end = time.time() + 10\n'
+        'while not other.exists() and time.time() < end: time.sleep(0.01)\n'
+        'sys.exit(not other.exists())'
+    )
+    a, b = str(tmp_path / 'a.txt'), str(tmp_path / 'b.txt')
+    trainings = [
+        fake_training(monkeypatch, tmp_path / 'a', script.format(a, b)),
+        fake_training(monkeypatch, tmp_path / 'b', script.format(b, a)),
+    ]
+    queue = Queue(trainings, 2, str)
+    queue.run_all()
+    assert not queue.failed
+
+
+def test_jobs_share_the_cores(tmp_path, monkeypatch):
+    script = 'import os; print(os.environ.get("OMP_NUM_THREADS"))'
+    training = fake_training(monkeypatch, tmp_path / 'a', script)
+    monkeypatch.setattr(os, 'cpu_count', lambda: 8)
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    for jobs in (1, 3, 16):
+        start(training.run, jobs).wait()
+    monkeypatch.setenv('OMP_NUM_THREADS', '5')
+    start(training.run, 3).wait()
+    assert (tmp_path / 'a' / 'output.txt').read_text().split() == ['None', '2', '1', '5']
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_processes(tmp_path, monkeypatch, number):
+    """They can save: the script writes a file when it is asked to end."""
+    script = (
+        'import pathlib, signal, sys, time\n'
+        f'folder = pathlib.Path({str(tmp_path)!r})\n'
+        'def save(*_):\n'
+        '    (folder / "saved").touch()\n'
+        '    sys.exit(143)\n'
+        'signal.signal(signal.SIGTERM, save)\n'
+        '(folder / "ready").touch()\n'
+        'time.sleep(30)'
+    )
+    trainings = [
+        fake_training(monkeypatch, tmp_path / 'a', script),
+        fake_training(monkeypatch, tmp_path / 'b', ''),
+    ]
+
+    def interrupt():
+        while not (tmp_path / 'ready').exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    began = time.monotonic()
+    with pytest.raises(Stopped) as caught:
+        Queue(trainings, 1, str).run_all()
+    thread.join()
+    assert caught.value.code == 128 + number and time.monotonic() - began < 20
+    assert (tmp_path / 'saved').exists() and not Path(tmp_path, 'b').exists()
+    note = json.loads((tmp_path / 'a' / 'experiment.json').read_text())
+    assert note['finished'] is False and note['seconds'] >= 0
+
+
+def test_a_process_that_does_not_end_is_killed(tmp_path, monkeypatch):
+    script = (
+        'import pathlib, signal, time\n'
+        'signal.signal(signal.SIGTERM, signal.SIG_IGN)\n'
+        f'pathlib.Path({str(tmp_path / "ready")!r}).touch()\n'
+        'time.sleep(30)'
+    )
+    training = fake_training(monkeypatch, tmp_path / 'a', script)
+    monkeypatch.setattr(runs, 'GRACE', 0.1)
+
+    def stop(_):
+        while not (tmp_path / 'ready').exists():
+            time.sleep(0.01)
+        raise Stopped(signal.SIGTERM)
+
+    queue = Queue([training], 1, str)
+    monkeypatch.setattr(queue, '_collect', lambda: stop(queue))
+    with pytest.raises(Stopped):
+        queue.run_all()
+    assert queue._running[0].process.returncode == -signal.SIGKILL
+
+
+def test_durations():
+    words = [time_text(seconds) for seconds in (1, 89, 90, 600, 5400, 9000)]
+    assert words == ['1 second', '89 seconds', '2 minutes', '10 minutes', '1.5 hours', '2.5 hours']
