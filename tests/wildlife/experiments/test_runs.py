@@ -13,7 +13,7 @@ import pytest
 from utils.errors import Stopped
 from wildlife.experiments import runs
 from wildlife.experiments.plan import Run, Training
-from wildlife.experiments.progress import read_note
+from wildlife.experiments.progress import add_note, read_note, seconds_left
 from wildlife.experiments.runs import Queue, start, time_text
 
 
@@ -127,6 +127,21 @@ def test_a_process_that_does_not_end_is_killed(tmp_path, monkeypatch):
     with pytest.raises(Stopped):
         queue.run_all()
     assert queue._running[0].process.returncode == -signal.SIGKILL
+
+
+def test_the_time_left_is_that_of_the_finished_runs(tmp_path, monkeypatch):
+    trainings = [fake_training(monkeypatch, tmp_path / name, '') for name in 'abcd']
+    for training in trainings:
+        training.run.folder.mkdir()
+    assert seconds_left(trainings, 1) is None
+    for training, seconds in zip(trainings, (10, 30)):
+        add_note(training.run, seconds, finished=True)
+        training.run.checkpoint.touch()
+    add_note(trainings[2].run, 500, finished=False)
+    assert seconds_left(trainings, 1) == 2 * 20
+    assert seconds_left(trainings, 4) == 2 * 20 / 4
+    add_note(trainings[0].run, 5, finished=True)  # resumed: both times count
+    assert read_note(trainings[0].run)['seconds'] == 15
 
 
 def test_durations():
