@@ -56,6 +56,7 @@ HARMLESS = {
     'TEST.RERANK_LAMBDA',
     'TEST.RERANK_TIES',
     'TEST.BOOTSTRAP',
+    'TEST.REPORT',
     'OUTPUT_DIR',
 }
 # Keys that states of earlier versions lack -> what those versions did.

@@ -12,6 +12,7 @@ from wildlife.experiments.grid import Grid
 from wildlife.experiments.plan import Cell
 from wildlife.experiments.progress import is_tested
 from wildlife.report.comparable import why_not_comparable
+from wildlife.report.compare import p_text
 from wildlife.report.results import TestResult, read_result
 from wildlife.report.seeds import (
     Difference,
@@ -207,7 +208,7 @@ def _words(rows: Sequence[Row], title: str) -> pd.DataFrame:
 def _difference_text(difference: Difference | None) -> str:
     if difference is None:
         return ''
-    return f'{interval_text(difference.interval)} p {difference.p:.3f}'.strip()
+    return f'{interval_text(difference.interval)} p {p_text(difference.p)}'.strip()
 
 
 def _remarks(grid: Grid, cells: Sequence[CellResult]) -> list[str]:
