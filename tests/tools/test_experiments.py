@@ -69,7 +69,8 @@ def test_a_grid_gives_a_table(grid_file, world, in_process, tmp_path, capsys):  
     markdown = (out / 'grid/table.md').read_text()
     assert markdown in screen and '| learned | 2 |' in markdown
     assert f'{100 * second["difference"]:+.1f}' in markdown
-    assert Image.open(out / 'grid/table.png').width > 600
+    with Image.open(out / 'grid/table.png') as picture:
+        assert picture.width > 600
 
     in_process.clear()
     assert run(path, out) == 0 and not in_process  # all is done
