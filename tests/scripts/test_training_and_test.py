@@ -119,7 +119,12 @@ def test_train_then_test_then_rerank(world, name):
     check_test_results(world, plain)
     check_ranked_lists(world, plain)
 
+    page = (world.output / 'report.html').read_text(encoding='utf-8')
+    assert f'toy: test of {name}_2.pth' in page and 'id="training"' in page
+    assert f'Report: {world.output / "report.html"}' in (world.output / 'test_log.txt').read_text()
+
     reranked = test_rerank_clipreid.main(world.args('TEST.WEIGHT', weight, name=name))
+    assert (world.output / 'report.1.html').read_text(encoding='utf-8') == page
     assert reranked != plain or reranked['mAP'] == 1
     assert json.loads((world.output / 'results.json').read_text())['re_ranking'] == {
         'k1': 5,
@@ -128,10 +133,9 @@ def test_train_then_test_then_rerank(world, name):
         'ties': 'index',
     }
     assert json.loads((world.output / 'results.1.json').read_text())['metrics'] == plain
-    assert (
-        test_clipreid.main(world.args('TEST.WEIGHT', weight, 'TEST.RE_RANKING', 'True', name=name))
-        == reranked
-    )
+    options = ('TEST.WEIGHT', weight, 'TEST.RE_RANKING', 'True', 'TEST.REPORT', 'False')
+    assert test_clipreid.main(world.args(*options, name=name)) == reranked
+    assert not (world.output / 'report.2.html').exists()
 
 
 def test_same_seed_same_run(world):

@@ -9,7 +9,7 @@ import numpy as np
 from wildlife.pages import render
 
 WIDTH, HEIGHT = 480, 270  # of the whole chart, in units of the drawing
-LEFT, RIGHT, TOP, BOTTOM = 50, 14, 12, 42  # around the lines
+LEFT, RIGHT, TOP, BOTTOM = 64, 14, 12, 42  # around the lines
 
 
 @dataclass(frozen=True)

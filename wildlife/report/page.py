@@ -1,7 +1,7 @@
 """report.html: the result of a test as one page that needs no network."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ LOSSES = {  # the terms of a loss, in words
     'center_loss': 'same ones near their mean',
 }
 DRAWN_BINS = 50
+SCALES = (0.1, 0.2, 0.5, 1.0)  # right ends of the drawn intervals
 
 
 def write_report(folder: Path, test: TestSet, result: Result, facts: Mapping[str, Any]) -> Path:
@@ -58,11 +59,13 @@ def write_report(folder: Path, test: TestSet, result: Result, facts: Mapping[str
     """
     names = names_of_labels([*test.query, *test.gallery], facts['config'])
     material = RankedTest(test, result.rankings[0], result.distance, names)
+    metrics = _headline(result.metrics, facts['measures'])
     page = render(
         'report.html',
         title=_title(facts),
         facts=facts,
-        metrics=_headline(result.metrics, facts['measures']),
+        metrics=metrics,
+        scale=_scale(metrics),
         test=test,
         shown=_counts(test, material.ranking),
         charts=_charts(material, facts['measures']),
@@ -95,6 +98,12 @@ def _headline(metrics: Mapping[str, float], measures: Mapping[str, Any]) -> list
         meaning = MEANINGS.get(name, 'queries of this group')
         rows.append({'name': text, 'meaning': meaning, 'value': value, 'low': low, 'high': high})
     return rows
+
+
+def _scale(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Return the right end of the drawn intervals, a round fraction."""
+    largest = max(max(row['value'], row['high'] or 0) for row in rows)
+    return next(limit for limit in SCALES if largest <= limit)
 
 
 def _counts(test: TestSet, ranking: Ranking) -> dict[str, int]:

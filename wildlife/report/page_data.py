@@ -20,11 +20,11 @@ from utils.ranking import Ranking
 from wildlife.thumbnails import upright_thumbnails
 
 TOP = 10  # photos shown per ranking
-MOST_QUERIES = 5000  # on a page; the hardest ones
+MOST_QUERIES = 3000  # on a page; the hardest ones
 MOST_INDIVIDUALS = 2000  # in the table; the hardest ones
 MOST_CONFUSIONS = 24
 MOST_THUMBNAILS = 2000
-MOST_BYTES = 17_000_000  # of all thumbnails; the page stays below 20 MB
+MOST_BYTES = 14_000_000  # of all thumbnails; the page stays below 20 MB
 SIDE = 144  # largest width and height of a thumbnail in pixels, which makes about 5 KB
 SIDES = ('left', 'right')
 HARD_SHARE = 0.25  # queries whose average precision is in the lowest quarter are called hard
@@ -78,17 +78,18 @@ class _Photos:
         return self.places.setdefault(record.path, len(self.places))
 
     def rows(self, thumbnails: dict[str, str], base: str) -> list[dict[str, Any]]:
-        return [
-            {
-                'path': shown_path(path, base),
-                'who': self.whos[record.pid],
+        """Return the photos; facts that are unknown are left out."""
+        rows = []
+        for path, record in self.records.items():
+            facts = {
                 'side': None if record.side is None else SIDES[record.side],
                 'encounter': record.encounter,
                 'camera': record.camera,
-                'thumb': thumbnails.get(path, ''),
+                'thumb': thumbnails.get(path),
             }
-            for path, record in self.records.items()
-        ]
+            known = {name: value for name, value in facts.items() if value is not None}
+            rows.append({'path': shown_path(path, base), 'who': self.whos[record.pid]} | known)
+        return rows
 
 
 def page_data(material: RankedTest, folder: Path) -> dict[str, Any]:

@@ -28,7 +28,8 @@ def test_the_headline_has_intervals_chance_and_protocol(tmp_path):
     low, high = intervals['mAP']
     assert f'mAP {values["mAP"]:.1%} {low:.1%} to {high:.1%}' in text
     right = int((result.rankings[0].first_hit == 1).sum())
-    assert f'For {right} of 65 query photos ({values["rank1"]:.1%})' in text
+    rank1 = '{:.1%}, 95% interval {:.1%} to {:.1%}'.format(values['rank1'], *intervals['rank1'])
+    assert f'For {right} of 65 query photos ({rank1}) the nearest photo' in text
     assert f'would put the same individual first for {values["chance"]:.1%}' in text
     assert '5 of the queries have no match in the gallery' in text
     assert f'Protocol cross-encounter: {test.protocol.text}' in text

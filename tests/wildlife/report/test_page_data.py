@@ -49,7 +49,7 @@ def test_queries_have_their_rankings(material, data):
     easy = [query['ap'] for query in data['queries'] if query['first_hit'] and not query['hard']]
     assert 16 <= len(hard) <= 18 and max(hard) <= min(easy)
     photo = data['photos'][data['queries'][8]['photo']]
-    assert (photo['side'], photo['encounter'], photo['camera']) == ('right', 11, None)
+    assert (photo['side'], photo['encounter']) == ('right', 11) and 'camera' not in photo
 
 
 def test_individuals_are_averaged_and_sorted(material, data):
@@ -101,7 +101,7 @@ def test_a_large_test_is_cut_to_its_hardest_queries(monkeypatch, material, tmp_p
     hardest = found.argsort(kind='stable')[:6]
     assert [query['number'] - 1 for query in data['queries']] == sorted(hardest)
     assert len(data['individuals']) == 3
-    with_thumbnail = [photo['path'] for photo in data['photos'] if photo['thumb']]
+    with_thumbnail = [photo['path'] for photo in data['photos'] if 'thumb' in photo]
     assert len(with_thumbnail) == 4
     worst = Path(material.test.query[hardest[0]].path)
     assert any(worst.as_posix().endswith(path) for path in with_thumbnail)
@@ -115,12 +115,12 @@ def test_a_large_test_is_cut_to_its_hardest_queries(monkeypatch, material, tmp_p
 def test_thumbnails_stay_within_their_bytes(monkeypatch, material, tmp_path):
     write_photos(material.test)
     monkeypatch.setattr(module, 'MOST_BYTES', 20_000)
-    sizes = [len(photo['thumb']) for photo in page_data(material, tmp_path)['photos']]
+    sizes = [len(photo.get('thumb', '')) for photo in page_data(material, tmp_path)['photos']]
     assert 10_000 < sum(sizes) <= 20_000 and 0 in sizes
 
 
 def test_photos_that_cannot_be_read_have_no_thumbnail(data):
-    assert {photo['thumb'] for photo in data['photos']} == {''}
+    assert not any('thumb' in photo for photo in data['photos'])
     assert data['totals']['without_thumbnail'] == 70
     json.dumps(data, allow_nan=False)
 

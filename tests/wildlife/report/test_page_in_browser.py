@@ -11,6 +11,7 @@ from wildlife.report.page import write_report
 playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
 expect = playwright.expect
 CHROMIUM = shutil.which('chromium')
+both_widths = pytest.mark.parametrize('wide', [1300, 400], indirect=True)
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason='there is no Chromium')
 
 
@@ -32,9 +33,9 @@ def browser():
         yield program.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'])
 
 
-@pytest.fixture(params=[1300, 400])
+@pytest.fixture
 def wide(request):
-    return request.param
+    return getattr(request, 'param', 1300)
 
 
 @pytest.fixture
@@ -68,6 +69,7 @@ def focused(page):
     )
 
 
+@both_widths
 def test_it_fits_and_makes_rows_when_they_are_seen(page, wide):
     assert page.evaluate('document.documentElement.scrollWidth') == wide
     assert page.locator('.query').count() == 70
@@ -133,6 +135,7 @@ def test_keys(page, made):
     assert not page.evaluate('zoom.open')
 
 
+@both_widths
 def test_both_photos_are_shown_large_from_their_files(page):
     page.keyboard.press('w')
     number, _ = focused(page)

@@ -55,7 +55,7 @@ function facts(photo, short = false) {
   const known = photo.side ? [photo.side] : [];
   for (const name of ['encounter', 'camera']) {
     const word = short ? `${name.slice(0, 3)}.` : name;
-    if (photo[name] !== null) known.push(`${word} ${photo[name]}`);
+    if (photo[name] !== undefined) known.push(`${word} ${photo[name]}`);
   }
   return known.join(', ');
 }

@@ -8,7 +8,7 @@ const FIELDS = { // filters by a fact of the query's photo; one with a single va
   encounter: ['encounter', (query) => photoOf(query).encounter],
   side: ['side', (query) => photoOf(query).side],
   camera: ['camera', (query) => photoOf(query).camera],
-  group: ['group', (query) => query.group || null],
+  group: ['group', (query) => query.group || undefined],
 };
 const KINDS = {
   '': ['all', () => true],
@@ -42,7 +42,7 @@ function makeFilters() {
   const used = Object.entries(KINDS).filter(([, [, test]]) => data.queries.some(test));
   choice('kind', 'show', used.map(([value, [text]]) => [value, text]));
   for (const [field, [label, valueOf]] of Object.entries(FIELDS)) {
-    const values = [...new Set(data.queries.map(valueOf))].filter((value) => value !== null);
+    const values = [...new Set(data.queries.map(valueOf))].filter((value) => value !== undefined);
     if (values.length < 2) continue;
     const texts = values.map((value) => [value, field === 'who' ? data.names[value] : String(value)]);
     texts.sort((a, b) => a[1].localeCompare(b[1], 'en', { numeric: true }));

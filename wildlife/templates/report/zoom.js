@@ -9,7 +9,7 @@ function large(photo, title, kind = '') {
     image.onerror = null;
     if (photo.thumb) image.src = photo.thumb;
   };
-  image.src = address(photo) || photo.thumb;
+  image.src = address(photo) || photo.thumb || '';
   const known = [nameOf(photo), facts(photo), photo.path].filter(Boolean).join(' · ');
   const caption = element('figcaption', {}, ...(kind ? [mark(kind), ' '] : []), element('b', {}, title), ` ${known}`);
   return element('figure', { className: kind }, image, caption);
