@@ -118,10 +118,10 @@ def _draw_panel(
     left, top, right, bottom = box
     numbers = [number for bar in bars if bar for number in bar.numbers]
     low, high = min(numbers, default=0.0), max(numbers, default=1.0)
-    scale = (right - left) / ((high - low) or 1.0)
+    scale = (right - left - 2 * GAP) / ((high - low) or 1.0)
 
     def at(number: float) -> float:
-        return left + (number - low) * scale
+        return left + GAP + (number - low) * scale
 
     draw.rectangle(box, outline=LINE)
     for mark in (low, high, *([0.0] if low < 0 < high else [])):

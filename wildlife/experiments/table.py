@@ -27,7 +27,8 @@ from wildlife.report.table import interval_text, markdown, mean_text
 METRICS = {'mAP': 'mAP', 'rank1': 'rank-1'}  # name in results.json -> in the table
 UNKNOWN = (np.nan, np.nan)
 NOTES = (
-    '±: standard deviation over the seeds. [ ]: 95 % intervals. All numbers are percent.',
+    '±: standard deviation over the seeds. [ ]: 95 % intervals. Numbers are percent, '
+    'differences percentage points.',
     '"Individuals": how much the number would vary with other query animals; a bootstrap over '
     'individuals, the gallery is fixed. "Seeds": how much it varies with the random numbers of the '
     "training; Student's t.",

@@ -3,7 +3,7 @@
 GRID = {
     'question': 'Does the text help?',
     'seeds': [1, 2],
-    'overrides': {'SOLVER.STAGE2.MAX_EPOCHS': 1},
+    'overrides': {'SOLVER.STAGE2.MAX_EPOCHS': 1, 'TEST.REPORT': False},
     'train': {
         'text': {
             'learned': {},

@@ -10,7 +10,7 @@ from wildlife.experiments.grid import combinations, read_grid
 def test_a_grid_is_read(grid_file, world):
     grid = read_grid(grid_file(train={'a': {'x': None, 'y': {'MODEL': {'PROMPT': 'X X X X'}}}}))
     assert grid.seeds == (1, 2) and grid.question == 'Does the text help?'
-    assert grid.overrides == {'SOLVER.STAGE2.MAX_EPOCHS': 1}
+    assert grid.overrides == {'SOLVER.STAGE2.MAX_EPOCHS': 1, 'TEST.REPORT': False}
     assert grid.train == {'a': {'x': {}, 'y': {'MODEL.PROMPT': 'X X X X'}}}
     assert grid.test == {}
 
@@ -19,7 +19,8 @@ def test_the_command_line_overrides_the_file(grid_file):
     pairs = {'SOLVER.STAGE2.MAX_EPOCHS': '3', 'MODEL.DEVICE': 'cpu'}
     grid = read_grid(grid_file(config='missing.yml'), 'other.yml', pairs)
     assert grid.config == 'other.yml'
-    assert grid.overrides == {'SOLVER.STAGE2.MAX_EPOCHS': 3, 'MODEL.DEVICE': 'cpu'}
+    assert grid.overrides['SOLVER.STAGE2.MAX_EPOCHS'] == 3
+    assert grid.overrides['MODEL.DEVICE'] == 'cpu'
 
 
 def test_cells_are_all_combinations():

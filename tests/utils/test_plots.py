@@ -1,0 +1,33 @@
+"""Pictures of intervals: where the marks are."""
+
+import numpy as np
+from PIL import Image
+
+from utils.plots import GAP, OTHER, PANEL, ROW, TOP, WIDE, Bar, interval_bars
+
+
+def columns_of(picture, row, colour):
+    """The columns of a row in which the picture has a colour."""
+    rows = picture[TOP + row * ROW : TOP + (row + 1) * ROW]
+    return np.flatnonzero((rows == colour).all(axis=2).any(axis=0))
+
+
+def test_marks_are_at_their_numbers(tmp_path):
+    path = tmp_path / 'bars.png'
+    bars = [Bar(0), Bar(5, wide=(2.5, 7.5), dots=[4, 6]), None, Bar(10, thin=(9, 10))]
+    interval_bars(path, ['a', 'b', 'nothing', 'd'], [('numbers', bars)], 'title')
+    with Image.open(path) as image:
+        picture = np.asarray(image.convert('RGB'))
+    first, middle, nothing, last = (columns_of(picture, row, OTHER) for row in range(4))
+    span = PANEL - 2 * GAP
+    assert not len(nothing)
+    assert abs((last.mean() - first.mean()) - span) <= 1
+    assert abs((middle.mean() - first.mean()) - span / 2) <= 1
+    wide = columns_of(picture, 1, WIDE)
+    assert abs((wide.max() - wide.min()) - span / 2) <= 1
+
+
+def test_a_single_number_can_be_drawn(tmp_path):
+    interval_bars(tmp_path / 'one.png', ['a'], [('x', [Bar(3)]), ('y', [None])], 'title')
+    with Image.open(tmp_path / 'one.png') as image:
+        assert image.width > 2 * PANEL
