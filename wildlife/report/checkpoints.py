@@ -1,14 +1,14 @@
 """The checkpoints in the folder of a training run, with their checksums and validation."""
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from model.clip.architecture import find_architecture
 from utils.files import sha256_file
+from wildlife.report.events import read_events
 
 CLOCKS = 2.0  # seconds by which the clocks of this machine and of the disk may differ
 
@@ -72,20 +72,3 @@ def position_of(
     if match[2] == 'best':
         return 2, max(scores, key=lambda epoch: scores[epoch], default=None)
     return (1 if match[1] else 2), int(match[2])
-
-
-def read_events(folder: Path) -> Sequence[dict[str, Any]]:
-    """Return the lines of metrics.jsonl; none if there is no such file; damaged lines are skipped.
-
-    Every event has 'event' and 'time'; a validation also has 'epoch' and 'mAP'.
-    """
-    events = []
-    with suppress(OSError):
-        for line in (folder / 'metrics.jsonl').read_bytes().splitlines():
-            with suppress(ValueError, TypeError, KeyError):
-                event = json.loads(line)
-                event['time'] = float(event['time'])
-                if event['event'] == 'validation':
-                    event |= {'epoch': int(event['epoch']), 'mAP': float(event['mAP'])}
-                events.append(event)
-    return events

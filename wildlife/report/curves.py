@@ -1,15 +1,14 @@
 """Curves of the report: the CMC curve of a test, and the losses of its training."""
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from utils.intervals import Average, interval, resample
 from utils.ranking import Ranking
+from wildlife.report.events import read_events
 
 MOST_RANKS = 50
 TITLES = {'stage1_epoch': 'Stage 1', 'stage2_epoch': 'Stage 2', 'validation': 'Validation'}
@@ -62,49 +61,34 @@ def _chance(ranking: Ranking, last: int) -> np.ndarray:
 
     N is the number of photos compared and p that of the positives.
     """
-    counted = ranking.counted
-    compared, others = ranking.compared[counted], (ranking.compared - ranking.positives)[counted]
+    compared, positives = ranking.compared[ranking.counted], ranking.positives[ranking.counted]
     missed, shares = np.ones(len(compared)), []
     for drawn in range(last):
-        missed *= np.maximum(others - drawn, 0) / np.maximum(compared - drawn, 1)
+        others = np.maximum(compared - positives - drawn, 0)
+        still = np.where(positives > 0, others / np.maximum(compared - drawn, 1), 1.0)
+        missed *= still  # without a positive, a query never finds one
         shares.append(1 - missed.mean())
     return np.array(shares)
 
 
-def training_curves(path: Path) -> dict[str, dict[str, Points]]:
-    """Read the curves of a training run from its metrics.jsonl.
+def training_curves(folder: Path) -> dict[str, dict[str, Points]]:
+    """Return the curves of the training in a folder, from its metrics.jsonl.
 
     Returns:
         'Stage 1', 'Stage 2' -> loss and its terms; 'Validation' -> mAP. Each is a dict of points by
-        name. Empty curves are left out; {} if there is no file. Lines that cannot be read are
-        skipped.
+        name. Empty curves are left out; {} if there was no training.
     """
     curves: dict[str, dict[str, Points]] = defaultdict(lambda: defaultdict(list))
-    for line in _lines(path):
-        title = TITLES.get(line.get('event', ''))
-        for name in line:
-            if title and (name in ('loss', 'mAP') or name.endswith('_loss')):
-                curves[title][name].append((line['epoch'], line[name]))
-    return {name: dict(lines) for name, lines in curves.items()}
+    for event in read_events(folder):
+        title = TITLES.get(event['event'])
+        for name, value in event.items():
+            if title and _is_drawn(name, value):
+                curves[title][name].append((event['epoch'], value))
+    return {title: dict(lines) for title, lines in curves.items()}
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of metrics.jsonl that are JSON objects with finite numbers."""
-    try:
-        texts = path.read_text(encoding='utf-8', errors='replace').splitlines()
-    except OSError:
-        return []
-    lines = []
-    for text in texts:
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(line, dict) and isinstance(line.get('epoch'), int):
-            lines.append({name: value for name, value in line.items() if _is_plain(value)})
-    return lines
-
-
-def _is_plain(value: object) -> bool:
-    """Return whether a value can be drawn, or is a text."""
-    return isinstance(value, str) or (isinstance(value, int | float) and bool(np.isfinite(value)))
+def _is_drawn(name: str, value: object) -> bool:
+    """Return whether a fact of an epoch belongs to a curve: a loss or mAP that is finite."""
+    if name not in ('loss', 'mAP') and not name.endswith('_loss'):
+        return False
+    return isinstance(value, int | float) and bool(np.isfinite(value))

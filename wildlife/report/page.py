@@ -186,7 +186,7 @@ def _distance_chart(pairs: PairDistances) -> Chart:
 def _training(folder: Path) -> list[str]:
     """Draw the curves of the training run in a folder, if there was one."""
     charts = []
-    for title, curves in training_curves(folder / 'metrics.jsonl').items():
+    for title, curves in training_curves(folder).items():
         lines = []
         for kind, (name, points) in zip(LINES, curves.items()):
             epochs, values = zip(*points, strict=True)

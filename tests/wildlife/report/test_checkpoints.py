@@ -1,12 +1,11 @@
 """The checkpoints of a folder: which files they are, and their checksums."""
 
 import hashlib
-import json
 
 import pytest
 
 from wildlife.report import checkpoints
-from wildlife.report.checkpoints import list_checkpoints, position_of, read_events
+from wildlife.report.checkpoints import list_checkpoints, position_of
 
 SCORES = {10: 0.5, 20: 0.7, 30: 0.7}
 
@@ -52,15 +51,3 @@ def test_unchanged_files_are_not_read_again(tmp_path, monkeypatch):
     again = list_checkpoints(tmp_path, 'RN50', tests, first)
     assert read == ['RN50_2.pth'] and again[1]['sha256'] == 'new'
     assert again[0] == first[0] and again[2] == first[2]
-
-
-def test_damaged_lines_of_the_metrics_are_skipped(tmp_path):
-    good = [
-        {'event': 'stage1', 'time': 5.0},
-        {'event': 'validation', 'time': 6, 'epoch': 3, 'mAP': 0.25},
-    ]
-    lines = ['{', '[]', '7', '{"event": "validation", "time": 1}', '{"event": "stage1"}']
-    text = '\n'.join([*map(json.dumps, good), *lines])
-    (tmp_path / 'metrics.jsonl').write_text(text)
-    assert read_events(tmp_path) == good
-    assert read_events(tmp_path / 'no such folder') == []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.wildlife.report.small_tests import small_test
+from utils.ranking import Ranking
 from wildlife.report.curves import cmc_curve, training_curves
 
 
@@ -34,6 +35,15 @@ def test_chance_counts_the_draws_without_a_match(tmp_path):
         assert curve.chance[k - 1] == pytest.approx(np.mean(shares))
 
 
+def test_chance_finds_nothing_for_a_query_without_a_match():
+    """It counts as 0 in some protocols, also beyond the end of its short gallery."""
+    first, positives, compared = np.array([[2, 0], [1, 0], [6, 3]])
+    ap, counted = np.array([0.5, 0.0]), np.ones(2, dtype=bool)
+    curve = cmc_curve(Ranking(ap, first, first, positives, compared, counted), np.arange(2), 0, 0)
+    assert curve.chance == pytest.approx([k / 6 / 2 for k in range(1, 7)])
+    assert curve.share.tolist() == [0, 0.5, 0.5, 0.5, 0.5, 0.5]
+
+
 def test_a_short_gallery_ends_the_curve(tmp_path):
     test, result, _ = small_test(tmp_path, 'all', individuals=2, photos=3)
     labels = np.array([record.pid for record in test.query])
@@ -49,12 +59,11 @@ def test_curves_of_a_training(tmp_path):
         {'event': 'stage2_epoch', 'epoch': 2, 'loss': math.nan},
         {'event': 'validation', 'epoch': 2, 'mAP': 0.25, 'rank1': 0.5},
     ]
-    text = '\n'.join(map(json.dumps, lines))
-    path = tmp_path / 'metrics.jsonl'
-    path.write_text(f'[]\n{text}\n{{"event": "validation", "epo')
-    assert training_curves(path) == {
+    text = '\n'.join(json.dumps(line | {'time': 1.0}) for line in lines)
+    (tmp_path / 'metrics.jsonl').write_text(f'[]\n{text}\n{{"event": "validation", "epo')
+    assert training_curves(tmp_path) == {
         'Stage 1': {'loss': [(1, 3.0)], 'i2t_loss': [(1, 2.0)]},
         'Stage 2': {'loss': [(1, 5.0)]},
         'Validation': {'mAP': [(2, 0.25)]},
     }
-    assert training_curves(tmp_path / 'none.jsonl') == {}
+    assert training_curves(tmp_path / 'no training') == {}

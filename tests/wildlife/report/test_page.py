@@ -65,8 +65,8 @@ def test_paths_cannot_end_the_script(tmp_path):
 
 def test_training_curves_are_drawn_and_earlier_pages_kept(tmp_path):
     test, result, facts = small_test(tmp_path)
-    lines = [{'event': 'stage2_epoch', 'epoch': 1, 'loss': 7.5, 'id_loss': 4.25}]
-    lines.append({'event': 'validation', 'epoch': 1, 'mAP': 0.5})
+    lines = [{'event': 'stage2_epoch', 'time': 1, 'epoch': 1, 'loss': 7.5, 'id_loss': 4.25}]
+    lines.append({'event': 'validation', 'time': 2, 'epoch': 1, 'mAP': 0.5})
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out/metrics.jsonl').write_text('\n'.join(map(json.dumps, lines)))
     facts = facts | {'re_ranking': {'k1': 20}}
