@@ -1,6 +1,7 @@
-"""Shortens lists and texts in messages."""
+"""Words in messages: short lists, short texts, the nearest name."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 def first_few(words: Sequence[str], most: int = 3) -> str:
@@ -11,3 +12,10 @@ def first_few(words: Sequence[str], most: int = 3) -> str:
 def shortened(text: str, most: int = 100) -> str:
     """Return ``text``, or its first ``most`` characters and an ellipsis."""
     return text if len(text) <= most else f'{text[:most]}…'
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return '; did you mean NAME?' with the nearest of ``known``, whatever the case; else ''."""
+    names = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(shortened(word).lower(), names, 1)
+    return f'; did you mean {names[close[0]]}?' if close else ''

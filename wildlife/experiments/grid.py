@@ -16,7 +16,6 @@
 The grid has a cell for each combination of the axes' values.
 """
 
-import difflib
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from typing import Any
 
 from configs import ConfigError, flatten, read_values, read_yml
 from configs.rules import expand_home
-from utils.words import first_few, shortened
+from utils.words import did_you_mean, first_few, shortened
 
 Values = dict[str, Any]  # key of the config -> value
 Axes = dict[str, dict[str, Values]]  # axis -> name of a value -> what it sets
@@ -38,7 +37,7 @@ OWN = {
     'OUTPUT_DIR': 'each run has its own folder; --out says where',
     'TEST.WEIGHT': 'each test reads the model of its training',
 }
-# Keys that do not change a result: they name no folder, and may change before a run continues.
+# Keys that do not change a result: no folder is named by them, and a resumed run may change them.
 WITHOUT_EFFECT = {
     'DATALOADER.NUM_WORKERS',
     'DATALOADER.CACHE_GB',
@@ -102,7 +101,8 @@ def read_grid(path: Path, config: str = '', pairs: Mapping[str, str] | None = No
     tree = read_yml(path)
     for word in tree:
         if word not in WORDS:
-            raise ConfigError(f'{path}: unknown word {shortened(str(word))!r}{_nearest(word)}')
+            hint = did_you_mean(str(word), WORDS) or f'; choose from {", ".join(WORDS)}'
+            raise ConfigError(f'{path}: unknown key {shortened(str(word))!r}{hint}')
     grid = Grid(
         path=path,
         question=_text(tree, 'question', path),
@@ -117,11 +117,6 @@ def read_grid(path: Path, config: str = '', pairs: Mapping[str, str] | None = No
         raise ConfigError(f'{path}: config is missing; name the yml of the runs, or --config_file')
     _check_axes(grid)
     return grid
-
-
-def _nearest(word: object) -> str:
-    close = difflib.get_close_matches(str(word)[:100].lower(), WORDS, 1, 0.5)
-    return f'; did you mean {close[0]}?' if close else f'; choose from {", ".join(WORDS)}'
 
 
 def _text(tree: Mapping[Any, Any], word: str, path: Path) -> str:

@@ -1,11 +1,11 @@
-"""Finds the results of many runs, and checks the names of metrics."""
+"""Finds the results of many runs, checks the names of metrics, and saves a table."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
 from utils.errors import InputError
 from utils.files import atomic_write, keep_earlier
+from utils.words import did_you_mean, shortened
 from wildlife.report.results import TestResult, read_result
 
 
@@ -44,11 +44,9 @@ def check_metrics(metrics: Sequence[str], results: Sequence[TestResult]) -> None
     known = dict.fromkeys(name for result in results for name in result.metrics)
     for metric in metrics:
         if metric not in known:
-            lower = {name.lower(): name for name in known}
-            close = difflib.get_close_matches(metric.lower(), lower, 1)
-            hint = f'; did you mean {lower[close[0]]}?' if close else ''
             raise InputError(
-                f'unknown metric {metric!r}{hint} (these results have {", ".join(known)})'
+                f'unknown metric {shortened(metric)!r}{did_you_mean(metric, known)} (these results '
+                f'have {", ".join(known)})'
             )
 
 

@@ -40,8 +40,8 @@ NECK = {'before': {'TEST.NECK_FEAT': 'before'}, 'after': {'TEST.NECK_FEAT': 'aft
 @pytest.mark.parametrize(
     'words, complaint',
     [
-        ({'seed': [1]}, "unknown word 'seed'; did you mean seeds?"),
-        ({'xyzzy': 1}, "unknown word 'xyzzy'; choose from question, config"),
+        ({'seed': [1]}, "unknown key 'seed'; did you mean seeds?"),
+        ({'xyzzy': 1}, "unknown key 'xyzzy'; choose from question, config"),
         ({'train': {'text': {}}}, 'train: text is an empty axis; give it values'),
         ({'test': {'neck': None}}, 'test: neck is an empty axis'),
         ({'train': {'text': [1]}}, 'train: text must have names with values, got [1]'),
