@@ -49,7 +49,8 @@ def macro(average: Average, identities: np.ndarray) -> Average:
     """
     _, index = np.unique(identities, return_inverse=True)
     of_individual = np.bincount(index, weights=average.weights)[index]
-    weights = np.divide(average.weights, of_individual, where=of_individual > 0, out=0.0 * index)
+    weights = np.zeros(len(index))
+    np.divide(average.weights, of_individual, where=of_individual > 0, out=weights)
     return Average(average.values, weights)
 
 
@@ -108,7 +109,11 @@ def above_chance(rank1: npt.ArrayLike, chance: npt.ArrayLike) -> np.ndarray:
 
 
 def paired_p(differences: np.ndarray) -> float:
-    """Return the two-sided p of bootstrap differences (draws,): how often their sign changes."""
+    """Return the two-sided p of bootstrap differences (draws,), from the share on each side of 0.
+
+    The observed difference counts as one more draw, so p is never 0 (Davison and Hinkley,
+    "Bootstrap Methods and their Application", 1997, ch. 4).
+    """
     across = min((differences <= 0).sum(), (differences >= 0).sum())
     return float(min(1.0, 2 * (1 + across) / (len(differences) + 1)))
 

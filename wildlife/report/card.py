@@ -113,8 +113,12 @@ def _with_test(folder: Path, result: TestResult, earlier: Card | None) -> Card:
     """Return the ``earlier`` card, or a new one, with a test of one of its checkpoints."""
     about = earlier or describe_run(folder) or describe_config(result.config)
     new, tests = test_facts(result), about.get('tests', [])
-    tests = [old for old in tests if any(old[name] != new[name] for name in SAME_TEST)] + [new]
+    tests = [*(old for old in tests if not _is_same_test(old, new)), new]
     return _assemble(folder, about, tests, about.get('checkpoints', []), result.facts)
+
+
+def _is_same_test(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    return all(a[name] == b[name] for name in SAME_TEST)
 
 
 def _assemble(

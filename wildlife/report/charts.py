@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Chart:
     y_title: str
     lines: list[Line]
     percent: bool = False
-    y_limits: tuple[float, float] | None = field(default=None)
+    y_limits: tuple[float, float] | None = None
 
     def draw(self) -> str:
         """Return the chart as an HTML figure; all text in it is escaped."""

@@ -1,6 +1,7 @@
 """Which results can be compared, and in which settings they differ."""
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ def test_identity(result: TestResult) -> dict[str, Any]:
 
 
 def why_not_comparable(a: TestResult, b: TestResult) -> str:
-    """Say why two results cannot be compared, '' if they can: both need the same photos, in the
-    same order and with the same labels, and the same protocol.
+    """Say why two results cannot be compared, '' if they can.
+
+    Both need the same photos, in the same order and with the same labels, and the same protocol.
     """
     first, second = test_identity(a), test_identity(b)
     for name in ('protocol', 'protocol_text'):
@@ -66,10 +68,12 @@ def settings(result: TestResult) -> dict[str, Any]:
     folders.
     """
     defaults = {key: rule.default for key, rule in RULES.items()}
-    folders = [result.config.get('OUTPUT_DIR'), Path(result.facts['checkpoint']).parent]
+    folders = [Path(result.facts['checkpoint']).parent]
+    if output := result.config.get('OUTPUT_DIR'):
+        folders.insert(0, Path(output))
     left_out = OWN_KEYS | ignored_keys()
     return {
-        key: _without_folders(key, value, [Path(folder) for folder in folders if folder])
+        key: _without_folders(key, value, folders)
         for key, value in (defaults | result.config).items()
         if key not in left_out
     }
@@ -88,6 +92,9 @@ def _without_folders(key: str, value: Any, folders: Sequence[Path]) -> Any:
 def differing_settings(results: Sequence[TestResult]) -> dict[str, list[Any]]:
     """Return key -> its value in each result, for the :func:`settings` that differ."""
     of_results = [settings(result) for result in results]
-    keys = dict.fromkeys(key for each in of_results for key in each)
-    values = {key: [each.get(key, MISSING) for each in of_results] for key in keys}
-    return {key: found for key, found in values.items() if any(v != found[0] for v in found)}
+    differing = {}
+    for key in dict.fromkeys(chain.from_iterable(of_results)):
+        values = [each.get(key, MISSING) for each in of_results]
+        if any(value != values[0] for value in values):
+            differing[key] = values
+    return differing

@@ -14,9 +14,9 @@ from processor.results import FORMAT
 from utils.errors import InputError, first_line
 from utils.ranking import Ranking
 
-NEEDED = (
-    *('measures', 'config', 'data', 'protocol', 'protocol_text', 'trials', 'checkpoint'),
-    're_ranking',
+NEEDED = (  # facts of results.json that every reader may expect
+    *('measures', 'config', 'data', 'protocol', 'protocol_text'),
+    *('trials', 'checkpoint', 're_ranking'),
 )
 
 

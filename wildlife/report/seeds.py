@@ -65,10 +65,6 @@ class SeedGroup:
         values = self.values(metric)
         return float(values.std(ddof=1)) if len(values) > 1 else float('nan')
 
-    def seed_interval(self, metric: str) -> Interval | None:
-        """Return the 95 % interval of the mean over all possible seeds; None for one seed."""
-        return t_interval(self.values(metric))
-
     @property
     def no_interval_reason(self) -> str:
         """Why there are no :meth:`intervals`, '' if there are."""
@@ -174,7 +170,10 @@ def mean_draws(group: SeedGroup, draws: int = DRAWS, seed: int = SEED) -> dict[s
         Metric -> (draws,): its mean over the seeds of the group.
     """
     of_seeds = [_draws(result, draws, seed) for result in group.results]
-    return {name: np.mean([each[name] for each in of_seeds], axis=0) for name in of_seeds[0]}
+    means = {}
+    for name in of_seeds[0]:
+        means[name] = np.mean([each[name] for each in of_seeds], axis=0)
+    return means
 
 
 def _draws(result: TestResult, draws: int, seed: int) -> dict[str, np.ndarray]:

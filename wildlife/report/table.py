@@ -4,7 +4,8 @@
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -53,10 +54,19 @@ def table_of(groups: Sequence[SeedGroup], metrics: Sequence[str] = METRICS) -> p
 
 def _names(groups: Sequence[SeedGroup]) -> list[str]:
     """Return the folders of each group, as short as the folders of all allow."""
-    folders = [[result.folder.resolve().parts for result in group.results] for group in groups]
-    parents = [parts[:-1] for group in folders for parts in group]
+    parents = [result.folder.resolve().parts[:-1] for result in _results_of(groups)]
     shared = len(os.path.commonprefix(parents))
-    return [first_few([os.path.join(*parts[shared:]) for parts in group]) for group in folders]
+    return [_name(group, shared) for group in groups]
+
+
+def _name(group: SeedGroup, shared: int) -> str:
+    """Return the folders of a group without their first ``shared`` parts."""
+    parts = [result.folder.resolve().parts[shared:] for result in group.results]
+    return first_few([os.path.join(*each) for each in parts])
+
+
+def _results_of(groups: Sequence[SeedGroup]) -> Iterator[TestResult]:
+    return chain.from_iterable(group.results for group in groups)
 
 
 def _value_text(value: object) -> str:
@@ -102,7 +112,7 @@ def _repeated_seeds(groups: Sequence[SeedGroup]) -> list[str]:
     """Return a note for each result whose settings and seed an earlier group has too."""
     earlier: dict[tuple[str, int], TestResult] = {}
     notes = []
-    for result in (result for group in groups for result in group.results):
+    for result in _results_of(groups):
         first = earlier.setdefault((settings_key(result), seed_of(result)), result)
         if first is not result:
             notes.append(
@@ -126,12 +136,9 @@ def in_words(frame: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.DataFr
         pairs = zip(frame[f'{metric} low'], frame[f'{metric} high'])
         words[metric] = [mean_text(mean, sd) for mean, sd in zip(means, spreads)]
         words[f'{metric} low'] = [interval_text(pair) for pair in pairs]
-    words = words.drop(
-        columns=[f'{metric} {part}' for metric in metrics for part in ('sd', 'high')]
-    )
-    return words.rename(columns={f'{metric} low': f'{metric} 95 %' for metric in metrics}).astype(
-        str
-    )
+        words = words.drop(columns=[f'{metric} sd', f'{metric} high'])
+        words = words.rename(columns={f'{metric} low': f'{metric} 95 %'})
+    return words.astype(str)
 
 
 def mean_text(mean: float, sd: float) -> str:

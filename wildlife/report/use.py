@@ -10,7 +10,7 @@ from utils.run.journal import STATE
 from utils.run.provenance import CONFIG, config_words
 from wildlife.words import counted
 
-PYTHON = ('python', 'train_clipreid.py')
+TRAIN = ('python', 'train_clipreid.py')
 FIXED_LIMITS = (
     'The tests are closed: each query is compared with a gallery that shows known individuals. '
     'They do not say how often an animal that is not in the gallery is recognised as new.',
@@ -51,7 +51,7 @@ def commands(folder: Path, card: Mapping[str, Any], config_file: str | None) -> 
     start = ('MODEL.PRETRAIN_CHOICE', 'finetune', 'MODEL.PRETRAIN_PATH', folder / best)
     lists = ('DATASETS.LIST_DIR', 'NEW_LISTS', 'DATASETS.ROOT_DIR', 'NEW_ROOT')
     again = config_words(config, *start, *lists, 'OUTPUT_DIR', 'NEW_OUTPUT')
-    found['Train further, on other individuals'] = [*PYTHON, *again]
+    found['Train further, on other individuals'] = [*TRAIN, *again]
     if card['training'] and (folder / STATE).is_file():
         found['Resume the training, or check that it is finished'] = resume_words(
             config, card['training']['processes']
@@ -61,9 +61,9 @@ def commands(folder: Path, card: Mapping[str, Any], config_file: str | None) -> 
 
 def resume_words(config: Path, processes: int) -> list[str]:
     """Return the command that resumes a training of so many processes."""
-    program = [*PYTHON]
+    program = [*TRAIN]
     if processes > 1:
-        program = ['torchrun', '--standalone', '--nproc_per_node', str(processes), PYTHON[1]]
+        program = ['torchrun', '--standalone', '--nproc_per_node', str(processes), TRAIN[1]]
     return [*program, '--config_file', str(config), '--resume']
 
 
@@ -76,7 +76,8 @@ def best_checkpoint(card: Mapping[str, Any]) -> str | None:
     ours = [each for each in card['checkpoints'] if each['stage'] and each['this_run']]
     if not ours:
         return card['tests'][-1]['checkpoint'] if card['tests'] else None
-    last = [each for each in ours if each['stage'] == max(c['stage'] for c in ours)]
+    stage = max(each['stage'] for each in ours)
+    last = [each for each in ours if each['stage'] == stage]
     scored = [each for each in last if each['validation_mAP'] is not None]
     if scored:
         return max(scored, key=lambda each: each['validation_mAP'])['file']

@@ -81,11 +81,9 @@ def test_mean_and_spread_over_seeds(seeds):
     squares = sum((value - sum(values) / 3) ** 2 for value in values)
     assert seeds[0].sd('mAP') == pytest.approx((squares / 2) ** 0.5)
     half = 4.302653 * (squares / 2) ** 0.5 / 3**0.5
-    assert seeds[0].seed_interval('mAP') == pytest.approx(
-        [sum(values) / 3 - half, sum(values) / 3 + half]
-    )
+    assert t_interval(values) == pytest.approx([sum(values) / 3 - half, sum(values) / 3 + half])
     one = SeedGroup(seeds[0].results[:1])
-    assert np.isnan(one.sd('mAP')) and one.seed_interval('mAP') is None
+    assert np.isnan(one.sd('mAP')) and t_interval(one.values('mAP')) is None
     assert np.isnan(one.mean('no such metric'))
 
 
