@@ -1,7 +1,7 @@
 """Compare settings: train and test a grid of settings × seeds, then print the table.
 
-    python -m tools.experiments configs/experiments/prompts.yml --jobs 2
-    python -m tools.experiments configs/experiments/prompts.yml --config_file my.yml --dry-run
+    python -m tools.experiments configs/experiments/text.yml --jobs 2
+    python -m tools.experiments configs/experiments/text.yml --config_file my.yml --dry-run
 
 configs/experiments/ has grids for the demo; --config_file runs them on your own animals.
 wildlife/experiments/grid.py explains the format. Every training and every test has its own folder
@@ -16,9 +16,10 @@ import sys
 from collections.abc import Sequence
 
 from configs import ConfigError
-from configs.command_line import parse_with_pairs, path_text, path_value
+from configs.command_line import parse_with_pairs, path_text, path_value, whole_number
 from utils.errors import Stopped, exit_code
 from wildlife.experiments.main import prepare, run
+from wildlife.words import counted
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -41,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print('Interrupted. To continue, repeat the command.', file=sys.stderr)
         sys.exit(stopped.code)
     if failed:
-        print(f'{len(failed)} runs failed: {", ".join(map(str, failed))}', file=sys.stderr)
+        folders = ', '.join(map(str, failed))
+        print(f'{counted(len(failed), "run")} failed: {folders}', file=sys.stderr)
         sys.exit(1)
 
 
@@ -51,7 +53,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         description='Train and test a grid of settings x seeds, and print the table.',
     )
     add = parser.add_argument
-    add('file', type=path_value, help='grid, such as configs/experiments/prompts.yml')
+    add('file', type=path_value, help='grid, such as configs/experiments/text.yml')
     add('--config_file', type=path_text, default='', help='yml of the runs, instead of its own')
     add(
         '--out',
@@ -59,12 +61,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default='output/experiments',
         help='folder for runs and tables (default: %(default)s)',
     )
-    add('--jobs', type=int, default=1, help='runs at once (default: 1)')
+    add('--jobs', type=whole_number(1, 64), default=1, help='runs at once, 1 to 64 (default: 1)')
     add('--dry-run', action='store_true', help='list the runs and what they cost, then end')
-    args = parse_with_pairs(parser, argv)
-    if args.jobs < 1:
-        parser.error(f'--jobs must be 1 or more, got {args.jobs}')
-    return args
+    return parse_with_pairs(parser, argv)
 
 
 if __name__ == '__main__':

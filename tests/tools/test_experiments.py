@@ -1,5 +1,7 @@
 """A whole grid: run, interrupted, repeated; its table."""
 
+# ruff: noqa: F401, F811  two fixtures are those of another folder
+
 import json
 import re
 import statistics
@@ -34,7 +36,7 @@ def results(out, name):
     return [json.loads(path.read_text()) for path in paths]
 
 
-def test_a_grid_gives_a_table(grid_file, world, in_process, tmp_path, capsys):  # noqa: F811
+def test_a_grid_gives_a_table(grid_file, world, in_process, tmp_path, capsys):
     write_world(world.folder, test=12)  # enough individuals for intervals
     out, path = tmp_path / 'out', grid_file()
     assert run(path, out, '--dry-run') == 0 and not out.exists() and not in_process
@@ -78,11 +80,7 @@ def test_a_grid_gives_a_table(grid_file, world, in_process, tmp_path, capsys):  
 
 
 def test_an_interrupted_grid_continues_bit_for_bit(
-    grid_file,  # noqa: F811
-    in_process,  # noqa: F811
-    tmp_path,
-    monkeypatch,
-    capsys,
+    grid_file, in_process, tmp_path, monkeypatch, capsys
 ):
     path = grid_file(seeds=[7], train={})
     assert run(path, tmp_path / 'whole') == 0
@@ -99,10 +97,7 @@ def test_an_interrupted_grid_continues_bit_for_bit(
 
 
 def test_a_model_or_a_setting_that_has_changed_is_tested_again(
-    grid_file,  # noqa: F811
-    in_process,  # noqa: F811
-    tmp_path,
-    capsys,
+    grid_file, in_process, tmp_path, capsys
 ):
     out = tmp_path / 'out'
     assert run(grid_file(seeds=[7], train={}), out) == 0
@@ -118,17 +113,12 @@ def test_a_model_or_a_setting_that_has_changed_is_tested_again(
     assert 'individuals, and an interval needs at least 10' in capsys.readouterr().out
 
 
-def test_a_failed_run_leaves_a_table_of_the_others(
-    grid_file,  # noqa: F811
-    in_process,  # noqa: F811
-    tmp_path,
-    capsys,
-):
+def test_a_failed_run_leaves_a_table_of_the_others(grid_file, in_process, tmp_path, capsys):
     missing = {'MODEL.PRETRAIN_PATH': str(tmp_path / 'missing.pth')}
     path = grid_file(seeds=[1], train={'start': {'good': {}, 'bad': missing}})
     assert run(path, tmp_path / 'out') == 1
     found = capsys.readouterr()
-    assert '1 runs failed: ' in found.err and 'missing.pth' in found.out
+    assert '1 run failed: ' in found.err and 'missing.pth' in found.out
     assert 'bad: 1 of 1 runs failed.' in (tmp_path / 'out/grid/table.md').read_text()
 
 
@@ -143,14 +133,14 @@ def test_a_failed_run_leaves_a_table_of_the_others(
         ({'overrides': {'DATASETS.QUERY_LIST': 'missing.txt'}}, 'missing.txt'),
     ],
 )
-def test_bad_input_writes_nothing(grid_file, tmp_path, capsys, words, complaint):  # noqa: F811
+def test_bad_input_writes_nothing(grid_file, tmp_path, capsys, words, complaint):
     assert run(grid_file(**words), tmp_path / 'out') == 2
     line = capsys.readouterr().err
     assert line.startswith('error: ') and complaint in line and line.count('\n') == 1
     assert not (tmp_path / 'out').exists()
 
 
-def test_two_runs_in_one_folder(grid_file, world, in_process, tmp_path, capsys):  # noqa: F811
+def test_two_runs_in_one_folder(grid_file, world, in_process, tmp_path, capsys):
     out = tmp_path / 'out'
     with output_lock(make_output_dir(out), 'experiments'):
         assert run(grid_file(), out) == 2

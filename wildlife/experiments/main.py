@@ -68,7 +68,8 @@ class Experiment:
         seconds = seconds_left(self.plan.trainings, jobs)
         if seconds is None:
             return 'the time is unknown until a training has finished'
-        return f'about {time_text(seconds)} with {counted(jobs, "job")}, as the finished runs took'
+        jobs_text = counted(jobs, 'job')
+        return f'about {time_text(seconds)} with {jobs_text}, judging by the finished runs'
 
 
 def _state_line(training: Training) -> str:

@@ -86,7 +86,7 @@ class Cell:
     @property
     def name(self) -> str:
         """The names of its values."""
-        return ', '.join(self.labels.values()) or 'all runs'
+        return name_of(self.labels)
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,11 @@ def _check_folders(grid: Grid, cells: tuple[Cell, ...]) -> None:
                 f'{grid.path}: {earlier.name!r} and {cell.name!r} are the same runs, in one '
                 f'folder ({cell.tests[0].folder}); delete one of them, or change what it sets'
             )
+
+
+def name_of(labels: Mapping[str, str]) -> str:
+    """Return the names of the values of a cell as one name."""
+    return ', '.join(labels.values()) or 'all runs'
 
 
 def decisive(values: Mapping[str, Any]) -> Values:

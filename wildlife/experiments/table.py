@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 
 from utils.intervals import Interval
 from wildlife.experiments.grid import Grid
-from wildlife.experiments.plan import Cell
+from wildlife.experiments.plan import Cell, name_of
 from wildlife.experiments.progress import is_tested
 from wildlife.report.comparable import why_not_comparable
 from wildlife.report.compare import p_text
@@ -80,7 +81,7 @@ class Row:
     @property
     def name(self) -> str:
         """The names of the cell's values."""
-        return ', '.join(self.labels.values()) or 'all runs'
+        return name_of(self.labels)
 
     @property
     def difference(self) -> float:
@@ -162,26 +163,24 @@ def _flat(row: Row) -> dict[str, Any]:
 
 def as_json(grid: Grid, cells: Sequence[CellResult], rows: Sequence[Row]) -> dict[str, Any]:
     """Return the content of table.json; unknown numbers are None."""
-    of_cells = [
-        {
-            'labels': each.cell.labels,
-            'changes': each.cell.changes,
-            'folders': [str(test.folder) for test in each.cell.tests],
-        }
-        for each in cells
-    ]
     return {
         'grid': str(grid.path),
         'question': grid.question,
         'config': grid.config,
         'seeds': list(grid.seeds),
-        'cells': of_cells,
+        'cells': [_about(each.cell) for each in cells],
         'rows': [_without_nan(asdict(row)) for row in rows],
     }
 
 
+def _about(cell: Cell) -> dict[str, Any]:
+    folders = [str(test.folder) for test in cell.tests]
+    return {'labels': cell.labels, 'changes': cell.changes, 'folders': folders}
+
+
 def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: None if value != value else value for key, value in values.items()}
+    unknown = [key for key, value in values.items() if isinstance(value, float) and isnan(value)]
+    return values | dict.fromkeys(unknown)
 
 
 def in_words(grid: Grid, cells: Sequence[CellResult], rows: Sequence[Row]) -> str:

@@ -1,6 +1,7 @@
 """Writes the table of a grid: table.md, table.csv, table.json, table.png."""
 
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 
 from utils.files import atomic_write, make_output_dir, write_json
@@ -67,7 +68,7 @@ def _percent(
     dots: Sequence[float] = (),
 ) -> Bar | None:
     """Return a bar of fractions in percent; None if the value is NaN."""
-    if value != value:
+    if isnan(value):
         return None
     return Bar(100 * value, _times_100(wide), _times_100(thin), [100 * dot for dot in dots])
 

@@ -6,7 +6,6 @@ import pytest
 
 import test_clipreid
 import train_clipreid
-from tests.helpers import World, write_world
 from tests.wildlife.experiments.grids import GRID
 from utils.errors import InputError, Stopped
 
@@ -22,14 +21,6 @@ def grid_file(world):
         return path
 
     return write
-
-
-@pytest.fixture
-def twelve(tmp_path, toy_weights):
-    """A world whose test shows twelve individuals, enough for intervals."""
-    world = World(tmp_path, toy_weights)
-    write_world(tmp_path, test=12)
-    return world
 
 
 class Ended:

@@ -17,18 +17,22 @@ from wildlife.experiments.progress import add_note, read_note, seconds_left
 from wildlife.experiments.runs import Queue, start, time_text
 
 
-def fake_training(monkeypatch, folder, script):
-    """A training whose process runs a Python script."""
-    run = Run(folder, 'x.yml', {}, {}, folder / 'RN50_1.pth', False)
-    commands = getattr(fake_training, 'commands', {})
-    fake_training.commands = commands | {folder: [sys.executable, '-c', script]}
-    monkeypatch.setattr(Run, 'command', property(lambda self: fake_training.commands[self.folder]))
-    return Training(run, ())
+class Script(Run):
+    """A run whose process executes a Python script instead of a training."""
+
+    @property
+    def command(self):
+        return [sys.executable, '-c', self.config_file]
 
 
-def test_a_failed_run_is_named_and_the_others_go_on(tmp_path, monkeypatch):
+def fake_training(folder, script):
+    """A training without tests."""
+    return Training(Script(folder, script, {}, {}, folder / 'RN50_1.pth', False), ())
+
+
+def test_a_failed_run_is_named_and_the_others_go_on(tmp_path):
     scripts = {'a': 'print("fine")', 'b': 'import sys; sys.exit("error: no photos")', 'c': ''}
-    trainings = [fake_training(monkeypatch, tmp_path / n, text) for n, text in scripts.items()]
+    trainings = [fake_training(tmp_path / n, text) for n, text in scripts.items()]
     lines = []
     queue = Queue(trainings, 2, lines.append)
     queue.run_all()
@@ -40,7 +44,7 @@ def test_a_failed_run_is_named_and_the_others_go_on(tmp_path, monkeypatch):
     assert finished == {'a': True, 'b': False, 'c': True}
 
 
-def test_jobs_run_at_once(tmp_path, monkeypatch):
+def test_jobs_run_at_once(tmp_path):
     """Each of two waits for the file of the other."""
     script = (
         'import pathlib, sys, time\n'
@@ -52,8 +56,8 @@ def test_jobs_run_at_once(tmp_path, monkeypatch):
     )
     a, b = str(tmp_path / 'a.txt'), str(tmp_path / 'b.txt')
     trainings = [
-        fake_training(monkeypatch, tmp_path / 'a', script.format(a, b)),
-        fake_training(monkeypatch, tmp_path / 'b', script.format(b, a)),
+        fake_training(tmp_path / 'a', script.format(a, b)),
+        fake_training(tmp_path / 'b', script.format(b, a)),
     ]
     queue = Queue(trainings, 2, str)
     queue.run_all()
@@ -62,7 +66,7 @@ def test_jobs_run_at_once(tmp_path, monkeypatch):
 
 def test_jobs_share_the_cores(tmp_path, monkeypatch):
     script = 'import os; print(os.environ.get("OMP_NUM_THREADS"))'
-    training = fake_training(monkeypatch, tmp_path / 'a', script)
+    training = fake_training(tmp_path / 'a', script)
     monkeypatch.setattr(os, 'cpu_count', lambda: 8)
     monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
     for jobs in (1, 3, 16):
@@ -73,7 +77,7 @@ def test_jobs_share_the_cores(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_processes(tmp_path, monkeypatch, number):
+def test_a_signal_ends_the_processes(tmp_path, number):
     """They can save: the script writes a file when it is asked to end."""
     script = (
         'import pathlib, signal, sys, time\n'
@@ -86,8 +90,8 @@ def test_a_signal_ends_the_processes(tmp_path, monkeypatch, number):
         'time.sleep(30)'
     )
     trainings = [
-        fake_training(monkeypatch, tmp_path / 'a', script),
-        fake_training(monkeypatch, tmp_path / 'b', ''),
+        fake_training(tmp_path / 'a', script),
+        fake_training(tmp_path / 'b', ''),
     ]
 
     def interrupt():
@@ -114,23 +118,23 @@ def test_a_process_that_does_not_end_is_killed(tmp_path, monkeypatch):
         f'pathlib.Path({str(tmp_path / "ready")!r}).touch()\n'
         'time.sleep(30)'
     )
-    training = fake_training(monkeypatch, tmp_path / 'a', script)
+    training = fake_training(tmp_path / 'a', script)
     monkeypatch.setattr(runs, 'GRACE', 0.1)
 
-    def stop(_):
+    def stop():
         while not (tmp_path / 'ready').exists():
             time.sleep(0.01)
         raise Stopped(signal.SIGTERM)
 
     queue = Queue([training], 1, str)
-    monkeypatch.setattr(queue, '_collect', lambda: stop(queue))
+    monkeypatch.setattr(queue, '_collect', stop)
     with pytest.raises(Stopped):
         queue.run_all()
     assert queue._running[0].process.returncode == -signal.SIGKILL
 
 
-def test_the_time_left_is_that_of_the_finished_runs(tmp_path, monkeypatch):
-    trainings = [fake_training(monkeypatch, tmp_path / name, '') for name in 'abcd']
+def test_the_time_left_is_that_of_the_finished_runs(tmp_path):
+    trainings = [fake_training(tmp_path / name, '') for name in 'abcd']
     for training in trainings:
         training.run.folder.mkdir()
     assert seconds_left(trainings, 1) is None
