@@ -42,7 +42,7 @@ LOSSES = {  # the terms of a loss, in words
     'center_loss': 'same ones near their mean',
 }
 DRAWN_BINS = 50
-SCALES = (0.1, 0.2, 0.5, 1.0)  # right ends of the drawn intervals
+SCALES = (0.1, 0.2, 0.5)  # right ends, else 1 of the drawn intervals
 
 
 def write_report(folder: Path, test: TestSet, result: Result, facts: Mapping[str, Any]) -> Path:
@@ -103,7 +103,7 @@ def _headline(metrics: Mapping[str, float], measures: Mapping[str, Any]) -> list
 def _scale(rows: Sequence[Mapping[str, Any]]) -> float:
     """Return the right end of the drawn intervals, a round fraction."""
     largest = max(max(row['value'], row['high'] or 0) for row in rows)
-    return next(limit for limit in SCALES if largest <= limit)
+    return next((limit for limit in SCALES if largest <= limit), 1.0)  # 1 + rounding errors
 
 
 def _counts(test: TestSet, ranking: Ranking) -> dict[str, int]:

@@ -82,3 +82,9 @@ def test_other_data_sets_are_named_by_their_key(tmp_path):
     _, _, facts = small_test(tmp_path)
     config = flatten(load_cfg(opts=['DATASETS.NAMES', 'veri']))
     assert module._title(facts | {'config': config}) == 'veri: test of RN50_80.pth'
+
+
+def test_intervals_are_drawn_on_a_scale_that_holds_them():
+    rows = [{'value': 0.04, 'high': 0.17}, {'value': 0.1, 'high': None}]
+    assert module._scale(rows) == 0.2
+    assert module._scale([*rows, {'value': 1 + 1e-15, 'high': 1.0}]) == 1  # a rounding error
