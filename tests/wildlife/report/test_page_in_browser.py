@@ -114,6 +114,8 @@ def test_orders(page, made):
     first = page.locator('.query').first
     first.scroll_into_view_if_needed()
     assert first.locator('h3 .mark').get_attribute('aria-label') == 'wrong'
+    page.keyboard.press('w')  # starts at the top of the new order
+    assert focused(page)[0] == int(first.get_attribute('data-index'))
 
 
 def test_keys(page, made):

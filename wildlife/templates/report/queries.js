@@ -75,7 +75,7 @@ function showList() {
   list.replaceChildren(...shown.map((index) => rows[index]));
   const words = confusion ? `: ${data.names[confusion[0]]} taken for ${data.names[confusion[1]]}` : '';
   document.getElementById('count').textContent = `${shown.length} of ${data.queries.length} queries${words}`;
-  setCurrent(shown.includes(current.query) ? current.query : shown[0] ?? -1, 0);
+  setCurrent(shown[0] ?? -1, 0);
 }
 
 /** Show only the queries of an individual, or of a confusion [who, other], and go there. */
