@@ -81,7 +81,7 @@ def settings(result: TestResult) -> dict[str, Any]:
 
 def _without_folders(key: str, value: Any, folders: Sequence[Path]) -> Any:
     """Return a value; in a path, one of the folders is replaced by '<run>'."""
-    if not value or not isinstance(RULES.get(key), PathRule):
+    if not value or not isinstance(value, str) or not isinstance(RULES.get(key), PathRule):
         return value
     for folder in folders:
         if Path(value).is_relative_to(folder):

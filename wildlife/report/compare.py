@@ -71,7 +71,26 @@ def compare(a: TestResult, b: TestResult, draws: int) -> Comparison:
     if a.folder.resolve() == b.folder.resolve():
         raise InputError(f'{a.folder}: A and B are the same folder; name the folders of two tests')
     differences = difference_over_individuals(SeedGroup((a,)), SeedGroup((b,)), draws)
+    _check_queries(a, b)
+    if not differences:
+        raise InputError(f'{a.folder} and {b.folder} have no metric in common; test both again')
     return Comparison(a, b, draws, differences, changed_queries(a, b))
+
+
+def _check_queries(a: TestResult, b: TestResult) -> None:
+    """Check that the tables list the same queries in the same order: rows are compared as pairs."""
+    first, second = (_query_names(result) for result in (a, b))
+    if first != second:
+        raise InputError(
+            f'{a.folder / "queries.csv"} and {b.folder / "queries.csv"} do not list the same '
+            'queries in the same order; restore the files as their tests wrote them, or test again'
+        )
+
+
+def _query_names(result: TestResult) -> list[tuple[str, int]]:
+    """Return (file name, label) of each query; folders may differ between machines."""
+    names = [path.replace('\\', '/').rsplit('/')[-1] for path in result.queries['query']]
+    return list(zip(names, result.identities.tolist(), strict=True))
 
 
 def changed_queries(a: TestResult, b: TestResult) -> pd.DataFrame:

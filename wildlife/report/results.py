@@ -1,7 +1,7 @@
 """Reads the results of a test: results.json and the tables beside it in its OUTPUT_DIR."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +13,18 @@ import pandas as pd
 from processor.results import FORMAT
 from utils.errors import InputError, first_line
 from utils.ranking import Ranking
+from wildlife.report.result_checks import find_damage
 
-NEEDED = (  # facts of results.json that every reader may expect
-    *('measures', 'config', 'data', 'protocol', 'protocol_text'),
-    *('trials', 'checkpoint', 're_ranking'),
-)
+QUERIES: dict[str, type] = {  # columns of queries.csv -> their types
+    **{'query': str, 'query_label': int, 'group': str, 'ap': float},
+    **dict.fromkeys(('first_hit', 'last_hit', 'positives', 'compared'), int),
+    'counted': bool,
+}
+RANKED: dict[str, type] = {  # columns of ranked_lists.csv -> their types
+    **{'query': str, 'query_label': int, 'rank': int, 'photo': str, 'label': int},
+    **{'distance': str, 'right': int},
+}
+PHOTOS = ('query', 'photo')  # columns that name a photo
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,7 @@ class TestResult:
         Raises:
             InputError: The file is missing or damaged.
         """
-        names = ['query', 'query_label', *Ranking._fields]
-        table = self._read('queries.csv', names, {'query': str, 'group': str})
+        table = self._read('queries.csv', QUERIES)
         table['group'] = table['group'].fillna('')
         self._check_queries(table)
         return table
@@ -72,17 +78,22 @@ class TestResult:
         Raises:
             InputError: The file is missing or damaged.
         """
-        names = ['query', 'query_label', 'rank', 'photo', 'label', 'distance', 'right']
-        return self._read('ranked_lists.csv', names, {'query': str, 'photo': str, 'distance': str})
+        return self._read('ranked_lists.csv', RANKED)
 
-    def _read(self, name: str, columns: Sequence[str], types: Mapping[str, type]) -> pd.DataFrame:
-        """Read a table of the folder and check that it has the columns."""
+    def _read(self, name: str, types: Mapping[str, type]) -> pd.DataFrame:
+        """Read a table of the folder and check that it has the columns, of these types."""
         path = self.folder / name
         try:
-            table = pd.read_csv(path, dtype=dict(types))
-            table[list(columns)]
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f'{path}: cannot be read ({first_line(error)}); test again') from error
+            with np.errstate(invalid='ignore'):  # infinite where a whole number is due
+                table = pd.read_csv(path, dtype=dict(types), encoding='utf-8-sig')
+            if missing := [column for column in types if column not in table]:
+                raise ValueError(f'no column {", ".join(missing)}')
+            if table[[name for name in PHOTOS if name in types]].isna().any(axis=None):
+                raise ValueError('the path of a photo is missing')
+        except OSError as error:
+            raise InputError(f'{path}: cannot be read ({error.strerror}); test again') from error
+        except (ValueError, TypeError, OverflowError) as error:
+            raise InputError(f'{path}: damaged ({first_line(error)}); test again') from error
         return table
 
     def _check_queries(self, table: pd.DataFrame) -> None:
@@ -118,21 +129,28 @@ def read_result(path: str | Path) -> TestResult:
     given = Path(path).expanduser()
     file = given / 'results.json' if given.is_dir() else given
     try:
-        facts = json.loads(file.read_text(encoding='utf-8'))
+        facts = json.loads(file.read_text(encoding='utf-8'), parse_constant=_reject_constant)
     except OSError as error:
         raise InputError(
             f'{file}: cannot be read ({error.strerror}); name the OUTPUT_DIR of a test, or its '
             'results.json'
         ) from error
-    except ValueError as error:
-        raise InputError(f'{file}: not the results.json of a test ({error})') from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f'{file}: not the results.json of a test ({first_line(error)}); test again'
+        ) from error
     if not isinstance(facts, dict) or 'metrics' not in facts:
-        raise InputError(f'{file}: not the results.json of a test')
+        raise InputError(f'{file}: not the results.json of a test; name the OUTPUT_DIR of a test')
     if facts.get('format') != FORMAT:
         raise InputError(
             f'{file}: written by another version of this program (format '
             f'{facts.get("format", 1)}, this version reads {FORMAT}); test the checkpoint again'
         )
-    if missing := [name for name in NEEDED if name not in facts]:
-        raise InputError(f'{file}: damaged: {", ".join(missing)} missing; test again')
+    if damage := find_damage(facts):
+        raise InputError(f'{file}: damaged: {damage}; test again')
     return TestResult(file.parent, facts)
+
+
+def _reject_constant(name: str) -> None:
+    """Reject NaN and Infinity, which JSON does not have and no test writes."""
+    raise ValueError(f'{name} is no number')

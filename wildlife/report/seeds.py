@@ -208,7 +208,7 @@ def difference_over_individuals(
         )
     first, second = mean_draws(a, draws, seed), mean_draws(b, draws, seed)
     found = {}
-    for name in metric_names(a.first):
+    for name in [each for each in metric_names(a.first) if each in first and each in second]:
         change = np.round(second[name] - first[name], 12)  # rounding errors would break ties
         change = change[np.isfinite(change)]
         if len(change) and np.isfinite(b.mean(name)):

@@ -150,6 +150,21 @@ def test_tables_of_another_test_are_rejected(make):
         compare(read_result(b.folder), make('d', GOOD), 100)
 
 
+def test_sorted_tables_are_rejected(make):
+    a, b = make('a', random_ranks(1)), make('b', random_ranks(2))
+    file = b.folder / 'queries.csv'
+    pd.read_csv(file).sort_values('ap').to_csv(file, index=False)
+    with pytest.raises(InputError, match='do not list the same queries in the same order'):
+        compare(a, read_result(b.folder), 300)
+
+
+def test_results_without_a_common_metric_are_rejected(make):
+    a, b = make('a', random_ranks(1)), make('b', random_ranks(2))
+    a.measures['values'] = {'mAP2': 0.5}
+    with pytest.raises(InputError, match='no metric in common'):
+        compare(a, b, 300)
+
+
 def test_damaged_rankings_are_rejected(make):
     a, b = make('a', GOOD), make('b', BAD)
     (a.folder / 'ranked_lists.csv').write_text('query,rank\n')

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from processor.results import FORMAT
@@ -56,6 +57,65 @@ def test_another_version_wrote_it(folder, change, named):
     del facts['format']
     (folder / 'results.json').write_text(json.dumps(facts | change))
     rejected(folder, f'format {named}', f'reads {FORMAT}', 'test the checkpoint again')
+
+
+DAMAGES = [  # key of results.json, its value, word of the error
+    ('measures', None, 'measures'),
+    ('measures', {}, 'individuals'),
+    ('measures/values', {'mAP': 'x'}, 'mAP'),
+    ('measures/values', {'mAP': float('nan')}, 'NaN'),
+    ('measures/intervals', {'mAP': [0.5]}, 'mAP'),
+    ('measures/reason', [], 'reason'),
+    ('metrics', {'mAP': float('inf')}, 'Infinity'),
+    ('config', [], 'config'),
+    ('config/SOLVER.SEED', '7', 'SOLVER.SEED'),
+    ('config/DATASETS.NAMES', None, 'DATASETS.NAMES'),
+    ('data', {'query': 5}, 'data query'),
+    ('data/query', {'photos': 3}, 'sha256'),
+    ('trials', '1', 'trials'),
+    ('checkpoint', 5, 'checkpoint'),
+    ('re_ranking', 'yes', 're_ranking'),
+]
+
+
+@pytest.mark.parametrize(('key', 'value', 'word'), DAMAGES)
+def test_values_that_no_test_writes(folder, key, value, word):
+    file = folder / 'results.json'
+    facts = json.loads(file.read_text())
+    *outer, last = key.split('/')
+    part = facts[outer[0]] if outer else facts
+    part[last] = value
+    file.write_text(json.dumps(facts))
+    rejected(folder, str(file), word, 'test again')
+
+
+def test_a_results_json_without_end(folder):
+    (folder / 'results.json').write_text('[' * 100_000)
+    rejected(folder, 'not the results.json of a test')
+
+
+TABLES = [  # table, column, value of its second row
+    ('queries.csv', 'ap', 'x'),
+    ('queries.csv', 'first_hit', ''),
+    ('queries.csv', 'first_hit', 'inf'),
+    ('queries.csv', 'positives', '9' * 20),
+    ('queries.csv', 'counted', '-1'),
+    ('queries.csv', 'query', ''),
+    ('ranked_lists.csv', 'rank', '<b>'),
+    ('ranked_lists.csv', 'photo', ''),
+]
+
+
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize(('name', 'column', 'value'), TABLES)
+def test_a_damaged_cell(folder, name, column, value):
+    table = pd.read_csv(folder / name, dtype=str, keep_default_na=False)
+    table.loc[1, column] = value
+    table.to_csv(folder / name, index=False)
+    attribute = name.removesuffix('.csv')
+    with pytest.raises(InputError, match=r'damaged \(.*\); test again$') as error:
+        getattr(read_result(folder), attribute)
+    assert str(folder / name) in str(error.value)
 
 
 @pytest.mark.parametrize('content', [None, '', 'query,group\na,\n', '\0'])
