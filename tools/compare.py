@@ -24,6 +24,7 @@ from wildlife.report.compare import Comparison, compare
 from wildlife.report.compare_report import summary, write_comparison
 from wildlife.report.results import read_result
 from wildlife.report.seeds import DRAWS
+from wildlife.words import counted
 
 
 def main(argv: Sequence[str] | None = None) -> Comparison:
@@ -41,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> Comparison:
         print(line)
     if missing:
         print(
-            f'{missing} photos for the page were not found or cannot be read; run this command in '
-            'the folder where the tests ran'
+            f'Not found or unreadable: {counted(missing, "photo")} of the page; run this command '
+            'in the folder where the tests ran'
         )
     print(f'Page: {folder / "compare.html"}')
     return comparison

@@ -3,12 +3,12 @@
     python -m tools.experiments configs/experiments/text.yml --jobs 2
     python -m tools.experiments configs/experiments/text.yml --config_file my.yml --dry-run
 
-configs/experiments/ has grids for the demo; --config_file runs them on your own animals.
-wildlife/experiments/grid.py explains the format. Every training and every test has its own folder
-below --out/runs; grids with the same --out share the trainings that they have in common. Finished
-runs are skipped and interrupted ones resume: to continue, repeat the command. The table is in
---out/<name of the grid>: table.md, table.csv, table.json and table.png. The exit code is 1 if a
-run has failed.
+configs/experiments/ has grids for the demo, whose photos python -m tools.demo draws; --config_file
+runs them on your own animals. wildlife/experiments/grid.py explains the format. Every training and
+every test has its own folder below --out/runs; grids with the same --out share the trainings that
+they have in common. Finished runs are skipped and interrupted ones resume: to continue, repeat the
+command. The table is in --out/<name of the grid>: table.md, table.csv, table.json and table.png.
+The exit code is 1 if a run has failed.
 """
 
 import argparse

@@ -17,6 +17,7 @@ from utils.errors import exit_code
 from wildlife.report.runs import check_metrics, find_results, save_text
 from wildlife.report.seeds import group_by_seed
 from wildlife.report.table import KINDS, METRICS, notes_of, table_of, write
+from wildlife.words import counted
 
 
 def main(argv: Sequence[str] | None = None) -> str:
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     text = write(table_of(groups, metrics), metrics, args.format, notes)
     if args.out:
         save_text(args.out, text)
-        print(f'{len(results)} results in {len(groups)} rows: {args.out}')
+        print(f'{counted(len(results), "result")} in {counted(len(groups), "row")}: {args.out}')
     else:
         print(text, end='')
     if args.format == 'csv':

@@ -25,7 +25,7 @@ def test_the_results_are_beside_b(runs, tmp_path, capsys):
     said = capsys.readouterr().out
     assert '95 % interval' in said and f'Page: {folder / "compare.html"}' in said
     changed = comparison.counts['won'] + comparison.counts['lost']
-    assert f'{changed * 6} photos for the page were not found' in said
+    assert f'Not found or unreadable: {changed * 6} photos of the page' in said
 
 
 def test_another_folder(runs, tmp_path):

@@ -71,8 +71,8 @@ def summary(comparison: Comparison) -> list[str]:
         )
     lines += [
         '',
-        f'Rank 1: {counts["won"]} queries won (a match comes first in B only), {counts["lost"]} '
-        'lost (in A only)',
+        f'Rank 1: {counted(counts["won"], "query")} won (a match comes first in B only), '
+        f'{counts["lost"]} lost (in A only)',
     ]
     lines += [f'{key}: A {a}, B {b}' for key, (a, b) in comparison.settings.items()]
     return [*lines, sentence(comparison)]

@@ -17,8 +17,8 @@ FIXED_LIMITS = (
     'A distance, or a threshold that was chosen on distances, is only valid for the checkpoint it '
     'was chosen with. It does not carry over to another checkpoint, nor to re-ranked distances.',
     'The validation during training looks for the training individuals; it is no test on others.',
-    'An interval tells how the metric varies with other query individuals. The gallery, the '
-    'training and its seed are fixed, so other ones vary more.',
+    'An interval says how the metric would vary with other query individuals. The gallery, the '
+    'training and its seed are fixed: with others, the metric would vary more.',
     'The licence of the photos is not known to this program; ask their owner before you pass on '
     'the checkpoint or photos.',
 )
