@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from tests.wildlife.report.small_tests import EVIL, LONELY, small_test, write_photos
+from wildlife.report import page_data
 from wildlife.report.page import write_report
 
 playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
@@ -202,3 +203,23 @@ def test_without_its_file_the_thumbnail_is_shown(browser, made):
     finally:
         page.close()
         moved.rename(file)
+
+
+def test_a_large_test_says_what_is_missing(browser, tmp_path, monkeypatch):
+    for name, value in {'QUERIES': 6, 'INDIVIDUALS': 3, 'THUMBNAILS': 4}.items():
+        monkeypatch.setattr(page_data, f'MOST_{name}', value)
+    test, result, facts = small_test(tmp_path)
+    write_photos(test)
+    page = browser.new_page()
+    page.goto(write_report(tmp_path, test, result, facts).as_uri())
+    words = page.locator('#limits').inner_text()
+    assert 'Of 70 queries this page has the 6 hardest; queries.csv' in words
+    assert 'The table has the 3 hardest of 14 individuals.' in words
+    without = page.evaluate('() => data.photos.filter((photo) => !photo.thumb).length')
+    assert f'{without} of {without + 4} photos have no thumbnail' in words
+    page.select_option('[name=order]', 'ap')
+    row = page.locator('.query').first
+    row.scroll_into_view_if_needed()
+    expect(row.locator('img').first).to_have_attribute('src', re.compile('^data:'))
+    expect(row.locator('img').last).to_have_attribute('src', re.compile(r'/photos/'))
+    page.close()

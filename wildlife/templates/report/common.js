@@ -14,6 +14,16 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** Show a text in the element with this id. */
+function say(id, text) {
+  document.getElementById(id).textContent = text;
+}
+
+/** A button that does something. */
+function action(does, attributes, ...children) {
+  return element('button', { type: 'button', onclick: does, ...attributes }, ...children);
+}
+
 /** The address of a photo's file, relative to this page; '' if it cannot be written. */
 function address(photo) {
   try {
@@ -43,14 +53,19 @@ function verdict(query) {
   return query.first_hit === 1 ? 'right' : 'wrong';
 }
 
-const MARKS = { right: ['yes', '✓', 'right'], wrong: ['no', '✗', 'wrong'], none: ['none', '–', 'no match in the gallery'] };
+const MARKS = {
+  right: ['yes', '✓', 'right'],
+  wrong: ['no', '✗', 'wrong'],
+  none: ['none', '–', 'no match in the gallery'],
+};
 
 function mark(kind) {
   const [style, sign, text] = MARKS[kind];
-  return element('span', { className: `mark ${style}`, title: text, role: 'img', 'aria-label': text }, sign);
+  const attributes = { className: `mark ${style}`, title: text, role: 'img', 'aria-label': text };
+  return element('span', attributes, sign);
 }
 
-/** What is known about a photo besides the individual: 'left, encounter 12'; in short 'left, enc. 12'. */
+/** What is known about a photo besides the individual: 'left, encounter 12', or 'left, enc. 12'. */
 function facts(photo, short = false) {
   const known = photo.side ? [photo.side] : [];
   for (const name of ['encounter', 'camera']) {

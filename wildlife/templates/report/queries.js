@@ -2,7 +2,9 @@
 
 const list = document.getElementById('list');
 const form = document.getElementById('filters');
-const rows = data.queries.map((query, index) => element('li', { className: 'query', 'data-index': index }));
+const rows = data.queries.map(
+  (_, index) => element('li', { className: 'query', 'data-index': index }),
+);
 const FIELDS = { // filters by a fact of the query's photo; one with a single value is not shown
   who: ['individual', (query) => photoOf(query).who],
   encounter: ['encounter', (query) => photoOf(query).encounter],
@@ -18,12 +20,13 @@ const KINDS = {
   none: ['no match in the gallery', (query) => verdict(query) === 'none'],
 };
 const firstDistance = (query) => (query.ranked.length ? Number(query.ranked[0][1]) : Infinity);
+const isRight = (query) => verdict(query) !== 'wrong';
 const ORDERS = {
   '': ['as listed', null],
   ap: ['lowest AP first', (a, b) => !a.positives - !b.positives || a.ap - b.ap],
   sure: [
     'wrong and most alike first',
-    (a, b) => (verdict(a) !== 'wrong') - (verdict(b) !== 'wrong') || firstDistance(a) - firstDistance(b),
+    (a, b) => isRight(a) - isRight(b) || firstDistance(a) - firstDistance(b),
   ],
 };
 
@@ -44,7 +47,8 @@ function makeFilters() {
   for (const [field, [label, valueOf]] of Object.entries(FIELDS)) {
     const values = [...new Set(data.queries.map(valueOf))].filter((value) => value !== undefined);
     if (values.length < 2) continue;
-    const texts = values.map((value) => [value, field === 'who' ? data.names[value] : String(value)]);
+    const textOf = (value) => (field === 'who' ? data.names[value] : String(value));
+    const texts = values.map((value) => [value, textOf(value)]);
     texts.sort((a, b) => a[1].localeCompare(b[1], 'en', { numeric: true }));
     choice(field, label, [['', 'all'], ...texts]);
   }
@@ -64,7 +68,8 @@ function passes(query) {
   }
   if (!confusion) return true;
   const nearest = query.ranked.length ? data.photos[query.ranked[0][0]].who : null;
-  return verdict(query) === 'wrong' && photoOf(query).who === confusion[0] && nearest === confusion[1];
+  const [who, other] = confusion;
+  return verdict(query) === 'wrong' && photoOf(query).who === who && nearest === other;
 }
 
 /** Show the queries that pass the filters. */
@@ -73,8 +78,9 @@ function showList() {
   shown = data.queries.map((_, index) => index).filter((index) => passes(data.queries[index]));
   if (compare) shown.sort((a, b) => compare(data.queries[a], data.queries[b]));
   list.replaceChildren(...shown.map((index) => rows[index]));
-  const words = confusion ? `: ${data.names[confusion[0]]} taken for ${data.names[confusion[1]]}` : '';
-  document.getElementById('count').textContent = `${shown.length} of ${data.queries.length} queries${words}`;
+  const [who, other] = (confusion ?? []).map((number) => data.names[number]);
+  const words = confusion ? `: ${who} taken for ${other}` : '';
+  say('count', `${shown.length} of ${data.queries.length} queries${words}`);
   setCurrent(shown[0] ?? -1, 0);
 }
 
@@ -91,9 +97,16 @@ function showOnly(who, pair = null) {
 }
 
 function photoButton(photo, style, second, label) {
-  const texts = [nameOf(photo), second, facts(photo, true)].map((line) => element('span', {}, line));
-  return element('button', { type: 'button', tabIndex: -1, className: `photo ${style}`, 'aria-label': label, title: `${label}, ${facts(photo)}` },
-    picture(photo), ...texts);
+  const lines = [nameOf(photo), second, facts(photo, true)];
+  const attributes = {
+    type: 'button',
+    tabIndex: -1,
+    className: `photo ${style}`,
+    title: `${label}, ${facts(photo)}`,
+    'aria-label': label,
+  };
+  const texts = lines.map((line) => element('span', {}, line));
+  return element('button', attributes, picture(photo), ...texts);
 }
 
 /** The button of the photo at a position of the ranking. */
@@ -103,7 +116,8 @@ function rankedButton(query, rank) {
   const verdictWord = match ? 'same individual' : 'another individual';
   const label = `rank ${rank + 1}: ${nameOf(photo)}, ${verdictWord}, distance ${distance}`;
   const button = photoButton(photo, match ? 'yes' : 'no', `${rank + 1}.  ${distance}`, label);
-  button.append(element('span', { className: `mark ${match ? 'yes' : 'no'}`, 'aria-hidden': 'true' }, match ? '✓' : '✗'));
+  const [style, sign] = MARKS[match ? 'right' : 'wrong'];
+  button.append(element('span', { className: `mark ${style}`, 'aria-hidden': 'true' }, sign));
   return button;
 }
 
@@ -112,9 +126,12 @@ function fill(index) {
   const row = rows[index], query = data.queries[index], photo = photoOf(query);
   if (row.firstChild) return;
   const hit = query.first_hit ? `first match at rank ${query.first_hit}` : 'no match';
-  const ap = query.positives ? `AP ${percent(query.ap)}, ${hit} of ${query.compared}, ${query.positives} to find` : hit;
-  const title = element('h3', {}, mark(verdict(query)), ` ${query.number}. `, element('b', {}, nameOf(photo)), ` · ${ap} · `,
-    element('span', { className: 'path', title: photo.path }, photo.path));
+  const counts = `${hit} of ${query.compared}, ${query.positives} to find`;
+  const result = query.positives ? `AP ${percent(query.ap)}, ${counts}` : hit;
+  const path = element('span', { className: 'path', title: photo.path }, photo.path);
+  const name = element('b', {}, nameOf(photo));
+  const signs = [mark(verdict(query)), ` ${query.number}. `];
+  const title = element('h3', {}, ...signs, name, ` · ${result} · `, path);
   const asked = photoButton(photo, 'asked', 'query', `query ${query.number}: ${nameOf(photo)}`);
   const strip = element('div', { className: 'strip' }, asked);
   query.ranked.forEach((_, rank) => strip.append(rankedButton(query, rank)));
@@ -163,7 +180,7 @@ function nextWrong() {
   const order = [...shown.slice(start), ...shown.slice(0, start)];
   if (!isFocused && start > 0) order.unshift(current.query); // the first key press may stay
   const found = order.find((index) => verdict(data.queries[index]) === 'wrong');
-  if (found === undefined) document.getElementById('count').textContent = 'No wrong query among those shown';
+  if (found === undefined) say('count', 'No wrong query among those shown');
   else focusPhoto(found, 0);
 }
 
@@ -178,12 +195,13 @@ const ACTIONS = {
 
 document.addEventListener('keydown', (event) => {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const action = ACTIONS[key];
+  const command = ACTIONS[key];
   const typing = event.target.closest?.('select, input, textarea');
-  if (!action || typing || event.ctrlKey || event.altKey || event.metaKey) return;
-  if (key.startsWith('Arrow') && !zoom.open && !list.contains(event.target)) return; // scrolls the page
+  if (!command || typing || event.ctrlKey || event.altKey || event.metaKey) return;
+  const inList = zoom.open || list.contains(event.target);
+  if (key.startsWith('Arrow') && !inList) return; // scrolls the page
   event.preventDefault();
-  action();
+  command();
 });
 
 list.addEventListener('click', (event) => {

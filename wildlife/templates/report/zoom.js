@@ -11,7 +11,8 @@ function large(photo, title, kind = '') {
   };
   image.src = address(photo) || photo.thumb || '';
   const known = [nameOf(photo), facts(photo), photo.path].filter(Boolean).join(' · ');
-  const caption = element('figcaption', {}, ...(kind ? [mark(kind), ' '] : []), element('b', {}, title), ` ${known}`);
+  const sign = kind ? [mark(kind), ' '] : [];
+  const caption = element('figcaption', {}, ...sign, element('b', {}, title), ` ${known}`);
   return element('figure', { className: kind }, image, caption);
 }
 
@@ -22,12 +23,14 @@ function showZoom() {
   const photos = [large(photoOf(query), 'Query')];
   if (ranked) {
     const [place, distance, match] = ranked;
-    const title = `Rank ${current.rank + 1}, ${match ? 'same individual' : 'another individual'}, distance ${distance}:`;
+    const who = match ? 'same individual' : 'another individual';
+    const title = `Rank ${current.rank + 1}, ${who}, distance ${distance}:`;
     photos.push(large(data.photos[place], title, match ? 'right' : 'wrong'));
   }
   document.getElementById('zoom-photos').replaceChildren(...photos);
-  document.getElementById('zoom-text').textContent =
-    `Query ${query.number} (${shown.indexOf(current.query) + 1} of ${shown.length}), AP ${percent(query.ap)}, photo ${current.rank + 1} of ${query.ranked.length}`;
+  const place = `${shown.indexOf(current.query) + 1} of ${shown.length}`;
+  const photo = `photo ${current.rank + 1} of ${query.ranked.length}`;
+  say('zoom-text', `Query ${query.number} (${place}), AP ${percent(query.ap)}, ${photo}`);
 }
 
 function toggleZoom() {
