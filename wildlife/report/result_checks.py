@@ -42,7 +42,7 @@ def find_damage(facts: Mapping[str, Any]) -> str:
     parts += [(f'data {name}', split, SPLIT) for name, split in facts['data'].items()]
     for name, part, types in parts:
         if not isinstance(part, dict):
-            return f'{name} is no table'
+            return f'{name} is not a table of values'
         if damage := _wrong_types(part, types):
             return f'{name}: {damage}'
     return _wrong_numbers(facts)
@@ -59,11 +59,11 @@ def _wrong_numbers(facts: Mapping[str, Any]) -> str:
     values = facts['metrics'] | facts['measures']['values']
     for name, value in values.items():
         if value is not None and not _is_number(value):
-            return f'{name} is no number'
+            return f'{name} is not a number'
     for name, pair in facts['measures']['intervals'].items():
         is_pair = isinstance(pair, list) and len(pair) == 2 and all(map(_is_number, pair))
         if pair is not None and not is_pair:
-            return f'the interval of {name} is no pair of numbers'
+            return f'the interval of {name} is not a pair of numbers'
     return ''
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -151,6 +151,6 @@ def read_result(path: str | Path) -> TestResult:
     return TestResult(file.parent, facts)
 
 
-def _reject_constant(name: str) -> None:
+def _reject_constant(name: str) -> NoReturn:
     """Reject NaN and Infinity, which JSON does not have and no test writes."""
-    raise ValueError(f'{name} is no number')
+    raise ValueError(f'{name} is not a number')

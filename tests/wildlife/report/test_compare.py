@@ -168,7 +168,7 @@ def test_results_without_a_common_metric_are_rejected(make):
 def test_damaged_rankings_are_rejected(make):
     a, b = make('a', GOOD), make('b', BAD)
     (a.folder / 'ranked_lists.csv').write_text('query,rank\n')
-    with pytest.raises(InputError, match=r'ranked_lists.csv: cannot be read'):
+    with pytest.raises(InputError, match=r'ranked_lists.csv: damaged'):
         compare(a, b, 100)
 
 

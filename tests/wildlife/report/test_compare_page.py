@@ -1,7 +1,5 @@
 """The page of a comparison in a real browser."""
 
-import shutil
-
 import pytest
 from PIL import Image
 
@@ -9,10 +7,6 @@ from tests.wildlife.report.runs import random_ranks, write_run
 from wildlife.report.compare import compare
 from wildlife.report.compare_report import write_comparison
 from wildlife.report.results import read_result
-
-playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
-CHROMIUM = shutil.which('chromium')
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason='there is no Chromium')
 
 
 @pytest.fixture(scope='module')
@@ -32,14 +26,8 @@ def page_file(tmp_path_factory):
     return folder / 'compare.html'
 
 
-@pytest.fixture(scope='module')
-def browser():
-    with playwright.sync_playwright() as program:
-        yield program.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'])
-
-
 @pytest.mark.parametrize('width', [1300, 400])
-def test_the_page_fits_and_asks_nobody(page_file, browser, width):
+def test_the_page_fits_and_asks_nobody(browser, page_file, width):
     messages, requests = [], []
     page = browser.new_page(viewport={'width': width, 'height': 900})
     page.on('console', lambda message: messages.append(message.text))

@@ -1,7 +1,6 @@
 """report.html in a real browser: filters, keys, sorting, the large view; nothing but the disk."""
 
 import re
-import shutil
 
 import pytest
 
@@ -11,9 +10,7 @@ from wildlife.report.page import write_report
 
 playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
 expect = playwright.expect
-CHROMIUM = shutil.which('chromium')
 both_widths = pytest.mark.parametrize('wide', [1300, 400], indirect=True)
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason='there is no Chromium')
 
 
 @pytest.fixture(scope='module')
@@ -28,19 +25,13 @@ def made(tmp_path_factory):
     return folder, test, result
 
 
-@pytest.fixture(scope='module')
-def browser():
-    with playwright.sync_playwright() as program:
-        yield program.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'])
-
-
 @pytest.fixture
 def wide(request):
     return getattr(request, 'param', 1300)
 
 
 @pytest.fixture
-def page(made, browser, wide):
+def page(browser, made, wide):
     """The open page; afterwards there may be no message and no request off the disk."""
     messages, requests = [], []
     page = browser.new_page(viewport={'width': wide, 'height': 900})
