@@ -6,6 +6,7 @@ and a value other than its default logs a warning. A ``Path`` may begin with ``~
 """
 
 from configs.rules import (
+    DRAWS,
     NOT_NEGATIVE,
     POSITIVE,
     SEED,
@@ -197,7 +198,7 @@ RULES: dict[str, Rule] = {
     # order of equal distances: 'index' = lower index first, 'reference' = that of the original's
     # partial sort
     'TEST.RERANK_TIES': Choice('index', 'reference'),
-    'TEST.BOOTSTRAP': Number(1000, NOT_NEGATIVE),  # draws per interval, 0 = no intervals
+    'TEST.BOOTSTRAP': Number(1000, DRAWS),  # draws per interval, 0 = no intervals
     'TEST.REPORT': Rule(True),  # False = no report.html
     'TEST.WEIGHT': Path(''),  # checkpoint to test
     'TEST.NECK_FEAT': Choice('after', 'before'),  # features after or before the batch norm neck

@@ -11,6 +11,7 @@ from configs import ConfigError, flatten, load_cfg
 from configs.defaults import RULES
 from configs.rules import (
     ANY,
+    DRAWS,
     NOT_NEGATIVE,
     POSITIVE,
     SEED,
@@ -29,8 +30,15 @@ from tools import check_data, rank_photos
 from tools.demo import __main__ as demo
 from utils.errors import exit_code
 
-IN_RANGE = {ANY: -1, NOT_NEGATIVE: 0, POSITIVE: 1, SHARE: 1, SEED: 2**32 - 1}
-OUT_OF_RANGE = {ANY: '1e999', NOT_NEGATIVE: -1, POSITIVE: 0, SHARE: 1.01, SEED: 2**32}
+IN_RANGE = {ANY: -1, NOT_NEGATIVE: 0, POSITIVE: 1, SHARE: 1, SEED: 2**32 - 1, DRAWS: 0}
+OUT_OF_RANGE = {
+    ANY: '1e999',
+    NOT_NEGATIVE: -1,
+    POSITIVE: 0,
+    SHARE: 1.01,
+    SEED: 2**32,
+    DRAWS: 100_001,
+}
 
 
 def accepted(rule):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 OF_EPOCHS = ('stage1_epoch', 'stage2_epoch', 'validation')  # events that have an epoch
+DAMAGE = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
@@ -20,7 +21,7 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
     events = []
     with suppress(OSError):
         for line in (folder / 'metrics.jsonl').read_bytes().splitlines():
-            with suppress(ValueError, TypeError, KeyError, OverflowError):
+            with suppress(*DAMAGE):
                 events.append(_checked(json.loads(line)))
     return events
 

@@ -12,6 +12,7 @@ def test_damaged_lines_of_the_metrics_are_skipped(tmp_path):
     ]
     lines = [
         '{',
+        '[' * 100_000,
         '[]',
         '7',
         '{"event": "stage1_epoch", "time": 1, "epoch": Infinity}',
