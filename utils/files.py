@@ -27,6 +27,7 @@ _REMEDIES = {
     errno.EROFS: 'choose another folder',
     errno.EACCES: 'choose another folder',
     errno.EEXIST: 'choose another folder',
+    errno.ENAMETOOLONG: 'choose a shorter name',
     errno.ENOTDIR: 'choose another folder',
     errno.ENOENT: 'its folder does not exist: was it moved or deleted?',
 }
@@ -114,7 +115,7 @@ def write_json(path: str | Path, value: Any) -> None:
 def keep_earlier(path: str | Path) -> Path | None:
     """Rename an existing ``path`` to the first free ``stem.N.suffix``; return that, or None."""
     path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):  # False too for a name that is too long
         return None
     number = 1
     while (kept := path.with_name(f'{path.stem}.{number}{path.suffix}')).exists():

@@ -1,6 +1,7 @@
 """Reads the results of a test: results.json and the tables beside it in its OUTPUT_DIR."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -127,7 +128,7 @@ def read_result(path: str | Path) -> TestResult:
         InputError: There is no result, or an older version of the program wrote it.
     """
     given = Path(path).expanduser()
-    file = given / 'results.json' if given.is_dir() else given
+    file = given / 'results.json' if os.path.isdir(given) else given
     try:
         facts = json.loads(file.read_text(encoding='utf-8'), parse_constant=_reject_constant)
     except OSError as error:

@@ -1,5 +1,6 @@
 """Finds the results of many runs, checks the names of metrics, and saves a table."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,8 +25,10 @@ def find_results(paths: Sequence[str | Path]) -> list[TestResult]:
 
 def _result_files(path: Path) -> list[Path]:
     own = path / 'results.json'
-    if own.exists() or not path.is_dir():
-        return [own if path.is_dir() else path]
+    if not os.path.isdir(path):
+        return [path]
+    if own.exists():
+        return [own]
     found = sorted(path.rglob('results.json'))
     if not found:
         raise InputError(
@@ -56,7 +59,7 @@ def save_text(path: Path, text: str) -> None:
     Raises:
         InputError: The path is a folder, or cannot be written.
     """
-    if path.is_dir():
+    if os.path.isdir(path):  # False too for a name that is too long
         raise InputError(f'{path} is a folder; name a file in it')
     keep_earlier(path)
     with atomic_write(path) as file:

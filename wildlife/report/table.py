@@ -138,7 +138,11 @@ def in_words(frame: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.DataFr
         words[f'{metric} low'] = [interval_text(pair) for pair in pairs]
         words = words.drop(columns=[f'{metric} sd', f'{metric} high'])
         words = words.rename(columns={f'{metric} low': f'{metric} 95 %'})
-    return words.astype(str)
+    return words.astype(str).map(_one_line)  # names of folders may have line breaks
+
+
+def _one_line(text: str) -> str:
+    return ' '.join(text.splitlines())
 
 
 def mean_text(mean: float, sd: float) -> str:
@@ -176,7 +180,7 @@ def write(frame: pd.DataFrame, metrics: Sequence[str], kind: str, notes: Sequenc
     """
     if kind == 'csv':
         return frame.to_csv(index=False, lineterminator='\n')
-    words = in_words(frame, metrics)
+    words, notes = in_words(frame, metrics), [_one_line(note) for note in notes]
     if kind == 'latex':
         comments = ['Needs \\usepackage{booktabs}.', *notes]
         return ''.join(f'% {comment}\n' for comment in comments) + latex(words)

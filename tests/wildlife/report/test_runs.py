@@ -69,3 +69,11 @@ def test_an_earlier_file_is_kept_and_a_folder_is_rejected(tmp_path):
         save_text(tmp_path, 'three')
     with pytest.raises(InputError, match='cannot write'):
         save_text(tmp_path / 'gone/table.md', 'four')
+
+
+def test_a_name_that_is_too_long_is_one_line(tmp_path):
+    long = tmp_path / ('x' * 300)
+    with pytest.raises(InputError, match='File name too long; choose a shorter name'):
+        save_text(long, 'x')
+    with pytest.raises(InputError, match='File name too long'):
+        find_results([long])

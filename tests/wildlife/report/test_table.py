@@ -99,3 +99,14 @@ def test_without_intervals_it_says_why(tmp_path):
     words = in_words(table_of(groups, METRICS), METRICS)
     assert words['mAP 95 %'].tolist() == [''] and words['mAP'].item() != ''
     assert notes_of(groups) == [f'No interval: {reason}.']
+
+
+@pytest.mark.parametrize('kind', ['markdown', 'latex'])
+def test_a_folder_with_line_breaks_stays_in_its_row(tmp_path, kind):
+    runs = [write_run(tmp_path / name, random_ranks(1)) for name in ('a\nb', 'c\u2028d')]
+    groups = group_by_seed(list(map(read_result, runs)))
+    lines = write(table_of(groups), ['mAP'], kind, notes_of(groups)).splitlines()
+    rows = [line for line in lines if 'RN50' in line]
+    assert len(rows) == 2 and 'a b' in rows[0] and 'c d' in rows[1]
+    notes = [line for line in lines if 'so it has a row of its own' in line]
+    assert len(notes) == 1 and 'c d has the settings' in notes[0]
