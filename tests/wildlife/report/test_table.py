@@ -105,7 +105,7 @@ def test_without_intervals_it_says_why(tmp_path):
 def test_a_folder_with_line_breaks_stays_in_its_row(tmp_path, kind):
     runs = [write_run(tmp_path / name, random_ranks(1)) for name in ('a\nb', 'c\u2028d')]
     groups = group_by_seed(list(map(read_result, runs)))
-    lines = write(table_of(groups), ['mAP'], kind, notes_of(groups)).splitlines()
+    lines = write(table_of(groups, ['mAP']), ['mAP'], kind, notes_of(groups)).splitlines()
     rows = [line for line in lines if 'RN50' in line]
     assert len(rows) == 2 and 'a b' in rows[0] and 'c d' in rows[1]
     notes = [line for line in lines if 'so it has a row of its own' in line]
