@@ -117,11 +117,10 @@ def _log_use_of_prompts(cfg: CfgNode, model: ReIDModel) -> None:
             'image-to-text term uses them'
         )
     elif cfg.MODEL.PRETRAIN_CHOICE != 'self' and cfg.SOLVER.STAGE1.MAX_EPOCHS == 0:
-        numbered = cfg.MODEL.PROMPT_START == 'number'
         logger.warning(
             'SOLVER.STAGE1.MAX_EPOCHS is 0: the prompts stay %s, and stage 2 pulls photos '
             'towards them; for a base variant also set MODEL.I2T_LOSS_WEIGHT 0',
-            "the individuals' numbers" if numbered else 'random',
+            "the individuals' numbers" if cfg.MODEL.PROMPT_START == 'number' else 'random',
         )
     elif cfg.MODEL.I2T_LOSS_WEIGHT == 0:
         logger.warning(
@@ -188,10 +187,9 @@ def _embed_sentence(cfg: CfgNode, words: Tensor, num_class: int) -> Sentence:
             f'MODEL.PRETRAIN_PATH: token_embedding.weight has {len(words)} words, but '
             f"CLIP's tokenizer has {tokens.max() + 1}"
         )
-    embedded = words[tokens]  # (1, 77, width)
-    prefix, suffix = embedded[:, :start].clone(), embedded[:, start + TOKENS :].clone()
-    numbered = cfg.MODEL.PROMPT_START == 'number'
-    return Sentence(prefix, suffix, tokens, words[number_tokens(num_class)] if numbered else None)
+    prefix, suffix = words[tokens[:, :start]], words[tokens[:, start + TOKENS :]]
+    numbers = words[number_tokens(num_class)] if cfg.MODEL.PROMPT_START == 'number' else None
+    return Sentence(prefix, suffix, tokens, numbers)
 
 
 # ---------------------------------------------------------------------- a model from a checkpoint

@@ -52,7 +52,7 @@ def report_test(
 ) -> dict[str, Any]:
     """Log the metrics of a test, the effect of copies, and intervals.
 
-    Args and result are those of :func:`report_intervals`.
+    The arguments and the result are those of :func:`report_intervals`.
     """
     report(result.metrics, logger, result.without_positive)
     report_copies(result, test.protocol, logger)

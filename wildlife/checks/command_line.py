@@ -14,8 +14,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='python -m tools.check_data',
         description='Check the photos and lists of a config before training.',
-        epilog='Exit code 1: training or its results would be wrong; 2: the config or a list '
-        'cannot be read.',
+        epilog='Exit code 1: training or its results would be wrong; 2: unreadable config or list.',
     )
     add = parser.add_argument
     add('--config_file', type=path_text, required=True, help='yml file in configs/, or your own')
