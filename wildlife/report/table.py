@@ -138,12 +138,11 @@ def in_words(frame: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.DataFr
         words[f'{metric} low'] = [interval_text(pair) for pair in pairs]
         words = words.drop(columns=[f'{metric} sd', f'{metric} high'])
         words = words.rename(columns={f'{metric} low': f'{metric} 95 %'})
-    return words.astype(str).map(
-        _one_line, na_action='ignore'
-    )  # names of folders may have line breaks
+    return words.astype(str).map(_one_line, na_action='ignore')
 
 
 def _one_line(text: str) -> str:
+    """Join the lines of a text: names of folders may have line breaks."""
     return ' '.join(text.splitlines())
 
 
