@@ -31,7 +31,7 @@ def test_the_headline_has_intervals_chance_and_protocol(tmp_path):
     rank1 = '{:.1%}, 95% interval {:.1%} to {:.1%}'.format(values['rank1'], *intervals['rank1'])
     assert f'For {right} of 65 query photos ({rank1}) the nearest photo' in text
     assert f'would put the same individual first for {values["chance"]:.1%}' in text
-    assert '5 of the queries have no match in the gallery' in text
+    assert 'Queries with no match in the gallery: 5.' in text
     assert f'Protocol cross-encounter: {test.protocol.text}' in text
     assert 'toy & co: test of RN50_80.pth' in text
     assert 'Training' not in text and 'trials' not in text and 're-ranking' not in text
