@@ -14,7 +14,7 @@ from processor import results
 from tests.helpers import World, write_photo, write_world
 from utils.checkpoint import save_state
 
-DRAWS = 40
+DRAWS = 100
 
 
 @pytest.fixture(scope='module')

@@ -39,10 +39,10 @@ def trained(tmp_path_factory, toy_weights):
     """A world with a training and the test of its last checkpoint."""
     world = World(tmp_path_factory.mktemp('trained'), toy_weights)
     write_world(world.folder, test=12)
-    train_clipreid.main(world.args('TEST.BOOTSTRAP', 20))
+    train_clipreid.main(world.args('TEST.BOOTSTRAP', 100))
     world.card_of_training = read(world.output)
     world.metrics = test_clipreid.main(
-        world.args('TEST.WEIGHT', world.output / 'RN50_2.pth', 'TEST.BOOTSTRAP', 20, *NO_PAGE)
+        world.args('TEST.WEIGHT', world.output / 'RN50_2.pth', 'TEST.BOOTSTRAP', 100, *NO_PAGE)
     )
     return world
 
