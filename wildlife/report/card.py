@@ -151,13 +151,19 @@ def _update(folder: Path, change: Callable[[Card | None], Card]) -> None:
     try:
         with waiting_lock(folder, 'card', PATIENCE):
             earlier = read_card(folder)
-            card = change(earlier)
+            try:
+                card = change(earlier)
+            except DAMAGE as error:
+                if earlier is None:
+                    raise
+                _set_aside(folder / CARD, error)
+                earlier, card = None, change(None)
             if earlier is None:
                 keep_earlier(folder / CARD_TEXT)
             write_json(folder / CARD, card)
             with atomic_write(folder / CARD_TEXT) as file:
                 file.write(render_card(card))
-    except InputError as error:
+    except (InputError, OSError) as error:
         logger.warning('no card of the model was written: %s', error)
 
 
@@ -182,8 +188,13 @@ def read_card(folder: Path) -> Card | None:
     except OSError as error:
         raise InputError(f'cannot read {path}: {error.strerror}') from error
     except DAMAGE as error:
-        kept = keep_earlier(path)
-        reason = ' '.join(str(error).split()) or type(error).__name__
-        logger.warning('%s is damaged (%s); it is kept as %s', path, reason, kept)
+        _set_aside(path, error)
         return None
     return card
+
+
+def _set_aside(path: Path, error: Exception) -> None:
+    """Rename a damaged card to card.N.json, with a warning."""
+    kept = keep_earlier(path)
+    reason = ' '.join(str(error).split()) or type(error).__name__
+    logger.warning('%s is damaged (%s); it is kept as %s', path, reason, kept)

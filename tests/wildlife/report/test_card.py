@@ -249,6 +249,38 @@ def test_a_card_with_a_damaged_part_is_kept(run, part, value):
     assert (run / 'card.1.json').exists() or card[part] != value
 
 
+@pytest.mark.parametrize(
+    'part, name, value',
+    [
+        ('checkpoints', 'file', []),
+        ('tests', 'protocol', []),
+        ('tests', 'counts', {}),
+        ('tests', 'checkpoint', []),
+    ],
+)
+def test_a_card_with_a_damaged_fact_is_kept(run, part, name, value, caplog):
+    """The card can be read as text, but a new one cannot be made of it."""
+    add_to_card(run)
+    card = read(run)
+    card[part][0][name] = value
+    if part == 'tests':
+        card[part][0]['checkpoint_sha256'] = 'of another checkpoint'
+    (run / 'card.json').write_text(json.dumps(card))
+    add_to_card(run)
+    assert json.loads((run / 'card.1.json').read_text()) == card
+    assert len(read(run)['tests']) == 1 and 'is damaged' in caplog.text
+
+
+def test_a_checkpoint_that_cannot_be_read(run, caplog, monkeypatch):
+    (run / 'RN50_stage1_90.pth').touch()
+    before = (run / 'card.json').read_bytes()
+    refuse = fails_with(errno.EACCES)
+    monkeypatch.setattr('wildlife.report.checkpoints.sha256_file', refuse)
+    add_to_card(run)
+    assert (run / 'card.json').read_bytes() == before
+    assert 'no card of the model was written: ' in caplog.text
+
+
 def test_a_folder_that_cannot_be_written(run, trained, monkeypatch):
     def refuse(folder, *_):
         raise InputError(f'cannot write {folder}: Read-only file system')
