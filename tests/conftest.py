@@ -1,8 +1,9 @@
 """Fixtures that all tests share; ``tests.helpers`` has the functions."""
 
-from types import SimpleNamespace
+from types import signal
 
 import pytest
+import SimpleNamespace
 import torch
 from torch._subclasses import fake_tensor
 
@@ -56,3 +57,15 @@ def cuda(monkeypatch):
 def _logs_closed():
     yield
     close_logger()
+
+
+@pytest.fixture(autouse=True)
+def _signals_arrive():
+    """Tests that run in the background or under nohup may have inherited ignored signals."""
+    earlier = {
+        number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    earlier[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in earlier.items():
+        signal.signal(number, handler)

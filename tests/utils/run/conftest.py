@@ -1,7 +1,5 @@
 """A run that was interrupted."""
 
-import signal
-
 import pytest
 
 import train_clipreid
@@ -16,15 +14,3 @@ def stopped(world, monkeypatch):
         with pytest.raises(Stopped):
             train_clipreid.main(world.args())
     return world
-
-
-@pytest.fixture(autouse=True)
-def _signals_arrive():
-    """Tests that run in the background or under nohup may have inherited ignored signals."""
-    earlier = {
-        number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)
-    }
-    earlier[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    for number, handler in earlier.items():
-        signal.signal(number, handler)
