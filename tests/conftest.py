@@ -1,9 +1,9 @@
 """Fixtures that all tests share; ``tests.helpers`` has the functions."""
 
-from types import signal
+import signal
+from types import SimpleNamespace
 
 import pytest
-import SimpleNamespace
 import torch
 from torch._subclasses import fake_tensor
 
