@@ -1,7 +1,11 @@
 """Runs trainings and tests as processes of the published programs, several at once."""
 
+import contextlib
+import ctypes
 import os
+import signal
 import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,6 +24,7 @@ OUTPUT = 'output.txt'  # in the folder of each run: what it has printed
 PAUSE = 0.1  # seconds between two looks at the processes
 GRACE = 120.0  # seconds that an interrupted training has to save its state
 LAST_LINES = 5  # of a failed run
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 Say = Callable[[str], object]
 
@@ -142,7 +147,17 @@ def start(run: Run, jobs: int) -> subprocess.Popen:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,
+                preexec_fn=_end_with_parent if sys.platform == 'linux' else None,
             )
+
+
+def _end_with_parent() -> None:
+    """Let Linux send SIGTERM to this process when its parent ends, however that happens.
+
+    Otherwise a killed command would leave a training behind that nobody waits for.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _last_lines(folder: Path) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -131,6 +132,44 @@ def test_a_process_that_does_not_end_is_killed(tmp_path, monkeypatch):
     with pytest.raises(Stopped):
         queue.run_all()
     assert queue._running[0].process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.skipif(
+    sys.platform != 'linux', reason='only Linux tells a process that its parent ended'
+)
+def test_a_killed_command_leaves_no_process(tmp_path):
+    """The process of the run is asked to end, as with Ctrl-C, so a training saves its state."""
+    ready, saved = tmp_path / 'ready', tmp_path / 'saved'
+    script = (
+        'import pathlib, signal, sys, time\n'
+        'def save(*_):\n'
+        f'    pathlib.Path({str(saved)!r}).touch()\n'
+        '    sys.exit(143)\n'
+        'signal.signal(signal.SIGTERM, save)\n'
+        f'pathlib.Path({str(ready)!r}).touch()\n'
+        'time.sleep(30)'
+    )
+    command = (
+        'import time\n'
+        'from pathlib import Path\n'
+        'from tests.wildlife.experiments.test_runs import fake_training\n'
+        'from wildlife.experiments.runs import start\n'
+        f'start(fake_training(Path({str(tmp_path)!r}), {script!r}).run, 1)\n'
+        'time.sleep(30)'
+    )
+    process = subprocess.Popen([sys.executable, '-c', command], cwd=Path(__file__).parents[3])
+    wait_for(ready)
+    assert not saved.exists()
+    process.kill()
+    process.wait()
+    wait_for(saved)
+
+
+def wait_for(path):
+    end = time.monotonic() + 25
+    while not path.exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_the_time_left_is_that_of_the_finished_runs(tmp_path):
