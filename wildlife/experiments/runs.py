@@ -161,9 +161,11 @@ def _end_with_parent() -> None:
 
 
 def _last_lines(folder: Path) -> str:
+    """Return the error of a failed run: its own line about bad input, else its last lines."""
     text = (folder / OUTPUT).read_text(encoding='utf-8', errors='replace')
     lines = [first_line(line, 300) for line in text.splitlines() if line.strip()]
-    return '\n'.join(f'    {line}' for line in lines[-LAST_LINES:])
+    number = 1 if lines and lines[-1].startswith('error: ') else LAST_LINES
+    return '\n'.join(f'    {line}' for line in lines[-number:])
 
 
 def _scores(run: Run) -> str:

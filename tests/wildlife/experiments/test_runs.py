@@ -45,6 +45,15 @@ def test_a_failed_run_is_named_and_the_others_go_on(tmp_path):
     assert finished == {'a': True, 'b': False, 'c': True}
 
 
+def test_a_run_without_a_line_of_its_own_shows_its_last_lines(tmp_path):
+    script = 'import sys; sys.exit("\\n".join(map(str, range(8))))'
+    usual = 'import sys; print(1, 2, sep="\\n", flush=True); sys.exit("error: in use")'
+    trainings = [fake_training(tmp_path / 'a', script), fake_training(tmp_path / 'b', usual)]
+    lines = []
+    Queue(trainings, 1, lines.append).run_all()
+    assert [line.split('\n    ')[1:] for line in lines] == [list('34567'), ['error: in use']]
+
+
 def test_jobs_run_at_once(tmp_path):
     """Each of two waits for the file of the other."""
     script = (
