@@ -13,6 +13,7 @@ from wildlife.experiments.plan import Run, Training, decisive, difference
 from wildlife.report.results import read_result
 
 NOTE = 'experiment.json'  # in the folder of each run
+NOTED: dict[str, type] = {'seconds': float, 'finished': bool, 'config': dict}  # its content
 
 
 def read_note(run: Run) -> dict[str, Any]:
@@ -23,11 +24,16 @@ def read_note(run: Run) -> dict[str, Any]:
     """
     path = run.folder / NOTE
     try:
-        return json.loads(path.read_text(encoding='utf-8'))
+        note = json.loads(path.read_text(encoding='utf-8'))
+        if not isinstance(note, dict) or not all(
+            isinstance(note.get(name), kind) for name, kind in NOTED.items()
+        ):
+            raise ValueError(f'{", ".join(NOTED)} expected')
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f'{path}: cannot be read ({error}); delete it') from error
+    return note
 
 
 def add_note(run: Run, seconds: float, finished: bool) -> None:

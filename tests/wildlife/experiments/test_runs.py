@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.errors import Stopped
+from utils.errors import InputError, Stopped
 from wildlife.experiments import runs
 from wildlife.experiments.plan import Run, Training
 from wildlife.experiments.progress import add_note, read_note, seconds_left
@@ -199,3 +199,19 @@ def test_the_time_left_is_that_of_the_finished_runs(tmp_path):
 def test_durations():
     words = [time_text(seconds) for seconds in (1, 89, 90, 600, 5400, 9000)]
     assert words == ['1 second', '89 seconds', '2 minutes', '10 minutes', '1.5 hours', '2.5 hours']
+
+
+@pytest.mark.parametrize(
+    'content',
+    ['{', '[]', 'null', '[' * 100_000, '{"seconds": 1.5, "finished": true}']
+    + ['{"seconds": "x", "finished": true, "config": {}}']
+    + ['{"seconds": 1.5, "finished": true, "config": 3}'],
+    ids=lambda content: content[:40],
+)
+def test_a_damaged_note_is_one_line(tmp_path, content):
+    run = fake_training(tmp_path, '').run
+    add_note(run, 2, finished=True)
+    assert read_note(run) == {'seconds': 2.0, 'finished': True, 'config': {}}
+    (tmp_path / 'experiment.json').write_text(content)
+    with pytest.raises(InputError, match='experiment.json: cannot be read .*; delete it'):
+        read_note(run)
