@@ -217,7 +217,7 @@ def no_interval_reason(draws: int, individuals: int) -> str:
         return 'TEST.BOOTSTRAP is 0'
     if individuals < LEAST_INDIVIDUALS:
         return (
-            f'the queries show {individuals} individuals, and an interval needs at least '
-            f'{LEAST_INDIVIDUALS}'
+            f'an interval needs at least {LEAST_INDIVIDUALS} query individuals, but the test has '
+            f'{individuals}'
         )
     return ''

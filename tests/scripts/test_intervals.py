@@ -124,7 +124,7 @@ def test_of_nine_individuals(untrained, tmp_path):
     (tmp_path / 'few.txt').write_text('\n'.join(lines[:9]))
     found, _ = run(untrained, tmp_path, 'DATASETS.QUERY_LIST', tmp_path / 'few.txt')
     measures = found['measures']
-    reason = 'the queries show 9 individuals, and an interval needs at least 10'
+    reason = 'an interval needs at least 10 query individuals, but the test has 9'
     assert (measures['individuals'], measures['reason']) == (9, reason)
     assert measures['intervals'] == {} and measures['values']['mAP'] == found['metrics']['mAP']
     log = (tmp_path / 'test_log.txt').read_text()

@@ -114,7 +114,7 @@ def test_the_demo_is_calm(tmp_path, monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert len(shown.splitlines()) <= 40
     assert 'after re-ranking' in shown and 'Running with config' not in shown
-    assert '(no intervals: the queries show 5 individuals' in shown
+    assert '10 query individuals, but the test has 5' in shown
     assert (output / 'report.html').is_file()
     for log in ('train_log.txt', 'test_log.txt', 'rerank/test_rerank_log.txt'):
         assert 'Running with config' in (output / log).read_text()

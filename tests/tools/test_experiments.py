@@ -110,7 +110,7 @@ def test_a_model_or_a_setting_that_has_changed_is_tested_again(
     in_process.clear()
     assert run(grid_file(seeds=[7], train={}), out) == 0
     assert [folder.name for folder in in_process] == ['test_default']
-    assert 'individuals, and an interval needs at least 10' in capsys.readouterr().out
+    assert 'an interval needs at least 10 query individuals' in capsys.readouterr().out
 
 
 def test_a_failed_run_leaves_a_table_of_the_others(grid_file, in_process, tmp_path, capsys):

@@ -164,7 +164,7 @@ def test_chance_is_that_of_random_rankings():
 
 
 @pytest.mark.parametrize(
-    ('individuals', 'draws', 'words'), [(9, 100, 'show 9 individuals'), (14, 0, 'is 0')]
+    ('individuals', 'draws', 'words'), [(9, 100, 'the test has 9'), (14, 0, 'is 0')]
 )
 def test_no_intervals_and_why(individuals, draws, words):
     distance, query, gallery = crowd(4, individuals)

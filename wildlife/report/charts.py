@@ -92,8 +92,11 @@ class _Scale:
         low, high = float(values.min()), float(values.max())
         if axis == 'y':
             low = min(low, 0.0)
+        if high == low:
+            high = low + 1
+            low = low - 1 if axis == 'x' else low
         least = 1.0 if axis == 'x' and (values == values.round()).all() else 0.0
-        return cls(low, high if high > low else low + 1, start, stop, least)
+        return cls(low, high, start, stop, least)
 
     def __call__(self, value: float) -> float:
         share = (value - self.low) / (self.high - self.low)

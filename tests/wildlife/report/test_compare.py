@@ -130,7 +130,7 @@ def test_several_trials_are_rejected(make):
 def test_few_individuals_are_rejected(make):
     few = np.arange(9)
     a, b = (make(name, few + 1, labels=few) for name in 'ab')
-    with pytest.raises(InputError, match='9 individuals, and an interval needs at least 10'):
+    with pytest.raises(InputError, match='at least 10 query individuals, but the test has 9'):
         compare(a, b, 100)
 
 
