@@ -37,6 +37,7 @@ function toggleZoom() {
   if (zoom.open) zoom.close();
   else if (current.query >= 0) {
     zoom.showModal();
+    zoom.querySelector('[data-key="ArrowRight"]').focus();
     showZoom();
   }
 }
