@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
     # Not at the top: torch takes seconds to import; --help and a wrong yml should not wait for it.
     from datasets.checks import warn_of_test
     from datasets.make_dataloader_clipreid import make_test_dataloader
+    from model.timm_names import resolve_inputs
     from processor.inference import distance_settings, do_inference, load_model, reranking_settings
     from processor.results import report_test, write_results
     from utils.device import wants_pinned_memory
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
     from wildlife.report.card import add_to_card
     from wildlife.report.page import write_report
 
+    cfg = resolve_inputs(cfg)
     with evaluation_session(cfg) as run:
         runtime, device = run.runtime, run.runtime.device
         test = make_test_dataloader(cfg, wants_pinned_memory(device), runtime.processes, device)

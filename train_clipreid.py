@@ -23,14 +23,15 @@ def main(argv: Sequence[str] | None = None) -> float | None:
     from datasets.checks import warn_of_training
     from datasets.make_dataloader_clipreid import make_dataloader
     from loss.make_loss import make_loss
-    from model.clip.architecture import find_architecture
-    from model.make_model_clipreid import make_model, sync_batch_norms
+    from model.make_model_clipreid import file_stem, make_model, sync_batch_norms
+    from model.timm_names import resolve_inputs
     from processor.processor_clipreid_stage1 import do_train_stage1, make_stage1
     from processor.processor_clipreid_stage2 import do_train_stage2, make_stage2
     from utils.device import wants_pinned_memory
     from utils.run.session import FinishedRun, training_session
     from wildlife.report.card import write_training_card
 
+    cfg = resolve_inputs(cfg)
     with training_session(cfg, flatten(cfg), ignored_keys()) as run:
         if isinstance(run, FinishedRun):
             return run.best
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> float | None:
         criterion = make_loss(cfg, loaders.num_classes, model.feature_dim).to(device)
         stage1 = make_stage1(cfg, model, loaders)
         stage2 = make_stage2(cfg, model, loaders, criterion)
-        name, _ = find_architecture(cfg.MODEL.NAME)
+        name = file_stem(cfg.MODEL.NAME)
         parts = {1: stage1.parts if stage1 else {}, 2: stage2.parts}
         with run.journal(name, model, parts, loaders.fingerprints, loaders.cache_bytes) as journal:
             journal.describe = lambda: write_training_card(run, loaders)

@@ -12,8 +12,10 @@ from configs.rules import (
     SEED,
     SHARE,
     Choice,
+    Encoder,
     Ignored,
     Number,
+    NumberOrAuto,
     Path,
     Rising,
     Rule,
@@ -30,17 +32,17 @@ RULES: dict[str, Rule] = {
     # if the device is missing, training warns and uses the CPU
     'MODEL.DEVICE': Choice('cuda', 'cpu', 'mps'),
     'MODEL.DEVICE_ID': Ignored('0'),  # set CUDA_VISIBLE_DEVICES to choose a GPU
-    # OpenAI CLIP's image encoder
-    'MODEL.NAME': Choice(
+    # OpenAI CLIP's image encoder, or 'timm:<name>' for any network of the library timm
+    'MODEL.NAME': Encoder(
         *('RN50', 'RN101', 'RN50x4', 'RN50x16', 'RN50x64'),
         *('ViT-B-32', 'ViT-B-16', 'ViT-L-14', 'ViT-L-14-336px'),
         *('ViT-B/32', 'ViT-B/16', 'ViT-L/14', 'ViT-L/14@336px'),  # OpenAI's spelling
     ),
     'MODEL.LAST_STRIDE': Ignored(1),  # stride of the last residual stage; always 1 here
-    # weights for PRETRAIN_CHOICE; '' = OpenAI's weights for NAME, from the cache or downloaded
+    # weights for PRETRAIN_CHOICE; '' = OpenAI's (or timm's) for NAME, from the cache or downloaded
     'MODEL.PRETRAIN_PATH': Path(''),
-    # 'clip' or 'imagenet' (the old name) = CLIP's weights; 'self' = the model in PRETRAIN_PATH;
-    # 'finetune' = only its encoders, with new heads, for other individuals
+    # 'clip' or 'imagenet' (the old name) = CLIP's or timm's weights; 'self' = the model in
+    # PRETRAIN_PATH; 'finetune' = only its encoders, with new heads, for other individuals
     'MODEL.PRETRAIN_CHOICE': Choice('imagenet', 'clip', 'random', 'self', 'finetune'),
     # a sentence with four X, one per learned token; '' = the published sentence, which says
     # "vehicle" for vehicles and "person" for all others
@@ -81,12 +83,15 @@ RULES: dict[str, Rule] = {
     # on a GPU are then faster
     'MODEL.COMPILE': Rule(False),
     # ---------------------------------------------------------------- photos
-    'INPUT.SIZE_TRAIN': Number([384, 128], POSITIVE),  # height, width in pixels
-    'INPUT.SIZE_TEST': Number([384, 128], POSITIVE),  # height, width in pixels
+    # For timm:<name>, sizes, mean and std that no yml and no pair sets are 'auto': those of timm's
+    # data config.
+    'INPUT.SIZE_TRAIN': NumberOrAuto([384, 128], POSITIVE),  # height, width in pixels
+    'INPUT.SIZE_TEST': NumberOrAuto([384, 128], POSITIVE),  # height, width in pixels
     'INPUT.PROB': Number(0.5, SHARE),  # probability of a horizontal flip
     'INPUT.RE_PROB': Number(0.5, SHARE),  # probability of random erasing
-    'INPUT.PIXEL_MEAN': Number([0.485, 0.456, 0.406]),  # per channel (R, G, B), of values 0 … 1
-    'INPUT.PIXEL_STD': Number([0.229, 0.224, 0.225], POSITIVE),
+    # per channel (R, G, B), of values 0 … 1
+    'INPUT.PIXEL_MEAN': NumberOrAuto([0.485, 0.456, 0.406]),
+    'INPUT.PIXEL_STD': NumberOrAuto([0.229, 0.224, 0.225], POSITIVE),
     # black pixels added on each side before the random crop
     'INPUT.PADDING': Number(10, NOT_NEGATIVE),
     # ---------------------------------------------------------------- data sets
@@ -200,7 +205,8 @@ RULES: dict[str, Rule] = {
     'TEST.RERANK_TIES': Choice('index', 'reference'),
     'TEST.BOOTSTRAP': Number(1000, DRAWS),  # draws per interval, 0 = no intervals
     'TEST.REPORT': Rule(True),  # False = no report.html
-    'TEST.WEIGHT': Path(''),  # checkpoint to test
+    # checkpoint to test; 'start' = the starting weights as they are, without any training
+    'TEST.WEIGHT': Path(''),
     'TEST.NECK_FEAT': Choice('after', 'before'),  # features after or before the batch norm neck
     # 'no' = validate without normalising features; tests on animals always normalise
     'TEST.FEAT_NORM': Choice('yes', 'no'),

@@ -29,14 +29,15 @@ def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
         ConfigError: Missing or broken file, unknown key (the nearest one is named), key given
             twice or without a value, value of the wrong type or not allowed.
     """
-    values = load_values(config_file)
+    given = _read_file(config_file)
     if len(opts) % 2:
         raise ConfigError(
             'command line: overrides come in pairs KEY VALUE (a value with spaces needs quotes), '
             f'but the number of words is odd, {len(opts)}: {short(" ".join(map(str, opts)))}'
         )
     for pair in zip(opts[::2], opts[1::2], strict=True):
-        values |= read_values([pair], 'command line')
+        given |= read_values([pair], 'command line')
+    values = _with_defaults(given)
     check_together(values)
     for key, rule in RULES.items():
         if isinstance(rule, rules.Ignored) and values[key] not in (rule.default, rule.also):
@@ -52,10 +53,19 @@ def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
 
 def load_values(config_file: str | Path = '') -> dict[str, Value]:
     """Merge the defaults and ``config_file``: key -> value. Raises ``ConfigError``."""
-    values = {key: rule.default for key, rule in RULES.items()}
+    return _with_defaults(_read_file(config_file))
+
+
+def _read_file(config_file: str | Path) -> dict[str, Value]:
+    """Return what a yml and those below it set; {} without a yml."""
+    given: dict[str, Value] = {}
     for path, tree in _read_ymls(Path(config_file)) if config_file else []:
-        values |= read_values(flatten(tree).items(), str(path))
-    return values
+        given |= read_values(flatten(tree).items(), str(path))
+    return given
+
+
+def _with_defaults(given: Mapping[str, Value]) -> dict[str, Value]:
+    return {key: rule.default for key, rule in RULES.items()} | _left_to_timm(given) | dict(given)
 
 
 def read_values(pairs: Iterable[tuple[str, object]], where: str) -> dict[str, Value]:
@@ -218,6 +228,13 @@ def _unknown_key(name: str) -> str:
 # ---------------------------------- several keys together; rules of one key stand in defaults.py
 
 
+def _left_to_timm(given: Mapping[str, Value]) -> dict[str, Value]:
+    """Return 'auto' for the keys that timm's data config decides if nothing sets them."""
+    if not rules.TIMM.fullmatch(given.get('MODEL.NAME', '')):
+        return {}
+    return {key: rules.AUTO for key, rule in RULES.items() if isinstance(rule, rules.NumberOrAuto)}
+
+
 def check_together(values: Mapping[str, Value]) -> None:
     """Raise ``ConfigError`` if values that are allowed alone do not fit together."""
     photos = values['SOLVER.STAGE2.IMS_PER_BATCH']
@@ -226,6 +243,16 @@ def check_together(values: Mapping[str, Value]) -> None:
         raise ConfigError(
             f'SOLVER.STAGE2.IMS_PER_BATCH {photos} is not a multiple of DATALOADER.NUM_INSTANCE '
             f'{instances}; a batch has NUM_INSTANCE photos of each of its individuals'
+        )
+    left = [
+        key
+        for key, rule in RULES.items()
+        if isinstance(rule, rules.NumberOrAuto) and values[key] == rules.AUTO
+    ]
+    if left and not rules.TIMM.fullmatch(values['MODEL.NAME']):
+        raise ConfigError(
+            f"{left[0]} 'auto' needs an encoder of timm (MODEL.NAME timm:<name>), but MODEL.NAME "
+            f'is {values["MODEL.NAME"]}; give numbers'
         )
     choice = values['MODEL.PRETRAIN_CHOICE']
     if choice in ('self', 'finetune') and not values['MODEL.PRETRAIN_PATH']:

@@ -4,6 +4,7 @@ import ast
 import datetime
 import math
 import os
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import Any
 # bool, int, float, str, list or tuple: the type of the key's default, which mypy cannot know
 Value = Any
 
+AUTO = 'auto'  # instead of numbers: as the data config of the timm network says
+TIMM = re.compile(r'timm:[\w.-]+')  # MODEL.NAME of an encoder of the library timm
 MAX_LITERAL = 10_000  # characters; deeply nested text can crash Python's parser
 
 
@@ -81,6 +84,13 @@ class Number(Rule):
                 raise ValueError(f'{limits.text}, got {shown(value)}')
 
 
+class NumberOrAuto(Number):
+    """A ``Number``, or 'auto': what the model's maker used, for encoders of the library timm."""
+
+    def read(self, value: object) -> Value:
+        return AUTO if value == AUTO else super().read(value)
+
+
 class Rising(Rule):
     """A list of numbers of any length, in increasing order."""
 
@@ -107,6 +117,18 @@ class Choice(Rule):
         if value not in self.choices:
             choices = ', '.join(map(repr, self.choices))
             raise ValueError(f'is {shown(value)}; choose from {choices}')
+
+
+class Encoder(Choice):
+    """One of ``choices``, or 'timm:<name>'; the model's code checks that timm has that name."""
+
+    def _check(self, value: Value) -> None:
+        if value not in self.choices and not TIMM.fullmatch(value):
+            choices = ', '.join(map(repr, self.choices))
+            raise ValueError(
+                f'is {shown(value)}; choose from {choices}, or give a network of the library timm '
+                "as 'timm:<name>', such as 'timm:tf_efficientnet_lite0'"
+            )
 
 
 @dataclass

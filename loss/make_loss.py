@@ -85,8 +85,8 @@ class Stage2Loss(nn.Module):
         Half precision is computed in float32.
 
         Args:
-            score: Two (N, classes) logits of the classifiers.
-            feat: Three (N, *) features: f_last, f, f_proj.
+            score: The (N, classes) logits of each classifier.
+            feat: The (N, *) features: f_last, f, f_proj; only f from an encoder of timm.
             target: (N,) identities.
             i2tscore: (N, classes) logits of images against sentences; None without prompts.
 
@@ -100,7 +100,7 @@ class Stage2Loss(nn.Module):
         if i2tscore is not None:
             terms['i2t'] = _cross_entropy(i2tscore, target, self.i2t_smoothing)
         if self.center is not None:
-            terms['center'] = self.center(feat[1], target)
+            terms['center'] = self.center(feat[1] if len(feat) > 1 else feat[0], target)
         return {name: self.weights[name] * term for name, term in terms.items()}
 
 

@@ -1,41 +1,31 @@
-"""Builds the model: a new one around CLIP's towers, or one from a trained checkpoint."""
+"""Builds the model: a new one around its encoders, or one from a trained checkpoint."""
 
 import logging
+from pathlib import Path
 
 import torch
+from timm.layers import convert_sync_batchnorm
 from torch import Tensor
 from yacs.config import CfgNode
 
-from model.clip.architecture import (
-    Architecture,
-    architecture_of,
-    find_architecture,
-    resize_positions,
-)
-from model.clip.open_clip import Activation
+from model.assemble import assemble
+from model.clip.architecture import architecture_of, find_architecture, resize_positions
+from model.clip.open_clip import Activation, find_weights
 from model.clip.tokenizer import VOCABULARY_SIZE
-from model.clip.towers import ACTIVATIONS
-from model.clip.weights import load_clip
-from model.mismatch import (
-    TEXT_SIDE,
-    check_clip,
-    check_family,
-    check_notes,
-    check_sizes,
-    has_prompts,
-    read_trained,
-    sentence_of,
-    side_of,
-)
+from model.clip.weights import cached_file, load_clip
+from model.from_checkpoint import ENCODERS, continue_training, from_trained
+from model.mismatch import check_clip, check_family, read_trained, side_of
 from model.prompt import TOKENS, Sentence, find_slots, number_tokens, sentence_for
-from model.reid_model import ModelSettings, ReIDModel
-from utils.checkpoint import Checkpoint, check_state
-from utils.errors import InputError, Mismatch
+from model.reid_model import ReIDModel
+from model.timm_model import check_needs_no_prompts, make_timm_model, starting_file
+from model.timm_names import PREFIX, is_timm
+from utils.checkpoint import check_state
+from utils.errors import InputError
 from utils.run.provenance import naming_its_config
 
 logger = logging.getLogger('transreid')
 
-ENCODERS = ('image_encoder.', 'text_encoder.')
+START = 'start'  # TEST.WEIGHT: the starting weights as they are
 # Tensors of a CLIP file that are not in the text tower: the image tower, the embedded vocabulary,
 # temperature and bias of CLIP's own loss, the attention mask.
 NOT_TEXT = ('visual.', 'token_embedding.', 'logit_', 'attn_mask')
@@ -65,31 +55,51 @@ def make_model(cfg: CfgNode, num_class: int, camera_num: int = 0, view_num: int 
         camera_num if cfg.MODEL.SIE_CAMERA else 0,
         view_num if cfg.MODEL.SIE_VIEW else 0,
     )
-    choice = cfg.MODEL.PRETRAIN_CHOICE
-    if choice in ('self', 'finetune'):
-        with naming_its_config(cfg.MODEL.PRETRAIN_PATH):
-            model = _continue_training(cfg, num_class, side, whole=choice == 'self')
-    elif choice == 'random':
-        model = _from_random_weights(cfg, num_class, side)
-    else:
-        model = _from_clip(cfg, num_class, side)
+    model = _starting_model(cfg, num_class, side, needs_prompts(cfg), cfg.MODEL.PRETRAIN_CHOICE)
     _log_use_of_prompts(cfg, model)
     return model
 
 
 def make_test_model(cfg: CfgNode) -> ReIDModel:
-    """Return the trained model of TEST.WEIGHT.
+    """Return the model of TEST.WEIGHT: a trained one; 'start' = that with which training starts.
 
-    The checkpoint determines architecture, activation, prompts, and the numbers of individuals,
-    cameras and views.
+    A checkpoint determines architecture, activation, prompts, and the numbers of individuals,
+    cameras and views. The starting model knows no cameras and views.
 
     Raises:
-        InputError: The checkpoint cannot be read, or does not match the config.
+        InputError: The checkpoint or the weights cannot be read, or do not match the config.
     """
+    if cfg.TEST.WEIGHT == START:
+        choice = cfg.MODEL.PRETRAIN_CHOICE
+        encoders = 'finetune' if choice == 'self' else choice  # heads do not matter
+        return _starting_model(cfg, 1, (0, 0), False, encoders)
     with naming_its_config(cfg.TEST.WEIGHT, 'TEST.WEIGHT'):
         source = read_trained(cfg.TEST.WEIGHT, 'TEST.WEIGHT')
         num_class = len(source.state['classifier.weight'])
-        return _from_trained(cfg, source, num_class, side_of(cfg, source), whole=True)
+        return from_trained(cfg, source, num_class, side_of(cfg, source))
+
+
+def tested_file(cfg: CfgNode) -> Path | None:
+    """Return the file of the weights that TEST.WEIGHT means; None if they are random.
+
+    Raises:
+        InputError: The starting weights cannot be downloaded.
+    """
+    if cfg.TEST.WEIGHT != START:
+        return Path(cfg.TEST.WEIGHT)
+    choice, path = cfg.MODEL.PRETRAIN_CHOICE, cfg.MODEL.PRETRAIN_PATH
+    if choice in ('self', 'finetune'):
+        return Path(path)
+    if choice == 'random':
+        return None
+    if is_timm(cfg.MODEL.NAME):
+        return starting_file(cfg)
+    return Path(find_weights(path)) if path else cached_file(find_architecture(cfg.MODEL.NAME)[0])
+
+
+def file_stem(name: str) -> str:
+    """Return what names of checkpoints begin with: MODEL.NAME, without 'timm:' and slashes."""
+    return name.removeprefix(PREFIX) if is_timm(name) else find_architecture(name)[0]
 
 
 def sync_batch_norms(model: ReIDModel, processes: int, device: torch.device) -> None:
@@ -107,7 +117,27 @@ def sync_batch_norms(model: ReIDModel, processes: int, device: torch.device) -> 
             f'MODEL.SYNC_BN is True with {processes} processes on the CPU; it works on CUDA only: '
             'set MODEL.SYNC_BN False, or train in one process'
         )
-    torch.nn.SyncBatchNorm.convert_sync_batchnorm(model.image_encoder)
+    convert_sync_batchnorm(model.image_encoder)  # timm's also keeps activations within its norms
+
+
+def _starting_model(
+    cfg: CfgNode, num_class: int, side: tuple[int, int], prompts: bool, choice: str
+) -> ReIDModel:
+    """Return the model with which training starts by ``choice`` (MODEL.PRETRAIN_CHOICE)."""
+    if is_timm(cfg.MODEL.NAME):
+        check_needs_no_prompts(cfg, prompts)
+    if choice in ('self', 'finetune'):
+        with naming_its_config(cfg.MODEL.PRETRAIN_PATH):
+            return continue_training(cfg, num_class, side, prompts, whole=choice == 'self')
+    if choice == 'random':
+        logger.warning(
+            'MODEL.PRETRAIN_CHOICE is random: no pretrained weights; only useful for smoke tests'
+        )
+    if is_timm(cfg.MODEL.NAME):
+        return make_timm_model(cfg, num_class)
+    if choice == 'random':
+        return _from_random_weights(cfg, num_class, side, prompts)
+    return _from_clip(cfg, num_class, side, prompts)
 
 
 def _log_use_of_prompts(cfg: CfgNode, model: ReIDModel) -> None:
@@ -132,21 +162,20 @@ def _log_use_of_prompts(cfg: CfgNode, model: ReIDModel) -> None:
 # --------------------------------------------------------------------------- a new model from CLIP
 
 
-def _from_random_weights(cfg: CfgNode, num_class: int, side: tuple[int, int]) -> ReIDModel:
-    logger.warning(
-        'MODEL.PRETRAIN_CHOICE is random: no pretrained weights; only useful for smoke tests'
-    )
+def _from_random_weights(
+    cfg: CfgNode, num_class: int, side: tuple[int, int], prompts: bool
+) -> ReIDModel:
     _, arch = find_architecture(cfg.MODEL.NAME)
     activation = Activation('quickgelu', 'the weights are random', False)
-    if not needs_prompts(cfg):
-        return _assemble(cfg, arch.without_text(), num_class, side, activation)
+    if not prompts:
+        return assemble(cfg, arch.without_text(), num_class, side, activation)
     words = torch.randn(VOCABULARY_SIZE, arch.text_width) * 0.02
-    return _assemble(cfg, arch, num_class, side, activation, _embed_sentence(cfg, words, num_class))
+    return assemble(cfg, arch, num_class, side, activation, _embed_sentence(cfg, words, num_class))
 
 
-def _from_clip(cfg: CfgNode, num_class: int, side: tuple[int, int]) -> ReIDModel:
+def _from_clip(cfg: CfgNode, num_class: int, side: tuple[int, int], prompts: bool) -> ReIDModel:
     name, published = find_architecture(cfg.MODEL.NAME)
-    prompts, where = needs_prompts(cfg), cfg.MODEL.PRETRAIN_PATH or name
+    where = cfg.MODEL.PRETRAIN_PATH or name
     state, activation = load_clip(name, cfg.MODEL.PRETRAIN_PATH, prompts)
     check_clip(state, where, prompts)
     arch = architecture_of(state, where, text=prompts)
@@ -155,7 +184,7 @@ def _from_clip(cfg: CfgNode, num_class: int, side: tuple[int, int]) -> ReIDModel
         logger.warning("The shapes of %s differ from those of OpenAI's %s: %s", where, name, arch)
     words = state.get('token_embedding.weight', torch.empty(0))
     sentence = _embed_sentence(cfg, words, num_class) if prompts else None
-    model = _assemble(cfg, arch, num_class, side, activation, sentence)
+    model = assemble(cfg, arch, num_class, side, activation, sentence)
     ours = {
         f'image_encoder.{name.removeprefix("visual.")}': tensor
         for name, tensor in state.items()
@@ -190,111 +219,3 @@ def _embed_sentence(cfg: CfgNode, words: Tensor, num_class: int) -> Sentence:
     prefix, suffix = words[tokens[:, :start]], words[tokens[:, start + TOKENS :]]
     numbers = words[number_tokens(num_class)] if cfg.MODEL.PROMPT_START == 'number' else None
     return Sentence(prefix, suffix, tokens, numbers)
-
-
-# ---------------------------------------------------------------------- a model from a checkpoint
-
-
-def _continue_training(
-    cfg: CfgNode, num_class: int, side: tuple[int, int], whole: bool
-) -> ReIDModel:
-    """Start from MODEL.PRETRAIN_PATH; ``whole`` = False keeps its encoders only, with new heads."""
-    source = read_trained(cfg.MODEL.PRETRAIN_PATH, 'MODEL.PRETRAIN_PATH')
-    known_class = len(source.state['classifier.weight'])
-    if not needs_prompts(cfg):
-        source = source._replace(
-            state={n: t for n, t in source.state.items() if not n.startswith(TEXT_SIDE)}
-        )
-    elif not has_prompts(source.state):
-        raise Mismatch(
-            f'{source.key}: {source.path} is a base variant without the prompts and the text '
-            'encoder that this run needs; set SOLVER.STAGE1.MAX_EPOCHS 0 and '
-            'MODEL.I2T_LOSS_WEIGHT 0, or start from a model with prompts'
-        )
-    if whole and num_class != known_class:
-        raise Mismatch(
-            f'{source.key}: {source.path} knows {known_class} individuals, but the training list '
-            f'has {num_class}; use MODEL.PRETRAIN_CHOICE finetune to start from its encoders'
-        )
-    return _from_trained(cfg, source, num_class, side, whole)
-
-
-def _from_trained(
-    cfg: CfgNode, source: Checkpoint, num_class: int, side: tuple[int, int], whole: bool
-) -> ReIDModel:
-    clip = {
-        name.removeprefix('text_encoder.').replace('image_encoder.', 'visual.', 1): tensor
-        for name, tensor in source.state.items()
-        if name.startswith(ENCODERS)
-    }
-    arch = architecture_of(clip, source.path, text=has_prompts(source.state))
-    check_family(arch, find_architecture(cfg.MODEL.NAME)[0], source.path)
-    noted = source.about.get('activation')
-    activation = Activation(
-        noted or 'quickgelu',
-        f'{source.path} says so' if noted else f"{source.path} does not say; the original's",
-        sure=noted is not None,
-    )
-    sentence = sentence_of(cfg, source) if has_prompts(source.state) else None
-    model = _assemble(cfg, arch, num_class, side, activation, sentence)
-    check_notes(source, model.about, whole)
-    kept = ('',) if whole else (*ENCODERS, 'prompt_learner.token_')
-    state = {n: t for n, t in source.state.items() if n.startswith(kept)}
-    expected = {n: t for n, t in model.state_dict().items() if n.startswith(kept)}
-    check_state(state, expected, source.path, source.key)
-    model.load_state_dict(state, strict=whole)
-    return model
-
-
-# -------------------------------------------------------------------------------------------- both
-
-
-def _assemble(
-    cfg: CfgNode,
-    arch: Architecture,
-    num_class: int,
-    side: tuple[int, int],
-    trained_with: Activation,
-    sentence: Sentence | None = None,
-) -> ReIDModel:
-    check_sizes(cfg, arch)
-    activation = _choose_activation(cfg, trained_with)
-    image, text = arch.build(cfg.INPUT.SIZE_TRAIN, cfg.MODEL.STRIDE_SIZE, activation)
-    if arch.family == 'RN':
-        image = image.to(memory_format=torch.channels_last)
-    if cfg.MODEL.COMPILE:
-        image.compile()  # in place: names in the state dict stay; utils.device has tested it
-    return ReIDModel(
-        image,
-        text,
-        ModelSettings(
-            num_class=num_class,
-            feature_dim=arch.feature_dim,
-            projected_dim=arch.embed_dim,
-            neck_feat=cfg.TEST.NECK_FEAT,
-            activation=activation,
-            grid=arch.positions(cfg.INPUT.SIZE_TRAIN, cfg.MODEL.STRIDE_SIZE),
-            side=side,
-            side_factor=cfg.MODEL.SIE_COE,
-        ),
-        sentence,
-    )
-
-
-def _choose_activation(cfg: CfgNode, found: Activation) -> str:
-    asked = cfg.MODEL.ACTIVATION
-    if asked == 'auto' and found.name not in ACTIVATIONS:
-        raise InputError(
-            f'unknown activation {found.name[:40]!r} of the weights ({found.why}); set '
-            f'MODEL.ACTIVATION {" or ".join(ACTIVATIONS)} if it is one of these'
-        )
-    if asked not in ('auto', found.name) and found.sure:
-        logger.warning(
-            'MODEL.ACTIVATION is %s, but the weights were trained with %s (%s)',
-            asked,
-            found.name,
-            found.why,
-        )
-    name, why = (found.name, found.why) if asked == 'auto' else (asked, 'MODEL.ACTIVATION')
-    logger.info("Activation of CLIP's transformers: %s (%s)", name, why)
-    return name

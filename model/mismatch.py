@@ -8,6 +8,7 @@ from yacs.config import CfgNode
 from model.clip.architecture import ARCHITECTURES, Architecture
 from model.prompt import TOKENS, Sentence, find_slots, sentence_for
 from model.reid_model import side_rows
+from model.timm_names import PREFIX, is_timm
 from utils.checkpoint import Checkpoint, State, load_checkpoint
 from utils.errors import InputError, Mismatch
 
@@ -21,6 +22,7 @@ NOTES = {
     ),
     'side': ('cameras, views', 'use MODEL.PRETRAIN_CHOICE finetune to start from its encoders'),
     'sie_coe': ('MODEL.SIE_COE', 'set it as in training'),
+    'size': ('INPUT.SIZE_TRAIN', 'set it as in training'),  # of a timm network of fixed size
 }
 
 # Beginning of a name in a state dict -> what that state dict is, if not OpenAI's CLIP.
@@ -63,6 +65,29 @@ def read_trained(path: str, key: str) -> Checkpoint:
             'MODEL.PRETRAIN_PATH, with PRETRAIN_CHOICE clip'
         )
     return source
+
+
+def check_encoder(source: Checkpoint, name: str) -> None:
+    """Reject a trained model whose encoder is of timm, if ``name`` is not, and the reverse.
+
+    Args:
+        source: The trained model.
+        name: MODEL.NAME.
+
+    Raises:
+        Mismatch: MODEL.NAME or the checkpoint must change.
+    """
+    noted = ascii(source.about.get('timm', ''))[1:-1][:80]
+    of_timm = bool(noted) or any(n.startswith('image_encoder.network.') for n in source.state)
+    if not of_timm and not is_timm(name):
+        return
+    same = noted.partition('.')[0] == name.removeprefix(PREFIX).partition('.')[0]
+    if of_timm != is_timm(name) or (noted and not same):
+        trained = f'{PREFIX}{noted or "<name>"}' if of_timm else "an encoder of CLIP's"
+        raise Mismatch(
+            f'{source.key}: {source.path} was trained with {trained}, but MODEL.NAME is {name}; '
+            'set it as in training'
+        )
 
 
 def sentence_of(cfg: CfgNode, source: Checkpoint) -> Sentence:

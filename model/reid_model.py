@@ -1,8 +1,10 @@
-"""The re-identification model: CLIP's encoders, two necks and classifiers, learned prompts.
+"""The re-identification model: encoders, their necks and classifiers, learned prompts.
 
 Li, Sun, Li, "CLIP-ReID: Exploiting Vision-Language Model for Image Re-Identification without
 Concrete Text Labels", AAAI 2023. State-dict names and shapes are those of the original
-implementation and its baseline; a base variant has neither prompts nor a text encoder.
+implementation and its baseline; a base variant has neither prompts nor a text encoder. Around an
+encoder of the library timm, which gives one feature instead of CLIP's three, there is only one neck
+and one classifier.
 """
 
 from collections.abc import Callable
@@ -25,13 +27,15 @@ class ModelSettings:
     Attributes:
         num_class: The number of individuals.
         feature_dim: The length of f, the feature before the projection.
-        projected_dim: The length of f_proj.
+        projected_dim: The length of f_proj; 0 = the encoder gives f only.
         neck_feat: Whether test features are taken 'before' or 'after' the necks.
         activation: The activation of the encoders, one of ``towers.ACTIVATIONS``.
         grid: (rows, columns) of positions in the image encoder.
         side: The numbers of (cameras, views) with an embedding (SIE; TransReID, He et al., 2021,
             section 3.3); 0 = the label is not used.
         side_factor: The weight of these embeddings, λ in the paper.
+        notes: What a checkpoint notes of an encoder of timm, instead of activation and positions;
+            empty for CLIP's.
     """
 
     num_class: int
@@ -42,6 +46,7 @@ class ModelSettings:
     grid: tuple[int, int]
     side: tuple[int, int]
     side_factor: float
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 def side_rows(side: tuple[int, int]) -> int:
@@ -53,7 +58,7 @@ class ReIDModel(nn.Module):
     """The model; see :meth:`forward`. Built by :func:`make_model` and :func:`make_test_model`.
 
     Args:
-        image_encoder: See ``towers``.
+        image_encoder: Returns (f_last, f, f_proj), see ``towers``, or (f,), see ``timm_model``.
         text_encoder: None in a base variant.
         settings: The sizes of the heads, and what checkpoints note.
         sentence: The sentence of the prompts; None in a base variant.
@@ -77,11 +82,13 @@ class ReIDModel(nn.Module):
             )
         self.classifier = Linear(self.feature_dim, self.num_class, bias=False)
         nn.init.normal_(self.classifier.weight, std=0.001)
-        self.classifier_proj = Linear(settings.projected_dim, self.num_class, bias=False)
-        nn.init.normal_(self.classifier_proj.weight, std=0.001)
+        if settings.projected_dim:
+            self.classifier_proj = Linear(settings.projected_dim, self.num_class, bias=False)
+            nn.init.normal_(self.classifier_proj.weight, std=0.001)
         self.bottleneck = nn.BatchNorm1d(self.feature_dim)
-        self.bottleneck_proj = nn.BatchNorm1d(settings.projected_dim)
-        for neck in (self.bottleneck, self.bottleneck_proj):
+        if settings.projected_dim:
+            self.bottleneck_proj = nn.BatchNorm1d(settings.projected_dim)
+        for neck, _ in self._heads:
             neck.bias.requires_grad_(False)  # the bias stays 0 (BNNeck, Luo et al., 2019)
         self.image_encoder = image_encoder
         self.has_prompts = sentence is not None
@@ -94,8 +101,18 @@ class ReIDModel(nn.Module):
         self.gather: Callable[[Tensor], Tensor] | None = None
 
     @property
+    def _heads(self) -> list[tuple[nn.BatchNorm1d, nn.Module]]:
+        """The neck and the classifier of f and, if the encoder gives it, of f_proj."""
+        heads: list[tuple[nn.BatchNorm1d, nn.Module]] = [(self.bottleneck, self.classifier)]
+        if self.settings.projected_dim:
+            heads.append((self.bottleneck_proj, self.classifier_proj))
+        return heads
+
+    @property
     def about(self) -> dict[str, str]:
         """What a checkpoint notes besides the weights, for ``utils.checkpoint.save_state``."""
+        if self.settings.notes:
+            return dict(self.settings.notes)
         about = {
             'activation': self.activation,
             'side': '{},{}'.format(*self.side),
@@ -128,6 +145,7 @@ class ReIDModel(nn.Module):
         Returns:
             In training: ([score, score_proj] (B, classes), [f_last, f, f_proj], f_proj), for the
             photos of all processes. In evaluation: the test feature f ‖ f_proj (B, D + E).
+            With an encoder of timm: ([score], [f], f), and f (B, D).
         """
         if get_text:
             assert label is not None, 'text features are those of individuals'
@@ -138,14 +156,15 @@ class ReIDModel(nn.Module):
         if self.training and self.gather:  # one message for all three
             lengths = [feature.shape[1] for feature in features]
             features = self.gather(torch.cat(features, dim=1)).split(lengths, dim=1)
-        f_last, f, f_proj = features
+        heads = self._heads
+        tested = features[-len(heads) :]  # without CLIP's f_last
         if self.training:
-            score = self.classifier(self.bottleneck(f))
-            score_proj = self.classifier_proj(self.bottleneck_proj(f_proj))
-            return [score, score_proj], [f_last, f, f_proj], f_proj
+            pairs = zip(heads, tested, strict=True)
+            scores = [classifier(neck(f)) for (neck, classifier), f in pairs]
+            return scores, list(features), features[-1]
         if self.neck_feat == 'after':
-            f, f_proj = self.bottleneck(f), self.bottleneck_proj(f_proj)
-        return torch.cat([f, f_proj], dim=1)
+            tested = [neck(f) for (neck, _), f in zip(heads, tested, strict=True)]
+        return torch.cat(list(tested), dim=1)
 
     def sentence_encoder(self) -> Callable[[Tensor], Tensor]:
         """Return a function of individuals (B,) to their text features (B, E).

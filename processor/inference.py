@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ from yacs.config import CfgNode
 from datasets.make_dataloader_clipreid import TestSet, Trial
 from datasets.protocols import Protocol
 from datasets.workers import ImageLoader
-from model.make_model_clipreid import make_test_model
+from model.make_model_clipreid import START, make_test_model, tested_file
 from model.reid_model import ReIDModel
 from utils.device import Runtime
 from utils.errors import InputError
@@ -59,15 +58,18 @@ class Result(NamedTuple):
 def load_model(cfg: CfgNode, test: TestSet) -> tuple[ReIDModel, dict[str, str]]:
     """Load the model of TEST.WEIGHT; return it, and its file and SHA-256 for results.json.
 
+    For TEST.WEIGHT start these are the starting weights: 'checkpoint' is 'start',
+    'starting_weights' their file, or 'random'.
+
     Raises:
         InputError: The file is not a checkpoint, a training run replaced it while it was read, or
             the model has no embedding for a camera or view of the test.
     """
-    path = Path(cfg.TEST.WEIGHT)
-    before = path.stat() if path.is_file() else None
+    path = tested_file(cfg)
+    before = path.stat() if path and path.is_file() else None
     model = make_test_model(cfg)
-    sha256, after = sha256_file(path), path.stat()
-    if before is None or (before.st_ino, before.st_mtime) != (after.st_ino, after.st_mtime):
+    sha256, after = (sha256_file(path), path.stat()) if path else ('', None)
+    if after and (not before or (before.st_ino, before.st_mtime) != (after.st_ino, after.st_mtime)):
         raise InputError(
             f'TEST.WEIGHT: {path} was replaced while it was read; start the test again'
         )
@@ -80,7 +82,11 @@ def load_model(cfg: CfgNode, test: TestSet) -> tuple[ReIDModel, dict[str, str]]:
                 f'{largest}; train with MODEL.SIE_CAMERA / SIE_VIEW on lists that contain all of '
                 'them, or set both to False'
             )
-    return model, {'checkpoint': cfg.TEST.WEIGHT, 'checkpoint_sha256': sha256}
+    about = {'checkpoint': cfg.TEST.WEIGHT, 'checkpoint_sha256': sha256}
+    if cfg.TEST.WEIGHT == START:
+        about['starting_weights'] = str(path or 'random')
+        logger.info('TEST.WEIGHT start: %s as they are, untrained', about['starting_weights'])
+    return model, about
 
 
 def reranking_settings(cfg: CfgNode) -> ReRanking:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from configs import ConfigError, load_cfg
+from model.timm_names import resolve_inputs
 from utils.errors import InputError, exit_code
 from utils.files import atomic_write, write_json, writing
 from wildlife.checks.command_line import parse
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         ConfigError: If the config cannot be read.
     """
     args = parse(argv)
-    cfg = load_cfg(args.config_file, args.opts)
+    cfg = resolve_inputs(load_cfg(args.config_file, args.opts))
     lists = read_lists(cfg)
     out = _folder(args.out, cfg.OUTPUT_DIR)
     paths = [record.path for records in lists.splits.values() for record in records]

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 from configs import ConfigError, load_cfg
 from configs.command_line import parse_with_pairs, path_text
+from model.timm_names import resolve_inputs
 from utils.errors import exit_code
 from utils.files import make_output_dir
 from utils.logger import setup_logger
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
         ConfigError: The config cannot be read.
     """
     args = parse(argv)
-    cfg = load_cfg(args.config_file, args.opts)
+    cfg = resolve_inputs(load_cfg(args.config_file, args.opts))
     setup_logger()
     check_model(cfg)
     new = new_photos(args.photos)

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.clip.open_clip import KEY
 from model.clip.resnet import ModifiedResNet
 from model.clip.tokenizer import CONTEXT_LENGTH
 from model.clip.towers import TextEncoder, TransformerSettings, VisionTransformer
+from model.hub import KEY
 from utils.checkpoint import State
 from utils.errors import InputError
 

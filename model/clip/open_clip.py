@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from model.hub import KEY, fetch_from_hub, is_on_hub
 from utils.errors import InputError, first_line
 
-KEY = 'MODEL.PRETRAIN_PATH'
-HUB = 'hf-hub:'
 CONFIG = 'open_clip_config.json'
 WEIGHTS = ('open_clip_model.safetensors', 'open_clip_pytorch_model.bin')  # in order of preference
 MAX_BYTES = 1_000_000  # largest size of a config; published ones have about 1,000
@@ -65,8 +64,8 @@ def find_weights(path: str | Path) -> str:
         InputError: The folder or the hub has no weights, or huggingface_hub is missing.
     """
     path = str(path)
-    if path.startswith(HUB):
-        return _from_hub(path)
+    if is_on_hub(path):
+        return fetch_from_hub(path, CONFIG, WEIGHTS)
     if not Path(path).is_dir():
         return path
     found = [str(Path(path) / name) for name in WEIGHTS if (Path(path) / name).is_file()]
@@ -154,24 +153,3 @@ def _unsupported(section: str, settings: dict[str, Any]) -> Iterator[str]:
         if value and name not in IGNORED and value != ours.get(name):
             only = f'only {ours[name]!r}' if name in ours else 'unknown'
             yield f'{section} {ascii(name)[1:-1]:.40} {value!r:.40} ({only})'
-
-
-def _from_hub(path: str) -> str:
-    """Download the weights, and open_clip's config beside them, which must exist."""
-    repository = path.removeprefix(HUB)
-    try:
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.utils import EntryNotFoundError
-
-        hf_hub_download(repo_id=repository, filename=CONFIG)
-        try:
-            return str(hf_hub_download(repo_id=repository, filename=WEIGHTS[0]))
-        except EntryNotFoundError:  # some repositories have only the other file
-            return str(hf_hub_download(repo_id=repository, filename=WEIGHTS[1]))
-    except Exception as error:  # from the library, HTTP or the file system
-        raise InputError(
-            f'{KEY}: {path} cannot be downloaded ({type(error).__name__}: {first_line(error)}); '
-            'check the name, the network, and that huggingface_hub is installed (pip install -r '
-            f'requirements-extras.txt); or download {CONFIG} and {WEIGHTS[0]} (or {WEIGHTS[1]}) '
-            'into a folder and give that folder instead'
-        ) from None

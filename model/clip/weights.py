@@ -5,7 +5,8 @@ from pathlib import Path
 
 from model.clip.archive import archive_state
 from model.clip.download import download
-from model.clip.open_clip import KEY, Activation, activation_of, find_weights
+from model.clip.open_clip import Activation, activation_of, find_weights
+from model.hub import KEY
 from utils.checkpoint import State, load_checkpoint
 from utils.errors import InputError
 from utils.files import sha256_file

@@ -1,0 +1,110 @@
+"""Names of networks of the library timm, and what they expect of photos.
+
+MODEL.NAME ``timm:<name>``: ``<name>`` is a network, such as ``vit_base_patch14_dinov2``, which a
+tag may follow, such as ``.lvd142m``, that says how timm's weights were trained.
+"""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import timm
+from timm.data import resolve_data_config
+from yacs.config import CfgNode
+
+from model.timm_files import find_timm_weights, read_config
+from utils.errors import InputError
+
+PREFIX = 'timm:'
+AUTO = 'auto'  # a value of INPUT that timm's data config decides
+NORMALISATION = (('PIXEL_MEAN', 'mean'), ('PIXEL_STD', 'std'))
+KEYS = ('SIZE_TRAIN', 'SIZE_TEST', 'PIXEL_MEAN', 'PIXEL_STD')
+
+
+def is_timm(name: str) -> bool:
+    """Return whether MODEL.NAME is an encoder of timm."""
+    return name.startswith(PREFIX)
+
+
+def timm_name(name: str) -> str:
+    """Return timm's name of MODEL.NAME ``name``.
+
+    Raises:
+        InputError: This version of timm has no such network or tag; the nearest ones are named.
+    """
+    name = name.removeprefix(PREFIX)
+    network, _, tag = name.partition('.')
+    known = timm.list_models()
+    if network not in known:
+        raise InputError(
+            f'MODEL.NAME: timm {timm.__version__} has no network {network!r}'
+            f'{_nearest(network, known)}; timm.list_models() lists all of them'
+        )
+    tags = timm.list_models(f'{network}.*', pretrained=True)
+    if tag and name not in tags:
+        raise InputError(
+            f'MODEL.NAME: timm {timm.__version__} has no weights {tag!r} of {network}'
+            f'{_nearest(name, tags)}; without a tag, timm chooses'
+        )
+    return name
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, 3, 0.5)
+    return f'; did you mean {" or ".join(close)}?' if close else ''
+
+
+def pretrained_config(name: str) -> dict[str, Any]:
+    """Return what timm knows of a network and its weights: sizes, mean, std, classifier, hub."""
+    found = timm.get_pretrained_cfg(name)
+    return found.to_dict() if found else {}
+
+
+def photo_size(name: str) -> tuple[int, int]:
+    """Return the (height, width) in pixels of the photos that timm's weights were trained with."""
+    _, height, width = resolve_data_config({}, pretrained_cfg=pretrained_config(name))['input_size']
+    return height, width
+
+
+def data_config(cfg: CfgNode) -> Mapping[str, Any]:
+    """Return timm's data config: 'input_size' (3, H, W), 'mean', 'std' and others.
+
+    A config.json beside the weights, as on the hub, overrides what timm knows.
+
+    Raises:
+        InputError: There is no such network; the weights or their config cannot be read.
+    """
+    name = timm_name(cfg.MODEL.NAME)
+    known = pretrained_config(name)
+    if cfg.MODEL.PRETRAIN_CHOICE in ('imagenet', 'clip') and cfg.MODEL.PRETRAIN_PATH:
+        known |= read_config(find_timm_weights(cfg.MODEL.PRETRAIN_PATH), name)
+    return resolve_data_config({}, pretrained_cfg=known)
+
+
+def resolve_inputs(cfg: CfgNode) -> CfgNode:
+    """Return the config with numbers in place of 'auto' in INPUT.
+
+    Call it before anything reads INPUT. An 'auto' size is the other of INPUT.SIZE_TRAIN and
+    SIZE_TEST if that is set, else that of timm's data config. The config of a CLIP is returned as
+    it is.
+
+    Raises:
+        InputError: There is no such network; the config of its weights cannot be read.
+    """
+    if not is_timm(cfg.MODEL.NAME):
+        return cfg
+    timm_name(cfg.MODEL.NAME)  # checks it
+    if AUTO not in [cfg.INPUT[key] for key in KEYS]:
+        return cfg
+    data = data_config(cfg)
+    cfg = cfg.clone()
+    cfg.defrost()
+    sizes = cfg.INPUT.SIZE_TRAIN, cfg.INPUT.SIZE_TEST
+    given = [size for size in sizes if size != AUTO] or [data['input_size'][1:]]
+    for key, size in zip(('SIZE_TRAIN', 'SIZE_TEST'), sizes, strict=True):
+        cfg.INPUT[key] = list(given[0] if size == AUTO else size)
+    for key, name in NORMALISATION:
+        if cfg.INPUT[key] == AUTO:
+            cfg.INPUT[key] = list(map(float, data[name]))
+    cfg.freeze()
+    return cfg
