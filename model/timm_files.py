@@ -57,7 +57,7 @@ def published_weights(name: str, repository: str, url: str) -> Path:
     try:
         return Path(fetch_from_hub(f'hf-hub:{repository}', CONFIG, WEIGHTS))
     except InputError as error:
-        raise InputError(f'{error}. {KEY} is empty, which means these') from None
+        raise InputError(f'{KEY} is empty, and {str(error).removeprefix(KEY + ": ")}') from None
 
 
 def read_config(weights: Path, name: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ import test_rerank_clipreid
 import train_clipreid
 from configs import ConfigError, load_cfg
 from configs.command_line import parse_with_pairs, path_text
+from model.make_model_clipreid import START, file_stem
 from tools.demo.data import make_demo
 from utils.errors import exit_code
 from utils.logger import quiet_screen
@@ -112,21 +113,20 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def data_options(cfg: CfgNode, data: Path) -> list[str]:
     """Return the KEY VALUE pairs that make a demo config use the data in ``data``."""
+    weights = cfg.MODEL.PRETRAIN_PATH and str(data / Path(cfg.MODEL.PRETRAIN_PATH).name)
     return [
         *('DATASETS.LIST_DIR', str(data)),
         *('DATASETS.ROOT_DIR', str(data)),
         *('DATASETS.TEST_ROOT_DIR', str(data / 'test')),
-        *('MODEL.PRETRAIN_PATH', str(data / Path(cfg.MODEL.PRETRAIN_PATH).name)),
+        *('MODEL.PRETRAIN_PATH', weights),
     ]
 
 
 def test_all(cfg: CfgNode, common: Sequence[str]) -> dict[str, Metrics]:
     """Return the metrics before training, after training, and after re-ranking."""
     output = Path(cfg.OUTPUT_DIR)
-    # Stage 1 does not change the image encoder, so its checkpoint holds the untrained one.
-    initial = output / f'{cfg.MODEL.NAME}_stage1_{cfg.SOLVER.STAGE1.MAX_EPOCHS}.pth'
-    trained = output / f'{cfg.MODEL.NAME}_{cfg.SOLVER.STAGE2.MAX_EPOCHS}.pth'
-    of_initial = [*common, 'TEST.WEIGHT', str(initial)]
+    trained = output / f'{file_stem(cfg.MODEL.NAME)}_{cfg.SOLVER.STAGE2.MAX_EPOCHS}.pth'
+    of_initial = [*common, 'TEST.WEIGHT', START]
     of_trained = [*common, 'TEST.WEIGHT', str(trained)]
     return {
         'before': test_clipreid.main([*of_initial, 'OUTPUT_DIR', str(output / 'before')]),

@@ -22,7 +22,7 @@ from utils.logger import FILE_ONLY
 
 CONFIG = 'config.yml'  # in OUTPUT_DIR, beside the checkpoints
 CARD, CARD_TEXT = 'card.json', 'card.md'  # what the checkpoints are, see wildlife.report.card
-LIBRARIES = ('torch', 'numpy', 'Pillow', 'safetensors', 'yacs', 'PyYAML', 'ftfy', 'regex')
+LIBRARIES = ('torch', 'timm', 'numpy', 'Pillow', 'safetensors', 'yacs', 'PyYAML', 'ftfy', 'regex')
 
 
 def log_run(cfg: CfgNode, runtime: Runtime, logger: logging.Logger) -> dict[str, Any]:
