@@ -1,0 +1,137 @@
+"""The scripts with networks of timm: trained, tested, ranked, resumed; bad input."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import test_clipreid
+import train_clipreid
+from configs import load_cfg
+from tests.bad_input.inputs import nothing_written, refused
+from tests.helpers import ROOT
+from tests.timm_worlds import BYOB, VIT, pairs, save_network
+from tests.utils.run.interrupted import assert_same_run, stop_after
+from tools import rank_photos
+from utils.checkpoint import load_checkpoint
+from utils.errors import Stopped
+from utils.files import sha256_file
+
+
+@pytest.mark.parametrize(
+    ('name', 'opts'), [(BYOB, ('MODEL.IF_WITH_CENTER', 'yes')), (VIT, ('SOLVER.AMP', 'bf16'))]
+)
+def test_training_test_ranking_and_resuming(world, monkeypatch, name, opts):
+    weights = world.folder / 'weights.pth'
+    save_network(weights, name)
+    args = world.args(*pairs(name, weights, *opts))
+    best = train_clipreid.main(args)
+    checkpoint = load_checkpoint(world.output / f'{name}_2.pth')
+    assert checkpoint.about['timm'] == name and len(checkpoint.state['classifier.weight']) == 6
+    saved = load_cfg(world.output / 'config.yml')
+    assert ([0.5] * 3 if name == VIT else [0.485, 0.456, 0.406]) == saved.INPUT.PIXEL_MEAN
+
+    trained = [*args, 'TEST.WEIGHT', str(checkpoint.path)]
+    metrics = test_clipreid.main(trained)
+    assert metrics == test_clipreid.main(
+        ['--config_file', str(world.output / 'config.yml'), 'TEST.WEIGHT', str(checkpoint.path)]
+    )
+    rows = rank_photos.main(['--photos', str(world.folder / 'test/7/1.png'), *trained])
+    assert (rows[0]['individual'], float(rows[0]['distance'])) == ('test 7', pytest.approx(0))
+
+    out = world.folder / 'stopped'
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        with pytest.raises(Stopped):
+            train_clipreid.main([*args, 'OUTPUT_DIR', str(out)])
+    assert train_clipreid.main([*args, '--resume', 'OUTPUT_DIR', str(out)]) == best
+    assert_same_run(world.output, out, name)
+
+
+def test_the_starting_weights_as_they_are(world):
+    """Their mAP is that of features made with timm alone."""
+    weights = world.folder / 'weights.pth'
+    network = save_network(weights).eval()
+    network.reset_classifier(0)
+    # stage 1 and the image-to-text term do not matter in a test
+    args = world.args('MODEL.NAME', f'timm:{BYOB}', 'MODEL.PRETRAIN_PATH', weights)
+    metrics = test_clipreid.main([*args, 'TEST.WEIGHT', 'start'])
+    results = json.loads((world.output / 'results.json').read_text())
+    assert results['checkpoint'] == 'start' and results['starting_weights'] == str(weights)
+    assert results['checkpoint_sha256'] == sha256_file(weights)
+
+    def features(split):
+        lines = (world.folder / f'lists/{split}.txt').read_text().split('\n')[:-1]
+        photos = [photo(world.folder / 'test' / line.split()[0]) for line in lines]
+        with torch.no_grad():
+            found = torch.nn.functional.normalize(network(torch.stack(photos)))
+        return found, torch.tensor([int(line.split()[1]) for line in lines])
+
+    def photo(path):
+        image = Image.open(path).convert('RGB').resize((32, 32), Image.Resampling.BICUBIC)
+        pixels = torch.tensor(np.asarray(image)) / 255
+        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        return ((pixels - mean) / std).permute(2, 0, 1)
+
+    (query, labels), (gallery, known) = features('query'), features('gallery')
+    precisions = []
+    for row, label in zip(query @ gallery.T, labels, strict=True):
+        right = (known[row.argsort(descending=True)] == label).nonzero().flatten()
+        ranks = torch.arange(1, len(right) + 1)
+        precisions.append((ranks / (right + 1)).mean().item())
+    assert metrics['mAP'] == pytest.approx(sum(precisions) / len(precisions), abs=1e-6)
+
+
+@pytest.mark.parametrize('name', ['RN50', 'ViT-B-16'])
+def test_the_starting_weights_of_clip(world, toy_weights, name):
+    """They are what an untrained model is made of; the text tower may be missing."""
+    args = world.args(name=name)
+    untrained = (
+        'SOLVER.STAGE1.MAX_EPOCHS',
+        '0',
+        'SOLVER.STAGE2.MAX_EPOCHS',
+        '1',
+        'SOLVER.STAGE2.BASE_LR',
+        '1e-30',
+        'SOLVER.STAGE2.WEIGHT_DECAY',
+        '0',
+    )
+    metrics = test_clipreid.main([*args, 'TEST.WEIGHT', 'start'])
+    results = json.loads((world.output / 'results.json').read_text())
+    assert results['checkpoint_sha256'] == sha256_file(toy_weights[name])
+    if name == 'ViT-B-16':  # no batch norm, whose statistics training changes
+        train_clipreid.main([*args, *untrained])
+        trained = [*args, 'TEST.WEIGHT', str(world.output / f'{name}_1.pth')]
+        assert test_clipreid.main(trained) == pytest.approx(metrics)
+        choice = ('MODEL.PRETRAIN_CHOICE', 'self', 'MODEL.PRETRAIN_PATH', trained[-1])
+        assert test_clipreid.main([*args, *choice, 'TEST.WEIGHT', 'start']) == pytest.approx(
+            metrics
+        )
+    random = ('MODEL.PRETRAIN_CHOICE', 'random', 'MODEL.NAME', f'timm:{BYOB}')
+    test_clipreid.main([*args, *random, 'TEST.WEIGHT', 'start'])
+    results = json.loads((world.output / 'results.json').read_text())
+    assert (results['starting_weights'], results['checkpoint_sha256']) == ('random', '')
+
+
+def test_bad_input_writes_nothing(world):
+    save_network(world.folder / 'vit.pth', VIT)
+    for main in (train_clipreid.main, test_clipreid.main):
+        start = [] if main is train_clipreid.main else ['TEST.WEIGHT', 'start']
+        args = world.args(*pairs('test_byobnets', ''), *start)
+        refused(main, args, 'MODEL.NAME', 'did you mean test_byobnet')
+        args = world.args(*pairs(BYOB, world.folder / 'vit.pth'), *start)
+        refused(main, args, 'MODEL.PRETRAIN_PATH', 'vit.pth', 'missing', 'unknown')
+        args = world.args(*pairs(BYOB, world.folder / 'gone.pth'), *start)
+        refused(main, args, 'MODEL.PRETRAIN_PATH', 'no file', 'gone.pth')
+    prompts = world.args('MODEL.NAME', f'timm:{BYOB}', 'MODEL.PRETRAIN_CHOICE', 'random')
+    refused(train_clipreid.main, prompts, 'no text encoder', 'SOLVER.STAGE1.MAX_EPOCHS 0')
+    nothing_written(world)
+
+
+def test_the_shipped_ymls():
+    for file in ('base_timm.yml', 'demo/timm_clipreid.yml'):
+        cfg = load_cfg(ROOT / 'configs' / file)
+        assert cfg.MODEL.NAME.startswith('timm:') and cfg.INPUT.PIXEL_MEAN == 'auto'
+        assert cfg.SOLVER.STAGE1.MAX_EPOCHS == cfg.MODEL.I2T_LOSS_WEIGHT == 0
