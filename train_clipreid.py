@@ -23,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> float | None:
     from datasets.checks import warn_of_training
     from datasets.make_dataloader_clipreid import make_dataloader
     from loss.make_loss import make_loss
-    from model.make_model_clipreid import file_stem, make_model, sync_batch_norms
+    from model.make_model_clipreid import make_model, sync_batch_norms
+    from model.names import file_stem
     from model.timm_names import resolve_inputs
     from processor.processor_clipreid_stage1 import do_train_stage1, make_stage1
     from processor.processor_clipreid_stage2 import do_train_stage2, make_stage2

@@ -14,9 +14,9 @@ from model.mismatch import (
     read_trained,
     sentence_of,
 )
+from model.names import is_timm
 from model.reid_model import ReIDModel
 from model.timm_model import make_timm_model
-from model.timm_names import is_timm
 from utils.checkpoint import Checkpoint, check_state
 from utils.errors import Mismatch
 

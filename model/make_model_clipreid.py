@@ -15,17 +15,16 @@ from model.clip.tokenizer import VOCABULARY_SIZE
 from model.clip.weights import cached_file, load_clip
 from model.from_checkpoint import ENCODERS, continue_training, from_trained
 from model.mismatch import check_clip, check_family, read_trained, side_of
+from model.names import START, is_timm
 from model.prompt import TOKENS, Sentence, find_slots, number_tokens, sentence_for
 from model.reid_model import ReIDModel
 from model.timm_model import check_needs_no_prompts, make_timm_model, starting_file
-from model.timm_names import PREFIX, is_timm
 from utils.checkpoint import check_state
 from utils.errors import InputError
 from utils.run.provenance import naming_its_config
 
 logger = logging.getLogger('transreid')
 
-START = 'start'  # TEST.WEIGHT: the starting weights as they are
 # Tensors of a CLIP file that are not in the text tower: the image tower, the embedded vocabulary,
 # temperature and bias of CLIP's own loss, the attention mask.
 NOT_TEXT = ('visual.', 'token_embedding.', 'logit_', 'attn_mask')
@@ -95,11 +94,6 @@ def tested_file(cfg: CfgNode) -> Path | None:
     if is_timm(cfg.MODEL.NAME):
         return starting_file(cfg)
     return Path(find_weights(path)) if path else cached_file(find_architecture(cfg.MODEL.NAME)[0])
-
-
-def file_stem(name: str) -> str:
-    """Return what names of checkpoints begin with: MODEL.NAME, without 'timm:' and slashes."""
-    return name.removeprefix(PREFIX) if is_timm(name) else find_architecture(name)[0]
 
 
 def sync_batch_norms(model: ReIDModel, processes: int, device: torch.device) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from model.clip.architecture import ARCHITECTURES, Architecture
+from model.names import TIMM, is_timm
 from model.prompt import TOKENS, Sentence, find_slots, sentence_for
 from model.reid_model import side_rows
-from model.timm_names import PREFIX, is_timm
 from utils.checkpoint import Checkpoint, State, load_checkpoint
 from utils.errors import InputError, Mismatch
 
@@ -81,9 +81,9 @@ def check_encoder(source: Checkpoint, name: str) -> None:
     of_timm = bool(noted) or any(n.startswith('image_encoder.network.') for n in source.state)
     if not of_timm and not is_timm(name):
         return
-    same = noted.partition('.')[0] == name.removeprefix(PREFIX).partition('.')[0]
+    same = noted.partition('.')[0] == name.removeprefix(TIMM).partition('.')[0]
     if of_timm != is_timm(name) or (noted and not same):
-        trained = f'{PREFIX}{noted or "<name>"}' if of_timm else "an encoder of CLIP's"
+        trained = f'{TIMM}{noted or "<name>"}' if of_timm else "an encoder of CLIP's"
         raise Mismatch(
             f'{source.key}: {source.path} was trained with {trained}, but MODEL.NAME is {name}; '
             'set it as in training'

@@ -10,8 +10,9 @@ from pathlib import Path
 import timm
 import torch
 
+from model.names import TIMM
 from model.timm_model import COUNTERS, feature_length, load_network, without_classifier
-from model.timm_names import PREFIX, photo_size, timm_name
+from model.timm_names import photo_size, timm_name
 from utils.checkpoint import load_checkpoint, save_state
 from utils.errors import InputError, Mismatch
 
@@ -91,13 +92,13 @@ def rename_by_order(
         kinds = {old.rpartition('.')[2], new.rpartition('.')[2]}
         if not same or (len(kinds) == 2 and kinds <= KINDS):
             raise Mismatch(
-                f'{source} does not correspond to {PREFIX}{name}: {old} '
+                f'{source} does not correspond to {TIMM}{name}: {old} '
                 f'{tuple(state[old].shape)} stands where {new} {tuple(network[new].shape)} is '
                 'expected; name the network that the weights were made for'
             )
     if len(state) != len(names):
         raise Mismatch(
-            f'{source} has {len(state)} tensors, but {PREFIX}{name} has {len(network)}, '
+            f'{source} has {len(state)} tensors, but {TIMM}{name} has {len(network)}, '
             f'{len(without)} of them without its classifier; name the network that the weights '
             'were made for, or choose a part of them by --prefix'
         )

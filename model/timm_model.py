@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from model.hub import KEY
+from model.names import TIMM
 from model.reid_model import ModelSettings, ReIDModel
 from model.timm_files import find_timm_weights, published_weights
-from model.timm_names import PREFIX, data_config, pretrained_config, timm_name
+from model.timm_names import data_config, pretrained_config, timm_name
 from utils.checkpoint import State, check_state, load_checkpoint
 from utils.errors import InputError, Mismatch, first_line
 
@@ -136,7 +137,7 @@ def make_network(name: str, size: Sequence[int], state: State | None = None) -> 
         network: Any = timm.create_model(name, num_classes=0, **options)
     except Exception as error:  # each network checks its arguments in its own way
         raise InputError(
-            f'MODEL.NAME {PREFIX}{name} cannot be made for photos of {_in_pixels(size)} '
+            f'MODEL.NAME {TIMM}{name} cannot be made for photos of {_in_pixels(size)} '
             f'({first_line(error)}); set INPUT.SIZE_TRAIN and SIZE_TEST to the size of its weights'
         ) from None
     network.pretrained_cfg.pop('state_dict', None)  # timm would keep a copy
@@ -215,14 +216,14 @@ def feature_length(network: nn.Module, name: str, size: Sequence[int]) -> int:
             output = network(torch.zeros(1, 3, *size))
     except Exception as error:  # each network checks its input in its own way
         raise InputError(
-            f'MODEL.NAME {PREFIX}{name} does not accept photos of {_in_pixels(size)} '
+            f'MODEL.NAME {TIMM}{name} does not accept photos of {_in_pixels(size)} '
             f'({first_line(error)}); change INPUT.SIZE_TRAIN and SIZE_TEST'
         ) from None
     network.train(training)
     if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != 1:
         found = f'shape {tuple(output.shape)}' if isinstance(output, Tensor) else type(output)
         raise InputError(
-            f'MODEL.NAME {PREFIX}{name} gives no feature vector for a photo (its output has '
+            f'MODEL.NAME {TIMM}{name} gives no feature vector for a photo (its output has '
             f'{found}); choose a network that timm pools, such as timm:tf_efficientnet_lite0'
         )
     return output.shape[1]
@@ -243,12 +244,12 @@ def _check_keys(cfg: CfgNode, name: str) -> None:
         if value != default:
             raise Mismatch(
                 f"{key} is {value}, which only CLIP's encoders know; set it to {default} for "
-                f'{PREFIX}{name}'
+                f'{TIMM}{name}'
             )
     sizes = list(cfg.INPUT.SIZE_TRAIN), list(cfg.INPUT.SIZE_TEST)
     if sizes[0] != sizes[1] and is_of_fixed_size(name):
         raise Mismatch(
-            f'INPUT.SIZE_TRAIN {sizes[0]} and SIZE_TEST {sizes[1]} differ, but {PREFIX}{name} is '
+            f'INPUT.SIZE_TRAIN {sizes[0]} and SIZE_TEST {sizes[1]} differ, but {TIMM}{name} is '
             'made for one size of photos; set them to the same size'
         )
 
@@ -263,7 +264,7 @@ def _log_inputs(cfg: CfgNode, name: str) -> None:
     data, used = data_config(cfg), cfg.INPUT
     logger.info(
         "%s%s: photos of %s, mean %s, std %s; timm's data config: %s, mean %s, std %s",
-        PREFIX,
+        TIMM,
         name,
         _in_pixels(used.SIZE_TRAIN),
         list(used.PIXEL_MEAN),

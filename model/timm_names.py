@@ -12,18 +12,13 @@ import timm
 from timm.data import resolve_data_config
 from yacs.config import CfgNode
 
+from model.names import TIMM, is_timm
 from model.timm_files import find_timm_weights, read_config
 from utils.errors import InputError
 
-PREFIX = 'timm:'
 AUTO = 'auto'  # a value of INPUT that timm's data config decides
 NORMALISATION = (('PIXEL_MEAN', 'mean'), ('PIXEL_STD', 'std'))
 KEYS = ('SIZE_TRAIN', 'SIZE_TEST', 'PIXEL_MEAN', 'PIXEL_STD')
-
-
-def is_timm(name: str) -> bool:
-    """Return whether MODEL.NAME is an encoder of timm."""
-    return name.startswith(PREFIX)
 
 
 def timm_name(name: str) -> str:
@@ -32,7 +27,7 @@ def timm_name(name: str) -> str:
     Raises:
         InputError: This version of timm has no such network or tag; the nearest ones are named.
     """
-    name = name.removeprefix(PREFIX)
+    name = name.removeprefix(TIMM)
     network, _, tag = name.partition('.')
     known = timm.list_models()
     if network not in known:

@@ -14,7 +14,8 @@ from yacs.config import CfgNode
 from datasets.make_dataloader_clipreid import TestSet, Trial
 from datasets.protocols import Protocol
 from datasets.workers import ImageLoader
-from model.make_model_clipreid import START, make_test_model, tested_file
+from model.make_model_clipreid import make_test_model, tested_file
+from model.names import START
 from model.reid_model import ReIDModel
 from utils.device import Runtime
 from utils.errors import InputError

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from configs import ConfigError, load_cfg
-from model.timm_names import is_timm, resolve_inputs, timm_name
+from model.names import is_timm
+from model.timm_names import resolve_inputs, timm_name
 from tests.model.weight_files import refused
 from tests.timm_worlds import BYOB, VIT, config, save_network
 

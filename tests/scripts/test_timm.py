@@ -1,5 +1,6 @@
 """The scripts with networks of timm: trained, tested, ranked, resumed; bad input."""
 
+import csv
 import json
 
 import numpy as np
@@ -51,37 +52,30 @@ def test_training_test_ranking_and_resuming(world, monkeypatch, name, opts):
 
 
 def test_the_starting_weights_as_they_are(world):
-    """Their mAP is that of features made with timm alone."""
+    """The distances are those of features made with timm alone."""
     weights = world.folder / 'weights.pth'
     network = save_network(weights).eval()
     network.reset_classifier(0)
     # stage 1 and the image-to-text term do not matter in a test
     args = world.args('MODEL.NAME', f'timm:{BYOB}', 'MODEL.PRETRAIN_PATH', weights)
-    metrics = test_clipreid.main([*args, 'TEST.WEIGHT', 'start'])
+    test_clipreid.main([*args, 'TEST.WEIGHT', 'start'])
     results = json.loads((world.output / 'results.json').read_text())
     assert results['checkpoint'] == 'start' and results['starting_weights'] == str(weights)
     assert results['checkpoint_sha256'] == sha256_file(weights)
 
-    def features(split):
-        lines = (world.folder / f'lists/{split}.txt').read_text().split('\n')[:-1]
-        photos = [photo(world.folder / 'test' / line.split()[0]) for line in lines]
-        with torch.no_grad():
-            found = torch.nn.functional.normalize(network(torch.stack(photos)))
-        return found, torch.tensor([int(line.split()[1]) for line in lines])
-
-    def photo(path):
-        image = Image.open(path).convert('RGB').resize((32, 32), Image.Resampling.BICUBIC)
-        pixels = torch.tensor(np.asarray(image)) / 255
+    def feature(path):
+        image = Image.open(path).convert('RGB').resize((32, 32), Image.Resampling.BILINEAR)
         mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-        return ((pixels - mean) / std).permute(2, 0, 1)
+        photo = (torch.tensor(np.asarray(image)) / 255 - mean) / std
+        with torch.no_grad():
+            return torch.nn.functional.normalize(network(photo.permute(2, 0, 1)[None]))[0]
 
-    (query, labels), (gallery, known) = features('query'), features('gallery')
-    precisions = []
-    for row, label in zip(query @ gallery.T, labels, strict=True):
-        right = (known[row.argsort(descending=True)] == label).nonzero().flatten()
-        ranks = torch.arange(1, len(right) + 1)
-        precisions.append((ranks / (right + 1)).mean().item())
-    assert metrics['mAP'] == pytest.approx(sum(precisions) / len(precisions), abs=1e-6)
+    with open(world.output / 'ranked_lists.csv', newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 * 10
+    expected = [1 - (feature(row['query']) @ feature(row['photo'])).item() for row in rows]
+    assert max(expected) > 100 * 1e-6
+    assert [float(row['distance']) for row in rows] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize('name', ['RN50', 'ViT-B-16'])
@@ -135,3 +129,26 @@ def test_the_shipped_ymls():
         cfg = load_cfg(ROOT / 'configs' / file)
         assert cfg.MODEL.NAME.startswith('timm:') and cfg.INPUT.PIXEL_MEAN == 'auto'
         assert cfg.SOLVER.STAGE1.MAX_EPOCHS == cfg.MODEL.I2T_LOSS_WEIGHT == 0
+
+
+def test_the_card_of_starting_weights(world):
+    """It is beside the results, since there is no checkpoint, and offers no commands for one."""
+    args = world.args('MODEL.PRETRAIN_CHOICE', 'random', 'MODEL.NAME', f'timm:{BYOB}')
+    test_clipreid.main([*args, 'TEST.WEIGHT', 'start'])
+    card = json.loads((world.output / 'card.json').read_text())
+    assert card['model']['name'] == f'timm:{BYOB}' and card['start']['kind'] == 'random'
+    assert card['use'] == [] and card['checkpoints'] == []
+    (test,) = card['tests']
+    assert (test['checkpoint'], test['starting_weights']) == ('start', 'random')
+    text = (world.output / 'card.md').read_text()
+    assert 'the starting weights, untrained: `random`' in text and 'no longer here' not in text
+    weights = world.folder / 'weights.pth'
+    save_network(weights)
+    own = world.args(*pairs(BYOB, weights, 'OUTPUT_DIR', world.folder / 'other'))
+    test_clipreid.main([*own, 'TEST.WEIGHT', 'start'])
+    text = (world.folder / 'other/card.md').read_text()
+    assert text.count(sha256_file(weights)) == 2 and text.count(str(weights)) == 2
+    train_clipreid.main(own)  # a test of the same folder's start stays in its card
+    card = json.loads((world.folder / 'other/card.json').read_text())
+    assert {each['file'] for each in card['checkpoints']} == {f'{BYOB}_2.pth', f'{BYOB}_best.pth'}
+    assert card['start']['kind'] == 'file' and f'{BYOB}_' in card['use'][0]['command']

@@ -24,7 +24,7 @@ import test_rerank_clipreid
 import train_clipreid
 from configs import ConfigError, load_cfg
 from configs.command_line import parse_with_pairs, path_text
-from model.make_model_clipreid import START, file_stem
+from model.names import START, file_stem
 from tools.demo.data import make_demo
 from utils.errors import exit_code
 from utils.logger import quiet_screen

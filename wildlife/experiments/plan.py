@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from configs import ConfigError, check_together, load_values
-from model.clip.architecture import find_architecture
+from model.names import file_stem
 from wildlife.experiments.grid import OWN, WITHOUT_EFFECT, Grid, Values, combinations
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,7 +129,7 @@ def _make_training(
     values = base | settings
     _check(values, grid, settings)
     own = folder / folder_name(difference(base, values)) / f'seed{values["SOLVER.SEED"]}'
-    stem = f'{find_architecture(values["MODEL.NAME"])[0]}_{values["SOLVER.STAGE2.MAX_EPOCHS"]}'
+    stem = f'{file_stem(values["MODEL.NAME"])}_{values["SOLVER.STAGE2.MAX_EPOCHS"]}'
     checkpoint = own / f'{stem}.{values["SOLVER.CHECKPOINT_FORMAT"]}'
     tests = []
     for _, changed in combinations(grid.test):

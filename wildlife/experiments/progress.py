@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from configs.defaults import RULES
+from configs.rules import AUTO, NumberOrAuto
 from utils.errors import InputError
 from utils.files import sha256_file, write_json
 from utils.words import first_few
@@ -73,7 +75,11 @@ def is_tested(test: Run) -> bool:
         same_model = result.facts['checkpoint_sha256'] == checkpoint_sha256(test.checkpoint)
     except (InputError, OSError, KeyError):
         return False
-    return same_model and decisive(result.config) == _plain(test.values)
+    planned, found = _plain(test.values), decisive(result.config)
+    for key, rule in RULES.items():  # results have numbers in the place of 'auto'
+        if isinstance(rule, NumberOrAuto) and planned.get(key) == AUTO:
+            planned[key] = found.get(key)
+    return same_model and found == planned
 
 
 def checkpoint_sha256(path: Path) -> str:

@@ -15,6 +15,7 @@ from jinja2 import TemplateError
 from datasets.loaders import Loaders
 from datasets.records import individuals
 from model.clip.architecture import find_architecture
+from model.names import START, is_timm
 from processor.results import measure_names
 from utils import __version__
 from utils.errors import InputError
@@ -51,13 +52,15 @@ def write_training_card(run: Session, loaders: Loaders) -> None:
 def add_to_card(folder: Path) -> None:
     """Add the test whose results are in ``folder`` to the card beside the tested checkpoint.
 
+    A test of the starting weights has no checkpoint; its card is in ``folder``.
     If the card cannot be written, a warning is logged.
 
     Args:
         folder: The OUTPUT_DIR of the test.
     """
     result = read_result(folder)
-    beside = Path(result.facts['checkpoint']).parent
+    checkpoint = result.facts['checkpoint']
+    beside = folder if checkpoint == START else Path(checkpoint).parent
     _update(beside, lambda card: _with_test(beside, result, card))
 
 
@@ -78,6 +81,7 @@ def test_facts(result: TestResult) -> dict[str, Any]:
     names = ('checkpoint_sha256', 'protocol', 'protocol_text', 'data', 'counts', 'trials')
     return {name: facts[name] for name in (*names, 're_ranking', 'metrics', 'measures')} | {
         'checkpoint': Path(facts['checkpoint']).name,
+        'starting_weights': facts.get('starting_weights'),
         'neck_feat': result.config['TEST.NECK_FEAT'],
         'cameras': queries['camera'].nunique() or None,
         'encounters': queries['encounter'].nunique() or None,
@@ -111,7 +115,7 @@ def _of_training(folder: Path, data: Mapping[str, Any], earlier: Card | None) ->
 
 def _with_test(folder: Path, result: TestResult, earlier: Card | None) -> Card:
     """Return the ``earlier`` card, or a new one, with a test of one of its checkpoints."""
-    about = earlier or describe_run(folder) or describe_config(result.config)
+    about = earlier or describe_run(folder) or describe_config(result.config, folder)
     new, tests = test_facts(result), about.get('tests', [])
     tests = [*(old for old in tests if not _is_same_test(old, new)), new]
     return _assemble(folder, about, tests, about.get('checkpoints', []), result.facts)
@@ -181,7 +185,8 @@ def read_card(folder: Path) -> Card | None:
         card = json.loads(path.read_bytes())
         if card['format'] != FORMAT:
             raise ValueError(f'format {card["format"]}, this version reads {FORMAT}')
-        find_architecture(card['model']['name'])
+        if not is_timm(card['model']['name']):
+            find_architecture(card['model']['name'])
         render_card(card)
     except FileNotFoundError:
         return None

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from model.clip.architecture import find_architecture
+from model.names import file_stem
 from utils.files import sha256_file
 from wildlife.report.events import read_events
 
@@ -65,7 +65,7 @@ def position_of(
         model: MODEL.NAME.
         scores: Epoch -> validation mAP; the best one, the first of equals, is that of ``_best``.
     """
-    prefix = re.escape(find_architecture(model)[0])
+    prefix = re.escape(file_stem(model))
     match = re.fullmatch(rf'{prefix}_(stage1_)?(\d+|best)\.(pth|safetensors)', name)
     if match is None or match[1] and match[2] == 'best':
         return None

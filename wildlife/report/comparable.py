@@ -8,6 +8,7 @@ from typing import Any
 from configs import ignored_keys
 from configs.defaults import RULES
 from configs.rules import Path as PathRule
+from model.names import START
 from utils.errors import InputError
 from wildlife.report.results import TestResult
 
@@ -68,7 +69,8 @@ def settings(result: TestResult) -> dict[str, Any]:
     folders.
     """
     defaults = {key: rule.default for key, rule in RULES.items()}
-    folders = [Path(result.facts['checkpoint']).parent]
+    checkpoint = result.facts['checkpoint']
+    folders = [] if checkpoint == START else [Path(checkpoint).parent]
     if output := result.config.get('OUTPUT_DIR'):
         folders.insert(0, Path(output))
     left_out = OWN_KEYS | ignored_keys()

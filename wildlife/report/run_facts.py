@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from model.clip.architecture import find_architecture
-from model.clip.open_clip import HUB
 from model.clip.weights import OFFICIAL
+from model.hub import is_on_hub
+from model.names import START, is_timm
 from model.prompt import sentence_for
 from utils.files import sha256_file
 from utils.run.provenance import CARD
@@ -25,6 +26,7 @@ LICENCES = {  # kind of start -> licence of its weights
     'OpenAI': CLIP_LICENCE,
     'file': UNKNOWN_LICENCE,
     'hub': 'Not known here: see the page of this repository on huggingface.co.',
+    'timm': 'Not known here: see the page of these weights on huggingface.co/timm.',
     'random': 'None is needed: random numbers, no weights of others.',
     'checkpoint': 'That of the checkpoint, and of what it started from.',
 }
@@ -56,14 +58,19 @@ def describe_run(folder: Path, data: Mapping[str, Any] | None = None) -> Facts |
         return None
 
 
-def describe_config(config: Mapping[str, Any]) -> Facts:
-    """Describe a model of which only the config of a test is known, like :func:`describe_run`."""
-    return {'model': model_facts(config), 'start': None, 'training': None, 'data': None}
+def describe_config(config: Mapping[str, Any], folder: Path) -> Facts:
+    """Describe a model of which only the config of a test is known, like :func:`describe_run`.
+
+    What an unknown training started from is unknown; that TEST.WEIGHT start has none is not.
+    """
+    start = start_facts(config, folder) if config['TEST.WEIGHT'] == START else None
+    return {'model': model_facts(config), 'start': start, 'training': None, 'data': None}
 
 
 def model_facts(config: Mapping[str, Any]) -> Facts:
     """Return what a flat config says about the network and what it is for."""
-    name, _ = find_architecture(config['MODEL.NAME'])
+    name = config['MODEL.NAME']
+    name = name if is_timm(name) else find_architecture(name)[0]
     set_name = config['DATASETS.NAMES']
     prompts = config['SOLVER.STAGE1.MAX_EPOCHS'] > 0 or config['MODEL.I2T_LOSS_WEIGHT'] > 0
     return {
@@ -86,7 +93,7 @@ def start_facts(config: Mapping[str, Any], folder: Path) -> Facts:
         folder: Its OUTPUT_DIR.
 
     Returns:
-        'choice' (MODEL.PRETRAIN_CHOICE), 'kind' (of LICENCES), 'path' ('' = OpenAI's file),
+        'choice' (MODEL.PRETRAIN_CHOICE), 'kind' (of LICENCES), 'path' ('' = OpenAI's or timm's),
         'sha256' (None if unknown), 'licence', and 'earlier': the start of the checkpoint that the
         training started from, None if there is none or its folder has no card.
     """
@@ -97,11 +104,13 @@ def start_facts(config: Mapping[str, Any], folder: Path) -> Facts:
         kind, path, sha256 = 'random', '', None
     elif choice in ('self', 'finetune'):
         kind, earlier = 'checkpoint', _start_of(Path(path), folder)
+    elif not path and is_timm(config['MODEL.NAME']):
+        kind = 'timm'
     elif not path:
         kind, sha256 = 'OpenAI', OFFICIAL[find_architecture(config['MODEL.NAME'])[0]]
     elif sha256 in OFFICIAL.values():
         kind = 'OpenAI'
-    elif path.startswith(HUB):
+    elif is_on_hub(path):
         kind = 'hub'
     facts = {'choice': choice, 'kind': kind, 'path': path, 'sha256': sha256}
     return facts | {'licence': LICENCES[kind], 'earlier': earlier}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.protocols import PROTOCOLS
+from model.names import START
 from utils.run.journal import STATE
 from utils.run.provenance import CONFIG, config_words
 from wildlife.words import counted
@@ -75,7 +76,8 @@ def best_checkpoint(card: Mapping[str, Any]) -> str | None:
     """
     ours = [each for each in card['checkpoints'] if each['stage'] and each['this_run']]
     if not ours:
-        return card['tests'][-1]['checkpoint'] if card['tests'] else None
+        tested = [test['checkpoint'] for test in card['tests'] if test['checkpoint'] != START]
+        return tested[-1] if tested else None
     stage = max(each['stage'] for each in ours)
     last = [each for each in ours if each['stage'] == stage]
     scored = [each for each in last if each['validation_mAP'] is not None]

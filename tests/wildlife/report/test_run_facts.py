@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -68,7 +69,8 @@ def test_without_a_run_json_that_can_be_read(tmp_path, content):
 
 def test_a_base_variant_has_no_sentence():
     def sentence(*options):
-        return describe_config(flatten(load_cfg(opts=list(options))))['model']['sentence']
+        config = flatten(load_cfg(opts=list(options)))
+        return describe_config(config, Path('.'))['model']['sentence']
 
     assert sentence() == 'A photo of a X X X X person.'
     assert sentence('DATASETS.NAMES', 'veri') == 'A photo of a X X X X vehicle.'
