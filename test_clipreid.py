@@ -22,7 +22,6 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
     """Test the checkpoint TEST.WEIGHT; return its metrics by name, as fractions."""
     args = parse_config(argv, HELP.format(' with re-ranking' if rerank else ''))
     cfg = load_cfg(args.config_file, args.opts)
-
     # Not at the top: torch takes seconds to import; --help and a wrong yml should not wait for it.
     from datasets.checks import warn_of_test
     from datasets.make_dataloader_clipreid import make_test_dataloader

@@ -44,21 +44,17 @@ def assemble(
         image = image.to(memory_format=torch.channels_last)
     if cfg.MODEL.COMPILE:
         image.compile()  # in place: names in the state dict stay; utils.device has tested it
-    return ReIDModel(
-        image,
-        text,
-        ModelSettings(
-            num_class=num_class,
-            feature_dim=arch.feature_dim,
-            projected_dim=arch.embed_dim,
-            neck_feat=cfg.TEST.NECK_FEAT,
-            activation=activation,
-            grid=arch.positions(cfg.INPUT.SIZE_TRAIN, cfg.MODEL.STRIDE_SIZE),
-            side=side,
-            side_factor=cfg.MODEL.SIE_COE,
-        ),
-        sentence,
+    settings = ModelSettings(
+        num_class=num_class,
+        feature_dim=arch.feature_dim,
+        projected_dim=arch.embed_dim,
+        neck_feat=cfg.TEST.NECK_FEAT,
+        activation=activation,
+        grid=arch.positions(cfg.INPUT.SIZE_TRAIN, cfg.MODEL.STRIDE_SIZE),
+        side=side,
+        side_factor=cfg.MODEL.SIE_COE,
     )
+    return ReIDModel(image, text, settings, sentence)
 
 
 def _choose_activation(cfg: CfgNode, found: Activation) -> str:

@@ -39,12 +39,7 @@ def convert_weights(source: str, target: str, name: str, prefix: str = '') -> di
             the network.
         Mismatch: The tensors do not correspond to those of the network.
     """
-    target_path = Path(target)
-    if target_path.suffix != '.safetensors' or target_path.is_dir():
-        raise InputError(f'{target}: the file to write must end in .safetensors')
-    if not target_path.absolute().parent.is_dir():
-        raise InputError(f'{target}: there is no folder {target_path.parent}; create it')
-    name = timm_name(name)
+    target_path, name = _checked_target(target), timm_name(name)
     found = load_checkpoint(source, 'the weights to convert').state
     state = {n.removeprefix(prefix): t for n, t in found.items() if n.startswith(prefix)}
     if not state:
@@ -64,6 +59,15 @@ def convert_weights(source: str, target: str, name: str, prefix: str = '') -> di
         unchecked.unlink(missing_ok=True)
     changed = sum(old != new for old, new in zip(state, renamed, strict=False))
     return {'tensors': len(renamed), 'renamed': changed, 'feature': length}
+
+
+def _checked_target(target: str) -> Path:
+    path = Path(target)
+    if path.suffix != '.safetensors' or path.is_dir():
+        raise InputError(f'{target}: the file to write must end in .safetensors')
+    if not path.absolute().parent.is_dir():
+        raise InputError(f'{target}: there is no folder {path.parent}; create it')
+    return path
 
 
 def rename_by_order(

@@ -8,6 +8,7 @@ from typing import Any
 
 from configs.defaults import RULES
 from configs.rules import AUTO, NumberOrAuto
+from model.names import is_timm
 from utils.errors import InputError
 from utils.files import sha256_file, write_json
 from utils.words import first_few
@@ -76,9 +77,10 @@ def is_tested(test: Run) -> bool:
     except (InputError, OSError, KeyError):
         return False
     planned, found = _plain(test.values), decisive(result.config)
-    for key, rule in RULES.items():  # results have numbers in the place of 'auto'
-        if isinstance(rule, NumberOrAuto) and planned.get(key) == AUTO:
-            planned[key] = found.get(key)
+    if is_timm(planned['MODEL.NAME']):  # results have timm's numbers for what nothing sets
+        for key, rule in RULES.items():
+            if isinstance(rule, NumberOrAuto) and planned[key] in (AUTO, rule.default):
+                planned[key] = found.get(key)
     return same_model and found == planned
 
 
