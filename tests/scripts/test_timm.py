@@ -75,7 +75,9 @@ def test_the_starting_weights_as_they_are(world):
     assert len(rows) == 4 * 10
     expected = [1 - (feature(row['query']) @ feature(row['photo'])).item() for row in rows]
     assert max(expected) > 100 * 1e-6
-    assert [float(row['distance']) for row in rows] == pytest.approx(expected, abs=1e-6)
+    # the table has three digits
+    found = [float(row['distance']) for row in rows]
+    assert found == pytest.approx(expected, rel=5e-3, abs=1e-6)
 
 
 @pytest.mark.parametrize('name', ['RN50', 'ViT-B-16'])
