@@ -23,6 +23,8 @@ NOTES = {
     'side': ('cameras, views', 'use MODEL.PRETRAIN_CHOICE finetune to start from its encoders'),
     'sie_coe': ('MODEL.SIE_COE', 'set it as in training'),
     'size': ('INPUT.SIZE_TRAIN', 'set it as in training'),  # of a timm network of fixed size
+    'mean': ('INPUT.PIXEL_MEAN', 'set it as in training'),  # of timm networks, where 'auto' may
+    'std': ('INPUT.PIXEL_STD', 'set it as in training'),  # depend on a config beside the weights
 }
 
 # Beginning of a name in a state dict -> what that state dict is, if not OpenAI's CLIP.
@@ -61,8 +63,8 @@ def read_trained(path: str, key: str) -> Checkpoint:
     if not expected.items() <= found.items():
         raise InputError(
             f'{key}: {path} is not a trained re-identification model (classifier.weight or '
-            "prompt_learner.* is missing or has another shape); CLIP's own weights belong in "
-            'MODEL.PRETRAIN_PATH, with PRETRAIN_CHOICE clip'
+            'prompt_learner.* is missing or has another shape); starting weights belong in '
+            'MODEL.PRETRAIN_PATH, with PRETRAIN_CHOICE clip; TEST.WEIGHT start tests them'
         )
     return source
 
@@ -165,13 +167,13 @@ def check_notes(source: Checkpoint, ours: dict[str, str], whole: bool) -> None:
         whole: Whether all of it is used, or only its encoders.
 
     Raises:
-        Mismatch: Different cameras and views, transposed positions, or another factor for the side
-            information.
+        Mismatch: Different cameras and views, transposed positions, another factor for the side
+            information, or, with an encoder of timm, another mean, std or fixed size.
     """
     for name, (what, remedy) in NOTES.items():
         value = ours.get(name, 'none')
         noted = ascii(source.about.get(name, value))[1:-1][:40]
-        if noted != value and (whole or name == 'positions'):
+        if noted != value and (whole or name not in ('side', 'sie_coe')):
             raise Mismatch(
                 f'{source.key}: {source.path} was trained with {what} {noted}, here {value}; '
                 f'{remedy}'

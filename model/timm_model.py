@@ -80,7 +80,7 @@ def make_timm_model(cfg: CfgNode, num_class: int, trained: bool = False) -> ReID
             grid=(0, 0),
             side=(0, 0),
             side_factor=0.0,
-            notes=_notes(name, size),
+            notes=_notes(cfg, name),
         ),
     )
 
@@ -254,10 +254,14 @@ def _check_keys(cfg: CfgNode, name: str) -> None:
         )
 
 
-def _notes(name: str, size: Sequence[int]) -> tuple[tuple[str, str], ...]:
-    """Return what a checkpoint notes: the network, and its size of photos if that is fixed."""
-    fixed = (('size', '{}x{}'.format(*size)),) if is_of_fixed_size(name) else ()
-    return (('timm', name), *fixed)
+def _notes(cfg: CfgNode, name: str) -> tuple[tuple[str, str], ...]:
+    """Return what a checkpoint notes: the network, mean and std, its size of photos if fixed."""
+    mean, std = (
+        ','.join(f'{value:g}' for value in values)
+        for values in (cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD)
+    )
+    size = (('size', '{}x{}'.format(*cfg.INPUT.SIZE_TRAIN)),) if is_of_fixed_size(name) else ()
+    return (('timm', name), ('mean', mean), ('std', std), *size)
 
 
 def _log_inputs(cfg: CfgNode, name: str) -> None:

@@ -28,7 +28,7 @@ def timm_name(name: str) -> str:
         InputError: This version of timm has no such network or tag; the nearest ones are named.
     """
     name = name.removeprefix(TIMM)
-    network, _, tag = name.partition('.')
+    network, dot, tag = name.partition('.')
     known = timm.list_models()
     if network not in known:
         raise InputError(
@@ -36,7 +36,7 @@ def timm_name(name: str) -> str:
             f'{_nearest(network, known)}; timm.list_models() lists all of them'
         )
     tags = timm.list_models(f'{network}.*', pretrained=True)
-    if tag and name not in tags:
+    if dot and name not in tags:
         raise InputError(
             f'MODEL.NAME: timm {timm.__version__} has no weights {tag!r} of {network}'
             f'{_nearest(name, tags)}; without a tag, timm chooses'
@@ -45,7 +45,7 @@ def timm_name(name: str) -> str:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, 3, 0.5)
+    close = difflib.get_close_matches(name.lower(), known, 3, 0.5)
     return f'; did you mean {" or ".join(close)}?' if close else ''
 
 

@@ -165,7 +165,9 @@ def save_trained(path, *arguments):
 def test_trained_models(tmp_path, suffix):
     path, random = tmp_path / f'a.{suffix}', ('MODEL.PRETRAIN_CHOICE', 'random', *SIZE)
     model = save_trained(path, VIT, '', *random)
-    assert load_checkpoint(path).about == {'timm': VIT, 'size': '32x48'}
+    half = '0.5,0.5,0.5'
+    notes = {'timm': VIT, 'mean': half, 'std': half, 'size': '32x48'}
+    assert load_checkpoint(path).about == notes
     test = config(VIT, tmp_path / 'gone', *SIZE, 'TEST.WEIGHT', path)
     loaded = make_test_model(resolve_inputs(test))
     assert torch.equal(features(loaded), features(model)) and loaded.num_class == 5
@@ -188,6 +190,12 @@ def test_a_trained_model_of_another_encoder(tmp_path):
     save_trained(path, VIT, '', *random, *SIZE)
     transposed = ('INPUT.SIZE_TRAIN', '[48, 32]', 'INPUT.SIZE_TEST', '[48, 32]')
     refused(lambda: load(VIT, *transposed), 'INPUT.SIZE_TRAIN 32x48, here 48x32')
+    further = ('MODEL.PRETRAIN_CHOICE', 'finetune', *transposed)
+    refused(lambda: model_of(VIT, path, *further), 'INPUT.SIZE_TRAIN 32x48, here 48x32')
+    mean = ('INPUT.PIXEL_MEAN', '[0.5, 0.5, 0.4]')
+    refused(lambda: load(VIT, *SIZE, *mean), 'INPUT.PIXEL_MEAN 0.5,0.5,0.5, here 0.5,0.5,0.4')
+    further = ('MODEL.PRETRAIN_CHOICE', 'finetune', *SIZE, 'INPUT.PIXEL_STD', '[0.5, 0.5, 0.4]')
+    refused(lambda: model_of(VIT, path, *further), 'INPUT.PIXEL_STD 0.5,0.5,0.5, here 0.5,0.5,0.4')
     load('test_vit.r160_in1k', *SIZE)  # the tag only says which weights it started with
     state = load_checkpoint(path).state
     torch.save(state, path)  # without notes

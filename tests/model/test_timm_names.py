@@ -24,6 +24,8 @@ def test_names():
     assert timm_name('timm:test_vit') == VIT and timm_name('test_vit.r160_in1k')
     refused(lambda: timm_name('timm:test_vti'), "'test_vti'", 'did you mean test_vit', '?')
     refused(lambda: timm_name('timm:test_vit.r160'), "'r160'", 'test_vit.r160_in1k')
+    refused(lambda: timm_name('timm:test_vit.'), "no weights '' of test_vit", 'r160_in1k')
+    refused(lambda: timm_name('timm:ResNet50'), 'did you mean resnet50')
     refused(lambda: timm_name('timm:qqqqqqqqqq'), 'timm.list_models()')
 
 
