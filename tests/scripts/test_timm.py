@@ -62,6 +62,8 @@ def test_the_starting_weights_as_they_are(world):
     results = json.loads((world.output / 'results.json').read_text())
     assert results['checkpoint'] == 'start' and results['starting_weights'] == str(weights)
     assert results['checkpoint_sha256'] == sha256_file(weights)
+    report = (world.output / 'report.html').read_text()
+    assert f'The starting weights, untrained: {weights}' in report
 
     def feature(path):
         image = Image.open(path).convert('RGB').resize((32, 32), Image.Resampling.BILINEAR)
