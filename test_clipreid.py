@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from configs import ConfigError, changes, flatten, load_cfg
+from configs import ConfigError, changes, load_cfg
 from configs.command_line import parse_config
 from utils.errors import exit_code
 
@@ -26,14 +26,14 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
     from datasets.checks import warn_of_test
     from datasets.make_dataloader_clipreid import make_test_dataloader
     from model.timm_names import resolve_inputs
+    from processor.encoder import make_encoder, whitening_facts
     from processor.inference import distance_settings, do_inference, load_model, reranking_settings
-    from processor.results import report_test, write_results
     from utils.device import wants_pinned_memory
     from utils.logger import log_to_file
     from utils.run.provenance import log_run
     from utils.run.session import evaluation_session
     from wildlife.report.card import add_to_card
-    from wildlife.report.page import write_report
+    from wildlife.report.outputs import with_fp32, write_outputs
 
     cfg = resolve_inputs(cfg)
     with evaluation_session(cfg) as run:
@@ -42,21 +42,22 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
         run.cleanup.callback(test.loader.close)
         logger.info('Config, where it differs from the defaults:\n%s', changes(cfg))
         about = log_run(cfg, runtime, logger)
-        model, checkpoint = load_model(cfg, test)
+        model, checkpoint = load_model(cfg, test.query + test.gallery)
+        encoder = make_encoder(cfg, model, device)
         if run.main:
             log_to_file(run.folder, f'test_{"rerank_" if rerank else ""}log.txt')
             if cfg.DATASETS.NAMES == 'animals':
                 warn_of_test(test)
         settings = reranking_settings(cfg) if rerank or cfg.TEST.RE_RANKING else None
-        result = do_inference(model.to(device), test, runtime, settings, *distance_settings(cfg))
+        how = (settings, *distance_settings(cfg))
+        result = do_inference(encoder, test, runtime, *how)
+        facts = about | checkpoint | {'config_file': args.config_file}
+        facts |= {'whitening': whitening_facts(cfg), 're_ranking': settings and asdict(settings)}
+        if encoder.precision != 'fp32':
+            facts = with_fp32(facts, result, do_inference(encoder.in_fp32(), test, runtime, *how))
         if run.main:
-            measures = report_test(result, test, cfg.TEST.BOOTSTRAP, logger)
-            facts = about | checkpoint | {'config_file': args.config_file, 'config': flatten(cfg)}
-            facts |= {'measures': measures, 're_ranking': settings and asdict(settings)}
-            write_results(run.folder, test, result, facts)
+            write_outputs(run, test, result, facts)
             add_to_card(run.folder)
-            if cfg.TEST.REPORT:
-                write_report(run.folder, test, result, facts)
         return result.metrics
 
 

@@ -207,6 +207,12 @@ RULES: dict[str, Rule] = {
     'TEST.REPORT': Rule(True),  # False = no report.html
     # checkpoint to test; 'start' = the starting weights as they are, without any training
     'TEST.WEIGHT': Path(''),
+    # a whitening of the features of TEST.WEIGHT, made by tools.fit_whitening; '' = none
+    'TEST.WHITENING': Path(''),
+    # precision of the image encoder in tests, rank_photos and extract_features; validation is fp32
+    'TEST.PRECISION': Choice('fp32', 'bf16'),
+    # True = after the last validation, the starting weights and whitened features are validated too
+    'TEST.BASELINES': Rule(True),
     'TEST.NECK_FEAT': Choice('after', 'before'),  # features after or before the batch norm neck
     # 'no' = validate without normalising features; tests on animals always normalise
     'TEST.FEAT_NORM': Choice('yes', 'no'),

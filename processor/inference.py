@@ -1,7 +1,7 @@
 """The only way to evaluate: photos -> features -> distances [-> re-ranked] -> metrics."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
@@ -13,10 +13,12 @@ from yacs.config import CfgNode
 
 from datasets.make_dataloader_clipreid import TestSet, Trial
 from datasets.protocols import Protocol
+from datasets.records import Record
 from datasets.workers import ImageLoader
 from model.make_model_clipreid import make_test_model, tested_file
 from model.names import START
 from model.reid_model import ReIDModel
+from processor.encoder import check_finite
 from utils.device import Runtime
 from utils.errors import InputError
 from utils.files import sha256_file
@@ -56,7 +58,7 @@ class Result(NamedTuple):
     rankings: list[Ranking]
 
 
-def load_model(cfg: CfgNode, test: TestSet) -> tuple[ReIDModel, dict[str, str]]:
+def load_model(cfg: CfgNode, records: Sequence[Record]) -> tuple[ReIDModel, dict[str, str]]:
     """Load the model of TEST.WEIGHT; return it, and its file and SHA-256 for results.json.
 
     For TEST.WEIGHT start these are the starting weights: 'checkpoint' is 'start',
@@ -64,7 +66,7 @@ def load_model(cfg: CfgNode, test: TestSet) -> tuple[ReIDModel, dict[str, str]]:
 
     Raises:
         InputError: The file is not a checkpoint, a training run replaced it while it was read, or
-            the model has no embedding for a camera or view of the test.
+            the model has no embedding for a camera or view of the records.
     """
     path = tested_file(cfg)
     before = path.stat() if path and path.is_file() else None
@@ -76,10 +78,10 @@ def load_model(cfg: CfgNode, test: TestSet) -> tuple[ReIDModel, dict[str, str]]:
         )
     sides = zip(('cameras', 'views'), model.side, ('camid', 'viewid'), strict=True)
     for name, known, field in sides:
-        largest = max(getattr(photo, field) for photo in test.query + test.gallery)
+        largest = max(getattr(photo, field) for photo in records)
         if known and largest >= known:
             raise InputError(
-                f'the model knows {known} {name}, numbered from 0, but the test lists have number '
+                f'the model knows {known} {name}, numbered from 0, but the lists have number '
                 f'{largest}; train with MODEL.SIE_CAMERA / SIE_VIEW on lists that contain all of '
                 'them, or set both to False'
             )
@@ -112,7 +114,7 @@ def distance_settings(cfg: CfgNode) -> tuple[bool, Metric]:
 def extract_features(model: nn.Module, loader: ImageLoader, runtime: Runtime) -> torch.Tensor:
     """Compute the test features (N, D) float32 of all photos of ``loader``, in its order.
 
-    They are on the device ``runtime.ranking_device``. Full precision is always used, since mixed
+    They are on the device ``runtime.ranking_device``. ``SOLVER.AMP`` is not used, since mixed
     precision changes rankings. A model without side information ignores cameras and views.
 
     Raises:
@@ -126,13 +128,7 @@ def extract_features(model: nn.Module, loader: ImageLoader, runtime: Runtime) ->
             runtime,
             'features',
         ).to(runtime.ranking_device)
-        bad = features.isfinite().all(dim=1).logical_not().nonzero()
-    if len(bad):
-        raise InputError(
-            f'the features of {loader.dataset.records[int(bad[0])].path} contain NaN or infinity: '
-            'the weights are damaged or the training diverged; test an earlier checkpoint, or '
-            'train with a lower BASE_LR or with SOLVER.AMP off'
-        )
+    check_finite(features, loader.dataset.records)
     return features
 
 
@@ -149,13 +145,19 @@ def encode_photos(
         runtime: The device and processes.
         text: The name of the progress bar.
     """
-    rows = []
-    for images, _, cameras, views, _ in progress(loader, text):
-        rows.append(encode(*(runtime.move(tensor) for tensor in (images, cameras, views))).float())
-        if runtime.processes.world_size == 1:  # several stop together in the training loop
-            runtime.stop.check()
+    rows = list(encode_batches(encode, loader, runtime, text))
     features = torch.cat(rows) if rows else torch.empty(0, device=runtime.device)
     return runtime.processes.gather_rows(features)
+
+
+def encode_batches(
+    encode: Callable[..., torch.Tensor], loader: ImageLoader, runtime: Runtime, text: str
+) -> Iterator[torch.Tensor]:
+    """Yield the rows (B, D) float32 of each batch of this process; see :func:`encode_photos`."""
+    for images, _, cameras, views, _ in progress(loader, text):
+        yield encode(*(runtime.move(tensor) for tensor in (images, cameras, views))).float()
+        if runtime.processes.world_size == 1:  # several stop together in the training loop
+            runtime.stop.check()
 
 
 def do_inference(
@@ -181,6 +183,21 @@ def do_inference(
         trials (VehicleID) are evaluated one by one and averaged.
     """
     features = extract_features(model, test.loader, runtime)
+    return rank_features(features, test, runtime, rerank, normalise, metric)
+
+
+def rank_features(
+    features: torch.Tensor,
+    test: TestSet,
+    runtime: Runtime,
+    rerank: ReRanking | None = None,
+    normalise: bool = True,
+    metric: Metric = 'cosine',
+) -> Result:
+    """Evaluate the features (N, D) of all photos of ``test.loader``, as :func:`do_inference` does.
+
+    Only the main process needs the features of all photos.
+    """
     distance, found, rankings = np.empty((0, 0)), None, []
     if runtime.processes.main:
         if normalise:
@@ -205,9 +222,22 @@ def validate(
 
     ``rerank`` uses the published k1 = 50, k2 = 15 and λ = 0.3; with fewer photos, k1 and k2 shrink.
     """
+    features = extract_features(model, test.loader, runtime)
+    return validate_features(features, test, runtime, normalise, rerank)
+
+
+def validate_features(
+    features: torch.Tensor,
+    test: TestSet,
+    runtime: Runtime,
+    normalise: bool = True,
+    rerank: bool = False,
+) -> Result:
+    """Evaluate the features (N, D) of all photos of ``test.loader``, as :func:`validate` does."""
     others = len(test.query) + len(test.gallery) - 1
-    settings = ReRanking(k1=min(50, others), k2=min(15, others), lambda_value=0.3, ties='index')
-    return do_inference(model, test, runtime, settings if rerank else None, normalise, 'euclidean')
+    k1, k2 = min(50, others), min(15, others)
+    settings = ReRanking(k1=k1, k2=k2, lambda_value=0.3, ties='index') if rerank else None
+    return rank_features(features, test, runtime, settings, normalise, 'euclidean')
 
 
 def trial_distance(

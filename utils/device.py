@@ -124,6 +124,33 @@ def _precision(device: torch.device, amp: str) -> str:
     return {'auto': 'fp32', 'off': 'fp32'}.get(amp, amp)
 
 
+def feature_autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
+    """Return the context in which features are computed in a test.
+
+    Args:
+        device: The device of the model.
+        precision: TEST.PRECISION, 'fp32' or 'bf16'.
+
+    Raises:
+        InputError: The device has no instructions for bf16, so that it would be slower than fp32.
+    """
+    if precision == 'bf16' and (reason := _why_no_bf16(device)):
+        raise InputError(f'TEST.PRECISION bf16 does not work here: {reason}; set it to fp32')
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == 'bf16')
+
+
+def _why_no_bf16(device: torch.device) -> str:
+    """Return why the device has no native bf16, '' if it has."""
+    if device.type == 'cuda':
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return '' if native else 'this GPU has no bf16'
+    if device.type != 'cpu':
+        return f'it is tested on CUDA and the CPU only, and the device is {device.type}'
+    if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported():
+        return '' if torch.backends.mkldnn.enabled else 'this torch has no oneDNN'
+    return 'this processor has neither AMX nor AVX512_BF16'
+
+
 def _set_kernels(device: torch.device, deterministic: bool) -> None:
     if device.type == 'cuda':  # TF32 would keep only 10 bits in tests, validation and losses
         torch.backends.cudnn.allow_tf32 = False

@@ -57,6 +57,9 @@ HARMLESS = {
     'TEST.RERANK_TIES',
     'TEST.BOOTSTRAP',
     'TEST.REPORT',
+    'TEST.WHITENING',
+    'TEST.PRECISION',
+    'TEST.BASELINES',
     'OUTPUT_DIR',
 }
 # Keys that states of earlier versions lack -> what those versions did.

@@ -159,10 +159,17 @@ def training_session(
         yield TrainingSession(**vars(session), about=about, config=effective, state=state)
 
 
-def evaluation_session(cfg: CfgNode) -> contextlib.AbstractContextManager[Session]:
-    """Prepare a test in OUTPUT_DIR. A training run may be active there, another test may not."""
+def evaluation_session(
+    cfg: CfgNode, kind: str = 'test'
+) -> contextlib.AbstractContextManager[Session]:
+    """Prepare a test in OUTPUT_DIR. A training run may be active there, another test may not.
+
+    Args:
+        cfg: The config.
+        kind: 'test', or another run that does not train; two of one kind exclude each other.
+    """
     batches = 'TEST.IMS_PER_BATCH (photos at once), or the lists (ranking holds queries x gallery)'
-    return _session(cfg, 'test', batches, StopRequest())
+    return _session(cfg, kind, batches, StopRequest())
 
 
 @contextlib.contextmanager

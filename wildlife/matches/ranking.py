@@ -7,12 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from yacs.config import CfgNode
 
-from datasets.dataset import ImageDataset
-from datasets.make_dataloader_clipreid import loader_options
+from datasets.photo_loader import make_photo_loader
 from datasets.records import Record
-from datasets.transforms import make_test_transform
-from datasets.workers import ImageLoader
 from model.make_model_clipreid import make_test_model
+from processor.encoder import make_encoder
 from processor.inference import extract_features
 from utils.device import Runtime, make_runtime
 from utils.errors import InputError
@@ -54,7 +52,7 @@ def find_matches(new: Sequence[str], known: KnownPhotos, cfg: CfgNode, top: int)
         runtime = make_runtime(
             cfg.MODEL.DEVICE, cfg.SOLVER.AMP, cfg.SOLVER.DETERMINISTIC, compiles=cfg.MODEL.COMPILE
         )
-        model = make_test_model(cfg).to(runtime.device)
+        model = make_encoder(cfg, make_test_model(cfg), runtime.device)
         photos = [*(Record(path, 0) for path in new), *known.records]
         features = F.normalize(_extract(model, photos, cfg, runtime))
     return rank(new, features[: len(new)], known, features[len(new) :], top)
@@ -64,14 +62,7 @@ def _extract(
     model: torch.nn.Module, records: Sequence[Record], cfg: CfgNode, runtime: Runtime
 ) -> Tensor:
     """Return the (N, D) features of photos, all read upright."""
-    transform = make_test_transform(
-        size=cfg.INPUT.SIZE_TEST, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD, upright=True
-    )
-    sizes = [(cfg.TEST.IMS_PER_BATCH, cfg.INPUT.SIZE_TEST)]
-    options = loader_options(cfg, False, runtime.device, sizes)
-    loader = ImageLoader(
-        ImageDataset(records, transform), batch_size=cfg.TEST.IMS_PER_BATCH, **options
-    )
+    loader = make_photo_loader(cfg, records, runtime, upright=True)
     try:
         return extract_features(model, loader, runtime)
     finally:

@@ -35,7 +35,10 @@ Card = dict[str, Any]
 FORMAT = 1  # version of card.json
 PATIENCE = 60.0  # seconds to wait for another process that writes the same card
 # facts of a test; a later test that has the same ones replaces the earlier test
-SAME_TEST = ('checkpoint_sha256', 'protocol', 'data', 're_ranking', 'neck_feat')
+SAME_TEST = (
+    *('checkpoint_sha256', 'protocol', 'data', 're_ranking', 'neck_feat'),
+    *('whitening', 'precision'),
+)
 DAMAGE = (ValueError, TypeError, LookupError, AttributeError, RecursionError, TemplateError)
 
 
@@ -83,6 +86,8 @@ def test_facts(result: TestResult) -> dict[str, Any]:
         'checkpoint': Path(facts['checkpoint']).name,
         'starting_weights': facts.get('starting_weights'),
         'neck_feat': result.config['TEST.NECK_FEAT'],
+        'whitening': (facts.get('whitening') or {}).get('sha256'),  # older results lack it
+        'precision': result.config.get('TEST.PRECISION', 'fp32'),
         'cameras': queries['camera'].nunique() or None,
         'encounters': queries['encounter'].nunique() or None,
         'version': facts['version'],
@@ -122,7 +127,8 @@ def _with_test(folder: Path, result: TestResult, earlier: Card | None) -> Card:
 
 
 def _is_same_test(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    return all(a[name] == b[name] for name in SAME_TEST)
+    older = {'whitening': None, 'precision': 'fp32'}  # cards of older versions lack these
+    return all((older | dict(a)).get(name) == (older | dict(b)).get(name) for name in SAME_TEST)
 
 
 def _assemble(
