@@ -1,0 +1,77 @@
+"""Write the features of photos to a file, for other programs or for tools.evaluate_features.
+
+    python -m tools.extract_features --config_file datalist/nyala/cnn_clipreid.yml
+    TEST.WEIGHT output/nyala/cnn/RN50_80.pth --out nyala.npz
+
+The photos are those of the config's lists (all splits, or those of --splits), or of a folder
+(--photos). The file, .npz or .parquet, has the columns path, individual, side, camera, encounter
+(empty = unknown), bytes (size of the photo's file) and features (N, D) float32, and as metadata the
+SHA-256 of the model, the transform and the fingerprints of the photos. Features are not
+normalised, and not whitened unless TEST.WHITENING is set. To continue a killed extraction, repeat
+the command. Several processes:
+
+    torchrun --standalone --nproc_per_node N -m tools.extract_features … MODEL.DIST_TRAIN True
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from configs import ConfigError, load_cfg
+from configs.command_line import parse_with_pairs, path_text
+from utils.errors import exit_code
+
+SPLITS = ('train', 'val', 'query', 'gallery')
+
+
+def main(argv: Sequence[str] | None = None) -> Path:
+    """Write the file and return its path.
+
+    Raises:
+        InputError: Photos, lists or weights cannot be read, or the file cannot be written.
+        ConfigError: The config cannot be read.
+    """
+    args = parse(argv)
+    cfg = load_cfg(args.config_file, args.opts)
+
+    # Not at the top: torch takes seconds to import; --help and a wrong yml should not wait for it.
+    from utils.run.session import evaluation_session
+    from wildlife.features.extract import extract_to_file
+    from wildlife.features.files import check_path
+    from wildlife.features.photos import photos_of_folder, photos_of_lists
+    from wildlife.matches.ranking import check_model
+
+    path = check_path(args.out or os.path.join(cfg.OUTPUT_DIR, 'features.npz'))
+    if args.photos:
+        check_model(cfg)
+    with evaluation_session(cfg, 'features') as run:
+        photos = photos_of_folder(args.photos) if args.photos else photos_of_lists(cfg, args.splits)
+        table = extract_to_file(run, photos, path)
+        if table:
+            count, length = table.features.shape
+            print(f'{path}: features of {count} photos, {length} numbers each')
+    return path
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='python -m tools.extract_features',
+        description='Write the features of photos to a file, .npz or .parquet.',
+    )
+    add = parser.add_argument
+    add('--config_file', type=path_text, required=True, help='yml file of the training')
+    add('--splits', nargs='+', choices=SPLITS, default=[], help='default: all that have a list')
+    text = 'folder of photos, subfolders included, or a photo, instead of the lists; read upright'
+    add('--photos', type=path_text, default='', help=text)
+    text = 'file to write, .npz or .parquet (default: OUTPUT_DIR/features.npz)'
+    add('--out', type=path_text, default='', help=text)
+    args = parse_with_pairs(parser, argv)
+    if args.photos and args.splits:
+        parser.error('--photos and --splits exclude each other')
+    return args
+
+
+if __name__ == '__main__':
+    sys.exit(exit_code(main, ConfigError))
