@@ -20,6 +20,8 @@ WITH_PAIRS = {
     'test_clipreid': ['--config_file=my.yml'],
     'test_rerank_clipreid': ['--config_file=my.yml'],
     'tools.rank_photos': ['--config_file=my.yml', '--photos=new', '--top=3'],
+    'tools.extract_features': ['--config_file=my.yml', '--photos=new'],
+    'tools.fit_whitening': ['--config_file=my.yml', '--dimension=3'],
     'tools.check_data': ['--config_file=my.yml', '--closed', '--near=3'],
     'tools.demo.__main__': ['--config=my.yml', '--seed=2'],
 }
@@ -64,6 +66,13 @@ def test_options_are_read_wherever_they_stand(name, load_nothing):
     for words in itertools.permutations([*pairs, *options]):
         if words.index(pairs[0]) < words.index(pairs[1]):
             assert read(name, [*itertools.chain(*words)]) == ('my.yml', expected)
+
+
+def test_a_file_comes_before_the_pairs():
+    parse = importlib.import_module('tools.evaluate_features').parse
+    args = parse(['--rerank', 'x.npz', 'OUTPUT_DIR', 'x', '--config_file=my.yml', 'A', '-1'])
+    assert (args.file, args.config_file, args.rerank) == ('x.npz', 'my.yml', True)
+    assert args.opts == ['OUTPUT_DIR', 'x', 'A', '-1']
 
 
 def test_resume_wins_over_the_state_that_the_run_began_with():
