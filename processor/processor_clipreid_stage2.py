@@ -12,6 +12,7 @@ from datasets.make_dataloader_clipreid import Loaders, TestSet
 from datasets.sampler import EpochBatches
 from loss.make_loss import Stage2Loss
 from model.reid_model import ReIDModel
+from processor.baselines import Baselines, prepare_baselines, report_baselines
 from processor.inference import validate
 from processor.results import report, report_copies
 from processor.steps import TrainingSetup, TrainingSteps, is_due, logger
@@ -35,6 +36,7 @@ class Stage2Setup(TrainingSetup):
     eval_period: int  # epochs; the last epoch is always validated
     normalise: bool  # validate with normalised features
     rerank: bool  # validate with re-ranking
+    baselines: Baselines | None  # compared with the model after the last validation
 
 
 def make_stage2(
@@ -61,6 +63,7 @@ def make_stage2(
         eval_period=solver.EVAL_PERIOD,
         normalise=cfg.TEST.FEAT_NORM == 'yes',
         rerank=cfg.TEST.RE_RANKING,
+        baselines=prepare_baselines(cfg, model, loaders),
     )
 
 
@@ -97,6 +100,8 @@ def do_train_stage2(setup: Stage2Setup, runtime: Runtime, journal: Journal) -> f
         steps.end_epoch(epoch, loader.seconds, validates=validation is not None)
         if validation:
             _validate(setup, validation, runtime, journal)
+    if setup.baselines and not journal.finished:
+        report_baselines(setup.baselines, setup.model, runtime, journal)
     journal.describe()
     if setup.epochs and not journal.finished:
         journal.finished = True
