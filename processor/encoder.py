@@ -12,7 +12,7 @@ from yacs.config import CfgNode
 
 from datasets.records import Record, individuals
 from model.make_model_clipreid import tested_file
-from utils.device import feature_autocast
+from utils.device import bf16_is_slow, feature_autocast
 from utils.errors import InputError
 from utils.files import sha256_file
 from utils.whitening import (
@@ -70,6 +70,11 @@ def make_encoder(cfg: CfgNode, model: nn.Module, device: torch.device) -> Encode
             belongs to another model.
     """
     feature_autocast(device, cfg.TEST.PRECISION)  # rejects it before photos are read
+    if cfg.TEST.PRECISION == 'bf16' and bf16_is_slow(device):
+        logger.warning(
+            'TEST.PRECISION bf16: this processor has AVX512_BF16 but no AMX, so it may be slower '
+            'than fp32 (docs/performance.md)'
+        )
     whitening = None
     if cfg.TEST.WHITENING:
         whitening = load_whitening(cfg.TEST.WHITENING, feature_facts(cfg, tested_sha256(cfg)))

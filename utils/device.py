@@ -139,6 +139,11 @@ def feature_autocast(device: torch.device, precision: str) -> contextlib.Abstrac
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == 'bf16')
 
 
+def bf16_is_slow(device: torch.device) -> bool:
+    """Return whether bf16 may be slower than fp32: on processors with AVX512_BF16 but no AMX."""
+    return device.type == 'cpu' and not torch.cpu._is_amx_tile_supported()
+
+
 def _why_no_bf16(device: torch.device) -> str:
     """Return why the device has no native bf16, '' if it has."""
     if device.type == 'cuda':

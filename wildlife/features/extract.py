@@ -27,7 +27,7 @@ from wildlife.features.files import FeatureTable, write_features
 from wildlife.features.photos import PhotoTable
 
 FORMAT = 1  # version of the metadata
-PHOTOS = 1024  # per part
+PHOTOS = 256  # per part
 
 
 def extract_to_file(run: Session, photos: PhotoTable, path: Path) -> FeatureTable | None:
