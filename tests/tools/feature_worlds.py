@@ -19,5 +19,5 @@ def untrained_world(folder, toy_weights):
 
 def options(world, *words):
     """A command line with the model, without a report."""
-    usual = ('TEST.WEIGHT', world.weight, 'TEST.BOOTSTRAP', 20, 'TEST.REPORT', False)
+    usual = ('TEST.WEIGHT', world.weight, 'TEST.BOOTSTRAP', 100, 'TEST.REPORT', False)
     return world.args(*usual, *words)
