@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     # Not at the top: torch takes seconds to import; --help and a wrong yml should not wait for it.
     from datasets.checks import warn_of_test
     from datasets.make_dataloader_clipreid import make_test_dataloader
+    from model.timm_names import resolve_inputs
     from processor.encoder import whitening_facts
     from processor.inference import distance_settings, rank_features, reranking_settings
     from utils.logger import log_to_file, logger
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     from wildlife.features.evaluate import read_test_features
     from wildlife.report.outputs import write_outputs
 
+    cfg = resolve_inputs(cfg)
     with evaluation_session(cfg) as run:
         test = make_test_dataloader(cfg)
         about = log_run(cfg, run.runtime, logger)

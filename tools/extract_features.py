@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
     cfg = load_cfg(args.config_file, args.opts)
 
     # Not at the top: torch takes seconds to import; --help and a wrong yml should not wait for it.
+    from model.timm_names import resolve_inputs
     from utils.run.session import evaluation_session
     from wildlife.features.extract import extract_to_file
     from wildlife.features.files import check_path
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
     from wildlife.matches.ranking import check_model
 
     path = check_path(args.out or os.path.join(cfg.OUTPUT_DIR, 'features.npz'))
+    cfg = resolve_inputs(cfg)
     if args.photos:
         check_model(cfg)
     with evaluation_session(cfg, 'features') as run:

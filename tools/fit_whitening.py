@@ -5,12 +5,12 @@
 
 The features of the train photos are centred, projected onto their principal components, and
 whitened by the scatter within individuals (and within their sides, where these are known). The
-result is a small file beside the checkpoint; tests, rank_photos and extract_features use it with
-TEST.WHITENING. It is only valid for this checkpoint, TEST.NECK_FEAT and photo size.
+result is a small file beside the checkpoint (for TEST.WEIGHT start: in OUTPUT_DIR); tests,
+rank_photos and extract_features use it with TEST.WHITENING. It is only valid for these weights,
+TEST.NECK_FEAT and photo size.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,16 +30,17 @@ def main(argv: Sequence[str] | None = None) -> Path:
     """
     args = parse(argv)
     cfg = load_cfg(args.config_file, args.opts)
-    stem, _ = os.path.splitext(args.features or cfg.TEST.WEIGHT)
-    path = Path(args.out or f'{stem}_whitening.safetensors')
-    if path.suffix != '.safetensors' or path.is_dir():
-        raise InputError(f'--out {path}: the file to write must end in .safetensors')
 
     # Not at the top: torch takes seconds to import; --help and a wrong yml should not wait for it.
+    from model.timm_names import resolve_inputs
     from utils.run.session import evaluation_session
     from utils.whitening import save_whitening, whitening_text
-    from wildlife.features.whitening import fit_on_train_list
+    from wildlife.features.whitening import default_path, fit_on_train_list
 
+    path = Path(args.out or default_path(cfg, args.features))
+    if path.suffix != '.safetensors' or path.is_dir():
+        raise InputError(f'--out {path}: the file to write must end in .safetensors')
+    cfg = resolve_inputs(cfg)
     with evaluation_session(cfg, 'whitening') as run:
         whitening = fit_on_train_list(run, args.features, args.dimension, args.shrinkage)
         if run.main:
@@ -63,7 +64,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     text = '0 = the scatter as measured, 1 = none, all directions alike (default: %(default)s)'
     add('--shrinkage', type=float, default=0.3, help=text)
     text = (
-        'file to write (default: <name>_whitening.safetensors, beside the checkpoint or features)'
+        'file to write (default: <name>_whitening.safetensors, beside the checkpoint or features; '
+        'for TEST.WEIGHT start: OUTPUT_DIR/start_whitening.safetensors)'
     )
     add('--out', type=path_text, default='', help=text)
     args = parse_with_pairs(parser, argv)

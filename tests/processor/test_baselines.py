@@ -10,11 +10,13 @@ import train_clipreid
 from configs import load_cfg
 from datasets.make_dataloader_clipreid import make_dataloader
 from model.make_model_clipreid import make_model, make_test_model
+from model.timm_names import resolve_inputs
 from processor import baselines
 from processor.encoder import fit_on_records
 from processor.inference import extract_features, validate, validate_features
 from tests.helpers import timeless_metrics, write_photo
 from tests.processor.inference_models import RUNTIME
+from tests.timm_worlds import BYOB, VIT, pairs, save_network
 from tests.utils.run.interrupted import assert_same_run
 from utils.checkpoint import load_state
 from utils.errors import InputError, Stopped
@@ -47,11 +49,16 @@ def by_hand(cfg, model):
     return [{name: each.metrics[name] for name in ('mAP', 'rank1')} for each in (plain, whitened)]
 
 
-def test_the_table_after_a_training(hard):
-    train_clipreid.main(hard.args(*SHORT))
+@pytest.mark.parametrize('name', ['RN50', BYOB, VIT])
+def test_the_table_after_a_training(hard, name):
+    opts = SHORT
+    if name != 'RN50':
+        save_network(hard.folder / 'weights.pth', name)
+        opts = (*SHORT, *pairs(name, hard.folder / 'weights.pth'))
+    train_clipreid.main(hard.args(*opts))
     (found,) = events(hard.output)
-    words = map(str, (*SHORT, 'TEST.WEIGHT', hard.output / 'RN50_1.pth'))
-    cfg = load_cfg(hard.yml(), list(words))
+    words = map(str, (*opts, 'TEST.WEIGHT', hard.output / f'{name}_1.pth'))
+    cfg = resolve_inputs(load_cfg(hard.yml(), list(words)))
     start = by_hand(cfg, make_model(cfg, 6))
     trained = by_hand(cfg, make_test_model(cfg))
     expected = dict(zip(baselines.NAMES, [*start, *trained], strict=True))

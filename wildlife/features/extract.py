@@ -49,7 +49,8 @@ def extract_to_file(run: Session, photos: PhotoTable, path: Path) -> FeatureTabl
     """
     model, weights = load_model(run.cfg, photos.records)
     encoder = make_encoder(run.cfg, model, run.runtime.device)
-    about = {'format': FORMAT, 'version': __version__, 'model': weights['checkpoint']}
+    source = weights.get('starting_weights', weights['checkpoint'])
+    about = {'format': FORMAT, 'version': __version__, 'model': source}
     about |= feature_facts(run.cfg, weights['checkpoint_sha256'])
     about |= {'upright': photos.upright, 'precision': run.cfg.TEST.PRECISION}
     about |= {'whitening': whitening_facts(run.cfg), 'photos': photos.fingerprints}
