@@ -30,6 +30,7 @@ PATHS = {
     'tools.evaluate_features': 'file --config_file',
     'tools.fit_whitening': '--config_file --features --out',
     'tools.check_data': '--config_file --out',
+    'tools.convert_weights': 'source target',
     'tools.compare': 'a b --out',
     'tools.table': 'runs --out',
     'tools.experiments': 'file --config_file --out',
@@ -44,10 +45,13 @@ PATHS = {
         'release --out --lists --like',
     ),
 }
+# Options that a program requires besides.
+REQUIRED = {'tools.convert_weights': ['--timm=resnet18']}
 
 
 def with_paths(name, value):
     """A command line of the program with ``value`` for each path."""
-    return [
+    words = [
         f'{option}={value}' if option.startswith('--') else value for option in PATHS[name].split()
     ]
+    return words + REQUIRED.get(name, [])
