@@ -136,10 +136,9 @@ def query_averages(
     """
     identities, groups = np.asarray(identities), np.asarray(groups)
     counted = ranking.counted.astype(float)
-    found = ranking.first_hit > 0
     values = {'mAP': ranking.ap}
     for rank in (1, 5, 10):
-        values[f'rank{rank}'] = (found & (ranking.first_hit <= rank)).astype(float)
+        values[f'rank{rank}'] = ranking.found_within(rank).astype(float)
     averages = {name: Average(value, counted) for name, value in values.items()}
     averages['mINP'] = Average(ranking.positives / np.maximum(ranking.last_hit, 1), counted)
     averages['chance'] = Average(ranking.positives / np.maximum(ranking.compared, 1), counted)

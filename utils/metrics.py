@@ -193,9 +193,9 @@ def _averages(ranking: Ranking) -> dict[str, float]:
     """Return the averages over the queries that count, {} if none does."""
     if not ranking.counted.any():
         return {}
-    ap, first_hit = ranking.ap[ranking.counted], ranking.first_hit[ranking.counted]
-    found = {f'rank{k}': float(((first_hit > 0) & (first_hit <= k)).mean()) for k in (1, 5, 10)}
-    return {'mAP': float(ap.mean()), **found}
+    counted = _select(ranking, ranking.counted)
+    found = {f'rank{k}': float(counted.found_within(k).mean()) for k in (1, 5, 10)}
+    return {'mAP': float(counted.ap.mean()), **found}
 
 
 def atrw_public_split(groups: Sequence[str]) -> np.ndarray:

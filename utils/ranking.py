@@ -35,6 +35,10 @@ class Ranking(NamedTuple):
     compared: np.ndarray
     counted: np.ndarray
 
+    def found_within(self, rank: int) -> np.ndarray:
+        """Return (Q,) bool: whether a positive is among the first ``rank`` photos."""
+        return (self.first_hit > 0) & (self.first_hit <= rank)
+
 
 def rank_positives(distance: npt.ArrayLike, relevance: Relevance, rules: RankingRules) -> Ranking:
     """Score the rankings of all queries, one block of rows at a time.
