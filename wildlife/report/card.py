@@ -15,7 +15,7 @@ from jinja2 import TemplateError
 from datasets.loaders import Loaders
 from datasets.records import individuals
 from model.clip.architecture import find_architecture
-from processor.results import measure_names
+from processor.results import ShownMetric, shown_metrics
 from utils import __version__
 from utils.errors import InputError
 from utils.files import atomic_write, keep_earlier, write_json
@@ -86,15 +86,10 @@ def test_facts(result: TestResult) -> dict[str, Any]:
     }
 
 
-def metric_rows(test: Mapping[str, Any]) -> list[tuple[str, float, list[float] | None]]:
-    """Return (name, value, interval or None) of the metrics of a test."""
+def metric_rows(test: Mapping[str, Any]) -> list[ShownMetric]:
+    """Return the metrics of a test with their intervals."""
     measures = test['measures']
-    values = test['metrics'] | measures['values']
-    return [
-        (text, values[name], measures['intervals'].get(name))
-        for name, text in measure_names(values).items()
-        if values.get(name) is not None
-    ]
+    return shown_metrics(test['metrics'] | measures['values'], measures['intervals'])
 
 
 def render_card(card: Card) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets.loaders import TestSet
 from processor.inference import Result
-from processor.results import SEED, measure_names
+from processor.results import SEED, shown_metrics
 from utils.files import atomic_write, keep_earlier
 from utils.ranking import Ranking
 from wildlife.names import names_of_labels
@@ -89,14 +89,12 @@ def _title(facts: Mapping[str, Any]) -> str:
 
 def _headline(metrics: Mapping[str, float], measures: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the rows of the headline: name, meaning, value, and low and high or None."""
-    values = measures['values'] or metrics
     rows = []
-    for name, text in measure_names(values).items():
-        if (value := values.get(name)) is None:
-            continue
-        low, high = measures['intervals'].get(name) or (None, None)
-        meaning = MEANINGS.get(name, 'queries of this group')
-        rows.append({'name': text, 'meaning': meaning, 'value': value, 'low': low, 'high': high})
+    for row in shown_metrics(measures['values'] or metrics, measures['intervals']):
+        low, high = row.interval or (None, None)
+        meaning = MEANINGS.get(row.name, 'queries of this group')
+        facts = {'name': row.text, 'meaning': meaning, 'value': row.value}
+        rows.append(facts | {'low': low, 'high': high})
     return rows
 
 
