@@ -238,14 +238,18 @@ def _draw_rankings(path: Path, test: TestSet, heads: Heads, facts: dict[str, Any
     for query in (row * len(test.query) // number for row in range(number)):
         ranked = [(test.gallery[index].path, match) for index, match in heads[query]]
         rows.append((test.query[query].path, ranked))
-    config = facts['config']
-    animals = config['DATASETS.NAMES'] == 'animals'
-    name = config['DATASETS.SPECIES'] if animals else config['DATASETS.NAMES']
+    name = set_name(facts['config'])
     reranked = 're-ranked, ' if facts['re_ranking'] else ''
     title = f'{name}: first photos for a dozen queries, {reranked}green = match'
     if score := _score(facts['measures']):
         title += f'; {score}'
     ranked_lists(path, rows, title, read_image)
+
+
+def set_name(config: Mapping[str, Any]) -> str:
+    """Return what a flat config trains and tests on: the species, or the name of the set."""
+    name = config['DATASETS.NAMES']
+    return config['DATASETS.SPECIES'] if name == 'animals' else name
 
 
 def _score(measures: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets.loaders import TestSet
 from processor.inference import Result
-from processor.results import SEED, shown_metrics
+from processor.results import SEED, set_name, shown_metrics
 from utils.files import atomic_write, keep_earlier
 from utils.ranking import Ranking
 from wildlife.names import names_of_labels
@@ -81,10 +81,7 @@ def write_report(folder: Path, test: TestSet, result: Result, facts: Mapping[str
 
 
 def _title(facts: Mapping[str, Any]) -> str:
-    config = facts['config']
-    animals = config['DATASETS.NAMES'] == 'animals'
-    name = config['DATASETS.SPECIES'] if animals else config['DATASETS.NAMES']
-    return f'{name}: test of {Path(facts["checkpoint"]).name}'
+    return f'{set_name(facts["config"])}: test of {Path(facts["checkpoint"]).name}'
 
 
 def _headline(metrics: Mapping[str, float], measures: Mapping[str, Any]) -> list[dict[str, Any]]:

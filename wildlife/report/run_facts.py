@@ -9,6 +9,7 @@ from model.clip.architecture import find_architecture
 from model.clip.open_clip import HUB
 from model.clip.weights import OFFICIAL
 from model.prompt import sentence_for
+from processor.results import set_name
 from utils.files import sha256_file
 from utils.run.provenance import CARD
 
@@ -64,14 +65,15 @@ def describe_config(config: Mapping[str, Any]) -> Facts:
 def model_facts(config: Mapping[str, Any]) -> Facts:
     """Return what a flat config says about the network and what it is for."""
     name, _ = find_architecture(config['MODEL.NAME'])
-    set_name = config['DATASETS.NAMES']
     prompts = config['SOLVER.STAGE1.MAX_EPOCHS'] > 0 or config['MODEL.I2T_LOSS_WEIGHT'] > 0
     return {
         'name': name,
-        'for': config['DATASETS.SPECIES'] if set_name == 'animals' else set_name,
+        'for': set_name(config),
         'size': list(config['INPUT.SIZE_TEST']),
         'stride': list(config['MODEL.STRIDE_SIZE']) if name.startswith('ViT') else None,
-        'sentence': sentence_for(set_name, config['MODEL.PROMPT']) if prompts else None,
+        'sentence': sentence_for(config['DATASETS.NAMES'], config['MODEL.PROMPT'])
+        if prompts
+        else None,
         'prompt_start': config.get('MODEL.PROMPT_START', ''),  # not in old runs
         'cameras': config['MODEL.SIE_CAMERA'],
         'views': config['MODEL.SIE_VIEW'],
