@@ -119,9 +119,8 @@ def metric_of(result: TestResult, metric: str) -> float:
 
 def settings_key(result: TestResult) -> str:
     """Return a text that is equal for results that differ only in their seed."""
-    checkpoint = result.facts['checkpoint'].replace('\\', '/').rsplit('/')[-1]
-    same = [test_identity(result), settings(result), result.facts['re_ranking'], checkpoint]
-    return json.dumps(same, sort_keys=True)
+    same = [test_identity(result), settings(result), result.facts['re_ranking']]
+    return json.dumps([*same, result.checkpoint_name], sort_keys=True)
 
 
 def group_by_seed(results: Sequence[TestResult]) -> list[SeedGroup]:

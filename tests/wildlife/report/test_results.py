@@ -10,7 +10,7 @@ from processor.results import FORMAT
 from tests.wildlife.report.runs import LABELS, random_ranks, write_run
 from utils.errors import InputError
 from utils.intervals import query_averages
-from wildlife.report.results import read_result
+from wildlife.report.results import file_name, read_result
 
 
 @pytest.fixture
@@ -125,3 +125,13 @@ def test_queries_that_cannot_be_read(folder, content):
     else:
         (folder / 'queries.csv').write_text(content)
     rejected(folder, str(folder / 'queries.csv'), 'test again')
+
+
+def test_file_names_of_results_from_another_operating_system():
+    paths = (
+        'runs/a/RN50_15.pth',
+        r'C:\runs\a\RN50_15.pth',
+        r'\\disk\runs/a/RN50_15.pth',
+        'RN50_15.pth',
+    )
+    assert {file_name(path) for path in paths} == {'RN50_15.pth'}
