@@ -109,7 +109,9 @@ def _with_test(folder: Path, result: TestResult, earlier: Card | None) -> Card:
     about = earlier or describe_run(folder) or describe_config(result.config)
     new, tests = test_facts(result), about.get('tests', [])
     tests = [*(old for old in tests if not _is_same_test(old, new)), new]
-    return _assemble(folder, about, tests, about.get('checkpoints', []), result.facts)
+    return _assemble(
+        folder, about, tests, about.get('checkpoints', []), result.facts['config_file']
+    )
 
 
 def _is_same_test(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
@@ -121,7 +123,7 @@ def _assemble(
     about: Mapping[str, Any],
     tests: list[dict[str, Any]],
     known: list[dict[str, Any]],
-    facts: Mapping[str, Any] | None = None,
+    config_file: str | None = None,
 ) -> Card:
     """Return a card.
 
@@ -130,13 +132,13 @@ def _assemble(
         about: The facts of the run: model, start, training, data.
         tests: See :func:`test_facts`.
         known: The checkpoints of the earlier card.
-        facts: Those of the newest test, if any.
+        config_file: The yml of the newest test, if any.
     """
     description = {name: about[name] for name in ('model', 'start', 'training', 'data')}
     card = {'format': FORMAT, 'version': __version__, **description}
     card['checkpoints'] = list_checkpoints(folder, about['model']['name'], tests, known)
     card['tests'] = tests
-    card['use'] = commands(folder, card, facts['config_file'] if facts else None)
+    card['use'] = commands(folder, card, config_file)
     card['limits'] = limits(card)
     return card
 
