@@ -1,7 +1,7 @@
 """Compares two results of the same photos and protocol: metrics, and queries that changed."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -168,13 +168,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         'level': LEVEL,
         'settings': comparison.settings,
         'metrics': {
-            name: {
-                'a': found.a,
-                'b': found.b,
-                'difference': found.difference,
-                'interval': found.interval,
-                'p': found.p,
-            }
+            name: asdict(found) | {'difference': found.difference}
             for name, found in comparison.differences.items()
         },
         'rank1': comparison.counts,
