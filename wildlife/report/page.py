@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from datasets.loaders import TestSet
+from datasets.records import individuals
 from processor.inference import Result
 from processor.results import SEED, set_name, shown_metrics
 from utils.files import atomic_write, keep_earlier
@@ -105,7 +106,7 @@ def _counts(test: TestSet, ranking: Ranking) -> dict[str, int]:
     """Count what the sentence above the table says."""
     return {
         'queries': len(test.query),
-        'individuals': len({record.pid for record in test.query}),
+        'individuals': individuals(test.query),
         'gallery': len(test.gallery),
         'right': int((ranking.counted & (ranking.first_hit == 1)).sum()),
         'counted': int(ranking.counted.sum()),
