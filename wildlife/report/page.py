@@ -11,7 +11,6 @@ from datasets.loaders import TestSet
 from datasets.records import individuals
 from processor.inference import Result
 from processor.results import SEED, set_name, shown_metrics
-from utils.files import atomic_write, keep_earlier
 from utils.ranking import Ranking
 from wildlife.names import names_of_labels
 from wildlife.pages import render
@@ -19,6 +18,7 @@ from wildlife.report.charts import Chart, Line
 from wildlife.report.curves import cmc_curve, training_curves
 from wildlife.report.page_data import RankedTest, page_data
 from wildlife.report.pairs import PairDistances, pair_distances
+from wildlife.report.runs import save_text
 
 logger = logging.getLogger('transreid.test')
 
@@ -74,9 +74,7 @@ def write_report(folder: Path, test: TestSet, result: Result, facts: Mapping[str
         data=page_data(material, folder),
     )
     path = folder / 'report.html'
-    keep_earlier(path)
-    with atomic_write(path) as file:
-        file.write(page)
+    save_text(path, page)
     logger.info('Report: %s (open it in a browser)', path)
     return path
 
