@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs import ConfigError, load_cfg
+from configs import load_cfg
 from datasets.sources import load_test, load_train
 from utils.files import make_output_dir
 from utils.run.lock import output_lock
@@ -81,21 +81,19 @@ def _state_line(training: Training) -> str:
     return f'{state:12} {training.run.folder}'
 
 
-def prepare(file: Path, config: str, pairs: Sequence[str], out: Path) -> Experiment:
+def prepare(file: Path, config: str, opts: Sequence[str], out: Path) -> Experiment:
     """Read the grid and check everything; nothing is written.
 
     Args:
         file: The grid file.
         config: A yml instead of the one that the file names, or ''.
-        pairs: KEY VALUE pairs of the command line.
+        opts: ``KEY, VALUE, KEY, VALUE …`` of the command line.
         out: The folder for runs and tables.
 
     Raises:
         ConfigError, InputError: The grid, its settings, lists or folders cannot be used.
     """
-    if len(pairs) % 2:
-        raise ConfigError('command line: overrides come in pairs KEY VALUE; one word is left over')
-    grid = read_grid(file, config, dict(zip(pairs[::2], pairs[1::2], strict=True)))
+    grid = read_grid(file, config, opts)
     plan = make_plan(grid, out)
     for training in plan.trainings:
         check_folder(training.run)

@@ -68,12 +68,12 @@ def test_equal_trainings_of_two_grids_have_one_folder(grid_file):
 
 def test_runs_with_other_results_have_other_folders(grid_file, world):
     base = plan_of(grid_file()).trainings[0].run.folder
-    for pairs, same in (
-        ({'DATALOADER.NUM_WORKERS': '3'}, True),
-        ({'SOLVER.STAGE2.BASE_LR': '0.1'}, False),
-        ({'MODEL.I2T_LOSS_WEIGHT': '0.3'}, False),
+    for opts, same in (
+        (['DATALOADER.NUM_WORKERS', '3'], True),
+        (['SOLVER.STAGE2.BASE_LR', '0.1'], False),
+        (['MODEL.I2T_LOSS_WEIGHT', '0.3'], False),
     ):
-        assert (plan_of(grid_file(), '', pairs).trainings[0].run.folder == base) == same
+        assert (plan_of(grid_file(), '', opts).trainings[0].run.folder == base) == same
     (world.folder / 'sub').mkdir()
     copy = world.folder / 'sub' / 'RN50.yml'
     copy.write_text(Path(world.yml()).read_text())
