@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from configs import ConfigError, flatten, read_pairs, read_values, read_yml
-from configs.rules import expand_home
+from configs.rules import expand_home, shown
 from utils.words import did_you_mean, first_few, shortened
 
 Values = dict[str, Any]  # key of the config -> value
@@ -122,7 +122,7 @@ def read_grid(path: Path, config: str = '', opts: Sequence[str] = ()) -> Grid:
 def _text(tree: Mapping[Any, Any], word: str, path: Path) -> str:
     text = tree.get(word, '')
     if not isinstance(text, str):
-        raise ConfigError(f'{path}: {word} must be text, got {shortened(repr(text))}')
+        raise ConfigError(f'{path}: {word} must be text, got {shown(text)}')
     return text
 
 
@@ -150,7 +150,7 @@ def _settings(tree: object, where: str) -> Values:
     if not isinstance(tree, Mapping | None):
         raise ConfigError(
             f'{where} must be settings such as {{MODEL.PROMPT_START: number}}, or {{}} for none, '
-            f'got {shortened(repr(tree))}'
+            f'got {shown(tree)}'
         )
     return _without_own(read_values(flatten(tree or {}).items(), where), where)
 
@@ -181,7 +181,7 @@ def _axes(tree: Mapping[Any, Any], word: str, path: Path) -> Axes:
 
 def _section(tree: object, where: str) -> Mapping[Any, Any]:
     if not isinstance(tree, Mapping | None):
-        raise ConfigError(f'{where} must have names with values, got {shortened(repr(tree))}')
+        raise ConfigError(f'{where} must have names with values, got {shown(tree)}')
     return tree or {}
 
 
