@@ -96,7 +96,7 @@ class Queue:
         if code:
             self.failed.append(run.folder)
             self.say(f'failed (exit code {code}): {run.folder}\n{_last_lines(run.folder)}')
-        elif run.tests:
+        elif run.is_test:
             self.say(f'{_scores(run)}  {run.folder}{self._left()}')
         else:
             self.say(f'trained in {started.seconds:.0f} s  {run.folder}{self._left()}')

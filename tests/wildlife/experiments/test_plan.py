@@ -48,12 +48,12 @@ def test_a_command_gives_the_config_of_the_plan(grid_file, world):
     )
     training = plan_of(path).trainings[0]
     for run in (training.run, training.tests[0]):
-        args = parse_config(run.command[2:], 'text', resumes=not run.tests)
+        args = parse_config(run.command[2:], 'text', resumes=not run.is_test)
         cfg = load_cfg(args.config_file, args.opts)
         assert decisive(flatten(cfg)) == run.values
         found = flatten(cfg)
         assert found['OUTPUT_DIR'] == str(run.folder) and found['MODEL.PROMPT'] == odd
-        assert found['SOLVER.RESUME'] == ('' if run.tests else 'auto')
+        assert found['SOLVER.RESUME'] == ('' if run.is_test else 'auto')
     assert found['TEST.WEIGHT'] == str(training.run.checkpoint)
 
 
