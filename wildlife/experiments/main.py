@@ -13,10 +13,10 @@ from wildlife.experiments.plan import Plan, Training, make_plan
 from wildlife.experiments.progress import (
     check_folder,
     epochs_of,
-    is_tested,
     is_trained,
     read_note,
     seconds_left,
+    tests_left,
 )
 from wildlife.experiments.runs import Queue, Say, time_text
 from wildlife.experiments.write import write_table
@@ -53,28 +53,28 @@ class Experiment:
         trainings = self.plan.trainings
         left = [training for training in trainings if not is_trained(training)]
         epochs = sum(map(epochs_of, left))
-        tests = [test for training in trainings for test in training.tests]
-        tests_left = sum(not is_tested(test) for test in tests)
+        tests = sum(len(training.tests) for training in trainings)
+        to_test = sum(len(tests_left(training)) for training in trainings)
         return (
             f'{counted(len(self.plan.cells), "cell")} x {counted(len(self.grid.seeds), "seed")}: '
             f'{counted(len(trainings), "training")} ({len(trainings) - len(left)} done), '
-            f'{counted(len(tests), "test")} ({len(tests) - tests_left} done)\n'
+            f'{counted(tests, "test")} ({tests - to_test} done)\n'
             f'to do: {counted(len(left), "training")}, together {epochs} epochs x '
-            f'{counted(self.photos, "photo")}, and {counted(tests_left, "test")}; '
+            f'{counted(self.photos, "photo")}, and {counted(to_test, "test")}; '
             f'{self._time(jobs)}'
         )
 
     def _time(self, jobs: int) -> str:
         seconds = seconds_left(self.plan.trainings, jobs)
         if seconds is None:
-            return 'the time is unknown until a training has finished'
+            return 'the time is unknown until a training and a test have finished'
         jobs_text = counted(jobs, 'job')
         return f'about {time_text(seconds)} with {jobs_text}, judging by the finished runs'
 
 
 def _state_line(training: Training) -> str:
     if is_trained(training):
-        missing = sum(not is_tested(test) for test in training.tests)
+        missing = len(tests_left(training))
         state = f'{counted(missing, "test")} to do' if missing else 'done'
     else:
         state = 'to resume' if read_note(training.run) else 'to do'
