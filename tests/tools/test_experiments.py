@@ -136,6 +136,14 @@ def test_a_failed_run_leaves_a_table_of_the_others(grid_file, in_process, tmp_pa
         ({'overrides': {'TEST.NECK': 'after'}}, 'did you mean'),
         ({'overrides': {'DATASETS.TRAIN_LIST': 'missing.txt'}}, 'missing.txt'),
         ({'overrides': {'DATASETS.QUERY_LIST': 'missing.txt'}}, 'missing.txt'),
+        (
+            {'train': {'list': {'own': {}, 'other': {'DATASETS.TRAIN_LIST': 'missing.txt'}}}},
+            'missing.txt',
+        ),
+        (
+            {'test': {'list': {'own': {}, 'other': {'DATASETS.QUERY_LIST': 'missing.txt'}}}},
+            'missing.txt',
+        ),
     ],
 )
 def test_bad_input_writes_nothing(grid_file, tmp_path, capsys, words, complaint):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from configs import load_cfg
@@ -31,7 +32,7 @@ class Experiment:
         grid: The grid.
         plan: Its runs.
         out: The folder of all runs and tables.
-        photos: The number of training photos.
+        photos: The number of training photos, of the first training.
     """
 
     grid: Grid
@@ -97,9 +98,21 @@ def prepare(file: Path, config: str, opts: Sequence[str], out: Path) -> Experime
     plan = make_plan(grid, out)
     for training in plan.trainings:
         check_folder(training.run)
-    cfg = load_cfg(grid.config, plan.trainings[0].run.words)
-    load_test(cfg)
-    return Experiment(grid, plan, out, len(load_train(cfg).train))
+    _check_lists(plan)
+    first = plan.trainings[0].run
+    photos = load_train(load_cfg(grid.config, first.words)).train
+    return Experiment(grid, plan, out, len(photos))
+
+
+def _check_lists(plan: Plan) -> None:
+    """Read the lists of all runs, each once, so that no run fails hours later."""
+    known = set()
+    for run in chain.from_iterable((each.run, *each.tests) for each in plan.trainings):
+        lists = {key: value for key, value in run.values.items() if key.startswith('DATASETS.')}
+        if (run.is_test, repr(lists)) not in known:
+            known.add((run.is_test, repr(lists)))
+            load = load_test if run.is_test else load_train
+            load(load_cfg(run.config_file, run.words))
 
 
 def run(experiment: Experiment, jobs: int, say: Say) -> list[Path]:
