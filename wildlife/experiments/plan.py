@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs import ConfigError, check_together, load_values
+from configs import ConfigError, check_together, ignored_keys, load_values
 from model.clip.architecture import find_architecture
 from wildlife.experiments.grid import OWN, WITHOUT_EFFECT, Grid, Values, combinations
 
@@ -187,7 +187,7 @@ def name_of(labels: Mapping[str, str]) -> str:
 
 def decisive(values: Mapping[str, Any]) -> Values:
     """Return the values that decide the result of a run, without those that say where it is."""
-    left_out = WITHOUT_EFFECT | (OWN.keys() - {'SOLVER.SEED'})
+    left_out = WITHOUT_EFFECT | ignored_keys() | (OWN.keys() - {'SOLVER.SEED'})
     return {key: value for key, value in values.items() if key not in left_out}
 
 

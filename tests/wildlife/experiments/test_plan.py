@@ -100,6 +100,10 @@ def test_names_of_folders():
             "'a' and 'b' are the same runs, in one folder",
         ),
         (
+            {'train': {'w': {'a': {}, 'b': {'MODEL.DROP_OUT': 0.5}}}},  # a key without effect
+            "'a' and 'b' are the same runs, in one folder",
+        ),
+        (
             {'test': {'w': {'a': {}, 'b': {'TEST.RE_RANKING': False}}}},
             "'learned, a' and 'learned, b' are the same runs",
         ),
