@@ -24,7 +24,7 @@ from typing import Any
 
 from configs import ConfigError, flatten, read_pairs, read_values, read_yml
 from configs.rules import expand_home, shown
-from utils.words import did_you_mean, first_few, shortened
+from utils.words import did_you_mean, first_few, one_line, shortened
 
 Values = dict[str, Any]  # key of the config -> value
 Axes = dict[str, dict[str, Values]]  # axis -> name of a value -> what it sets
@@ -105,7 +105,7 @@ def read_grid(path: Path, config: str = '', opts: Sequence[str] = ()) -> Grid:
             raise ConfigError(f'{path}: unknown key {shortened(str(word))!r}{hint}')
     grid = Grid(
         path=path,
-        question=_text(tree, 'question', path),
+        question=one_line(_text(tree, 'question', path)),  # a title
         config=config or _config(tree, path),
         seeds=_seeds(tree.get('seeds'), path),
         overrides=_settings(tree.get('overrides'), f'{path}: overrides')

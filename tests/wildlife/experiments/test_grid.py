@@ -13,6 +13,8 @@ def test_a_grid_is_read(grid_file, world):
     assert grid.overrides == {'SOLVER.STAGE2.MAX_EPOCHS': 1, 'TEST.REPORT': False}
     assert grid.train == {'a': {'x': {}, 'y': {'MODEL.PROMPT': 'X X X X'}}}
     assert grid.test == {}
+    folded = read_grid(grid_file(question='Does it\n  help?\n'))
+    assert folded.question == 'Does it help?'  # it is the title of the picture
 
 
 def test_the_command_line_overrides_the_file(grid_file):
