@@ -8,7 +8,8 @@ import yaml
 from configs import ConfigError, flatten, load_cfg
 from configs.command_line import parse_config
 from tests.helpers import ROOT
-from wildlife.experiments.grid import read_grid
+from utils.run.resume import HARMLESS
+from wildlife.experiments.grid import WITHOUT_EFFECT, read_grid
 from wildlife.experiments.plan import decisive, folder_name, make_plan
 
 OUT = Path('out')
@@ -78,6 +79,10 @@ def test_runs_with_other_results_have_other_folders(grid_file, world):
     copy = world.folder / 'sub' / 'RN50.yml'
     copy.write_text(Path(world.yml()).read_text())
     assert plan_of(grid_file(), str(copy)).trainings[0].run.folder != base
+
+
+def test_a_resumed_run_may_change_what_has_no_effect():
+    assert WITHOUT_EFFECT <= HARMLESS  # else a repeated grid would be told of other settings
 
 
 def test_names_of_folders():
