@@ -76,7 +76,7 @@ def test_a_grid_gives_a_table(grid_file, world, in_process, tmp_path, capsys):
 
     in_process.clear()
     assert run(path, out) == 0 and not in_process  # all is done
-    assert '4 trainings (4 done), 4 tests (4 done)' in capsys.readouterr().out
+    assert '4 trainings (4 done), 4 tests (4 done)\nto do: nothing\n' in capsys.readouterr().out
 
 
 def test_an_interrupted_grid_continues_bit_for_bit(

@@ -56,11 +56,15 @@ class Experiment:
         epochs = sum(map(epochs_of, left))
         tests = sum(len(training.tests) for training in trainings)
         to_test = sum(len(tests_left(training)) for training in trainings)
-        return (
+        runs = (
             f'{counted(len(self.plan.cells), "cell")} x {counted(len(self.grid.seeds), "seed")}: '
             f'{counted(len(trainings), "training")} ({len(trainings) - len(left)} done), '
-            f'{counted(tests, "test")} ({tests - to_test} done)\n'
-            f'to do: {counted(len(left), "training")}, together {epochs} epochs x '
+            f'{counted(tests, "test")} ({tests - to_test} done)'
+        )
+        if not left and not to_test:
+            return f'{runs}\nto do: nothing'
+        return (
+            f'{runs}\nto do: {counted(len(left), "training")}, together {epochs} epochs x '
             f'{counted(self.photos, "photo")}, and {counted(to_test, "test")}; '
             f'{self._time(jobs)}'
         )

@@ -82,7 +82,7 @@ def test_runs_with_other_results_have_other_folders(grid_file, world):
 
 
 def test_a_resumed_run_may_change_what_has_no_effect():
-    assert WITHOUT_EFFECT <= HARMLESS  # else a repeated grid would be told of other settings
+    assert WITHOUT_EFFECT <= HARMLESS  # else a repeated grid would be rejected
 
 
 def test_names_of_folders():
