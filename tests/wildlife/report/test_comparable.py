@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.wildlife.report.runs import DATA, random_ranks, write_run
+from tests.wildlife.report.runs import DATA, random_ranks
 from utils.errors import InputError
 from wildlife.report.comparable import (
     check_comparable,
@@ -10,16 +10,17 @@ from wildlife.report.comparable import (
     settings,
     why_not_comparable,
 )
-from wildlife.report.results import read_result
 
 
-def result(folder, *options, **facts):
-    return read_result(write_run(folder, random_ranks(0), *options, **facts))
+@pytest.fixture
+def result(make):
+    """``result(name, KEY, VALUE, …)``: all have the same ranks."""
+    return lambda name, *options, **facts: make(name, random_ranks(0), *options, **facts)
 
 
-def test_the_same_photos_and_protocol_can_be_compared(tmp_path):
-    a = result(tmp_path / 'a')
-    b = result(tmp_path / 'b', 'MODEL.NAME', 'ViT-B-16', re_ranking={'k1': 20})
+def test_the_same_photos_and_protocol_can_be_compared(result):
+    a = result('a')
+    b = result('b', 'MODEL.NAME', 'ViT-B-16', re_ranking={'k1': 20})
     assert why_not_comparable(a, b) == ''
     check_comparable(a, b)
 
@@ -37,25 +38,25 @@ def test_the_same_photos_and_protocol_can_be_compared(tmp_path):
         ({'data': DATA | {'more': DATA['query']}}, 'more lists differ: none and 36 photos'),
     ],
 )
-def test_other_photos_and_protocols_are_rejected(tmp_path, facts, words):
-    a, b = result(tmp_path / 'a'), result(tmp_path / 'b', **facts)
+def test_other_photos_and_protocols_are_rejected(result, facts, words):
+    a, b = result('a'), result('b', **facts)
     with pytest.raises(InputError) as caught:
         check_comparable(a, b)
     assert words in str(caught.value) and 'test both checkpoints with' in str(caught.value)
 
 
-def test_seed_folder_and_checkpoint_are_no_setting(tmp_path):
+def test_seed_folder_and_checkpoint_are_no_setting(result, tmp_path):
     own = ('SOLVER.RESUME', 'auto', 'TEST.BOOTSTRAP', 0)
-    a = result(tmp_path / 'a', *own, 'SOLVER.SEED', 1, 'MODEL.PRETRAIN_PATH', tmp_path / 'a/x.pth')
-    b = result(tmp_path / 'b', 'SOLVER.SEED', 2, 'MODEL.PRETRAIN_PATH', tmp_path / 'b/x.pth')
+    a = result('a', *own, 'SOLVER.SEED', 1, 'MODEL.PRETRAIN_PATH', tmp_path / 'a/x.pth')
+    b = result('b', 'SOLVER.SEED', 2, 'MODEL.PRETRAIN_PATH', tmp_path / 'b/x.pth')
     assert settings(a) == settings(b)
     assert settings(a)['MODEL.PRETRAIN_PATH'] == '<run>/x.pth'
     assert differing_settings([a, b]) == {}
 
 
-def test_settings_that_differ(tmp_path):
-    a = result(tmp_path / 'a', 'MODEL.I2T_LOSS_WEIGHT', 0.5)
-    b = result(tmp_path / 'b', 'MODEL.PRETRAIN_PATH', '/elsewhere/x.pth')
+def test_settings_that_differ(result):
+    a = result('a', 'MODEL.I2T_LOSS_WEIGHT', 0.5)
+    b = result('b', 'MODEL.PRETRAIN_PATH', '/elsewhere/x.pth')
     del b.config['TEST.RE_RANKING']  # of an older version: this one's default counts
     b.config['MODEL.GONE'] = 1  # of another version
     assert differing_settings([a, b, b]) == {

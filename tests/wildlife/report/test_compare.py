@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.wildlife.report.runs import COMPARED, DATA, LABELS, random_ranks, write_run
+from tests.wildlife.report.runs import COMPARED, DATA, LABELS, random_ranks
 from utils.errors import InputError
 from wildlife.report import compare_report
 from wildlife.report.compare import changed_queries, compare, metrics_frame, p_text, sentence
@@ -15,14 +15,6 @@ from wildlife.report.compare_report import FILES, TOP, summary, write_comparison
 from wildlife.report.results import read_result
 
 GOOD, BAD = np.ones(len(LABELS), dtype=int), np.full(len(LABELS), 3)
-
-
-@pytest.fixture
-def make(tmp_path):
-    """Write and read a result: ``make(name, ranks, KEY, VALUE, …)``."""
-    return lambda name, ranks, *options, **facts: read_result(
-        write_run(tmp_path / name, ranks, *options, **facts)
-    )
 
 
 @pytest.fixture

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.wildlife.report.runs import INDIVIDUALS, LABELS, random_ranks, write_run
+from tests.wildlife.report.runs import INDIVIDUALS, LABELS, random_ranks
 from utils.errors import InputError
-from wildlife.report.results import read_result
 from wildlife.report.seeds import (
     SeedGroup,
     difference_over_individuals,
@@ -14,14 +13,6 @@ from wildlife.report.seeds import (
     metric_names,
     t_interval,
 )
-
-
-@pytest.fixture
-def make(tmp_path):
-    """Write and read a result: ``make(name, ranks, KEY, VALUE, …)``."""
-    return lambda name, ranks, *options, **facts: read_result(
-        write_run(tmp_path / name, ranks, *options, **facts)
-    )
 
 
 @pytest.fixture
