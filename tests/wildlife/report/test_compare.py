@@ -7,12 +7,20 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.wildlife.report.runs import COMPARED, DATA, LABELS, random_ranks
+from tests.wildlife.report.runs import COMPARED, DATA, INDIVIDUALS, LABELS, random_ranks
 from utils.errors import InputError
 from wildlife.report import compare_report
-from wildlife.report.compare import changed_queries, compare, metrics_frame, p_text, sentence
+from wildlife.report.compare import (
+    Comparison,
+    changed_queries,
+    compare,
+    metrics_frame,
+    p_text,
+    sentence,
+)
 from wildlife.report.compare_report import FILES, TOP, summary, write_comparison
 from wildlife.report.results import read_result
+from wildlife.report.seeds import Difference
 
 GOOD, BAD = np.ones(len(LABELS), dtype=int), np.full(len(LABELS), 3)
 
@@ -60,6 +68,19 @@ def test_a_clear_difference_in_words(make):
     assert sentence(compare(b, a, 100)) == (
         "B's mAP is lower by 66.7 points [66.7, 66.7], p = 0.020."
     )
+
+
+@pytest.mark.parametrize(
+    'b, interval, p, words',
+    [
+        (0.6, (0.02, 0.17), 0.049, "B's mAP is higher by 10.0 points [2.0, 17.0], p = 0.049."),
+        (0.4, (-0.17, -0.02), 0.049, "B's mAP is lower by 10.0 points [2.0, 17.0], p = 0.049."),
+        (0.4, (-0.2, 0.01), 0.051, "B's mAP minus A's is -10.0 points [-20.0, 1.0], p = 0.051."),
+    ],
+)
+def test_a_difference_in_words(b, interval, p, words):
+    difference = Difference(0.5, b, interval, p)
+    assert sentence(Comparison(None, None, 100, {'mAP': difference}, None)).endswith(words)
 
 
 @pytest.mark.parametrize(
@@ -142,12 +163,33 @@ def test_tables_of_another_test_are_rejected(make):
         compare(read_result(b.folder), make('d', GOOD), 100)
 
 
-def test_sorted_tables_are_rejected(make):
-    a, b = make('a', random_ranks(1)), make('b', random_ranks(2))
-    file = b.folder / 'queries.csv'
-    pd.read_csv(file).sort_values('ap').to_csv(file, index=False)
+def change_queries(result, change):
+    """Read a result again after ``change`` of the table in its queries.csv."""
+    file = result.folder / 'queries.csv'
+    change(pd.read_csv(file)).to_csv(file, index=False)
+    return read_result(result.folder)
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda table: table.sort_values('ap'),
+        lambda table: table.iloc[[1, 0, *range(2, len(table))]],  # of the same individual
+        lambda table: table.assign(query_label=table['query_label'].replace(3, 4)),
+    ],
+)
+def test_other_queries_are_rejected(make, change):
+    a, b = make('a', random_ranks(1)), change_queries(make('b', random_ranks(2)), change)
     with pytest.raises(InputError, match='do not list the same queries in the same order'):
-        compare(a, read_result(b.folder), 300)
+        compare(a, b, 300)
+
+
+def test_queries_may_be_in_other_folders(make):
+    """The same photos on another machine: only the names of the files count."""
+    a, b = make('a', BAD), make('b', GOOD)
+    b = change_queries(b, lambda t: t.assign(query=t['query'].str.replace('test/', 'D:\\p\\')))
+    assert b.queries['query'][0] == 'D:\\p\\q0.png'
+    assert compare(a, b, 100).counts['won'] == len(LABELS)
 
 
 def test_results_without_a_common_metric_are_rejected(make):
@@ -178,6 +220,8 @@ def test_the_files(tmp_path, comparison):
         name: facts['rank1'][name] for name in ('won', 'lost')
     }
     assert facts['sentence'] == sentence(comparison) and facts['draws'] == 300
+    assert [facts[name]['folder'] for name in 'ab'] == [str(tmp_path / name) for name in 'ab']
+    assert (facts['queries'], facts['individuals']) == (len(LABELS), INDIVIDUALS)
 
 
 def test_earlier_files_are_kept(tmp_path, comparison):
