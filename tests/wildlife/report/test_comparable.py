@@ -64,3 +64,10 @@ def test_settings_that_differ(result):
         'MODEL.PRETRAIN_PATH': ['', '/elsewhere/x.pth', '/elsewhere/x.pth'],
         'MODEL.GONE': [None, 1, 1],
     }
+
+
+def test_a_checkpoint_without_a_folder_changes_no_path(result):
+    """It was tested from within its folder; 'lists' is not below that of the run."""
+    a = result('a', 'DATASETS.LIST_DIR', 'lists', checkpoint='RN50_80.pth')
+    b = result('b', 'DATASETS.LIST_DIR', 'lists')
+    assert settings(a)['DATASETS.LIST_DIR'] == 'lists' and settings(a) == settings(b)
