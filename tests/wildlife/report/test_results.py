@@ -135,3 +135,10 @@ def test_file_names_of_results_from_another_operating_system():
         'RN50_15.pth',
     )
     assert {file_name(path) for path in paths} == {'RN50_15.pth'}
+
+
+def test_queries_that_do_not_count_may_stand_in_the_table(folder):
+    table = pd.read_csv(folder / 'queries.csv')
+    table = pd.concat([table, table[:1].assign(ap=0.0, first_hit=0, counted=False)])
+    table.to_csv(folder / 'queries.csv', index=False)
+    assert len(read_result(folder).queries) == len(LABELS) + 1
