@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from wildlife.report.charts import Chart, Line
+from wildlife.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Chart, Line
 
 
 def draw(*lines, **options):
@@ -43,8 +43,18 @@ def test_a_band_surrounds_the_line():
     assert heights[3] > first > heights[0] and heights[2] > last > heights[1]
 
 
+def test_a_filled_area_goes_back_along_zero():
+    drawing = draw(Line('one', [1, 2], [2.0, 4.0], 'first', filled=True))
+    area = drawing.find('svg/polygon').get('points').split()
+    (left, _), (right, _) = points(drawing)
+    back = [tuple(map(float, pair.split(','))) for pair in area[2:]]
+    assert back == [(right, HEIGHT - BOTTOM), (left, HEIGHT - BOTTOM)]
+    assert labels(drawing)[:5] == ['0', '1', '2', '3', '4']
+
+
 @pytest.mark.parametrize('y', [[0.0], [2.5], [-1.0]])
 def test_a_single_point_is_a_spot(y):
     drawing = draw(Line('one', [15], y, 'first'))
     assert drawing.find('svg/circle') is not None and drawing.find('svg/polyline') is None
+    assert float(drawing.find('svg/circle').get('cx')) == (LEFT + WIDTH - RIGHT) / 2
     assert '15' in labels(drawing) and not [text for text in labels(drawing) if '15.' in text]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from configs import ignored_keys
 from tests.wildlife.report.runs import DATA, random_ranks
 from utils.errors import InputError
 from wildlife.report.comparable import (
@@ -46,7 +47,7 @@ def test_other_photos_and_protocols_are_rejected(result, facts, words):
 
 
 def test_seed_folder_and_checkpoint_are_no_setting(result, tmp_path):
-    own = ('SOLVER.RESUME', 'auto', 'TEST.BOOTSTRAP', 0)
+    own = ('SOLVER.RESUME', 'auto', 'TEST.BOOTSTRAP', 0, 'TEST.REPORT', False, 'TEST.WEIGHT', '/x')
     a = result('a', *own, 'SOLVER.SEED', 1, 'MODEL.PRETRAIN_PATH', tmp_path / 'a/x.pth')
     b = result('b', 'SOLVER.SEED', 2, 'MODEL.PRETRAIN_PATH', tmp_path / 'b/x.pth')
     assert settings(a) == settings(b)
@@ -71,3 +72,18 @@ def test_a_checkpoint_without_a_folder_changes_no_path(result):
     a = result('a', 'DATASETS.LIST_DIR', 'lists', checkpoint='RN50_80.pth')
     b = result('b', 'DATASETS.LIST_DIR', 'lists')
     assert settings(a)['DATASETS.LIST_DIR'] == 'lists' and settings(a) == settings(b)
+
+
+def test_paths_are_those_below_the_folders_of_the_run(result, tmp_path):
+    """First its OUTPUT_DIR, then the folder of its checkpoint; a name is not a path."""
+    places = ('MODEL.PRETRAIN_PATH', tmp_path / 'a/x.pth', 'DATASETS.LIST_DIR', tmp_path / 'lists')
+    found = settings(result('a', *places, checkpoint=str(tmp_path / 'RN50_80.pth')))
+    assert found['MODEL.PRETRAIN_PATH'] == '<run>/x.pth'
+    assert found['DATASETS.LIST_DIR'] == '<run>/lists'
+    assert settings(result('b', checkpoint='RN50/RN50_80.pth'))['MODEL.NAME'] == 'RN50'
+
+
+def test_keys_without_effect_are_no_setting(result):
+    a = result('a')
+    a.config.update(dict.fromkeys(ignored_keys(), 'x'))
+    assert ignored_keys() and differing_settings([a, result('b')]) == {}

@@ -18,7 +18,7 @@ from wildlife.report.page_data import RankedTest, page_data, photo_root
 @pytest.fixture
 def material(tmp_path):
     test, result, _ = small_test(tmp_path)
-    names = {label: f'animal {label}' for label in range(14)}
+    names = {label: f'animal {label}' for label in reversed(range(14))}
     return RankedTest(test, result.rankings[0], result.distance, names)
 
 

@@ -89,6 +89,20 @@ def test_values_that_no_test_writes(folder, key, value, word):
     rejected(folder, str(file), word, 'test again')
 
 
+def test_undefined_values_are_read(folder):
+    facts = json.loads((folder / 'results.json').read_text())
+    facts['metrics']['mINP'] = facts['measures']['values']['mINP'] = None
+    facts['measures']['intervals']['mINP'] = None
+    (folder / 'results.json').write_text(json.dumps(facts))
+    assert read_result(folder).metrics['mINP'] is None
+
+
+def test_a_number_that_is_too_large(folder):
+    text = (folder / 'results.json').read_text()
+    (folder / 'results.json').write_text(text.replace('"mAP": ', '"huge": 1e999, "mAP": ', 1))
+    rejected(folder, 'huge is not a number')
+
+
 def test_a_results_json_without_end(folder):
     (folder / 'results.json').write_text('[' * 100_000)
     rejected(folder, 'not the results.json of a test')

@@ -7,7 +7,7 @@ import pytest
 
 from tests.wildlife.report.runs import random_ranks
 from wildlife.report.seeds import group_by_seed
-from wildlife.report.table import in_words, notes_of, table_of, write
+from wildlife.report.table import _letter, in_words, notes_of, table_of, write
 
 METRICS = ('mAP', 'rank1')
 
@@ -49,6 +49,7 @@ def test_markdown_has_a_row_per_group_and_notes(results):
     assert f'| {mean:.1f} ± {sd:.1f} | [{low:.1f}, {high:.1f}] |' in lines[2]
     assert r'b_50%\|x' in lines[3] and '±' not in lines[3]
     assert '±: standard deviation over the seeds.' in text and 'fixed.' in text
+    assert 'No interval' not in text
 
 
 def test_csv_is_read_back(results):
@@ -72,6 +73,11 @@ def test_other_protocols_are_marked(make, results):
     assert table_of(groups)['test'].tolist() == ['A', 'A', 'B']
     assert any('cannot be compared' in note for note in notes_of(groups))
     assert 'test' not in table_of(group_by_seed(results))
+
+
+def test_letters_go_on_after_z():
+    names = [_letter(number) for number in (0, 25, 26, 51, 52, 701, 702)]
+    assert names == ['A', 'Z', 'AA', 'AZ', 'BA', 'ZZ', 'AAA']
 
 
 def test_a_seed_that_stands_twice_is_noted(make, results):
