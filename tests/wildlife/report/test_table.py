@@ -75,6 +75,14 @@ def test_other_protocols_are_marked(make, results):
     assert 'test' not in table_of(group_by_seed(results))
 
 
+def test_re_ranking_and_keys_of_other_versions_are_told(make, results):
+    other = make('c', random_ranks(5), re_ranking={'k1': 20})
+    other.config['MODEL.GONE'] = 1
+    frame = table_of(group_by_seed([*results, other]))
+    assert frame['re-ranking'].tolist() == ['no', 'no', 'yes']
+    assert frame['MODEL.GONE'].tolist() == ['none', 'none', '1']
+
+
 def test_letters_go_on_after_z():
     names = [_letter(number) for number in (0, 25, 26, 51, 52, 701, 702)]
     assert names == ['A', 'Z', 'AA', 'AZ', 'BA', 'ZZ', 'AAA']
