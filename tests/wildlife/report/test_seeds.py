@@ -106,7 +106,7 @@ def test_equal_results_do_not_differ(seeds):
     same = difference_over_individuals(seeds[0], seeds[0])
     assert same['mAP'].interval == (0, 0) and same['mAP'].p == 1
     assert difference_over_seeds(seeds[0], seeds[0], 'mAP').p == 1
-    turned = SeedGroup(seeds[0].results[::-1])  # its means differ by rounding errors
+    turned = SeedGroup(seeds[0].results[::-1])
     assert difference_over_individuals(seeds[0], turned)['mAP'].p == 1
 
 
