@@ -135,8 +135,8 @@ def report_intervals(
 def interval_table(measures: Mapping[str, Any]) -> str:
     """Return the intervals of ``measures`` (utils.intervals.measure) as lines of text."""
     lines = [
-        f'{measures["level"]:.0%} intervals ({measures["individuals"]} query individuals, drawn '
-        f'{measures["draws"]} times with replacement; the gallery is fixed):'
+        f'{100 * measures["level"]:.0f} % intervals ({measures["individuals"]} query individuals, '
+        f'drawn {measures["draws"]} times with replacement; the gallery is fixed):'
     ]
     for row in shown_metrics(measures['values'], measures['intervals']):
         if row.interval:

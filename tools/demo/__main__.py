@@ -155,7 +155,7 @@ def table(measures: Mapping[str, Mapping[str, Any]]) -> str:
             cells.append(f'{measures[name]["values"][metric]:.3f}{words}')
         lines.append(f'{text:36}{cells[0]:24}{cells[1]}')
     reason = measures['after']['reason']
-    lines.append(f'(no intervals: {reason})' if reason else '(in brackets: 95% intervals)')
+    lines.append(f'(no intervals: {reason})' if reason else '(in brackets: 95 % intervals)')
     return '\n'.join(lines)
 
 

@@ -73,7 +73,7 @@ class Chart:
         )
 
     def _y_text(self, value: float) -> str:
-        return f'{100 * value:g}%' if self.percent else f'{value:g}'
+        return f'{100 * value:g} %' if self.percent else f'{value:g}'
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class Cmc:
 
     Attributes:
         share: (K,).
-        band: The limits (K,) of the 95% interval; None without intervals.
+        band: The limits (K,) of the 95 % interval; None without intervals.
         chance: (K,), of a random ranking.
     """
 

@@ -24,7 +24,7 @@ logger = logging.getLogger('transreid.test')
 
 MEANINGS = {  # metrics in the headline, in words
     'mmAP': 'mean of the groups’ mAPs',
-    'mAP': 'mean average precision: 100% if all photos of the same individual come first',
+    'mAP': 'mean average precision: 100 % if all photos of the same individual come first',
     'rank1': 'the nearest photo shows the same individual',
     'rank5': 'one of the five nearest photos does',
     'rank10': 'one of the ten nearest photos does',
@@ -32,7 +32,7 @@ MEANINGS = {  # metrics in the headline, in words
     'by the rank of the last',
     'macro/mAP': 'every individual counts the same, however many photos it has',
     'macro/rank1': 'every individual counts the same',
-    'rank1_above_chance': '0% is guessing, 100% is perfect',
+    'rank1_above_chance': '0 % is guessing, 100 % is perfect',
 }
 LINES = ('first', 'second', 'third', 'fourth', 'fifth')  # CSS classes of the lines of a chart
 LOSSES = {  # the terms of a loss, in words
@@ -123,7 +123,7 @@ def _cmc_chart(material: RankedTest, measures: Mapping[str, Any]) -> Chart:
     draws = measures['draws'] if measures['intervals'] else 0
     cmc = cmc_curve(material.ranking, identities, draws, SEED)
     ranks = np.arange(1, len(cmc.share) + 1)
-    band = ' The band is the 95% interval.' if cmc.band else ''
+    band = ' The band is the 95 % interval.' if cmc.band else ''
     return Chart(
         title='Found among the first k photos (CMC)',
         summary='Share of the queries with a photo of the same individual among the first k: '
@@ -142,7 +142,7 @@ def _cmc_chart(material: RankedTest, measures: Mapping[str, Any]) -> Chart:
 def _at_ranks(shares: np.ndarray) -> str:
     """Say the values of a curve at some ranks."""
     ranks = [rank for rank in (1, 5, 10, 20, 50) if rank <= len(shares)]
-    return ', '.join(f'{shares[rank - 1]:.0%} at {rank}' for rank in ranks)
+    return ', '.join(f'{100 * shares[rank - 1]:.0f} % at {rank}' for rank in ranks)
 
 
 def _distance_chart(pairs: PairDistances) -> Chart:
@@ -160,7 +160,7 @@ def _distance_chart(pairs: PairDistances) -> Chart:
         if np.isnan(separation)
         else (
             f' A pair of the same individual is nearer than a pair of different ones in '
-            f'{separation:.0%} of cases (50% is guessing).'
+            f'{100 * separation:.0f} % of cases (50 % is guessing).'
         )
     )
     return Chart(

@@ -28,7 +28,7 @@ def test_a_line_runs_from_corner_to_corner():
     drawing = draw(Line('one', [1, 2, 3], [0.0, 0.5, 1.0], 'first'), percent=True)
     x, y = points(drawing).T
     assert x[1] - x[0] == x[2] - x[1] > 0 and y[0] - y[1] == y[1] - y[2] > 0
-    assert labels(drawing) == ['0%', '20%', '40%', '60%', '80%', '100%', '1', '2', '3']
+    assert labels(drawing) == [*(f'{share} %' for share in range(0, 101, 20)), '1', '2', '3']
     assert drawing.find('h3').text == 'A & B' and drawing.find('figcaption').text == '<s>'
     assert [item.find('svg').tail.strip() for item in drawing.find('ul')] == ['one']
 
