@@ -1,4 +1,4 @@
-"""How sure the metrics of a test are: intervals by a bootstrap over individuals, and chance.
+"""How certain the metrics of a test are: intervals by a bootstrap over individuals, and chance.
 
 Photos of one animal resemble each other, so whole individuals are resampled, not photos (Efron and
 Tibshirani, "An Introduction to the Bootstrap", 1993, ch. 13). The gallery stays as it is: an

@@ -101,7 +101,7 @@ def page_data(material: RankedTest, folder: Path) -> dict[str, Any]:
 
     Returns:
         'root' (address of the photos' folder relative to the page), 'names', 'photos', 'queries',
-        'individuals', 'confusions', and 'totals' (what there is, if more than the page shows).
+        'individuals', 'confusions', and 'totals' (how many there are, shown or not).
     """
     whos = {label: number for number, label in enumerate(sorted(material.names))}
     photos = _Photos(whos)
