@@ -106,7 +106,7 @@ def _counts(test: TestSet, ranking: Ranking) -> dict[str, int]:
         'queries': len(test.query),
         'individuals': individuals(test.query),
         'gallery': len(test.gallery),
-        'right': int((ranking.counted & (ranking.first_hit == 1)).sum()),
+        'right': int((ranking.counted & ranking.found_within(1)).sum()),
         'counted': int(ranking.counted.sum()),
         'without_match': int((ranking.positives == 0).sum()),
     }

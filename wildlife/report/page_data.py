@@ -168,7 +168,7 @@ def individual_rows(
         {
             'who': [record.pid for record in test.query],
             'ap': ranking.ap,
-            'hit': ranking.first_hit == 1,
+            'hit': ranking.found_within(1),
             'found': ranking.positives > 0,
         }
     )

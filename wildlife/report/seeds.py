@@ -17,7 +17,6 @@ from utils.intervals import (
     LEAST_INDIVIDUALS,
     LEVEL,
     Interval,
-    group_names,
     interval,
     no_interval_reason,
     paired_p,
@@ -25,6 +24,7 @@ from utils.intervals import (
     resample,
     with_combinations,
 )
+from utils.ranking import group_names
 from wildlife.report.comparable import check_comparable, settings, test_identity
 from wildlife.report.results import TestResult
 from wildlife.report.student import bound_of_share, share_within
