@@ -29,15 +29,7 @@ def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
         ConfigError: Missing or broken file, unknown key (the nearest one is named), key given
             twice or without a value, value of the wrong type or not allowed.
     """
-    given = _read_file(config_file)
-    if len(opts) % 2:
-        raise ConfigError(
-            'command line: overrides come in pairs KEY VALUE (a value with spaces needs quotes), '
-            f'but the number of words is odd, {len(opts)}: {short(" ".join(map(str, opts)))}'
-        )
-    for pair in zip(opts[::2], opts[1::2], strict=True):
-        given |= read_values([pair], 'command line')
-    values = _with_defaults(given)
+    values = _with_defaults(_read_file(config_file) | read_pairs(opts))
     check_together(values)
     for key, rule in RULES.items():
         if isinstance(rule, rules.Ignored) and values[key] not in (rule.default, rule.also):
@@ -79,6 +71,16 @@ def read_values(pairs: Iterable[tuple[str, object]], where: str) -> dict[str, Va
         ConfigError: Unknown key (the nearest one is named), or a value that is not allowed.
     """
     return {key: _read_value(key, value, where) for key, value in pairs}
+
+
+def read_pairs(opts: Sequence[str]) -> dict[str, Value]:
+    """Check ``KEY, VALUE, KEY, VALUE …`` of a command line. Raises ``ConfigError``."""
+    if len(opts) % 2:
+        raise ConfigError(
+            'command line: overrides come in pairs KEY VALUE (a value with spaces needs quotes), '
+            f'but the number of words is odd, {len(opts)}: {short(" ".join(map(str, opts)))}'
+        )
+    return read_values(zip(opts[::2], opts[1::2], strict=True), 'command line')
 
 
 def with_value(cfg: CfgNode, key: str, value: Value) -> CfgNode:

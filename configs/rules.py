@@ -33,10 +33,11 @@ class Range:
 ANY = Range('must be finite', math.isfinite)  # checked for every number, as is its own range
 POSITIVE = Range('must be greater than 0', lambda number: number > 0)
 NOT_NEGATIVE = Range('must not be negative', lambda number: number >= 0)
-# the ends of an interval from fewer draws are noise
+# draws of a bootstrap; the ends of an interval from fewer are noise
+FEWEST_DRAWS, MOST_DRAWS = 100, 100_000
 DRAWS = Range(
-    'must be 0 (no intervals) or between 100 and 100000',
-    lambda number: number == 0 or 100 <= number <= 100_000,
+    f'must be 0 (no intervals) or between {FEWEST_DRAWS} and {MOST_DRAWS}',
+    lambda number: number == 0 or FEWEST_DRAWS <= number <= MOST_DRAWS,
 )
 SHARE = Range('must be between 0 and 1', lambda number: 0 <= number <= 1)
 SEED = Range('must be between 0 and 2**32 - 1', lambda number: 0 <= number < 2**32)

@@ -62,10 +62,7 @@ def number_tokens(count: int) -> Tensor:
             f"MODEL.PROMPT_START 'number' has four digits, for at most {MOST_NUMBERS} individuals, "
             f"but the training list has {count}; set MODEL.PROMPT_START 'random'"
         )
-    digits = torch.tensor([encode(digit)[0] for digit in '0123456789'])
-    numbers = torch.arange(1, count + 1)
-    places = [numbers // 10**power % 10 for power in range(TOKENS - 1, -1, -1)]
-    return digits[torch.stack(places, dim=1)]
+    return torch.tensor([encode(f'{number:0{TOKENS}}') for number in range(1, count + 1)])
 
 
 class PromptLearner(nn.Module):

@@ -3,9 +3,9 @@
 import csv
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -135,21 +135,48 @@ def report_intervals(
 def interval_table(measures: Mapping[str, Any]) -> str:
     """Return the intervals of ``measures`` (utils.intervals.measure) as lines of text."""
     lines = [
-        f'{measures["level"]:.0%} intervals ({measures["individuals"]} query individuals, drawn '
-        f'{measures["draws"]} times with replacement; the gallery is fixed):'
+        f'{100 * measures["level"]:.0f} % intervals ({measures["individuals"]} query individuals, '
+        f'drawn {measures["draws"]} times with replacement; the gallery is fixed):'
     ]
-    for name, text in measure_names(measures['values']).items():
-        value, pair = measures['values'].get(name), measures['intervals'].get(name)
-        if value is not None and pair:
-            low, high = pair
-            lines.append(f'{text:30}{value:7.1%}  [{low:.1%}, {high:.1%}]')
+    for row in shown_metrics(measures['values'], measures['intervals']):
+        if row.interval:
+            low, high = row.interval
+            lines.append(f'{row.text:30}{row.value:7.1%}  [{low:.1%}, {high:.1%}]')
     return '\n'.join(lines)
 
 
-def measure_names(values: Iterable[str]) -> dict[str, str]:
-    """Return the metrics that people are shown, with their names; groups come last."""
+class ShownMetric(NamedTuple):
+    """A metric that people are shown.
+
+    Attributes:
+        name: Its name in results.json.
+        text: Its name for people.
+        value: A fraction.
+        interval: Its low and high limit; None = no interval.
+    """
+
+    name: str
+    text: str
+    value: float
+    interval: Sequence[float] | None
+
+
+def shown_metrics(
+    values: Mapping[str, float | None], intervals: Mapping[str, Sequence[float] | None]
+) -> list[ShownMetric]:
+    """Return the metrics that people are shown, without undefined ones; groups come last.
+
+    Args:
+        values: Name -> fraction; None = undefined.
+        intervals: Name -> low and high limit, for those that have an interval.
+    """
     groups = [name for name in values if name.endswith(('/mAP', '/rank1'))]
-    return SHOWN | {name: name for name in groups if name not in SHOWN}
+    names = SHOWN | {name: name for name in groups if name not in SHOWN}
+    return [
+        ShownMetric(name, text, value, intervals.get(name))
+        for name, text in names.items()
+        if (value := values.get(name)) is not None
+    ]
 
 
 def _short_line(metrics: Mapping[str, float]) -> str:
@@ -211,14 +238,18 @@ def _draw_rankings(path: Path, test: TestSet, heads: Heads, facts: dict[str, Any
     for query in (row * len(test.query) // number for row in range(number)):
         ranked = [(test.gallery[index].path, match) for index, match in heads[query]]
         rows.append((test.query[query].path, ranked))
-    config = facts['config']
-    animals = config['DATASETS.NAMES'] == 'animals'
-    name = config['DATASETS.SPECIES'] if animals else config['DATASETS.NAMES']
+    name = set_name(facts['config'])
     reranked = 're-ranked, ' if facts['re_ranking'] else ''
     title = f'{name}: first photos for a dozen queries, {reranked}green = match'
     if score := _score(facts['measures']):
         title += f'; {score}'
     ranked_lists(path, rows, title, read_image)
+
+
+def set_name(config: Mapping[str, Any]) -> str:
+    """Return what a flat config trains and tests on: the species, or the name of the set."""
+    name = config['DATASETS.NAMES']
+    return config['DATASETS.SPECIES'] if name == 'animals' else name
 
 
 def _score(measures: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Sequence
 
 from configs.command_line import path_value, whole_number
+from configs.rules import FEWEST_DRAWS, MOST_DRAWS
 from utils.errors import exit_code
 from wildlife.report.compare import Comparison, compare
 from wildlife.report.compare_report import summary, write_comparison
@@ -65,9 +66,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add(
         '--draws',
-        type=whole_number(100, 100_000),
+        type=whole_number(FEWEST_DRAWS, MOST_DRAWS),
         default=DRAWS,
-        help='draws of the bootstrap over individuals, 100 or more (default: %(default)s)',
+        help=f'draws of the bootstrap over individuals, {FEWEST_DRAWS} to {MOST_DRAWS} '
+        '(default: %(default)s)',
     )
     return parser.parse_args(argv)
 

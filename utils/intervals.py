@@ -1,4 +1,4 @@
-"""How sure the metrics of a test are: intervals by a bootstrap over individuals, and chance.
+"""How certain the metrics of a test are: intervals by a bootstrap over individuals, and chance.
 
 Photos of one animal resemble each other, so whole individuals are resampled, not photos (Efron and
 Tibshirani, "An Introduction to the Bootstrap", 1993, ch. 13). The gallery stays as it is: an
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from utils.ranking import Ranking
+from utils.ranking import Ranking, group_names
 
 LEAST_INDIVIDUALS = 10  # with fewer, percentiles of resampled individuals mean little
 LEVEL = 0.95
@@ -136,10 +136,7 @@ def query_averages(
     """
     identities, groups = np.asarray(identities), np.asarray(groups)
     counted = ranking.counted.astype(float)
-    found = ranking.first_hit > 0
-    values = {'mAP': ranking.ap}
-    for rank in (1, 5, 10):
-        values[f'rank{rank}'] = (found & (ranking.first_hit <= rank)).astype(float)
+    values = {name: value.astype(float) for name, value in ranking.published().items()}
     averages = {name: Average(value, counted) for name, value in values.items()}
     averages['mINP'] = Average(ranking.positives / np.maximum(ranking.last_hit, 1), counted)
     averages['chance'] = Average(ranking.positives / np.maximum(ranking.compared, 1), counted)
@@ -149,11 +146,6 @@ def query_averages(
         for name, value in values.items():
             averages[f'{group}/{name}'] = Average(value, counted * (groups == group))
     return averages
-
-
-def group_names(groups: Sequence[str] | np.ndarray) -> list[str]:
-    """Return the groups of the queries in the order of their first query, without ''."""
-    return [name for name in dict.fromkeys(np.asarray(groups).tolist()) if name]
 
 
 def with_combinations(

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.errors import InputError
-from utils.ranking import Ranking, masked_rows, rank_positives
+from utils.ranking import Ranking, group_names, masked_rows, rank_positives
 from utils.relevance import Photo, RankingRules, Relevance, relevance_of
 
 
@@ -176,12 +176,12 @@ def summarize(
             'no query has a match in the gallery, so there is nothing to average; check the '
             'labels of both lists'
         )
-    group_names = dict.fromkeys(names[names != ''].tolist())
-    for name in group_names:
+    of_groups = group_names(names)
+    for name in of_groups:
         of_group = _averages(_select(ranking, names == name))
         metrics |= {f'{name}/{key}': value for key, value in of_group.items()}
-    if group_names:
-        metrics['mmAP'] = sum(metrics[f'{name}/mAP'] for name in group_names) / len(group_names)
+    if of_groups:
+        metrics['mmAP'] = sum(metrics[f'{name}/mAP'] for name in of_groups) / len(of_groups)
     return metrics
 
 
@@ -193,9 +193,8 @@ def _averages(ranking: Ranking) -> dict[str, float]:
     """Return the averages over the queries that count, {} if none does."""
     if not ranking.counted.any():
         return {}
-    ap, first_hit = ranking.ap[ranking.counted], ranking.first_hit[ranking.counted]
-    found = {f'rank{k}': float(((first_hit > 0) & (first_hit <= k)).mean()) for k in (1, 5, 10)}
-    return {'mAP': float(ap.mean()), **found}
+    values = ranking.published().items()
+    return {name: float(value[ranking.counted].mean()) for name, value in values}
 
 
 def atrw_public_split(groups: Sequence[str]) -> np.ndarray:
@@ -256,6 +255,6 @@ def eval_func(
             'no query has a match by another camera in the gallery; if there is a single camera, '
             'validate without the camera filter'
         )
-    first_hit = ranking.first_hit[ranking.counted]
-    cmc = np.array([(first_hit <= rank).mean() for rank in range(1, max_rank + 1)])
-    return cmc, float(ranking.ap[ranking.counted].mean())
+    counted = ranking.counted
+    cmc = np.array([ranking.found_within(k)[counted].mean() for k in range(1, max_rank + 1)])
+    return cmc, float(ranking.ap[counted].mean())

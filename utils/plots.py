@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from utils.files import atomic_write
+from utils.words import one_line
 
 MATCH, OTHER, QUERY = (46, 139, 87), (200, 55, 45), (70, 80, 95)
 LINE, WIDE = (200, 204, 210), (176, 204, 226)
@@ -40,15 +41,27 @@ def ranked_lists(
     columns = range(max(map(len, rows)))
     lefts = [MARGIN + column * step_x + (2 * GAP if column else 0) for column in columns]
     size = lefts[-1] + step_x + MARGIN, TOP + step_y * len(rows) + MARGIN
-    page = Image.new('RGB', size, 'white')
-    draw = ImageDraw.Draw(page)
-    draw.text((MARGIN, 8), title, fill='black', font=ImageFont.load_default(17))
+    page, draw = _page(size, title)
     for column, x in enumerate(lefts):
         text = str(column or 'query')
         draw.text((x, 36), text, fill=QUERY, font=ImageFont.load_default(13))
     for number, images in enumerate(rows):
         for x, image in zip(lefts, images, strict=False):
             page.paste(image, (x, TOP + number * step_y))
+    _save(path, page)
+
+
+def _page(size: tuple[int, int], title: str) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    """Return a white page with its title, at least as wide as the title."""
+    title, font = one_line(title), ImageFont.load_default(17)  # Pillow measures single lines
+    width = max(size[0], int(font.getlength(title)) + 2 * MARGIN)
+    page = Image.new('RGB', (width, size[1]), 'white')
+    draw = ImageDraw.Draw(page)
+    draw.text((MARGIN, 8), title, fill='black', font=font)
+    return page, draw
+
+
+def _save(path: str | Path, page: Image.Image) -> None:
     with atomic_write(path, 'wb') as file:
         page.save(file, format='PNG')
 
@@ -95,21 +108,19 @@ def interval_bars(
         panels: (title, one bar for each name; None = nothing). An axis that contains 0 marks it.
         title: The line at the top.
     """
+    names = [one_line(name) for name in names]
     font = ImageFont.load_default(13)
     left = 2 * MARGIN + max(int(font.getlength(name)) for name in names)
     width = left + len(panels) * (PANEL + 3 * MARGIN)
     bottom = TOP + ROW * len(names)
-    page = Image.new('RGB', (width, bottom + 2 * MARGIN + GAP), 'white')
-    draw = ImageDraw.Draw(page)
-    draw.text((MARGIN, 8), title, fill='black', font=ImageFont.load_default(17))
+    page, draw = _page((width, bottom + 2 * MARGIN + GAP), title)
     for row, name in enumerate(names):
         draw.text((MARGIN, TOP + row * ROW + ROW // 2), name, 'black', font, anchor='lm')
     for number, (text, bars) in enumerate(panels):
         x = left + number * (PANEL + 3 * MARGIN)
         draw.text((x, 36), text, fill=QUERY, font=font)
         _draw_panel(draw, (x, TOP, x + PANEL, bottom), bars)
-    with atomic_write(path, 'wb') as file:
-        page.save(file, format='PNG')
+    _save(path, page)
 
 
 def _draw_panel(

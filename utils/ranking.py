@@ -4,6 +4,7 @@ Ranks are counted in the sorted distances, without making a whole ranking. The o
 equal distances, the one with the lower gallery index comes first.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from utils.errors import InputError
 from utils.relevance import RankingRules, Relevance
 
 BLOCK = 2**20  # entries of the distance matrix that are processed at once: 4 MB of float32
+RANKS = (1, 5, 10)  # of the published rank-k
 
 
 class Ranking(NamedTuple):
@@ -34,6 +36,19 @@ class Ranking(NamedTuple):
     positives: np.ndarray
     compared: np.ndarray
     counted: np.ndarray
+
+    def found_within(self, rank: int) -> np.ndarray:
+        """Return whether a positive is among the first ``rank`` photos of each query: (Q,) bool."""
+        return (self.first_hit > 0) & (self.first_hit <= rank)
+
+    def published(self) -> dict[str, np.ndarray]:
+        """Return the published metrics of each query: 'mAP', 'rank1', 'rank5', 'rank10' -> (Q,)."""
+        return {'mAP': self.ap} | {f'rank{rank}': self.found_within(rank) for rank in RANKS}
+
+
+def group_names(groups: Sequence[str] | np.ndarray) -> list[str]:
+    """Return the groups of the queries in the order of their first query, without ''."""
+    return [name for name in dict.fromkeys(np.asarray(groups).tolist()) if name]
 
 
 def rank_positives(distance: npt.ArrayLike, relevance: Relevance, rules: RankingRules) -> Ranking:

@@ -1,4 +1,4 @@
-"""Words in messages: short lists, short texts, the nearest name."""
+"""Words in messages: short lists, short texts, texts of one line, the nearest name."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -12,6 +12,11 @@ def first_few(words: Sequence[str], most: int = 3) -> str:
 def shortened(text: str, most: int = 100) -> str:
     """Return ``text``, or its first ``most`` characters and an ellipsis."""
     return text if len(text) <= most else f'{text[:most]}…'
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` with a space for each line break and run of spaces."""
+    return ' '.join(text.split())
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -54,7 +54,7 @@ def test_bad_input_is_one_line_and_writes_nothing(runs, tmp_path, capsys, words,
 
 
 @pytest.mark.parametrize('draws', ['99', 'many', '-1', '1e3', '1000000'])
-def test_too_few_draws(runs, capsys, draws):
+def test_draws_out_of_range(runs, capsys, draws):
     with pytest.raises(SystemExit) as stopped:
         compare.main([*runs, '--draws', draws])
     assert stopped.value.code == 2

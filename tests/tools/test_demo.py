@@ -77,27 +77,31 @@ def test_weights_fit_the_yml(demo, kind):
 @pytest.mark.parametrize(('after', 'code'), [(0.35, None), (0.29, 1)])
 def test_too_small_a_gain_fails(monkeypatch, tmp_path, capsys, after, code):
     """The driver alone: its scripts are replaced, the untrained encoder scores 0.10."""
-    tested = []
+    written = {}
 
     def test(argv):
         opts = dict(zip(argv[2::2], argv[3::2]))
-        tested.append((opts['TEST.WEIGHT'], opts.get('OUTPUT_DIR', '')))
-        return {'mAP': 0.10 if opts['TEST.WEIGHT'] == 'start' else after, 'rank1': 0.5}
+        found = {'mAP': 0.10 if opts['TEST.WEIGHT'] == 'start' else after, 'rank1': 0.5}
+        written[opts['OUTPUT_DIR']] = found
+        return found
+
+    def read(folder):
+        intervals = {'mAP': (0.2, 0.4)}
+        measures = {'values': written[str(folder)], 'intervals': intervals, 'reason': ''}
+        return SimpleNamespace(measures=measures)
 
     monkeypatch.setattr(run_demo, 'make_demo', lambda folder, seed: None)
     monkeypatch.setattr(run_demo.train_clipreid, 'main', lambda argv: None)
     monkeypatch.setattr(run_demo.test_clipreid, 'main', test)
     monkeypatch.setattr(run_demo.test_rerank_clipreid, 'main', test)
-    measures = {'intervals': {'mAP': (0.2, 0.4)}, 'reason': ''}
-    result = SimpleNamespace(measures=measures)
-    monkeypatch.setattr(run_demo, 'read_result', lambda folder: result)
+    monkeypatch.setattr(run_demo, 'read_result', read)
     if code:
         with pytest.raises(SystemExit) as stopped:
             run_demo.main(['--data', str(tmp_path)])
         assert stopped.value.code == code
     else:
         assert run_demo.main(['--data', str(tmp_path)])['after']['mAP'] == after
-    assert len(set(tested)) == 3  # nothing is overwritten
+    assert len(written) == 3  # nothing is overwritten
     shown = capsys.readouterr().out
     assert 'ranked_lists.png' in shown and 'report.html' in shown
     assert f'{after:.3f} [0.200, 0.400]    0.500' in shown

@@ -76,7 +76,7 @@ def test_a_grid_gives_a_table(grid_file, world, in_process, tmp_path, capsys):
 
     in_process.clear()
     assert run(path, out) == 0 and not in_process  # all is done
-    assert '4 trainings (4 done), 4 tests (4 done)' in capsys.readouterr().out
+    assert '4 trainings (4 done), 4 tests (4 done)\nto do: nothing\n' in capsys.readouterr().out
 
 
 def test_an_interrupted_grid_continues_bit_for_bit(
@@ -113,13 +113,18 @@ def test_a_model_or_a_setting_that_has_changed_is_tested_again(
     assert 'an interval needs at least 10 query individuals' in capsys.readouterr().out
 
 
-def test_a_failed_run_leaves_a_table_of_the_others(grid_file, in_process, tmp_path, capsys):
-    missing = {'MODEL.PRETRAIN_PATH': str(tmp_path / 'missing.pth')}
-    path = grid_file(seeds=[1], train={'start': {'good': {}, 'bad': missing}})
+@pytest.mark.parametrize('order', [('good', 'bad'), ('bad', 'good')])
+def test_a_failed_run_leaves_a_table_of_the_others(grid_file, in_process, tmp_path, capsys, order):
+    values = {'good': {}, 'bad': {'MODEL.PRETRAIN_PATH': str(tmp_path / 'missing.pth')}}
+    path = grid_file(seeds=[1], train={'start': {name: values[name] for name in order}})
     assert run(path, tmp_path / 'out') == 1
     found = capsys.readouterr()
     assert '1 run failed: ' in found.err and 'missing.pth' in found.out
-    assert 'bad: 1 of 1 runs failed.' in (tmp_path / 'out/grid/table.md').read_text()
+    text = (tmp_path / 'out/grid/table.md').read_text()
+    assert '| good | 1 |' in text and 'bad: 1 of 1 runs failed.' in text
+    assert ('No differences: bad, the first of the grid, has failed.' in text) == (
+        order[0] == 'bad'
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,6 +136,14 @@ def test_a_failed_run_leaves_a_table_of_the_others(grid_file, in_process, tmp_pa
         ({'overrides': {'TEST.NECK': 'after'}}, 'did you mean'),
         ({'overrides': {'DATASETS.TRAIN_LIST': 'missing.txt'}}, 'missing.txt'),
         ({'overrides': {'DATASETS.QUERY_LIST': 'missing.txt'}}, 'missing.txt'),
+        (
+            {'train': {'list': {'own': {}, 'other': {'DATASETS.TRAIN_LIST': 'missing.txt'}}}},
+            'missing.txt',
+        ),
+        (
+            {'test': {'list': {'own': {}, 'other': {'DATASETS.QUERY_LIST': 'missing.txt'}}}},
+            'missing.txt',
+        ),
     ],
 )
 def test_bad_input_writes_nothing(grid_file, tmp_path, capsys, words, complaint):

@@ -15,6 +15,7 @@ from utils.intervals import (
     resample,
 )
 from utils.metrics import rank_queries, summarize
+from utils.ranking import Ranking
 from utils.relevance import RankingRules
 
 
@@ -171,6 +172,26 @@ def test_no_intervals_and_why(individuals, draws, words):
     ranking = rank_queries(distance, query, gallery, RankingRules())
     found = measure(ranking, [p.pid for p in query], [p.group for p in query], draws, 1)
     assert found['intervals'] == {} and words in found['reason'] and found['values']['mAP'] > 0
+
+
+@pytest.mark.parametrize(('counts', 'share', 'individuals'), [(True, 10 / 11, 11), (False, 1, 10)])
+def test_a_query_without_a_match(counts, share, individuals):
+    """It counts as 0, or for nothing: no average has it, nor the number of individuals."""
+    hits = np.array([1] * 10 + [0])
+    counted = np.array([True] * 10 + [counts])
+    ranking = Ranking(hits.astype(float), hits, hits, hits, 5 * hits, counted)
+    found = measure(ranking, range(11), ['group'] * 11, 100, 1)
+    for name in ('mAP', 'rank1', 'mINP', 'macro/mAP', 'group/mAP', 'group/rank10'):
+        assert found['values'][name] == pytest.approx(share), name
+    assert found['individuals'] == individuals and found['intervals'] and not found['reason']
+
+
+def test_an_undefined_value_is_none():
+    one = np.ones(12, dtype=int)  # every photo is a match: there is nothing above chance
+    ranking = Ranking(one.astype(float), one, one, one, one, one.astype(bool))
+    found = measure(ranking, range(12), [''] * 12, 100, 1)
+    assert found['values']['chance'] == 1 and found['values']['rank1_above_chance'] is None
+    assert found['intervals']['rank1_above_chance'] is None
 
 
 def test_groups_and_their_mean():

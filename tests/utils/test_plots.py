@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from utils.plots import GAP, OTHER, PANEL, ROW, TOP, WIDE, Bar, interval_bars
+from utils.plots import GAP, MARGIN, OTHER, PANEL, ROW, TOP, WIDE, Bar, interval_bars
 
 
 def columns_of(picture, row, colour):
@@ -27,7 +27,16 @@ def test_marks_are_at_their_numbers(tmp_path):
     assert abs((wide.max() - wide.min()) - span / 2) <= 1
 
 
-def test_a_single_number_can_be_drawn(tmp_path):
-    interval_bars(tmp_path / 'one.png', ['a'], [('x', [Bar(3)]), ('y', [None])], 'title')
+def test_a_single_number_can_be_drawn_and_names_with_line_breaks(tmp_path):
+    interval_bars(tmp_path / 'one.png', ['a\nb'], [('x', [Bar(3)]), ('y', [None])], 'two\nlines')
     with Image.open(tmp_path / 'one.png') as image:
-        assert image.width > 2 * PANEL
+        assert 2 * PANEL < image.width < 3 * PANEL
+
+
+def test_a_long_title_is_not_cut(tmp_path):
+    path = tmp_path / 'long.png'
+    interval_bars(path, ['a'], [('x', [Bar(3)])], 'Does it help? ' * 20 + '|')
+    with Image.open(path) as image:
+        ink = np.asarray(image.convert('L'))[:30] < 128
+    columns = np.flatnonzero(ink.any(axis=0))
+    assert MARGIN // 2 < ink.shape[1] - columns.max() < 2 * MARGIN  # the bar at the end is there

@@ -17,6 +17,7 @@ def names(folder, kind='animals', records=RECORDS):
     ('rows', 'expected'),
     [
         ('a/2.png,Nala\nb/1.png,Kovu\n', {3: 'Nala', 5: 'Kovu'}),
+        ('a/1.png,Nala\n', {3: 'Nala', 5: 'individual 5'}),
         ('a/2.png,Nala\n,Kovu\n', {3: 'Nala', 5: 'individual 5'}),
         ('a/2.png,Nala\nb/1.png,Nala\n', {3: 'Nala (label 3)', 5: 'Nala (label 5)'}),
     ],

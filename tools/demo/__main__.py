@@ -37,6 +37,7 @@ ROWS = {
     'after': 'after both stages',
     'reranked': 'after re-ranking',
 }
+FOLDERS = {'before': 'before', 'after': '', 'reranked': 'rerank'}  # of the tests, in OUTPUT_DIR
 Metrics = dict[str, float]
 
 
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Metrics]:
         results = test_all(cfg, common)
 
     gain = results['after']['mAP'] - results['before']['mAP']
-    print(table(results, measures_of(output)))
+    print(table(measures_of(output)))
     print(f'\ngain by training: {gain:+.3f} mAP (expected: at least {LEAST_GAIN:.2f})')
     print(f'total seconds:    {time.perf_counter() - start:.0f}')
     print(f'picture:          {output / "ranked_lists.png"}')
@@ -125,34 +126,36 @@ def data_options(cfg: CfgNode, data: Path) -> list[str]:
 def test_all(cfg: CfgNode, common: Sequence[str]) -> dict[str, Metrics]:
     """Return the metrics before training, after training, and after re-ranking."""
     output = Path(cfg.OUTPUT_DIR)
-    trained = output / f'{file_stem(cfg.MODEL.NAME)}_{cfg.SOLVER.STAGE2.MAX_EPOCHS}.pth'
-    of_initial = [*common, 'TEST.WEIGHT', START]
-    of_trained = [*common, 'TEST.WEIGHT', str(trained)]
-    return {
-        'before': test_clipreid.main([*of_initial, 'OUTPUT_DIR', str(output / 'before')]),
-        'after': test_clipreid.main(of_trained),
-        'reranked': test_rerank_clipreid.main([*of_trained, 'OUTPUT_DIR', str(output / 'rerank')]),
+    trained = str(output / f'{file_stem(cfg.MODEL.NAME)}_{cfg.SOLVER.STAGE2.MAX_EPOCHS}.pth')
+    tests = {
+        'before': (test_clipreid, START),
+        'after': (test_clipreid, trained),
+        'reranked': (test_rerank_clipreid, trained),
     }
+    results = {}
+    for name, (program, weights) in tests.items():
+        options = ['TEST.WEIGHT', weights, 'OUTPUT_DIR', str(output / FOLDERS[name])]
+        results[name] = program.main([*common, *options])
+    return results
 
 
 def measures_of(output: Path) -> dict[str, dict[str, Any]]:
     """Return the measures of the three tests, as in results.json."""
-    folders = {'before': output / 'before', 'after': output, 'reranked': output / 'rerank'}
-    return {name: read_result(folder).measures for name, folder in folders.items()}
+    return {name: read_result(output / folder).measures for name, folder in FOLDERS.items()}
 
 
-def table(results: Mapping[str, Metrics], measures: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the results with their intervals as lines of text."""
+def table(measures: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the measures of the three tests as lines of text."""
     lines = ['', f'{"Individuals never seen in training":36}{"mAP":24}rank-1']
     for name, text in ROWS.items():
         cells = []
         for metric in ('mAP', 'rank1'):
             pair = measures[name]['intervals'].get(metric)
             words = f' [{pair[0]:.3f}, {pair[1]:.3f}]' if pair else ''
-            cells.append(f'{results[name][metric]:.3f}{words}')
+            cells.append(f'{measures[name]["values"][metric]:.3f}{words}')
         lines.append(f'{text:36}{cells[0]:24}{cells[1]}')
     reason = measures['after']['reason']
-    lines.append(f'(no intervals: {reason})' if reason else '(in brackets: 95% intervals)')
+    lines.append(f'(no intervals: {reason})' if reason else '(in brackets: 95 % intervals)')
     return '\n'.join(lines)
 
 

@@ -17,14 +17,14 @@ The grid has a cell for each combination of the axes' values.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs import ConfigError, flatten, read_values, read_yml
-from configs.rules import expand_home
-from utils.words import did_you_mean, first_few, shortened
+from configs import ConfigError, flatten, read_pairs, read_values, read_yml
+from configs.rules import expand_home, shown
+from utils.words import did_you_mean, first_few, one_line, shortened
 
 Values = dict[str, Any]  # key of the config -> value
 Axes = dict[str, dict[str, Values]]  # axis -> name of a value -> what it sets
@@ -87,13 +87,13 @@ def combinations(axes: Axes) -> list[tuple[dict[str, str], Values]]:
     return found
 
 
-def read_grid(path: Path, config: str = '', pairs: Mapping[str, str] | None = None) -> Grid:
+def read_grid(path: Path, config: str = '', opts: Sequence[str] = ()) -> Grid:
     """Read and check a grid file.
 
     Args:
         path: The file.
         config: A yml that replaces the one that the file names, '' = none.
-        pairs: Further overrides of all runs, from the command line.
+        opts: ``KEY, VALUE, KEY, VALUE …`` of the command line: further overrides of all runs.
 
     Raises:
         ConfigError: The file cannot be used; the message is one line.
@@ -105,11 +105,11 @@ def read_grid(path: Path, config: str = '', pairs: Mapping[str, str] | None = No
             raise ConfigError(f'{path}: unknown key {shortened(str(word))!r}{hint}')
     grid = Grid(
         path=path,
-        question=_text(tree, 'question', path),
+        question=one_line(_text(tree, 'question', path)),  # a title
         config=config or _config(tree, path),
         seeds=_seeds(tree.get('seeds'), path),
         overrides=_settings(tree.get('overrides'), f'{path}: overrides')
-        | _settings(pairs, 'command line'),
+        | _without_own(read_pairs(opts), 'command line'),
         train=_axes(tree, 'train', path),
         test=_axes(tree, 'test', path),
     )
@@ -122,7 +122,7 @@ def read_grid(path: Path, config: str = '', pairs: Mapping[str, str] | None = No
 def _text(tree: Mapping[Any, Any], word: str, path: Path) -> str:
     text = tree.get(word, '')
     if not isinstance(text, str):
-        raise ConfigError(f'{path}: {word} must be text, got {shortened(repr(text))}')
+        raise ConfigError(f'{path}: {word} must be text, got {shown(text)}')
     return text
 
 
@@ -150,9 +150,13 @@ def _settings(tree: object, where: str) -> Values:
     if not isinstance(tree, Mapping | None):
         raise ConfigError(
             f'{where} must be settings such as {{MODEL.PROMPT_START: number}}, or {{}} for none, '
-            f'got {shortened(repr(tree))}'
+            f'got {shown(tree)}'
         )
-    settings = read_values(flatten(tree or {}).items(), where)
+    return _without_own(read_values(flatten(tree or {}).items(), where), where)
+
+
+def _without_own(settings: Values, where: str) -> Values:
+    """Return settings; raise ``ConfigError`` for a key that the grid sets itself."""
     for key, reason in OWN.items():
         if key in settings:
             raise ConfigError(f'{where}: {key} cannot be set in a grid: {reason}')
@@ -177,7 +181,7 @@ def _axes(tree: Mapping[Any, Any], word: str, path: Path) -> Axes:
 
 def _section(tree: object, where: str) -> Mapping[Any, Any]:
     if not isinstance(tree, Mapping | None):
-        raise ConfigError(f'{where} must have names with values, got {shortened(repr(tree))}')
+        raise ConfigError(f'{where} must have names with values, got {shown(tree)}')
     return tree or {}
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
-from configs import ConfigError, load_cfg
+from configs import load_cfg
 from datasets.sources import load_test, load_train
 from utils.files import make_output_dir
 from utils.run.lock import output_lock
@@ -13,10 +14,10 @@ from wildlife.experiments.plan import Plan, Training, make_plan
 from wildlife.experiments.progress import (
     check_folder,
     epochs_of,
-    is_tested,
     is_trained,
     read_note,
     seconds_left,
+    tests_left,
 )
 from wildlife.experiments.runs import Queue, Say, time_text
 from wildlife.experiments.write import write_table
@@ -31,7 +32,7 @@ class Experiment:
         grid: The grid.
         plan: Its runs.
         out: The folder of all runs and tables.
-        photos: The number of training photos.
+        photos: The number of training photos, of the first training.
     """
 
     grid: Grid
@@ -53,55 +54,69 @@ class Experiment:
         trainings = self.plan.trainings
         left = [training for training in trainings if not is_trained(training)]
         epochs = sum(map(epochs_of, left))
-        tests = [test for training in trainings for test in training.tests]
-        tests_left = sum(not is_tested(test) for test in tests)
-        return (
+        tests = sum(len(training.tests) for training in trainings)
+        to_test = sum(len(tests_left(training)) for training in trainings)
+        runs = (
             f'{counted(len(self.plan.cells), "cell")} x {counted(len(self.grid.seeds), "seed")}: '
             f'{counted(len(trainings), "training")} ({len(trainings) - len(left)} done), '
-            f'{counted(len(tests), "test")} ({len(tests) - tests_left} done)\n'
-            f'to do: {counted(len(left), "training")}, together {epochs} epochs x '
-            f'{counted(self.photos, "photo")}, and {counted(tests_left, "test")}; '
+            f'{counted(tests, "test")} ({tests - to_test} done)'
+        )
+        if not left and not to_test:
+            return f'{runs}\nto do: nothing'
+        return (
+            f'{runs}\nto do: {counted(len(left), "training")}, together {epochs} epochs x '
+            f'{counted(self.photos, "photo")}, and {counted(to_test, "test")}; '
             f'{self._time(jobs)}'
         )
 
     def _time(self, jobs: int) -> str:
         seconds = seconds_left(self.plan.trainings, jobs)
         if seconds is None:
-            return 'the time is unknown until a training has finished'
+            return 'the time is unknown until a training and a test have finished'
         jobs_text = counted(jobs, 'job')
         return f'about {time_text(seconds)} with {jobs_text}, judging by the finished runs'
 
 
 def _state_line(training: Training) -> str:
     if is_trained(training):
-        missing = sum(not is_tested(test) for test in training.tests)
+        missing = len(tests_left(training))
         state = f'{counted(missing, "test")} to do' if missing else 'done'
     else:
         state = 'to resume' if read_note(training.run) else 'to do'
     return f'{state:12} {training.run.folder}'
 
 
-def prepare(file: Path, config: str, pairs: Sequence[str], out: Path) -> Experiment:
+def prepare(file: Path, config: str, opts: Sequence[str], out: Path) -> Experiment:
     """Read the grid and check everything; nothing is written.
 
     Args:
         file: The grid file.
         config: A yml instead of the one that the file names, or ''.
-        pairs: KEY VALUE pairs of the command line.
+        opts: ``KEY, VALUE, KEY, VALUE …`` of the command line.
         out: The folder for runs and tables.
 
     Raises:
         ConfigError, InputError: The grid, its settings, lists or folders cannot be used.
     """
-    if len(pairs) % 2:
-        raise ConfigError('command line: overrides come in pairs KEY VALUE; one word is left over')
-    grid = read_grid(file, config, dict(zip(pairs[::2], pairs[1::2], strict=True)))
+    grid = read_grid(file, config, opts)
     plan = make_plan(grid, out)
     for training in plan.trainings:
         check_folder(training.run)
-    cfg = load_cfg(grid.config, plan.trainings[0].run.words)
-    load_test(cfg)
-    return Experiment(grid, plan, out, len(load_train(cfg).train))
+    _check_lists(plan)
+    first = plan.trainings[0].run
+    photos = load_train(load_cfg(grid.config, first.words)).train
+    return Experiment(grid, plan, out, len(photos))
+
+
+def _check_lists(plan: Plan) -> None:
+    """Read the lists of all runs, each once, so that no run fails hours later."""
+    known = set()
+    for run in chain.from_iterable((each.run, *each.tests) for each in plan.trainings):
+        lists = {key: value for key, value in run.values.items() if key.startswith('DATASETS.')}
+        if (run.is_test, repr(lists)) not in known:
+            known.add((run.is_test, repr(lists)))
+            load = load_test if run.is_test else load_train
+            load(load_cfg(run.config_file, run.words))
 
 
 def run(experiment: Experiment, jobs: int, say: Say) -> list[Path]:

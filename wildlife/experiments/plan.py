@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs import ConfigError, check_together, load_values
+from configs import ConfigError, check_together, ignored_keys, load_values
 from model.names import file_stem
 from wildlife.experiments.grid import OWN, WITHOUT_EFFECT, Grid, Values, combinations
 
@@ -34,7 +34,7 @@ class Run:
         changes: What it sets besides the yml, with the seed.
         values: The config that decides the result: key -> value.
         checkpoint: The model that a training writes, or that a test reads.
-        tests: Whether it is a test.
+        is_test: Whether it is a test.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class Run:
     changes: Values
     values: Values
     checkpoint: Path
-    tests: bool
+    is_test: bool
 
     @property
     def words(self) -> list[str]:
@@ -53,10 +53,10 @@ class Run:
     @property
     def command(self) -> list[str]:
         """The command with its arguments."""
-        program = 'test_clipreid.py' if self.tests else 'train_clipreid.py'
+        program = 'test_clipreid.py' if self.is_test else 'train_clipreid.py'
         command = [sys.executable, str(ROOT / program), '--config_file', self.config_file]
         command += [*self.words, 'OUTPUT_DIR', _as_word(str(self.folder))]
-        if self.tests:
+        if self.is_test:
             return [*command, 'TEST.WEIGHT', _as_word(str(self.checkpoint))]
         return [*command, '--resume']
 
@@ -141,10 +141,10 @@ def _make_training(
 
 
 def _make_run(
-    grid: Grid, folder: Path, of_file: Values, values: Values, checkpoint: Path, tests: bool
+    grid: Grid, folder: Path, of_file: Values, values: Values, checkpoint: Path, is_test: bool
 ) -> Run:
     changes = difference(of_file, values) | {'SOLVER.SEED': values['SOLVER.SEED']}
-    return Run(folder, grid.config, changes, decisive(values), checkpoint, tests)
+    return Run(folder, grid.config, changes, decisive(values), checkpoint, is_test)
 
 
 def _check(values: Values, grid: Grid, settings: Values) -> None:
@@ -187,7 +187,7 @@ def name_of(labels: Mapping[str, str]) -> str:
 
 def decisive(values: Mapping[str, Any]) -> Values:
     """Return the values that decide the result of a run, without those that say where it is."""
-    left_out = WITHOUT_EFFECT | (OWN.keys() - {'SOLVER.SEED'})
+    left_out = WITHOUT_EFFECT | ignored_keys() | (OWN.keys() - {'SOLVER.SEED'})
     return {key: value for key, value in values.items() if key not in left_out}
 
 

@@ -3,6 +3,7 @@
 import functools
 import json
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,11 @@ def is_tested(test: Run) -> bool:
     return same_model and found == planned
 
 
+def tests_left(training: Training) -> list[Run]:
+    """Return the tests of a training that have no result."""
+    return [test for test in training.tests if not is_tested(test)]
+
+
 def checkpoint_sha256(path: Path) -> str:
     """Return the checksum of a model; it is computed again only if the file has changed."""
     state = path.stat()
@@ -114,17 +120,16 @@ def seconds_per_run(runs: Sequence[Run]) -> float | None:
 
 
 def seconds_left(trainings: Sequence[Training], jobs: int) -> float | None:
-    """Return about how long the rest of the runs takes; None if nothing is known yet.
+    """Return about how long the rest of the runs takes; None if it cannot be known yet.
 
     Args:
         trainings: All trainings with their tests.
         jobs: How many runs there are at once.
     """
     to_train = [training for training in trainings if not is_trained(training)]
-    tests = [test for training in trainings for test in training.tests]
-    to_test = [test for test in tests if not is_tested(test)]
+    to_test = list(chain.from_iterable(map(tests_left, trainings)))
     of_training = seconds_per_run([training.run for training in trainings])
-    of_test = seconds_per_run(tests)
-    if of_training is None and to_train:
+    of_test = seconds_per_run(list(chain.from_iterable(each.tests for each in trainings)))
+    if (to_train and of_training is None) or (to_test and of_test is None):
         return None
     return (len(to_train) * (of_training or 0) + len(to_test) * (of_test or 0)) / jobs

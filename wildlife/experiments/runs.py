@@ -16,7 +16,7 @@ from utils.errors import Stopped, first_line
 from utils.files import writing
 from utils.run.signals import StopRequest
 from wildlife.experiments.plan import Run, Training
-from wildlife.experiments.progress import add_note, is_tested, is_trained, seconds_left
+from wildlife.experiments.progress import add_note, is_trained, seconds_left, tests_left
 from wildlife.report.results import read_result
 from wildlife.words import counted
 
@@ -63,7 +63,7 @@ class Queue:
         self._training_in = {training.run.folder: training for training in trainings}
         for training in trainings:
             done = is_trained(training)
-            self._waiting += _tests_left(training) if done else [training.run]
+            self._waiting += tests_left(training) if done else [training.run]
 
     def run_all(self) -> None:
         """Run everything that is left.
@@ -96,11 +96,11 @@ class Queue:
         if code:
             self.failed.append(run.folder)
             self.say(f'failed (exit code {code}): {run.folder}\n{_last_lines(run.folder)}')
-        elif run.tests:
+        elif run.is_test:
             self.say(f'{_scores(run)}  {run.folder}{self._left()}')
         else:
             self.say(f'trained in {started.seconds:.0f} s  {run.folder}{self._left()}')
-            self._waiting.extendleft(reversed(_tests_left(self._training_in[run.folder])))
+            self._waiting.extendleft(reversed(tests_left(self._training_in[run.folder])))
 
     def _left(self) -> str:
         runs = len(self._waiting) + len(self._running)
@@ -120,10 +120,6 @@ class Queue:
         for started in self._running:
             started.process.wait()
             add_note(started.run, started.seconds, finished=False)
-
-
-def _tests_left(training: Training) -> list[Run]:
-    return [test for test in training.tests if not is_tested(test)]
 
 
 def start(run: Run, jobs: int) -> subprocess.Popen:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from math import isnan
 from typing import Any
 
@@ -102,42 +103,43 @@ def read_cells(cells: Sequence[Cell]) -> list[CellResult]:
 
 def make_rows(cells: Sequence[CellResult]) -> list[Row]:
     """Return the rows of the table: for each metric all cells that have results."""
-    rows = []
-    for metric in METRICS:
-        rows += [_row(cells[0].group, cell, metric) for cell in cells if cell.group]
-    return rows
+    first = cells[0].group
+    of_cells = [_rows(first, each.cell.labels, each.group) for each in cells if each.group]
+    return list(chain.from_iterable(zip(*of_cells, strict=True)))
 
 
-def _row(first: SeedGroup | None, cell: CellResult, metric: str) -> Row:
-    group = cell.group
-    assert group is not None, 'cells without results have no row'
-    individuals = of_seeds = None
-    if first is not None and first is not group:
-        individuals, of_seeds = _differences(first, group, metric)
-    return Row(
-        labels=cell.cell.labels,
-        metric=metric,
-        seeds=len(group.results),
-        mean=group.mean(metric),
-        sd=group.sd(metric),
-        values=group.values(metric).tolist(),
-        interval=group.intervals().get(metric),
-        individuals=individuals,
-        of_seeds=of_seeds,
-    )
+def _rows(first: SeedGroup | None, labels: dict[str, str], group: SeedGroup) -> list[Row]:
+    """Return a row for each metric of a cell."""
+    intervals = group.intervals()
+    individuals, of_seeds = _differences(first, group)
+    return [
+        Row(
+            labels=labels,
+            metric=metric,
+            seeds=len(group.results),
+            mean=group.mean(metric),
+            sd=group.sd(metric),
+            values=group.values(metric).tolist(),
+            interval=intervals.get(metric),
+            individuals=individuals.get(metric),
+            of_seeds=of_seeds.get(metric),
+        )
+        for metric in METRICS
+    ]
 
 
 def _differences(
-    first: SeedGroup, group: SeedGroup, metric: str
-) -> tuple[Difference | None, Difference | None]:
-    """Return the differences over individuals and over seeds, of the seeds that both have."""
+    first: SeedGroup | None, group: SeedGroup
+) -> tuple[dict[str, Difference], dict[str, Difference | None]]:
+    """Return metric -> difference over individuals and over seeds, of the seeds that both have."""
+    if first is None or first is group or why_not_comparable(first.first, group.first):
+        return {}, {}
     both = set(first.seeds) & set(group.seeds)
-    if not both or why_not_comparable(first.first, group.first):
-        return None, None
+    if not both:
+        return {}, {}
     a, b = _only(first, both), _only(group, both)
-    known = not why_no_interval(a.first)
-    individuals = difference_over_individuals(a, b).get(metric) if known else None
-    return individuals, difference_over_seeds(a, b, metric)
+    individuals = {} if why_no_interval(a.first) else difference_over_individuals(a, b)
+    return individuals, {metric: difference_over_seeds(a, b, metric) for metric in METRICS}
 
 
 def _only(group: SeedGroup, seeds: set[int]) -> SeedGroup:
@@ -217,8 +219,10 @@ def _remarks(grid: Grid, cells: Sequence[CellResult]) -> list[str]:
     remarks = [f'Config: {grid.config}; seeds: {", ".join(map(str, grid.seeds))}.']
     reasons = dict.fromkeys(group.no_interval_reason for group in groups)
     remarks += [f'No interval over individuals: {reason}.' for reason in reasons if reason]
-    if groups:
-        remarks += _not_comparable(groups[0].first, cells)
+    if first := cells[0].group:
+        remarks += _not_comparable(first.first, cells)
+    else:
+        remarks.append(f'No differences: {cells[0].cell.name}, the first of the grid, has failed.')
     for each in cells:
         missing = len(each.cell.tests) - (len(each.group.results) if each.group else 0)
         if missing:

@@ -16,7 +16,7 @@ from datasets.loaders import Loaders
 from datasets.records import individuals
 from model.clip.architecture import find_architecture
 from model.names import START, is_timm
-from processor.results import measure_names
+from processor.results import ShownMetric, shown_metrics
 from utils import __version__
 from utils.errors import InputError
 from utils.files import atomic_write, keep_earlier, write_json
@@ -95,15 +95,10 @@ def test_facts(result: TestResult) -> dict[str, Any]:
     }
 
 
-def metric_rows(test: Mapping[str, Any]) -> list[tuple[str, float, list[float] | None]]:
-    """Return (name, value, interval or None) of the metrics of a test."""
+def metric_rows(test: Mapping[str, Any]) -> list[ShownMetric]:
+    """Return the metrics of a test with their intervals."""
     measures = test['measures']
-    values = test['metrics'] | measures['values']
-    return [
-        (text, values[name], measures['intervals'].get(name))
-        for name, text in measure_names(values).items()
-        if values.get(name) is not None
-    ]
+    return shown_metrics(test['metrics'] | measures['values'], measures['intervals'])
 
 
 def render_card(card: Card) -> str:
@@ -123,7 +118,9 @@ def _with_test(folder: Path, result: TestResult, earlier: Card | None) -> Card:
     about = earlier or describe_run(folder) or describe_config(result.config, folder)
     new, tests = test_facts(result), about.get('tests', [])
     tests = [*(old for old in tests if not _is_same_test(old, new)), new]
-    return _assemble(folder, about, tests, about.get('checkpoints', []), result.facts)
+    return _assemble(
+        folder, about, tests, about.get('checkpoints', []), result.facts['config_file']
+    )
 
 
 def _is_same_test(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
@@ -136,7 +133,7 @@ def _assemble(
     about: Mapping[str, Any],
     tests: list[dict[str, Any]],
     known: list[dict[str, Any]],
-    facts: Mapping[str, Any] | None = None,
+    config_file: str | None = None,
 ) -> Card:
     """Return a card.
 
@@ -145,13 +142,13 @@ def _assemble(
         about: The facts of the run: model, start, training, data.
         tests: See :func:`test_facts`.
         known: The checkpoints of the earlier card.
-        facts: Those of the newest test, if any.
+        config_file: The yml of the newest test, if any.
     """
     description = {name: about[name] for name in ('model', 'start', 'training', 'data')}
     card = {'format': FORMAT, 'version': __version__, **description}
     card['checkpoints'] = list_checkpoints(folder, about['model']['name'], tests, known)
     card['tests'] = tests
-    card['use'] = commands(folder, card, facts['config_file'] if facts else None)
+    card['use'] = commands(folder, card, config_file)
     card['limits'] = limits(card)
     return card
 

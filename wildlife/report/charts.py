@@ -20,7 +20,7 @@ class Line:
         name: Its name in the legend.
         x: (N,) values.
         y: (N,) values.
-        kind: The CSS class with its colour and dashes: 'first', 'second', 'third' or 'guide'.
+        kind: The CSS class with its colour and dashes: 'first' … 'fifth', or 'guide'.
         band: Lower and upper limits (N,) of an interval around it.
         filled: Whether the area below it is filled.
     """
@@ -73,7 +73,7 @@ class Chart:
         )
 
     def _y_text(self, value: float) -> str:
-        return f'{100 * value:g}%' if self.percent else f'{value:g}'
+        return f'{100 * value:g} %' if self.percent else f'{value:g}'
 
 
 @dataclass(frozen=True)

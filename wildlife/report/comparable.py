@@ -86,7 +86,7 @@ def _without_folders(key: str, value: Any, folders: Sequence[Path]) -> Any:
     if not value or not isinstance(value, str) or not isinstance(RULES.get(key), PathRule):
         return value
     for folder in folders:
-        if Path(value).is_relative_to(folder):
+        if folder.parts and Path(value).is_relative_to(folder):  # in '.' is every relative path
             return str('<run>' / Path(value).relative_to(folder))
     return value
 

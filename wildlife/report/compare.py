@@ -1,7 +1,7 @@
 """Compares two results of the same photos and protocol: metrics, and queries that changed."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from processor.results import SEED, SHOWN
 from utils.errors import InputError
 from utils.intervals import LEVEL
 from wildlife.report.comparable import differing_settings
-from wildlife.report.results import TestResult
+from wildlife.report.results import TestResult, file_name
 from wildlife.report.seeds import Difference, SeedGroup, difference_over_individuals
 from wildlife.report.table import interval_text
 
@@ -89,7 +89,7 @@ def _check_queries(a: TestResult, b: TestResult) -> None:
 
 def _query_names(result: TestResult) -> list[tuple[str, int]]:
     """Return (file name, label) of each query; folders may differ between machines."""
-    names = [path.replace('\\', '/').rsplit('/')[-1] for path in result.queries['query']]
+    names = [file_name(path) for path in result.queries['query']]
     return list(zip(names, result.identities.tolist(), strict=True))
 
 
@@ -168,13 +168,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         'level': LEVEL,
         'settings': comparison.settings,
         'metrics': {
-            name: {
-                'a': found.a,
-                'b': found.b,
-                'difference': found.difference,
-                'interval': found.interval,
-                'p': found.p,
-            }
+            name: asdict(found) | {'difference': found.difference}
             for name, found in comparison.differences.items()
         },
         'rank1': comparison.counts,

@@ -13,7 +13,7 @@ from utils.files import atomic_write, keep_earlier, write_json, writing
 from wildlife.names import names_of_labels
 from wildlife.pages import render
 from wildlife.report.compare import Comparison, as_json, metrics_frame, p_text, sentence
-from wildlife.report.results import TestResult
+from wildlife.report.results import TestResult, file_name
 from wildlife.report.table import interval_text
 from wildlife.thumbnails import upright_thumbnails
 from wildlife.words import counted
@@ -99,7 +99,7 @@ def _named(comparison: Comparison) -> list[tuple[str, TestResult]]:
 
 def _about(result: TestResult) -> str:
     reranked = ', re-ranked' if result.facts['re_ranking'] else ''
-    return f'{result.folder} ({os.path.basename(result.facts["checkpoint"])}{reranked})'
+    return f'{result.folder} ({result.checkpoint_name}{reranked})'
 
 
 def names_of(result: TestResult) -> dict[int, str]:
@@ -176,6 +176,6 @@ def make_page(
         names=names_of(comparison.a) | names_of(comparison.b),
         thumbnails=thumbnails,
         missing=sum(not uri for uri in thumbnails.values()),
-        basename=os.path.basename,
+        basename=file_name,
         top=TOP,
     )

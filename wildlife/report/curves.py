@@ -22,7 +22,7 @@ class Cmc:
 
     Attributes:
         share: (K,).
-        band: The limits (K,) of the 95% interval; None without intervals.
+        band: The limits (K,) of the 95 % interval; None without intervals.
         chance: (K,), of a random ranking.
     """
 
@@ -44,8 +44,7 @@ def cmc_curve(ranking: Ranking, identities: np.ndarray, draws: int, seed: int) -
     last = int(min(MOST_RANKS, max(1, ranking.compared.max())))
     averages = {}
     for rank in range(1, last + 1):
-        found = (ranking.first_hit > 0) & (ranking.first_hit <= rank)
-        averages[str(rank)] = Average(found.astype(float), counted)
+        averages[str(rank)] = Average(ranking.found_within(rank).astype(float), counted)
     band = None
     if draws:
         drawn = resample(averages, identities, draws, seed).values()

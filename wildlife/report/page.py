@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from datasets.loaders import TestSet
+from datasets.records import individuals
 from processor.inference import Result
-from processor.results import SEED, measure_names
-from utils.files import atomic_write, keep_earlier
+from processor.results import SEED, set_name, shown_metrics
 from utils.ranking import Ranking
 from wildlife.names import names_of_labels
 from wildlife.pages import render
@@ -18,12 +18,13 @@ from wildlife.report.charts import Chart, Line
 from wildlife.report.curves import cmc_curve, training_curves
 from wildlife.report.page_data import RankedTest, page_data
 from wildlife.report.pairs import PairDistances, pair_distances
+from wildlife.report.runs import save_text
 
 logger = logging.getLogger('transreid.test')
 
 MEANINGS = {  # metrics in the headline, in words
     'mmAP': 'mean of the groups’ mAPs',
-    'mAP': 'mean average precision: 100% if all photos of the same individual come first',
+    'mAP': 'mean average precision: 100 % if all photos of the same individual come first',
     'rank1': 'the nearest photo shows the same individual',
     'rank5': 'one of the five nearest photos does',
     'rank10': 'one of the ten nearest photos does',
@@ -31,7 +32,7 @@ MEANINGS = {  # metrics in the headline, in words
     'by the rank of the last',
     'macro/mAP': 'every individual counts the same, however many photos it has',
     'macro/rank1': 'every individual counts the same',
-    'rank1_above_chance': '0% is guessing, 100% is perfect',
+    'rank1_above_chance': '0 % is guessing, 100 % is perfect',
 }
 LINES = ('first', 'second', 'third', 'fourth', 'fifth')  # CSS classes of the lines of a chart
 LOSSES = {  # the terms of a loss, in words
@@ -73,30 +74,23 @@ def write_report(folder: Path, test: TestSet, result: Result, facts: Mapping[str
         data=page_data(material, folder),
     )
     path = folder / 'report.html'
-    keep_earlier(path)
-    with atomic_write(path) as file:
-        file.write(page)
+    save_text(path, page)
     logger.info('Report: %s (open it in a browser)', path)
     return path
 
 
 def _title(facts: Mapping[str, Any]) -> str:
-    config = facts['config']
-    animals = config['DATASETS.NAMES'] == 'animals'
-    name = config['DATASETS.SPECIES'] if animals else config['DATASETS.NAMES']
-    return f'{name}: test of {Path(facts["checkpoint"]).name}'
+    return f'{set_name(facts["config"])}: test of {Path(facts["checkpoint"]).name}'
 
 
 def _headline(metrics: Mapping[str, float], measures: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the rows of the headline: name, meaning, value, and low and high or None."""
-    values = measures['values'] or metrics
     rows = []
-    for name, text in measure_names(values).items():
-        if (value := values.get(name)) is None:
-            continue
-        low, high = measures['intervals'].get(name) or (None, None)
-        meaning = MEANINGS.get(name, 'queries of this group')
-        rows.append({'name': text, 'meaning': meaning, 'value': value, 'low': low, 'high': high})
+    for row in shown_metrics(measures['values'] or metrics, measures['intervals']):
+        low, high = row.interval or (None, None)
+        meaning = MEANINGS.get(row.name, 'queries of this group')
+        facts = {'name': row.text, 'meaning': meaning, 'value': row.value}
+        rows.append(facts | {'low': low, 'high': high})
     return rows
 
 
@@ -110,9 +104,9 @@ def _counts(test: TestSet, ranking: Ranking) -> dict[str, int]:
     """Count what the sentence above the table says."""
     return {
         'queries': len(test.query),
-        'individuals': len({record.pid for record in test.query}),
+        'individuals': individuals(test.query),
         'gallery': len(test.gallery),
-        'right': int((ranking.counted & (ranking.first_hit == 1)).sum()),
+        'right': int((ranking.counted & ranking.found_within(1)).sum()),
         'counted': int(ranking.counted.sum()),
         'without_match': int((ranking.positives == 0).sum()),
     }
@@ -129,7 +123,7 @@ def _cmc_chart(material: RankedTest, measures: Mapping[str, Any]) -> Chart:
     draws = measures['draws'] if measures['intervals'] else 0
     cmc = cmc_curve(material.ranking, identities, draws, SEED)
     ranks = np.arange(1, len(cmc.share) + 1)
-    band = ' The band is the 95% interval.' if cmc.band else ''
+    band = ' The band is the 95 % interval.' if cmc.band else ''
     return Chart(
         title='Found among the first k photos (CMC)',
         summary='Share of the queries with a photo of the same individual among the first k: '
@@ -148,7 +142,7 @@ def _cmc_chart(material: RankedTest, measures: Mapping[str, Any]) -> Chart:
 def _at_ranks(shares: np.ndarray) -> str:
     """Say the values of a curve at some ranks."""
     ranks = [rank for rank in (1, 5, 10, 20, 50) if rank <= len(shares)]
-    return ', '.join(f'{shares[rank - 1]:.0%} at {rank}' for rank in ranks)
+    return ', '.join(f'{100 * shares[rank - 1]:.0f} % at {rank}' for rank in ranks)
 
 
 def _distance_chart(pairs: PairDistances) -> Chart:
@@ -166,7 +160,7 @@ def _distance_chart(pairs: PairDistances) -> Chart:
         if np.isnan(separation)
         else (
             f' A pair of the same individual is nearer than a pair of different ones in '
-            f'{separation:.0%} of cases (50% is guessing).'
+            f'{100 * separation:.0f} % of cases (50 % is guessing).'
         )
     )
     return Chart(

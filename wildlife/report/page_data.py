@@ -101,7 +101,7 @@ def page_data(material: RankedTest, folder: Path) -> dict[str, Any]:
 
     Returns:
         'root' (address of the photos' folder relative to the page), 'names', 'photos', 'queries',
-        'individuals', 'confusions', and 'totals' (what there is, if more than the page shows).
+        'individuals', 'confusions', and 'totals' (how many there are, shown or not).
     """
     whos = {label: number for number, label in enumerate(sorted(material.names))}
     photos = _Photos(whos)
@@ -109,9 +109,7 @@ def page_data(material: RankedTest, folder: Path) -> dict[str, Any]:
     queries = query_rows(material, kept, photos)
     thumbnails = make_thumbnails(thumbnail_paths(material))
     root, base = photo_root(photos.records, folder)
-    individuals = individual_rows(material, kept)
-    for row in individuals:
-        row['who'] = whos[row['who']]
+    individuals = individual_rows(material, kept, whos)
     return {
         'root': root,
         'names': [material.names[label] for label in whos],
@@ -155,20 +153,22 @@ def query_rows(material: RankedTest, kept: Sequence[int], photos: _Photos) -> li
     return rows
 
 
-def individual_rows(material: RankedTest, kept: Sequence[int]) -> list[dict[str, Any]]:
+def individual_rows(
+    material: RankedTest, kept: Sequence[int], whos: dict[int, int]
+) -> list[dict[str, Any]]:
     """Return the individuals of the queries, the hardest first.
 
     Returns:
-        'who' (label), 'queries' and 'gallery' (photos), 'mAP' and 'rank1' (None if none of the
-        queries counts), 'worst' (position in ``kept`` of the query with the lowest average
-        precision, None if it is not there).
+        'who' (index on the page), 'queries' and 'gallery' (photos), 'mAP' and 'rank1' (None if
+        none of the queries counts), 'worst' (position in ``kept`` of the query with the lowest
+        average precision, None if it is not there).
     """
     ranking, test = material.ranking, material.test
     table = pd.DataFrame(
         {
             'who': [record.pid for record in test.query],
             'ap': ranking.ap,
-            'hit': ranking.first_hit == 1,
+            'hit': ranking.found_within(1),
             'found': ranking.positives > 0,
         }
     )
@@ -181,7 +181,7 @@ def individual_rows(material: RankedTest, kept: Sequence[int]) -> list[dict[str,
     for who, queries in table.groupby('who').size().items():
         known = who in means.index
         row = {
-            'who': who,
+            'who': whos[who],
             'queries': int(queries),
             'gallery': gallery[who],
             'mAP': round(float(means.ap[who]), 4) if known else None,

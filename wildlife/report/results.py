@@ -1,6 +1,7 @@
 """Reads the results of a test: results.json and the tables beside it in its OUTPUT_DIR."""
 
 import json
+import ntpath
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,6 +40,11 @@ class TestResult:
 
     folder: Path
     facts: dict[str, Any]
+
+    @property
+    def checkpoint_name(self) -> str:
+        """The file name of the checkpoint."""
+        return file_name(self.facts['checkpoint'])
 
     @property
     def config(self) -> dict[str, Any]:
@@ -116,6 +122,11 @@ class TestResult:
     def identities(self) -> np.ndarray:
         """(Q,), the individual of each query."""
         return self.queries['query_label'].to_numpy()
+
+
+def file_name(path: str) -> str:
+    """Return the last part of a path, which may come from another operating system."""
+    return ntpath.basename(path)  # separates at both / and \\
 
 
 def read_result(path: str | Path) -> TestResult:

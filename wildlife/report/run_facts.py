@@ -10,6 +10,7 @@ from model.clip.weights import OFFICIAL
 from model.hub import is_on_hub
 from model.names import START, is_timm
 from model.prompt import sentence_for
+from processor.results import set_name
 from utils.files import sha256_file
 from utils.run.provenance import CARD
 
@@ -71,14 +72,15 @@ def model_facts(config: Mapping[str, Any]) -> Facts:
     """Return what a flat config says about the network and what it is for."""
     name = config['MODEL.NAME']
     name = name if is_timm(name) else find_architecture(name)[0]
-    set_name = config['DATASETS.NAMES']
     prompts = config['SOLVER.STAGE1.MAX_EPOCHS'] > 0 or config['MODEL.I2T_LOSS_WEIGHT'] > 0
     return {
         'name': name,
-        'for': config['DATASETS.SPECIES'] if set_name == 'animals' else set_name,
+        'for': set_name(config),
         'size': list(config['INPUT.SIZE_TEST']),
         'stride': list(config['MODEL.STRIDE_SIZE']) if name.startswith('ViT') else None,
-        'sentence': sentence_for(set_name, config['MODEL.PROMPT']) if prompts else None,
+        'sentence': sentence_for(config['DATASETS.NAMES'], config['MODEL.PROMPT'])
+        if prompts
+        else None,
         'prompt_start': config.get('MODEL.PROMPT_START', ''),  # not in old runs
         'cameras': config['MODEL.SIE_CAMERA'],
         'views': config['MODEL.SIE_VIEW'],

@@ -17,7 +17,6 @@ from utils.intervals import (
     LEAST_INDIVIDUALS,
     LEVEL,
     Interval,
-    group_names,
     interval,
     no_interval_reason,
     paired_p,
@@ -25,6 +24,7 @@ from utils.intervals import (
     resample,
     with_combinations,
 )
+from utils.ranking import group_names
 from wildlife.report.comparable import check_comparable, settings, test_identity
 from wildlife.report.results import TestResult
 from wildlife.report.student import bound_of_share, share_within
@@ -71,21 +71,17 @@ class SeedGroup:
         own = self.first.measures['reason']
         return own if len(self.results) == 1 else why_no_interval(self.first)
 
-    def intervals(self, draws: int = DRAWS, seed: int = SEED) -> dict[str, Interval | None]:
+    def intervals(self) -> dict[str, Interval | None]:
         """Return metric -> 95 % interval over individuals of its mean over the seeds.
 
-        Args:
-            draws: The number of draws of the bootstrap; a single result has its own intervals.
-            seed: The seed of the draws.
-
-        Returns:
-            Empty if :attr:`no_interval_reason` says why there are none.
+        A single result has its own intervals. Empty if :attr:`no_interval_reason` says why there
+        are none.
         """
         if self.no_interval_reason:
             return {}
         if len(self.results) == 1:
             return self.first.measures['intervals']
-        return {name: interval(each) for name, each in mean_draws(self, draws, seed).items()}
+        return {name: interval(each) for name, each in mean_draws(self).items()}
 
 
 @dataclass(frozen=True)
@@ -123,9 +119,8 @@ def metric_of(result: TestResult, metric: str) -> float:
 
 def settings_key(result: TestResult) -> str:
     """Return a text that is equal for results that differ only in their seed."""
-    checkpoint = result.facts['checkpoint'].replace('\\', '/').rsplit('/')[-1]
-    same = [test_identity(result), settings(result), result.facts['re_ranking'], checkpoint]
-    return json.dumps(same, sort_keys=True)
+    same = [test_identity(result), settings(result), result.facts['re_ranking']]
+    return json.dumps([*same, result.checkpoint_name], sort_keys=True)
 
 
 def group_by_seed(results: Sequence[TestResult]) -> list[SeedGroup]:
@@ -163,28 +158,28 @@ def why_no_interval(result: TestResult, draws: int = DRAWS) -> str:
     return no_interval_reason(draws, result.measures['individuals'])
 
 
-def mean_draws(group: SeedGroup, draws: int = DRAWS, seed: int = SEED) -> dict[str, np.ndarray]:
-    """Resample the query individuals, the same for all seeds and for equal ``seed``.
+def mean_draws(group: SeedGroup, draws: int = DRAWS) -> dict[str, np.ndarray]:
+    """Resample the query individuals, the same ones for all seeds and for all groups.
 
     Returns:
         Metric -> (draws,): its mean over the seeds of the group.
     """
-    of_seeds = [_draws(result, draws, seed) for result in group.results]
+    of_seeds = [_draws(result, draws) for result in group.results]
     means = {}
     for name in of_seeds[0]:
         means[name] = np.mean([each[name] for each in of_seeds], axis=0)
     return means
 
 
-def _draws(result: TestResult, draws: int, seed: int) -> dict[str, np.ndarray]:
+def _draws(result: TestResult, draws: int) -> dict[str, np.ndarray]:
     groups = result.queries['group'].to_numpy()
     averages = query_averages(result.ranking, result.identities, groups)
-    resampled = resample(averages, result.identities, draws, seed)
+    resampled = resample(averages, result.identities, draws, SEED)
     return with_combinations(resampled, group_names(groups))
 
 
 def difference_over_individuals(
-    a: SeedGroup, b: SeedGroup, draws: int = DRAWS, seed: int = SEED
+    a: SeedGroup, b: SeedGroup, draws: int = DRAWS
 ) -> dict[str, Difference]:
     """Compare the seed means of two groups by a paired bootstrap over query individuals.
 
@@ -192,7 +187,6 @@ def difference_over_individuals(
         a: One result or more.
         b: One result or more, of the same photos and protocol.
         draws: The number of draws, the same individuals for both.
-        seed: The seed of the draws.
 
     Returns:
         Metric -> difference, for all metrics that are defined; those in the log come first.
@@ -206,7 +200,7 @@ def difference_over_individuals(
             f'{a.first.folder} and {b.first.folder} cannot be compared: {reason}; compare tests of '
             f'one trial and at least {LEAST_INDIVIDUALS} individuals'
         )
-    first, second = mean_draws(a, draws, seed), mean_draws(b, draws, seed)
+    first, second = mean_draws(a, draws), mean_draws(b, draws)
     found = {}
     for name in [each for each in metric_names(a.first) if each in first and each in second]:
         change = np.round(second[name] - first[name], 12)  # rounding errors would break ties

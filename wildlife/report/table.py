@@ -40,7 +40,7 @@ def table_of(groups: Sequence[SeedGroup], metrics: Sequence[str] = METRICS) -> p
         frame[TESTS] = letters
     for key, values in differing_settings(firsts).items():
         frame[key] = [_value_text(value) for value in values]
-    frame['checkpoint'] = [os.path.basename(first.facts['checkpoint']) for first in firsts]
+    frame['checkpoint'] = [first.checkpoint_name for first in firsts]
     frame['protocol'] = [first.facts['protocol'] for first in firsts]
     frame['re-ranking'] = ['yes' if first.facts['re_ranking'] else 'no' for first in firsts]
     intervals = [group.intervals() for group in groups]

@@ -42,7 +42,7 @@ def in_process(monkeypatch):
         folders.append(run.folder)
         run.folder.mkdir(parents=True, exist_ok=True)
         (run.folder / 'output.txt').touch()
-        main = test_clipreid.main if run.tests else train_clipreid.main
+        main = test_clipreid.main if run.is_test else train_clipreid.main
         try:
             main(run.command[2:])
         except InputError as error:

@@ -13,14 +13,22 @@ def test_a_grid_is_read(grid_file, world):
     assert grid.overrides == {'SOLVER.STAGE2.MAX_EPOCHS': 1, 'TEST.REPORT': False}
     assert grid.train == {'a': {'x': {}, 'y': {'MODEL.PROMPT': 'X X X X'}}}
     assert grid.test == {}
+    folded = read_grid(grid_file(question='Does it\n  help?\n'))
+    assert folded.question == 'Does it help?'  # it is the title of the picture
 
 
 def test_the_command_line_overrides_the_file(grid_file):
-    pairs = {'SOLVER.STAGE2.MAX_EPOCHS': '3', 'MODEL.DEVICE': 'cpu'}
-    grid = read_grid(grid_file(config='missing.yml'), 'other.yml', pairs)
+    opts = ['SOLVER.STAGE2.MAX_EPOCHS', '3', 'MODEL.DEVICE', 'cpu']
+    grid = read_grid(grid_file(config='missing.yml'), 'other.yml', opts)
     assert grid.config == 'other.yml'
     assert grid.overrides['SOLVER.STAGE2.MAX_EPOCHS'] == 3
     assert grid.overrides['MODEL.DEVICE'] == 'cpu'
+    for opts, complaint in (
+        (['MODEL.DEVICE'], 'command line: overrides come in pairs'),
+        (['OUTPUT_DIR', 'x'], 'command line: OUTPUT_DIR cannot be set in a grid'),
+    ):
+        with pytest.raises(ConfigError, match=complaint):
+            read_grid(grid_file(), '', opts)
 
 
 def test_cells_are_all_combinations():

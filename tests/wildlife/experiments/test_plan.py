@@ -8,7 +8,8 @@ import yaml
 from configs import ConfigError, flatten, load_cfg
 from configs.command_line import parse_config
 from tests.helpers import ROOT
-from wildlife.experiments.grid import read_grid
+from utils.run.resume import HARMLESS
+from wildlife.experiments.grid import WITHOUT_EFFECT, read_grid
 from wildlife.experiments.plan import decisive, folder_name, make_plan
 
 OUT = Path('out')
@@ -48,12 +49,12 @@ def test_a_command_gives_the_config_of_the_plan(grid_file, world):
     )
     training = plan_of(path).trainings[0]
     for run in (training.run, training.tests[0]):
-        args = parse_config(run.command[2:], 'text', resumes=not run.tests)
+        args = parse_config(run.command[2:], 'text', resumes=not run.is_test)
         cfg = load_cfg(args.config_file, args.opts)
         assert decisive(flatten(cfg)) == run.values
         found = flatten(cfg)
         assert found['OUTPUT_DIR'] == str(run.folder) and found['MODEL.PROMPT'] == odd
-        assert found['SOLVER.RESUME'] == ('' if run.tests else 'auto')
+        assert found['SOLVER.RESUME'] == ('' if run.is_test else 'auto')
     assert found['TEST.WEIGHT'] == str(training.run.checkpoint)
 
 
@@ -68,16 +69,20 @@ def test_equal_trainings_of_two_grids_have_one_folder(grid_file):
 
 def test_runs_with_other_results_have_other_folders(grid_file, world):
     base = plan_of(grid_file()).trainings[0].run.folder
-    for pairs, same in (
-        ({'DATALOADER.NUM_WORKERS': '3'}, True),
-        ({'SOLVER.STAGE2.BASE_LR': '0.1'}, False),
-        ({'MODEL.I2T_LOSS_WEIGHT': '0.3'}, False),
+    for opts, same in (
+        (['DATALOADER.NUM_WORKERS', '3'], True),
+        (['SOLVER.STAGE2.BASE_LR', '0.1'], False),
+        (['MODEL.I2T_LOSS_WEIGHT', '0.3'], False),
     ):
-        assert (plan_of(grid_file(), '', pairs).trainings[0].run.folder == base) == same
+        assert (plan_of(grid_file(), '', opts).trainings[0].run.folder == base) == same
     (world.folder / 'sub').mkdir()
     copy = world.folder / 'sub' / 'RN50.yml'
     copy.write_text(Path(world.yml()).read_text())
     assert plan_of(grid_file(), str(copy)).trainings[0].run.folder != base
+
+
+def test_a_resumed_run_may_change_what_has_no_effect():
+    assert WITHOUT_EFFECT <= HARMLESS  # else a repeated grid would be rejected
 
 
 def test_names_of_folders():
@@ -97,6 +102,10 @@ def test_names_of_folders():
         ),
         (
             {'train': {'w': {'a': {}, 'b': {'DATALOADER.NUM_WORKERS': 5}}}},
+            "'a' and 'b' are the same runs, in one folder",
+        ),
+        (
+            {'train': {'w': {'a': {}, 'b': {'MODEL.DROP_OUT': 0.5}}}},  # a key without effect
             "'a' and 'b' are the same runs, in one folder",
         ),
         (

@@ -192,6 +192,12 @@ def test_the_time_left_is_that_of_the_finished_runs(tmp_path):
     add_note(trainings[2].run, 500, finished=False)
     assert seconds_left(trainings, 1) == 2 * 20
     assert seconds_left(trainings, 4) == 2 * 20 / 4
+    test = Run(tmp_path / 'test', '', {}, {}, trainings[0].run.checkpoint, True)
+    with_a_test = [Training(trainings[0].run, (test,))]
+    assert seconds_left(with_a_test, 1) is None
+    test.folder.mkdir()
+    add_note(test, 3, finished=True)
+    assert seconds_left(with_a_test, 1) == 3
     add_note(trainings[0].run, 5, finished=True)  # resumed: both times count
     assert read_note(trainings[0].run)['seconds'] == 15
 

@@ -1,8 +1,55 @@
-"""A browser for the tests of pages."""
+"""Results of tests, and a browser for the tests of pages."""
 
+import json
 import shutil
+from contextlib import contextmanager
 
 import pytest
+
+import test_clipreid
+import train_clipreid
+from tests.helpers import World, write_world
+from tests.wildlife.report.card_files import NO_PAGE, read
+from tests.wildlife.report.runs import random_ranks, write_run
+from wildlife.report.compare import compare
+from wildlife.report.results import read_result
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Write and read a result: ``make(name, ranks, KEY, VALUE, …)``."""
+    return lambda name, ranks, *options, **facts: read_result(
+        write_run(tmp_path / name, ranks, *options, **facts)
+    )
+
+
+@pytest.fixture
+def comparison(make):
+    """Two results that differ a little, in both directions."""
+    return compare(make('a', random_ranks(1)), make('b', random_ranks(2)), 300)
+
+
+@pytest.fixture(scope='session')
+def trained(tmp_path_factory, toy_weights):
+    """A world with a training and the test of its last checkpoint."""
+    world = World(tmp_path_factory.mktemp('trained'), toy_weights)
+    write_world(world.folder, test=12)
+    train_clipreid.main(world.args('TEST.BOOTSTRAP', 100))
+    world.card_of_training = read(world.output)
+    world.metrics = test_clipreid.main(
+        world.args('TEST.WEIGHT', world.output / 'RN50_2.pth', 'TEST.BOOTSTRAP', 100, *NO_PAGE)
+    )
+    return world
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of the folder of that run, whose results name the checkpoint in it."""
+    folder = shutil.copytree(trained.output, tmp_path / 'run')
+    results = json.loads((folder / 'results.json').read_text())
+    results['checkpoint'] = str(folder / 'RN50_2.pth')
+    (folder / 'results.json').write_text(json.dumps(results))
+    return folder
 
 
 @pytest.fixture(scope='module')
@@ -13,3 +60,25 @@ def browser():
         pytest.skip('there is no Chromium')
     with api.sync_playwright() as program:
         yield program.chromium.launch(executable_path=path, args=['--no-sandbox'])
+
+
+@pytest.fixture
+def open_page(browser):
+    """``with open_page(file, width) as page``: no message, and no request but to ``others``."""
+
+    @contextmanager
+    def opened(file, width=1300, others=('file:', 'data:')):
+        messages, requests = [], []
+        page = browser.new_page(viewport={'width': width, 'height': 900})
+        page.on('console', lambda message: messages.append(message.text))
+        page.on('pageerror', lambda error: messages.append(str(error)))
+        page.on('dialog', lambda dialog: messages.append(dialog.message))
+        page.on('request', lambda request: requests.append(request.url))
+        page.goto(file.as_uri())
+        yield page
+        page.close()
+        assert messages == []
+        assert requests[0] == file.as_uri()
+        assert all(url.startswith(others) for url in requests[1:])
+
+    return opened

@@ -1,6 +1,8 @@
 """The checkpoints of a folder: which files they are, and their checksums."""
 
 import hashlib
+import json
+import os
 
 import pytest
 
@@ -51,3 +53,25 @@ def test_unchanged_files_are_not_read_again(tmp_path, monkeypatch):
     again = list_checkpoints(tmp_path, 'RN50', tests, first)
     assert read == ['RN50_2.pth'] and again[1]['sha256'] == 'new'
     assert again[0] == first[0] and again[2] == first[2]
+
+
+def test_files_of_an_earlier_run_have_no_validation(tmp_path):
+    """Those of this run are not older than its first event, but for the clock of the disk."""
+    start = 1_000_000_000
+    events = [
+        {'event': 'stage1', 'time': start},
+        *({'event': 'validation', 'time': start + n, 'epoch': n, 'mAP': n / 100} for n in (9, 10)),
+    ]
+    (tmp_path / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, events)))
+    ages = {'RN50_10.pth': -1, 'RN50_9.pth': -60, 'RN50_stage1_9.pth': 5, 'RN50_best.pth': 10}
+    for name, age in ages.items():
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (start + age, start + age))
+    keys = ('file', 'this_run', 'validation_mAP')
+    found = list_checkpoints(tmp_path, 'RN50', [])
+    assert [tuple(each[key] for key in keys) for each in found] == [
+        ('RN50_stage1_9.pth', True, None),
+        ('RN50_9.pth', False, None),
+        ('RN50_10.pth', True, 0.1),
+        ('RN50_best.pth', True, 0.1),
+    ]

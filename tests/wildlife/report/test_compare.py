@@ -1,34 +1,24 @@
 """The comparison of two results, against plain computations."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
-from tests.wildlife.report.runs import COMPARED, DATA, LABELS, random_ranks, write_run
+from tests.wildlife.report.runs import COMPARED, DATA, LABELS, random_ranks
 from utils.errors import InputError
-from wildlife.report import compare_report
-from wildlife.report.compare import changed_queries, compare, metrics_frame, p_text, sentence
-from wildlife.report.compare_report import FILES, TOP, summary, write_comparison
+from wildlife.report.compare import (
+    Comparison,
+    changed_queries,
+    compare,
+    metrics_frame,
+    p_text,
+    sentence,
+)
+from wildlife.report.compare_report import summary
 from wildlife.report.results import read_result
+from wildlife.report.seeds import Difference
 
 GOOD, BAD = np.ones(len(LABELS), dtype=int), np.full(len(LABELS), 3)
-
-
-@pytest.fixture
-def make(tmp_path):
-    """Write and read a result: ``make(name, ranks, KEY, VALUE, …)``."""
-    return lambda name, ranks, *options, **facts: read_result(
-        write_run(tmp_path / name, ranks, *options, **facts)
-    )
-
-
-@pytest.fixture
-def comparison(make):
-    """Two results that differ a little, in both directions."""
-    return compare(make('a', random_ranks(1)), make('b', random_ranks(2)), 300)
 
 
 def test_the_queries_that_changed(make):
@@ -68,6 +58,19 @@ def test_a_clear_difference_in_words(make):
     assert sentence(compare(b, a, 100)) == (
         "B's mAP is lower by 66.7 points [66.7, 66.7], p = 0.020."
     )
+
+
+@pytest.mark.parametrize(
+    'b, interval, p, words',
+    [
+        (0.6, (0.02, 0.17), 0.049, "B's mAP is higher by 10.0 points [2.0, 17.0], p = 0.049."),
+        (0.4, (-0.17, -0.02), 0.049, "B's mAP is lower by 10.0 points [2.0, 17.0], p = 0.049."),
+        (0.4, (-0.2, 0.01), 0.051, "B's mAP minus A's is -10.0 points [-20.0, 1.0], p = 0.051."),
+    ],
+)
+def test_a_difference_in_words(b, interval, p, words):
+    difference = Difference(0.5, b, interval, p)
+    assert sentence(Comparison(None, None, 100, {'mAP': difference}, None)).endswith(words)
 
 
 @pytest.mark.parametrize(
@@ -150,12 +153,33 @@ def test_tables_of_another_test_are_rejected(make):
         compare(read_result(b.folder), make('d', GOOD), 100)
 
 
-def test_sorted_tables_are_rejected(make):
-    a, b = make('a', random_ranks(1)), make('b', random_ranks(2))
-    file = b.folder / 'queries.csv'
-    pd.read_csv(file).sort_values('ap').to_csv(file, index=False)
+def change_queries(result, change):
+    """Read a result again after ``change`` of the table in its queries.csv."""
+    file = result.folder / 'queries.csv'
+    change(pd.read_csv(file)).to_csv(file, index=False)
+    return read_result(result.folder)
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda table: table.sort_values('ap'),
+        lambda table: table.iloc[[1, 0, *range(2, len(table))]],  # of the same individual
+        lambda table: table.assign(query_label=table['query_label'].replace(3, 4)),
+    ],
+)
+def test_other_queries_are_rejected(make, change):
+    a, b = make('a', random_ranks(1)), change_queries(make('b', random_ranks(2)), change)
     with pytest.raises(InputError, match='do not list the same queries in the same order'):
-        compare(a, read_result(b.folder), 300)
+        compare(a, b, 300)
+
+
+def test_queries_may_be_in_other_folders(make):
+    """The same photos on another machine: only the names of the files count."""
+    a, b = make('a', BAD), make('b', GOOD)
+    b = change_queries(b, lambda t: t.assign(query=t['query'].str.replace('test/', 'D:\\p\\')))
+    assert b.queries['query'][0] == 'D:\\p\\q0.png'
+    assert compare(a, b, 100).counts['won'] == len(LABELS)
 
 
 def test_results_without_a_common_metric_are_rejected(make):
@@ -170,106 +194,3 @@ def test_damaged_rankings_are_rejected(make):
     (a.folder / 'ranked_lists.csv').write_text('query,rank\n')
     with pytest.raises(InputError, match=r'ranked_lists.csv: damaged'):
         compare(a, b, 100)
-
-
-def test_the_files(tmp_path, comparison):
-    out = tmp_path / 'deep/er'
-    write_comparison(out, comparison)
-    assert sorted(path.name for path in out.iterdir()) == sorted(FILES)
-    facts = json.loads((out / 'compare.json').read_text())
-    table = pd.read_csv(out / 'compare.csv').set_index('metric')
-    for name, found in facts['metrics'].items():
-        assert table.loc[name, ['low', 'high']].tolist() == pytest.approx(found['interval'])
-        assert table.loc[name, 'difference'] == pytest.approx(found['b'] - found['a'])
-    changed = pd.read_csv(out / 'changed.csv')
-    assert changed['change'].value_counts().to_dict() == {
-        name: facts['rank1'][name] for name in ('won', 'lost')
-    }
-    assert facts['sentence'] == sentence(comparison) and facts['draws'] == 300
-
-
-def test_earlier_files_are_kept(tmp_path, comparison):
-    for _ in range(2):
-        write_comparison(tmp_path / 'out', comparison)
-    names = {path.name for path in (tmp_path / 'out').iterdir()}
-    assert names == {*FILES, *(name.replace('.', '.1.') for name in FILES)}
-
-
-def test_a_folder_that_cannot_be_written(tmp_path, comparison):
-    (tmp_path / 'file').touch()
-    with pytest.raises(InputError, match='choose another folder'):
-        write_comparison(tmp_path / 'file', comparison)
-
-
-def test_the_page_shows_queries_with_both_rankings(tmp_path, monkeypatch, make):
-    monkeypatch.chdir(tmp_path)
-    before, after = GOOD.copy(), GOOD.copy()
-    before[4], after[9] = 2, 3
-    missing = write_comparison(tmp_path, compare(make('<a>', before), make('b', after), 100))
-    page = (tmp_path / 'compare.html').read_text()
-    assert missing == 2 * (1 + TOP)  # both results have the same photos
-    assert page.count('>photo not found<') == 2 * (1 + 2 * TOP)
-    assert f'{missing} photos were not found or cannot be read.' in page
-    assert page.count('<section class="query">') == 2
-    assert page.count('✓ match') == 4 and page.count('✗ no match') == 4 * TOP - 4
-    assert 'first match at rank 2 in A, at rank 1 in B' in page
-    assert '&lt;a&gt;' in page and '<a>' not in page
-
-
-def test_individuals_that_only_one_result_ranks(make):
-    a, b = make('a', BAD), make('b', GOOD)
-    table = pd.read_csv(a.folder / 'ranked_lists.csv')
-    table.loc[table['query'] == 'test/q4.png', 'label'] = 77
-    table.to_csv(a.folder / 'ranked_lists.csv')
-    queries = compare_report.pictured_queries(comparison := compare(a, b, 100))
-    page = compare_report.make_page(comparison, queries, compare_report.make_thumbnails(queries))
-    assert page.count('individual 77, ') == TOP
-
-
-def test_photos_are_found_from_the_folder_of_the_test(tmp_path, monkeypatch, make):
-    (tmp_path / 'test').mkdir()
-    for name in ('q4', *(f'g4_{rank}' for rank in range(1, TOP + 1))):
-        Image.new('RGB', (300, 200)).save(tmp_path / f'test/{name}.png')
-    before = GOOD.copy()
-    before[4] = 2
-    comparison = compare(make('a', before), make('b', GOOD), 100)
-    monkeypatch.chdir(tmp_path)
-    assert write_comparison(tmp_path / 'out', comparison) == 0
-    page = (tmp_path / 'out/compare.html').read_text()
-    assert page.count('<img') == 1 + 2 * TOP and 'were not found' not in page
-
-
-def test_the_page_is_capped(tmp_path, monkeypatch, make):
-    monkeypatch.setattr(compare_report, 'PICTURED', 5)
-    write_comparison(tmp_path, compare(make('a', BAD), make('b', GOOD), 100))
-    page = (tmp_path / 'compare.html').read_text()
-    assert page.count('<section class="query">') == 5
-    assert '31 more queries changed; changed.csv lists all of them.' in page
-    assert len(pd.read_csv(tmp_path / 'changed.csv')) == 36
-
-
-def test_a_query_without_photos_to_compare_with(make):
-    a, b = make('a', BAD), make('b', GOOD)
-    table = pd.read_csv(a.folder / 'ranked_lists.csv')
-    table[table['query'] != 'test/q4.png'].to_csv(a.folder / 'ranked_lists.csv')
-    comparison = compare(a, b, 100)
-    assert pd.isna(comparison.changed.loc[4, 'nearest_a'])
-    queries = compare_report.pictured_queries(comparison)
-    page = compare_report.make_page(comparison, queries, compare_report.make_thumbnails(queries))
-    assert page.count('no photo to compare with') == 1
-
-
-def test_individuals_have_their_names(tmp_path, make):
-    before = GOOD.copy()
-    before[4] = 2
-    root = ('DATASETS.LIST_DIR', tmp_path, 'DATASETS.TEST_ROOT_DIR', 'test')
-    comparison = compare(
-        make('a', before), make('b', GOOD, 'DATASETS.NAMES', 'animals', *root), 100
-    )
-    assert compare_report.names_of(comparison.b)[1] == 'individual 1'
-    (tmp_path / 'photos.csv').write_text('identity,listed\n<Ann>,q4.png\n')
-    write_comparison(tmp_path / 'out', comparison)
-    page = (tmp_path / 'out/compare.html').read_text()
-    assert 'query, &lt;Ann&gt;' in page and 'individual 99, ' in page
-    (tmp_path / 'photos.csv').write_text('no list')
-    assert compare_report.names_of(comparison.b)[1] == 'individual 1'

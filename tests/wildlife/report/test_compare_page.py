@@ -27,20 +27,12 @@ def page_file(tmp_path_factory):
 
 
 @pytest.mark.parametrize('width', [1300, 400])
-def test_the_page_fits_and_asks_nobody(browser, page_file, width):
-    messages, requests = [], []
-    page = browser.new_page(viewport={'width': width, 'height': 900})
-    page.on('console', lambda message: messages.append(message.text))
-    page.on('pageerror', lambda error: messages.append(str(error)))
-    page.on('request', lambda request: requests.append(request.url))
-    page.goto(page_file.as_uri())
-    styles = page.evaluate(
-        """[...document.querySelectorAll('figure.match img, figure.other .gone')].map(
-            (mark) => getComputedStyle(mark).borderTopStyle)"""
-    )
-    assert messages == []
-    assert all(url.startswith('data:') for url in requests if url != page_file.as_uri())
-    assert page.evaluate('document.documentElement.scrollWidth') == width
-    assert page.locator('img').count() == 3  # the query, and its nearest photo in A and in B
+def test_the_page_fits_and_asks_nobody(open_page, page_file, width):
+    with open_page(page_file, width, others='data:') as page:
+        styles = page.evaluate(
+            """[...document.querySelectorAll('figure.match img, figure.other .gone')].map(
+                (mark) => getComputedStyle(mark).borderTopStyle)"""
+        )
+        assert page.evaluate('document.documentElement.scrollWidth') == width
+        assert page.locator('img').count() == 3  # the query, and its nearest photo in A and in B
     assert set(styles) == {'solid', 'dashed'}  # not only the colour tells matches
-    page.close()

@@ -17,20 +17,25 @@ def written(folder, test, result, facts):
     page = write_report(folder, test, result, facts).read_text(encoding='utf-8')
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1]
     visible = page.partition('<script')[0].replace('</th>', ' ').replace('</td>', ' ')
-    text = re.sub(r'\s+', ' ', re.sub(r'<[^>]*>', '', visible))
-    return html.unescape(text), json.loads(data), page
+    text = re.sub(r'\s+', ' ', html.unescape(re.sub(r'<[^>]*>', '', visible)))
+    return text, json.loads(data), page
+
+
+def percent(value):
+    return f'{100 * value:.1f} %'
 
 
 def test_the_headline_has_intervals_chance_and_protocol(tmp_path):
     test, result, facts = small_test(tmp_path)
     text, _, _ = written(tmp_path / 'out', test, result, facts)
     values, intervals = facts['measures']['values'], facts['measures']['intervals']
-    low, high = intervals['mAP']
-    assert f'mAP {values["mAP"]:.1%} {low:.1%} to {high:.1%}' in text
+    mean, low, high = map(percent, (values['mAP'], *intervals['mAP']))
+    assert f'mAP {mean} {low} to {high}' in text
     right = int((result.rankings[0].first_hit == 1).sum())
-    rank1 = '{:.1%}, 95% interval {:.1%} to {:.1%}'.format(values['rank1'], *intervals['rank1'])
+    share, low, high = map(percent, (values['rank1'], *intervals['rank1']))
+    rank1 = f'{share}, 95 % interval {low} to {high}'
     assert f'For {right} of 65 query photos ({rank1}) the nearest photo' in text
-    assert f'would put the same individual first for {values["chance"]:.1%}' in text
+    assert f'would put the same individual first for {percent(values["chance"])}' in text
     assert 'Queries with no match in the gallery: 5.' in text
     assert f'Protocol cross-encounter: {test.protocol.text}' in text
     assert 'toy & co: test of RN50_80.pth' in text
@@ -43,7 +48,7 @@ def test_missing_intervals_are_explained(tmp_path):
     off = measure(result.rankings[0], labels, [''] * len(labels), 0, 0)
     text, _, page = written(tmp_path / 'out', test, result, facts | {'measures': off})
     assert 'No intervals: TEST.BOOTSTRAP is 0.' in text
-    assert f'mAP {off["values"]["mAP"]:.1%} –' in text
+    assert f'mAP {percent(off["values"]["mAP"])} –' in text
     assert 'class="band' not in page and 'The band' not in text
 
 
@@ -53,7 +58,7 @@ def test_of_several_trials_the_first_is_described(tmp_path):
     none = {'individuals': 0, 'draws': 0, 'values': {}, 'intervals': {}, 'reason': reason}
     text, _, _ = written(tmp_path / 'out', test, result, facts | {'measures': none})
     assert 'means over 3 trials. All the rest of this page describes the first trial' in text
-    assert f'No intervals: {reason}.' in text and f'mAP {result.metrics["mAP"]:.1%} –' in text
+    assert f'No intervals: {reason}.' in text and f'mAP {percent(result.metrics["mAP"])} –' in text
 
 
 def test_paths_cannot_end_the_script(tmp_path):

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from tests.wildlife.report.small_tests import LONELY, small_test, write_photos
+from utils.metrics import rank_queries
+from utils.relevance import RankingRules
 from wildlife.report import page_data as module
 from wildlife.report.page_data import RankedTest, page_data, photo_root
 
@@ -16,7 +18,7 @@ from wildlife.report.page_data import RankedTest, page_data, photo_root
 @pytest.fixture
 def material(tmp_path):
     test, result, _ = small_test(tmp_path)
-    names = {label: f'animal {label}' for label in range(14)}
+    names = {label: f'animal {label}' for label in reversed(range(14))}
     return RankedTest(test, result.rankings[0], result.distance, names)
 
 
@@ -90,6 +92,61 @@ def test_confusions_count_wrong_nearest_photos(data):
         query = data['queries'][row['example']]
         assert data['photos'][query['photo']]['who'] == row['who']
         assert data['photos'][query['ranked'][0][0]]['who'] == row['other']
+
+
+@pytest.fixture
+def uneven(material, monkeypatch):
+    """Individuals with one to five queries; the queries without a match count as 0; 30 are kept."""
+    monkeypatch.setattr(module, 'MOST_QUERIES', 30)
+    asked = [row for row in range(70) if row % 5 <= row // 5 % 5]
+    test = material.test
+    test = test._replace(query=[test.query[row] for row in asked])
+    distance = material.distance[asked]
+    rules = RankingRules(ap='precision', ignore=test.protocol.ignore, no_positive='zero')
+    ranking = rank_queries(distance, test.query, test.gallery, rules)
+    return RankedTest(test, ranking, distance, material.names)
+
+
+def test_numbers_of_an_uneven_test(uneven, tmp_path):
+    data = page_data(uneven, tmp_path)
+    labels = np.array([record.pid for record in uneven.test.query])
+    ranking, numbers = uneven.ranking, [query['number'] - 1 for query in data['queries']]
+    assert len(numbers) == 30 < len(labels)
+    for query, number in zip(data['queries'], numbers):
+        assert query['ap'] == pytest.approx(ranking.ap[number], abs=1e-4)
+        assert query['last_hit'] == ranking.last_hit[number]
+        assert query['compared'] == ranking.compared[number] < 70
+        nearest = np.sort(uneven.distance[number])  # some photos are ignored
+        shown = [float(distance) for _, distance, _ in query['ranked']]
+        assert shown == sorted(shown) and np.isclose(shown[0], nearest, rtol=0.01).any()
+    for row in data['individuals']:
+        own = labels == row['who']
+        assert (row['queries'], row['gallery']) == (own.sum(), 5)
+        assert row['mAP'] == pytest.approx(ranking.ap[own].mean(), abs=1e-4)
+        worst = np.flatnonzero(own)[ranking.ap[own].argmin()]
+        known = worst in numbers and row['who'] != LONELY
+        assert row['worst'] == (numbers.index(worst) if known else None)
+
+
+def test_a_confusion_shows_its_nearest_example(uneven, tmp_path):
+    data = page_data(uneven, tmp_path)
+    labels = [record.pid for record in uneven.test.query]
+    nearest = defaultdict(dict)  # pair of individuals -> number of the query -> distance
+    for number, ((match, hit), who) in enumerate(
+        zip([head[0] for head in uneven.heads], labels, strict=True)
+    ):
+        if not hit and uneven.ranking.positives[number]:
+            pair = who, uneven.test.gallery[match].pid
+            nearest[pair][number] = uneven.distance[number, match]
+    assert max(map(len, nearest.values())) > 1
+    for row in data['confusions']:
+        found = nearest[row['who'], row['other']]
+        assert (row['count'], row['queries']) == (len(found), labels.count(row['who']))
+        kept = {query['number'] - 1 for query in data['queries']} & found.keys()
+        example = data['queries'][row['example']]['number'] - 1
+        assert example == min(kept, key=found.get)
+    counts = [row['count'] for row in data['confusions']]
+    assert counts == sorted(counts, reverse=True)
 
 
 def test_a_large_test_is_cut_to_its_hardest_queries(monkeypatch, material, tmp_path):

@@ -31,19 +31,10 @@ def wide(request):
 
 
 @pytest.fixture
-def page(browser, made, wide):
+def page(open_page, made, wide):
     """The open page; afterwards there may be no message and no request off the disk."""
-    messages, requests = [], []
-    page = browser.new_page(viewport={'width': wide, 'height': 900})
-    page.on('console', lambda message: messages.append(message.text))
-    page.on('pageerror', lambda error: messages.append(str(error)))
-    page.on('dialog', lambda dialog: messages.append(dialog.message))
-    page.on('request', lambda request: requests.append(request.url))
-    page.goto((made[0] / 'out/report.html').as_uri())
-    yield page
-    page.close()
-    assert messages == []
-    assert requests and all(url.startswith(('file:', 'data:')) for url in requests)
+    with open_page(made[0] / 'out/report.html', wide) as page:
+        yield page
 
 
 def count(page):

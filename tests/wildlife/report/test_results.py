@@ -10,7 +10,7 @@ from processor.results import FORMAT
 from tests.wildlife.report.runs import LABELS, random_ranks, write_run
 from utils.errors import InputError
 from utils.intervals import query_averages
-from wildlife.report.results import read_result
+from wildlife.report.results import file_name, read_result
 
 
 @pytest.fixture
@@ -89,6 +89,20 @@ def test_values_that_no_test_writes(folder, key, value, word):
     rejected(folder, str(file), word, 'test again')
 
 
+def test_undefined_values_are_read(folder):
+    facts = json.loads((folder / 'results.json').read_text())
+    facts['metrics']['mINP'] = facts['measures']['values']['mINP'] = None
+    facts['measures']['intervals']['mINP'] = None
+    (folder / 'results.json').write_text(json.dumps(facts))
+    assert read_result(folder).metrics['mINP'] is None
+
+
+def test_a_number_that_is_too_large(folder):
+    text = (folder / 'results.json').read_text()
+    (folder / 'results.json').write_text(text.replace('"mAP": ', '"huge": 1e999, "mAP": ', 1))
+    rejected(folder, 'huge is not a number')
+
+
 def test_a_results_json_without_end(folder):
     (folder / 'results.json').write_text('[' * 100_000)
     rejected(folder, 'not the results.json of a test')
@@ -125,3 +139,20 @@ def test_queries_that_cannot_be_read(folder, content):
     else:
         (folder / 'queries.csv').write_text(content)
     rejected(folder, str(folder / 'queries.csv'), 'test again')
+
+
+def test_file_names_of_results_from_another_operating_system():
+    paths = (
+        'runs/a/RN50_15.pth',
+        r'C:\runs\a\RN50_15.pth',
+        r'\\disk\runs/a/RN50_15.pth',
+        'RN50_15.pth',
+    )
+    assert {file_name(path) for path in paths} == {'RN50_15.pth'}
+
+
+def test_queries_that_do_not_count_may_stand_in_the_table(folder):
+    table = pd.read_csv(folder / 'queries.csv')
+    table = pd.concat([table, table[:1].assign(ap=0.0, first_hit=0, counted=False)])
+    table.to_csv(folder / 'queries.csv', index=False)
+    assert len(read_result(folder).queries) == len(LABELS) + 1

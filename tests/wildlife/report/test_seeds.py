@@ -3,25 +3,17 @@
 import numpy as np
 import pytest
 
-from tests.wildlife.report.runs import INDIVIDUALS, LABELS, random_ranks, write_run
+from tests.wildlife.report.runs import INDIVIDUALS, LABELS, PHOTOS, random_ranks
 from utils.errors import InputError
-from wildlife.report.results import read_result
 from wildlife.report.seeds import (
     SeedGroup,
     difference_over_individuals,
     difference_over_seeds,
     group_by_seed,
+    mean_draws,
     metric_names,
     t_interval,
 )
-
-
-@pytest.fixture
-def make(tmp_path):
-    """Write and read a result: ``make(name, ranks, KEY, VALUE, …)``."""
-    return lambda name, ranks, *options, **facts: read_result(
-        write_run(tmp_path / name, ranks, *options, **facts)
-    )
 
 
 @pytest.fixture
@@ -56,13 +48,13 @@ def mean_ap(group):
     return np.mean([result.queries['ap'] for result in group.results], axis=0)
 
 
-def test_groups_differ_in_more_than_the_seed(make):
+def test_groups_differ_in_more_than_the_seed(make, tmp_path):
     ranks = random_ranks(0)
     results = [
         make('b', ranks, 'SOLVER.SEED', 2),
         make('a', ranks, 'SOLVER.SEED', 1),
         make('other', ranks, 'SOLVER.SEED', 1, 'MODEL.I2T_LOSS_WEIGHT', 0),
-        make('early', ranks, 'SOLVER.SEED', 3, checkpoint='RN50_stage1_60.pth'),
+        make('early', ranks, 'SOLVER.SEED', 3, checkpoint=f'{tmp_path}/early/RN50_60.pth'),
         make('reranked', ranks, 'SOLVER.SEED', 3, re_ranking={'k1': 20}),
         make('protocol', ranks, 'SOLVER.SEED', 3, protocol='all'),
         make('again', ranks, 'SOLVER.SEED', 2),
@@ -114,6 +106,8 @@ def test_equal_results_do_not_differ(seeds):
     same = difference_over_individuals(seeds[0], seeds[0])
     assert same['mAP'].interval == (0, 0) and same['mAP'].p == 1
     assert difference_over_seeds(seeds[0], seeds[0], 'mAP').p == 1
+    turned = SeedGroup(seeds[0].results[::-1])
+    assert difference_over_individuals(seeds[0], turned)['mAP'].p == 1
 
 
 def test_the_difference_over_seeds_is_a_paired_t_test(seeds):
@@ -122,11 +116,30 @@ def test_the_difference_over_seeds_is_a_paired_t_test(seeds):
     found = difference_over_seeds(a, b, 'mAP')
     assert found.p == pytest.approx(stats.ttest_rel(b.values('mAP'), a.values('mAP')).pvalue)
     assert found.interval == t_interval(b.values('mAP') - a.values('mAP'))
+    assert difference_over_seeds(b, a, 'mAP').p == pytest.approx(found.p)
+
+
+def test_the_same_difference_for_every_seed_is_no_chance(make):
+    a, b = (
+        SeedGroup(tuple(make(f'{r}-{n}', 0 * LABELS + r, 'SOLVER.SEED', n) for n in (1, 2)))
+        for r in (2, 1)
+    )
+    found = difference_over_seeds(a, b, 'mAP')
+    assert (found.p, found.interval) == (0, (0.5, 0.5))
+
+
+def test_seeds_have_intervals_even_if_their_tests_drew_none(seeds):
+    for result in seeds[0].results:
+        result.measures.update(intervals={}, reason='TEST.BOOTSTRAP is 0')
+    assert seeds[0].no_interval_reason == '' and seeds[0].intervals()['mAP']
+    one = SeedGroup(seeds[0].results[:1])
+    assert one.no_interval_reason == 'TEST.BOOTSTRAP is 0' and one.intervals() == {}
 
 
 def test_other_seeds_are_not_paired(seeds):
     a, b = seeds
     assert difference_over_seeds(a, SeedGroup(b.results[:2]), 'mAP') is None
+    assert difference_over_seeds(a, SeedGroup(b.results[::-1]), 'mAP') is None
     assert difference_over_seeds(SeedGroup(a.results[:1]), SeedGroup(b.results[:1]), 'mAP') is None
 
 
@@ -140,7 +153,32 @@ def test_groups_of_queries_are_metrics_too(make):
         assert found[f'{kind}/mAP'].difference == pytest.approx(change)
     both = found['sing/mAP'].difference + found['multi/mAP'].difference
     assert found['mmAP'].difference == pytest.approx(both / 2)
-    assert metric_names(a)[0] == 'mmAP'
+    names = metric_names(a)
+    assert names[0] == 'mmAP' and len(set(names)) == len(names)
+
+
+def test_draws_without_a_query_of_a_group_do_not_count(make):
+    kinds = ['rare'] * PHOTOS + [''] * (len(LABELS) - PHOTOS)
+    a, b = (SeedGroup((make(f'r{r}', 0 * LABELS + r, groups=kinds),)) for r in (2, 1))
+    drawn = np.isfinite(mean_draws(a)['rare/mAP']).sum()
+    assert 500 < drawn < 800  # of 1000
+    found = difference_over_individuals(a, b)['rare/mAP']
+    assert found.interval == (0.5, 0.5) and found.p == pytest.approx(2 / (1 + drawn))
+
+
+def test_a_metric_that_is_undefined_is_not_compared(make):
+    groups = [SeedGroup((make(name, random_ranks(0)),)) for name in 'ab']
+    groups[0].first.metrics['mINP'] = None
+    assert 'mINP' not in difference_over_individuals(*groups)
+
+
+def test_checkpoints_have_the_same_name_on_every_machine(make):
+    ranks, places = random_ranks(0), ('/runs/1/RN50_80.pth', 'D:\\runs\\2\\RN50_80.pth')
+    results = [
+        make(str(seed), ranks, 'SOLVER.SEED', seed, checkpoint=place)
+        for seed, place in enumerate(places)
+    ]
+    assert len(group_by_seed(results)) == 1
 
 
 def test_results_without_intervals_are_not_compared(make):

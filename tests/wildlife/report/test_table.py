@@ -5,26 +5,19 @@ import io
 import pandas as pd
 import pytest
 
-from tests.wildlife.report.runs import random_ranks, write_run
-from wildlife.report.results import read_result
+from tests.wildlife.report.runs import random_ranks
 from wildlife.report.seeds import group_by_seed
-from wildlife.report.table import in_words, notes_of, table_of, write
+from wildlife.report.table import _letter, in_words, notes_of, table_of, write
 
 METRICS = ('mAP', 'rank1')
 
 
 @pytest.fixture
-def results(tmp_path):
+def results(make):
     """Two seeds of one setting, and one seed of another with an LaTeX sign in its name."""
     places = [('a/1', 1, 1), ('a/2', 2, 1), ('b_50%|x', 1, 0.5)]
     return [
-        read_result(
-            write_run(
-                tmp_path / place,
-                random_ranks(number),
-                *('SOLVER.SEED', seed, 'MODEL.I2T_LOSS_WEIGHT', weight),
-            )
-        )
+        make(place, random_ranks(number), 'SOLVER.SEED', seed, 'MODEL.I2T_LOSS_WEIGHT', weight)
         for number, (place, seed, weight) in enumerate(places)
     ]
 
@@ -56,6 +49,7 @@ def test_markdown_has_a_row_per_group_and_notes(results):
     assert f'| {mean:.1f} ± {sd:.1f} | [{low:.1f}, {high:.1f}] |' in lines[2]
     assert r'b_50%\|x' in lines[3] and '±' not in lines[3]
     assert '±: standard deviation over the seeds.' in text and 'fixed.' in text
+    assert 'No interval' not in text
 
 
 def test_csv_is_read_back(results):
@@ -74,37 +68,45 @@ def test_latex_is_escaped(results):
     assert r'MODEL.I2T\_LOSS\_WEIGHT' in text and text.count('\\\\\n') == 3
 
 
-def test_other_protocols_are_marked(tmp_path, results):
-    other = write_run(tmp_path / 'c', random_ranks(5), protocol='all')
-    groups = group_by_seed([*results, read_result(other)])
+def test_other_protocols_are_marked(make, results):
+    groups = group_by_seed([*results, make('c', random_ranks(5), protocol='all')])
     assert table_of(groups)['test'].tolist() == ['A', 'A', 'B']
     assert any('cannot be compared' in note for note in notes_of(groups))
     assert 'test' not in table_of(group_by_seed(results))
 
 
-def test_a_seed_that_stands_twice_is_noted(tmp_path, results):
-    again = write_run(
-        tmp_path / 'again', random_ranks(0), 'SOLVER.SEED', 1, 'MODEL.I2T_LOSS_WEIGHT', 1
-    )
-    groups = group_by_seed([*results, read_result(again)])
+def test_re_ranking_and_keys_of_other_versions_are_told(make, results):
+    other = make('c', random_ranks(5), re_ranking={'k1': 20})
+    other.config['MODEL.GONE'] = 1
+    frame = table_of(group_by_seed([*results, other]))
+    assert frame['re-ranking'].tolist() == ['no', 'no', 'yes']
+    assert frame['MODEL.GONE'].tolist() == ['none', 'none', '1']
+
+
+def test_letters_go_on_after_z():
+    names = [_letter(number) for number in (0, 25, 26, 51, 52, 701, 702)]
+    assert names == ['A', 'Z', 'AA', 'AZ', 'BA', 'ZZ', 'AAA']
+
+
+def test_a_seed_that_stands_twice_is_noted(make, results):
+    again = make('again', random_ranks(0), 'SOLVER.SEED', 1, 'MODEL.I2T_LOSS_WEIGHT', 1)
+    groups = group_by_seed([*results, again])
     assert len(groups) == 3
     assert 'again has the settings and the seed (1) of' in notes_of(groups)[-1]
 
 
-def test_without_intervals_it_says_why(tmp_path):
+def test_without_intervals_it_says_why(make):
     reason = 'the metrics are means over 10 trials'
     none = {'individuals': 0, 'draws': 0, 'values': {}, 'intervals': {}, 'reason': reason}
-    folder = write_run(tmp_path / 'a', random_ranks(0), trials=10, measures=none)
-    groups = group_by_seed([read_result(folder)])
+    groups = group_by_seed([make('a', random_ranks(0), trials=10, measures=none)])
     words = in_words(table_of(groups, METRICS), METRICS)
     assert words['mAP 95 %'].tolist() == [''] and words['mAP'].item() != ''
     assert notes_of(groups) == [f'No interval: {reason}.']
 
 
 @pytest.mark.parametrize('kind', ['markdown', 'latex'])
-def test_a_folder_with_line_breaks_stays_in_its_row(tmp_path, kind):
-    runs = [write_run(tmp_path / name, random_ranks(1)) for name in ('a\nb', 'c\u2028d')]
-    groups = group_by_seed(list(map(read_result, runs)))
+def test_a_folder_with_line_breaks_stays_in_its_row(make, kind):
+    groups = group_by_seed([make(name, random_ranks(1)) for name in ('a\nb', 'c\u2028d')])
     lines = write(table_of(groups, ['mAP']), ['mAP'], kind, notes_of(groups)).splitlines()
     rows = [line for line in lines if 'RN50' in line]
     assert len(rows) == 2 and 'a b' in rows[0] and 'c d' in rows[1]

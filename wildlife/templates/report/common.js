@@ -45,7 +45,7 @@ function picture(photo) {
 
 const nameOf = (photo) => data.names[photo.who];
 const photoOf = (query) => data.photos[query.photo];
-const percent = (value) => (value === null ? '–' : `${(100 * value).toFixed(1)}%`);
+const percent = (value) => (value === null ? '–' : `${(100 * value).toFixed(1)}\u00a0%`);
 
 /** 'right' or 'wrong' (the nearest photo), or 'none': no photo of the individual to be found. */
 function verdict(query) {
