@@ -211,7 +211,8 @@ class VisionTransformer(nn.Module):
         ``extra`` (B, width) is side information, which is added to the class token.
         """
         patches = self.conv1(x).flatten(2).transpose(1, 2)  # (B, grid, width)
-        token = self.class_embedding.to(patches.dtype).expand(len(x), 1, -1)
+        # shape[0], not len(x): torch.export makes the latter a constant of its graph
+        token = self.class_embedding.to(patches.dtype).expand(x.shape[0], 1, -1)
         if extra is not None:
             token = token + extra[:, None]
         x = torch.cat([token, patches], dim=1) + self.positional_embedding

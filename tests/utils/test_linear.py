@@ -131,3 +131,13 @@ def test_a_missing_operator_of_onednn_is_noticed(monkeypatch):
 
     monkeypatch.setattr(linear_module, '_product', gone)
     assert not linear_module._has_onednn()
+
+
+@pytest.mark.filterwarnings('ignore::DeprecationWarning')  # torch's exporter
+def test_linear_in_an_exported_graph_takes_any_number_of_rows(library):
+    """Small and large products: neither may become a rule of the graph."""
+    layer, rows = Linear(1024, 64, bias=False), {0: torch.export.Dim('rows', min=1)}
+    program = torch.export.export(layer, (torch.zeros(2, 1024),), dynamic_shapes=(rows,)).module()
+    for count in (1, 15, 64):  # 2^20 multiply-adds are 16 rows
+        x = torch.randn(count, 1024)
+        torch.testing.assert_close(program(x), F.linear(x, layer.weight))
