@@ -11,6 +11,9 @@ normalised, and not whitened unless TEST.WHITENING is set. To continue a killed 
 the command. Several processes:
 
     torchrun --standalone --nproc_per_node N -m tools.extract_features … MODEL.DIST_TRAIN True
+
+With --onnx FILE, the features are those of a file of tools.export, and photos are prepared as it
+says; keys about the model and its input have no effect.
 """
 
 import argparse
@@ -41,16 +44,18 @@ def main(argv: Sequence[str] | None = None) -> Path:
     from utils.run.session import evaluation_session
     from wildlife.features.extract import extract_to_file
     from wildlife.features.files import check_path
+    from wildlife.features.onnx_files import config_of_file, open_onnx
     from wildlife.features.photos import photos_of_folder, photos_of_lists
     from wildlife.matches.ranking import check_model
 
     path = check_path(args.out or os.path.join(cfg.OUTPUT_DIR, 'features.npz'))
-    cfg = resolve_inputs(cfg)
-    if args.photos:
+    onnx = (open_onnx(args.onnx), args.onnx) if args.onnx else None
+    cfg = config_of_file(cfg, onnx[0]) if onnx else resolve_inputs(cfg)
+    if args.photos and not onnx:
         check_model(cfg)
     with evaluation_session(cfg, 'features') as run:
         photos = photos_of_folder(args.photos) if args.photos else photos_of_lists(cfg, args.splits)
-        table = extract_to_file(run, photos, path)
+        table = extract_to_file(run, photos, path, onnx)
         if table:
             count, length = table.features.shape
             print(f'{path}: features of {count} photos, {length} numbers each')
@@ -67,6 +72,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--splits', nargs='+', choices=SPLITS, default=[], help='default: all that have a list')
     text = 'folder of photos, subfolders included, or a photo, instead of the lists; read upright'
     add('--photos', type=path_text, default='', help=text)
+    text = 'use the features of a file of tools.export instead of those of TEST.WEIGHT'
+    add('--onnx', type=path_text, default='', help=text)
     text = 'file to write, .npz or .parquet (default: OUTPUT_DIR/features.npz)'
     add('--out', type=path_text, default='', help=text)
     args = parse_with_pairs(parser, argv)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from datasets.photo_loader import make_photo_loader
 from processor.encoder import (
@@ -24,13 +25,16 @@ from utils.files import atomic_write, keep_earlier, write_json, writing
 from utils.logger import logger
 from utils.run.session import Session
 from wildlife.features.files import FeatureTable, write_features
+from wildlife.features.onnx_files import OnnxEncoder, about_onnx
 from wildlife.features.photos import PhotoTable
 
 FORMAT = 1  # version of the metadata
 PHOTOS = 256  # per part
 
 
-def extract_to_file(run: Session, photos: PhotoTable, path: Path) -> FeatureTable | None:
+def extract_to_file(
+    run: Session, photos: PhotoTable, path: Path, onnx: tuple[OnnxEncoder, str] | None = None
+) -> FeatureTable | None:
     """Write the features of photos to a file; an earlier file is kept and numbered.
 
     Parts of the result are kept in the folder <file>.parts until all are there. Several processes
@@ -40,6 +44,7 @@ def extract_to_file(run: Session, photos: PhotoTable, path: Path) -> FeatureTabl
         run: The run; its config names TEST.WEIGHT, TEST.WHITENING and TEST.PRECISION.
         photos: The photos.
         path: The file, .npz or .parquet.
+        onnx: A graph and its file instead of that model; the config is its ``config_of_file``.
 
     Returns:
         What was written; None in all processes but the first.
@@ -47,13 +52,13 @@ def extract_to_file(run: Session, photos: PhotoTable, path: Path) -> FeatureTabl
     Raises:
         InputError: A photo or the model cannot be read, or the parts are those of other features.
     """
-    model, weights = load_model(run.cfg, photos.records)
-    encoder = make_encoder(run.cfg, model, run.runtime.device)
-    source = weights.get('starting_weights', weights['checkpoint'])
-    about = {'format': FORMAT, 'version': __version__, 'model': source}
-    about |= feature_facts(run.cfg, weights['checkpoint_sha256'])
-    about |= {'upright': photos.upright, 'precision': run.cfg.TEST.PRECISION}
-    about |= {'whitening': whitening_facts(run.cfg), 'photos': photos.fingerprints}
+    encoder: nn.Module
+    if onnx:
+        encoder, facts = onnx[0], about_onnx(*onnx)
+    else:
+        encoder, facts = _encoder_of_test(run, photos)
+    about = {'format': FORMAT, 'version': __version__, **facts}
+    about |= {'upright': photos.upright, 'photos': photos.fingerprints}
     folder, count = path.with_name(f'{path.name}.parts'), len(photos.records)
     parts = [range(start, min(start + PHOTOS, count)) for start in range(0, count, PHOTOS)]
     if run.main:
@@ -63,6 +68,16 @@ def extract_to_file(run: Session, photos: PhotoTable, path: Path) -> FeatureTabl
         _write_parts(run, encoder, photos, folder, own)
     run.runtime.processes.barrier()
     return _join(folder, parts, photos, about, path) if run.main else None
+
+
+def _encoder_of_test(run: Session, photos: PhotoTable) -> tuple[Encoder, dict[str, Any]]:
+    """Return the encoder of TEST.WEIGHT and what the file says about its features."""
+    model, weights = load_model(run.cfg, photos.records)
+    encoder = make_encoder(run.cfg, model, run.runtime.device)
+    facts: dict[str, Any] = {'model': weights.get('starting_weights', weights['checkpoint'])}
+    facts |= feature_facts(run.cfg, weights['checkpoint_sha256'])
+    facts |= {'precision': run.cfg.TEST.PRECISION, 'whitening': whitening_facts(run.cfg)}
+    return encoder, facts
 
 
 def _own_parts(run: Session, folder: Path, parts: Sequence[range]) -> list[range]:
@@ -100,7 +115,7 @@ def _part_file(folder: Path, part: range) -> Path:
 
 
 def _write_parts(
-    run: Session, encoder: Encoder, photos: PhotoTable, folder: Path, parts: Sequence[range]
+    run: Session, encoder: nn.Module, photos: PhotoTable, folder: Path, parts: Sequence[range]
 ) -> None:
     """Write the features of each of the parts, whose photos share no batch."""
     size, left, rows = run.cfg.TEST.IMS_PER_BATCH, list(parts), list[torch.Tensor]()
