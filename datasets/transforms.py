@@ -1,7 +1,7 @@
 """Turns a photo file into the input of a model: resizing, then torchvision's transforms."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,8 @@ from torchvision.transforms import v2
 
 from datasets.images import read_image
 
+Change = Callable[[str, Image.Image], Image.Image]
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -21,16 +23,20 @@ class Reading:
         size: (height, width) in pixels.
         resample: Pillow's filter; torchvision resizes tensors to different values.
         upright: Whether to apply the EXIF orientation; the published pipeline does not.
+        change: Changes a photo, of which it gets the path and the RGB image, before it is resized;
+            None = no change.
     """
 
     size: tuple[int, int]
     resample: Image.Resampling
     upright: bool = False
+    change: Change | None = None
 
     def __call__(self, path: str) -> np.ndarray:
         """Return the photo as uint8 (H, W, 3). Raises ``UnreadablePhoto``."""
-        width_height = self.size[::-1]
-        return np.array(read_image(path, self.upright).resize(width_height, self.resample))
+        photo = read_image(path, self.upright)
+        photo = self.change(path, photo) if self.change else photo
+        return np.array(photo.resize(self.size[::-1], self.resample))
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,11 @@ def make_train_transform(
 
 
 def make_test_transform(
-    size: Sequence[int], mean: Sequence[float], std: Sequence[float], upright: bool = False
+    size: Sequence[int],
+    mean: Sequence[float],
+    std: Sequence[float],
+    upright: bool = False,
+    change: Change | None = None,
 ) -> Transform:
     """Make the transform of tests, validation and stage 1: resize, normalise.
 
@@ -109,9 +119,10 @@ def make_test_transform(
         mean: The mean per channel, of values in 0 … 1.
         std: The standard deviation per channel, of values in 0 … 1.
         upright: Whether to apply the EXIF orientation; the published pipeline does not.
+        change: What is done to photos first; see ``Reading``.
     """
     height, width = size
-    reading = Reading((height, width), Image.Resampling.BILINEAR, upright)
+    reading = Reading((height, width), Image.Resampling.BILINEAR, upright, change)
     return Transform(reading, v2.Compose(_normalise(mean, std)))
 
 

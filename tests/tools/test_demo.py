@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from configs import load_cfg
 from datasets.records import read_list
@@ -13,6 +13,7 @@ from model.make_model_clipreid import make_model
 from tests.helpers import ROOT
 from tools.demo import __main__ as run_demo
 from tools.demo import data
+from tools.demo.animals import make_individual, take_photo
 from tools.demo.data import draw, make_demo
 from utils.errors import InputError
 
@@ -25,13 +26,25 @@ def demo(tmp_path_factory):
 
 
 def test_same_seed_same_photos():
-    a, b, c = (np.asarray(draw(seed, 2, 1)[0]) for seed in (1, 1, 2))
+    a, b, c = (np.asarray(draw(seed, 2, 1)[0][0]) for seed in (1, 1, 2))
     assert np.array_equal(a, b) and not np.array_equal(a, c)
 
 
 def test_photos_of_an_individual_differ():
-    photos = [np.asarray(p, dtype=float) for p in draw(1, 0, 4)]
+    photos = [np.asarray(photo, dtype=float) for photo, _ in draw(1, 0, 4)]
     assert min(np.abs(photos[0] - other).mean() for other in photos[1:]) > 10
+
+
+def test_masks_show_where_the_animal_is():
+    """Two individuals in the same pose and scene: their photos differ within the mask only."""
+    animals = [make_individual(np.random.default_rng(seed)) for seed in (3, 4)]
+    (a, mask), (b, other) = (take_photo(each, np.random.default_rng(5)) for each in animals)
+    assert np.array_equal(mask, other)
+    near = np.asarray(mask.filter(ImageFilter.MaxFilter(7))) > 0  # blur reaches beyond the edge
+    differs = np.abs(np.asarray(a, dtype=float) - np.asarray(b)).max(axis=2) > 30
+    assert not differs[~near].any()
+    inside = np.asarray(mask) == 255
+    assert 0.1 < inside.mean() < 0.6 and differs[inside].mean() > 0.3
 
 
 def test_lists(demo):
@@ -44,6 +57,9 @@ def test_lists(demo):
         for record in records:
             with Image.open(root / record.path) as image:
                 image.load()
+    tested = {record.path for name in ('query', 'gallery') for record in lists[name]}
+    masks = {path.with_suffix('.jpg').name for path in (demo / 'masks').iterdir()}
+    assert masks == tested
 
 
 def mean_colours(folder, records):

@@ -90,7 +90,7 @@ def make_individual(rng: np.random.Generator) -> Individual:
 
 def take_photo(
     individual: Individual, rng: np.random.Generator, size: tuple[int, int] = PHOTO_SIZE
-) -> Image.Image:
+) -> tuple[Image.Image, Image.Image]:
     """Take a photo of an individual with random pose, flank, scale, place, scene and light.
 
     Args:
@@ -99,7 +99,9 @@ def take_photo(
         size: Width and height in pixels.
 
     Returns:
-        An RGB image.
+        photo: An RGB image.
+        mask: An 'L' image of the same size, 255 = animal. Its shadow is background; blades of
+            grass in front of its hooves count as animal.
     """
     width, height = size
     horizon = height * rng.uniform(0.25, 0.55)
@@ -112,6 +114,7 @@ def take_photo(
     sheet_to_photo = _place(scale, middle, feet, turn=rng.normal(0, 3), flip=faces_left)
 
     drop_shadow(photo, rng, middle, feet, scale)
+    mask = Image.new('L', size)
     stride = rng.normal(0, 12)
     swings = [
         ('far_hind_leg', -stride - 6),
@@ -124,9 +127,9 @@ def take_photo(
     ]
     for name, angle in swings:
         joint = JOINTS[name.removeprefix('far_')]
-        _paste(photo, individual.parts[name], sheet_to_photo @ _rotate(joint, angle))
+        _paste(photo, mask, individual.parts[name], sheet_to_photo @ _rotate(joint, angle))
     grass_in_front(photo, rng, feet)
-    return develop(photo, rng)
+    return develop(photo, rng), mask
 
 
 # Coats: markings (height, width) in 0..1 at the coordinates x, y. Each kind covers about half.
@@ -206,8 +209,8 @@ def _cut_out(coat: np.ndarray, outline: np.ndarray) -> Part:
     return Part(sheet.crop((*corner, right + 2, bottom + 2)), corner)
 
 
-def _paste(photo: Image.Image, part: Part, matrix: np.ndarray) -> None:
-    """Paste a part into the photo; ``matrix`` maps the sheet to the photo."""
+def _paste(photo: Image.Image, mask: Image.Image, part: Part, matrix: np.ndarray) -> None:
+    """Paste a part into photo and mask; ``matrix`` maps the sheet to the photo."""
     x, y = part.corner
     right, bottom = x + part.picture.width, y + part.picture.height
     corners = [(x, right, x, right), (y, y, bottom, bottom), (1, 1, 1, 1)]
@@ -220,3 +223,4 @@ def _paste(photo: Image.Image, part: Part, matrix: np.ndarray) -> None:
     affine = tuple(back[:2].ravel())
     layer = part.picture.transform(size, Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR)
     photo.paste(layer, (int(left), int(top)), layer)
+    mask.paste(255, (int(left), int(top)), layer)

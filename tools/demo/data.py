@@ -7,6 +7,7 @@ random, so the models learn everything from these photos. The folder then contai
     photos/train/<individual>/*.jpg                  individuals for training
     photos/val/<individual>/*.jpg                    other photos of the same individuals
     test/*.jpg                                       other individuals
+    masks/*.png                                      where the animal is on the photos in test/
     train.txt val.txt query.txt gallery.txt          path and label, one photo per line
     clip_small_rn.pth clip_small_vit.pth             random weights with the names of CLIP
     README.txt
@@ -92,16 +93,19 @@ def make_demo(
     folder = Path(folder)
     lists: dict[str, list[str]] = {'train': [], 'val': [], 'query': [], 'gallery': []}
     for label in range(train_individuals):
-        for number, photo in enumerate(draw(seed, label, TRAIN_PHOTOS + VAL_PHOTOS)):
+        for number, (photo, _) in enumerate(draw(seed, label, TRAIN_PHOTOS + VAL_PHOTOS)):
             split = 'train' if number < TRAIN_PHOTOS else 'val'
             path = f'{split}/{label}/{number:02d}.jpg'
             lists[split].append(_save(photo, folder / 'photos', path, label))
+    (folder / 'masks').mkdir(parents=True, exist_ok=True)
     for label in range(test_individuals):
         individual = train_individuals + label  # none of the animals in training
-        for number, photo in enumerate(draw(seed, individual, QUERY_PHOTOS + GALLERY_PHOTOS)):
+        drawn = draw(seed, individual, QUERY_PHOTOS + GALLERY_PHOTOS)
+        for number, (photo, mask) in enumerate(drawn):
             split = 'query' if number < QUERY_PHOTOS else 'gallery'
             path = f'{label:03d}_{number:02d}.jpg'
             lists[split].append(_save(photo, folder / 'test', path, label))
+            mask.save(folder / 'masks' / f'{label:03d}_{number:02d}.png')
 
     for split, lines in lists.items():
         (folder / f'{split}.txt').write_text(''.join(lines), encoding='utf-8')
@@ -116,8 +120,11 @@ def make_demo(
     )
 
 
-def draw(seed: int, individual: int, count: int) -> list[Image.Image]:
-    """Draw ``count`` RGB photos of one individual; they depend only on the arguments."""
+def draw(seed: int, individual: int, count: int) -> list[tuple[Image.Image, Image.Image]]:
+    """Draw ``count`` photos of one individual, each with its mask, as ``take_photo`` returns them.
+
+    They depend only on the arguments.
+    """
     animal = make_individual(np.random.default_rng([seed, individual]))
     return [
         take_photo(animal, np.random.default_rng([seed, individual, number]))
