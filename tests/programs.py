@@ -27,6 +27,7 @@ PATHS = {
     'tools.demo.__main__': '--config --data',
     'tools.rank_photos': '--config_file --photos --out',
     'tools.extract_features': '--config_file --photos --out',
+    'tools.diagnose': '--config_file --masks --out',
     'tools.evaluate_features': 'file --config_file',
     'tools.fit_whitening': '--config_file --features --out',
     'tools.check_data': '--config_file --out',

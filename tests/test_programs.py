@@ -21,6 +21,7 @@ WITH_PAIRS = {
     'test_rerank_clipreid': ['--config_file=my.yml'],
     'tools.rank_photos': ['--config_file=my.yml', '--photos=new', '--top=3'],
     'tools.extract_features': ['--config_file=my.yml', '--photos=new'],
+    'tools.diagnose': ['--config_file=my.yml', '--resize-masks'],
     'tools.fit_whitening': ['--config_file=my.yml', '--dimension=3'],
     'tools.check_data': ['--config_file=my.yml', '--closed', '--near=3'],
     'tools.demo.__main__': ['--config=my.yml', '--seed=2'],

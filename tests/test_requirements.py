@@ -55,6 +55,7 @@ IMPORT_NAME = {
     'Pillow': 'PIL',
     'PyYAML': 'yaml',
     'pillow-heif': 'pillow_heif',
+    'scikit-image': 'skimage',
     'scikit-learn': 'sklearn',
 }
 

@@ -51,6 +51,30 @@ def group_names(groups: Sequence[str] | np.ndarray) -> list[str]:
     return [name for name in dict.fromkeys(np.asarray(groups).tolist()) if name]
 
 
+def random_precision(positives: np.ndarray, compared: np.ndarray, kind: str) -> np.ndarray:
+    """Return the expected average precision of a random ranking of each query.
+
+    Of P positives among N photos, the one at rank k has on average (k - 1) (P - 1) / (N - 1)
+    others before it, so the expectation is (H + (N - H) (P - 1) / (N - 1)) / N, where H = 1 + 1/2 +
+    … + 1/N. The precision just before a positive is on average P / N.
+
+    Args:
+        positives: (Q,), P of each query.
+        compared: (Q,), N of each query.
+        kind: 'precision' or 'trapezoid', as in ``RankingRules.ap``.
+
+    Returns:
+        (Q,), 0 … 1; 0 without positives.
+    """
+    photos = np.maximum(compared, 1)
+    harmonic = (1 / np.arange(1, photos.max(initial=1) + 1)).cumsum()[photos - 1]
+    others = (positives - 1) / np.maximum(photos - 1, 1)
+    expected = (harmonic + (photos - harmonic) * others) / photos
+    if kind == 'trapezoid':
+        expected = (expected + positives / photos) / 2
+    return np.where(positives > 0, expected, 0.0)
+
+
 def rank_positives(distance: npt.ArrayLike, relevance: Relevance, rules: RankingRules) -> Ranking:
     """Score the rankings of all queries, one block of rows at a time.
 

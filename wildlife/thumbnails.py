@@ -26,8 +26,11 @@ def thumbnail(path: str | os.PathLike[str], side: int, upright: bool = False) ->
         image = read_image(os.fspath(path), upright, side) if os.path.isfile(path) else None
     except InputError:
         image = None
-    if image is None:
-        return ''
+    return data_uri(image, side) if image else ''
+
+
+def data_uri(image: Image.Image, side: int) -> str:
+    """Return an RGB image as a data URI, reduced to ``side`` pixels in width and height."""
     image.thumbnail((side, side), Image.Resampling.BILINEAR)
     file = io.BytesIO()
     image.save(file, 'JPEG', quality=75)

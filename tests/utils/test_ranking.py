@@ -1,5 +1,6 @@
 """Rankings compared with the plain way, which sorts everything; memory; kinds of distances."""
 
+import itertools
 import tracemalloc
 
 import numpy as np
@@ -16,6 +17,8 @@ from utils.metrics import (
     rank_metrics,
     ranked_gallery,
 )
+from utils.ranking import random_precision, rank_positives
+from utils.relevance import RankingRules, Relevance
 
 
 def crowd(seed, levels, queries=25, gallery=90):
@@ -121,3 +124,18 @@ def test_shapes_are_checked():
         match=r'distance has shape \(2, 3\), but there are 3 queries and 2 gallery photos',
     ):
         rank_metrics(np.zeros((2, 3)), records([1, 1, 1]), records([1, 0]), PROTOCOLS['yak'])
+
+
+@pytest.mark.parametrize('kind', ['precision', 'trapezoid'])
+def test_a_random_ranking_is_the_mean_of_all_rankings(kind):
+    """Of 0 to 4 positives among as many as 6 photos."""
+    for photos in range(1, 7):
+        orders = np.array(list(itertools.permutations(range(photos))), dtype=np.float32)
+        gallery = np.arange(photos)
+        for positives in range(min(4, photos) + 1):
+            identity = (gallery >= positives).astype(int)  # the queries are all of individual 0
+            relevance = Relevance(np.zeros(len(orders), dtype=int), identity)
+            found = rank_positives(orders, relevance, RankingRules(ap=kind))
+            expected = random_precision(found.positives[:1], found.compared[:1], kind)
+            assert found.positives[0] == positives
+            assert expected[0] == pytest.approx(found.ap.mean(), abs=1e-12)

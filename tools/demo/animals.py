@@ -99,9 +99,7 @@ def take_photo(
         size: Width and height in pixels.
 
     Returns:
-        photo: An RGB image.
-        mask: An 'L' image of the same size, 255 = animal. Its shadow is background; blades of
-            grass in front of its hooves count as animal.
+        The photo (RGB), and its mask ('L', 255 = animal with the grass in front of it).
     """
     width, height = size
     horizon = height * rng.uniform(0.25, 0.55)

@@ -1,0 +1,156 @@
+"""Photos as they are examined: mirrored, only the animal, only the background, only the outline."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter, ImageOps, ImageStat
+
+from datasets.images import THREADS
+from datasets.photo_loader import make_photo_loader
+from datasets.records import Record
+from datasets.transforms import Change
+from processor.encoder import Encoder, check_finite
+from processor.inference import encode_photos
+from utils.logger import progress
+from utils.run.session import Session
+from wildlife.background.masks import MaskFolder, read_mask
+from wildlife.background.remove import without_background
+from wildlife.names import listed_path
+
+Part = Literal['animal', 'background', 'outline']
+PARTS: tuple[Part, ...] = ('animal', 'background', 'outline')
+HALF = 128  # masks are made binary at half of 255, so that nothing hidden shines through
+MARGIN = 0.01  # of the longer side; by so much the animal is made larger to hide it
+GREY = (128, 128, 128)  # in the place of a part if nothing else is left
+INK, PAPER = (64, 64, 64), (192, 192, 192)  # the animal and the background of an outline
+
+
+def mirrored(_: str, photo: Image.Image) -> Image.Image:
+    """Return the mirror image of a photo: left and right are exchanged."""
+    return photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+@dataclass(frozen=True, eq=False)
+class OnlyPart:
+    """Hides all of a photo but a part; called with its path and image.
+
+    What is hidden gets the mean colour of what stays, so that only the outline is left of it.
+
+    Attributes:
+        part: 'animal'; 'background', where a margin of ``MARGIN`` around the animal is hidden too;
+            or 'outline', that of the background's hole, in two greys.
+        masks: The masks.
+        names: Path of a photo -> its name in the folder of the masks.
+    """
+
+    part: Part
+    masks: MaskFolder
+    names: Mapping[str, str]
+
+    def __call__(self, path: str, photo: Image.Image) -> Image.Image:
+        """Return the changed photo. Raises ``InputError`` if the mask cannot be used."""
+        mask = binary(self.masks(self.names[path], photo))
+        if self.part == 'animal':
+            return filled(photo, mask)
+        hidden = grown(mask)
+        if self.part == 'background':
+            return filled(photo, ImageOps.invert(hidden))
+        ink, paper = (Image.new('RGB', photo.size, colour) for colour in (INK, PAPER))
+        return Image.composite(ink, paper, hidden)
+
+
+def binary(mask: Image.Image) -> Image.Image:
+    """Return an 'L' image with 255 where the mask is at least ``HALF``, else 0."""
+    return mask.point([255 if value >= HALF else 0 for value in range(256)])
+
+
+def grown(mask: Image.Image) -> Image.Image:
+    """Return a binary mask with a margin of ``MARGIN`` around the animal, at least one pixel."""
+    radius = max(1, round(MARGIN * max(mask.size)))
+    blurred = mask.filter(ImageFilter.BoxBlur(radius))  # unlike MaxFilter fast for any radius
+    return blurred.point([255 if value else 0 for value in range(256)])
+
+
+def filled(photo: Image.Image, visible: Image.Image) -> Image.Image:
+    """Return a photo whose hidden part has the mean colour of the visible one.
+
+    Args:
+        photo: RGB image.
+        visible: 'L' image of its size, 255 = visible, 0 = hidden.
+    """
+    colour = GREY
+    if visible.getbbox():
+        red, green, blue = map(round, ImageStat.Stat(photo, visible).mean)
+        colour = (red, green, blue)
+    return without_background(photo, visible, colour)
+
+
+def parts_of_photos(
+    masks: Path, records: Sequence[Record], root: str, resize: bool = False
+) -> dict[str, OnlyPart]:
+    """Return part -> what shows only that part of a photo.
+
+    Args:
+        masks: The folder of masks, which have the names of the photos below ``root``.
+        records: The located photos.
+        root: The folder of the photos.
+        resize: Whether masks of another size are resized.
+
+    Raises:
+        InputError: The folder is missing, or a photo has no mask or several.
+    """
+    names = {record.path: listed_path(record.path, root) for record in records}
+    folder = MaskFolder(masks, list(names.values()), resize)
+    return {part: OnlyPart(part, folder, names) for part in PARTS}
+
+
+def view_features(
+    run: Session, encoder: Encoder, records: Sequence[Record], change: Change | None, text: str
+) -> torch.Tensor:
+    """Return the features (N, D) float32 of changed photos, on the ranking device.
+
+    Args:
+        run: The run.
+        encoder: The encoder, on the device of the run.
+        records: N located photos.
+        change: What is done to each photo first; None = nothing.
+        text: The name of the progress bar.
+
+    Raises:
+        InputError: A photo or its mask cannot be read, or a feature is not finite.
+    """
+    encoder.eval()
+    loader = make_photo_loader(run.cfg, records, run.runtime, change=change)
+
+    def encode(images: torch.Tensor, cameras: torch.Tensor, views: torch.Tensor) -> torch.Tensor:
+        return encoder(images, cam_label=cameras, view_label=views)
+
+    try:
+        with torch.inference_mode():
+            features = encode_photos(encode, loader, run.runtime, text)
+    finally:
+        loader.close()
+    features = features.to(run.runtime.ranking_device)
+    check_finite(features, records)
+    return features
+
+
+def animal_shares(part: OnlyPart) -> dict[str, float]:
+    """Return path of a photo -> the share of it that the animal covers, 0 … 1.
+
+    Raises:
+        InputError: A mask cannot be read.
+    """
+
+    def share(path: str) -> float:
+        mask = binary(read_mask(part.masks.paths[part.names[path]]))
+        return float(np.asarray(mask).mean() / 255)
+
+    with ThreadPoolExecutor(THREADS) as pool:  # Pillow releases the GIL
+        shares = progress(pool.map(share, part.names), 'masks', total=len(part.names))
+        return dict(zip(part.names, shares, strict=True))
