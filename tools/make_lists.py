@@ -15,6 +15,8 @@ PHOTOS is one of
     closed               test on other encounters of the training animals
     date                 test on photos taken on or after --split-date
     given                use the splits of the source
+--test-share 1 makes a test of all animals, without lists for training.
+
 An encounter is never divided between training and test. If the source gives no encounters, photos
 of one camera form an encounter if they are of one day or less than an hour apart. The folder --out
 then contains:

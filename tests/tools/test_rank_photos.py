@@ -57,6 +57,14 @@ def test_the_nearest_individuals(trained, world):
     assert html.count('<img') == 4 * 6 and 'c &lt;b&gt;.png' in html and '<b>' not in html
 
 
+def test_lists_of_a_test_without_training(trained):
+    arguments = [*trained[0], 'DATASETS.TRAIN_LIST', '', 'DATASETS.VAL_LIST', '']
+    rows = main([*arguments, 'DATASETS.SPECIES', 'own'])
+    assert {row['individual'] for row in rows} == {f'test {n}' for n in range(6, 10)}
+    with pytest.raises(InputError, match="'own' has no train list"):
+        main([*arguments, 'DATASETS.SPECIES', 'own', 'DATASETS.QUERY_LIST', ''])
+
+
 def test_distractors_are_nobody(trained, world):
     with open(world.folder / 'lists/gallery.txt', 'a') as file:
         file.write('7/../nobody.png -1\n')

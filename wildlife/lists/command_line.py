@@ -126,8 +126,8 @@ def _add_splits(parser: argparse.ArgumentParser) -> None:
         '--test-share',
         type=float,
         default=0.3,
-        help='share for the test: of the individuals (disjoint), or of the encounters of each '
-        '(closed) (default: 0.3)',
+        help='share for the test: of the individuals (disjoint; 1 = all, without lists for '
+        'training), or of the encounters of each (closed) (default: 0.3)',
     )
     add(
         '--val-share',

@@ -24,7 +24,7 @@ from wildlife.lists.select import (
 from wildlife.lists.sightings import Source
 from wildlife.lists.sources import read_source
 from wildlife.lists.split_given import split_by_date, split_given
-from wildlife.lists.split_random import split_closed, split_disjoint
+from wildlife.lists.split_random import split_closed, split_disjoint, split_for_test
 from wildlife.lists.splits import Split, add_validation
 from wildlife.lists.write import YMLS, Lists, check_out, check_plain, write_lists
 from wildlife.lists.yml import DataSet, commands, from_project, load_text, yml_notes, yml_text
@@ -62,7 +62,7 @@ def make_lists(options: ListOptions) -> Lists:
         out=options.out,
         root=prepared or source.root,
         name=options.name,
-        labels=[record.pid for record in records['train']],
+        labels=[record.pid for record in records.get('train', [])],
         test_photos=len({record.path for record in records['query'] + records['gallery']}),
         lists=list(records),
         protocol=test.protocol,
@@ -154,7 +154,9 @@ def _name_photos(
 def _split(photos: list[Photo], options: ListOptions) -> Split:
     """Split by the options; add validation if possible, and notes about weak points."""
     rng = random.Random(options.seed)
-    if options.protocol == 'disjoint':
+    if options.test_share == 1:
+        split = split_for_test(photos)
+    elif options.protocol == 'disjoint':
         split = split_disjoint(photos, options.test_share, rng)
     elif options.protocol == 'closed':
         split = split_closed(photos, options.test_share, rng)
@@ -168,11 +170,12 @@ def _split(photos: list[Photo], options: ListOptions) -> Split:
             f'the splits of the source ({", ".join(given[:5])}) were not used; --protocol given '
             'uses them'
         )
-    sizes = Counter(photo.identity for photo in split.train)
-    _check_enough(len(sizes), options.protocol)
-    if not split.val:
+    if options.test_share < 1:
+        sizes = Counter(photo.identity for photo in split.train)
+        _check_enough(len(sizes), options.protocol)
+    if split.train and not split.val:
         add_validation(split, options.val_share, rng)
-    _note_training(split, photos, sizes, options.sides)
+    _note_flanks_and_singles(split, photos, options.sides)
     return split
 
 
@@ -187,12 +190,8 @@ def _check_enough(individuals: int, protocol: str) -> None:
         )
 
 
-def _note_training(split: Split, photos: list[Photo], sizes: Counter[str], sides: str) -> None:
-    """Add notes about flanks and single photos.
-
-    Args:
-        sizes: The number of photos of each identity.
-    """
+def _note_flanks_and_singles(split: Split, photos: list[Photo], sides: str) -> None:
+    """Add notes about flanks, and about single photos in training."""
     noun = 'train individual'
     if sides == 'separate':
         noun = 'train flank'
@@ -202,6 +201,7 @@ def _note_training(split: Split, photos: list[Photo], sizes: Counter[str], sides
             f'left and right are two identities: {flanks} flanks of {animals}; the tables count '
             'each flank as an individual'
         )
+    sizes = Counter(photo.identity for photo in split.train)
     single = sum(size == 1 for size in sizes.values())
     if single:
         split.notes.append(

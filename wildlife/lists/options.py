@@ -46,7 +46,8 @@ class ListOptions:
         min_photos: Individuals with fewer photos are skipped.
         protocol: 'disjoint', 'closed', 'date' or 'given': how training and test are split.
         split_date: The first day of the test; None = no split by date.
-        test_share: The share of the individuals (disjoint) or encounters (closed), in (0, 1).
+        test_share: The share of the individuals (disjoint) or encounters (closed), in (0, 1); with
+            disjoint also 1, for a test without training.
         val_share: The share of the train photos, in [0, 0.5].
         test_protocol: The photos that a query is compared with; '' = see ``choose_test``.
         seed: The seed of all random choices.
@@ -125,10 +126,13 @@ def _check_numbers(args: argparse.Namespace) -> None:
             raise InputError(
                 f'--{name.replace("_", "-")} {value:g} must be between {low:g} and {high:g}'
             )
-    if args.test_share in (0, 1):
+    if args.test_share == 0:
+        raise InputError('--test-share 0 leaves nothing for the test; it must be more than 0')
+    if args.test_share == 1 and (args.split_date or args.protocol not in ('', 'disjoint')):
         raise InputError(
-            f'--test-share {args.test_share:g} leaves nothing for training or test; it must be '
-            'more than 0 and less than 1'
+            '--test-share 1 tests on all individuals and trains on none, which only --protocol '
+            'disjoint can do; choose a share below 1, or remove the other --protocol or '
+            '--split-date'
         )
     if args.identity_level == 0:
         raise InputError(

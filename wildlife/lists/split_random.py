@@ -105,6 +105,26 @@ def _by_animal(photos: list[Photo], test: set[str], sizes: Counter[str]) -> Spli
     return split
 
 
+def split_for_test(photos: list[Photo]) -> Split:
+    """Test on all animals and train on none; each photo is compared with all others.
+
+    Raises:
+        InputError: There is only one animal.
+    """
+    if len({photo.animal for photo in photos}) < LEAST:
+        raise InputError(
+            '--test-share 1: a test needs two individuals or more, but all photos show one; add '
+            'photos of others'
+        )
+    split = Split([], [], photos, photos)
+    split.notes.append(
+        f'{_animals(photos)} are all in the test, where every photo is compared with all others; '
+        'there are no lists for training'
+    )
+    _note_single(split)
+    return split
+
+
 def _note_disjoint(split: Split, photos: list[Photo], picked: str, largest: int) -> None:
     """Add notes about the test.
 
@@ -117,17 +137,22 @@ def _note_disjoint(split: Split, photos: list[Photo], picked: str, largest: int)
         f'{len(tested)} of {_animals(photos)} are only in the test, where every photo is '
         f'compared with all others: {picked}'
     )
-    sizes = Counter(photo.identity for photo in split.query)
-    single = sum(size == 1 for size in sizes.values())
-    if single:
-        split.notes.append(
-            f'{counted(single, identity_noun(photos))} in the test with a single photo, which has '
-            'no match but is in the gallery of others (--min-photos 2 skips these)'
-        )
+    _note_single(split)
     if largest > 1:
         split.notes.append(
             f'{_noun(photos)}s that share an encounter stay together; the largest group has '
             f'{largest}'
+        )
+
+
+def _note_single(split: Split) -> None:
+    """Add a note about individuals with a single photo in the test."""
+    sizes = Counter(photo.identity for photo in split.query)
+    single = sum(size == 1 for size in sizes.values())
+    if single:
+        split.notes.append(
+            f'{counted(single, identity_noun(split.query))} in the test with a single photo, '
+            'which has no match but is in the gallery of others (--min-photos 2 skips these)'
         )
 
 

@@ -12,6 +12,7 @@ from configs import load_cfg
 from datasets.animal import TRAINING_LISTS
 from datasets.protocols import PROTOCOLS
 from datasets.sampler import choose_batch
+from model.names import START
 from wildlife.words import counted
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -29,7 +30,7 @@ class DataSet:
         out: The folder of the lists.
         root: The folder of the photos.
         name: The name of the species.
-        labels: The labels of the train list.
+        labels: The labels of the train list; [] = a test without training.
         test_photos: The number of distinct photos in the test.
         lists: The names of the lists that exist: 'train', 'val' …
         protocol: The value of DATASETS.PROTOCOL.
@@ -71,9 +72,9 @@ def yml_text(kind: str, data: DataSet) -> str:
         species in TRAINING_LISTS or species in PROTOCOLS
     ):  # the lists of the built-in species would be used
         species = f'own_{species}'
+    trained = f'{len(set(data.labels))} training individuals' if data.labels else 'only a test'
     lines = [
-        f'# {data.name}: {len(set(data.labels))} training individuals. Made by '
-        'tools/make_lists.py; see report.html.',
+        f'# {data.name}: {trained}. Made by tools/make_lists.py; see report.html.',
         f'_BASE_: {_quoted(str(base))}',
         '#MODEL:                           # optional: name the animal in the prompt before '
         'training, and keep it for tests',
@@ -125,7 +126,7 @@ def _data_lines(data: DataSet, species: str) -> list[str]:
 def _batch_lines(labels: list[int]) -> list[str]:
     """Set a smaller batch if there are too few individuals."""
     epoch = choose_batch(labels, INDIVIDUALS, INSTANCES)
-    if epoch.individuals >= INDIVIDUALS:
+    if not labels or epoch.individuals >= INDIVIDUALS:
         return []
     batch = epoch.individuals * INSTANCES
     return [
@@ -150,7 +151,7 @@ def yml_notes(data: DataSet) -> list[str]:
     """Return notes for the report about batches and photo sizes."""
     notes = []
     epoch = choose_batch(data.labels, INDIVIDUALS, INSTANCES)
-    if epoch.individuals < INDIVIDUALS:
+    if data.labels and epoch.individuals < INDIVIDUALS:
         individuals = counted(len(set(data.labels)), 'individual')
         notes.append(
             f'only {individuals} for training, so {epoch.individuals} and not {INDIVIDUALS} in a '
@@ -184,15 +185,20 @@ def load_text(text: str, out: Path) -> CfgNode:
 def commands(out: Path, cfg: CfgNode) -> list[str]:
     """Return the commands to run next, from the project's folder.
 
+    Without a train list, the tests are those of the starting weights.
+
     Args:
         out: The folder of the lists.
         cfg: The config of the yml file for a CNN.
     """
     config = f'--config_file {_shell(os.path.join(from_project(out), "cnn_clipreid.yml"))}'
-    weight = _shell(f'{cfg.OUTPUT_DIR}/{cfg.MODEL.NAME}_{cfg.SOLVER.STAGE2.MAX_EPOCHS}.pth')
+    weight, training = START, []
+    if cfg.DATASETS.TRAIN_LIST:
+        weight = _shell(f'{cfg.OUTPUT_DIR}/{cfg.MODEL.NAME}_{cfg.SOLVER.STAGE2.MAX_EPOCHS}.pth')
+        training = [f'python train_clipreid.py {config}']
     return [
         f'python -m tools.check_data {config}',
-        f'python train_clipreid.py {config}',
+        *training,
         f'python test_clipreid.py {config} TEST.WEIGHT {weight}',
         f'python test_rerank_clipreid.py {config} TEST.WEIGHT {weight}',
         f'python -m tools.rank_photos --photos NEW_PHOTOS {config} TEST.WEIGHT {weight}',

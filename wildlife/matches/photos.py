@@ -8,7 +8,7 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from datasets.animal import TEST_LISTS
+from datasets.animal import list_files
 from datasets.images import find_unreadable, photo_extensions
 from datasets.records import NOBODY, Record
 from datasets.sources import load_test, load_train
@@ -106,10 +106,12 @@ def known_photos(cfg: CfgNode) -> KnownPhotos:
 
 def _listed(cfg: CfgNode) -> list[tuple[str, str, list[Record]]]:
     """Return ('train' or 'test', root, photos of individuals) for the lists of a config."""
-    train = load_train(cfg)
-    parts = [('train', train.root, [*train.train, *train.query])]
-    data = cfg.DATASETS
-    if data.QUERY_LIST or data.NAMES != 'animals' or data.SPECIES in TEST_LISTS:
+    lists = list_files(cfg) if cfg.DATASETS.NAMES == 'animals' else {}
+    parts = []
+    if lists.get('train', True) or not lists['query']:
+        train = load_train(cfg)
+        parts.append(('train', train.root, [*train.train, *train.query]))
+    if lists.get('query', True):
         test = load_test(cfg)
         shown = [record for record in test.gallery if record.pid != NOBODY]
         parts.append(('test', test.root, [*test.query, *shown]))

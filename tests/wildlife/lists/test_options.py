@@ -6,7 +6,11 @@ from tests.wildlife.lists.samples import fails, table_rows, write_csv, write_fol
 def test_sources_and_options_that_cannot_be(tmp_path):
     source = write_folder(tmp_path / 's')
     for options, said in (
-        (['--test-share', 1], '--test-share'),
+        (['--test-share', 0], '--test-share 0 leaves nothing for the test'),
+        (['--test-share', 1, '--protocol', 'closed'], 'only --protocol disjoint can do'),
+        (['--test-share', 1, '--protocol', 'given'], '--test-share 1'),
+        (['--test-share', 1, '--split-date', '2023-01-31'], '--test-share 1'),
+        (['--test-share', 1.1], '--test-share 1.1 must be between 0 and 1'),
         (['--val-share', 0.9], '--val-share'),
         (['--margin', 'nan'], '--margin'),
         (['--identity-level', 0], '--identity-level'),

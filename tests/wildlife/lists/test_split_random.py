@@ -113,6 +113,36 @@ def test_the_share_for_the_test(tmp_path, share, tested):
     assert facts['splits']['query']['photos'] == min(round(share * 10), 9) * 20
 
 
+def test_all_are_tested_and_none_is_trained_on(tmp_path):
+    rows = [*table_rows(tmp_path), {'path': 'photos/x.png', 'identity': 'single'}]
+    save(tmp_path / 'photos/x.png')
+    table, out = write_csv(tmp_path / 'm.csv', rows, list(rows[0])), tmp_path / 'out'
+    run(table, out)
+    facts = run(table, out, '--force', '--test-share', 1)
+    made = lists(out)
+    assert set(made) == {'query', 'gallery'}  # the earlier lists for training are gone
+    assert made['query'] == made['gallery'] and len(made['query']) == len(rows)
+    assert facts['labels'] == {
+        'train': [],
+        'test': [*(f'ind {number}' for number in range(8)), 'single'],
+    }
+    notes = ' '.join(facts['notes'])
+    assert '9 individuals are all in the test' in notes and '1 individual in the test' in notes
+    assert not any(word in notes for word in ('validation', 'batch', 'for training,'))
+    one = write_csv(tmp_path / 'one.csv', [*rows[:6], rows[-1]], list(rows[0]))
+    message = fails(one, tmp_path / 'out1', '--test-share', 1, '--min-photos', 2)
+    assert 'a test needs two individuals' in message
+    assert not (tmp_path / 'out1').exists()
+
+
+def test_flanks_in_a_test_without_training(tmp_path):
+    table = write_csv(tmp_path / 'm.csv', table_rows(tmp_path))
+    facts = run(table, tmp_path / 'out', '--test-share', 1, '--sides', 'separate')
+    assert len(facts['labels']['test']) == 16
+    assert any('8 animals are all in the test' in note for note in facts['notes'])
+    assert any('16 flanks of 8 animals' in note for note in facts['notes'])
+
+
 def test_advice_works_or_is_not_given(tmp_path):
     ways = ('--protocol', '--encounter-minutes', '--encounters')
     single = write_folder(tmp_path / 'single', 5, 1)

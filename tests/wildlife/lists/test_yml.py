@@ -7,6 +7,7 @@ from datasets.make_dataloader_clipreid import make_dataloader, make_test_dataloa
 from datasets.sampler import choose_batch
 from tests.helpers import ROOT
 from tests.wildlife.lists.samples import lists, run, save, table_rows, write_csv, write_folder
+from utils.errors import InputError
 from utils.metrics import count_positives
 from wildlife.lists import yml as list_yml
 from wildlife.lists.yml import DataSet, fitting_size
@@ -97,6 +98,24 @@ def test_the_ymls_are_ready_to_train_and_test(tmp_path, monkeypatch, options):
         test = make_test_dataloader(cfg)
         assert test.protocol.name == 'cross-encounter'
         assert (count_positives(test.query, test.gallery, test.protocol) > 0).all()
+
+
+def test_the_ymls_of_a_test_without_training(tmp_path):
+    facts = run(
+        write_csv(tmp_path / 'm.csv', table_rows(tmp_path)), tmp_path / 'out', '--test-share', 1
+    )
+    path = tmp_path / 'out' / 'cnn_clipreid.yml'
+    cfg = load_cfg(path, ['DATALOADER.NUM_WORKERS', '0'])
+    assert 'only a test' in path.read_text() and cfg.DATASETS.TRAIN_LIST == ''
+    assert cfg.SOLVER.STAGE2.IMS_PER_BATCH == 64  # as published: nothing says that it is too large
+    test = make_test_dataloader(cfg)
+    assert len(test.query) == len(test.gallery) == 48
+    with pytest.raises(InputError, match='has no train list'):
+        make_dataloader(cfg)
+    programs = [command.split()[1:3] for command in facts['commands']]
+    assert programs[0] == ['-m', 'tools.check_data'] and ['-m', 'tools.rank_photos'] in programs
+    assert not any('train_clipreid.py' in command for command in facts['commands'])
+    assert all(command.endswith('TEST.WEIGHT start') for command in facts['commands'][1:])
 
 
 def test_paths_in_the_ymls_are_relative_from_the_project_alone(tmp_path, monkeypatch):
