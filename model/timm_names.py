@@ -14,11 +14,11 @@ from yacs.config import CfgNode
 
 from model.names import TIMM, is_timm
 from model.timm_files import find_timm_weights, read_config
-from utils.errors import InputError
+from utils.errors import InputError, Mismatch
 
-AUTO = 'auto'  # a value of INPUT that timm's data config decides
-NORMALISATION = (('PIXEL_MEAN', 'mean'), ('PIXEL_STD', 'std'))
-KEYS = ('SIZE_TRAIN', 'SIZE_TEST', 'PIXEL_MEAN', 'PIXEL_STD')
+SIZES = ('SIZE_TRAIN', 'SIZE_TEST')
+NORMALISATION = {'PIXEL_MEAN': 'mean', 'PIXEL_STD': 'std'}
+KEYS = (*SIZES, *NORMALISATION)  # of INPUT, which may be 'auto'
 
 
 def timm_name(name: str) -> str:
@@ -89,17 +89,31 @@ def resolve_inputs(cfg: CfgNode) -> CfgNode:
     if not is_timm(cfg.MODEL.NAME):
         return cfg
     timm_name(cfg.MODEL.NAME)  # checks it
-    if AUTO not in [cfg.INPUT[key] for key in KEYS]:
+    left = [key for key in KEYS if isinstance(cfg.INPUT[key], str)]  # 'auto', the only text
+    if not left:
         return cfg
-    data = data_config(cfg)
+    data = _data_config_for(cfg, left)
     cfg = cfg.clone()
     cfg.defrost()
-    sizes = cfg.INPUT.SIZE_TRAIN, cfg.INPUT.SIZE_TEST
-    given = [size for size in sizes if size != AUTO] or [data['input_size'][1:]]
-    for key, size in zip(('SIZE_TRAIN', 'SIZE_TEST'), sizes, strict=True):
-        cfg.INPUT[key] = list(given[0] if size == AUTO else size)
-    for key, name in NORMALISATION:
-        if cfg.INPUT[key] == AUTO:
-            cfg.INPUT[key] = list(map(float, data[name]))
+    given = [cfg.INPUT[key] for key in SIZES if key not in left] or [data['input_size'][1:]]
+    values = dict.fromkeys(SIZES, given[0]) | {
+        key: map(float, data[name]) for key, name in NORMALISATION.items()
+    }
+    for key in left:
+        cfg.INPUT[key] = list(values[key])
     cfg.freeze()
     return cfg
+
+
+def _data_config_for(cfg: CfgNode, keys: list[str]) -> Mapping[str, Any]:
+    """Return :func:`data_config`; an error also says which keys of INPUT need it."""
+    try:
+        return data_config(cfg)
+    except Mismatch:
+        raise
+    except InputError as error:
+        named = ', '.join(f'INPUT.{key}' for key in keys)
+        raise InputError(
+            f"{error}; it is read since 'auto' stands for {named}: with numbers there it is not "
+            'needed to test a trained model'
+        ) from None

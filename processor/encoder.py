@@ -12,6 +12,8 @@ from yacs.config import CfgNode
 
 from datasets.records import Record, individuals
 from model.make_model_clipreid import tested_file
+from model.names import START
+from model.reid_model import ReIDModel
 from utils.device import bf16_is_slow, feature_autocast
 from utils.errors import InputError
 from utils.files import sha256_file
@@ -26,7 +28,10 @@ from utils.whitening import (
 
 logger = logging.getLogger('transreid.test')
 
-FEATURE_FACTS = ('model_sha256', 'neck_feat', 'size', 'pixel_mean', 'pixel_std')
+FEATURE_FACTS = (
+    *('model_sha256', 'untrained', 'notes', 'neck_feat'),
+    *('size', 'pixel_mean', 'pixel_std'),
+)
 
 
 class Encoder(nn.Module):
@@ -57,7 +62,7 @@ class Encoder(nn.Module):
         return Encoder(self.model, 'fp32', self.whitening)
 
 
-def make_encoder(cfg: CfgNode, model: nn.Module, device: torch.device) -> Encoder:
+def make_encoder(cfg: CfgNode, model: ReIDModel, device: torch.device) -> Encoder:
     """Return the encoder of a test, on the device.
 
     Args:
@@ -77,7 +82,8 @@ def make_encoder(cfg: CfgNode, model: nn.Module, device: torch.device) -> Encode
         )
     whitening = None
     if cfg.TEST.WHITENING:
-        whitening = load_whitening(cfg.TEST.WHITENING, feature_facts(cfg, tested_sha256(cfg)))
+        expected = feature_facts(cfg, model, tested_sha256(cfg))
+        whitening = load_whitening(cfg.TEST.WHITENING, expected)
         logger.info('%s: %s', cfg.TEST.WHITENING, whitening_text(whitening))
     return Encoder(model, cfg.TEST.PRECISION, whitening).to(device)
 
@@ -88,10 +94,20 @@ def tested_sha256(cfg: CfgNode) -> str:
     return sha256_file(path) if path else ''
 
 
-def feature_facts(cfg: CfgNode, model_sha256: str) -> dict[str, Any]:
-    """Return what the features of a photo depend on before any whitening: model and transform."""
+def feature_facts(cfg: CfgNode, model: ReIDModel, model_sha256: str) -> dict[str, Any]:
+    """Return what the features of a photo depend on before any whitening: model and transform.
+
+    The file of the weights alone does not determine the model: starting weights get new necks, and
+    take activation, stride and positions, or their network of timm, from the config.
+
+    Args:
+        cfg: The config.
+        model: The model of TEST.WEIGHT.
+        model_sha256: The SHA-256 of its file; '' = random weights.
+    """
     inputs = (cfg.INPUT.SIZE_TEST, cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD)
-    values = (model_sha256, cfg.TEST.NECK_FEAT, *map(list, inputs))
+    untrained = cfg.TEST.WEIGHT == START
+    values = (model_sha256, untrained, model.about, cfg.TEST.NECK_FEAT, *map(list, inputs))
     return dict(zip(FEATURE_FACTS, values, strict=True))
 
 

@@ -69,7 +69,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add('--config_file', type=path_text, required=True, help='yml file of the training')
-    add('--splits', nargs='+', choices=SPLITS, default=[], help='default: all that have a list')
+    text = f'{", ".join(SPLITS)}; default: all that have a list'
+    add('--splits', nargs='+', action='extend', metavar='SPLIT', default=[], help=text)
     text = 'folder of photos, subfolders included, or a photo, instead of the lists; read upright'
     add('--photos', type=path_text, default='', help=text)
     text = 'use the features of a file of tools.export instead of those of TEST.WEIGHT'
@@ -77,6 +78,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     text = 'file to write, .npz or .parquet (default: OUTPUT_DIR/features.npz)'
     add('--out', type=path_text, default='', help=text)
     args = parse_with_pairs(parser, argv)
+    keys = [index for index, word in enumerate(args.splits) if word.isupper()]
+    if keys:  # --splits has also taken the pairs after it
+        args.opts += args.splits[keys[0] :]
+        args.splits = args.splits[: keys[0]]
+    wrong = [split for split in args.splits if split not in SPLITS]
+    if wrong:
+        parser.error(f'--splits: {wrong[0]!r} is none of {", ".join(SPLITS)}')
     if args.photos and args.splits:
         parser.error('--photos and --splits exclude each other')
     return args

@@ -1,5 +1,6 @@
 """Checkpoints and states of runs: written completely or not at all, read without running code."""
 
+import hashlib
 import logging
 import re
 from collections import OrderedDict
@@ -144,6 +145,15 @@ def check_state(
 
 
 # ------------------------------------------------------------------------------------------- trees
+
+
+def sha256_state(state: State) -> str:
+    """Return the SHA-256 of the values of a state dict, as hex: of weights that have no file."""
+    digest = hashlib.sha256()
+    for name, tensor in state.items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def copy_tree(tree: Any) -> Any:

@@ -1,11 +1,12 @@
 """Names of timm's networks, and sizes, mean and std of photos: timm's unless set."""
 
 import json
+import sys
 
 import pytest
 
-from configs import ConfigError, load_cfg
-from model.names import is_timm
+from configs import ConfigError, load_cfg, rules
+from model.names import TIMM, is_timm
 from model.timm_names import resolve_inputs, timm_name
 from tests.model.weight_files import refused
 from tests.timm_worlds import BYOB, VIT, config, save_network
@@ -74,6 +75,28 @@ def test_the_config_beside_the_weights(tmp_path):
     assert inputs(config(BYOB, other))[0] == [160, 160]
     trained = config(BYOB, tmp_path, 'MODEL.PRETRAIN_CHOICE', 'random')
     assert inputs(trained)[0] == [160, 160]
+
+
+def test_without_the_hub_numbers_are_enough(monkeypatch):
+    """'auto' reads the config on the hub; a test of a trained model needs no more than that."""
+    monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
+    cfg = config(BYOB, 'hf-hub:owner/name', 'INPUT.SIZE_TEST', '[32, 32]')
+    refused(
+        lambda: inputs(cfg),
+        'MODEL.PRETRAIN_PATH: hf-hub:owner/name cannot be downloaded',
+        "'auto' stands for INPUT.SIZE_TRAIN, INPUT.PIXEL_MEAN, INPUT.PIXEL_STD",
+    )
+    numbers = ('INPUT.SIZE_TRAIN', '[32, 32]', 'INPUT.PIXEL_MEAN', '[0, 0, 0]')
+    given = [*map(str, (*numbers, 'INPUT.PIXEL_STD', '[1, 1, 1]', 'INPUT.SIZE_TEST', '[32, 32]'))]
+    assert inputs(config(BYOB, 'hf-hub:owner/name', *given))[3] == [1, 1, 1]
+
+
+def test_the_prefix_is_that_of_the_configs():
+    """The arrows let neither import the other."""
+    for name in (f'{TIMM}x', f'{TIMM}a.b-c'):
+        assert rules.TIMM.fullmatch(name) and is_timm(name)
+    for name in ('RN50', TIMM[:-1], f'x{TIMM}y'):
+        assert not rules.TIMM.fullmatch(name) and not is_timm(name)
 
 
 def test_bad_configs_beside_the_weights(tmp_path):

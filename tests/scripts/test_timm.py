@@ -11,12 +11,13 @@ from PIL import Image
 import test_clipreid
 import train_clipreid
 from configs import load_cfg
+from model.make_model_clipreid import make_model
 from tests.bad_input.inputs import nothing_written, refused
 from tests.helpers import ROOT
 from tests.timm_worlds import BYOB, VIT, pairs, save_network
 from tests.utils.run.interrupted import assert_same_run, stop_after
 from tools import rank_photos
-from utils.checkpoint import load_checkpoint
+from utils.checkpoint import load_checkpoint, save_state
 from utils.errors import Stopped
 from utils.files import sha256_file
 
@@ -133,6 +134,29 @@ def test_the_shipped_ymls():
         cfg = load_cfg(ROOT / 'configs' / file)
         assert cfg.MODEL.NAME.startswith('timm:') and cfg.INPUT.PIXEL_MEAN == 'auto'
         assert cfg.SOLVER.STAGE1.MAX_EPOCHS == cfg.MODEL.I2T_LOSS_WEIGHT == 0
+
+
+def test_a_card_is_of_one_start(world, toy_weights):
+    """A trained model and the start from its file are two tests; other weights get a new card."""
+    args = world.args('TEST.REPORT', False, 'TEST.BOOTSTRAP', 0, 'TEST.NECK_FEAT', 'after')
+    path, cfg = world.output / 'RN50_9.pth', load_cfg(args[1])
+    world.output.mkdir()
+    save_state(make_model(cfg, 6).state_dict(), path)
+    test_clipreid.main([*args, 'TEST.WEIGHT', str(path)])
+    choice = ('MODEL.PRETRAIN_CHOICE', 'self', 'MODEL.PRETRAIN_PATH', str(path))
+    start = [*args, 'TEST.WEIGHT', 'start', *choice]
+    test_clipreid.main(start)
+    tests = json.loads((world.output / 'card.json').read_text())['tests']
+    assert [test['checkpoint'] for test in tests] == ['RN50_9.pth', 'start']
+    assert tests[0]['checkpoint_sha256'] == tests[1]['checkpoint_sha256']
+
+    own = ('OUTPUT_DIR', str(world.folder / 'own'))
+    cards = []
+    for words in (start, start, [*start, 'MODEL.PRETRAIN_CHOICE', 'random']):
+        test_clipreid.main([*words, *own])
+        cards.append(json.loads((world.folder / 'own/card.json').read_text()))
+    assert [len(card['tests']) for card in cards] == [1, 1, 1]
+    assert [card['start']['kind'] for card in cards] == ['checkpoint', 'checkpoint', 'random']
 
 
 def test_the_card_of_starting_weights(world):

@@ -108,7 +108,7 @@ def test_parquet_gives_the_same(world, extracted, tmp_path):
     words = ('--out', tmp_path / 'x.parquet', '--splits', 'gallery', 'query')
     path = extract_features.main(options(world, *words))
     table, expected = read_features(path), read_features(extracted)
-    assert len(table.paths) == 48 and table.paths[0] == '6/1.png'
+    assert len(table.paths) == 48 and '6/1.png' in table.paths
     rows = [expected.paths.index(f'test/{path}') for path in table.paths]
     np.testing.assert_allclose(table.features, expected.features[rows], atol=1e-5)
     assert table.about['photos'].keys() == {'query', 'gallery'}
@@ -186,6 +186,24 @@ def test_a_killed_extraction_continues(world, extracted, tmp_path, monkeypatch):
     np.testing.assert_allclose(table.features, whole.features, atol=1e-5)
 
 
+def test_parts_of_random_weights_or_another_order_are_not_mixed(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(extract, '_join', lambda folder, *_: None)  # as if killed before it
+    random = ('MODEL.PRETRAIN_CHOICE', 'random', 'TEST.WEIGHT', 'start')
+    words = options(world, '--out', tmp_path / 'x.npz', *random)
+    extract_features.main([*words, '--splits', 'query', 'gallery'])
+    parts = tmp_path / 'x.npz.parts'
+    before = {path.name: path.read_bytes() for path in parts.iterdir()}
+    with pytest.raises(InputError, match=r'other features \(random_sha256 differ\)'):
+        extract_features.main([*words, '--splits', 'query', 'gallery', 'SOLVER.SEED', '77'])
+    monkeypatch.undo()
+    extract_features.main([*words, '--splits', 'gallery', 'query'])  # in the same order
+    table, part = read_features(tmp_path / 'x.npz'), tmp_path / 'part.npy'
+    part.write_bytes(next(data for name, data in before.items() if name.endswith('.npy')))
+    np.testing.assert_array_equal(table.features, np.load(part))
+    photos = photos_of_lists(load_cfg(world.yml()), ['query', 'gallery'])
+    assert table.paths == photos.paths
+
+
 def test_several_processes_share_the_parts(world, extracted, tmp_path, monkeypatch):
     """Process 1 works while process 0 waits for it."""
     monkeypatch.setattr(extract, 'PHOTOS', 20)
@@ -244,7 +262,7 @@ def test_an_earlier_file_is_kept(world, tmp_path):
     assert (tmp_path / 'x.1.npz').read_bytes() == before
 
 
-def test_rejected(world, extracted, tmp_path):
+def test_rejected(world, extracted, tmp_path, capsys):
     with pytest.raises(InputError, match='the config has no list of val; it has train, query'):
         extract_features.main(options(world, 'DATASETS.VAL_LIST', '', '--splits', 'val'))
     with pytest.raises(InputError, match='must end in .npz or .parquet'):
@@ -252,8 +270,14 @@ def test_rejected(world, extracted, tmp_path):
     with pytest.raises(InputError, match='the camera or side of a photo, which is unknown'):
         words = ('--photos', world.folder / 'test', 'MODEL.SIE_VIEW', True)
         extract_features.main(options(world, *words))
-    with pytest.raises(SystemExit):
-        extract_features.main(options(world, '--photos', 'x', '--splits', 'val'))
+    wrong = {
+        "'vale' is none of train, val": ('--splits', 'vale', 'OUTPUT_DIR', 'x'),
+        'exclude each other': ('--photos', 'x', '--splits', 'val'),
+    }
+    for text, words in wrong.items():
+        with pytest.raises(SystemExit):
+            extract_features.main(options(world, *words))
+        assert text in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

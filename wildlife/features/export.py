@@ -141,7 +141,8 @@ def export_model(run: Session, path: Path) -> Exported:
     graph = FeatureGraph(make_encoder(cfg, model, run.runtime.device), distance_settings(cfg)[0])
     graph.eval()
     logger.info('exporting %s; this takes seconds to minutes', cfg.MODEL.NAME)
-    content = graph_content(graph, cfg.INPUT.SIZE_TEST, export_facts(cfg, graph, weights))
+    facts = export_facts(cfg, model, graph, weights)
+    content = graph_content(graph, cfg.INPUT.SIZE_TEST, facts)
     encoder = open_onnx(content)
     length, difference = largest_difference(graph, encoder, run, records)
     if not difference <= LIMIT:
@@ -183,11 +184,14 @@ def check_model(model: ReIDModel, name: str) -> None:
         )
 
 
-def export_facts(cfg: CfgNode, graph: FeatureGraph, weights: Mapping[str, str]) -> dict[str, Any]:
+def export_facts(
+    cfg: CfgNode, model: ReIDModel, graph: FeatureGraph, weights: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the metadata of the file: what a program must know to use the graph.
 
     Args:
         cfg: The config.
+        model: The model of TEST.WEIGHT.
         graph: The graph.
         weights: The facts of ``load_model``.
     """
@@ -200,7 +204,7 @@ def export_facts(cfg: CfgNode, graph: FeatureGraph, weights: Mapping[str, str]) 
         'version': __version__,
         'network': cfg.MODEL.NAME,
         'weights': Path(source).name,
-        **feature_facts(cfg, weights['checkpoint_sha256']),
+        **feature_facts(cfg, model, weights['checkpoint_sha256']),
         **PREPROCESSING,
         'normalised': graph.normalise,
         'similarity': 'cosine' if graph.normalise else 'euclidean distance',

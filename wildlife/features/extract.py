@@ -20,6 +20,7 @@ from processor.encoder import (
 )
 from processor.inference import encode_batches, load_model
 from utils import __version__
+from utils.checkpoint import sha256_state
 from utils.errors import InputError
 from utils.files import atomic_write, keep_earlier, write_json, writing
 from utils.logger import logger
@@ -75,7 +76,9 @@ def _encoder_of_test(run: Session, photos: PhotoTable) -> tuple[Encoder, dict[st
     model, weights = load_model(run.cfg, photos.records)
     encoder = make_encoder(run.cfg, model, run.runtime.device)
     facts: dict[str, Any] = {'model': weights.get('starting_weights', weights['checkpoint'])}
-    facts |= feature_facts(run.cfg, weights['checkpoint_sha256'])
+    facts |= feature_facts(run.cfg, model, weights['checkpoint_sha256'])
+    if not weights['checkpoint_sha256']:  # parts of two random models must not be mixed
+        facts |= {'random_sha256': sha256_state(model.state_dict())}
     facts |= {'precision': run.cfg.TEST.PRECISION, 'whitening': whitening_facts(run.cfg)}
     return encoder, facts
 

@@ -62,6 +62,7 @@ def from_metadata(texts: Mapping[str, str]) -> dict[str, Any]:
     if texts.get('format') != FORMAT:
         raise ValueError(f'its metadata lacks format = {FORMAT}')
     names = ('value_range', 'size', 'pixel_mean', 'pixel_std', 'normalised', 'whitening')
+    names += ('untrained', 'notes')
     facts = dict(texts) | {name: json.loads(texts[name]) for name in names}
     other = [name for name, value in PREPROCESSING.items() if facts.get(name) != value]
     if other:

@@ -68,7 +68,9 @@ def photos_of_lists(cfg: CfgNode, splits: Sequence[str] = ()) -> PhotoTable:
             f'the config has no list of {asked}; it has {", ".join(present) or "none"}: set '
             'DATASETS.*_LIST'
         )
-    chosen = {split: _read_split(cfg, split) for split in splits or present}
+    # in the order of SPLITS, however they were asked for: the parts of an interrupted extraction
+    # count photos
+    chosen = {split: _read_split(cfg, split) for split in present if split in (splits or present)}
     given = given_names(cfg.DATASETS.LIST_DIR) if cfg.DATASETS.NAMES == 'animals' else {}
     base = os.path.commonpath([os.path.abspath(root) for _, root in chosen.values()])
     records: dict[str, Record] = {}

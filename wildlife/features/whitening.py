@@ -59,7 +59,7 @@ def _of_model(run: Session, records: list[Record]) -> tuple[torch.Tensor, dict]:
     run.cleanup.callback(loader.close)
     encoder = Encoder(model).to(run.runtime.device)
     features = extract_features(encoder, loader, run.runtime)
-    return features, feature_facts(run.cfg, facts['checkpoint_sha256'])
+    return features, feature_facts(run.cfg, model, facts['checkpoint_sha256'])
 
 
 def _of_file(file: str, records: list[Record]) -> tuple[torch.Tensor, dict]:

@@ -114,8 +114,15 @@ def _of_training(folder: Path, data: Mapping[str, Any], earlier: Card | None) ->
 
 
 def _with_test(folder: Path, result: TestResult, earlier: Card | None) -> Card:
-    """Return the ``earlier`` card, or a new one, with a test of one of its checkpoints."""
-    about = earlier or describe_run(folder) or describe_config(result.config, folder)
+    """Return the ``earlier`` card, or a new one, with a test of one of its checkpoints.
+
+    A card of other starting weights, without a training, is replaced: a card is about one model.
+    """
+    described = describe_config(result.config, folder)
+    if earlier and earlier['start'] and described['start'] and not earlier['training']:
+        same = all(earlier[name] == described[name] for name in ('model', 'start'))
+        earlier = earlier if same else None
+    about = earlier or describe_run(folder) or described
     new, tests = test_facts(result), about.get('tests', [])
     tests = [*(old for old in tests if not _is_same_test(old, new)), new]
     return _assemble(
@@ -125,7 +132,14 @@ def _with_test(folder: Path, result: TestResult, earlier: Card | None) -> Card:
 
 def _is_same_test(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     older = {'whitening': None, 'precision': 'fp32'}  # cards of older versions lack these
-    return all((older | dict(a)).get(name) == (older | dict(b)).get(name) for name in SAME_TEST)
+    return _is_untrained(a) == _is_untrained(b) and all(
+        (older | dict(a)).get(name) == (older | dict(b)).get(name) for name in SAME_TEST
+    )
+
+
+def _is_untrained(test: Mapping[str, Any]) -> bool:
+    """Return whether a test is one of starting weights, which may be those of a trained file."""
+    return bool(test.get('starting_weights'))
 
 
 def _assemble(
