@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> Path:
     path = Path(args.out or default_path(cfg, args.features))
     if path.suffix != '.safetensors' or path.is_dir():
         raise InputError(f'--out {path}: the file to write must end in .safetensors')
+    if args.out and not path.absolute().parent.is_dir():  # before the photos are read
+        raise InputError(f'--out {path}: there is no folder {path.parent}; create it')
     cfg = resolve_inputs(cfg)
     with evaluation_session(cfg, 'whitening') as run:
         whitening = fit_on_train_list(run, args.features, args.dimension, args.shrinkage)

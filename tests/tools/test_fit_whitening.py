@@ -96,7 +96,7 @@ def test_of_features_from_a_file(world, features, whitening, tmp_path):
     assert both[0] == both[1] == test_clipreid.main(options(world, *out))
 
 
-def test_rejected(world, whitening, features, tmp_path):
+def test_rejected(world, whitening, features, tmp_path, monkeypatch):
     words = ('TEST.WHITENING', whitening, 'OUTPUT_DIR', tmp_path)
     with pytest.raises(InputError, match="its neck_feat is 'before', here it is 'after'"):
         test_clipreid.main(options(world, *words, 'TEST.NECK_FEAT', 'after'))
@@ -112,6 +112,9 @@ def test_rejected(world, whitening, features, tmp_path):
         evaluate_features.main([str(tmp_path / 'x.npz'), *options(world, *words)])
     with pytest.raises(InputError, match='must end in .safetensors'):
         fit_whitening.main(options(world, '--out', tmp_path / 'w.npz'))
+    monkeypatch.setattr('wildlife.features.whitening.load_train', None)  # nothing is read before
+    with pytest.raises(InputError, match=f'there is no folder {tmp_path / "gone"}; create it'):
+        fit_whitening.main(options(world, '--out', tmp_path / 'gone/w.safetensors'))
     for wrong in (('--dimension', 0), ('--shrinkage', 1.5)):
         with pytest.raises(SystemExit):
             fit_whitening.main(options(world, *wrong))

@@ -56,18 +56,17 @@ def features_of(table: FeatureTable, records: Sequence[Record], file: str) -> to
         InputError: A photo has no features or two, or its file has changed since they were made.
     """
     rows = match_rows(table.paths, [record.path for record in records], file)
-    sizes = table.columns.get('bytes')
-    if sizes:
-        changed = [
-            record.path
-            for record, row in zip(records, rows, strict=True)
-            if os.path.getsize(record.path) != int(sizes[row])
-        ]
-        if changed:
-            raise InputError(
-                f'{file}: {len(changed)} of {len(records)} photos have changed since their '
-                f'features were made ({first_few(changed)}); extract the features again'
-            )
+    sizes = table.columns.get('bytes', [None] * len(table.paths))
+    changed = [
+        record.path
+        for record, row in zip(records, rows, strict=True)
+        if sizes[row] is not None and os.path.getsize(record.path) != sizes[row]
+    ]
+    if changed:
+        raise InputError(
+            f'{file}: {len(changed)} of {len(records)} photos have changed since their '
+            f'features were made ({first_few(changed)}); extract the features again'
+        )
     return torch.from_numpy(table.features[rows])
 
 

@@ -19,7 +19,10 @@ from utils.files import atomic_write
 SUFFIXES = ('.npz', '.parquet')
 ABOUT = 'about'  # name of the metadata, a JSON text
 NUMBERS = ('side', 'camera', 'encounter')  # columns of whole numbers that may be unknown
-DAMAGE = (OSError, ValueError, LookupError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error)
+DAMAGE = (
+    *(OSError, ValueError, LookupError, EOFError, MemoryError, RecursionError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,14 @@ def read_features(path: str | Path) -> FeatureTable:
         raise InputError(f'{path}: no such file of features ({" or ".join(SUFFIXES)})')
     try:
         arrays = _read_parquet(path) if path.suffix == '.parquet' else _read_npz(path)
-        columns = {name: a.tolist() for name, a in arrays.items() if a.ndim == 1}
         paths = [_text(value) for value in arrays.pop('path').tolist()]
+        columns = {name: a.tolist() for name, a in arrays.items() if a.shape == (len(paths),)}
+        if 'bytes' in columns:
+            columns['bytes'] = [_number_of_bytes(value) for value in columns['bytes']]
+        if arrays['features'].dtype.kind not in 'iuf':
+            raise ValueError(f'the features are {arrays["features"].dtype}')
         with np.errstate(over='ignore'):  # too large for float32: infinite, which is reported
-            features = np.asarray(arrays['features']).astype(np.float32)
+            features = arrays['features'].astype(np.float32)
         about = json.loads(str(arrays[ABOUT])) if ABOUT in arrays else {}
     except DAMAGE as error:
         raise InputError(
@@ -111,6 +118,14 @@ def _text(value: object) -> str:
     if not isinstance(value, str | bytes):
         raise ValueError(f'a path cannot be {value!r:.40}')
     return value.decode() if isinstance(value, bytes) else value
+
+
+def _number_of_bytes(value: Any) -> int | None:
+    """Return the size of a photo's file; None if it is unknown: '', NaN or no number."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

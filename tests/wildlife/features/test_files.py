@@ -56,12 +56,25 @@ def test_numbers_of_other_programs(tmp_path, kind):
     np.testing.assert_array_equal(found.features, features)
 
 
+@pytest.mark.parametrize(
+    ('sizes', 'expected'),
+    [(['7', ''], [7, None]), ([np.nan, 9.0], [None, 9]), ([np.inf, 1], [None, 1]), ([5], None)],
+)
+def test_sizes_of_other_programs(tmp_path, sizes, expected):
+    """Sizes that are unknown are not compared; a column of another length is none."""
+    np.savez(tmp_path / 'x.npz', path=['a', 'b'], features=np.ones((2, 3)), bytes=sizes)
+    assert read_features(tmp_path / 'x.npz').columns.get('bytes') == expected
+
+
 BAD = {
     'no path': {'features': np.ones((2, 3))},
     'no features': {'path': ['a', 'b']},
     'paths are numbers': {'path': [1, 2], 'features': np.ones((2, 3))},
     'features are text': {'path': ['a', 'b'], 'features': [['x'], ['y']]},
     'objects': {'path': np.array(['a', None]), 'features': np.ones((2, 3))},
+    'features are dates': {'path': ['a'], 'features': np.ones((1, 3), 'M8[s]')},
+    'complex': {'path': ['a'], 'features': np.ones((1, 3), complex)},
+    'about is nested': {'path': ['a'], 'features': np.ones((1, 3)), 'about': '[' * 100_000},
     'about is no JSON': {'path': ['a'], 'features': np.ones((1, 3)), 'about': '{'},
 }
 
