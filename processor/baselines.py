@@ -4,6 +4,7 @@ Whitening by the scatter within individuals takes seconds and no gradient. A tra
 neither it nor the starting weights was not worth its time.
 """
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -124,15 +125,23 @@ def report_baselines(
             metrics = validate_features(rows, baselines.test, runtime, *how).metrics
             found[version] = {metric: metrics[metric] for metric in ('mAP', 'rank1')}
     logger.info('%s', baselines_table(found))
-    best = max(found, key=lambda version: found[version]['mAP'])
-    if best in ('start', 'start_whitened'):
-        logger.warning(
-            'the training has gained nothing on the validation: the %s are better (mAP %.1f%%) '
-            'than the trained model',
-            NAMES[best],
-            100 * found[best]['mAP'],
-        )
+    _warn_of_no_gain(found)
     journal.write('baselines', epoch=journal.epoch, **found)
+
+
+def _warn_of_no_gain(found: Mapping[str, Mapping[str, float]]) -> None:
+    """Warn if the starting weights are as good as the trained model, or better."""
+    scores = {version: metrics['mAP'] for version, metrics in found.items()}
+    best = max(scores, key=lambda version: scores[version])  # of equals the first, a start
+    if best in ('start', 'start_whitened'):
+        trained = max(score for version, score in scores.items() if version.startswith('trained'))
+        logger.warning(
+            'the training has gained nothing on the validation: the %s are %s the trained model '
+            '(mAP %.1f%%)',
+            NAMES[best],
+            'better than' if scores[best] > trained else 'as good as',
+            100 * scores[best],
+        )
 
 
 def _features(baselines: Baselines, encoder: nn.Module, runtime: Runtime) -> tuple[Tensor, Tensor]:
@@ -150,7 +159,8 @@ def _features(baselines: Baselines, encoder: nn.Module, runtime: Runtime) -> tup
         num_workers=loader.num_workers,
         generator=loader.generator,
     )
-    return features, extract_features(encoder, others, runtime)
+    with contextlib.closing(others):
+        return features, extract_features(encoder, others, runtime)
 
 
 def baselines_table(found: Mapping[str, Mapping[str, float]]) -> str:

@@ -155,8 +155,15 @@ def test_a_training_that_gains_nothing_is_said(prepared, caplog, monkeypatch, be
     written = report(*prepared, caplog)
     assert [written[name]['mAP'] == 0.5 for name in baselines.NAMES].index(True) == better
     name = [*baselines.NAMES.values()][better]
-    line = f'the training has gained nothing on the validation: the {name} are better'
+    line = f'the training has gained nothing on the validation: the {name} are better than'
     assert (line in caplog.text) == (better < 2)
+
+
+def test_a_tie_is_no_gain_but_not_worse(prepared, caplog, monkeypatch):
+    same = SimpleNamespace(metrics={'mAP': 1.0, 'rank1': 1.0})
+    monkeypatch.setattr(baselines, 'validate_features', lambda *_: same)
+    report(*prepared, caplog)
+    assert 'the starting weights are as good as the trained model (mAP 100.0%)' in caplog.text
 
 
 def test_train_photos_outside_of_the_validation(prepared, caplog):
