@@ -9,10 +9,11 @@ from configs.loading import (
     flatten,
     ignored_keys,
     load_cfg,
-    load_values,
+    read_file,
     read_pairs,
     read_values,
     read_yml,
+    with_defaults,
     with_value,
 )
 from configs.rules import ConfigError
@@ -24,9 +25,10 @@ __all__ = [
     'flatten',
     'ignored_keys',
     'load_cfg',
-    'load_values',
+    'read_file',
     'read_pairs',
     'read_values',
     'read_yml',
+    'with_defaults',
     'with_value',
 ]

@@ -29,7 +29,7 @@ def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
         ConfigError: Missing or broken file, unknown key (the nearest one is named), key given
             twice or without a value, value of the wrong type or not allowed.
     """
-    values = _with_defaults(_read_file(config_file) | read_pairs(opts))
+    values = with_defaults(read_file(config_file) | read_pairs(opts))
     check_together(values)
     for key, rule in RULES.items():
         if isinstance(rule, rules.Ignored) and values[key] not in (rule.default, rule.also):
@@ -43,20 +43,16 @@ def load_cfg(config_file: str | Path = '', opts: Sequence[str] = ()) -> CfgNode:
     return cfg
 
 
-def load_values(config_file: str | Path = '') -> dict[str, Value]:
-    """Merge the defaults and ``config_file``: key -> value. Raises ``ConfigError``."""
-    return _with_defaults(_read_file(config_file))
-
-
-def _read_file(config_file: str | Path) -> dict[str, Value]:
-    """Return what a yml and those below it set; {} without a yml."""
+def read_file(config_file: str | Path) -> dict[str, Value]:
+    """Return what a yml and those below it set; {} without a yml. Raises ``ConfigError``."""
     given: dict[str, Value] = {}
     for path, tree in _read_ymls(Path(config_file)) if config_file else []:
         given |= read_values(flatten(tree).items(), str(path))
     return given
 
 
-def _with_defaults(given: Mapping[str, Value]) -> dict[str, Value]:
+def with_defaults(given: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the value of every key; defaults may depend on the network that is ``given``."""
     return {key: rule.default for key, rule in RULES.items()} | _left_to_timm(given) | dict(given)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs import ConfigError, check_together, ignored_keys, load_values
+from configs import ConfigError, check_together, ignored_keys, read_file, with_defaults
 from model.names import file_stem
 from wildlife.experiments.grid import OWN, WITHOUT_EFFECT, Grid, Values, combinations
 
@@ -107,9 +107,9 @@ def make_plan(grid: Grid, out: Path) -> Plan:
     Raises:
         ConfigError: Settings do not fit together, or two cells would be the same runs.
     """
-    of_file = load_values(grid.config)
+    of_file = read_file(grid.config)
     base = of_file | grid.overrides
-    folder = out / 'runs' / _config_name(grid.config, difference(of_file, base))
+    folder = out / 'runs' / _config_name(grid.config, _changes(of_file, with_defaults(base)))
     tests: dict[tuple[int, int], list[Run]] = {}
     trainings = []
     for seed in grid.seeds:
@@ -126,9 +126,9 @@ def make_plan(grid: Grid, out: Path) -> Plan:
 def _make_training(
     grid: Grid, folder: Path, of_file: Values, base: Values, settings: Values
 ) -> Training:
-    values = base | settings
+    values = with_defaults(base | settings)
     _check(values, grid, settings)
-    own = folder / folder_name(difference(base, values)) / f'seed{values["SOLVER.SEED"]}'
+    own = folder / folder_name(_changes(base, values)) / f'seed{values["SOLVER.SEED"]}'
     stem = f'{file_stem(values["MODEL.NAME"])}_{values["SOLVER.STAGE2.MAX_EPOCHS"]}'
     checkpoint = own / f'{stem}.{values["SOLVER.CHECKPOINT_FORMAT"]}'
     tests = []
@@ -143,7 +143,7 @@ def _make_training(
 def _make_run(
     grid: Grid, folder: Path, of_file: Values, values: Values, checkpoint: Path, is_test: bool
 ) -> Run:
-    changes = difference(of_file, values) | {'SOLVER.SEED': values['SOLVER.SEED']}
+    changes = _changes(of_file, values) | {'SOLVER.SEED': values['SOLVER.SEED']}
     return Run(folder, grid.config, changes, decisive(values), checkpoint, is_test)
 
 
@@ -194,6 +194,16 @@ def decisive(values: Mapping[str, Any]) -> Values:
 def difference(before: Values, after: Values) -> Values:
     """Return the values of ``after`` that differ from ``before``."""
     return {key: value for key, value in after.items() if value != before[key]}
+
+
+def _changes(given: Values, values: Values) -> Values:
+    """Return what must be set besides ``given`` to get ``values``.
+
+    Defaults that depend on the network are those of the network of ``values``.
+    """
+    name = 'MODEL.NAME'
+    plain = with_defaults(given | {name: values[name]}) | {name: with_defaults(given)[name]}
+    return difference(plain, values)
 
 
 def folder_name(settings: Mapping[str, Any]) -> str:

@@ -80,7 +80,7 @@ def is_tested(test: Run) -> bool:
     planned, found = _plain(test.values), decisive(result.config)
     if is_timm(planned['MODEL.NAME']):  # results have timm's numbers for what nothing sets
         for key, rule in RULES.items():
-            if isinstance(rule, NumberOrAuto) and planned[key] in (AUTO, rule.default):
+            if isinstance(rule, NumberOrAuto) and planned[key] == AUTO:
                 planned[key] = found.get(key)
     return same_model and found == planned
 

@@ -8,6 +8,7 @@ import yaml
 from configs import ConfigError, flatten, load_cfg
 from configs.command_line import parse_config
 from tests.helpers import ROOT
+from tests.timm_worlds import BYOB
 from utils.run.resume import HARMLESS
 from wildlife.experiments.grid import WITHOUT_EFFECT, read_grid
 from wildlife.experiments.plan import decisive, folder_name, make_plan
@@ -39,6 +40,35 @@ def test_trainings_and_tests(grid_file, world):
     assert sorted(str(test.folder) for cell in plan.cells for test in cell.tests) == sorted(
         str(test.folder) for test in tests
     )
+
+
+TIMM = {
+    'MODEL.NAME': f'timm:{BYOB}',
+    'SOLVER.STAGE1.MAX_EPOCHS': 0,
+    'MODEL.I2T_LOSS_WEIGHT': 0,
+}
+SIZES = {'INPUT.SIZE_TRAIN': [384, 128], 'INPUT.SIZE_TEST': [384, 128]}  # the default of CLIP's
+
+
+def test_commands_with_other_networks_give_the_config_of_the_plan(grid_file, world):
+    """Sizes, mean and std that nothing sets depend on the network."""
+    encoders = {'clip': {'MODEL.NAME': 'RN50'}, 'timm': TIMM, 'sizes': TIMM | SIZES}
+    path = grid_file(train={'encoder': encoders}, seeds=[1])
+    yml = Path(world.yml())
+    content = yaml.safe_load(yml.read_text())
+    for key in ('SIZE_TRAIN', 'SIZE_TEST'):
+        del content['INPUT'][key]
+    for of_yml in ({}, {'NAME': f'timm:{BYOB}'}):
+        content['MODEL'] |= of_yml
+        yml.write_text(yaml.safe_dump(content))
+        runs = [training.run for training in plan_of(path).trainings]
+        for run in runs:
+            args = parse_config(run.command[2:], 'text', resumes=True)
+            assert decisive(flatten(load_cfg(args.config_file, args.opts))) == run.values
+        clip, auto, sizes = runs
+        assert clip.values['INPUT.SIZE_TRAIN'] == sizes.values['INPUT.SIZE_TRAIN'] == [384, 128]
+        assert auto.values['INPUT.SIZE_TRAIN'] == auto.values['INPUT.PIXEL_MEAN'] == 'auto'
+        assert 'INPUT' not in auto.folder.parent.name and 'INPUT' in sizes.folder.parent.name
 
 
 def test_a_command_gives_the_config_of_the_plan(grid_file, world):
@@ -83,6 +113,7 @@ def test_runs_with_other_results_have_other_folders(grid_file, world):
 
 def test_a_resumed_run_may_change_what_has_no_effect():
     assert WITHOUT_EFFECT <= HARMLESS  # else a repeated grid would be rejected
+    assert {'TEST.REPORT', 'TEST.BASELINES'} <= WITHOUT_EFFECT  # they only add lines and pages
 
 
 def test_names_of_folders():
