@@ -15,6 +15,10 @@ from utils.files import sha256_file
 
 FORMAT = 'clip-reid-animals features 1'  # marks our files; the number is the metadata's version
 PHOTOS, FEATURE = 'photos', 'feature'  # names of the graph's input and output
+JSON = (  # facts that are no text
+    *('value_range', 'size', 'pixel_mean', 'pixel_std', 'normalised', 'whitening'),
+    *('untrained', 'notes'),
+)
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 PREPROCESSING = {  # what our transform of tests does to every photo, besides its numbers
     'layout': 'NCHW float32',
@@ -61,9 +65,7 @@ def from_metadata(texts: Mapping[str, str]) -> dict[str, Any]:
     """
     if texts.get('format') != FORMAT:
         raise ValueError(f'its metadata lacks format = {FORMAT}')
-    names = ('value_range', 'size', 'pixel_mean', 'pixel_std', 'normalised', 'whitening')
-    names += ('untrained', 'notes')
-    facts = dict(texts) | {name: json.loads(texts[name]) for name in names}
+    facts = dict(texts) | {name: json.loads(texts[name]) for name in JSON}
     other = [name for name, value in PREPROCESSING.items() if facts.get(name) != value]
     if other:
         raise ValueError(f'photos need another preprocessing ({", ".join(other)})')
