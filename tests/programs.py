@@ -37,7 +37,7 @@ PATHS = {
     'tools.experiments': 'file --config_file --out',
     'tools.demo.data': '--out',
     'tools.make_lists': 'source --out --photos --photos-out',
-    'tools.remove_background': 'src dst --masks --sheet --list',
+    'tools.remove_background': 'src dst --masks --save-masks --sheet --list',
     'benchmarks.__main__': '--out',
     'benchmarks.gpu.__main__': '--out',
     'benchmarks.plots': '--json --out',

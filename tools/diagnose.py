@@ -21,7 +21,8 @@ from pathlib import Path
 
 from configs import ConfigError, load_cfg
 from configs.command_line import parse_with_pairs, path_text, path_value
-from utils.errors import InputError, exit_code
+from utils.errors import exit_code
+from utils.files import writing
 
 
 def main(argv: Sequence[str] | None = None) -> Path:
@@ -34,8 +35,6 @@ def main(argv: Sequence[str] | None = None) -> Path:
     args = parse(argv)
     cfg = load_cfg(args.config_file, args.opts)
     folder = args.out or Path(cfg.OUTPUT_DIR, 'diagnosis')
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f'--out {folder} is a file; name a folder')
 
     # Not at the top: torch takes seconds to import; --help and a wrong yml should not wait for it.
     from model.timm_names import resolve_inputs
@@ -44,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> Path:
     from wildlife.diagnosis.write import PAGE, write_diagnosis
 
     with evaluation_session(resolve_inputs(cfg), 'diagnosis') as run:
+        with writing(f'--out {folder}'):
+            folder.mkdir(parents=True, exist_ok=True)
         found = diagnose(run, args.masks, args.resize_masks)
         if found:
             write_diagnosis(run, found, folder)

@@ -10,7 +10,7 @@ and format. The animals are found by ISNet of rembg (pip install -r requirements
 given by your own masks (--masks FOLDER, which have the relative names of the photos). The folder
 names of the published photos say that ISNet was used there; that their background is black is our
 assumption. Photos are read as in training, without EXIF rotation, and written without EXIF data.
-JPEG files stay JPEG, with quality 95.
+JPEG files stay JPEG, with quality 95. --save-masks FOLDER keeps the masks, for tools.diagnose.
 
 To resume an interrupted run, repeat the command: existing results are kept. A photo is processed
 again if its size differs from that of the result, or if it or its mask is newer than the result. A

@@ -1,6 +1,7 @@
 """tools.diagnose: a set whose background decides and one whose animals do are told apart."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from PIL import Image
 
 import test_clipreid
 from tests.wildlife.diagnosis.worlds import INDIVIDUALS, PHOTOS, MaskedWorld
-from tools import diagnose
+from tools import diagnose, extract_features
 from utils.errors import InputError
+from wildlife.features.files import read_features
 
 
 @pytest.fixture(scope='module')
@@ -96,9 +98,6 @@ def test_without_masks_the_rest(worlds, capsys, tmp_path):
 def test_mirror_images_are_measured_on_the_flipped_files(worlds, found):
     """An independent path: the test's own features of photos that are flipped on the disk."""
     world = worlds['animal']
-    from tools import extract_features
-    from wildlife.features.files import read_features
-
     flipped = world.folder / 'flipped'
     for path in (world.folder / 'test').rglob('*.png'):
         target = flipped / path.relative_to(world.folder / 'test')
@@ -126,7 +125,21 @@ def test_bad_masks_are_one_line(worlds, tmp_path):
         diagnose.main(world.args('--masks', tmp_path / 'masks', '--out', out))
     with pytest.raises(InputError, match='no such folder'):
         diagnose.main(world.args('--masks', tmp_path / 'none', '--out', out))
-    assert not out.exists()
+    with pytest.raises(InputError, match='the mask has 20 x 10 pixels, but its photo has 40 x 30'):
+        shutil.copytree(world.masks, tmp_path / 'sizes')
+        Image.new('L', (20, 10)).save(tmp_path / 'sizes/7/1.png')
+        diagnose.main(world.args('--masks', tmp_path / 'sizes', '--out', out))
+    assert list(out.iterdir()) == []
     (tmp_path / 'file').touch()
-    with pytest.raises(InputError, match='file is a file; name a folder'):
+    with pytest.raises(
+        InputError, match='cannot write --out .*file: File exists; choose another folder'
+    ):
         diagnose.main(world.args('--out', tmp_path / 'file'))
+
+
+def test_no_match_is_one_line(worlds, tmp_path):
+    world = worlds['animal']
+    (tmp_path / 'query.txt').write_text('0/0.png 0\n')
+    (tmp_path / 'gallery.txt').write_text('1/1.png 1\n')
+    with pytest.raises(InputError, match='no query has a match in the gallery'):
+        diagnose.main(world.args('--masks', world.masks, 'DATASETS.LIST_DIR', tmp_path))

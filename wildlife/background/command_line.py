@@ -17,6 +17,7 @@ def parse(argv: Sequence[str] | None) -> Job:
         dst=args.dst,
         sheet=args.sheet or args.dst / SHEET,
         masks=args.masks,
+        save_masks=args.save_masks,
         resize_masks=args.resize_masks,
         model=args.model,
         background=args.background,
@@ -40,6 +41,12 @@ def _make_parser() -> argparse.ArgumentParser:
         metavar='FOLDER',
         help='folder with your own masks, which have the relative names of the photos '
         '(default: a network finds the masks)',
+    )
+    add(
+        '--save-masks',
+        type=path_value,
+        metavar='FOLDER',
+        help='write the masks there, as PNG; tools.diagnose reads them (default: not kept)',
     )
     add('--resize-masks', action='store_true', help='resize masks to the size of their photos')
     add(

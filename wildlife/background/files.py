@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from datasets.images import photo_extensions, read_header
@@ -35,6 +36,7 @@ class Job:
         dst: Folder for the photos without background.
         sheet: Path of the contact sheet.
         masks: Folder with masks; None = the network ``model`` finds the masks.
+        save_masks: Folder for the masks that were used, as PNG; None = they are not kept.
         resize_masks: Whether masks are resized to the size of their photos.
         model: Name of a network of rembg.
         background: RGB, 0–255.
@@ -47,6 +49,7 @@ class Job:
     dst: Path
     sheet: Path
     masks: Path | None
+    save_masks: Path | None
     resize_masks: bool
     model: str
     background: tuple[int, int, int]
@@ -76,11 +79,10 @@ def find_photos(job: Job) -> list[str]:
 
     Raises:
         InputError: If SRC or a listed photo is missing, SRC has no photo, or two of SRC, DST and
-            the folder of the masks are the same.
+            the folders of the masks are the same.
     """
-    src, apart = job.src, {'DST': job.dst}
-    if job.masks:
-        apart['--masks'] = job.masks
+    src, folders = job.src, {'DST': job.dst, '--masks': job.masks, '--save-masks': job.save_masks}
+    apart = {what: folder for what, folder in folders.items() if folder}
     if not src.is_dir():
         raise InputError(f'{src}: no such folder; give the folder with the photos')
     for what, folder in apart.items():
@@ -89,11 +91,12 @@ def find_photos(job: Job) -> list[str]:
                 f'{folder}: {what} is the same folder as SRC; give another folder, so that no '
                 'original is overwritten'
             )
-    if job.masks and job.masks.resolve() == job.dst.resolve():
-        raise InputError(
-            f'{job.dst}: DST is the same folder as --masks; give another folder, so that no mask '
-            'is overwritten'
-        )
+    for (what, folder), (other, second) in combinations(apart.items(), 2):
+        if folder.resolve() == second.resolve():
+            raise InputError(
+                f'{folder}: {what} is the same folder as {other}; give another folder, so that '
+                'no mask is overwritten'
+            )
     if job.lists:
         return _listed(src, job.lists)
     extensions = photo_extensions()
@@ -152,7 +155,7 @@ def output_names(names: Iterable[str], kind: str) -> dict[str, str]:
         if owner.setdefault(output, name) != name:
             raise InputError(
                 f'{owner[output]} and {name} would both become {output}; rename one of them, or '
-                'do not use --format png'
+                'do not use --format png or --save-masks'
             )
     return outputs
 

@@ -63,24 +63,32 @@ class MaskFolder:
 
     def __call__(self, name: str, photo: Image.Image) -> Image.Image:
         """Return the mask of a photo, an 'L' image of its size."""
+        return self.of_size(name, photo.size)
+
+    def of_size(self, name: str, size: tuple[int, int]) -> Image.Image:
+        """Return the mask of a photo of ``size`` (width, height), an 'L' image.
+
+        Raises:
+            InputError: The file is no mask, or its size or shape is another one.
+        """
         path = self.paths[name]
         mask = read_mask(path)
-        if mask.size == photo.size:
+        if mask.size == size:
             return mask
         if not self.resize:
             raise InputError(
                 f'{path}: the mask has {mask.width} x {mask.height} pixels, but its photo has '
-                f'{photo.width} x {photo.height} (as stored, without EXIF rotation); give a mask '
+                f'{size[0]} x {size[1]} (as stored, without EXIF rotation); give a mask '
                 'of this size, or add --resize-masks'
             )
-        width = mask.height * photo.width / photo.height
+        width = mask.height * size[0] / size[1]
         if abs(mask.width - width) > max(1, SHAPE * width):  # 1 pixel: the size may be rounded
             raise InputError(
                 f'{path}: the mask of {mask.width} x {mask.height} pixels does not have the shape '
-                f'of its photo, {photo.width} x {photo.height} (as stored, without EXIF rotation); '
+                f'of its photo, {size[0]} x {size[1]} (as stored, without EXIF rotation); '
                 'give a mask of this shape'
             )
-        return mask.resize(photo.size, Image.Resampling.BILINEAR)
+        return mask.resize(size, Image.Resampling.BILINEAR)
 
 
 def _stem(name: str | Path) -> Path:

@@ -1,6 +1,6 @@
 """Remove the background of all photos in a folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,14 +58,12 @@ def remove_backgrounds(job: Job) -> Done:
     folder = MaskFolder(job.masks, names, job.resize_masks) if job.masks else None
     masks = folder.paths if folder else {}
     check_overwriting(job, outputs, masks.values())
-    todo = [
-        name
-        for name in names
-        if not is_done(job.dst / outputs[name], job.src / name, masks.get(name))
-    ]
+    kept_masks = saved_masks(job, names)
+    todo = [name for name in names if not _is_done(job, name, outputs, masks, kept_masks)]
     if todo:
         find_mask = folder or Network(job.model)
-    _make_folders({(job.dst / output).parent for output in outputs.values()} | {job.dst})
+    files = [*(job.dst / output for output in outputs.values()), *kept_masks.values()]
+    _make_folders({path.parent for path in files} | {job.dst})
     summary.save()  # before the first photo, so that DST always says how its photos were made
     for name in progress(todo, 'removing backgrounds'):
         try:
@@ -76,6 +74,8 @@ def remove_backgrounds(job: Job) -> Done:
             continue
         if job.threshold is not None:
             mask = _binarise(mask, job.threshold)
+        if name in kept_masks:
+            write_photo(kept_masks[name], mask)
         share = float(np.asarray(mask).mean() / 255)
         summary.note(outputs[name], share)
         if share >= EMPTY:
@@ -83,6 +83,31 @@ def remove_backgrounds(job: Job) -> Done:
         write_photo(job.dst / outputs[name], photo)
     _write_sheet(job, {name: outputs[name] for name in names if name not in summary.failed})
     return Done(len(todo) - len(summary.failed), len(names) - len(todo), summary)
+
+
+def _is_done(
+    job: Job,
+    name: str,
+    outputs: Mapping[str, str],
+    masks: Mapping[str, Path],
+    kept_masks: Mapping[str, Path],
+) -> bool:
+    """Whether an earlier run has written the result of a photo and, if it is kept, its mask."""
+    if name in kept_masks and not kept_masks[name].is_file():
+        return False
+    return is_done(job.dst / outputs[name], job.src / name, masks.get(name))
+
+
+def saved_masks(job: Job, names: Sequence[str]) -> dict[str, Path]:
+    """Return photo -> path of its mask to write; {} if they are not kept.
+
+    Raises:
+        InputError: If two photos would have the same mask.
+    """
+    if not job.save_masks:
+        return {}
+    outputs = output_names(names, 'png')
+    return {name: job.save_masks / output for name, output in outputs.items()}
 
 
 def _make_folders(folders: set[Path]) -> None:

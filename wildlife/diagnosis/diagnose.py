@@ -15,6 +15,8 @@ from datasets.sources import load_test
 from processor.encoder import make_encoder
 from processor.inference import distance_settings, load_model
 from utils.device import wants_pinned_memory
+from utils.errors import InputError
+from utils.metrics import count_positives
 from utils.run.session import Session
 from wildlife.background.summary import EMPTY, FULL
 from wildlife.diagnosis.figures import Figure, Figures
@@ -107,6 +109,11 @@ def diagnose(run: Session, masks: Path | None, resize_masks: bool = False) -> Di
     test = make_test_dataloader(cfg, pinned, runtime.processes, runtime.device)
     run.cleanup.callback(test.loader.close)
     records, query = test.loader.dataset.records, test.trials[0].query
+    if not count_positives(query, test.trials[0].gallery, test.protocol).any():
+        raise InputError(
+            'no query has a match in the gallery, so there is nothing to examine; check the '
+            'labels of both lists'
+        )
     views: dict[str, OnlyPart] = {}
     if masks:
         views = parts_of_photos(masks, records, _photo_root(cfg), resize_masks)

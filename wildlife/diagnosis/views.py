@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter, ImageOps, ImageStat
 
-from datasets.images import THREADS
+from datasets.images import THREADS, read_header
 from datasets.photo_loader import make_photo_loader
 from datasets.records import Record
 from datasets.transforms import Change
@@ -18,7 +18,7 @@ from processor.encoder import Encoder, check_finite
 from processor.inference import encode_photos
 from utils.logger import progress
 from utils.run.session import Session
-from wildlife.background.masks import MaskFolder, read_mask
+from wildlife.background.masks import MaskFolder
 from wildlife.background.remove import without_background
 from wildlife.names import listed_path
 
@@ -143,12 +143,14 @@ def view_features(
 def animal_shares(part: OnlyPart) -> dict[str, float]:
     """Return path of a photo -> the share of it that the animal covers, 0 … 1.
 
+    Reads all masks, so that a bad one is found before hours of encoding.
+
     Raises:
-        InputError: A mask cannot be read.
+        InputError: A mask cannot be read, or does not have the size of its photo.
     """
 
     def share(path: str) -> float:
-        mask = binary(read_mask(part.masks.paths[part.names[path]]))
+        mask = binary(part.masks.of_size(part.names[path], read_header(path).size))
         return float(np.asarray(mask).mean() / 255)
 
     with ThreadPoolExecutor(THREADS) as pool:  # Pillow releases the GIL

@@ -7,7 +7,7 @@ from typing import Any
 from configs import flatten
 from processor.results import SEED
 from utils import __version__
-from utils.files import keep_earlier, write_json, writing
+from utils.files import keep_earlier, write_json
 from utils.intervals import LEVEL
 from utils.run.session import Session
 from wildlife.diagnosis.diagnose import Diagnosis
@@ -27,7 +27,7 @@ def write_diagnosis(run: Session, found: Diagnosis, folder: Path) -> Path:
     Args:
         run: The run.
         found: The diagnosis.
-        folder: The folder of the files; it is made if it is missing.
+        folder: The folder of the files.
 
     Returns:
         The path of the page.
@@ -36,8 +36,6 @@ def write_diagnosis(run: Session, found: Diagnosis, folder: Path) -> Path:
         InputError: The folder cannot be written.
     """
     page = make_page(found, run.cfg)
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     keep_earlier(folder / JSON)
     write_json(folder / JSON, content(found) | {'config': flatten(run.cfg)})
     save_text(folder / PAGE, page)

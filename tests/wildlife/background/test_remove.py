@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.helpers import ROOT
 from tests.wildlife.background.world import (
@@ -46,6 +48,30 @@ def test_bad_folders(src, tmp_path):
         run(tmp_path / 'empty')
     with pytest.raises(InputError, match='--masks .*: no such folder'):
         run(src, '--masks', tmp_path / 'gone')
+
+
+def test_saved_masks(src, tmp_path):
+    """They are those that were used, and can be read again."""
+    kept = tmp_path / 'kept'
+    assert masked(src, '--save-masks', kept, '--threshold', '0.5')['written'] == 4
+    assert names_in(kept) == {f'{name.rsplit(".", 1)[0]}.png' for name in NAMES}
+    assert np.array_equal(np.asarray(Image.open(kept / 'train/1/a.png')), left_half())
+    again = tmp_path / 'again'
+    assert run(src, '--masks', kept, dst=again)['written'] == 4
+    assert np.array_equal(pixels(again / NAMES[1]), pixels(tmp_path / 'dst' / NAMES[1]))
+    (kept / 'train/1/a.png').unlink()
+    assert masked(src, '--save-masks', kept, '--threshold', '0.5')['written'] == 1
+    assert (kept / 'train/1/a.png').is_file()
+
+
+def test_saved_masks_replace_nothing(src, tmp_path):
+    for folder in (src, tmp_path / 'dst', tmp_path / 'masks'):
+        with pytest.raises(InputError, match='(?=.*--save-masks).*is the same folder as'):
+            masked(src, '--save-masks', folder)
+    save(picture(5), src / 'train/1/a.bmp')
+    with pytest.raises(InputError, match='would both become train/1/a.png; .*--save-masks'):
+        run(src, '--save-masks', tmp_path / 'kept')
+    assert not (tmp_path / 'dst').exists() and not (tmp_path / 'kept').exists()
 
 
 def test_a_photo_of_a_type_that_is_not_written(src):

@@ -96,7 +96,9 @@ def test_nothing_visible_is_grey():
     assert (np.asarray(filled(photo, nothing)) == GREY).all()
 
 
-def test_shares(parts):
+def test_shares(parts, tmp_path):
+    (tmp_path / 'photos/a').mkdir(parents=True)
+    Image.fromarray(noise(0)).save(tmp_path / 'photos/a/1.jpg')
     assert list(animal_shares(parts['animal']).values()) == [200 / 2400]
 
 
