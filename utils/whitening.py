@@ -53,8 +53,12 @@ class Whitening:
                 f'length {features.shape[-1]}; fit one for this model (python -m '
                 'tools.fit_whitening)'
             )
+        return self.of_normalised(F.normalize(features.float()))
+
+    def of_normalised(self, features: Tensor) -> Tensor:
+        """Return (N, K) for L2-normalised features (N, D) float32."""
         mean, matrix = self.mean.to(features.device), self.matrix.to(features.device)
-        return (F.normalize(features.float()) - mean) @ matrix
+        return (features - mean) @ matrix
 
 
 def fit_whitening(
