@@ -50,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> Path:
             write_diagnosis(run, found, folder)
             for finding in found.findings:
                 print(f'{finding.topic}: {finding.verdict}. {finding.text}')
+            if found.reason:
+                print(f'No intervals: {found.reason}')
             print(f'Page: {folder / PAGE}')
     return folder / PAGE
 

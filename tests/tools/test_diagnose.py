@@ -90,7 +90,8 @@ def test_without_masks_the_rest(worlds, capsys, tmp_path):
     assert words(result, 'background')[0] == 'not examined' and 'animal/mAP' not in result['parts']
     assert words(result, 'mirror')[0] == 'no interval'
     assert {each['verdict'] for each in result['findings']} == {'not examined', 'no interval'}
-    assert 'Without masks (--masks)' in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert 'Without masks (--masks)' in shown and 'No intervals: TEST.BOOTSTRAP is 0' in shown
     diagnose.main(world.args('--out', tmp_path / 'new/here', 'TEST.BOOTSTRAP', 0))
     assert (tmp_path / 'new/here/diagnosis.1.json').is_file()
 

@@ -31,6 +31,7 @@ from wildlife.diagnosis.quality import PROPERTIES, measure_photos, property_figu
 from wildlife.diagnosis.views import (
     OnlyPart,
     animal_shares,
+    check_shares,
     mirrored,
     parts_of_photos,
     view_features,
@@ -115,9 +116,11 @@ def diagnose(run: Session, masks: Path | None, resize_masks: bool = False) -> Di
             'labels of both lists'
         )
     views: dict[str, OnlyPart] = {}
+    shares: dict[str, float] = {}
     if masks:
         views = parts_of_photos(masks, records, _photo_root(cfg), resize_masks)
-    shares = animal_shares(views['animal']) if views else {}
+        shares = animal_shares(views['animal'])
+        check_shares(shares, masks)
     features, facts = _encode(run, test, views)
     if not run.main:
         return None

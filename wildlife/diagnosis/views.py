@@ -16,10 +16,13 @@ from datasets.records import Record
 from datasets.transforms import Change
 from processor.encoder import Encoder, check_finite
 from processor.inference import encode_photos
-from utils.logger import progress
+from utils.errors import InputError
+from utils.logger import logger, progress
 from utils.run.session import Session
+from utils.words import first_few
 from wildlife.background.masks import MaskFolder
 from wildlife.background.remove import without_background
+from wildlife.background.summary import EMPTY, FULL
 from wildlife.names import listed_path
 
 Part = Literal['animal', 'background', 'outline']
@@ -107,6 +110,24 @@ def parts_of_photos(
     names = {record.path: listed_path(record.path, root) for record in records}
     folder = MaskFolder(masks, list(names.values()), resize)
     return {part: OnlyPart(part, folder, names) for part in PARTS}
+
+
+def check_shares(shares: Mapping[str, float], masks: Path) -> None:
+    """Warn of masks that show nothing or everything; see :func:`animal_shares`.
+
+    Raises:
+        InputError: These are more than half of the masks.
+    """
+    empty = [path for path, share in shares.items() if share < EMPTY]
+    full = [path for path, share in shares.items() if share > FULL]
+    text = (
+        f'--masks {masks}: of {len(shares)} masks {len(empty)} show no animal and {len(full)} no '
+        f'background ({first_few([*empty, *full])})'
+    )
+    if 2 * len(empty + full) > len(shares):
+        raise InputError(f'{text}; white must be the animal, and photos must have a background')
+    if empty or full:
+        logger.warning('%s', text)
 
 
 def view_features(

@@ -1,5 +1,6 @@
 """What the figures of a diagnosis allow to say, in sentences; no claim beyond an interval."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -227,6 +228,9 @@ def property_words(name: str, correlation: Figure, quarters: list[dict]) -> Find
         f'{low} (the first quarter) have mAP {percent(quarters[0]["mAP"])}, {high} (the last) '
         f'{percent(quarters[-1]["mAP"])}; rank correlation {plain(correlation)}.'
     )
+    if math.isnan(correlation.value):
+        text = f'All photos have the same average precision, {percent(quarters[0]["mAP"])}.'
+        return Finding(name, 'not examined', text)
     if correlation.interval is None:
         return Finding(name, NO_INTERVAL, f'{text} {NO_CLAIM}')
     if correlation.above(RELATION):

@@ -11,6 +11,7 @@ from wildlife.diagnosis.views import (
     INK,
     PAPER,
     animal_shares,
+    check_shares,
     filled,
     grown,
     mirrored,
@@ -100,6 +101,18 @@ def test_shares(parts, tmp_path):
     (tmp_path / 'photos/a').mkdir(parents=True)
     Image.fromarray(noise(0)).save(tmp_path / 'photos/a/1.jpg')
     assert list(animal_shares(parts['animal']).values()) == [200 / 2400]
+
+
+@pytest.mark.parametrize(('share', 'text'), [(0.005, '5 show no animal'), (0.995, '5 no backg')])
+def test_masks_that_show_nothing(share, text, tmp_path, caplog):
+    shares = {f'{number}.jpg': 0.3 for number in range(5)} | {
+        f'bad{number}.jpg': share for number in range(5)
+    }
+    with caplog.at_level('WARNING'):
+        check_shares(shares, tmp_path)
+    assert text in caplog.text and 'bad0.jpg, bad1.jpg' in caplog.text
+    with pytest.raises(InputError, match='of 9 masks .*white must be the animal'):
+        check_shares(dict(list(shares.items())[1:]), tmp_path)
 
 
 def test_masks_of_another_size(parts):

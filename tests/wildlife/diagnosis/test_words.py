@@ -155,3 +155,5 @@ def test_properties(interval, verdict, text):
     assert found.verdict == verdict and text in found.text
     assert 'mAP 50.0 %' in found.text and '30.0 %' in found.text
     assert words.property_words('blur', Figure(float('nan')), []).verdict == 'not examined'
+    equal = words.property_words('blur', Figure(float('nan')), [{'mAP': Figure(1.0)}])
+    assert 'the same average precision, 100.0 %' in equal.text and 'nan' not in equal.text
