@@ -50,6 +50,7 @@ class Diagnosis:
         facts: 'checkpoint' and 'checkpoint_sha256' and, of starting weights, 'starting_weights'.
         reason: Why there are no intervals; '' if there are.
         draws: The number of draws of an interval.
+        counted: The number of queries that count under the protocol.
         parts, mirror, flank, encounters: The figures, see ``measures``.
         properties: Property -> correlation and quarters, see ``quality.property_figures``.
         values: The table of the queries' properties.
@@ -61,6 +62,7 @@ class Diagnosis:
     facts: dict[str, str]
     reason: str
     draws: int
+    counted: int
     parts: Figures
     mirror: Figures
     flank: Figures
@@ -131,6 +133,7 @@ def diagnose(run: Session, masks: Path | None, resize_masks: bool = False) -> Di
         facts=facts,
         reason=material.bootstrap.reason(material.ranking.counted),
         draws=cfg.TEST.BOOTSTRAP,
+        counted=int(material.ranking.counted.sum()),
         parts=part_figures(material),
         mirror=mirror_figures(material),
         flank=flank_figures(material),

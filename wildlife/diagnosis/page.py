@@ -95,7 +95,8 @@ def encounter_rows(figures: Figures) -> dict[str, str]:
     """Return name -> figure of the table about encounters; {} if they were not examined."""
     if not figures:
         return {}
-    rows = metric_rows(figures, {'together': 'with', 'apart': 'without'}, ' its own encounter')
+    names = {'together': 'with', 'apart': 'without'}
+    rows = metric_rows(figures, names, ' photos of the own encounter')
     rows['difference of mAP'] = points(figures['together - apart/mAP'])
     rows['nearest photo from the own encounter'] = percent(figures['nearest'])
     return rows

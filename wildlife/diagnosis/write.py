@@ -51,6 +51,7 @@ def content(found: Diagnosis) -> dict[str, Any]:
         **found.facts,
         'protocol': found.test.protocol.name,
         'data': found.test.fingerprints,
+        'queries': {'listed': len(found.test.query), 'counted': found.counted},
         'draws': found.draws,
         'seed': SEED,
         'level': LEVEL,
