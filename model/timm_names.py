@@ -5,6 +5,7 @@ tag may follow, such as ``.lvd142m``, that says how timm's weights were trained.
 """
 
 import difflib
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,19 +30,25 @@ def timm_name(name: str) -> str:
     """
     name = name.removeprefix(TIMM)
     network, dot, tag = name.partition('.')
-    known = timm.list_models()
+    known = _list_models('')
     if network not in known:
         raise InputError(
             f'MODEL.NAME: timm {timm.__version__} has no network {network!r}'
             f'{_nearest(network, known)}; timm.list_models() lists all of them'
         )
-    tags = timm.list_models(f'{network}.*', pretrained=True)
+    tags = _list_models(f'{network}.*', pretrained=True) if dot else []
     if dot and name not in tags:
         raise InputError(
             f'MODEL.NAME: timm {timm.__version__} has no weights {tag!r} of {network}'
             f'{_nearest(name, tags)}; without a tag, timm chooses'
         )
     return name
+
+
+@functools.cache
+def _list_models(pattern: str, pretrained: bool = False) -> list[str]:
+    """Return ``timm.list_models``; it sorts all names each time."""
+    return timm.list_models(pattern, pretrained=pretrained)
 
 
 def _nearest(name: str, known: list[str]) -> str:

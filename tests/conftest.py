@@ -28,6 +28,12 @@ def world(tmp_path, toy_weights):
 
 
 @pytest.fixture
+def no_pictures(monkeypatch):
+    """Tests of models draw no ranked_lists.png, which takes longer than all else in a toy world."""
+    monkeypatch.setattr('processor.results.ranked_lists', lambda *_, **__: None)
+
+
+@pytest.fixture
 def cuda(monkeypatch):
     """torch says that there is a GPU. For tensors on it enter ``fake_cuda()``, or this fixture, a
     ``FakeTensorMode``.

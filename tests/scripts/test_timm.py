@@ -21,6 +21,8 @@ from utils.checkpoint import load_checkpoint, save_state
 from utils.errors import Stopped
 from utils.files import sha256_file
 
+pytestmark = pytest.mark.usefixtures('no_pictures')
+
 
 @pytest.mark.parametrize(
     ('name', 'opts'), [(BYOB, ('MODEL.IF_WITH_CENTER', 'yes')), (VIT, ('SOLVER.AMP', 'bf16'))]
@@ -152,7 +154,8 @@ def test_a_card_is_of_one_start(world, toy_weights):
 
     own = ('OUTPUT_DIR', str(world.folder / 'own'))
     cards = []
-    for words in (start, start, [*start, 'MODEL.PRETRAIN_CHOICE', 'random']):
+    other = [*pairs(BYOB, ''), 'TEST.NECK_FEAT', 'before', 'MODEL.PRETRAIN_CHOICE', 'random']
+    for words in (start, start, [*start, *other]):
         test_clipreid.main([*words, *own])
         cards.append(json.loads((world.folder / 'own/card.json').read_text()))
     assert [len(card['tests']) for card in cards] == [1, 1, 1]

@@ -13,6 +13,7 @@ import test_clipreid
 from configs import load_cfg
 from datasets.images import read_image
 from tests.helpers import write_photo
+from tests.timm_worlds import BYOB, pairs
 from tests.tools.feature_worlds import options, untrained_world
 from tools import evaluate_features, extract_features
 from utils.distributed import Processes
@@ -22,6 +23,8 @@ from utils.run.session import evaluation_session
 from wildlife.features import extract
 from wildlife.features.files import read_features
 from wildlife.features.photos import photos_of_lists
+
+pytestmark = pytest.mark.usefixtures('no_pictures')
 
 
 @pytest.fixture(scope='module')
@@ -188,20 +191,17 @@ def test_a_killed_extraction_continues(world, extracted, tmp_path, monkeypatch):
 
 def test_parts_of_random_weights_or_another_order_are_not_mixed(world, tmp_path, monkeypatch):
     monkeypatch.setattr(extract, '_join', lambda folder, *_: None)  # as if killed before it
-    random = ('MODEL.PRETRAIN_CHOICE', 'random', 'TEST.WEIGHT', 'start')
+    random = pairs(BYOB, '', 'MODEL.PRETRAIN_CHOICE', 'random', 'TEST.WEIGHT', 'start')
     words = options(world, '--out', tmp_path / 'x.npz', *random)
     extract_features.main([*words, '--splits', 'query', 'gallery'])
-    parts = tmp_path / 'x.npz.parts'
-    before = {path.name: path.read_bytes() for path in parts.iterdir()}
+    before = np.load(next((tmp_path / 'x.npz.parts').glob('*.npy')))
     with pytest.raises(InputError, match=r'other features \(random_sha256 differ\)'):
-        extract_features.main([*words, '--splits', 'query', 'gallery', 'SOLVER.SEED', '77'])
+        extract_features.main([*words, 'SOLVER.SEED', '77', '--splits', 'query', 'gallery'])
     monkeypatch.undo()
     extract_features.main([*words, '--splits', 'gallery', 'query'])  # in the same order
-    table, part = read_features(tmp_path / 'x.npz'), tmp_path / 'part.npy'
-    part.write_bytes(next(data for name, data in before.items() if name.endswith('.npy')))
-    np.testing.assert_array_equal(table.features, np.load(part))
-    photos = photos_of_lists(load_cfg(world.yml()), ['query', 'gallery'])
-    assert table.paths == photos.paths
+    table = read_features(tmp_path / 'x.npz')
+    np.testing.assert_array_equal(table.features, before)
+    assert table.paths == photos_of_lists(load_cfg(world.yml()), ['query', 'gallery']).paths
 
 
 def test_several_processes_share_the_parts(world, extracted, tmp_path, monkeypatch):

@@ -17,6 +17,8 @@ from utils.files import sha256_file
 from utils.whitening import load_whitening
 from wildlife.features.files import read_features
 
+pytestmark = pytest.mark.usefixtures('no_pictures')
+
 
 @pytest.fixture(scope='module')
 def world(tmp_path_factory, toy_weights):

@@ -16,6 +16,8 @@ from utils.files import sha256_file
 from utils.whitening import fit_whitening as fit
 from wildlife.features.files import read_features
 
+pytestmark = pytest.mark.usefixtures('no_pictures')
+
 
 @pytest.fixture(scope='module')
 def world(tmp_path_factory, toy_weights):
