@@ -100,7 +100,7 @@ def test_our_own_features_equal_the_test(world, extracted, tested, tmp_path):
 def test_report_and_re_ranking(world, extracted, tmp_path):
     words = ('OUTPUT_DIR', tmp_path, 'TEST.REPORT', True, '--rerank')
     metrics = evaluate_features.main([str(extracted), *options(world, *words)])
-    assert 'all.npz' in (tmp_path / 'report.html').read_text()
+    assert f'Features from {extracted};' in (tmp_path / 'report.html').read_text()
     found = json.loads((tmp_path / 'results.json').read_text())
     assert found['re_ranking']['k1'] == 5 and found['metrics'] == metrics
     assert (tmp_path / 'queries.csv').exists() and (tmp_path / 'test_log.txt').exists()

@@ -127,13 +127,14 @@ def test_bf16_states_the_change(world, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: True)
     monkeypatch.setattr(torch.cpu, '_is_amx_tile_supported', lambda: False)
     plain = test_clipreid.main(options(world, 'OUTPUT_DIR', tmp_path / 'plain'))
-    out = ('OUTPUT_DIR', tmp_path / 'bf16', 'TEST.PRECISION', 'bf16')
+    out = ('OUTPUT_DIR', tmp_path / 'bf16', 'TEST.PRECISION', 'bf16', 'TEST.REPORT', True)
     metrics = test_clipreid.main(options(world, *out))
     found = json.loads((tmp_path / 'bf16/results.json').read_text())
     assert found['metrics_in_fp32'] == plain and found['metrics'] == metrics
     low, full = 100 * metrics['mAP'], 100 * plain['mAP']
     line = f'bf16: mAP {low:.2f}%, in fp32 {full:.2f}%, change {low - full:+.2f} points'
     log = (tmp_path / 'bf16/test_log.txt').read_text()
+    assert 'features in bf16;' in (tmp_path / 'bf16/report.html').read_text()
     assert line in log and 'AVX512_BF16 but no AMX, so it may be slower than fp32' in log
     distances = [
         np.array([row[2] for row in nearest(tmp_path / name)]) for name in ('plain', 'bf16')

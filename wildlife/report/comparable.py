@@ -70,7 +70,8 @@ def settings(result: TestResult) -> dict[str, Any]:
     """
     defaults = {key: rule.default for key, rule in RULES.items()}
     checkpoint = result.facts['checkpoint']
-    folders = [] if checkpoint == START else [Path(checkpoint).parent]
+    of_run = checkpoint != START and 'features' not in result.facts  # else it is not in a run
+    folders = [Path(checkpoint).parent] if of_run else []
     if output := result.config.get('OUTPUT_DIR'):
         folders.insert(0, Path(output))
     left_out = OWN_KEYS | ignored_keys()

@@ -83,6 +83,13 @@ def test_paths_are_those_below_the_folders_of_the_run(result, tmp_path):
     assert settings(result('b', checkpoint='RN50/RN50_80.pth'))['MODEL.NAME'] == 'RN50'
 
 
+def test_a_file_of_features_is_in_no_run(result, tmp_path):
+    """It may lie beside the lists, whose folder is then no folder of a run."""
+    a = result('a', 'DATASETS.LIST_DIR', tmp_path / 'lists', checkpoint=str(tmp_path / 'x.npz'))
+    a.facts['features'] = {'file': str(tmp_path / 'x.npz')}
+    assert settings(a)['DATASETS.LIST_DIR'] == str(tmp_path / 'lists')
+
+
 def test_keys_without_effect_are_no_setting(result):
     a = result('a')
     a.config.update(dict.fromkeys(ignored_keys(), 'x'))
