@@ -11,10 +11,9 @@ import torch.nn.functional as F
 from datasets.loaders import TestSet, Trial
 from datasets.protocols import Protocol
 from processor.inference import trial_distance
-from utils.metrics import rank_queries
 from utils.photo_distances import Metric
-from utils.ranking import BLOCK, Ranking, masked_rows
-from utils.relevance import relevance_of
+from utils.ranking import BLOCK, Ranking, masked_rows, rank_positives
+from utils.relevance import Relevance, relevance_of
 from wildlife.diagnosis.figures import Bootstrap
 
 WHOLE, MIRRORED = 'whole', 'mirrored'  # views
@@ -65,19 +64,35 @@ class Material:
         """The result of the test."""
         return self.rank(self.distance)
 
-    def rank(self, distance: np.ndarray, rules: Protocol | None = None) -> Ranking:
-        """Rank by distances (Q, G), under other rules than those of the test if given."""
-        query, gallery = self.trial.query, self.trial.gallery
-        return rank_queries(distance, query, gallery, rules or self.test.protocol)
+    def rank(self, distance: np.ndarray, rules: Protocol | None = None, also: str = '') -> Ranking:
+        """Rank by distances (Q, G).
+
+        Args:
+            distance: The distances.
+            rules: By default those of the test.
+            also: A second ``RankingRules.ignore``, such as 'side'.
+        """
+        rules = rules or self.test.protocol
+        return rank_positives(distance, self.relevance(rules, also), rules)
+
+    def relevance(self, rules: Protocol, also: str = '') -> Relevance:
+        """Return the pairs of the same individual; for the arguments see :meth:`rank`."""
+        relevance = relevance_of(self.trial.query, self.trial.gallery, rules)
+        if also:
+            first = relevance.ignored
+            second = relevance_of(*self.trial[:2], replace(rules, ignore=also)).ignored
+            relevance.ignored = lambda row, column: first(row, column) | second(row, column)
+        return relevance
 
     def with_rules(self, **changes: object) -> Protocol:
         """Return the protocol of the test with other values of some fields."""
         return replace(self.test.protocol, **changes)  # type: ignore[arg-type]
 
-    def similarities(self, rules: Protocol | None = None) -> 'Similarities':
-        """Return cosine similarities of the queries to the photos that the rules compare."""
+    def similarities(self, rules: Protocol | None = None, also: str = '') -> 'Similarities':
+        """Return cosine similarities to the compared photos; for arguments see :meth:`rank`."""
+        rules = rules or self.test.protocol
         distance = trial_distance(F.normalize(self.features[WHOLE]), self.trial, None, 'cosine')
-        return similarities(distance, self.trial, rules or self.test.protocol)
+        return similarities(distance, self.relevance(rules, also), rules.drop_nearest)
 
 
 @dataclass(frozen=True)
@@ -95,20 +110,20 @@ class Similarities:
     nearest_other: np.ndarray
 
 
-def similarities(distance: np.ndarray, trial: Trial, rules: Protocol) -> Similarities:
+def similarities(distance: np.ndarray, relevance: Relevance, drop_nearest: bool) -> Similarities:
     """Average cosine similarities by kind of pair, one block of rows at a time.
 
     Args:
         distance: (Q, G), one minus the similarity.
-        trial: Queries and gallery.
-        rules: Which pairs are compared.
+        relevance: The pairs of the same individual, and which of them are compared.
+        drop_nearest: Whether the first photo of every ranking is dropped.
     """
-    relevance = relevance_of(trial.query, trial.gallery, rules)
-    found = np.full((3, len(trial.query)), np.nan)
-    step = max(1, BLOCK // len(trial.gallery))
-    for start in range(0, len(trial.query), step):
-        rows = slice(start, min(start + step, len(trial.query)))
-        ranked, row, column = masked_rows(distance, relevance, rows, rules.drop_nearest)
+    queries, gallery = distance.shape
+    found = np.full((3, queries), np.nan)
+    step = max(1, BLOCK // gallery)
+    for start in range(0, queries, step):
+        rows = slice(start, min(start + step, queries))
+        ranked, row, column = masked_rows(distance, relevance, rows, drop_nearest)
         same = np.zeros(ranked.shape, dtype=bool)
         same[row, column] = True
         other = np.isfinite(ranked) & ~same

@@ -108,17 +108,17 @@ def flank_figures(material: Material) -> Figures:
     """Look for each animal by photos of its other flank; {} if no query has any.
 
     Returns:
-        'flank/<metric>': only photos of the other flank count as matches; 'usual/<metric>': the
-        test itself, on the same queries; 'chance/<metric>' of 'flank'; 'flank - chance/<metric>',
-        'flank - usual/<metric>'; 'similarity': mean cosine similarity to the other flank, 'other':
-        to other individuals, 'similarity - other'.
+        'flank/<metric>': only photos of the other flank count as matches, besides the rules of the
+        test; 'usual/<metric>': the test itself, on the same queries; 'chance/<metric>' of 'flank';
+        'flank - chance/<metric>', 'flank - usual/<metric>'; 'similarity': mean cosine similarity
+        to the other flank, 'other': to other individuals, 'similarity - other'.
     """
-    rules = material.with_rules(never_itself=True, ignore='side', no_positive='skip')
-    ranking = material.rank(material.distance, rules)
+    rules = material.with_rules(never_itself=True, no_positive='skip')
+    ranking = material.rank(material.distance, rules, also='side')
     counted = ranking.counted & material.ranking.counted
     if not counted.any():
         return {}
-    pairs = material.similarities(rules)
+    pairs = material.similarities(rules, also='side')
     averages = metric_averages('flank', ranking, counted)
     averages |= metric_averages('usual', material.ranking, counted)
     averages |= chance_averages(ranking, rules.ap, counted)
