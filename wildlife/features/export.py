@@ -105,7 +105,7 @@ def check_target(path: str | Path) -> Path:
 
 
 def export_config(cfg: CfgNode) -> CfgNode:
-    """Return the config for exporting: on the CPU, not compiled.
+    """Return the config for exporting: on the CPU, not compiled, in one process.
 
     Raises:
         InputError: The features of TEST.PRECISION are not those of the graph.
@@ -116,7 +116,7 @@ def export_config(cfg: CfgNode) -> CfgNode:
         )
     cfg = cfg.clone()
     cfg.defrost()
-    cfg.MODEL.DEVICE, cfg.MODEL.COMPILE = 'cpu', False
+    cfg.MODEL.DEVICE, cfg.MODEL.COMPILE, cfg.MODEL.DIST_TRAIN = 'cpu', False, False
     cfg.freeze()
     return cfg
 

@@ -66,6 +66,8 @@ def from_metadata(texts: Mapping[str, str]) -> dict[str, Any]:
     if texts.get('format') != FORMAT:
         raise ValueError(f'its metadata lacks format = {FORMAT}')
     facts = dict(texts) | {name: json.loads(texts[name]) for name in JSON}
+    if any(torch.tensor(facts[name]).shape != (3,) for name in ('pixel_mean', 'pixel_std')):
+        raise ValueError('mean and standard deviation must have three numbers')
     other = [name for name, value in PREPROCESSING.items() if facts.get(name) != value]
     if other:
         raise ValueError(f'photos need another preprocessing ({", ".join(other)})')
