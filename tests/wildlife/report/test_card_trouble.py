@@ -164,6 +164,18 @@ def test_names_that_would_break_a_table(run):
     assert not re.search(r'(?<!\\)<script>|(?<!\\)</table>|\n# z|(?<!\\)\[link', text)
 
 
+def test_cards_of_older_versions_are_read(run):
+    """Their tests lack what was not there yet."""
+    path = run / 'card.json'
+    card = json.loads(path.read_text())
+    for test in card['tests']:
+        for name in ('whitening', 'precision', 'starting_weights'):
+            del test[name]
+    path.write_text(json.dumps(card))
+    assert card['tests'] and read_card(path.parent) == card
+    assert 'whitened' not in render_card(card)
+
+
 def test_no_card_is_none(tmp_path):
     assert read_card(tmp_path) is None
 
