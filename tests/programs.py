@@ -28,6 +28,7 @@ PATHS = {
     'tools.rank_photos': '--config_file --photos --out',
     'tools.extract_features': '--config_file --photos --onnx --out',
     'tools.export': '--config_file --out',
+    'tools.explain': '--config_file --out',
     'tools.diagnose': '--config_file --masks --out',
     'tools.evaluate_features': 'file --config_file',
     'tools.fit_whitening': '--config_file --features --out',

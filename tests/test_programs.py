@@ -22,6 +22,7 @@ WITH_PAIRS = {
     'tools.rank_photos': ['--config_file=my.yml', '--photos=new', '--top=3'],
     'tools.extract_features': ['--config_file=my.yml', '--photos=new', '--onnx=my.onnx'],
     'tools.export': ['--config_file=my.yml', '--out=my.onnx'],
+    'tools.explain': ['--config_file=my.yml', '--check=5'],
     'tools.diagnose': ['--config_file=my.yml', '--resize-masks'],
     'tools.fit_whitening': ['--config_file=my.yml', '--dimension=3'],
     'tools.check_data': ['--config_file=my.yml', '--closed', '--near=3'],
