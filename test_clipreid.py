@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
         if encoder.precision != 'fp32':
             facts = with_fp32(facts, result, do_inference(encoder.in_fp32(), test, runtime, *how))
         if run.main:
-            write_outputs(run, test, result, facts)
+            write_outputs(run, test, result, facts, encoder)
             add_to_card(run.folder)
         return result.metrics
 

@@ -7,6 +7,7 @@ and a value other than its default logs a warning. A ``Path`` may begin with ``~
 
 from configs.rules import (
     DRAWS,
+    EXPLAINED,
     NOT_NEGATIVE,
     POSITIVE,
     SEED,
@@ -205,6 +206,8 @@ RULES: dict[str, Rule] = {
     'TEST.RERANK_TIES': Choice('index', 'reference'),
     'TEST.BOOTSTRAP': Number(1000, DRAWS),  # draws per interval, 0 = no intervals
     'TEST.REPORT': Rule(True),  # False = no report.html
+    # the hardest queries for which report.html shows where the model looks; 0 = none
+    'TEST.EXPLAIN': Number(8, EXPLAINED),
     # checkpoint to test; 'start' = the starting weights as they are, without any training
     'TEST.WEIGHT': Path(''),
     # a whitening of the features of TEST.WEIGHT, made by tools.fit_whitening; '' = none

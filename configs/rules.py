@@ -39,6 +39,10 @@ DRAWS = Range(
     f'must be 0 (no intervals) or between {FEWEST_DRAWS} and {MOST_DRAWS}',
     lambda number: number == 0 or FEWEST_DRAWS <= number <= MOST_DRAWS,
 )
+MOST_EXPLAINED = 50  # pictures in report.html, about 40 KB each
+EXPLAINED = Range(
+    f'must be between 0 (none) and {MOST_EXPLAINED}', lambda number: 0 <= number <= MOST_EXPLAINED
+)
 SHARE = Range('must be between 0 and 1', lambda number: 0 <= number <= 1)
 SEED = Range('must be between 0 and 2**32 - 1', lambda number: 0 <= number < 2**32)
 

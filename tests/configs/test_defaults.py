@@ -36,6 +36,7 @@ NEW = {
     'TEST.RERANK_LAMBDA': 0.3,
     'TEST.BOOTSTRAP': 1000,
     'TEST.REPORT': True,
+    'TEST.EXPLAIN': 8,
     'TEST.WHITENING': '',
     'TEST.PRECISION': 'fp32',
     'TEST.BASELINES': True,

@@ -123,6 +123,7 @@ def test_wrong_types(key, value, expected):
         ('INPUT.PROB', '1.5', 'between 0 and 1'),
         ('INPUT.RE_PROB', '-0.1', 'between 0 and 1'),
         ('TEST.RERANK_LAMBDA', '2', 'between 0 and 1'),
+        ('TEST.EXPLAIN', '51', 'between 0 (none) and 50'),
         ('TEST.BOOTSTRAP', '99', '0 (no intervals) or between 100 and 100000'),
         ('TEST.BOOTSTRAP', '-1', '0 (no intervals) or between 100 and 100000'),
         ('TEST.RERANK_K1', '0', 'greater than 0'),

@@ -12,6 +12,7 @@ from configs.defaults import RULES
 from configs.rules import (
     ANY,
     DRAWS,
+    EXPLAINED,
     NOT_NEGATIVE,
     POSITIVE,
     SEED,
@@ -30,7 +31,15 @@ from tools import check_data, rank_photos
 from tools.demo import __main__ as demo
 from utils.errors import exit_code
 
-IN_RANGE = {ANY: -1, NOT_NEGATIVE: 0, POSITIVE: 1, SHARE: 1, SEED: 2**32 - 1, DRAWS: 0}
+IN_RANGE = {
+    ANY: -1,
+    NOT_NEGATIVE: 0,
+    POSITIVE: 1,
+    SHARE: 1,
+    SEED: 2**32 - 1,
+    DRAWS: 0,
+    EXPLAINED: 50,
+}
 OUT_OF_RANGE = {
     ANY: '1e999',
     NOT_NEGATIVE: -1,
@@ -38,6 +47,7 @@ OUT_OF_RANGE = {
     SHARE: 1.01,
     SEED: 2**32,
     DRAWS: 100_001,
+    EXPLAINED: 51,
 }
 
 

@@ -20,6 +20,7 @@ COLOURS = np.array(
     dtype=np.float32,
 )
 HEIGHT, WIDEST, GAP = 320, 480, 8  # pixels
+ON_PAGE = 640  # pixels: largest width and height of a picture on a page, about 40 KB
 DARKENED = 0.55  # brightness of the grey photo, so that important places are the brightest
 LEAST, MOST = 0.25, 0.75  # opacity of the colour at the least and at the most important place
 OUTLINE = (255, 255, 255)
@@ -90,6 +91,7 @@ def _outline(picture: Image.Image, chosen: np.ndarray) -> None:
 
 def data_uri(picture: Image.Image) -> str:
     """Return a picture as JPEG in a data URI, for a page."""
-    file = io.BytesIO()
-    picture.save(file, 'JPEG', quality=80)
+    small, file = picture.copy(), io.BytesIO()
+    small.thumbnail((ON_PAGE, ON_PAGE))
+    small.save(file, 'JPEG', quality=80)
     return 'data:image/jpeg;base64,' + base64.b64encode(file.getvalue()).decode()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from yacs.config import CfgNode
 
@@ -27,7 +28,6 @@ from wildlife.report.runs import save_text
 logger = logging.getLogger('transreid.test')
 
 FORMAT = 1  # version of explain.json
-DIGITS = 6  # of numbers in it
 
 
 @dataclass(frozen=True)
@@ -160,14 +160,19 @@ def write_explanations(
     return folder / 'explain.html'
 
 
+def _rounded(values: np.ndarray) -> list[list[float]]:
+    """Return numbers (h, w) with six significant digits."""
+    return np.vectorize(lambda value: float(f'{value:.6g}'))(values).tolist()
+
+
 def _json_row(explained: Explained, picture: str) -> dict[str, Any]:
     """Return a pair for explain.json; contributions and shares are rows of places."""
     pair = explained.pair
     photos = [
         {
             'path': record.path,
-            'contributions': contributions.round(DIGITS).tolist(),
-            'shares': shares(contributions).round(DIGITS).tolist(),
+            'contributions': _rounded(contributions),
+            'shares': _rounded(shares(contributions)),
         }
         for record, contributions in zip((pair.first, pair.second), pair.maps, strict=True)
     ]

@@ -15,7 +15,7 @@ from wildlife.report.results import TestResult
 # They name a run or say what its test writes, not how its metrics came about.
 OWN_KEYS = {
     *('SOLVER.SEED', 'SOLVER.RESUME', 'OUTPUT_DIR'),
-    *('TEST.WEIGHT', 'TEST.BOOTSTRAP', 'TEST.REPORT', 'TEST.BASELINES'),
+    *('TEST.WEIGHT', 'TEST.BOOTSTRAP', 'TEST.REPORT', 'TEST.EXPLAIN', 'TEST.BASELINES'),
 }
 MISSING = None  # the value of a key that this version and the result do not have
 

@@ -2,19 +2,28 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from configs import flatten
 from datasets.loaders import TestSet
+from processor.encoder import Encoder
 from processor.inference import Result
 from processor.results import report_test, write_results
 from utils.run.session import Session
+from wildlife.explain.run import looks_for_report
 from wildlife.report.page import write_report
 
 logger = logging.getLogger('transreid.test')
 
 
-def write_outputs(run: Session, test: TestSet, result: Result, facts: Mapping[str, Any]) -> None:
+def write_outputs(
+    run: Session,
+    test: TestSet,
+    result: Result,
+    facts: Mapping[str, Any],
+    encoder: Encoder | None = None,
+) -> None:
     """Log the metrics of a test; write results.json, its tables and pictures, and report.html.
 
     Args:
@@ -22,12 +31,14 @@ def write_outputs(run: Session, test: TestSet, result: Result, facts: Mapping[st
         test: The test set.
         result: Its result.
         facts: Facts for results.json: of the run, 'checkpoint', 'config_file', 're_ranking' …
+        encoder: That of the test, to show where it looks; None = there are only features.
     """
     measures = report_test(result, test, run.cfg.TEST.BOOTSTRAP, logger)
     known = {**facts, 'config': flatten(run.cfg), 'measures': measures}
     write_results(run.folder, test, result, known)
     if run.cfg.TEST.REPORT:
-        write_report(run.folder, test, result, known)
+        explain = partial(looks_for_report, run.cfg, encoder, test, result) if encoder else None
+        write_report(run.folder, test, result, known, explain)
 
 
 def with_fp32(facts: Mapping[str, Any], result: Result, in_fp32: Result) -> dict[str, Any]:

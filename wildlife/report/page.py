@@ -1,7 +1,7 @@
 """report.html: the result of a test as one page that needs no network."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,13 @@ DRAWN_BINS = 50
 SCALES = (0.1, 0.2, 0.5)  # right ends, else 1 of the drawn intervals
 
 
-def write_report(folder: Path, test: TestSet, result: Result, facts: Mapping[str, Any]) -> Path:
+def write_report(
+    folder: Path,
+    test: TestSet,
+    result: Result,
+    facts: Mapping[str, Any],
+    explain: Callable[[dict[int, str]], dict[str, Any] | None] | None = None,
+) -> Path:
     """Write report.html beside the other results of a test.
 
     Args:
@@ -54,6 +60,8 @@ def write_report(folder: Path, test: TestSet, result: Result, facts: Mapping[str
         test: The test set.
         result: Its result.
         facts: The facts of results.json: 'config', 'measures', 're_ranking', 'checkpoint' …
+        explain: From the names of the labels to what shows where the model looks, see
+            ``wildlife.explain.run.looks_for_report``; None = it is not shown.
 
     Returns:
         The path of the report.
@@ -71,6 +79,7 @@ def write_report(folder: Path, test: TestSet, result: Result, facts: Mapping[str
         shown=_counts(test, material.ranking),
         charts=_charts(material, facts['measures']),
         training=_training(folder),
+        looks=explain(names) if explain else None,
         data=page_data(material, folder),
     )
     path = folder / 'report.html'
