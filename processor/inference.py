@@ -111,11 +111,19 @@ def distance_settings(cfg: CfgNode) -> tuple[bool, Metric]:
     return cfg.TEST.FEAT_NORM == 'yes', 'euclidean'
 
 
-def extract_features(model: nn.Module, loader: ImageLoader, runtime: Runtime) -> torch.Tensor:
+def extract_features(
+    model: nn.Module, loader: ImageLoader, runtime: Runtime, text: str = 'features'
+) -> torch.Tensor:
     """Compute the test features (N, D) float32 of all photos of ``loader``, in its order.
 
     They are on the device ``runtime.ranking_device``. ``SOLVER.AMP`` is not used, since mixed
     precision changes rankings. A model without side information ignores cameras and views.
+
+    Args:
+        model: Images, cam_label, view_label -> test features (B, D) in evaluation mode.
+        loader: The loader of the photos.
+        runtime: The device and processes.
+        text: The name of the progress bar.
 
     Raises:
         InputError: A feature is not finite; the message names the photo.
@@ -126,7 +134,7 @@ def extract_features(model: nn.Module, loader: ImageLoader, runtime: Runtime) ->
             lambda images, cameras, views: model(images, cam_label=cameras, view_label=views),
             loader,
             runtime,
-            'features',
+            text,
         ).to(runtime.ranking_device)
     check_finite(features, loader.dataset.records)
     return features

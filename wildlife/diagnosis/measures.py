@@ -1,5 +1,6 @@
 """The figures of a diagnosis: parts of photos, mirror images, flanks, frames of one encounter."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -138,8 +139,8 @@ def encounter_figures(material: Material) -> Figures:
         apart/<metric>'; 'nearest': the share of queries whose nearest photo is a match from their
         own encounter, of all queries that have such a match.
     """
-    together = material.with_rules(ignore='', no_positive='skip')
-    apart = material.with_rules(ignore='encounter', no_positive='skip')
+    together = material.with_rules(ignore='', never_itself=True, no_positive='skip')
+    apart = replace(together, ignore='encounter')
     both, without = (material.rank(material.distance, rules) for rules in (together, apart))
     counted = without.counted & both.counted
     own = both.positives > without.positives  # have matches from their own encounter

@@ -15,7 +15,7 @@ from utils.logger import progress
 from wildlife.diagnosis.diagnose import Diagnosis
 from wildlife.diagnosis.figures import Figure, Figures
 from wildlife.diagnosis.views import OnlyPart
-from wildlife.diagnosis.words import LOW_HIGH, MIRROR, MUCH, RELATION, SOME, percent, plain, points
+from wildlife.diagnosis.words import LOW_HIGH, THRESHOLDS, percent, plain, points
 from wildlife.pages import render
 from wildlife.report.charts import Chart, Line
 from wildlife.thumbnails import data_uri, upright_thumbnails
@@ -44,7 +44,6 @@ def make_page(found: Diagnosis, cfg: CfgNode) -> str:
         found: The diagnosis.
         cfg: Its config.
     """
-    thresholds = {'some': SOME, 'much': MUCH, 'mirror': MIRROR, 'relation': RELATION}
     name = {'DATASETS.NAMES': cfg.DATASETS.NAMES, 'DATASETS.SPECIES': cfg.DATASETS.SPECIES}
     model = Path(found.facts['checkpoint']).name
     return render(
@@ -63,7 +62,7 @@ def make_page(found: Diagnosis, cfg: CfgNode) -> str:
             'The other flank': flank_rows(found.flank),
         },
         properties=property_parts(found),
-        thresholds={name: round(100 * value) for name, value in thresholds.items()},
+        thresholds={name: round(100 * value) for name, value in THRESHOLDS.items()},
         size=cfg.INPUT.SIZE_TEST,
     )
 

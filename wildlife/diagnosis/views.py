@@ -14,8 +14,8 @@ from datasets.images import THREADS, read_header
 from datasets.photo_loader import make_photo_loader
 from datasets.records import Record
 from datasets.transforms import Change
-from processor.encoder import Encoder, check_finite
-from processor.inference import encode_photos
+from processor.encoder import Encoder
+from processor.inference import extract_features
 from utils.errors import InputError
 from utils.logger import logger, progress
 from utils.run.session import Session
@@ -145,20 +145,11 @@ def view_features(
     Raises:
         InputError: A photo or its mask cannot be read, or a feature is not finite.
     """
-    encoder.eval()
     loader = make_photo_loader(run.cfg, records, run.runtime, change=change)
-
-    def encode(images: torch.Tensor, cameras: torch.Tensor, views: torch.Tensor) -> torch.Tensor:
-        return encoder(images, cam_label=cameras, view_label=views)
-
     try:
-        with torch.inference_mode():
-            features = encode_photos(encode, loader, run.runtime, text)
+        return extract_features(encoder, loader, run.runtime, text)
     finally:
         loader.close()
-    features = features.to(run.runtime.ranking_device)
-    check_finite(features, records)
-    return features
 
 
 def animal_shares(part: OnlyPart) -> dict[str, float]:

@@ -11,6 +11,7 @@ SOME = 0.10  # share of what whole photos find beyond chance: below it a part ha
 MUCH = 0.50  # above it a part counts for much
 MIRROR = 0.90  # share of photos with their mirror image first: above it the model ignores mirroring
 RELATION = 0.10  # rank correlation, of either sign: below it a property hardly matters
+THRESHOLDS = {'some': SOME, 'much': MUCH, 'mirror': MIRROR, 'relation': RELATION}
 
 UNCLEAR, NO_INTERVAL = 'unclear', 'no interval'  # verdicts
 USES, DECIDES = 'uses it', 'decides much'
@@ -180,10 +181,7 @@ def mirror_words(figures: Figures) -> Finding:
 
 def _mirror_verdict(first: Figure) -> tuple[str, str]:
     if first.above(MIRROR):
-        return 'ignores mirroring', (
-            'To the model a mirror image shows the same animal: it cannot tell a left flank from '
-            'a mirrored right one.'
-        )
+        return 'ignores mirroring', 'To the model a mirror image shows the same animal.'
     if first.above(MUCH):
         return 'mostly ignores mirroring', 'To the model most mirror images show the same animal.'
     if first.below(MUCH):
@@ -224,10 +222,15 @@ def property_words(name: str, correlation: Figure, quarters: list[dict]) -> Find
     low, high = LOW_HIGH[name]
     if not quarters:
         return Finding(name, 'not examined', f'{name.capitalize()}: equal for all photos.')
-    text = (
-        f'{low} (the first quarter) have mAP {percent(quarters[0]["mAP"])}, {high} (the last) '
-        f'{percent(quarters[-1]["mAP"])}; rank correlation {plain(correlation)}.'
-    )
+    text = f'Nearly all photos are equal in this; rank correlation {plain(correlation)}.'
+    if len(quarters) > 1:
+        total = sum(quarter['photos'] for quarter in quarters)
+        first, last = (100 * quarters[end]['photos'] / total for end in (0, -1))
+        text = (
+            f'{low} ({first:.0f} % of the photos) have mAP {percent(quarters[0]["mAP"])}, {high} '
+            f'({last:.0f} %) {percent(quarters[-1]["mAP"])}; rank correlation '
+            f'{plain(correlation)}.'
+        )
     if math.isnan(correlation.value):
         text = f'All photos have the same average precision, {percent(quarters[0]["mAP"])}.'
         return Finding(name, 'not examined', text)

@@ -13,12 +13,11 @@ from utils.run.session import Session
 from wildlife.diagnosis.diagnose import Diagnosis
 from wildlife.diagnosis.figures import as_json
 from wildlife.diagnosis.page import make_page
-from wildlife.diagnosis.words import MIRROR, MUCH, RELATION, SOME
+from wildlife.diagnosis.words import THRESHOLDS
 from wildlife.report.runs import save_text
 
 FORMAT = 1  # version of diagnosis.json
 JSON, PAGE = 'diagnosis.json', 'diagnosis.html'
-THRESHOLDS = {'some': SOME, 'much': MUCH, 'mirror': MIRROR, 'relation': RELATION}
 
 
 def write_diagnosis(run: Session, found: Diagnosis, folder: Path) -> Path:

@@ -109,9 +109,9 @@ def test_sides_must_be_known():
     assert len(photos) and flank_figures(one) == {}
 
 
-@pytest.mark.parametrize('protocol', ['all', 'cross-encounter'])
+@pytest.mark.parametrize('protocol', ['all', 'cross-encounter', 'market_one_camera'])
 def test_frames_of_one_encounter(pairs, protocol):
-    """The same figures whichever of the two the config has."""
+    """The same figures whichever the config has; a photo never finds itself."""
     same, encounter, _, others = pairs
     whole = features(0.4, 0.8, 0)
     found = encounter_figures(material(whole, protocol))

@@ -150,10 +150,12 @@ def test_encounters(gain, verdict):
     ],
 )
 def test_properties(interval, verdict, text):
-    quarters = [{'mAP': Figure(0.5)}, {'mAP': Figure(0.3)}]
+    quarters = [{'photos': 30, 'mAP': Figure(0.5)}, {'photos': 10, 'mAP': Figure(0.3)}]
     found = words.property_words('blur', Figure(0.2, interval), quarters)
     assert found.verdict == verdict and text in found.text
-    assert 'mAP 50.0 %' in found.text and '30.0 %' in found.text
+    assert '(75 % of the photos) have mAP 50.0 %' in found.text and '(25 %) 30.0 %' in found.text
+    one = words.property_words('blur', Figure(0.2, interval), quarters[:1])
+    assert 'Nearly all photos are equal' in one.text and '50.0 %' not in one.text
     assert words.property_words('blur', Figure(float('nan')), []).verdict == 'not examined'
     equal = words.property_words('blur', Figure(float('nan')), [{'mAP': Figure(1.0)}])
     assert 'the same average precision, 100.0 %' in equal.text and 'nan' not in equal.text
