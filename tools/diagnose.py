@@ -22,7 +22,7 @@ from pathlib import Path
 from configs import ConfigError, load_cfg
 from configs.command_line import parse_with_pairs, path_text, path_value
 from utils.errors import exit_code
-from utils.files import writing
+from utils.files import make_output_dir
 
 
 def main(argv: Sequence[str] | None = None) -> Path:
@@ -43,8 +43,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
     from wildlife.diagnosis.write import PAGE, write_diagnosis
 
     with evaluation_session(resolve_inputs(cfg), 'diagnosis') as run:
-        with writing(f'--out {folder}'):
-            folder.mkdir(parents=True, exist_ok=True)
+        make_output_dir(folder, '--out')
         found = diagnose(run, args.masks, args.resize_masks)
         if found:
             write_diagnosis(run, found, folder)

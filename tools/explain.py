@@ -11,7 +11,6 @@ the most important tenth of the places is deleted than if a random tenth is. The
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,12 +44,13 @@ def main(argv: Sequence[str] | None = None) -> Path:
     if pairs:
         check_model(cfg)
     with evaluation_session(cfg, 'explain') as run:
-        folder = make_output_dir(args.out or os.path.join(cfg.OUTPUT_DIR, 'explain'))
+        folder = make_output_dir(args.out or Path(cfg.OUTPUT_DIR, 'explain'), '--out')
         done = explain_to_folder(run, folder, pairs, args.queries, args.check)
-    if done.check:
+    if done and done.check:
         print(f'Deletion test: {done.check}')
-    print(f'{done.pairs} pairs are explained; open {done.page} in a browser')
-    return done.page
+    if done:
+        print(f'{done.pairs} pairs are explained; open {done.page} in a browser')
+    return folder / 'explain.html'
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -125,15 +125,20 @@ def keep_earlier(path: str | Path) -> Path | None:
     return kept
 
 
-def make_output_dir(folder: str | Path) -> Path:
-    """Make OUTPUT_DIR if it is missing; raise InputError if it cannot be written."""
+def make_output_dir(folder: str | Path, name: str = 'OUTPUT_DIR') -> Path:
+    """Make a folder for results if it is missing; raise InputError if it cannot be written.
+
+    Args:
+        folder: The folder.
+        name: The key or option that names it.
+    """
     if not folder:
         raise InputError(
             'OUTPUT_DIR is empty; name the folder for logs, checkpoints and results in the yml or '
             'on the command line: OUTPUT_DIR ./output/mine'
         )
     folder = Path(folder)
-    with writing(f'OUTPUT_DIR {folder}'):
+    with writing(f'{name} {folder}'):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(bytes(4096))  # on a full disk empty files can still be made

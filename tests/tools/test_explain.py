@@ -10,6 +10,8 @@ from configs import ConfigError
 from tests.tools.feature_worlds import untrained_world
 from tools.explain import main
 from utils.errors import exit_code
+from utils.run.session import Session
+from wildlife.explain.run import write_explanations
 
 
 @pytest.fixture(scope='module')
@@ -55,6 +57,16 @@ def test_bad_input_is_one_line(asked, tmp_path, capsys):
         'has no layers to look into': (*asked.words, *pair, photo, 'TEST.WEIGHT', 'a.npz'),
         'names no model': (*asked.words, *pair, photo, 'TEST.WEIGHT', ''),
     }
+    (tmp_path / 'query.txt').write_text('6/0.png 6\n')
+    (tmp_path / 'gallery.txt').write_text('6/1.png 6\n')
+    (tmp_path / 'file').touch()
+    alone = ('DATASETS.LIST_DIR', str(tmp_path), '--queries', '2')
+    cases['no query has a match by the protocol .* and a wrong photo'] = (*asked.words, *alone)
+    other = str(asked.folder / 'test/7/1.png')
+    cases['cannot write --out .*file'] = (
+        *(*asked.words, '--pair', photo, other),
+        *('--out', str(tmp_path / 'file')),
+    )
     for message, words in cases.items():
         assert exit_code(lambda words=words: main(words), ConfigError) == 2
         error = capsys.readouterr().err
@@ -63,3 +75,21 @@ def test_bad_input_is_one_line(asked, tmp_path, capsys):
     for words in ((), ('--pair', photo)):
         with pytest.raises(SystemExit, match='2'):
             main([*asked.words, *words])
+
+
+def test_other_processes_write_nothing(asked, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Session, 'main', False)
+    main([*asked.words, '--queries', '2', '--check', '12', '--out', str(tmp_path)])
+    assert list(tmp_path.iterdir()) == [] and 'explained' not in capsys.readouterr().out
+
+
+def test_earlier_files_are_kept(tmp_path):
+    for name in ('explain.html', 'explain.json', 'pair_1.png', 'pair_2.1.png'):
+        (tmp_path / name).write_text(name)
+    facts = {'similarity': 'cosine similarity', 'checkpoint': '<b>&.pth', 'whitening': None}
+    page = write_explanations(tmp_path, [], None, facts)
+    kept = {'explain.1.html', 'explain.1.json', 'pair_1.1.png', 'pair_2.1.png'}
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == kept | {'explain.html', 'explain.json'}
+    assert (tmp_path / 'explain.1.json').read_text() == 'explain.json'
+    assert '&lt;b&gt;&amp;.pth' in page.read_text(encoding='utf-8')

@@ -268,6 +268,8 @@ def test_files_of_other_programs_are_rejected(world, files, tmp_path, monkeypatc
     cubic = ours | {'interpolation': 'bicubic'}
     rejected(foreign(tmp_path / 'b.onnx', **cubic), r'another preprocessing \(interpolation\)')
     rejected(foreign(tmp_path / 'c.onnx', **ours), 'its graph computes feature of photos')
+    named = {name: ours[name] for name in ours if name not in ('weights', 'neck_feat')}
+    rejected(foreign(tmp_path / 'f.onnx', **named), 'its metadata lacks weights, neck_feat')
     grey = ours | {'pixel_std': '[0.5]'}
     rejected(foreign(tmp_path / 'e.onnx', **grey), 'must have three numbers')
     rejected(foreign(tmp_path / 'd.onnx', **ours | {'size': '['}), 'or is damaged')

@@ -17,7 +17,6 @@ from utils.errors import InputError
 from utils.run.session import Session
 from wildlife.explain.pairs import ChosenPair, hardest_pairs
 from wildlife.explain.run import (
-    Explained,
     check_faithfulness,
     check_text,
     explain_pairs,
@@ -57,7 +56,7 @@ def check_weights(cfg: CfgNode) -> None:
 
 def explain_to_folder(
     run: Session, folder: Path, pairs: Sequence[ChosenPair], queries: int, check: int
-) -> Written:
+) -> Written | None:
     """Explain pairs, hardest queries, or both, and test the maps.
 
     Args:
@@ -67,31 +66,48 @@ def explain_to_folder(
         queries: How many of the hardest queries of the test are explained.
         check: The number of pairs of the deletion test; 0 = no test.
 
+    Returns:
+        What was written; None in all processes but the first.
+
     Raises:
-        InputError: Photos, lists or weights cannot be read, or the model cannot be explained.
+        InputError: Photos, lists or weights cannot be read, no query can be explained, or the model
+            cannot be.
     """
     cfg = run.cfg
-    test = None
-    if queries or check:
-        device = run.runtime.device
-        test = make_test_dataloader(cfg, wants_pinned_memory(device), run.runtime.processes, device)
-        run.cleanup.callback(test.loader.close)
+    test = _read_test(run) if queries or check else None
     records = [*test.query, *test.gallery] if test else [pair.first for pair in pairs]
     model, weights = load_model(cfg, records)
     encoder = make_encoder(cfg, model, run.runtime.device)
+    hardest = _hardest(run, encoder, test, queries) if test and queries else []
+    if not run.main:
+        return None
     explained = explain_pairs(make_explainer(cfg, encoder, upright=True), pairs)
-    explainer, result = make_explainer(cfg, encoder), None
-    if test and check:
-        result = check_faithfulness(explainer, test, check)
-    if test and queries:
-        explained += _hardest(run, encoder, test, queries)
+    explainer = make_explainer(cfg, encoder)
+    result = check_faithfulness(explainer, test, check) if test and check else None
+    explained += explain_pairs(explainer, hardest)
     facts = weights | {'similarity': explainer.similarity.text, 'whitening': whitening_facts(cfg)}
     page = write_explanations(folder, explained, result, facts)
     return Written(page, len(explained), check_text(result) if result else '')
 
 
-def _hardest(run: Session, encoder: Encoder, test: TestSet, count: int) -> list[Explained]:
+def _read_test(run: Session) -> TestSet:
+    device = run.runtime.device
+    pinned = wants_pinned_memory(device)
+    test = make_test_dataloader(run.cfg, pinned, run.runtime.processes, device)
+    run.cleanup.callback(test.loader.close)
+    return test
+
+
+def _hardest(run: Session, encoder: Encoder, test: TestSet, count: int) -> list[ChosenPair]:
+    """Return the hardest queries; [] in all processes but the first, which share the encoding."""
     result = do_inference(encoder, test, run.runtime, None, *distance_settings(run.cfg))
+    if not run.main:
+        return []
     names = names_of_labels([*test.query, *test.gallery], flatten(run.cfg))
     chosen = hardest_pairs(test, result, names, count)
-    return explain_pairs(make_explainer(run.cfg, encoder), chosen)
+    if not chosen:
+        raise InputError(
+            f'--queries: no query has a match by the protocol {test.protocol.name} and a wrong '
+            'photo beside it; choose another DATASETS.PROTOCOL or other lists'
+        )
+    return chosen

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from datasets.records import Record
+from processor.encoder import check_finite
 from utils.intervals import LEVEL, Average, interval, no_interval_reason, resample
 from utils.logger import progress
 from wildlife.explain.maps import BATCH, Explainer, most_important
@@ -43,7 +44,8 @@ def deletion_losses(explainer: Explainer, pairs: Sequence[tuple[Record, Record]]
     """Delete places of the photos of N pairs; this shows a progress bar.
 
     Raises:
-        InputError: A photo cannot be read, or the encoder has no places.
+        InputError: A photo cannot be read, a similarity is not finite, or the encoder has no
+            places.
     """
     draw = np.random.default_rng(SEED)
     batches = [pairs[start : start + BATCH] for start in range(0, len(pairs), BATCH)]
@@ -58,6 +60,7 @@ def _batch_losses(
     firsts, seconds = zip(*pairs, strict=True)
     images, *sides = explainer.read([*firsts, *seconds])
     whole, maps = explainer.contributions(images, *sides)
+    check_finite(whole[:, None], firsts)
     places = maps.cpu().numpy()
 
     def loss(choose: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -20,7 +20,7 @@ from datasets.records import Record
 from datasets.transforms import Transform
 from model.places import recorded_places
 from model.reid_model import ReIDModel
-from processor.encoder import Encoder
+from processor.encoder import Encoder, check_finite
 from utils.errors import InputError
 from utils.photo_distances import Metric
 
@@ -130,12 +130,13 @@ class Explainer:
         """Yield the pairs with their maps.
 
         Raises:
-            InputError: As ``read`` and ``contributions``.
+            InputError: As ``read`` and ``contributions``; or a similarity is not finite.
         """
         for start in range(0, len(pairs), BATCH):
             batch = pairs[start : start + BATCH]
             firsts, seconds = zip(*batch, strict=True)
             similarities, maps = self.contributions(*self.read([*firsts, *seconds]))
+            check_finite(similarities[:, None], firsts)
             both = maps.cpu().numpy()
             for index, (first, second) in enumerate(batch):
                 of_pair = (both[index], both[len(batch) + index])

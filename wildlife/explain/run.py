@@ -16,7 +16,7 @@ from processor.encoder import Encoder
 from processor.inference import Result, distance_settings
 from utils import __version__
 from utils.errors import InputError
-from utils.files import atomic_write, write_json
+from utils.files import atomic_write, keep_earlier, write_json
 from utils.logger import progress
 from wildlife.explain.deletion import deletion_losses, summarize_losses
 from wildlife.explain.maps import Explainer, Pair, Similarity, shares
@@ -130,7 +130,7 @@ def write_explanations(
     check: Mapping[str, Any] | None,
     facts: Mapping[str, Any],
 ) -> Path:
-    """Write explain.html, explain.json and pair_1.png, … into a folder; earlier ones are replaced.
+    """Write explain.html, explain.json and pair_1.png, …; earlier ones are kept and numbered.
 
     Args:
         folder: The folder, which exists.
@@ -141,6 +141,9 @@ def write_explanations(
     Returns:
         The path of the page.
     """
+    for file in (folder / 'explain.json', *folder.glob('pair_*.png')):
+        if file.stem.count('.') == 0:  # else it is numbered already
+            keep_earlier(file)
     rows = []
     for number, each in enumerate(explained, start=1):
         name = f'pair_{number}.png'

@@ -65,6 +65,9 @@ def from_metadata(texts: Mapping[str, str]) -> dict[str, Any]:
     """
     if texts.get('format') != FORMAT:
         raise ValueError(f'its metadata lacks format = {FORMAT}')
+    missing = [name for name in ('weights', *FEATURE_FACTS, *JSON) if name not in texts]
+    if missing:
+        raise ValueError(f'its metadata lacks {", ".join(missing)}')
     facts = dict(texts) | {name: json.loads(texts[name]) for name in JSON}
     if any(torch.tensor(facts[name]).shape != (3,) for name in ('pixel_mean', 'pixel_std')):
         raise ValueError('mean and standard deviation must have three numbers')

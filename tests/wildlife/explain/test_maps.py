@@ -13,6 +13,7 @@ from tests.helpers import write_photo
 from tests.timm_worlds import BYOB, VIT, pairs
 from utils.errors import InputError
 from utils.whitening import Whitening
+from wildlife.explain.deletion import deletion_losses
 from wildlife.explain.maps import Similarity, most_important, shares
 from wildlife.explain.run import make_explainer
 
@@ -117,3 +118,12 @@ def test_the_most_important_tenth_is_rounded_up():
     values = np.arange(12.0).reshape(3, 4)
     assert np.argwhere(most_important(values)).tolist() == [[2, 2], [2, 3]]
     assert most_important(values[:, :3]).sum() == 1
+
+
+def test_features_that_are_not_finite_are_rejected(photos):
+    explain = explainer(BYOB)
+    next(explain.model.image_encoder.parameters()).data[:] = torch.nan
+    with pytest.raises(InputError, match=r'the features of .*0\.png contain NaN or infinity'):
+        list(explain.explain([(photos[0], photos[1])]))
+    with pytest.raises(InputError, match=r'the features of .*0\.png contain NaN or infinity'):
+        deletion_losses(explain, [(photos[0], photos[1])])
