@@ -141,9 +141,9 @@ def write_explanations(
     Returns:
         The path of the page.
     """
-    for file in (folder / 'explain.json', *folder.glob('pair_*.png')):
-        if file.stem.count('.') == 0:  # else it is numbered already
-            keep_earlier(file)
+    for earlier in (folder / 'explain.json', *folder.glob('pair_*.png')):
+        if '.' not in earlier.stem:  # else it is numbered already
+            keep_earlier(earlier)
     rows = []
     for number, each in enumerate(explained, start=1):
         name = f'pair_{number}.png'
