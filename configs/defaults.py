@@ -53,13 +53,17 @@ RULES: dict[str, Rule] = {
     'MODEL.PROMPT_START': Choice('random', 'number'),
     'MODEL.NECK': Choice('bnneck'),  # batch normalisation between feature and classifier
     'MODEL.IF_WITH_CENTER': Choice('no', 'yes'),  # 'yes' adds the center loss
-    'MODEL.ID_LOSS_TYPE': Choice('softmax'),  # cross entropy on linear classifiers
+    # ID loss: cross entropy on linear classifiers, or on cosines with a margin (CosFace), see
+    # STAGE2.COSINE_SCALE and COSINE_MARGIN
+    'MODEL.ID_LOSS_TYPE': Choice('softmax', 'cosface'),
     # weight of the ID loss, a sum over two classifiers
     'MODEL.ID_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),
     # weight of the triplet loss, a sum over three features
     'MODEL.TRIPLET_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),
     'MODEL.I2T_LOSS_WEIGHT': Number(1.0, NOT_NEGATIVE),  # weight of the image-to-text cross entropy
     'MODEL.METRIC_LOSS_TYPE': Choice('triplet', 'triplet_center', 'center'),
+    # of the triplet loss; 'cosine' is 1 - cosine, 0 … 2, and SOLVER.MARGIN is in its units
+    'MODEL.TRIPLET_DISTANCE': Choice('euclidean', 'cosine'),
     'MODEL.DIST_TRAIN': Rule(False),  # True = several processes: torchrun --nproc_per_node N …
     # True = batch norms of a ResNet use the photos of all processes (CUDA only)
     'MODEL.SYNC_BN': Rule(False),
@@ -83,6 +87,10 @@ RULES: dict[str, Rule] = {
     # True = compile the image encoder with torch.compile, which takes minutes at the start; steps
     # on a GPU are then faster
     'MODEL.COMPILE': Rule(False),
+    # True = the first layers of the image encoder keep their starting weights
+    'MODEL.FREEZE_STEM': Rule(False),
+    # True = its batch norms keep their starting weights and statistics
+    'MODEL.FREEZE_NORMS': Rule(False),
     # ---------------------------------------------------------------- photos
     # For timm:<name>, sizes, mean and std that no yml and no pair sets are 'auto': those of timm's
     # data config.
@@ -176,8 +184,8 @@ RULES: dict[str, Rule] = {
     'SOLVER.STAGE2.WEIGHT_DECAY': Number(5e-4, NOT_NEGATIVE),
     # for parameters with "bias" in their name
     'SOLVER.STAGE2.WEIGHT_DECAY_BIAS': Number(5e-4, NOT_NEGATIVE),
-    'SOLVER.STAGE2.COSINE_MARGIN': Ignored(0.5),
-    'SOLVER.STAGE2.COSINE_SCALE': Ignored(30),
+    'SOLVER.STAGE2.COSINE_MARGIN': Number(0.5, NOT_NEGATIVE),  # m of CosFace, a cosine
+    'SOLVER.STAGE2.COSINE_SCALE': Number(30, POSITIVE),  # s of CosFace
     'SOLVER.STAGE2.CHECKPOINT_PERIOD': Number(10, POSITIVE),  # epochs
     'SOLVER.STAGE2.LOG_PERIOD': Number(100, POSITIVE),  # iterations
     # in epochs, despite the original's name

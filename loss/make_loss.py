@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from loss.center_loss import CenterLoss
+from loss.cosface import CosFace
 from loss.triplet_loss import TripletLoss
 
 SMOOTHING = 0.1  # epsilon of label smoothing (Szegedy et al., 2016)
@@ -31,18 +32,21 @@ def make_loss(cfg: CfgNode, num_classes: int, feat_dim: int = 0) -> 'Stage2Loss'
     margin = None if cfg.MODEL.NO_MARGIN else cfg.SOLVER.MARGIN
     with_center = 'center' in metric or cfg.MODEL.IF_WITH_CENTER == 'yes'
     smoothing = SMOOTHING if cfg.MODEL.IF_LABELSMOOTH == 'on' else 0.0
+    cosine, solver = cfg.MODEL.TRIPLET_DISTANCE == 'cosine', cfg.SOLVER.STAGE2
+    with_cosface = cfg.MODEL.ID_LOSS_TYPE == 'cosface'
     weights = {
         'id': cfg.MODEL.ID_LOSS_WEIGHT,
         'triplet': cfg.MODEL.TRIPLET_LOSS_WEIGHT,
         'i2t': cfg.MODEL.I2T_LOSS_WEIGHT,
-        'center': cfg.SOLVER.STAGE2.CENTER_LOSS_WEIGHT,
+        'center': solver.CENTER_LOSS_WEIGHT,
     }
     return Stage2Loss(
         weights,
         id_smoothing=smoothing if sampler == 'softmax_triplet' else 0.0,
         i2t_smoothing=smoothing,
-        triplet=TripletLoss(margin) if with_triplet else None,
+        triplet=TripletLoss(margin, cosine) if with_triplet else None,
         center=CenterLoss(num_classes, feat_dim) if with_center else None,
+        cosface=CosFace(solver.COSINE_SCALE, solver.COSINE_MARGIN) if with_cosface else None,
     )
 
 
@@ -55,6 +59,7 @@ class Stage2Loss(nn.Module):
         i2t_smoothing: The same in the image-to-text term.
         triplet: Triplet loss; None for no triplet term.
         center: Center loss, whose centres are trained too; None for no center term.
+        cosface: Makes the logits of the identity term from cosines; None if the scores are logits.
     """
 
     def __init__(
@@ -64,8 +69,10 @@ class Stage2Loss(nn.Module):
         i2t_smoothing: float,
         triplet: TripletLoss | None = None,
         center: CenterLoss | None = None,
+        cosface: CosFace | None = None,
     ):
         super().__init__()
+        self.cosface = cosface
         self.weights, self.triplet, self.center = weights, triplet, center
         self.id_smoothing, self.i2t_smoothing = id_smoothing, i2t_smoothing
         if center is not None and weights['center']:
@@ -85,7 +92,7 @@ class Stage2Loss(nn.Module):
         Half precision is computed in float32.
 
         Args:
-            score: The (N, classes) logits of each classifier.
+            score: The (N, classes) logits of each classifier; cosines for CosFace.
             feat: The (N, *) features: f_last, f, f_proj; only f from an encoder of timm.
             target: (N,) identities.
             i2tscore: (N, classes) logits of images against sentences; None without prompts.
@@ -93,6 +100,8 @@ class Stage2Loss(nn.Module):
         Returns:
             'id', and 'triplet', 'center' and 'i2t' if they are in use, even with weight 0.
         """
+        if self.cosface is not None:
+            score = [self.cosface(one, target) for one in score]
         identity = [_cross_entropy(one, target, self.id_smoothing) for one in score]
         terms = {'id': reduce(torch.add, identity)}
         if self.triplet is not None:

@@ -6,16 +6,18 @@ from torch import Tensor, nn
 
 
 class TripletLoss(nn.Module):
-    """Batch-hard triplet loss (Hermans et al., 2017, equation 5) on Euclidean distances.
+    """Batch-hard triplet loss (Hermans et al., 2017, equation 5).
 
     Args:
         margin: The loss is the mean of max(0, d_ap - d_an + margin), with margin >= 0 in units of
-            the features. None is the soft margin, the mean of log(1 + exp(d_ap - d_an)).
+            the distance. None is the soft margin, the mean of log(1 + exp(d_ap - d_an)).
+        cosine: Whether distances are 1 - cosine, 0 … 2, and not Euclidean, in units of the
+            features.
     """
 
-    def __init__(self, margin: float | None = None):
+    def __init__(self, margin: float | None = None, cosine: bool = False):
         super().__init__()
-        self.margin = margin
+        self.margin, self.cosine = margin, cosine
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """Return the loss, a scalar >= 0; identities may have any number of photos.
@@ -24,7 +26,11 @@ class TripletLoss(nn.Module):
             features: (N, D); computed in float32 if half precision.
             labels: (N,) integers.
         """
+        if self.cosine:
+            features = F.normalize(features.to(torch.promote_types(features.dtype, torch.float32)))
         d_ap, d_an = hardest_pairs(features, labels)
+        if self.cosine:  # half the squared distance of unit vectors
+            d_ap, d_an = d_ap.square() / 2, d_an.square() / 2
         if self.margin is None:
             return F.softplus(d_ap - d_an).mean()
         return F.relu(d_ap - d_an + self.margin).mean()

@@ -53,6 +53,7 @@ def assemble(
         grid=arch.positions(cfg.INPUT.SIZE_TRAIN, cfg.MODEL.STRIDE_SIZE),
         side=side,
         side_factor=cfg.MODEL.SIE_COE,
+        cosine=cfg.MODEL.ID_LOSS_TYPE == 'cosface',
     )
     return ReIDModel(image, text, settings, sentence)
 

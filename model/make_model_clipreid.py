@@ -13,6 +13,7 @@ from model.clip.architecture import architecture_of, find_architecture, resize_p
 from model.clip.open_clip import Activation, find_weights
 from model.clip.tokenizer import VOCABULARY_SIZE
 from model.clip.weights import cached_file, load_clip
+from model.freezing import freeze
 from model.from_checkpoint import ENCODERS, continue_training, from_trained
 from model.mismatch import check_clip, check_family, read_trained, side_of
 from model.names import START, is_timm
@@ -55,6 +56,7 @@ def make_model(cfg: CfgNode, num_class: int, camera_num: int = 0, view_num: int 
         view_num if cfg.MODEL.SIE_VIEW else 0,
     )
     model = _starting_model(cfg, num_class, side, needs_prompts(cfg), cfg.MODEL.PRETRAIN_CHOICE)
+    freeze(cfg, model.image_encoder)
     _log_use_of_prompts(cfg, model)
     return model
 

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from model.clip.towers import TextEncoder
+from model.freezing import keep_frozen_statistics
 from model.prompt import PromptLearner, Sentence
 from utils.checkpoint import check_state, load_state
-from utils.linear import Linear
+from utils.linear import CosineLinear, Linear
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class ModelSettings:
         side_factor: The weight of these embeddings, λ in the paper.
         notes: What a checkpoint notes of an encoder of timm, instead of activation and positions;
             empty for CLIP's.
+        cosine: Whether classifiers give cosines, for CosFace, and not logits.
     """
 
     num_class: int
@@ -47,6 +49,7 @@ class ModelSettings:
     side: tuple[int, int]
     side_factor: float
     notes: tuple[tuple[str, str], ...] = ()
+    cosine: bool = False
 
 
 def side_rows(side: tuple[int, int]) -> int:
@@ -80,10 +83,13 @@ class ReIDModel(nn.Module):
             self.cv_embed = nn.Parameter(
                 nn.init.trunc_normal_(torch.empty(side_rows(self.side), self.feature_dim), std=0.02)
             )
-        self.classifier = Linear(self.feature_dim, self.num_class, bias=False)
+        make_classifier = CosineLinear if settings.cosine else Linear
+        self.classifier = make_classifier(self.feature_dim, self.num_class, bias=False)
         nn.init.normal_(self.classifier.weight, std=0.001)
         if settings.projected_dim:
-            self.classifier_proj = Linear(settings.projected_dim, self.num_class, bias=False)
+            self.classifier_proj = make_classifier(
+                settings.projected_dim, self.num_class, bias=False
+            )
             nn.init.normal_(self.classifier_proj.weight, std=0.001)
         self.bottleneck = nn.BatchNorm1d(self.feature_dim)
         if settings.projected_dim:
@@ -121,6 +127,12 @@ class ReIDModel(nn.Module):
         if any(self.side):
             about['sie_coe'] = str(float(self.settings.side_factor))
         return about
+
+    def train(self, mode: bool = True) -> 'ReIDModel':
+        """Set the mode of all parts; frozen batch norms of the image encoder keep theirs."""
+        super().train(mode)
+        keep_frozen_statistics(self.image_encoder)
+        return self
 
     def forward(
         self,

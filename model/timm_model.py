@@ -38,6 +38,14 @@ class TimmEncoder(nn.Module):
         super().__init__()
         self.network = network
 
+    @property
+    def stem(self) -> str:
+        """A regular expression of the names that the parameters of the first layers have."""
+        groups: Any = getattr(self.network, 'group_matcher', dict)()
+        stem = groups.get('stem', ()) if isinstance(groups, dict) else ()
+        patterns = [stem] if isinstance(stem, str) else [pattern for pattern, _ in stem]
+        return '|'.join(rf'network\.(?:{pattern.replace("^", "")})' for pattern in patterns)
+
     def forward(self, x: Tensor, side: Tensor | None = None) -> tuple[Tensor]:
         """Return (f (B, D),) of photos (B, 3, H, W); there is no side information."""
         return (self.network(x),)
@@ -81,6 +89,7 @@ def make_timm_model(cfg: CfgNode, num_class: int, trained: bool = False) -> ReID
             side=(0, 0),
             side_factor=0.0,
             notes=_notes(cfg, name),
+            cosine=cfg.MODEL.ID_LOSS_TYPE == 'cosface',
         ),
     )
 

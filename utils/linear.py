@@ -29,6 +29,13 @@ class Linear(nn.Linear):
         return linear(x, self.weight, self.bias)
 
 
+class CosineLinear(Linear):
+    """The cosines of inputs to weights, in the range -1 … 1, without bias."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return linear(F.normalize(x, dim=-1), F.normalize(self.weight, dim=-1))
+
+
 def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     """Return x · weightᵀ + bias; the result can be differentiated once.
 

@@ -93,6 +93,8 @@ class ModifiedResNet(nn.Module):
         grid: (rows, columns) of the last map, H/16 × W/16, as the last stage has stride 1.
     """
 
+    stem = r'(conv|bn)[123]\.'  # names of the parameters before the stages
+
     def __init__(
         self,
         layers: Sequence[int],

@@ -186,6 +186,9 @@ class VisionTransformer(nn.Module):
         settings: The sizes of the transformer.
     """
 
+    # names of the parameters before the first block
+    stem = r'(class_embedding|positional_embedding|conv1\.|ln_pre\.)'
+
     def __init__(
         self,
         patch: int,

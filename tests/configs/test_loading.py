@@ -157,7 +157,8 @@ def test_ranges(key, value, complaint):
         ('TEST.NECK_FEAT', 'before'),
         ('TEST.FEAT_NORM', 'no'),
         ('MODEL.NECK', 'bnneck'),
-        ('MODEL.ID_LOSS_TYPE', 'softmax'),
+        ('MODEL.ID_LOSS_TYPE', 'cosface'),
+        ('MODEL.TRIPLET_DISTANCE', 'cosine'),
     ],
 )
 def test_choices(key, allowed):

@@ -13,10 +13,14 @@ def config(
     margin=0.3,
     weights=(1.0, 1.0, 1.0),
     center_weight=5e-4,
+    id_loss='softmax',
+    distance='euclidean',
 ):
     return SimpleNamespace(
         MODEL=SimpleNamespace(
+            ID_LOSS_TYPE=id_loss,
             METRIC_LOSS_TYPE=metric,
+            TRIPLET_DISTANCE=distance,
             IF_WITH_CENTER=center,
             IF_LABELSMOOTH=smooth,
             NO_MARGIN=no_margin,
@@ -26,6 +30,12 @@ def config(
         ),
         DATALOADER=SimpleNamespace(SAMPLER=sampler),
         SOLVER=SimpleNamespace(
-            MARGIN=margin, STAGE2=SimpleNamespace(CENTER_LOSS_WEIGHT=center_weight, CENTER_LR=0.5)
+            MARGIN=margin,
+            STAGE2=SimpleNamespace(
+                CENTER_LOSS_WEIGHT=center_weight,
+                CENTER_LR=0.5,
+                COSINE_SCALE=16,
+                COSINE_MARGIN=0.4,
+            ),
         ),
     )

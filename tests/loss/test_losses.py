@@ -81,6 +81,46 @@ def test_triplet_typed_by_hand():
     assert TripletLoss(1.5)(x, labels).item() == pytest.approx((0 + 0.5 + 0) / 3, abs=1e-6)
 
 
+def cosine_by_hand(a, b):
+    return dot_product(a, b) / math.sqrt(dot_product(a, a) * dot_product(b, b))
+
+
+@pytest.mark.parametrize('margin', [None, 0.3])
+def test_triplet_of_cosines_equals_a_plain_loop(margin):
+    x, labels, total = batch(2, 6, 5), torch.tensor([0, 0, 1, 1, 2, 0]), 0.0
+    rows = list(zip(x.tolist(), labels.tolist()))
+    for row, label in rows:
+        positive = max(1 - cosine_by_hand(row, other) for other, also in rows if also == label)
+        negative = min(1 - cosine_by_hand(row, other) for other, also in rows if also != label)
+        gap = positive - negative
+        total += math.log1p(math.exp(gap)) if margin is None else max(0.0, gap + margin)
+    criterion = TripletLoss(margin, cosine=True)
+    assert criterion(x, labels).item() == pytest.approx(total / 6, rel=1e-9)
+    lengths = torch.tensor([1.0, 5, 0.1, 20, 3, 7])[:, None]
+    assert criterion(x * lengths, labels).item() == pytest.approx(total / 6, rel=1e-9)
+
+
+def test_cosface_equals_a_plain_loop():
+    cosines, labels = batch(4, 6, 3).tanh(), torch.tensor([0, 0, 1, 1, 2, 2])
+    logits = [
+        [16 * (cosine - 0.4 * (index == label)) for index, cosine in enumerate(row)]
+        for row, label in zip(cosines.tolist(), labels.tolist())
+    ]
+    for smooth, epsilon in (('on', 0.1), ('off', 0.0)):
+        criterion = make_loss(config(id_loss='cosface', smooth=smooth), num_classes=3)
+        terms = criterion([cosines], [batch(6, 6, 4)], labels)
+        expected = cross_entropy_by_hand(torch.tensor(logits), labels, epsilon)
+        assert terms['id'].item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_config_chooses_the_distance():
+    x, labels = batch(6, 6, 4), torch.tensor([0, 0, 1, 1, 2, 2])
+    for distance in ('euclidean', 'cosine'):
+        terms = make_loss(config(distance=distance), 3)([batch(4, 6, 3)], [x], labels)
+        expected = TripletLoss(0.3, distance == 'cosine')(x, labels).item()
+        assert terms['triplet'].item() == pytest.approx(expected, rel=1e-12)
+
+
 def test_center_equals_a_plain_loop():
     criterion, x, labels = CenterLoss(3, 4), batch(3, 5, 4).float(), torch.tensor([0, 2, 2, 1, 0])
     centers = criterion.centers.tolist()
@@ -167,9 +207,10 @@ def test_without_a_positive_or_a_negative_the_loss_is_nan():
 
 
 @pytest.mark.parametrize('margin', [None, 0.3])
-def test_triplet_gradient_is_finite_where_photos_coincide(margin):
-    x = torch.zeros(6, 8, requires_grad=True)
-    TripletLoss(margin)(x, torch.tensor([0, 0, 1, 1, 2, 3])).backward()
+@pytest.mark.parametrize('cosine', [False, True])
+def test_triplet_gradient_is_finite_where_photos_coincide(margin, cosine):
+    x = torch.ones(6, 8, requires_grad=True)
+    TripletLoss(margin, cosine)(x, torch.tensor([0, 0, 1, 1, 2, 3])).backward()
     assert x.grad.isfinite().all()
 
 

@@ -54,6 +54,24 @@ def test_training_test_ranking_and_resuming(world, monkeypatch, name, opts):
     assert_same_run(world.output, out, name)
 
 
+def test_fine_tuning_with_frozen_parts_and_losses_on_cosines(world):
+    weights = world.folder / 'weights.pth'
+    save_network(weights)
+    keys = ('MODEL.FREEZE_STEM', 'True', 'MODEL.FREEZE_NORMS', 'True')
+    losses = ('MODEL.ID_LOSS_TYPE', 'cosface', 'MODEL.TRIPLET_DISTANCE', 'cosine')
+    train_clipreid.main(world.args(*pairs(BYOB, weights, *keys, *losses)))
+    start = load_checkpoint(weights).state
+    state = load_checkpoint(world.output / f'{BYOB}_2.pth').state
+    kept = {
+        name
+        for name, tensor in start.items()
+        if torch.equal(state.get(f'image_encoder.network.{name}', torch.empty(0)), tensor)
+    }
+    assert {name for name in kept if name.endswith('conv.weight')} == {'stem.conv.weight'}
+    assert {name for name in start if '.bn.' in name} <= kept
+    assert 'id_loss' in (world.output / 'metrics.jsonl').read_text()
+
+
 def test_the_starting_weights_as_they_are(world):
     """The distances are those of features made with timm alone."""
     weights = world.folder / 'weights.pth'

@@ -168,7 +168,9 @@ def test_other_optimizers_are_rejected(name):
 
 def test_center_optimizer():
     model = {
+        'ID_LOSS_TYPE': 'softmax',
         'METRIC_LOSS_TYPE': 'center',
+        'TRIPLET_DISTANCE': 'euclidean',
         'IF_WITH_CENTER': 'no',
         'IF_LABELSMOOTH': 'on',
         'NO_MARGIN': False,

@@ -64,7 +64,14 @@ HARMLESS = {
     'OUTPUT_DIR',
 }
 # Keys that states of earlier versions lack -> what those versions did.
-ADDED = {'MODEL.PROMPT_START': 'random'}
+ADDED = {
+    'MODEL.PROMPT_START': 'random',
+    'MODEL.TRIPLET_DISTANCE': 'euclidean',
+    'MODEL.FREEZE_STEM': False,
+    'MODEL.FREEZE_NORMS': False,
+    'SOLVER.STAGE2.COSINE_MARGIN': 0.5,
+    'SOLVER.STAGE2.COSINE_SCALE': 30,
+}
 # May be raised, or lowered to the epoch that the run has reached: no learning rate of stage 2
 # depends on it.
 EPOCHS = 'SOLVER.STAGE2.MAX_EPOCHS'
