@@ -71,7 +71,7 @@ def make_timm_model(cfg: CfgNode, num_class: int, trained: bool = False) -> ReID
     else:
         network = load_network(name, size, starting_file(cfg))
         _log_inputs(cfg, name)
-    network = network.to(memory_format=torch.channels_last)
+    use_channels_last(network)
     lengths = [feature_length(network, name, each) for each in (size, cfg.INPUT.SIZE_TEST)]
     encoder = TimmEncoder(network)
     if cfg.MODEL.COMPILE:
@@ -151,6 +151,16 @@ def make_network(name: str, size: Sequence[int], state: State | None = None) -> 
         ) from None
     network.pretrained_cfg.pop('state_dict', None)  # timm would keep a copy
     return network
+
+
+def use_channels_last(network: nn.Module) -> None:
+    """Store the weights of 2d convolutions with the channels last, which is faster.
+
+    Others, such as 3d convolutions, have no such layout.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.to(memory_format=torch.channels_last)
 
 
 def is_of_fixed_size(name: str) -> bool:

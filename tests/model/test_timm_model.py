@@ -41,6 +41,13 @@ def test_the_feature_is_timms_own(tmp_path, name, suffix):
     assert torch.allclose(features(model), expected, atol=1e-6, rtol=1e-5)
 
 
+def test_networks_with_other_convolutions_work():
+    """As timm's lambda networks."""
+    network = nn.Sequential(nn.Conv2d(2, 2, 3), nn.Conv3d(1, 1, 3))
+    timm_model.use_channels_last(network)
+    assert network[0].weight.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_a_training_batch():
     model = model_of(BYOB, '', 'MODEL.PRETRAIN_CHOICE', 'random', *SIZE).train()
     (score,), (f,), projected = model(PHOTOS)

@@ -16,6 +16,7 @@ from wildlife.diagnosis.views import PARTS
 
 METRICS = ('mAP', 'rank1')
 CHANCE = 'chance'  # a random ranking
+ROUNDING = 1e-6  # similarities that differ by less are equal
 
 
 def metric_averages(name: str, ranking: Ranking, counted: np.ndarray) -> Averages:
@@ -88,13 +89,16 @@ def mirror_figures(material: Material) -> Figures:
     Returns:
         'mirror', 'same' and 'other': mean similarity to the own mirror image, and to the compared
         photos of the same individual and of others; 'mirror - same'; 'mirror first': the share of
-        photos whose mirror image is more alike than the nearest photo of another individual.
+        photos whose mirror image is more alike than the nearest photo of another individual; a
+        photo for which both are equally alike counts as half.
     """
     query = F.normalize(material.features[WHOLE])[material.trial.query_index]
     mirror = (query * F.normalize(material.features[MIRRORED])).sum(1).double().cpu().numpy()
     pairs = material.similarities()
     everyone = np.ones(len(mirror), dtype=bool)
-    first = np.where(np.isnan(pairs.nearest_other), np.nan, mirror > pairs.nearest_other)
+    lead = mirror - pairs.nearest_other
+    first = np.where(np.abs(lead) < ROUNDING, 0.5, np.where(lead > 0, 1.0, 0.0))
+    first[np.isnan(lead)] = np.nan
     values = {
         'mirror': mirror,
         'same': pairs.same,

@@ -85,6 +85,12 @@ def test_mirror_images(pairs):
         assert found[name].value == pytest.approx(value, abs=1e-6), name
 
 
+def test_equal_photos_are_not_said_to_differ_from_their_mirror_images():
+    whole = features(0, 0, 0)
+    whole[:] = whole[0]
+    assert mirror_figures(material(whole))['mirror first'].interval == (0.5, 0.5)
+
+
 @pytest.mark.parametrize('protocol', ['all', 'cross-encounter'])
 def test_the_other_flank(pairs, protocol):
     """Besides what the protocol removes, photos of the same side are no matches."""
