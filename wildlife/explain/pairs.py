@@ -85,9 +85,9 @@ def hardest_pairs(
             continue
         asked, found = test.query[query], test.gallery[wrong]
         text = (
-            f'AP {ranking.ap[query]:.1%}, first match at rank {ranking.first_hit[query]}; the '
-            f'nearest wrong photo shows {names[found.pid]} (distance '
-            f'{distance_text(ranked[0, wrong])})'
+            f'AP {100 * ranking.ap[query]:.1f} %, first match at rank '
+            f'{ranking.first_hit[query]}; the nearest wrong photo shows {names[found.pid]} '
+            f'(distance {distance_text(ranked[0, wrong])})'
         )
         chosen.append(ChosenPair(asked, found, f'Query {query + 1}: {names[asked.pid]}', text))
     return chosen

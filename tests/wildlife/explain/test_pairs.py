@@ -41,6 +41,7 @@ def test_the_hardest_queries_come_with_their_nearest_wrong_photo():
         nearest = min(wrong, key=lambda i: distance[query, i])
         assert (pair.first, pair.second) == (asked, test.gallery[nearest])
         assert pair.title == f'Query {query + 1}: {NAMES[asked.pid]}'
+        assert pair.text.startswith(f'AP {100 * ranking.ap[query]:.1f} %, first match at rank ')
         assert f'shows {NAMES[test.gallery[nearest].pid]} ' in pair.text
     assert len(hardest_pairs(test, result, NAMES, 99)) == 9
 
