@@ -59,9 +59,10 @@ def test_the_words_have_the_figures(found):
     assert f'[{100 * low:.1f}, {100 * high:.1f}]' in words(found['background'], 'background')[1]
 
 
-def test_whole_photos_are_those_of_the_test(worlds, found):
+def test_whole_photos_are_those_of_the_test(worlds, found, no_pictures):
     world = worlds['animal']
-    metrics = test_clipreid.main(world.args('OUTPUT_DIR', world.folder / 'tested'))
+    words = ('TEST.REPORT', False, 'OUTPUT_DIR', world.folder / 'tested')
+    metrics = test_clipreid.main(world.args(*words))
     results = json.loads((world.folder / 'tested/results.json').read_text())
     parts = found['animal']['parts']
     for name in ('mAP', 'rank1'):

@@ -19,13 +19,13 @@ def report_of(asked, folder, *options):
     return (folder / 'report.html').read_text(encoding='utf-8')
 
 
-def test_the_report_shows_the_hardest_queries(asked, tmp_path):
+def test_the_report_shows_the_hardest_queries(asked, tmp_path, no_pictures):
     page = report_of(asked, tmp_path, 'TEST.EXPLAIN', 2)
     assert page.count('<figure class="look">') == 2
     assert 'The 2 hardest queries' in page and 'the nearest wrong photo shows individual' in page
 
 
-def test_a_test_of_an_encoder_without_places_goes_on(asked, tmp_path, monkeypatch):
+def test_a_test_of_an_encoder_without_places_goes_on(asked, tmp_path, monkeypatch, no_pictures):
     def no_places(model):
         raise InputError('Flat has no positions')
 
