@@ -26,8 +26,8 @@ def main(argv: Sequence[str] | None = None, rerank: bool = False) -> dict[str, f
     from datasets.checks import warn_of_test
     from datasets.make_dataloader_clipreid import make_test_dataloader
     from model.timm_names import resolve_inputs
-    from processor.encoder import make_encoder, whitening_facts
-    from processor.inference import distance_settings, do_inference, load_model, reranking_settings
+    from processor.encoder import load_model, make_encoder, whitening_facts
+    from processor.inference import distance_settings, do_inference, reranking_settings
     from utils.device import wants_pinned_memory
     from utils.logger import log_to_file
     from utils.run.provenance import log_run

@@ -17,7 +17,7 @@ from model.hub import KEY
 from model.names import TIMM
 from model.reid_model import ModelSettings, ReIDModel
 from model.timm_files import find_timm_weights, published_weights
-from model.timm_names import data_config, pretrained_config, timm_name
+from model.timm_names import data_config, is_of_fixed_size, pretrained_config, timm_name
 from utils.checkpoint import State, check_state, load_checkpoint
 from utils.errors import InputError, Mismatch, first_line
 
@@ -163,11 +163,6 @@ def use_channels_last(network: nn.Module) -> None:
             module.to(memory_format=torch.channels_last)
 
 
-def is_of_fixed_size(name: str) -> bool:
-    """Return whether the network is made for one size of photos, as most transformers are."""
-    return bool(pretrained_config(name).get('fixed_input_size'))
-
-
 def load_network(name: str, size: Sequence[int], path: Path) -> nn.Module:
     """Return a network of timm with weights from a file; a classifier in it is skipped.
 
@@ -275,12 +270,13 @@ def _check_keys(cfg: CfgNode, name: str) -> None:
 
 def _notes(cfg: CfgNode, name: str) -> tuple[tuple[str, str], ...]:
     """Return what a checkpoint notes: the network, mean and std, its size of photos if fixed."""
-    mean, std = (
-        ','.join(f'{value:g}' for value in values)
-        for values in (cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD)
-    )
+    mean, std = map(_joined, (cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD))
     size = (('size', '{}x{}'.format(*cfg.INPUT.SIZE_TRAIN)),) if is_of_fixed_size(name) else ()
     return (('timm', name), ('mean', mean), ('std', std), *size)
+
+
+def _joined(values: Sequence[float]) -> str:
+    return ','.join(f'{value:g}' for value in values)
 
 
 def _log_inputs(cfg: CfgNode, name: str) -> None:

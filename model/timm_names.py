@@ -62,6 +62,11 @@ def pretrained_config(name: str) -> dict[str, Any]:
     return found.to_dict() if found else {}
 
 
+def is_of_fixed_size(name: str) -> bool:
+    """Return whether the network is made for one size of photos, as most transformers are."""
+    return bool(pretrained_config(name).get('fixed_input_size'))
+
+
 def photo_size(name: str) -> tuple[int, int]:
     """Return the (height, width) in pixels of the photos that timm's weights were trained with."""
     _, height, width = resolve_data_config({}, pretrained_cfg=pretrained_config(name))['input_size']

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from datasets.records import Record, individuals
-from model.make_model_clipreid import tested_file
+from model.make_model_clipreid import make_test_model, tested_file
 from model.names import START
 from model.reid_model import ReIDModel
 from utils.device import bf16_is_slow, feature_autocast
@@ -32,6 +32,40 @@ FEATURE_FACTS = (
     *('model_sha256', 'untrained', 'notes', 'neck_feat'),
     *('size', 'pixel_mean', 'pixel_std'),
 )
+
+
+def load_model(cfg: CfgNode, records: Sequence[Record]) -> tuple[ReIDModel, dict[str, str]]:
+    """Load the model of TEST.WEIGHT; return it, and its file and SHA-256 for results.json.
+
+    For TEST.WEIGHT start these are the starting weights: 'checkpoint' is 'start',
+    'starting_weights' their file, or 'random'.
+
+    Raises:
+        InputError: The file is not a checkpoint, a training run replaced it while it was read, or
+            the model has no embedding for a camera or view of the records.
+    """
+    path = tested_file(cfg)
+    before = path.stat() if path and path.is_file() else None
+    model = make_test_model(cfg)
+    sha256, after = (sha256_file(path), path.stat()) if path else ('', None)
+    if after and (not before or (before.st_ino, before.st_mtime) != (after.st_ino, after.st_mtime)):
+        raise InputError(
+            f'TEST.WEIGHT: {path} was replaced while it was read; start the test again'
+        )
+    sides = zip(('cameras', 'views'), model.side, ('camid', 'viewid'), strict=True)
+    for name, known, field in sides:
+        largest = max(getattr(photo, field) for photo in records)
+        if known and largest >= known:
+            raise InputError(
+                f'the model knows {known} {name}, numbered from 0, but the lists have number '
+                f'{largest}; train with MODEL.SIE_CAMERA / SIE_VIEW on lists that contain all of '
+                'them, or set both to False'
+            )
+    about = {'checkpoint': cfg.TEST.WEIGHT, 'checkpoint_sha256': sha256}
+    if cfg.TEST.WEIGHT == START:
+        about['starting_weights'] = str(path or 'random')
+        logger.info('TEST.WEIGHT start: %s as they are, untrained', about['starting_weights'])
+    return model, about
 
 
 class Encoder(nn.Module):

@@ -13,15 +13,9 @@ from yacs.config import CfgNode
 
 from datasets.make_dataloader_clipreid import TestSet, Trial
 from datasets.protocols import Protocol
-from datasets.records import Record
 from datasets.workers import ImageLoader
-from model.make_model_clipreid import make_test_model, tested_file
-from model.names import START
-from model.reid_model import ReIDModel
 from processor.encoder import check_finite
 from utils.device import Runtime
-from utils.errors import InputError
-from utils.files import sha256_file
 from utils.logger import progress
 from utils.metrics import (
     atrw_public_split,
@@ -56,40 +50,6 @@ class Result(NamedTuple):
     without_positive: dict[str, Any]
     copies: dict[str, Any]
     rankings: list[Ranking]
-
-
-def load_model(cfg: CfgNode, records: Sequence[Record]) -> tuple[ReIDModel, dict[str, str]]:
-    """Load the model of TEST.WEIGHT; return it, and its file and SHA-256 for results.json.
-
-    For TEST.WEIGHT start these are the starting weights: 'checkpoint' is 'start',
-    'starting_weights' their file, or 'random'.
-
-    Raises:
-        InputError: The file is not a checkpoint, a training run replaced it while it was read, or
-            the model has no embedding for a camera or view of the records.
-    """
-    path = tested_file(cfg)
-    before = path.stat() if path and path.is_file() else None
-    model = make_test_model(cfg)
-    sha256, after = (sha256_file(path), path.stat()) if path else ('', None)
-    if after and (not before or (before.st_ino, before.st_mtime) != (after.st_ino, after.st_mtime)):
-        raise InputError(
-            f'TEST.WEIGHT: {path} was replaced while it was read; start the test again'
-        )
-    sides = zip(('cameras', 'views'), model.side, ('camid', 'viewid'), strict=True)
-    for name, known, field in sides:
-        largest = max(getattr(photo, field) for photo in records)
-        if known and largest >= known:
-            raise InputError(
-                f'the model knows {known} {name}, numbered from 0, but the lists have number '
-                f'{largest}; train with MODEL.SIE_CAMERA / SIE_VIEW on lists that contain all of '
-                'them, or set both to False'
-            )
-    about = {'checkpoint': cfg.TEST.WEIGHT, 'checkpoint_sha256': sha256}
-    if cfg.TEST.WEIGHT == START:
-        about['starting_weights'] = str(path or 'random')
-        logger.info('TEST.WEIGHT start: %s as they are, untrained', about['starting_weights'])
-    return model, about
 
 
 def reranking_settings(cfg: CfgNode) -> ReRanking:

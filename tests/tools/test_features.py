@@ -147,7 +147,7 @@ def test_features_of_other_programs_equal_our_own_path(world, tmp_path, monkeypa
     ten_lines(world.folder / 'test', Tiny(), tmp_path / 'x.npz')
     found = evaluate(world, tmp_path / 'x.npz', tmp_path / 'foreign')
     model = (Tiny(), {'checkpoint': str(world.weight), 'checkpoint_sha256': ''})
-    monkeypatch.setattr('processor.inference.load_model', lambda *_: model)
+    monkeypatch.setattr('processor.encoder.load_model', lambda *_: model)
     test_clipreid.main(options(world, 'OUTPUT_DIR', tmp_path / 'own'))
     expected = json.loads((tmp_path / 'own/results.json').read_text())
     assert_same_test(found, expected)

@@ -12,8 +12,8 @@ from yacs.config import CfgNode
 from datasets.loaders import TestSet
 from datasets.make_dataloader_clipreid import make_test_dataloader
 from datasets.sources import load_test
-from processor.encoder import make_encoder
-from processor.inference import distance_settings, load_model
+from processor.encoder import load_model, make_encoder
+from processor.inference import distance_settings
 from utils.device import wants_pinned_memory
 from utils.errors import InputError
 from utils.metrics import count_positives

@@ -161,18 +161,16 @@ def property_parts(found: Diagnosis) -> list[dict[str, Any]]:
     return [
         {
             'chart': property_chart(name, correlation, quarters).draw(),
-            'examples': [
-                {
-                    'uri': uris[path],
-                    'text': f'{quarter["low"]:.3g} – {quarter["high"]:.3g}, '
-                    f'{quarter["photos"]} photos',
-                }
-                for path, quarter in zip(examples[name], quarters, strict=True)
-            ],
+            'examples': list(map(_example, map(uris.get, examples[name]), quarters)),
         }
         for name, (correlation, quarters) in found.properties.items()
         if quarters
     ]
+
+
+def _example(uri: str | None, quarter: dict[str, Any]) -> dict[str, Any]:
+    values = f'{quarter["low"]:.3g} – {quarter["high"]:.3g}'
+    return {'uri': uri, 'text': f'{values}, {quarter["photos"]} photos'}
 
 
 def example_photos(found: Diagnosis, name: str) -> list[str]:

@@ -114,8 +114,9 @@ def _background_verdict(figures: Figures) -> tuple[str, str]:
     if not figures['whole - chance/mAP'].above(0):
         return UNCLEAR, 'Whole photos do not find more than chance, so there is nothing to explain.'
     if share.below(SOME):
-        return 'does not use it', (
-            f'The model does not use the background: the share is below {100 * SOME:.0f} %.'
+        return 'hardly uses it', (
+            'Alone, the background gives the model hardly anything: the share is below '
+            f'{100 * SOME:.0f} %. Beside the animal it may still help or disturb.'
         )
     if not share.above(SOME):
         return UNCLEAR, (

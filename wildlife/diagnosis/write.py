@@ -1,5 +1,6 @@
 """Writes a diagnosis: diagnosis.json and diagnosis.html."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -59,11 +60,12 @@ def content(found: Diagnosis) -> dict[str, Any]:
         'findings': [asdict(finding) for finding in found.findings],
         **{name: as_json(getattr(found, name)) for name in figures},
         'properties': {
-            name: {
-                'correlation': correlation.as_json(),
-                'quarters': [quarter | {'mAP': quarter['mAP'].as_json()} for quarter in quarters],
-            }
+            name: {'correlation': correlation.as_json(), 'quarters': _quarters(quarters)}
             for name, (correlation, quarters) in found.properties.items()
         },
         'masks': found.mask_counts,
     }
+
+
+def _quarters(quarters: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{**quarter, 'mAP': quarter['mAP'].as_json()} for quarter in quarters]

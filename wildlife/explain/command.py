@@ -10,8 +10,8 @@ from configs import flatten
 from datasets.loaders import TestSet
 from datasets.make_dataloader_clipreid import make_test_dataloader
 from model.names import START
-from processor.encoder import Encoder, make_encoder, whitening_facts
-from processor.inference import distance_settings, do_inference, load_model
+from processor.encoder import Encoder, load_model, make_encoder, whitening_facts
+from processor.inference import distance_settings, do_inference
 from utils.device import wants_pinned_memory
 from utils.errors import InputError
 from utils.run.session import Session

@@ -96,8 +96,8 @@ class Explainer:
         """
         dataset = ImageDataset(photos, self.transform)
         images = torch.stack([dataset[index][0] for index in range(len(photos))])
-        numbers = [[getattr(photo, name) for photo in photos] for name in ('camid', 'viewid')]
-        cameras, views = torch.tensor(numbers, device=self.device)
+        cameras = torch.tensor([photo.camid for photo in photos], device=self.device)
+        views = torch.tensor([photo.viewid for photo in photos], device=self.device)
         return images.to(self.device), cameras, views
 
     def similarities(self, images: Tensor, cameras: Tensor, views: Tensor) -> Tensor:

@@ -1,8 +1,5 @@
 """Draws where the model looks over two photos, side by side."""
 
-import base64
-import io
-
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
@@ -20,7 +17,6 @@ COLOURS = np.array(
     dtype=np.float32,
 )
 HEIGHT, WIDEST, GAP = 320, 480, 8  # pixels
-ON_PAGE = 640  # pixels: largest width and height of a picture on a page, about 40 KB
 DARKENED = 0.55  # brightness of the grey photo, so that important places are the brightest
 LEAST, MOST = 0.25, 0.75  # opacity of the colour at the least and at the most important place
 OUTLINE = (255, 255, 255)
@@ -87,11 +83,3 @@ def _outline(picture: Image.Image, chosen: np.ndarray) -> None:
     down = np.argwhere(around[1:-1, 1:] != around[1:-1, :-1]).tolist()
     for row, column in down:
         draw.line([(x[column], y[row]), (x[column], y[row + 1])], OUTLINE, 2)
-
-
-def data_uri(picture: Image.Image) -> str:
-    """Return a picture as JPEG in a data URI, for a page."""
-    small, file = picture.copy(), io.BytesIO()
-    small.thumbnail((ON_PAGE, ON_PAGE))
-    small.save(file, 'JPEG', quality=80)
-    return 'data:image/jpeg;base64,' + base64.b64encode(file.getvalue()).decode()

@@ -21,13 +21,16 @@ from utils.logger import progress
 from wildlife.explain.deletion import deletion_losses, summarize_losses
 from wildlife.explain.maps import Explainer, Pair, Similarity, shares
 from wildlife.explain.pairs import ChosenPair, hardest_pairs, pairs_for_check
-from wildlife.explain.pictures import data_uri, draw_pair
+from wildlife.explain.pictures import draw_pair
 from wildlife.pages import render
 from wildlife.report.runs import save_text
+from wildlife.thumbnails import data_uri
+from wildlife.words import counted
 
 logger = logging.getLogger('transreid.test')
 
 FORMAT = 1  # version of explain.json
+ON_PAGE = 640  # pixels: largest width and height of a picture on a page, about 40 KB
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ def check_text(check: Mapping[str, Any]) -> str:
         low, high = check['interval']
         limits = f'{100 * check["level"]:.0f} % interval {low:+.4g} to {high:+.4g}'
     return (
-        f'{check["pairs"]} pairs of {check["individuals"]} individuals, mean similarity '
+        f'{counted(check["pairs"], "pair")} of {counted(check["individuals"], "individual")}, '
+        'mean similarity '
         f'{check["similarity"]:.4g}: it falls by {check["loss_important"]:.4g} without the most '
         f'important tenth of the places, by {check["loss_random"]:.4g} without a random tenth; '
         f'difference {check["difference"]:+.4g} ({limits}); larger in '
@@ -97,7 +101,7 @@ def page_rows(explained: Sequence[Explained]) -> list[dict[str, Any]]:
             'title': each.chosen.title,
             'text': each.chosen.text,
             'similarity': each.pair.similarity,
-            'picture': data_uri(each.picture),
+            'picture': data_uri(each.picture.copy(), ON_PAGE),
         }
         for each in explained
     ]

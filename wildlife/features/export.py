@@ -19,10 +19,11 @@ from processor.encoder import (
     Encoder,
     check_finite,
     feature_facts,
+    load_model,
     make_encoder,
     whitening_facts,
 )
-from processor.inference import distance_settings, load_model
+from processor.inference import distance_settings
 from utils import __version__
 from utils.errors import InputError, first_line
 from utils.files import atomic_write, keep_earlier

@@ -15,10 +15,11 @@ from processor.encoder import (
     Encoder,
     check_finite,
     feature_facts,
+    load_model,
     make_encoder,
     whitening_facts,
 )
-from processor.inference import encode_batches, load_model
+from processor.inference import encode_batches
 from utils import __version__
 from utils.checkpoint import sha256_state
 from utils.errors import InputError

@@ -10,8 +10,8 @@ from datasets.photo_loader import make_photo_loader
 from datasets.records import Record
 from datasets.sources import load_train
 from model.names import START
-from processor.encoder import FEATURE_FACTS, Encoder, feature_facts, fit_on_records
-from processor.inference import extract_features, load_model
+from processor.encoder import FEATURE_FACTS, Encoder, feature_facts, fit_on_records, load_model
+from processor.inference import extract_features
 from utils import __version__
 from utils.errors import InputError
 from utils.run.session import Session

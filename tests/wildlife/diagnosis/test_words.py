@@ -29,7 +29,7 @@ def parts(share, beyond_outline=(0.05, 0.01, 0.09), **others):
 @pytest.mark.parametrize(
     ('share', 'verdict', 'text'),
     [
-        ((0.02, -0.03, 0.099), 'does not use it', 'The model does not use the background'),
+        ((0.02, -0.03, 0.099), 'hardly uses it', 'gives the model hardly anything'),
         ((0.06, 0.01, 0.11), 'unclear', 'not settled'),
         ((0.30, 0.09, 0.50), 'unclear', 'not settled'),
         ((0.30, 0.11, 0.50), 'uses it', 'The model uses the background.'),
