@@ -5,7 +5,7 @@ import torch
 
 import test_clipreid
 import train_clipreid
-from processor import inference
+from processor import encoder
 from utils.checkpoint import load_state
 from utils.errors import InputError
 
@@ -51,7 +51,7 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read(world, monkeypatch):
     """results.json must not give the SHA-256 of other weights than were tested."""
     train_clipreid.main(world.args('SOLVER.STAGE1.MAX_EPOCHS', 0, 'SOLVER.STAGE2.MAX_EPOCHS', 1))
     weight = world.output / 'RN50_best.pth'
-    make = inference.make_test_model
+    make = encoder.make_test_model
 
     def replaced(cfg):
         model = make(cfg)
@@ -59,7 +59,7 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read(world, monkeypatch):
         (world.output / 'new').replace(weight)
         return model
 
-    monkeypatch.setattr(inference, 'make_test_model', replaced)
+    monkeypatch.setattr(encoder, 'make_test_model', replaced)
     with pytest.raises(InputError, match='was replaced while it was read'):
         test_clipreid.main(world.args('TEST.WEIGHT', weight))
     assert not (world.output / 'results.json').exists()
