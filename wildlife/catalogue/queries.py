@@ -1,0 +1,93 @@
+"""Queries of a catalogue, each within a given transaction."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from utils.errors import InputError
+from utils.words import did_you_mean
+from wildlife.catalogue.records import Individual, Model, Photo
+from wildlife.catalogue.schema import aliases, individuals, models, photos, settings
+from wildlife.crops import Box
+
+
+def no_individual(name: str, known: Sequence[str]) -> InputError:
+    """Return the error for a name that no individual has."""
+    return InputError(
+        f'no individual is called {name!r}{did_you_mean(name, known)}; python -m tools.catalogue '
+        'list shows all names'
+    )
+
+
+def read_settings(opened: Connection) -> dict[str, str]:
+    """Return the settings as name -> value."""
+    rows = opened.execute(sa.select(settings.c.name, settings.c.value))
+    return {name: value for name, value in rows}
+
+
+def read_model(opened: Connection, number: int = 0) -> Model | None:
+    """Return a model by its number, 0 = the one in use; None if there is none."""
+    number = number or int(read_settings(opened).get('model', 0))
+    return next((model for model in read_models(opened) if model.id == number), None)
+
+
+def read_models(opened: Connection) -> list[Model]:
+    rows = opened.execute(models.select().order_by(models.c.id)).mappings()
+    return [Model(**{**row, 'config': json.loads(row['config'])}) for row in rows]
+
+
+def read_photos(opened: Connection) -> list[Photo]:
+    """Return all photos, by id."""
+    joined = photos.outerjoin(individuals, photos.c.individual_id == individuals.c.id)
+    query = sa.select(photos, individuals.c.name).select_from(joined).order_by(photos.c.id)
+    found = []
+    for row in opened.execute(query):
+        values = {**row._mapping, 'box': box_of(row.box), 'individual': row.name or ''}
+        del values['name']
+        found.append(Photo(**values))
+    return found
+
+
+def read_individuals(opened: Connection) -> list[Individual]:
+    names = defaultdict(list)
+    for alias, number in opened.execute(
+        sa.select(aliases.c.alias, aliases.c.individual_id).order_by(aliases.c.alias)
+    ):
+        names[number].append(alias)
+    columns = photos.c
+    known = sa.func.nullif(columns.encounter, '')  # NULL is not counted
+    counts = sa.select(
+        columns.individual_id,
+        sa.func.count(),
+        sa.func.count(known.distinct()),
+        sa.func.min(columns.date),
+        sa.func.max(columns.date),
+    )
+    seen = {
+        number: facts for number, *facts in opened.execute(counts.group_by(columns.individual_id))
+    }
+    rows = opened.execute(individuals.select().order_by(individuals.c.name))
+    return [
+        Individual(
+            row.id,
+            row.name,
+            tuple(names[row.id]),
+            row.sex,
+            row.notes,
+            *seen.get(row.id, (0, 0, None, None)),
+        )
+        for row in rows
+    ]
+
+
+def box_text(box: Box | None) -> str:
+    """Return a box as the tables hold it: 'x y width height [theta]', '' = the whole photo."""
+    return ' '.join(f'{number:.6g}' for number in box or ())
+
+
+def box_of(text: str) -> Box | None:
+    """Read a box of the tables."""
+    return tuple(map(float, text.split())) or None

@@ -1,0 +1,280 @@
+"""Makes, opens and reads a catalogue."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import sqlalchemy as sa
+import torch
+from sqlalchemy import Connection, Engine
+
+from utils.errors import InputError
+from utils.files import writing
+from wildlife.catalogue.database import FILE, WAIT, connection, make_engine
+from wildlife.catalogue.journal import CREATED, Author, Transaction, undone_entries
+from wildlife.catalogue.queries import (
+    no_individual,
+    read_individuals,
+    read_model,
+    read_models,
+    read_photos,
+    read_settings,
+)
+from wildlife.catalogue.records import Calibration, Decision, Entry, Individual, Model, Photo
+from wildlife.catalogue.schema import (
+    FORMAT,
+    calibrations,
+    decisions,
+    features,
+    journal,
+    metadata,
+    settings,
+)
+from wildlife.catalogue.vectors import map_rows
+
+FEATURES = 'features'  # folder of the files of features
+MARGIN = 0.05  # around boxes on each side, as a share of the box
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of a model.
+
+    Attributes:
+        matrix: (R, D) float32, L2-normalised, memory-mapped; R includes rows of no photo.
+        photos: N photos that have features, by id.
+        rows: (N,) int64, the row of each photo.
+        owner: (R,) int64, the index in ``photos`` of each row, -1 = of no photo.
+    """
+
+    matrix: torch.Tensor
+    photos: list[Photo]
+    rows: torch.Tensor
+    owner: torch.Tensor
+
+    def of(self, wanted: Sequence[Photo]) -> torch.Tensor:
+        """Return the features (len(wanted), D) of photos, as a copy.
+
+        Raises:
+            InputError: A photo has no features of this model.
+        """
+        row_of = {photo.id: row for photo, row in zip(self.photos, self.rows.tolist(), strict=True)}
+        missing = [photo.path for photo in wanted if photo.id not in row_of]
+        if missing:
+            raise InputError(
+                f'{len(missing)} photos have no features of this model, such as {missing[0]}; make '
+                'them: python -m tools.catalogue encode'
+            )
+        return self.matrix[[row_of[photo.id] for photo in wanted]]
+
+
+class Catalogue:
+    """An open catalogue. It holds no connection; every call reads one consistent state.
+
+    Args:
+        folder: The folder of the catalogue.
+        wait: Seconds to wait for another program that writes.
+    """
+
+    def __init__(self, folder: Path, wait: float = WAIT):
+        self.folder = folder
+        self.engine: Engine = make_engine(folder, wait)
+
+    def __enter__(self) -> 'Catalogue':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.engine.dispose()
+
+    def reading(self) -> contextlib.AbstractContextManager[Connection]:
+        """Open a connection with a transaction that only reads."""
+        return connection(self.engine, self.folder)
+
+    @contextlib.contextmanager
+    def writing(self, author: Author, action: str, undoes: int = 0) -> Iterator[Transaction]:
+        """Open a transaction, which becomes one entry of the journal.
+
+        Args:
+            author: Who changes the catalogue.
+            action: What is done, in words.
+            undoes: The entry that it undoes; 0 = none.
+        """
+        with connection(self.engine, self.folder, writes=True) as opened:
+            yield Transaction(opened, author, action, undoes)
+
+    def path_of(self, model: Model) -> Path:
+        """Return the file of the features of a model."""
+        return self.folder / FEATURES / model.file
+
+    # ------------------------------------------------------------------------------------ reading
+
+    def settings(self) -> dict[str, str]:
+        """Return the settings: 'format', 'margin', 'species', 'model' …"""
+        with self.reading() as opened:
+            return read_settings(opened)
+
+    def individuals(self) -> list[Individual]:
+        """Return all individuals, by name."""
+        with self.reading() as opened:
+            return read_individuals(opened)
+
+    def individual(self, name: str) -> Individual:
+        """Return the individual of a name or alias.
+
+        Raises:
+            InputError: There is none; the nearest name is suggested.
+        """
+        known = self.individuals()
+        found = [each for each in known if name == each.name or name in each.aliases]
+        if not found:
+            raise no_individual(name, [each.name for each in known])
+        return found[0]
+
+    def photos(self) -> list[Photo]:
+        """Return all photos, by id."""
+        with self.reading() as opened:
+            return read_photos(opened)
+
+    def decisions(self) -> list[Decision]:
+        """Return all decisions, by id."""
+        with self.reading() as opened:
+            rows = opened.execute(decisions.select().order_by(decisions.c.id)).mappings()
+            return [Decision(**row) for row in rows]
+
+    def models(self) -> list[Model]:
+        """Return all models whose features the catalogue has, or once had."""
+        with self.reading() as opened:
+            return read_models(opened)
+
+    def model(self) -> Model | None:
+        """Return the model in use; None if there is none yet."""
+        with self.reading() as opened:
+            return read_model(opened)
+
+    def calibration(self) -> Calibration | None:
+        """Return the newest calibration of the model in use; None if there is none."""
+        with self.reading() as opened:
+            model = read_model(opened)
+            if model is None:
+                return None
+            query = calibrations.select().where(calibrations.c.model_id == model.id)
+            row = opened.execute(query.order_by(calibrations.c.id.desc())).mappings().first()
+            return Calibration(**{**row, 'content': json.loads(row['content'])}) if row else None
+
+    def journal(self) -> list[Entry]:
+        """Return all entries of the journal, by id."""
+        with self.reading() as opened:
+            undone = undone_entries(opened)
+            rows = opened.execute(journal.select().order_by(journal.c.id)).mappings()
+            return [Entry(**row, undone=row['id'] in undone) for row in rows]
+
+    def features(self, model: Model | None = None) -> Features:
+        """Return the features of a model, by default of the model in use.
+
+        Raises:
+            InputError: There is no model in use, or its file is missing or damaged.
+        """
+        with self.reading() as opened:
+            current = read_model(opened, model.id if model else 0)
+            if current is None:
+                raise InputError(
+                    f'catalogue {self.folder}: there are no features yet; make them: python -m '
+                    'tools.catalogue encode'
+                )
+            query = sa.select(features.c.photo_id, features.c.row)
+            pairs = opened.execute(query.where(features.c.model_id == current.id)).all()
+            known = read_photos(opened)
+        row_of = {photo_id: row for photo_id, row in pairs}
+        shown = [photo for photo in known if photo.id in row_of]
+        rows = torch.tensor([row_of[photo.id] for photo in shown], dtype=torch.int64)
+        if len(rows) and int(rows.max()) >= current.rows:
+            raise InputError(
+                f'catalogue {self.folder}: a row of features is missing; python -m tools.catalogue '
+                'verify names it'
+            )
+        owner = torch.full((current.rows,), -1)
+        owner[rows] = torch.arange(len(rows))
+        mapped = map_rows(self.path_of(current), current.length, current.rows)
+        return Features(torch.from_numpy(np.asarray(mapped)), shown, rows, owner)
+
+
+# ---------------------------------------------------------------------------------- making, opening
+
+
+def create_catalogue(
+    folder: Path, author: Author, species: str = '', margin: float = MARGIN
+) -> Catalogue:
+    """Make an empty catalogue in a new or empty folder.
+
+    Args:
+        folder: The folder.
+        author: Who makes it.
+        species: The name of the species; '' = not said.
+        margin: The margin around boxes on each side, as a share of the box.
+
+    Raises:
+        InputError: The folder has a catalogue or other files, or cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f'{folder} is a file; name a new folder for the catalogue')
+    others = [path for path in folder.glob('*') if not path.name.startswith(FILE)]
+    if others:
+        raise InputError(
+            f'{folder} is not empty (it has {others[0].name}); name a new folder for the catalogue'
+        )
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    catalogue = Catalogue(folder)
+    with connection(catalogue.engine, folder, writes=True) as opened:
+        if sa.inspect(opened).has_table('settings'):
+            raise InputError(
+                f'{folder} is a catalogue already; add photos to it (python -m tools.catalogue '
+                'add), or name a new folder'
+            )
+        metadata.create_all(opened)
+        values = {'format': FORMAT, 'margin': margin, 'species': species}
+        rows = [{'name': name, 'value': str(value)} for name, value in values.items()]
+        Transaction(opened, author, CREATED).insert(settings, rows)
+    return catalogue
+
+
+def open_catalogue(folder: str | Path, wait: float = WAIT) -> Catalogue:
+    """Open a catalogue; one of an older format is migrated.
+
+    Args:
+        folder: Its folder.
+        wait: Seconds to wait for another program that writes.
+
+    Raises:
+        InputError: There is no catalogue, it is damaged, or it was made by a newer version.
+    """
+    folder = Path(folder)
+    if not (folder / FILE).is_file():
+        raise InputError(
+            f'{folder}: there is no catalogue (no {FILE}); make one: python -m tools.catalogue '
+            f'create {folder}'
+        )
+    catalogue = Catalogue(folder, wait)
+    with catalogue.reading() as opened:
+        if not sa.inspect(opened).has_table('settings'):
+            raise InputError(
+                f'{folder}: {FILE} has no tables: its making was interrupted; delete it and create '
+                'the catalogue again'
+            )
+        found = read_settings(opened).get('format', '')
+    if found != str(FORMAT):
+        _migrate(catalogue, found)
+    return catalogue
+
+
+def _migrate(catalogue: Catalogue, found: str) -> None:
+    """Bring a catalogue of an older format to this one."""
+    if not found.isdecimal() or int(found) > FORMAT:
+        raise InputError(
+            f'catalogue {catalogue.folder} has format {found!r:.20}, but this version reads '
+            f'formats up to {FORMAT}; use the version that made it, or a newer one'
+        )
+    raise InputError(f'catalogue {catalogue.folder} has the unknown format {found}')
