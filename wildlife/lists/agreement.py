@@ -110,7 +110,8 @@ def _contradiction(sightings: list[Sighting]) -> tuple[str, str]:
             'box with two rows that contradict',
             f"{rows}: the same box of '{path}' occurs twice ({names}), and the rows contradict",
         )
-    if len(identities) < len(sightings):
+    named = [sighting.identity for sighting in sightings if sighting.identity]
+    if len(set(named)) < len(named):
         return (
             'individual twice on one photo',
             f"{rows}: '{path}' shows the same individual in two boxes",

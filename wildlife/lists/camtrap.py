@@ -75,7 +75,9 @@ def read_camtrap(folder: Path) -> Table:
     unusable = rows[~is_usable]
     left_out += _left_out(unusable, unusable['unusable'], unusable['filePath'])
     frame = _with_boxes(rows[is_usable])
-    return Table(folder / 'observations.csv', frame, [folder], left_out, shares=True)
+    return Table(
+        folder / 'observations.csv', frame, [folder], left_out, shares=True, kind='Camtrap DP'
+    )
 
 
 def _check_files(folder: Path) -> None:

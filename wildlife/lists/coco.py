@@ -20,13 +20,16 @@ Entry = dict[str, Any]  # an object of a JSON list
 Entries = dict[str, Entry]  # by id
 
 
-def read_coco(path: Path) -> Table:
+def read_coco(path: Path, tree: Any) -> Table:
     """Read a COCO-style file: one row per annotation, with its ``attributes`` as columns.
+
+    Args:
+        path: The path of the file.
+        tree: Its content.
 
     Raises:
         InputError: The file is not COCO-style, or ids do not match.
     """
-    tree = _read_json(path)
     if not isinstance(tree, dict) or not _are_lists(tree, 'images', 'annotations'):
         raise InputError(f"{path}: not COCO-style; expected the lists 'images' and 'annotations'")
     images = _by_id(tree['images'], 'images', path)
@@ -49,10 +52,11 @@ def read_coco(path: Path) -> Table:
     if not rows:
         raise InputError(f'{path}: no annotations')
     frame = pd.DataFrame(rows, index=pd.Index(where, dtype=object), dtype=object).fillna('')
-    return Table(path, frame, folders_beside(path), sizes=sizes)
+    return Table(path, frame, folders_beside(path), sizes=sizes, kind='COCO')
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file. Raises ``InputError``."""
     try:
         return json.loads(read_utf8(path, 'annotations'))
     except (ValueError, RecursionError) as error:

@@ -7,11 +7,13 @@ from configs.command_line import path_text, path_value
 from wildlife.lists.meanings import MEANINGS
 from wildlife.lists.options import TESTS
 
+SOURCES = "photos: a folder, .csv, .tsv, COCO .json, a detector's .json or Camtrap DP"
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options that ``wildlife.lists.options.check_options`` reads."""
     add = parser.add_argument
-    add('source', type=path_text, help='photos: a folder, .csv, .tsv, COCO .json or Camtrap DP')
+    add('source', type=path_text, help=SOURCES)
     add(
         '--out',
         type=path_value,
@@ -20,13 +22,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add('--name', default='', help='name of the species (default: name of the folder --out)')
     add('--force', action='store_true', help='replace the lists of an earlier run in --out')
-    _add_reading(parser)
+    add_reading(parser)
     _add_identities(parser)
     _add_splits(parser)
     _add_photos(parser)
 
 
-def _add_reading(parser: argparse.ArgumentParser) -> None:
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that say how photos are read, for other commands too."""
     add = parser.add_argument_group('reading').add_argument
     add(
         '--photos',
@@ -60,6 +63,7 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         'contains the photo (default: -1, with a check that it looks right)',
     )
     _add_facts(add)
+    _add_boxes(parser.add_argument_group('boxes and detections').add_argument)
 
 
 def _add_facts(add: Callable[..., argparse.Action]) -> None:
@@ -76,10 +80,55 @@ def _add_facts(add: Callable[..., argparse.Action]) -> None:
         help='read missing dates from the EXIF data of the photos (default: yes)',
     )
     add(
+        '--encounter-minutes',
+        type=float,
+        default=0.0,
+        help='photos by one camera form an encounter if less than this many minutes apart '
+        '(default: if of one day, or less than an hour apart)',
+    )
+    add(
         '--skip-bad',
         action='store_true',
         help='skip and count photos that are missing, broken or contradictory, and impossible '
         'boxes; this decodes all photos, which takes long',
+    )
+
+
+def _add_boxes(add: Callable[..., argparse.Action]) -> None:
+    add(
+        '--box-format',
+        choices=('xywh', 'xyxy'),
+        default='',
+        help=(
+            'xywh = left, top, width, height; xyxy = two corners (default: judged by the column '
+            'names, else xywh)'
+        ),
+    )
+    add(
+        '--boxes',
+        choices=('auto', 'upright', 'stored'),
+        default='auto',
+        help='photo that boxes refer to: turned upright by EXIF, or as stored; auto = upright, '
+        'unless the size in a COCO file matches only the stored photo (default: auto)',
+    )
+    add(
+        '--detections',
+        type=path_text,
+        default='',
+        metavar='JSON',
+        help='boxes of MegaDetector, SpeciesNet or AddaxAI for the photos of the source; photos '
+        'without a box are skipped and counted',
+    )
+    add(
+        '--confidence',
+        type=float,
+        default=0.2,
+        help="least confidence of a detector's box (default: 0.2)",
+    )
+    add(
+        '--category',
+        default='animal',
+        help="name or number of the detector's category (default: animal)",
     )
 
 
@@ -97,13 +146,6 @@ def _add_identities(parser: argparse.ArgumentParser) -> None:
         default='shared',
         help='shared = an encounter may have several individuals; own = each individual has '
         'encounters of its own (default: shared)',
-    )
-    add(
-        '--encounter-minutes',
-        type=float,
-        default=0.0,
-        help='photos by one camera form an encounter if less than this many minutes apart '
-        '(default: if of one day, or less than an hour apart)',
     )
     add('--min-photos', type=int, default=1, help='skip individuals with fewer photos (default: 1)')
 
@@ -154,22 +196,6 @@ def _add_photos(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.05,
         help='margin around boxes on each side, as a share of the box (default: 0.05)',
-    )
-    add(
-        '--box-format',
-        choices=('xywh', 'xyxy'),
-        default='',
-        help=(
-            'xywh = left, top, width, height; xyxy = two corners (default: judged by the column '
-            'names, else xywh)'
-        ),
-    )
-    add(
-        '--boxes',
-        choices=('auto', 'upright', 'stored'),
-        default='auto',
-        help='photo that boxes refer to: turned upright by EXIF, or as stored; auto = upright, '
-        'unless the size in a COCO file matches only the stored photo (default: auto)',
     )
     add('--prepare', action='store_true', help='make prepared copies even if no photo needs one')
     add(

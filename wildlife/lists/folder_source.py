@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from utils.errors import InputError
@@ -19,7 +20,7 @@ def read_folder(folder: Path, level: int | None, by_pattern: bool) -> Source:
 
     Args:
         folder: The folder of the photos.
-        level: The folder that names the individual; see ``ListOptions.identity_level``.
+        level: The folder that names the individual; see ``ReadOptions.identity_level``.
         by_pattern: Whether --name-pattern gives the individual, and not a folder.
 
     Raises:
@@ -30,10 +31,7 @@ def read_folder(folder: Path, level: int | None, by_pattern: bool) -> Source:
     source.left_out = [LeftOut('', path, '', reason) for path, reason in skipped]
     _note_skipped(source, skipped)
     if not by_pattern:
-        source.notes += check_folders(folder, photos, level)
-        source.columns['identity'] = 'folder that contains the photo'
-        if level not in (None, -1):
-            source.columns['identity'] = f'folder, level {level}'
+        _check_names(source, photos, level)
     if any(sighting.split for sighting in source.sightings):
         source.columns['split'] = 'folder'
     if (folder / 'metadata.csv').is_file():
@@ -42,6 +40,31 @@ def read_folder(folder: Path, level: int | None, by_pattern: bool) -> Source:
             "folder's"
         )
     return source
+
+
+def name_by_folder(source: Source, level: int | None) -> None:
+    """Name the individuals of located photos by their folders.
+
+    Args:
+        source: The photos, for example those of a detector's boxes.
+        level: The folder that names the individual; see ``ReadOptions.identity_level``.
+
+    Raises:
+        InputError: The folders do not look like individuals.
+    """
+    named = [_sighting(sighting.path, level or -1) for sighting in source.sightings]
+    source.sightings = [
+        replace(sighting, identity=other.identity, split=other.split)
+        for sighting, other in zip(source.sightings, named, strict=True)
+    ]
+    _check_names(source, list(dict.fromkeys(other.path for other in named)), level)
+
+
+def _check_names(source: Source, photos: list[str], level: int | None) -> None:
+    source.notes += check_folders(source.root, photos, level)
+    source.columns['identity'] = 'folder that contains the photo'
+    if level not in (None, -1):
+        source.columns['identity'] = f'folder, level {level}'
 
 
 def _sighting(path: str, level: int) -> Sighting:

@@ -3,7 +3,7 @@
 import argparse
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +16,7 @@ RANGES = {
     'test_share': (0, 1),
     'val_share': (0, 0.5),
     'margin': (0, 10),
+    'confidence': (0, 1),
     'encounter_minutes': (0, 10**9),
     'min_photos': (1, 10**9),
     'seed': (0, 2**63),
@@ -23,14 +24,11 @@ RANGES = {
 
 
 @dataclass(frozen=True)
-class ListOptions:
-    """Checked options of the command, with derived values filled in.
+class ReadOptions:
+    """How photos are read from a source; for other commands too.
 
     Attributes:
-        source: A folder, .csv, .tsv, COCO .json or Camtrap DP.
-        out: The folder for the lists.
-        name: The name of the species.
-        force: Whether to replace the lists of an earlier run.
+        source: A folder, .csv, .tsv, COCO .json, a detector's .json or Camtrap DP.
         photos: The folder of a table's photos; '' = find it.
         column: Meaning -> column of the table; '' = ignore this meaning.
         name_pattern: Regular expression whose named groups are facts in a photo's path.
@@ -40,28 +38,16 @@ class ListOptions:
         date_format: The format as in ``strptime``; '' = recognise dates.
         exif_dates: Whether to read missing dates from the photos.
         skip_bad: Whether to skip and count bad photos and rows, and not raise an error.
-        sides: 'separate' = left and right of an animal are two identities; 'together' = one.
-        encounters: 'own' = an encounter has a single individual; 'shared' = it may have several.
         encounter_minutes: The longest break within an encounter; 0 = see ``make_photos``.
-        min_photos: Individuals with fewer photos are skipped.
-        protocol: 'disjoint', 'closed', 'date' or 'given': how training and test are split.
-        split_date: The first day of the test; None = no split by date.
-        test_share: The share of the individuals (disjoint) or encounters (closed), in (0, 1); with
-            disjoint also 1, for a test without training.
-        val_share: The share of the train photos, in [0, 0.5].
-        test_protocol: The photos that a query is compared with; '' = see ``choose_test``.
-        seed: The seed of all random choices.
         margin: The margin around boxes on each side, as a share of the box.
         box_format: 'xywh' or 'xyxy' (two corners); '' = judge by the column names.
         boxes: The photo that boxes refer to: 'auto', 'upright' or 'stored'.
-        prepare: Whether to make prepared copies even if no photo needs one. photos_out: Folder for
-        the prepared copies.
+        detections: A detector's .json with the boxes of the source's photos; '' = none.
+        confidence: The least confidence of a detector's box.
+        category: The name or number of the detector's category.
     """
 
     source: str
-    out: Path
-    name: str
-    force: bool
     photos: str
     column: dict[str, str]
     name_pattern: str
@@ -70,9 +56,42 @@ class ListOptions:
     date_format: str
     exif_dates: bool
     skip_bad: bool
+    encounter_minutes: float
+    margin: float
+    box_format: str
+    boxes: str
+    detections: str
+    confidence: float
+    category: str
+
+
+@dataclass(frozen=True)
+class ListOptions(ReadOptions):
+    """Checked options of make_lists, with derived values filled in.
+
+    Attributes:
+        out: The folder for the lists.
+        name: The name of the species.
+        force: Whether to replace the lists of an earlier run.
+        sides: 'separate' = left and right of an animal are two identities; 'together' = one.
+        encounters: 'own' = an encounter has a single individual; 'shared' = it may have several.
+        min_photos: Individuals with fewer photos are skipped.
+        protocol: 'disjoint', 'closed', 'date' or 'given': how training and test are split.
+        split_date: The first day of the test; None = no split by date.
+        test_share: The share of the individuals (disjoint) or encounters (closed), in (0, 1); with
+            disjoint also 1, for a test without training.
+        val_share: The share of the train photos, in [0, 0.5].
+        test_protocol: The photos that a query is compared with; '' = see ``choose_test``.
+        seed: The seed of all random choices.
+        prepare: Whether to make prepared copies even if no photo needs one.
+        photos_out: The folder for the prepared copies.
+    """
+
+    out: Path
+    name: str
+    force: bool
     sides: str
     encounters: str
-    encounter_minutes: float
     min_photos: int
     protocol: str
     split_date: datetime | None
@@ -80,11 +99,24 @@ class ListOptions:
     val_share: float
     test_protocol: str
     seed: int
-    margin: float
-    box_format: str
-    boxes: str
     prepare: bool
     photos_out: Path
+
+
+def check_reading(args: argparse.Namespace, margin: float) -> ReadOptions:
+    """Check the options that say how photos are read.
+
+    Args:
+        args: Parsed options declared by ``wildlife.lists.command_line.add_reading``.
+        margin: The margin around boxes on each side, as a share of the box.
+
+    Raises:
+        InputError: An option is invalid.
+    """
+    values = vars(args) | {'margin': margin}
+    read = {field.name: values[field.name] for field in fields(ReadOptions)}
+    _check_numbers(argparse.Namespace(**read))
+    return ReadOptions(**read | {'column': _read_columns(args.column)})
 
 
 def check_options(args: argparse.Namespace) -> ListOptions:
@@ -120,15 +152,17 @@ def check_options(args: argparse.Namespace) -> ListOptions:
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
-    for name, (low, high) in RANGES.items():
-        value = getattr(args, name)
+    values = vars(args)
+    for name in RANGES.keys() & values.keys():
+        value, (low, high) = values[name], RANGES[name]
         if not (math.isfinite(value) and low <= value <= high):
             raise InputError(
                 f'--{name.replace("_", "-")} {value:g} must be between {low:g} and {high:g}'
             )
-    if args.test_share == 0:
+    if values.get('test_share') == 0:
         raise InputError('--test-share 0 leaves nothing for the test; it must be more than 0')
-    if args.test_share == 1 and (args.split_date or args.protocol not in ('', 'disjoint')):
+    splits = values.get('split_date') or values.get('protocol', '') not in ('', 'disjoint')
+    if values.get('test_share') == 1 and splits:
         raise InputError(
             '--test-share 1 tests on all individuals and trains on none, which only --protocol '
             'disjoint can do; choose a share below 1, or remove the other --protocol or '

@@ -11,7 +11,7 @@ from utils.logger import progress
 from wildlife import prepare
 from wildlife.crops import Change, box_size, find_change, reaches_outside
 from wildlife.lists.dates import parse_date
-from wildlife.lists.options import ListOptions
+from wildlife.lists.options import ListOptions, ReadOptions
 from wildlife.lists.sightings import Sighting, Source
 from wildlife.words import counted
 
@@ -19,7 +19,7 @@ Headers = dict[str, Header]  # by path
 Changes = dict[Sighting, Change | None]
 
 
-def read_headers(source: Source, options: ListOptions) -> Headers:
+def read_headers(source: Source, options: ReadOptions) -> Headers:
     """Read the headers of all photos, and their dates if wanted.
 
     Broken photos are rejected. Photos that will be cropped or turned are decoded for this; others
@@ -60,7 +60,7 @@ def read_headers(source: Source, options: ListOptions) -> Headers:
     return headers
 
 
-def find_changes(source: Source, headers: Headers, options: ListOptions) -> Changes:
+def find_changes(source: Source, headers: Headers, options: ReadOptions) -> Changes:
     """Find out how each photo must be changed; impossible boxes are rejected.
 
     Raises:

@@ -22,13 +22,14 @@ from wildlife.lists.cells import (
     read_theta,
     simplified,
 )
-from wildlife.lists.coco import read_coco
+from wildlife.lists.coco import read_coco, read_json
 from wildlife.lists.columns import Columns, choose_columns
 from wildlife.lists.dates import read_dates
+from wildlife.lists.detections import is_detections, read_detections
 from wildlife.lists.meanings import ANGLES, CORNERS
-from wildlife.lists.options import ListOptions
+from wildlife.lists.options import ReadOptions
 from wildlife.lists.sightings import Sighting, Source
-from wildlife.lists.tables import Table, read_csv
+from wildlife.lists.tables import DETECTIONS, Table, read_csv
 
 # Boxes are taken as shares of the photo's size if this share of their numbers lies between 0 and 1,
 # with some tolerance. In boxes in pixels, half of the numbers (width and height) are larger.
@@ -36,7 +37,7 @@ SHARES, OVERSHOOT = 0.9, 0.05
 SAMPLE = 200  # number of paths that are looked up to find the folder of the photos
 
 
-def read_table_source(path: Path, options: ListOptions, by_pattern: bool) -> Source:
+def read_table_source(path: Path, options: ReadOptions, by_pattern: bool) -> Source:
     """Read a table and find the folder of its photos; no photo is opened.
 
     Args:
@@ -47,14 +48,14 @@ def read_table_source(path: Path, options: ListOptions, by_pattern: bool) -> Sou
     Raises:
         InputError: The table cannot be read or used.
     """
-    table = read_table(path)
-    needed = ['path'] if by_pattern else ['identity', 'path']
+    table = read_table(path, options)
+    needed = ['path'] if by_pattern or table.kind == DETECTIONS else ['identity', 'path']
     columns, notes = choose_columns(table, options.column, needed)
     if 'bbox' not in columns:
         columns.pop('theta', None)
     used = {name for names in columns.values() for name in names}
     source = Source(
-        kind=_kind(table.file),
+        kind=table.kind,
         root=Path(),
         sightings=[],
         columns={
@@ -78,7 +79,7 @@ def read_table_source(path: Path, options: ListOptions, by_pattern: bool) -> Sou
     return source
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, options: ReadOptions) -> Table:
     """Read a table file, or a Camtrap DP folder.
 
     Raises:
@@ -89,17 +90,15 @@ def read_table(path: Path) -> Table:
     suffix = path.suffix.lower()
     if suffix in ('.csv', '.tsv'):
         return read_csv(path)
-    if suffix == '.json':
-        return read_coco(path)
-    raise InputError(
-        f'{path}: the source must be a folder, .csv, .tsv or .json; save a spreadsheet as CSV UTF-8'
-    )
-
-
-def _kind(file: Path) -> str:
-    if file.name == 'observations.csv':
-        return 'Camtrap DP'
-    return 'COCO' if file.suffix.lower() == '.json' else 'CSV'
+    if suffix != '.json':
+        raise InputError(
+            f'{path}: the source must be a folder, .csv, .tsv or .json; save a spreadsheet as CSV '
+            'UTF-8'
+        )
+    tree = read_json(path)
+    if is_detections(tree):
+        return read_detections(path, tree, options)
+    return read_coco(path, tree)
 
 
 def _with_slashes(path: str) -> str:
@@ -107,7 +106,7 @@ def _with_slashes(path: str) -> str:
 
 
 def _add_sightings(
-    source: Source, frame: pd.DataFrame, columns: Columns, options: ListOptions
+    source: Source, frame: pd.DataFrame, columns: Columns, options: ReadOptions
 ) -> None:
     """Add the rows as sightings; invalid rows are rejected."""
 

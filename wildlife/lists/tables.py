@@ -14,6 +14,7 @@ from utils.errors import InputError
 from wildlife.crops import Size
 from wildlife.lists.cells import simplified
 
+DETECTIONS = 'detections'  # kind of a table or source: the boxes of an animal detector
 SEPARATOR = re.compile(r'sep=([,;|\t])', re.IGNORECASE)
 ASSET = re.compile(r'(encounter)?mediaasset(\d+)')  # Wildbook writes several photos in one row
 SIGHTING = {'encountersightingid', 'sightingsightingid'}  # Wildbook groups several encounters
@@ -43,6 +44,7 @@ class Table:
         left_out: Skipped rows.
         sizes: Photo -> (width, height) in pixels, if the file gives it.
         shares: Whether boxes are shares of the photo's size; None = judge by their values.
+        kind: 'CSV', 'COCO', 'Camtrap DP' or DETECTIONS.
     """
 
     file: Path
@@ -51,6 +53,7 @@ class Table:
     left_out: list[LeftOut] = field(default_factory=list)
     sizes: dict[str, Size] = field(default_factory=dict)
     shares: bool | None = None
+    kind: str = 'CSV'
 
     @property
     def columns(self) -> list[str]:
