@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from yacs.config import CfgNode
 
 from datasets.dataset import ImageDataset
+from datasets.images import read_image
 from datasets.make_dataloader_clipreid import loader_options
 from datasets.records import Record
-from datasets.transforms import Change, make_test_transform
+from datasets.transforms import Reader, make_test_transform
 from datasets.workers import ImageLoader
 from utils.device import Runtime, wants_pinned_memory
 
@@ -18,7 +19,7 @@ def make_photo_loader(
     runtime: Runtime,
     upright: bool = False,
     batches: Sequence[range] | None = None,
-    change: Change | None = None,
+    read: Reader = read_image,
 ) -> ImageLoader:
     """Return the loader of photos; close it after use.
 
@@ -28,10 +29,10 @@ def make_photo_loader(
         runtime: The device and processes.
         upright: Whether to apply the EXIF orientation; training and tests do not.
         batches: The indices of this process's batches; default: its shard of all photos.
-        change: What is done to photos before they are resized; None = nothing.
+        read: Reads the photo of a record's path, for example a crop of it.
     """
     inputs = (cfg.INPUT.SIZE_TEST, cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD)
-    transform = make_test_transform(*inputs, upright=upright, change=change)
+    transform = make_test_transform(*inputs, upright=upright, read=read)
     size, processes, device = cfg.TEST.IMS_PER_BATCH, runtime.processes, runtime.device
     sizes = [(size, cfg.INPUT.SIZE_TEST)]
     options = loader_options(cfg, wants_pinned_memory(device), device, sizes, processes)

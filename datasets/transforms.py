@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 
 from datasets.images import read_image
 
-Change = Callable[[str, Image.Image], Image.Image]
+Reader = Callable[[str, bool], Image.Image]  # path, whether upright -> RGB image
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,18 @@ class Reading:
         size: (height, width) in pixels.
         resample: Pillow's filter; torchvision resizes tensors to different values.
         upright: Whether to apply the EXIF orientation; the published pipeline does not.
-        change: Changes a photo, of which it gets the path and the RGB image, before it is resized;
-            None = no change.
+        read: Reads the photo of a path, for example a crop of it.
     """
 
     size: tuple[int, int]
     resample: Image.Resampling
     upright: bool = False
-    change: Change | None = None
+    read: Reader = read_image
 
     def __call__(self, path: str) -> np.ndarray:
         """Return the photo as uint8 (H, W, 3). Raises ``UnreadablePhoto``."""
-        photo = read_image(path, self.upright)
-        photo = self.change(path, photo) if self.change else photo
-        return np.array(photo.resize(self.size[::-1], self.resample))
+        width_height = self.size[::-1]
+        return np.array(self.read(path, self.upright).resize(width_height, self.resample))
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ def make_test_transform(
     mean: Sequence[float],
     std: Sequence[float],
     upright: bool = False,
-    change: Change | None = None,
+    read: Reader = read_image,
 ) -> Transform:
     """Make the transform of tests, validation and stage 1: resize, normalise.
 
@@ -119,10 +117,10 @@ def make_test_transform(
         mean: The mean per channel, of values in 0 … 1.
         std: The standard deviation per channel, of values in 0 … 1.
         upright: Whether to apply the EXIF orientation; the published pipeline does not.
-        change: What is done to photos first; see ``Reading``.
+        read: Reads the photo of a path; see ``Reading``.
     """
     height, width = size
-    reading = Reading((height, width), Image.Resampling.BILINEAR, upright, change)
+    reading = Reading((height, width), Image.Resampling.BILINEAR, upright, read)
     return Transform(reading, v2.Compose(_normalise(mean, std)))
 
 

@@ -12,6 +12,10 @@ SMALLEST = 2  # pixels: shortest side of a usable box
 OVERHANG = 0.05
 TINY = 1e-6  # pixels: rounding tolerance, since 0.1 * 30 is slightly more than 3
 
+# EXIF orientations: what is on the right, or below, once width and height are in their places,
+# comes from the other side; and those that mirror the photo.
+FROM_RIGHT, FROM_BELOW, MIRRORED = (2, 3, 6, 7), (3, 4, 7, 8), (2, 4, 5, 7)
+
 Box = tuple[float, ...]  # x, y, width, height and, for turned boxes, theta
 Corners = tuple[float, float, float, float]  # left, top, right, bottom
 Point = tuple[float, float]
@@ -132,6 +136,34 @@ def box_size(
     )
     upright = frame == 'upright' or (frame == 'auto' and not says_stored)
     return upright_size(header) if upright else header.size, upright
+
+
+def upright_box(
+    box: Box,
+    header: Header,
+    shares: bool = False,
+    frame: str = 'auto',
+    listed_size: Size | None = None,
+) -> Box:
+    """Return a box as (x, y, width, height[, theta]) in shares of the upright photo.
+
+    Args: as in :func:`find_change`.
+    """
+    size, upright = box_size(header, frame, listed_size)
+    x, y, width, height = box[:4]
+    if not shares:
+        x, y, width, height = x / size[0], y / size[1], width / size[0], height / size[1]
+    if upright or header.orientation == 1:
+        return (x, y, width, height, *box[4:])
+    centre_x, centre_y = x + width / 2, y + height / 2
+    if header.orientation >= 5:  # width and height change places
+        centre_x, centre_y, width, height = centre_y, centre_x, height, width
+    if header.orientation in FROM_RIGHT:
+        centre_x = 1 - centre_x
+    if header.orientation in FROM_BELOW:
+        centre_y = 1 - centre_y
+    theta = [-angle if header.orientation in MIRRORED else angle for angle in box[4:]]
+    return (centre_x - width / 2, centre_y - height / 2, width, height, *theta)
 
 
 def reaches_outside(box: Box, size: Size, shares: bool) -> bool:

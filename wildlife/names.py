@@ -19,12 +19,24 @@ def given_names(list_dir: str) -> dict[str, str]:
     Raises:
         InputError: The file was not written by make_lists.
     """
+    return {listed: row['identity'] for listed, row in given_rows(list_dir).items()}
+
+
+def given_rows(list_dir: str) -> dict[str, dict[str, str]]:
+    """Read {listed path: row} from ``photos.csv`` beside the lists; {} if it is missing.
+
+    Raises:
+        InputError: The file was not written by make_lists.
+    """
     path = os.path.join(list_dir, 'photos.csv')
     if not os.path.isfile(path):
         return {}
     try:
         with open(path, encoding='utf-8', newline='') as file:
-            return {row['listed']: row['identity'] for row in csv.DictReader(file) if row['listed']}
+            rows = {row['listed']: row for row in csv.DictReader(file) if row['listed']}
+        if any(row['identity'] is None for row in rows.values()):
+            raise KeyError('identity')
+        return rows
     except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
         raise InputError(
             f'{path}: not a photos.csv written by tools/make_lists.py ({error}); make the lists '

@@ -7,24 +7,24 @@ A catalogue is a folder::
 
 Tables. Rows are really deleted; the journal can bring each of them back.
 
-    settings       name, value: 'format' (of the schema), 'species', 'margin' (around boxes, as a
-                   share of the box), 'model' (id of the model in use)
+    settings       id, name, value: 'format' (of the schema), 'species', 'margin' (around boxes, as
+                   a share of the box), 'model' (id of the model in use)
     individuals    id, name (unique), sex ('female', 'male', '' = unknown), notes
-    aliases        alias (unique, also among the names), individual_id
+    aliases        id, alias (unique, also among the names), individual_id
     photos         id, path (absolute), sha256 and bytes (of the file), box ('' = whole photo, else
                    'x y width height [theta]' as shares of the upright photo), side (0 left, 1
                    right), camera, date (local time), encounter, place, individual_id (NULL = not
                    identified); (sha256, box) is unique, so an animal of a photo is there once
     models         id, key (unique text: all that features depend on), sha256 (of the weights),
-                   length (D), file, config (yml text), created
-    features       model_id, photo_id, row (in the model's file), crc (CRC-32 of the row's bytes)
+                   length (D), file, rows (of the file), config (JSON), created; not in the journal
+    features       id, model_id, photo_id, row (in the model's file), crc (CRC-32 of its bytes)
     decisions      id, photo_id, answer ('known', 'new', 'unsure', 'none'), individual_id, said
                    (the name as it was then), method ('human', 'machine'), probability, note, by,
                    program, at
     calibrations   id, model_id, content (JSON), by, at
     journal        id, at, by, program, action (what was done, in words), undoes (id of an entry)
-    changes        entry_id, position, table_name, row_id, before, after (JSON of the row, NULL =
-                   no such row)
+    changes        id, entry_id, table_name, row_id, before, after (JSON of the row, NULL = no such
+                   row)
 
 Reading::
 
@@ -39,11 +39,12 @@ Reading::
         catalogue.decisions()      # [Decision(…)], by id
         catalogue.model()          # Model in use: id, key, sha256, length, config …; None = none
         features = catalogue.features()    # of the model in use; features(model) of another one
-        features.matrix            # (R, D) float32 torch tensor, memory-mapped, L2-normalised
+        features.matrix            # (R, D) float32 numpy memory map, L2-normalised rows;
+                                   # torch.from_numpy(features.matrix) copies nothing
         features.photos            # N photos with features, by id
         features.rows              # (N,) int64: row of ``matrix`` of each photo
         features.owner             # (R,) int64: index in ``photos`` of each row, -1 = of no photo
-        features.of(photos)        # (len(photos), D) tensor, a copy
+        features.of(photos)        # (len(photos), D) array, a copy
         catalogue.calibration()    # newest Calibration of the model in use; None = none
         catalogue.journal()        # [Entry(id, at, by, program, action, undoes, undone)], by id
 
@@ -52,7 +53,9 @@ Each of these calls reads one consistent state. The product of two rows is their
 Writing: every function does one thing in one transaction, which is one entry of the journal. It
 returns the entry's number. ``Author(by, program)`` says who does it::
 
-    from wildlife.catalogue.edit import Answer, Author, decide, merge, rename, undo …
+    from wildlife.catalogue.decisions import Answer, decide
+    from wildlife.catalogue.edit import merge, remove_individual, rename, split, undo …
+    from wildlife.catalogue.journal import Author
 
     me = Author('anna', 'tools.identify')
     decide(catalogue, me, [Answer(photo=12, answer='known', name='Nala', probability=0.98)])
@@ -65,11 +68,15 @@ returns the entry's number. ``Author(by, program)`` says who does it::
 New photos::
 
     from wildlife.catalogue.sources import photos_of_config, photos_of_source   # -> NewPhotos
-    from wildlife.catalogue.encode import make_features    # photos -> (N, D), as the catalogue's
+    from wildlife.catalogue.models import model_config     # config of the model in use, checked
+    from wildlife.catalogue.encode import ModelEncoder     # its features of any photos
     from wildlife.catalogue.add import add_photos          # photos and features, one transaction
 
-``wildlife.catalogue.models.model_config(catalogue, opts)`` returns the config of the model in use,
-so that other programs need no --config_file; it checks the SHA-256 of the weights.
+    new = photos_of_source(options)                        # wildlife.lists.options.ReadOptions
+    encoder = ModelEncoder(model_config(catalogue, opts))  # no --config_file is needed
+    vectors = encoder(new.photos, margin, folder)          # (N, D), as those of the catalogue;
+                                                           # resumes from parts kept in folder
+    add_photos(catalogue, me, new, encoder)
 
 Several programs may read and write at once: a writer waits for the other (30 s). Rows of a file of
 features are never changed after their transaction, so that memory maps stay valid.

@@ -88,3 +88,11 @@ def translated(folder: Path) -> Iterator[None]:
         reason = next((text for part, text in REASONS.items() if part in message), '')
         why = f'{reason} ({message})' if reason else message
         raise InputError(f'catalogue {folder}: {why}') from error
+
+
+def integrity(opened: Connection) -> list[str]:
+    """Return what the database finds wrong with its file."""
+    if opened.dialect.name != 'sqlite':
+        return []
+    rows = opened.exec_driver_sql('PRAGMA integrity_check').scalars()
+    return [f'{FILE}: {row}' for row in rows if row != 'ok']

@@ -97,11 +97,12 @@ def record_answers(change: Transaction, answers: Sequence[Answer]) -> None:
 def _numbers(change: Transaction, answers: Sequence[Answer]) -> dict[str, int]:
     """Return the individual of each name; make those of the answers 'new'."""
     new = list(dict.fromkeys(answer.name for answer in answers if answer.answer == 'new'))
+    known = name_numbers(change.connection)
     for name in new:
-        check_free(change.connection, name)
+        check_free(change.connection, name, known=known)
     rows = [{'name': name, 'sex': '', 'notes': ''} for name in new]
     number_of = dict(zip(new, change.insert(individuals, rows), strict=True))
-    known = name_numbers(change.connection)
+    known |= number_of
     for answer in answers:
         if answer.answer == 'known':
             if answer.name not in known:

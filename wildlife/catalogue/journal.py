@@ -55,10 +55,22 @@ def values_of(table: Table, text: str) -> dict[str, Any]:
 
 
 class Transaction:
-    """One entry of the journal: writes rows and records each change."""
+    """One entry of the journal: writes rows and records each change.
+
+    Args:
+        connection: A connection that writes.
+        author: Who writes.
+        action: What is done, in words.
+        undoes: The entry that it undoes; 0 = none.
+
+    Attributes:
+        entry: The number of the entry.
+        at: Its time.
+        count: The number of changes so far.
+    """
 
     def __init__(self, connection: Connection, author: Author, action: str, undoes: int = 0):
-        self.connection, self.author, self.at = connection, author, now()
+        self.connection, self.author, self.at, self.count = connection, author, now(), 0
         values = {'at': self.at, 'by': author.by, 'program': author.program, 'action': action}
         insert = journal.insert().values(values | {'undoes': undoes or None})
         self.entry = connection.execute(insert.returning(journal.c.id)).scalar_one()
@@ -128,6 +140,7 @@ class Transaction:
             for row_id in ids
             if before.get(row_id) != after.get(row_id)
         ]
+        self.count += len(rows)
         if rows:
             self.connection.execute(changes.insert(), rows)
 

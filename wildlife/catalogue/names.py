@@ -1,6 +1,6 @@
 """Names of individuals and numbers of photos: look up, and check."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,13 +28,16 @@ def name_numbers(opened: Connection) -> dict[str, int]:
     return {name: number for name, number in [*names, *others]}
 
 
-def check_free(opened: Connection, name: str, owner: int = 0) -> None:
+def check_free(
+    opened: Connection, name: str, owner: int = 0, known: Mapping[str, int] | None = None
+) -> None:
     """Check that a name is valid and new.
 
     Args:
         opened: The connection.
         name: The name.
         owner: An individual that may have it as an alias; 0 = none.
+        known: What :func:`name_numbers` returns, if it is there already.
 
     Raises:
         InputError: It is empty, too long, not plain text, or exists.
@@ -44,7 +47,7 @@ def check_free(opened: Connection, name: str, owner: int = 0) -> None:
             f'the name {name!r:.60} must have 1 to {LONGEST_NAME} characters in one line, without '
             'spaces at its ends'
         )
-    taken = name_numbers(opened).get(name)
+    taken = (name_numbers(opened) if known is None else known).get(name)
     if taken is None:
         return
     who = opened.execute(individuals.select().where(individuals.c.id == taken)).one().name

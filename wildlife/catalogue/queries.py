@@ -28,10 +28,13 @@ def read_settings(opened: Connection) -> dict[str, str]:
     return {name: value for name, value in rows}
 
 
-def read_model(opened: Connection, number: int = 0) -> Model | None:
-    """Return a model by its number, 0 = the one in use; None if there is none."""
+def read_model(opened: Connection, number: int = 0, key: str = '') -> Model | None:
+    """Return a model by its number or key, by default the one in use; None if there is none."""
+    known = read_models(opened)
+    if key:
+        return next((model for model in known if model.key == key), None)
     number = number or int(read_settings(opened).get('model', 0))
-    return next((model for model in read_models(opened) if model.id == number), None)
+    return next((model for model in known if model.id == number), None)
 
 
 def read_models(opened: Connection) -> list[Model]:

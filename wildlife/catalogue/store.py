@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import sqlalchemy as sa
-import torch
 from sqlalchemy import Connection, Engine
 
 from utils.errors import InputError
@@ -44,18 +43,19 @@ class Features:
     """The features of a model.
 
     Attributes:
-        matrix: (R, D) float32, L2-normalised, memory-mapped; R includes rows of no photo.
+        matrix: (R, D) float32, L2-normalised, memory-mapped; R includes rows of no photo. It may be
+            written to, which changes no file; ``torch.from_numpy`` copies nothing.
         photos: N photos that have features, by id.
         rows: (N,) int64, the row of each photo.
         owner: (R,) int64, the index in ``photos`` of each row, -1 = of no photo.
     """
 
-    matrix: torch.Tensor
+    matrix: np.ndarray
     photos: list[Photo]
-    rows: torch.Tensor
-    owner: torch.Tensor
+    rows: np.ndarray
+    owner: np.ndarray
 
-    def of(self, wanted: Sequence[Photo]) -> torch.Tensor:
+    def of(self, wanted: Sequence[Photo]) -> np.ndarray:
         """Return the features (len(wanted), D) of photos, as a copy.
 
         Raises:
@@ -95,7 +95,7 @@ class Catalogue:
 
     @contextlib.contextmanager
     def writing(self, author: Author, action: str, undoes: int = 0) -> Iterator[Transaction]:
-        """Open a transaction, which becomes one entry of the journal.
+        """Open a transaction, which becomes one entry of the journal if it changes anything.
 
         Args:
             author: Who changes the catalogue.
@@ -103,7 +103,10 @@ class Catalogue:
             undoes: The entry that it undoes; 0 = none.
         """
         with connection(self.engine, self.folder, writes=True) as opened:
-            yield Transaction(opened, author, action, undoes)
+            transaction = Transaction(opened, author, action, undoes)
+            yield transaction
+            if not transaction.count:
+                opened.execute(journal.delete().where(journal.c.id == transaction.entry))
 
     def path_of(self, model: Model) -> Path:
         """Return the file of the features of a model."""
@@ -189,16 +192,16 @@ class Catalogue:
             known = read_photos(opened)
         row_of = {photo_id: row for photo_id, row in pairs}
         shown = [photo for photo in known if photo.id in row_of]
-        rows = torch.tensor([row_of[photo.id] for photo in shown], dtype=torch.int64)
+        rows = np.array([row_of[photo.id] for photo in shown], np.int64)
         if len(rows) and int(rows.max()) >= current.rows:
             raise InputError(
                 f'catalogue {self.folder}: a row of features is missing; python -m tools.catalogue '
                 'verify names it'
             )
-        owner = torch.full((current.rows,), -1)
-        owner[rows] = torch.arange(len(rows))
+        owner = np.full(current.rows, -1)
+        owner[rows] = np.arange(len(rows))
         mapped = map_rows(self.path_of(current), current.length, current.rows)
-        return Features(torch.from_numpy(np.asarray(mapped)), shown, rows, owner)
+        return Features(mapped, shown, rows, owner)
 
 
 # ---------------------------------------------------------------------------------- making, opening

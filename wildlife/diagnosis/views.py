@@ -1,8 +1,9 @@
 """Photos as they are examined: mirrored, only the animal, only the background, only the outline."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -10,10 +11,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter, ImageOps, ImageStat
 
-from datasets.images import THREADS, read_header
+from datasets.images import THREADS, read_header, read_image
 from datasets.photo_loader import make_photo_loader
 from datasets.records import Record
-from datasets.transforms import Change
+from datasets.transforms import Reader
 from processor.encoder import Encoder
 from processor.inference import extract_features
 from utils.errors import InputError
@@ -25,6 +26,7 @@ from wildlife.background.remove import without_background
 from wildlife.background.summary import EMPTY, FULL
 from wildlife.names import listed_path
 
+Change = Callable[[str, Image.Image], Image.Image]  # path, photo -> changed photo
 Part = Literal['animal', 'background', 'outline']
 PARTS: tuple[Part, ...] = ('animal', 'background', 'outline')
 HALF = 128  # masks are made binary at half of 255, so that nothing hidden shines through
@@ -145,11 +147,16 @@ def view_features(
     Raises:
         InputError: A photo or its mask cannot be read, or a feature is not finite.
     """
-    loader = make_photo_loader(run.cfg, records, run.runtime, change=change)
+    read: Reader = partial(_read_changed, change) if change else read_image
+    loader = make_photo_loader(run.cfg, records, run.runtime, read=read)
     try:
         return extract_features(encoder, loader, run.runtime, text)
     finally:
         loader.close()
+
+
+def _read_changed(change: Change, path: str, upright: bool) -> Image.Image:
+    return change(path, read_image(path, upright))
 
 
 def animal_shares(part: OnlyPart) -> dict[str, float]:

@@ -48,7 +48,7 @@ def read_detections(path: Path, tree: Any, options: ReadOptions) -> Table:
         InputError: The content has another form, or no such category.
     """
     in_pixels = isinstance(tree, list)
-    names = {} if in_pixels else tree.get('detection_categories') or {}
+    names = {} if in_pixels else dict(tree.get('detection_categories') or {})
     rows, where, left_out, seen = [], [], [], set[str]()
     for number, entry in enumerate(_entries(tree), start=1):
         place = f'{path}: image {number}'

@@ -1,0 +1,54 @@
+"""Keep a catalogue of individuals: their photos, features and all decisions, for years.
+
+    python -m tools.catalogue create nyala --config_file datalist/nyala/cnn_clipreid.yml
+    TEST.WEIGHT output/nyala/cnn/RN50_80.pth
+    python -m tools.catalogue add nyala new_photos --detections detections.json
+    python -m tools.catalogue list nyala
+    python -m tools.catalogue merge nyala Zuri Nala
+    python -m tools.catalogue undo nyala
+
+The catalogue is a folder with one SQLite file and a folder of features. Photos stay where they are.
+``add`` reads what make_lists reads: a folder, a .csv or .tsv, COCO, Camtrap DP, or the .json of
+MegaDetector, SpeciesNet or AddaxAI. Folders name individuals only with --identity-level. The first
+model is that of --config_file; later it is in the catalogue. Everything is in the journal (list
+--journal), and undo takes it back. Killed at any moment, a catalogue is as before the command.
+
+Exit codes: 0; 1 = verify has found damage; 2 = bad input, nothing was changed.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from configs import ConfigError
+from utils.errors import exit_code
+from wildlife.catalogue.command_line import PHOTO_COMMANDS, parse
+
+
+def main(argv: Sequence[str] | None = None) -> bool:
+    """Run a command, print its result, and return whether all is well.
+
+    Raises:
+        InputError: The catalogue, the photos or the options are not suitable.
+        ConfigError: The config cannot be read.
+    """
+    args = parse(argv)
+
+    # Not at the top: --help should not wait for the database, nor a list of names for torch.
+    from utils.logger import setup_logger
+    from wildlife.catalogue.journal import Author
+
+    if args.command in PHOTO_COMMANDS:
+        from wildlife.catalogue.commands_photos import run
+    else:
+        from wildlife.catalogue.commands import run
+
+    setup_logger()
+    text, is_well = run(args, Author(args.by, 'tools.catalogue'))
+    print(text)
+    return is_well
+
+
+if __name__ == '__main__':
+    results: list[bool] = []
+    code = exit_code(lambda: results.append(main()), ConfigError)
+    sys.exit(code or int(not results[0]))

@@ -1,0 +1,231 @@
+"""Adds photos with their features, all in one transaction; makes features of another model."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from utils.errors import InputError
+from utils.words import first_few
+from wildlife.catalogue.decisions import Answer, record_answers
+from wildlife.catalogue.encode import PhotoEncoder
+from wildlife.catalogue.journal import Author, Transaction
+from wildlife.catalogue.models import check_same_model
+from wildlife.catalogue.names import name_numbers
+from wildlife.catalogue.new_photos import Boxed, NewPhoto, NewPhotos, digest, fingerprints
+from wildlife.catalogue.queries import box_text, read_model, read_photos
+from wildlife.catalogue.records import Photo
+from wildlife.catalogue.schema import features, photos
+from wildlife.catalogue.store import FEATURES, Catalogue
+from wildlife.catalogue.write_features import retire, write_features
+from wildlife.words import counted
+
+FACTS = ('side', 'camera', 'date', 'encounter', 'place')
+UNKNOWN = (None, '')
+
+Key = tuple[str, str]  # SHA-256 of the file, box
+
+
+@dataclass
+class Added:
+    """What :func:`add_photos` has done.
+
+    Attributes:
+        photos: The number of photos that are new.
+        known: The number of photos that were there already.
+        completed: How many of these have got facts, a name or a new path.
+        individuals: The names of the individuals that are new.
+        features: The number of features that were made.
+        entry: The journal's entry; 0 = nothing was new.
+    """
+
+    photos: int = 0
+    known: int = 0
+    completed: int = 0
+    individuals: list[str] = field(default_factory=list)
+    features: int = 0
+    entry: int = 0
+
+
+def add_photos(
+    catalogue: Catalogue, author: Author, new: NewPhotos, encoder: PhotoEncoder | None
+) -> Added:
+    """Add photos, their features and what is known of their individuals, in one transaction.
+
+    A photo that is there already (same bytes, same box) gets what was unknown: facts, a name, and
+    its path if the old one is gone. Photos of the catalogue without features get them too.
+
+    Args:
+        catalogue: The catalogue.
+        author: Who adds them.
+        new: The photos.
+        encoder: The model in use, or the first one; None = there is no model yet.
+
+    Raises:
+        InputError: A photo cannot be read, the model is another one, or a name contradicts.
+    """
+    by_key = _by_key(new.photos)
+    sizes = {key: size for key, (_, size) in by_key.items()}
+    shown = {key: photo for key, (photo, _) in by_key.items()}
+    _check_encoder(catalogue, encoder)
+    vectors = _new_vectors(catalogue, encoder, shown)
+    action = f'add {counted(len(shown), "photo")} from {new.source}'
+    with catalogue.writing(author, action) as change:
+        known = _known(change)
+        fresh = {key: photo for key, photo in shown.items() if key not in known}
+        done = Added(photos=len(fresh), known=len(shown) - len(fresh))
+        rows = [_row(key, photo, sizes[key]) for key, photo in fresh.items()]
+        numbers = dict(zip(fresh, change.insert(photos, rows), strict=True))
+        numbers |= {key: photo.id for key, photo in known.items()}
+        there = {key: known[key] for key in shown if key in known}
+        done.completed = _complete(change, shown, there)
+        done.individuals = _identify(change, shown, numbers, there, new.source)
+        if encoder:
+            by_number = {numbers[key]: row for key, row in vectors.items() if key in numbers}
+            done.features = write_features(change, catalogue, encoder.facts, by_number)
+        done.entry = change.entry if change.count else 0
+    return done
+
+
+def encode_photos(
+    catalogue: Catalogue, author: Author, encoder: PhotoEncoder, again: bool = False
+) -> int:
+    """Make the features of all photos for a model, and use it from now on; return their number.
+
+    Decisions stay as they are. Features of other models stay too.
+
+    Args:
+        catalogue: The catalogue.
+        author: Who does it.
+        encoder: The model.
+        again: Whether to make features anew that are there, because their file is damaged.
+
+    Raises:
+        InputError: A photo is gone, or cannot be read.
+    """
+    vectors = _new_vectors(catalogue, encoder, {}, again)
+    with catalogue.writing(author, f'use the model {encoder.facts.sha256[:12]}') as change:
+        if again:
+            retire(change, encoder.facts)
+        numbers = {key: photo.id for key, photo in _known(change).items()}
+        by_number = {numbers[key]: row for key, row in vectors.items() if key in numbers}
+        return write_features(change, catalogue, encoder.facts, by_number, switch=True)
+
+
+def _by_key(new: Sequence[NewPhoto]) -> dict[Key, tuple[NewPhoto, int]]:
+    """Return {key: (photo, bytes)}; photos that occur twice must agree on the individual."""
+    if not new:
+        raise InputError('there is no photo to add')
+    found = fingerprints(photo.path for photo in new)
+    by_key: dict[Key, tuple[NewPhoto, int]] = {}
+    for photo in new:
+        sha256, size = found[photo.path]
+        first, _ = by_key.setdefault((sha256, box_text(photo.box)), (photo, size))
+        if first.individual != photo.individual:
+            raise InputError(
+                f'{photo.path} and {first.path} have the same bytes, but show '
+                f'{photo.individual or "an unknown animal"!r} and '
+                f'{first.individual or "an unknown animal"!r}; correct one'
+            )
+    return by_key
+
+
+def _check_encoder(catalogue: Catalogue, encoder: PhotoEncoder | None) -> None:
+    model = catalogue.model()
+    if model and encoder:
+        check_same_model(model, encoder.facts)
+    if model and not encoder:
+        raise InputError('this catalogue has features; photos are added with the model in use')
+
+
+def _new_vectors(
+    catalogue: Catalogue,
+    encoder: PhotoEncoder | None,
+    new: Mapping[Key, NewPhoto],
+    again: bool = False,
+) -> dict[Key, np.ndarray]:
+    """Return the features of new photos, and of photos of the catalogue that have none."""
+    if encoder is None:
+        return {}
+    with catalogue.reading() as opened:
+        model = read_model(opened, key=encoder.facts.key)
+        number = model.id if model and not again else 0
+        query = sa.select(features.c.photo_id).where(features.c.model_id == number)
+        present = set(opened.execute(query).scalars())
+        known = {(photo.sha256, box_text(photo.box)): photo for photo in read_photos(opened)}
+    lacking = {key: photo for key, photo in known.items() if photo.id not in present}
+    missing = {key: new.get(key, photo) for key, photo in lacking.items()}
+    wanted: dict[Key, Boxed] = {**missing}
+    wanted |= {key: photo for key, photo in new.items() if key not in known}
+    gone = [photo.path for photo in wanted.values() if not os.path.isfile(photo.path)]
+    if gone:
+        raise InputError(
+            f'{len(gone)} photos of the catalogue are gone ({first_few(gone)}) and have no '
+            'features of this model; add them from where they are now, or remove them'
+        )
+    if not wanted:
+        return {}
+    margin = float(catalogue.settings()['margin'])
+    name = digest([(encoder.facts.key, str(margin)), *wanted])
+    folder = catalogue.folder / FEATURES / f'{name}.parts'
+    return dict(zip(wanted, encoder(list(wanted.values()), margin, folder), strict=True))
+
+
+def _known(change: Transaction) -> dict[Key, Photo]:
+    found = read_photos(change.connection)
+    return {(photo.sha256, box_text(photo.box)): photo for photo in found}
+
+
+def _row(key: Key, photo: NewPhoto, size: int) -> dict[str, Any]:
+    facts = {name: getattr(photo, name) for name in FACTS}
+    known = {'path': photo.path, 'sha256': key[0], 'bytes': size, 'box': key[1]}
+    return known | facts | {'individual_id': None}
+
+
+def _complete(
+    change: Transaction, shown: Mapping[Key, NewPhoto], there: Mapping[Key, Photo]
+) -> int:
+    """Fill in facts of photos that are there already; return how many have changed."""
+    count = 0
+    for key, photo in there.items():
+        new = shown[key]
+        facts = {
+            name: getattr(new, name)
+            for name in FACTS
+            if getattr(photo, name) in UNKNOWN and getattr(new, name) not in UNKNOWN
+        }
+        if new.path != photo.path and not os.path.exists(photo.path):
+            facts['path'] = new.path
+        if facts:
+            change.update(photos, {photo.id: facts})
+            count += 1
+    return count
+
+
+def _identify(
+    change: Transaction,
+    shown: Mapping[Key, NewPhoto],
+    numbers: Mapping[Key, int],
+    there: Mapping[Key, Photo],
+    source: str,
+) -> list[str]:
+    """Record which individuals the source names; return the names of new individuals."""
+    known = name_numbers(change.connection)
+    answers = []
+    for key, photo in shown.items():
+        old = there.get(key)
+        if not photo.individual or (old and old.individual_id == known.get(photo.individual)):
+            continue
+        if old and old.individual:
+            raise InputError(
+                f'{photo.path} shows {photo.individual!r} by {source}, but {old.individual!r} in '
+                f'the catalogue (photo {old.id}); rename or merge them, or correct the source'
+            )
+        answer = 'known' if photo.individual in known else 'new'
+        answers.append(Answer(numbers[key], answer, photo.individual, note=f'from {source}'))
+    if answers:
+        record_answers(change, answers)
+    return list(dict.fromkeys(each.name for each in answers if each.answer == 'new'))

@@ -1,0 +1,105 @@
+"""The commands of ``tools.catalogue`` that read photos: create, add, encode."""
+
+import argparse
+from collections import Counter
+
+from configs import load_cfg
+from model.timm_names import resolve_inputs
+from utils.errors import InputError
+from utils.words import first_few
+from wildlife.catalogue.add import Added, add_photos, encode_photos
+from wildlife.catalogue.encode import ModelEncoder
+from wildlife.catalogue.journal import Author
+from wildlife.catalogue.models import model_config
+from wildlife.catalogue.new_photos import NewPhotos
+from wildlife.catalogue.sources import photos_of_config, photos_of_source
+from wildlife.catalogue.store import Catalogue, create_catalogue, open_catalogue
+from wildlife.lists.options import check_reading
+from wildlife.words import counted
+
+Arguments = argparse.Namespace
+
+
+def run(args: Arguments, author: Author) -> tuple[str, bool]:
+    """Run a command; return what to print, and that all is well.
+
+    Raises:
+        InputError: The catalogue, the photos or the options are not suitable; nothing is changed.
+    """
+    if args.command == 'create':
+        return create(args, author), True
+    with open_catalogue(args.catalogue) as catalogue:
+        return {'add': add, 'encode': encode}[args.command](catalogue, args, author), True
+
+
+def create(args: Arguments, author: Author) -> str:
+    """Make a catalogue, with --config_file from its lists."""
+    new, encoder = None, None
+    if args.config_file or args.opts:
+        cfg = resolve_inputs(load_cfg(args.config_file, args.opts))
+        encoder = ModelEncoder(cfg) if cfg.TEST.WEIGHT else None
+        new = photos_of_config(cfg)
+    catalogue = create_catalogue(args.catalogue, author, args.species, args.margin)
+    if new is None:
+        return f'{args.catalogue} is an empty catalogue; add photos: python -m tools.catalogue add'
+    return added_text(new, add_photos(catalogue, author, new, encoder))
+
+
+def add(catalogue: Catalogue, args: Arguments, author: Author) -> str:
+    """Add the photos of a source, or of the lists of a config."""
+    encoder = _encoder(catalogue, args)
+    if args.source:
+        margin = float(catalogue.settings()['margin'])
+        new = photos_of_source(check_reading(args, margin), args.place)
+    elif args.config_file:
+        new = photos_of_config(resolve_inputs(load_cfg(args.config_file, args.opts)))
+    else:
+        raise InputError('nothing to add: name PHOTOS, or a yml with lists with --config_file')
+    return added_text(new, add_photos(catalogue, author, new, encoder))
+
+
+def encode(catalogue: Catalogue, args: Arguments, author: Author) -> str:
+    """Make the features of all photos for a model."""
+    encoder = _encoder(catalogue, args)
+    if encoder is None:
+        raise InputError('name the model: --config_file YML TEST.WEIGHT FILE')
+    count = encode_photos(catalogue, author, encoder, args.again)
+    return f'{counted(count, "feature")} made; the model is in use from now on'
+
+
+def _encoder(catalogue: Catalogue, args: Arguments) -> ModelEncoder | None:
+    """Return the model of --config_file, else the model in use; None if there is neither."""
+    if args.config_file:
+        cfg = resolve_inputs(load_cfg(args.config_file, args.opts))
+        named = bool(cfg.TEST.WEIGHT)
+        return ModelEncoder(cfg) if named or not catalogue.model() else None
+    if catalogue.model():
+        return ModelEncoder(model_config(catalogue, args.opts))
+    if args.opts:
+        raise InputError(f'{args.opts[0]}: KEY VALUE pairs need --config_file, or a model in use')
+    return None
+
+
+def added_text(new: NewPhotos, added: Added) -> str:
+    """Return what an addition has done, in lines."""
+    lines = [f'- {note}' for note in new.notes]
+    reasons = Counter(row.reason for row in new.left_out)
+    lines += [f'- skipped: {count} x {reason}' for reason, count in reasons.most_common()]
+    several = Counter(photo.path for photo in new.photos)
+    shared = sum(count > 1 for count in several.values())
+    if shared:
+        lines.append(f'- {counted(shared, "photo")} with several animals')
+    lines.append(
+        f'{counted(added.photos, "animal")} added on {counted(len(several), "photo")}, '
+        f'{added.known} were there already, {added.completed} of them completed'
+    )
+    if added.individuals:
+        lines.append(
+            f'{counted(len(added.individuals), "new individual")}: '
+            f'{first_few(added.individuals, 10)}'
+        )
+    if added.features:
+        lines.append(f'{counted(added.features, "feature")} made')
+    elif added.photos:
+        lines.append('no features were made: name a model, python -m tools.catalogue encode')
+    return '\n'.join(lines)

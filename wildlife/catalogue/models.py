@@ -1,0 +1,116 @@
+"""The encoder of a catalogue: what its features depend on, and its config, kept for years."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yacs.config import CfgNode
+
+from configs import flatten, load_cfg
+from model.make_model_clipreid import tested_file
+from model.timm_names import resolve_inputs
+from processor.encoder import feature_facts, tested_sha256, whitening_facts
+from utils.errors import InputError
+from wildlife.catalogue.records import Model
+from wildlife.catalogue.store import Catalogue
+from wildlife.matches.ranking import check_model
+
+# Keys of the config that a catalogue keeps; paths become absolute.
+SECTIONS = ('MODEL.', 'INPUT.', 'TEST.', 'DATALOADER.NUM_WORKERS', 'DATASETS.NAMES')
+PATHS = ('MODEL.PRETRAIN_PATH', 'TEST.WEIGHT', 'TEST.WHITENING')
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model as a catalogue knows it, before it has features.
+
+    Attributes:
+        key: A text that differs if anything differs that features depend on.
+        sha256: The SHA-256 of the weights.
+        config: The config as KEY -> value.
+    """
+
+    key: str
+    sha256: str
+    config: Mapping[str, Any]
+
+
+def model_facts(cfg: CfgNode) -> ModelFacts:
+    """Return what a catalogue keeps of the model that TEST.WEIGHT names.
+
+    Raises:
+        InputError: The weights cannot be read, are random, or need the camera or side of photos.
+    """
+    check_model(cfg)
+    path = tested_file(cfg)
+    if path is not None and not path.is_file():
+        raise InputError(
+            f'TEST.WEIGHT {path}: there are no such weights; name them in the yml or '
+            'as TEST.WEIGHT … on the command line'
+        )
+    sha256 = tested_sha256(cfg)
+    if not sha256:
+        raise InputError(
+            'a catalogue needs weights in a file, which its features can be told by, but these '
+            'are random; set TEST.WEIGHT, or MODEL.PRETRAIN_PATH for TEST.WEIGHT start'
+        )
+    facts = feature_facts(cfg, sha256)
+    facts |= {'name': cfg.MODEL.NAME, 'stride': list(cfg.MODEL.STRIDE_SIZE)}
+    facts |= {'precision': cfg.TEST.PRECISION, 'upright': True, 'normalised': True}
+    whitening = whitening_facts(cfg)
+    facts['whitening_sha256'] = whitening['sha256'] if whitening else ''
+    config = {key: value for key, value in flatten(cfg).items() if key.startswith(SECTIONS)}
+    for name in PATHS:
+        if os.path.exists(config[name]):
+            config[name] = os.path.abspath(config[name])
+    return ModelFacts(json.dumps(facts, sort_keys=True), sha256, config)
+
+
+def model_config(catalogue: Catalogue, opts: Sequence[str] = ()) -> CfgNode:
+    """Return the config of the model in use; check that its weights are still the same.
+
+    Args:
+        catalogue: The catalogue.
+        opts: KEY, VALUE, … that override it, such as MODEL.DEVICE or a new place of TEST.WEIGHT.
+
+    Raises:
+        InputError: There is no model in use, or the weights or settings are others.
+    """
+    model = catalogue.model()
+    if model is None:
+        raise InputError(
+            f'catalogue {catalogue.folder}: there is no model yet; name one: python -m '
+            'tools.catalogue encode … --config_file YML TEST.WEIGHT FILE'
+        )
+    saved = [word for pair in model.config.items() for word in pair]
+    cfg = resolve_inputs(load_cfg('', [*saved, *opts]))
+    check_same_model(model, model_facts(cfg))
+    return cfg
+
+
+def check_same_model(model: Model, facts: ModelFacts) -> None:
+    """Check that features of a model can be compared with those of the model in use.
+
+    Raises:
+        InputError: Something differs that features depend on; it is named.
+    """
+    if model.key == facts.key:
+        return
+    kept = json.JSONDecoder().raw_decode(model.key)[0]  # text follows if it was replaced
+    given = json.loads(facts.key)
+    names = [name for name in kept if kept[name] != given.get(name)]
+    name = names[0] if names else 'key'
+    raise InputError(
+        f"the catalogue's features are those of another model: its {name} is "
+        f'{kept.get(name)!r:.80}, here it is {given.get(name)!r:.80}; use that model '
+        f'({model_file(model)}), or make all features anew: python -m tools.catalogue encode'
+    )
+
+
+def model_file(model: Model) -> str:
+    """Return the file of the weights, as far as the config says it, for messages."""
+    weight = str(model.config['TEST.WEIGHT'])
+    return str(Path(weight) if weight != 'start' else model.config['MODEL.PRETRAIN_PATH'])

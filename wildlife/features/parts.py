@@ -1,0 +1,114 @@
+"""Features in parts: an interrupted computation continues with the parts that are missing."""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from datasets.records import Record
+from processor.encoder import check_finite
+from utils.errors import InputError
+from utils.files import atomic_write, write_json, writing
+
+PHOTOS = 256  # per part
+
+
+class Parts:
+    """Features of N photos as files in a folder, which is removed when all are joined.
+
+    Args:
+        folder: The folder.
+        count: N.
+    """
+
+    def __init__(self, folder: Path, count: int):
+        self.folder = folder
+        starts = range(0, count, PHOTOS)
+        self.all = [range(start, min(start + PHOTOS, count)) for start in starts]
+
+    def prepare(self, about: Mapping[str, Any]) -> None:
+        """Make the folder, or check that the existing one belongs to the same features.
+
+        Raises:
+            InputError: It belongs to others, or cannot be written.
+        """
+        note = self.folder / 'about.json'
+        try:
+            earlier = json.loads(note.read_text(encoding='utf-8')) if note.exists() else None
+        except (OSError, ValueError):
+            earlier = {}
+        if earlier is None:
+            with writing(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(note, dict(about))
+        elif earlier != json.loads(json.dumps(dict(about))):
+            names = [name for name in about if earlier.get(name) != about[name]]
+            raise InputError(
+                f'{self.folder} holds an interrupted extraction of other features '
+                f'({", ".join(names)} differ); delete this folder, or choose another --out'
+            )
+
+    def done(self) -> list[bool]:
+        """Return for each part whether it is there."""
+        return [self._file(part).exists() for part in self.all]
+
+    def write(self, part: range, features: torch.Tensor) -> None:
+        """Write a part."""
+        with atomic_write(self._file(part), 'wb') as file:
+            np.save(file, features.numpy())
+
+    def join(self) -> np.ndarray:
+        """Return the features (N, D) of all parts.
+
+        Raises:
+            InputError: A part is missing or damaged.
+        """
+        try:
+            rows = [np.load(self._file(part), allow_pickle=False) for part in self.all]
+            if [len(each) for each in rows] != [len(part) for part in self.all]:
+                raise ValueError('a part has another number of photos')
+            return np.concatenate(rows)
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f'{self.folder} is damaged ({error}); delete this folder') from error
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _file(self, part: range) -> Path:
+        return self.folder / f'{part.start:09d}-{part.stop:09d}.npy'
+
+
+def batches_of(parts: Sequence[range], size: int) -> list[range]:
+    """Return the batches of parts; parts share no batch."""
+    return [part[start : start + size] for part in parts for start in range(0, len(part), size)]
+
+
+def write_parts(
+    parts: Parts, own: Sequence[range], batches: Iterable[torch.Tensor], records: Sequence[Record]
+) -> None:
+    """Write parts as their batches come.
+
+    Args:
+        parts: All parts.
+        own: The parts to write.
+        batches: Their features (B, D), in the order of :func:`batches_of`.
+        records: The photos of all parts.
+
+    Raises:
+        InputError: A feature is not finite.
+    """
+    left, rows = list(own), list[torch.Tensor]()
+    for batch in batches:
+        rows.append(batch.cpu())
+        part = left[0]
+        if sum(map(len, rows)) == len(part):
+            features = torch.cat(rows)
+            check_finite(features, records[part.start : part.stop])
+            parts.write(part, features)
+            rows = []
+            left.pop(0)
