@@ -20,7 +20,7 @@ from utils.distributed import Processes
 from utils.errors import InputError, Stopped
 from utils.files import sha256_file
 from utils.run.session import evaluation_session
-from wildlife.features import extract
+from wildlife.features import extract, parts
 from wildlife.features.files import read_features
 from wildlife.features.photos import photos_of_lists
 
@@ -159,7 +159,7 @@ def test_features_of_other_programs_equal_our_own_path(world, tmp_path, monkeypa
 
 
 def test_a_killed_extraction_continues(world, extracted, tmp_path, monkeypatch):
-    monkeypatch.setattr(extract, 'PHOTOS', 20)
+    monkeypatch.setattr(parts, 'PHOTOS', 20)
     batches, encode = [], extract.encode_batches
 
     def killed(*arguments):
@@ -174,8 +174,8 @@ def test_a_killed_extraction_continues(world, extracted, tmp_path, monkeypatch):
         patch.setattr(extract, 'encode_batches', killed)
         extract_features.main(words)
     assert not (tmp_path / 'x.npz').exists()
-    parts = sorted(path.name for path in (tmp_path / 'x.npz.parts').glob('*.npy'))
-    assert parts == ['000000000-000000020.npy', '000000020-000000040.npy']
+    names = sorted(path.name for path in (tmp_path / 'x.npz.parts').glob('*.npy'))
+    assert names == ['000000000-000000020.npy', '000000020-000000040.npy']
     with pytest.raises(InputError, match=r'other features \(neck_feat differ\); delete this'):
         extract_features.main([*words, 'TEST.NECK_FEAT', 'after'])
     done = []
@@ -206,7 +206,7 @@ def test_parts_of_random_weights_or_another_order_are_not_mixed(world, tmp_path,
 
 def test_several_processes_share_the_parts(world, extracted, tmp_path, monkeypatch):
     """Process 1 works while process 0 waits for it."""
-    monkeypatch.setattr(extract, 'PHOTOS', 20)
+    monkeypatch.setattr(parts, 'PHOTOS', 20)
     written, make_loader = {}, extract.make_photo_loader
 
     def counted(cfg, records, runtime, upright, batches):

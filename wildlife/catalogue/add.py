@@ -217,7 +217,8 @@ def _identify(
     answers = []
     for key, photo in shown.items():
         old = there.get(key)
-        if not photo.individual or (old and old.individual_id == known.get(photo.individual)):
+        number = known.get(photo.individual)
+        if not photo.individual or (old and old.individual and old.individual_id == number):
             continue
         if old and old.individual:
             raise InputError(

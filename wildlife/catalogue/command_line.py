@@ -8,7 +8,6 @@ from configs.command_line import parse_with_pairs, path_text, path_value, whole_
 from wildlife.lists.command_line import SOURCES, add_reading
 
 PROGRAM = 'python -m tools.catalogue'
-MARGIN = 0.05
 Parser = argparse.ArgumentParser
 NUMBER = whole_number(1, 10**12)
 
@@ -17,7 +16,7 @@ def _create(parser: Parser) -> None:
     add = parser.add_argument
     add('--species', default='', help='name of the species, such as "Panthera tigris"')
     text = 'margin around boxes on each side, as a share of the box (default: 0.05)'
-    add('--margin', type=float, default=MARGIN, help=text)
+    add('--margin', type=float, default=0.05, help=text)
     _config(parser, 'add the photos of the lists of this yml, with features of TEST.WEIGHT')
 
 

@@ -8,12 +8,13 @@ from model.timm_names import resolve_inputs
 from utils.errors import InputError
 from utils.words import first_few
 from wildlife.catalogue.add import Added, add_photos, encode_photos
+from wildlife.catalogue.create import check_new_folder, create_catalogue, making
 from wildlife.catalogue.encode import ModelEncoder
 from wildlife.catalogue.journal import Author
 from wildlife.catalogue.models import model_config
 from wildlife.catalogue.new_photos import NewPhotos
 from wildlife.catalogue.sources import photos_of_config, photos_of_source
-from wildlife.catalogue.store import Catalogue, create_catalogue, open_catalogue
+from wildlife.catalogue.store import Catalogue, open_catalogue
 from wildlife.lists.options import check_reading
 from wildlife.words import counted
 
@@ -33,16 +34,18 @@ def run(args: Arguments, author: Author) -> tuple[str, bool]:
 
 
 def create(args: Arguments, author: Author) -> str:
-    """Make a catalogue, with --config_file from its lists."""
-    new, encoder = None, None
-    if args.config_file or args.opts:
-        cfg = resolve_inputs(load_cfg(args.config_file, args.opts))
-        encoder = ModelEncoder(cfg) if cfg.TEST.WEIGHT else None
-        new = photos_of_config(cfg)
-    catalogue = create_catalogue(args.catalogue, author, args.species, args.margin)
-    if new is None:
+    """Make a catalogue, with --config_file from its lists, in one step."""
+    check_new_folder(args.catalogue)
+    if not (args.config_file or args.opts):
+        with making(args.catalogue) as folder:
+            create_catalogue(folder, author, args.species, args.margin)
         return f'{args.catalogue} is an empty catalogue; add photos: python -m tools.catalogue add'
-    return added_text(new, add_photos(catalogue, author, new, encoder))
+    cfg = resolve_inputs(load_cfg(args.config_file, args.opts))
+    encoder = ModelEncoder(cfg) if cfg.TEST.WEIGHT else None
+    new = photos_of_config(cfg)
+    with making(args.catalogue) as folder:
+        catalogue = create_catalogue(folder, author, args.species, args.margin)
+        return added_text(new, add_photos(catalogue, author, new, encoder))
 
 
 def add(catalogue: Catalogue, args: Arguments, author: Author) -> str:

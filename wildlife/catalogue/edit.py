@@ -194,11 +194,8 @@ def undo(catalogue: Catalogue, author: Author, entry: int = 0) -> int:
     Raises:
         InputError: There is no such entry, or later ones build on it.
     """
-    with catalogue.reading() as opened:
-        chosen = entry_to_undo(opened, entry)
-    action = f'undo {chosen.id}: {chosen.action}'
-    with catalogue.writing(author, action, undoes=chosen.id) as change:
-        entry_to_undo(change.connection, chosen.id)  # nobody else has undone it in the meantime
+    with catalogue.writing(author, 'undo') as change:
+        chosen = entry_to_undo(change, entry)
         undo_entry(change, chosen.id)
         check_unique(change.connection)
     return int(chosen.id)

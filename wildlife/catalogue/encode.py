@@ -19,7 +19,6 @@ from processor.inference import encode_batches, load_model
 from utils.device import Runtime, make_runtime
 from utils.errors import InputError
 from utils.files import writing
-from utils.logger import logger
 from utils.run.lock import InUse, output_lock
 from utils.torch_errors import translated_errors
 from wildlife.catalogue.models import ModelFacts, model_facts
@@ -67,11 +66,7 @@ class ModelEncoder:
         with translated_errors('TEST.IMS_PER_BATCH'), _own_folder(folder) as own:
             parts = Parts(own, len(records))
             parts.prepare({'key': self.facts.key})
-            done = parts.done()
-            if any(done):
-                logger.info('%s: %d of %d parts are already done', own, sum(done), len(done))
-            missing = [part for part, is_done in zip(parts.all, done, strict=True) if not is_done]
-            self._write(parts, missing, records, read)
+            self._write(parts, parts.missing(), records, read)
             features = torch.from_numpy(parts.join())
             parts.remove()
         return F.normalize(features).numpy()

@@ -61,7 +61,6 @@ class Transaction:
         connection: A connection that writes.
         author: Who writes.
         action: What is done, in words.
-        undoes: The entry that it undoes; 0 = none.
 
     Attributes:
         entry: The number of the entry.
@@ -69,11 +68,11 @@ class Transaction:
         count: The number of changes so far.
     """
 
-    def __init__(self, connection: Connection, author: Author, action: str, undoes: int = 0):
+    def __init__(self, connection: Connection, author: Author, action: str):
         self.connection, self.author, self.at, self.count = connection, author, now(), 0
         values = {'at': self.at, 'by': author.by, 'program': author.program, 'action': action}
-        insert = journal.insert().values(values | {'undoes': undoes or None})
-        self.entry = connection.execute(insert.returning(journal.c.id)).scalar_one()
+        insert = journal.insert().values(values).returning(journal.c.id)
+        self.entry = connection.execute(insert).scalar_one()
 
     def insert(self, table: Table, rows: Sequence[Values]) -> list[int]:
         """Insert rows with the same columns; return their ids."""
@@ -160,18 +159,20 @@ def undone_entries(connection: Connection) -> set[int]:
     return undone
 
 
-def entry_to_undo(connection: Connection, entry: int = 0) -> Row[Any]:
-    """Return the entry to undo.
+def entry_to_undo(transaction: Transaction, entry: int = 0) -> Row[Any]:
+    """Return the entry to undo, and note in the journal that this transaction undoes it.
 
     Args:
-        connection: The connection.
+        transaction: The transaction.
         entry: Its number; 0 = the last one that is neither undone nor an undo.
 
     Raises:
         InputError: There is no such entry, it is undone already, or it created the catalogue.
     """
+    connection = transaction.connection
     undone = undone_entries(connection)
-    entries = connection.execute(journal.select().order_by(journal.c.id)).all()
+    earlier = journal.select().where(journal.c.id < transaction.entry).order_by(journal.c.id)
+    entries = connection.execute(earlier).all()
     possible = [row for row in entries if row.id not in undone and row.id == (entry or row.id)]
     if not entry:
         possible = [row for row in possible if not row.undoes]
@@ -181,7 +182,11 @@ def entry_to_undo(connection: Connection, entry: int = 0) -> Row[Any]:
         raise InputError(f'entry {entry} of the journal {reason}')
     if possible[-1].id == entries[0].id:
         raise InputError('nothing to undo: the first entry of the journal made the catalogue')
-    return possible[-1]
+    chosen = possible[-1]
+    own = journal.update().where(journal.c.id == transaction.entry)
+    action = f'undo {chosen.id}: {chosen.action}'
+    connection.execute(own.values(undoes=chosen.id, action=action))
+    return chosen
 
 
 def undo_entry(transaction: Transaction, entry: int) -> int:

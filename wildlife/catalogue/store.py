@@ -1,4 +1,4 @@
-"""Makes, opens and reads a catalogue."""
+"""Opens and reads a catalogue."""
 
 import contextlib
 import json
@@ -11,9 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
 from utils.errors import InputError
-from utils.files import writing
 from wildlife.catalogue.database import FILE, WAIT, connection, make_engine
-from wildlife.catalogue.journal import CREATED, Author, Transaction, undone_entries
+from wildlife.catalogue.journal import Author, Transaction, undone_entries
 from wildlife.catalogue.queries import (
     no_individual,
     read_individuals,
@@ -29,13 +28,10 @@ from wildlife.catalogue.schema import (
     decisions,
     features,
     journal,
-    metadata,
-    settings,
 )
 from wildlife.catalogue.vectors import map_rows
 
 FEATURES = 'features'  # folder of the files of features
-MARGIN = 0.05  # around boxes on each side, as a share of the box
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,7 @@ class Features:
                 f'{len(missing)} photos have no features of this model, such as {missing[0]}; make '
                 'them: python -m tools.catalogue encode'
             )
-        return self.matrix[[row_of[photo.id] for photo in wanted]]
+        return np.array(self.matrix[[row_of[photo.id] for photo in wanted]])
 
 
 class Catalogue:
@@ -94,19 +90,19 @@ class Catalogue:
         return connection(self.engine, self.folder)
 
     @contextlib.contextmanager
-    def writing(self, author: Author, action: str, undoes: int = 0) -> Iterator[Transaction]:
+    def writing(self, author: Author, action: str) -> Iterator[Transaction]:
         """Open a transaction, which becomes one entry of the journal if it changes anything.
 
         Args:
             author: Who changes the catalogue.
             action: What is done, in words.
-            undoes: The entry that it undoes; 0 = none.
         """
         with connection(self.engine, self.folder, writes=True) as opened:
-            transaction = Transaction(opened, author, action, undoes)
+            transaction = Transaction(opened, author, action)
             yield transaction
-            if not transaction.count:
-                opened.execute(journal.delete().where(journal.c.id == transaction.entry))
+            begun = opened.get_transaction()
+            if begun and not transaction.count:
+                begun.rollback()
 
     def path_of(self, model: Model) -> Path:
         """Return the file of the features of a model."""
@@ -204,55 +200,15 @@ class Catalogue:
         return Features(mapped, shown, rows, owner)
 
 
-# ---------------------------------------------------------------------------------- making, opening
-
-
-def create_catalogue(
-    folder: Path, author: Author, species: str = '', margin: float = MARGIN
-) -> Catalogue:
-    """Make an empty catalogue in a new or empty folder.
-
-    Args:
-        folder: The folder.
-        author: Who makes it.
-        species: The name of the species; '' = not said.
-        margin: The margin around boxes on each side, as a share of the box.
-
-    Raises:
-        InputError: The folder has a catalogue or other files, or cannot be written.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f'{folder} is a file; name a new folder for the catalogue')
-    others = [path for path in folder.glob('*') if not path.name.startswith(FILE)]
-    if others:
-        raise InputError(
-            f'{folder} is not empty (it has {others[0].name}); name a new folder for the catalogue'
-        )
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    catalogue = Catalogue(folder)
-    with connection(catalogue.engine, folder, writes=True) as opened:
-        if sa.inspect(opened).has_table('settings'):
-            raise InputError(
-                f'{folder} is a catalogue already; add photos to it (python -m tools.catalogue '
-                'add), or name a new folder'
-            )
-        metadata.create_all(opened)
-        values = {'format': FORMAT, 'margin': margin, 'species': species}
-        rows = [{'name': name, 'value': str(value)} for name, value in values.items()]
-        Transaction(opened, author, CREATED).insert(settings, rows)
-    return catalogue
-
-
 def open_catalogue(folder: str | Path, wait: float = WAIT) -> Catalogue:
-    """Open a catalogue; one of an older format is migrated.
+    """Open a catalogue.
 
     Args:
         folder: Its folder.
         wait: Seconds to wait for another program that writes.
 
     Raises:
-        InputError: There is no catalogue, it is damaged, or it was made by a newer version.
+        InputError: There is no catalogue, it is damaged, or it was made by another version.
     """
     folder = Path(folder)
     if not (folder / FILE).is_file():
@@ -268,16 +224,9 @@ def open_catalogue(folder: str | Path, wait: float = WAIT) -> Catalogue:
                 'the catalogue again'
             )
         found = read_settings(opened).get('format', '')
-    if found != str(FORMAT):
-        _migrate(catalogue, found)
-    return catalogue
-
-
-def _migrate(catalogue: Catalogue, found: str) -> None:
-    """Bring a catalogue of an older format to this one."""
-    if not found.isdecimal() or int(found) > FORMAT:
+    if found != str(FORMAT):  # later formats: migrate older ones here
         raise InputError(
-            f'catalogue {catalogue.folder} has format {found!r:.20}, but this version reads '
-            f'formats up to {FORMAT}; use the version that made it, or a newer one'
+            f'catalogue {folder} has format {found!r:.20}, but this version reads format {FORMAT}; '
+            'use the version that made it, or a newer one'
         )
-    raise InputError(f'catalogue {catalogue.folder} has the unknown format {found}')
+    return catalogue

@@ -13,6 +13,7 @@ from datasets.records import Record
 from processor.encoder import check_finite
 from utils.errors import InputError
 from utils.files import atomic_write, write_json, writing
+from utils.logger import logger
 
 PHOTOS = 256  # per part
 
@@ -52,9 +53,13 @@ class Parts:
                 f'({", ".join(names)} differ); delete this folder, or choose another --out'
             )
 
-    def done(self) -> list[bool]:
-        """Return for each part whether it is there."""
-        return [self._file(part).exists() for part in self.all]
+    def missing(self) -> list[range]:
+        """Return the parts that are not there yet; log how many are."""
+        missing = [part for part in self.all if not self._file(part).exists()]
+        done = len(self.all) - len(missing)
+        if done:
+            logger.info('%s: %d of %d parts are already done', self.folder, done, len(self.all))
+        return missing
 
     def write(self, part: range, features: torch.Tensor) -> None:
         """Write a part."""
