@@ -29,6 +29,7 @@ PATHS = {
     'tools.extract_features': '--config_file --photos --onnx --out',
     'tools.export': '--config_file --out',
     'tools.explain': '--config_file --out',
+    'tools.catalogue': 'catalogue source --config_file --photos --detections',
     'tools.diagnose': '--config_file --masks --out',
     'tools.evaluate_features': 'file --config_file',
     'tools.fit_whitening': '--config_file --features --out',
@@ -38,7 +39,7 @@ PATHS = {
     'tools.table': 'runs --out',
     'tools.experiments': 'file --config_file --out',
     'tools.demo.data': '--out',
-    'tools.make_lists': 'source --out --photos --photos-out',
+    'tools.make_lists': 'source --out --photos --photos-out --detections',
     'tools.remove_background': 'src dst --masks --save-masks --sheet --list',
     'benchmarks.__main__': '--out',
     'benchmarks.gpu.__main__': '--out',
@@ -48,7 +49,8 @@ PATHS = {
         'release --out --lists --like',
     ),
 }
-# Options that a program requires besides.
+# The command of a program that has several, and options that it requires besides.
+COMMANDS = {'tools.catalogue': ['add']}
 REQUIRED = {'tools.convert_weights': ['--timm=resnet18']}
 
 
@@ -57,4 +59,4 @@ def with_paths(name, value):
     words = [
         f'{option}={value}' if option.startswith('--') else value for option in PATHS[name].split()
     ]
-    return words + REQUIRED.get(name, [])
+    return COMMANDS.get(name, []) + words + REQUIRED.get(name, [])

@@ -13,7 +13,10 @@ Columns = dict[str, list[str]]  # meaning -> its column, or several columns that
 
 
 def choose_columns(
-    table: Table, given: Mapping[str, str], needed: Iterable[str] = tuple(NEEDED)
+    table: Table,
+    given: Mapping[str, str],
+    needed: Iterable[str] = tuple(NEEDED),
+    sure: bool = False,
 ) -> tuple[Columns, list[str]]:
     """Find the columns of each meaning.
 
@@ -21,6 +24,7 @@ def choose_columns(
         table: The table of photos.
         given: Meaning -> column named by the user; '' = ignore this meaning.
         needed: Meanings that must be found.
+        sure: Whether the identity is read only from a column whose name means nothing else.
 
     Returns:
         The columns of each meaning; and notes about what was chosen.
@@ -38,6 +42,12 @@ def choose_columns(
         free = [_free_columns(rank, names, chosen) for rank in ranks]
         found = list(chain.from_iterable(free))
         if meaning in given or not found:
+            continue
+        if meaning == 'identity' and sure and not free[0]:
+            notes.append(
+                f"column '{found[0]}' may name the individual, but was not read; if it does, add "
+                f"--column identity='{found[0]}'"
+            )
             continue
         if meaning == 'identity':
             _check_same(table, next(filter(None, free)))

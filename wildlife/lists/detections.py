@@ -17,6 +17,7 @@ from wildlife.lists.sightings import Sighting, Source
 from wildlife.lists.tables import DETECTIONS, LeftOut, Table, folders_beside, make_frame
 from wildlife.words import counted
 
+USUAL = {'1': 'animal', '2': 'person', '3': 'vehicle'}  # if a file does not name its categories
 COLUMNS = ['file', 'bbox']
 SHAPE = "expected 'images' with 'file' and 'detections', or 'predictions' with 'filepath'"
 
@@ -48,7 +49,7 @@ def read_detections(path: Path, tree: Any, options: ReadOptions) -> Table:
         InputError: The content has another form, or no such category.
     """
     in_pixels = isinstance(tree, list)
-    names = {} if in_pixels else dict(tree.get('detection_categories') or {})
+    names = {} if in_pixels else dict(tree.get('detection_categories') or USUAL)
     rows, where, left_out, seen = [], [], [], set[str]()
     for number, entry in enumerate(_entries(tree), start=1):
         place = f'{path}: image {number}'

@@ -63,7 +63,7 @@ def read_animals(options: ReadOptions) -> Source:
     Raises:
         InputError: The source cannot be read, or contradicts itself.
     """
-    source = _read(options, by_pattern=True, one_photo=True)
+    source = _read(options, by_pattern=True, animals=True)
     by_folder = options.identity_level is not None and 'identity' not in source.columns
     if by_folder and source.kind in ('folder', DETECTIONS):
         name_by_folder(source, options.identity_level)
@@ -75,26 +75,39 @@ def read_animals(options: ReadOptions) -> Source:
             source.leave_out(sighting, f"species '{sighting.species}'")
         else:
             kept.append(replace(sighting, identity=known_text(sighting.identity)))
-    source.sightings = kept
+    source.sightings = _named_once(source, kept)
     _agree(source)
     if 'identity' in source.columns:
         note_names(source)
     return source
 
 
-def _read(options: ReadOptions, by_pattern: bool, one_photo: bool = False) -> Source:
+def _named_once(source: Source, sightings: list[Sighting]) -> list[Sighting]:
+    """Skip unknown animals that other rows name: in the same box, or anywhere if there is none."""
+    named = {(sighting.path, sighting.box) for sighting in sightings if sighting.identity}
+    named |= {(path, None) for path, _ in named}
+    kept = []
+    for sighting in sightings:
+        if not sighting.identity and (sighting.path, sighting.box) in named:
+            source.leave_out(sighting, 'unidentified, but another row names the animal')
+        else:
+            kept.append(sighting)
+    return kept
+
+
+def _read(options: ReadOptions, by_pattern: bool, animals: bool = False) -> Source:
     """Read a source and find its photos.
 
     Args:
         options: The options of the command.
         by_pattern: Whether nothing but --name-pattern must give the individual.
-        one_photo: Whether the source may be a single photo.
+        animals: Whether animals may be unknown; then the source may be a single photo, too.
     """
     path = Path(options.source)
     if not os.path.exists(path):
         raise InputError(f'{options.source}: this file or folder does not exist')
     is_folder = path.is_dir() and not is_camtrap(path)
-    is_photo = one_photo and path.suffix.lower() in photo_extensions()
+    is_photo = animals and path.suffix.lower() in photo_extensions()
     if (is_folder or is_photo) and (options.photos or options.column):
         raise InputError(
             f'{path}: --photos and --column need a table, but this is a folder of photos; name the '
@@ -105,7 +118,7 @@ def _read(options: ReadOptions, by_pattern: bool, one_photo: bool = False) -> So
     elif is_photo:
         source = Source('folder', path.parent, [Sighting(path.name, path.name, '')])
     else:
-        source = read_table_source(path, options, by_pattern)
+        source = read_table_source(path, options, by_pattern, sure=animals)
     source.skip_bad = options.skip_bad
     locate_photos(source)
     if options.detections:

@@ -37,20 +37,23 @@ SHARES, OVERSHOOT = 0.9, 0.05
 SAMPLE = 200  # number of paths that are looked up to find the folder of the photos
 
 
-def read_table_source(path: Path, options: ReadOptions, by_pattern: bool) -> Source:
+def read_table_source(
+    path: Path, options: ReadOptions, by_pattern: bool, sure: bool = False
+) -> Source:
     """Read a table and find the folder of its photos; no photo is opened.
 
     Args:
         path: The path of the table.
         options: The options of the command.
         by_pattern: Whether --name-pattern gives the individual, and not a column.
+        sure: Whether a column must be called so to be the individual; see ``choose_columns``.
 
     Raises:
         InputError: The table cannot be read or used.
     """
     table = read_table(path, options)
     needed = ['path'] if by_pattern or table.kind == DETECTIONS else ['identity', 'path']
-    columns, notes = choose_columns(table, options.column, needed)
+    columns, notes = choose_columns(table, options.column, needed, sure)
     if 'bbox' not in columns:
         columns.pop('theta', None)
     used = {name for names in columns.values() for name in names}

@@ -24,5 +24,5 @@ def test_kills(tmp_path, change):
     folder = make(tmp_path).folder
     photos(tmp_path / 'more', ['Nala', 'Kito'], 2)
     (tmp_path / 'copies').mkdir()
-    assert kill_often(folder, tmp_path / 'copies', change, 4) == 4
+    assert kill_often(folder, tmp_path / 'copies', change, 3) == 3
     assert len(open_catalogue(folder).photos()) == 6
