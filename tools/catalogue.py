@@ -48,7 +48,12 @@ def main(argv: Sequence[str] | None = None) -> bool:
     return is_well
 
 
-if __name__ == '__main__':
+def program(argv: Sequence[str] | None = None) -> int:
+    """Run ``main`` as a command; return its exit code."""
     results: list[bool] = []
-    code = exit_code(lambda: results.append(main()), ConfigError)
-    sys.exit(code or int(not results[0]))
+    code = exit_code(lambda: results.append(main(argv)), ConfigError)
+    return code or int(not results[0])
+
+
+if __name__ == '__main__':
+    sys.exit(program())

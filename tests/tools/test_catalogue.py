@@ -228,16 +228,21 @@ def test_options_that_do_not_fit(words, capsys):
     assert caught.value.code == 2 and 'error: ' in capsys.readouterr().err
 
 
-def test_as_a_program(folder):
-    def program(*words):
-        command = [sys.executable, '-m', 'tools.catalogue', *map(str, words)]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-    done = program('verify', folder)
-    assert (done.returncode, done.stdout, done.stderr) == (0, '0 faults found\n', '')
+def test_exit_codes(folder, capsys):
+    assert tool.program(['verify', str(folder)]) == 0
+    assert capsys.readouterr().out == '0 faults found\n'
     path = next((folder / 'features').glob('*.npy'))
     path.write_bytes(path.read_bytes()[:-1])
-    done = program('verify', folder)
-    assert done.returncode == 1 and done.stdout.endswith('1 fault found\n')
-    done = program('undo', folder.parent)
-    assert done.returncode == 2 and done.stderr.startswith('error: ')
+    assert tool.program(['verify', str(folder)]) == 1
+    assert capsys.readouterr().out.endswith('1 fault found\n')
+    assert tool.program(['undo', str(folder.parent)]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith('error: ') and said.err.count('\n') == 1 and not said.out
+
+
+def test_help_does_not_wait_for_torch():
+    code = (
+        'import sys; from tools import catalogue; import wildlife.catalogue.commands; '
+        'assert "torch" not in sys.modules'
+    )
+    subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True)
