@@ -16,8 +16,7 @@ from tools import catalogue as tool
 from tools import extract_features
 from utils.checkpoint import load_checkpoint, save_state
 from utils.errors import InputError
-from wildlife.catalogue.encode import ModelEncoder
-from wildlife.catalogue.models import model_config
+from wildlife.catalogue.encode import catalogue_encoder
 from wildlife.catalogue.store import open_catalogue
 from wildlife.features.files import read_features
 
@@ -78,7 +77,7 @@ def test_the_model_is_in_the_catalogue(folder, world, tmp_path):
     whole, other, left, right = catalogue.photos()[-4:]
     assert (whole.place, whole.individual, whole.box) == ('river', '', None)
     assert (left.box, right.box) == ((0, 0.1, 0.4, 0.8), (0.5, 0.1, 0.4, 0.8))
-    encoder = ModelEncoder(model_config(catalogue))
+    encoder = catalogue_encoder(catalogue)
     again = encoder([whole, other, left, right], 0.05, tmp_path / 'parts')
     np.testing.assert_allclose(
         catalogue.features().of([whole, other, left, right]), again, atol=1e-5

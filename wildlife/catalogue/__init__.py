@@ -68,12 +68,11 @@ returns the entry's number. ``Author(by, program)`` says who does it::
 New photos::
 
     from wildlife.catalogue.sources import photos_of_config, photos_of_source   # -> NewPhotos
-    from wildlife.catalogue.models import model_config     # config of the model in use, checked
-    from wildlife.catalogue.encode import ModelEncoder     # its features of any photos
+    from wildlife.catalogue.encode import catalogue_encoder  # the model in use, checked
     from wildlife.catalogue.add import add_photos          # photos and features, one transaction
 
     new = photos_of_source(options)                        # wildlife.lists.options.ReadOptions
-    encoder = ModelEncoder(model_config(catalogue, opts))  # no --config_file is needed
+    encoder = catalogue_encoder(catalogue, opts)           # no --config_file is needed
     vectors = encoder(new.photos, margin, folder)          # (N, D), as those of the catalogue;
                                                            # resumes from parts kept in folder
     add_photos(catalogue, me, new, encoder)

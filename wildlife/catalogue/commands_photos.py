@@ -9,9 +9,8 @@ from utils.errors import InputError
 from utils.words import first_few
 from wildlife.catalogue.add import Added, add_photos, encode_photos
 from wildlife.catalogue.create import check_new_folder, create_catalogue, making
-from wildlife.catalogue.encode import ModelEncoder
+from wildlife.catalogue.encode import ModelEncoder, catalogue_encoder
 from wildlife.catalogue.journal import Author
-from wildlife.catalogue.models import model_config
 from wildlife.catalogue.new_photos import NewPhotos
 from wildlife.catalogue.sources import photos_of_config, photos_of_source
 from wildlife.catalogue.store import Catalogue, open_catalogue
@@ -77,7 +76,7 @@ def _encoder(catalogue: Catalogue, args: Arguments) -> ModelEncoder | None:
         named = bool(cfg.TEST.WEIGHT)
         return ModelEncoder(cfg) if named or not catalogue.model() else None
     if catalogue.model():
-        return ModelEncoder(model_config(catalogue, args.opts))
+        return catalogue_encoder(catalogue, args.opts)
     if args.opts:
         raise InputError(f'{args.opts[0]}: KEY VALUE pairs need --config_file, or a model in use')
     return None

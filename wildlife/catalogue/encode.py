@@ -14,15 +14,20 @@ from yacs.config import CfgNode
 
 from datasets.photo_loader import make_photo_loader
 from datasets.records import Record
-from processor.encoder import Encoder, make_encoder
-from processor.inference import encode_batches, load_model
-from utils.device import Runtime, make_runtime
-from utils.errors import InputError
+from processor.encoder import make_encoder
+from processor.inference import encode_batches
+from utils.device import make_runtime
 from utils.files import writing
 from utils.run.lock import InUse, output_lock
 from utils.torch_errors import translated_errors
-from wildlife.catalogue.models import ModelFacts, model_facts
+from wildlife.catalogue.models import (
+    ModelFacts,
+    check_same_model,
+    load_checked_model,
+    model_config,
+)
 from wildlife.catalogue.new_photos import Boxed, CropReader, crop_names
+from wildlife.catalogue.store import Catalogue
 from wildlife.features.parts import Parts, batches_of, write_parts
 
 
@@ -47,16 +52,26 @@ class PhotoEncoder(Protocol):
 
 
 class ModelEncoder:
-    """The model that TEST.WEIGHT of a config names; it is loaded when it is needed.
+    """The model that TEST.WEIGHT of a config names.
 
     Args:
         cfg: The config, with numbers in INPUT (``model.timm_names.resolve_inputs``).
+
+    Raises:
+        InputError: The weights cannot be read, are random, or need the camera or side of photos.
     """
 
     def __init__(self, cfg: CfgNode):
         self.cfg = cfg
-        self.facts = model_facts(cfg)
-        self._loaded: tuple[Encoder, Runtime] | None = None
+        with translated_errors('TEST.IMS_PER_BATCH'):
+            model, self.facts = load_checked_model(cfg)
+            self.runtime = make_runtime(
+                cfg.MODEL.DEVICE,
+                cfg.SOLVER.AMP,
+                cfg.SOLVER.DETERMINISTIC,
+                compiles=cfg.MODEL.COMPILE,
+            )
+            self.encoder = make_encoder(cfg, model, self.runtime.device).eval()
 
     def __call__(self, photos: Sequence[Boxed], margin: float, folder: Path) -> np.ndarray:
         """Return the features of photos; see :class:`PhotoEncoder`."""
@@ -76,32 +91,35 @@ class ModelEncoder:
     ) -> None:
         if not missing:
             return
-        encoder, runtime = self._load(records)
         batches = batches_of(missing, self.cfg.TEST.IMS_PER_BATCH)
-        loader = make_photo_loader(self.cfg, records, runtime, True, batches, read)
+        loader = make_photo_loader(self.cfg, records, self.runtime, True, batches, read)
 
         def encode(images: Tensor, cameras: Tensor, views: Tensor) -> Tensor:
-            return encoder(images)
+            return self.encoder(images)
 
         try:
             with torch.inference_mode():
-                found = encode_batches(encode, loader, runtime, 'features')
+                found = encode_batches(encode, loader, self.runtime, 'features')
                 write_parts(parts, missing, found, records)
         finally:
             loader.close()
 
-    def _load(self, records: list[Record]) -> tuple[Encoder, Runtime]:
-        if self._loaded is None:
-            model, solver = self.cfg.MODEL, self.cfg.SOLVER
-            runtime = make_runtime(
-                model.DEVICE, solver.AMP, solver.DETERMINISTIC, compiles=model.COMPILE
-            )
-            loaded, about = load_model(self.cfg, records)
-            if about['checkpoint_sha256'] != self.facts.sha256:
-                raise InputError('TEST.WEIGHT: the file was replaced; start the command again')
-            encoder = make_encoder(self.cfg, loaded, runtime.device)
-            self._loaded = encoder.eval(), runtime
-        return self._loaded
+
+def catalogue_encoder(catalogue: Catalogue, opts: Sequence[str] = ()) -> ModelEncoder:
+    """Return the model in use of a catalogue, for features that can be compared with its own.
+
+    Args:
+        catalogue: The catalogue.
+        opts: KEY, VALUE, … that override its config; see ``models.model_config``.
+
+    Raises:
+        InputError: There is no model in use, its weights are gone, or the model is another one.
+    """
+    encoder = ModelEncoder(model_config(catalogue, opts))
+    model = catalogue.model()
+    if model:
+        check_same_model(model, encoder.facts)
+    return encoder
 
 
 @contextlib.contextmanager

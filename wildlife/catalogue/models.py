@@ -10,9 +10,12 @@ from typing import Any
 from yacs.config import CfgNode
 
 from configs import flatten, load_cfg
+from datasets.records import Record
 from model.make_model_clipreid import tested_file
+from model.reid_model import ReIDModel
 from model.timm_names import resolve_inputs
-from processor.encoder import feature_facts, tested_sha256, whitening_facts
+from processor.encoder import feature_facts, whitening_facts
+from processor.inference import load_model
 from utils.errors import InputError
 from wildlife.catalogue.records import Model
 from wildlife.catalogue.store import Catalogue
@@ -38,27 +41,30 @@ class ModelFacts:
     config: Mapping[str, Any]
 
 
-def model_facts(cfg: CfgNode) -> ModelFacts:
-    """Return what a catalogue keeps of the model that TEST.WEIGHT names.
+def load_checked_model(cfg: CfgNode) -> tuple[ReIDModel, ModelFacts]:
+    """Load the model that TEST.WEIGHT names; return it, and what a catalogue keeps of it.
 
     Raises:
         InputError: The weights cannot be read, are random, or need the camera or side of photos.
     """
     check_model(cfg)
     path = tested_file(cfg)
-    if path is not None and not path.is_file():
-        raise InputError(
-            f'TEST.WEIGHT {path}: there are no such weights; name them in the yml or '
-            'as TEST.WEIGHT … on the command line'
-        )
-    sha256 = tested_sha256(cfg)
-    if not sha256:
+    if path is None:
         raise InputError(
             'a catalogue needs weights in a file, which its features can be told by, but these '
             'are random; set TEST.WEIGHT, or MODEL.PRETRAIN_PATH for TEST.WEIGHT start'
         )
-    facts = feature_facts(cfg, sha256)
-    facts |= {'name': cfg.MODEL.NAME, 'stride': list(cfg.MODEL.STRIDE_SIZE)}
+    if not path.is_file():
+        raise InputError(
+            f'TEST.WEIGHT {path}: there are no such weights; name them in the yml or as '
+            'TEST.WEIGHT … on the command line'
+        )
+    model, about = load_model(cfg, [Record('', 0)])
+    return model, _facts(cfg, model, about['checkpoint_sha256'])
+
+
+def _facts(cfg: CfgNode, model: ReIDModel, sha256: str) -> ModelFacts:
+    facts = feature_facts(cfg, model, sha256)
     facts |= {'precision': cfg.TEST.PRECISION, 'upright': True, 'normalised': True}
     whitening = whitening_facts(cfg)
     facts['whitening_sha256'] = whitening['sha256'] if whitening else ''
@@ -70,14 +76,14 @@ def model_facts(cfg: CfgNode) -> ModelFacts:
 
 
 def model_config(catalogue: Catalogue, opts: Sequence[str] = ()) -> CfgNode:
-    """Return the config of the model in use; check that its weights are still the same.
+    """Return the config of the model in use.
 
     Args:
         catalogue: The catalogue.
         opts: KEY, VALUE, … that override it, such as MODEL.DEVICE or a new place of TEST.WEIGHT.
 
     Raises:
-        InputError: There is no model in use, or the weights or settings are others.
+        InputError: There is no model in use.
     """
     model = catalogue.model()
     if model is None:
@@ -86,9 +92,7 @@ def model_config(catalogue: Catalogue, opts: Sequence[str] = ()) -> CfgNode:
             'tools.catalogue encode … --config_file YML TEST.WEIGHT FILE'
         )
     saved = [word for pair in model.config.items() for word in pair]
-    cfg = resolve_inputs(load_cfg('', [*saved, *opts]))
-    check_same_model(model, model_facts(cfg))
-    return cfg
+    return resolve_inputs(load_cfg('', [*saved, *opts]))
 
 
 def check_same_model(model: Model, facts: ModelFacts) -> None:
