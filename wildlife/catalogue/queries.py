@@ -13,6 +13,8 @@ from wildlife.catalogue.records import Individual, Model, Photo
 from wildlife.catalogue.schema import aliases, individuals, models, photos, settings
 from wildlife.crops import Box
 
+BOX = photos.columns.keys().index('box')
+
 
 def no_individual(name: str, known: Sequence[str]) -> InputError:
     """Return the error for a name that no individual has."""
@@ -45,12 +47,13 @@ def read_models(opened: Connection) -> list[Model]:
 def read_photos(opened: Connection) -> list[Photo]:
     """Return all photos, by id."""
     joined = photos.outerjoin(individuals, photos.c.individual_id == individuals.c.id)
-    query = sa.select(photos, individuals.c.name).select_from(joined).order_by(photos.c.id)
+    name = sa.func.coalesce(individuals.c.name, '')
+    query = sa.select(*photos.c, name).select_from(joined).order_by(photos.c.id)
     found = []
-    for row in opened.execute(query):
-        values = {**row._mapping, 'box': box_of(row.box), 'individual': row.name or ''}
-        del values['name']
-        found.append(Photo(**values))
+    for row in opened.execute(query):  # the columns are the fields of Photo, the last one is name
+        values = list(row)
+        values[BOX] = box_of(values[BOX])
+        found.append(Photo(*values))
     return found
 
 
