@@ -54,6 +54,7 @@ IMPORT_NAME = {
     'ImageHash': 'imagehash',
     'Pillow': 'PIL',
     'PyYAML': 'yaml',
+    'SQLAlchemy': 'sqlalchemy',
     'pillow-heif': 'pillow_heif',
     'scikit-image': 'skimage',
     'scikit-learn': 'sklearn',

@@ -9,6 +9,8 @@ PHOTOS is one of
                          name unusual columns, for example --column identity=Name
     a COCO-style .json   annotations, their attributes or categories name the individual
     a Camtrap DP         its folder, datapackage.json, media.csv or observations.csv
+    a detector's .json   boxes of MegaDetector, SpeciesNet or AddaxAI; folders name the individuals.
+                         --detections adds such boxes to one of the others
 
 --protocol says how the photos are split into training and test:
     disjoint             test on animals that are not trained on (the default)
