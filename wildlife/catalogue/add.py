@@ -116,19 +116,21 @@ def encode_photos(
 
 
 def _by_key(new: Sequence[NewPhoto]) -> dict[Key, tuple[NewPhoto, int]]:
-    """Return {key: (photo, bytes)}; photos that occur twice must agree on the individual."""
+    """Return {key: (photo, bytes)}; the names of photos that occur twice must agree."""
     if not new:
         raise InputError('there is no photo to add')
     found = fingerprints(photo.path for photo in new)
     by_key: dict[Key, tuple[NewPhoto, int]] = {}
     for photo in new:
         sha256, size = found[photo.path]
-        first, _ = by_key.setdefault((sha256, box_text(photo.box)), (photo, size))
-        if first.individual != photo.individual:
+        key = (sha256, box_text(photo.box))
+        first, _ = by_key.setdefault(key, (photo, size))
+        if not first.individual:
+            by_key[key] = (photo, size)
+        elif photo.individual not in ('', first.individual):
             raise InputError(
                 f'{photo.path} and {first.path} have the same bytes, but show '
-                f'{photo.individual or "an unknown animal"!r} and '
-                f'{first.individual or "an unknown animal"!r}; correct one'
+                f'{photo.individual!r} and {first.individual!r}; correct one'
             )
     return by_key
 

@@ -73,11 +73,11 @@ def _encoder(catalogue: Catalogue, args: Arguments) -> ModelEncoder | None:
     """Return the model of --config_file, else the model in use; None if there is neither."""
     if args.config_file:
         cfg = resolve_inputs(load_cfg(args.config_file, args.opts))
-        named = bool(cfg.TEST.WEIGHT)
-        return ModelEncoder(cfg) if named or not catalogue.model() else None
+        if cfg.TEST.WEIGHT:
+            return ModelEncoder(cfg)
     if catalogue.model():
-        return catalogue_encoder(catalogue, args.opts)
-    if args.opts:
+        return catalogue_encoder(catalogue, () if args.config_file else args.opts)
+    if args.opts and not args.config_file:
         raise InputError(f'{args.opts[0]}: KEY VALUE pairs need --config_file, or a model in use')
     return None
 

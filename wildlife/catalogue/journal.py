@@ -93,17 +93,15 @@ class Transaction:
             return
         ids = list(rows)
         before = self.rows(table, ids)
-        columns = next(iter(rows.values()))
-        statement = (
-            table.update()
-            .where(table.c.id == sa.bindparam('row'))
-            .values({name: sa.bindparam(f'new_{name}') for name in columns})
-        )
-        new = [
-            {f'new_{name}': value for name, value in values.items()} | {'row': row_id}
-            for row_id, values in rows.items()
-        ]
-        self.connection.execute(statement, new)
+        new: dict[str, Any] = {
+            name: sa.bindparam(f'new_{name}') for name in next(iter(rows.values()))
+        }
+        statement = table.update().where(table.c.id == sa.bindparam('row')).values(new)
+        parameters = []
+        for row_id, values in rows.items():
+            parameters.append({f'new_{name}': value for name, value in values.items()})
+            parameters[-1]['row'] = row_id
+        self.connection.execute(statement, parameters)
         self._record(table, ids, before, self.rows(table, ids))
 
     def delete(self, table: Table, ids: Sequence[int]) -> None:

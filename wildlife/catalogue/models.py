@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def model_config(catalogue: Catalogue, opts: Sequence[str] = ()) -> CfgNode:
             f'catalogue {catalogue.folder}: there is no model yet; name one: python -m '
             'tools.catalogue encode … --config_file YML TEST.WEIGHT FILE'
         )
-    saved = [word for pair in model.config.items() for word in pair]
+    saved = chain.from_iterable(model.config.items())
     return resolve_inputs(load_cfg('', [*saved, *opts]))
 
 

@@ -17,6 +17,8 @@ from utils.logger import progress
 from wildlife.crops import Box, find_change
 from wildlife.lists.tables import LeftOut
 
+REMEDY = 'replace it, or skip it: --skip-bad, and for lists DATASETS.SKIP_BROKEN True'
+
 
 @dataclass(frozen=True, slots=True)
 class NewPhoto:
@@ -81,7 +83,10 @@ class CropReader:
             UnreadablePhoto: The photo cannot be read, or the box lies outside it.
         """
         path, box = self.boxes[name]
-        image = read_image(path, upright=True)
+        try:
+            image = read_image(path, upright=True)
+        except UnreadablePhoto as error:
+            raise UnreadablePhoto(path, error.reason, REMEDY) from None
         if box is None:
             return image
         try:

@@ -40,6 +40,7 @@ def read_model(opened: Connection, number: int = 0, key: str = '') -> Model | No
 
 
 def read_models(opened: Connection) -> list[Model]:
+    """Return all models, by id."""
     rows = opened.execute(models.select().order_by(models.c.id)).mappings()
     return [Model(**{**row, 'config': json.loads(row['config'])}) for row in rows]
 
@@ -58,11 +59,10 @@ def read_photos(opened: Connection) -> list[Photo]:
 
 
 def read_individuals(opened: Connection) -> list[Individual]:
+    """Return all individuals, by name."""
     names = defaultdict(list)
-    for alias, number in opened.execute(
-        sa.select(aliases.c.alias, aliases.c.individual_id).order_by(aliases.c.alias)
-    ):
-        names[number].append(alias)
+    for row in opened.execute(aliases.select().order_by(aliases.c.alias)):
+        names[row.individual_id].append(row.alias)
     columns = photos.c
     known = sa.func.nullif(columns.encounter, '')  # NULL is not counted
     counts = sa.select(

@@ -59,12 +59,10 @@ def _given_facts(cfg: CfgNode) -> dict[str, dict[str, str]]:
         return {}
     data = cfg.DATASETS
     roots = (os.path.join(data.ROOT_DIR, data.DATA_DIR), data.TEST_ROOT_DIR)
-    rows = given_rows(data.LIST_DIR)
-    return {
-        os.path.abspath(os.path.join(root, listed)): row
-        for root in roots
-        for listed, row in rows.items()
-    }
+    rows: dict[str, dict[str, str]] = {}
+    for listed, row in given_rows(data.LIST_DIR).items():
+        rows |= {os.path.abspath(os.path.join(root, listed)): row for root in roots}
+    return rows
 
 
 def _scope(cfg: CfgNode, paths: Sequence[str]) -> str:

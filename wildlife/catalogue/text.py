@@ -13,10 +13,10 @@ SHOWN = 100  # most photos that are printed
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a table with aligned columns; numbers stand on the right."""
-    cells = [list(head), *(['' if cell is None else str(cell) for cell in row] for row in rows)]
+    """Return a table with aligned columns; whole numbers stand on the right."""
+    cells = [list(head), *(list(map(str, row)) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    numeric = [all(isinstance(cell, int) for cell in column) for column in zip(*rows, strict=True)]
+    numeric = [set(map(type, column)) == {int} for column in zip(*rows, strict=True)]
     lines = []
     for row in cells:
         aligned = [

@@ -46,15 +46,21 @@ def write_features(
     present = sa.select(features.c.photo_id).where(features.c.model_id == model.id)
     known = set(change.connection.execute(present).scalars())
     chosen = [number for number in vectors if number not in known]
-    if not chosen:
-        return 0
-    rows = np.stack([vectors[number] for number in chosen])
+    if chosen:
+        _append(change, catalogue, model, {number: vectors[number] for number in chosen})
+    return len(chosen)
+
+
+def _append(
+    change: Transaction, catalogue: Catalogue, model: Model, vectors: Mapping[int, np.ndarray]
+) -> None:
+    rows = np.stack(list(vectors.values()))
     if rows.shape[1] != model.length:
         raise InputError(
             f'these features have {rows.shape[1]} numbers, but those of the catalogue have '
             f'{model.length}; make all of them anew with the other model'
         )
-    places = enumerate(zip(chosen, checksums(rows), strict=True), start=model.rows)
+    places = enumerate(zip(vectors, checksums(rows), strict=True), start=model.rows)
     made = [
         {'model_id': model.id, 'photo_id': number, 'row': row, 'crc': crc}
         for row, (number, crc) in places
@@ -63,7 +69,6 @@ def write_features(
     append_rows(catalogue.path_of(model), rows, model.rows)
     grown = models.update().where(models.c.id == model.id).values(rows=model.rows + len(rows))
     change.connection.execute(grown)
-    return len(rows)
 
 
 def _registered(change: Transaction, facts: ModelFacts, vectors: Mapping[int, np.ndarray]) -> Model:

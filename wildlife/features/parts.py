@@ -90,7 +90,10 @@ class Parts:
 
 def batches_of(parts: Sequence[range], size: int) -> list[range]:
     """Return the batches of parts; parts share no batch."""
-    return [part[start : start + size] for part in parts for start in range(0, len(part), size)]
+    batches: list[range] = []
+    for part in parts:
+        batches += [part[start : start + size] for start in range(0, len(part), size)]
+    return batches
 
 
 def write_parts(

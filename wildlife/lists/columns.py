@@ -44,10 +44,7 @@ def choose_columns(
         if meaning in given or not found:
             continue
         if meaning == 'identity' and sure and not free[0]:
-            notes.append(
-                f"column '{found[0]}' may name the individual, but was not read; if it does, add "
-                f"--column identity='{found[0]}'"
-            )
+            notes.append(_unsure_note(found[0]))
             continue
         if meaning == 'identity':
             _check_same(table, next(filter(None, free)))
@@ -60,6 +57,13 @@ def choose_columns(
             columns[meaning] = spread
     _check_needed(table, columns, needed)
     return columns, notes
+
+
+def _unsure_note(column: str) -> str:
+    return (
+        f"column '{column}' may name the individual, but was not read; if it does, add --column "
+        f"identity='{column}'"
+    )
 
 
 def _taken_note(meaning: str, found: list[str]) -> str:

@@ -91,9 +91,10 @@ def test_contradictions_change_nothing(tmp_path):
         r'\(photo 1\); rename or merge them',
     ):
         add_photos(catalogue, ANNA, new(fresh, NewPhoto(path, individual='Kito')), encoder)
-    copy = shutil.copy(fresh.path, tmp_path / 'y.png')
-    with pytest.raises(InputError, match="the same bytes, but show 'an unknown animal' and 'Kito'"):
-        add_photos(catalogue, ANNA, new(fresh, NewPhoto(str(copy))), encoder)
+    copy = str(shutil.copy(fresh.path, tmp_path / 'y.png'))
+    with pytest.raises(InputError, match="the same bytes, but show 'Asha' and 'Kito'; correct one"):
+        both = new(NewPhoto(copy), fresh, NewPhoto(copy, individual='Asha'))
+        add_photos(catalogue, ANNA, both, encoder)
     with pytest.raises(InputError, match='cannot be read .*is its disk mounted'):
         add_photos(catalogue, ANNA, new(NewPhoto(str(tmp_path / 'gone.png'))), encoder)
     (tmp_path / 'z.txt').write_text('z')
