@@ -15,8 +15,7 @@ from datasets.records import Record
 from model.make_model_clipreid import tested_file
 from model.reid_model import ReIDModel
 from model.timm_names import resolve_inputs
-from processor.encoder import feature_facts, whitening_facts
-from processor.inference import load_model
+from processor.encoder import feature_facts, load_model, whitening_facts
 from utils.errors import InputError
 from wildlife.catalogue.records import Model
 from wildlife.catalogue.store import Catalogue
