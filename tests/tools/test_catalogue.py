@@ -60,7 +60,7 @@ def test_the_lists_of_a_config(made, world, tmp_path):
     assert call('verify', made)
 
 
-def test_the_model_is_in_the_catalogue(folder, world, tmp_path):
+def test_the_model_is_in_the_catalogue(folder, world, tmp_path, capsys):
     """Photos are added without a yml; a photo without a box is the whole photo."""
     new = tmp_path / 'new'
     write_photo(new / 'cam1' / 'a.png', 2, 90)
@@ -73,6 +73,10 @@ def test_the_model_is_in_the_catalogue(folder, world, tmp_path):
     (new / 'd.json').write_text(json.dumps({'images': images}))
     call('add', folder, new, '--place', 'river')
     call('add', folder, new / 'd.json')
+    said = capsys.readouterr().out
+    assert '- 1 photo with several animals\n2 animals added on 1 photo' in said
+    assert '2 of them are there with other boxes, too' in said
+    assert '- skipped: 1 x no animal with confidence 0.2 or more' in said
     catalogue = open_catalogue(folder)
     whole, other, left, right = catalogue.photos()[-4:]
     assert (whole.place, whole.individual, whole.box) == ('river', '', None)

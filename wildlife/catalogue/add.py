@@ -37,6 +37,7 @@ class Added:
         photos: The number of photos that are new.
         known: The number of photos that were there already.
         completed: How many of these have got facts, a name or a new path.
+        otherwise: How many new photos are there with another box, or whole, too.
         individuals: The names of the individuals that are new.
         features: The number of features that were made.
         entry: The journal's entry; 0 = nothing was new.
@@ -45,6 +46,7 @@ class Added:
     photos: int = 0
     known: int = 0
     completed: int = 0
+    otherwise: int = 0
     individuals: list[str] = field(default_factory=list)
     features: int = 0
     entry: int = 0
@@ -77,6 +79,8 @@ def add_photos(
         known = _known(change)
         fresh = {key: photo for key, photo in shown.items() if key not in known}
         done = Added(photos=len(fresh), known=len(shown) - len(fresh))
+        files = {sha256 for sha256, _ in known}
+        done.otherwise = sum(sha256 in files for sha256, _ in fresh)
         rows = [_row(key, photo, sizes[key]) for key, photo in fresh.items()]
         numbers = dict(zip(fresh, change.insert(photos, rows), strict=True))
         numbers |= {key: photo.id for key, photo in known.items()}

@@ -95,6 +95,11 @@ def added_text(new: NewPhotos, added: Added) -> str:
         f'{counted(added.photos, "animal")} added on {counted(len(several), "photo")}, '
         f'{added.known} were there already, {added.completed} of them completed'
     )
+    if added.otherwise:
+        lines.append(
+            f'{added.otherwise} of them are there with other boxes, too; if these are the same '
+            'animals, take it back: python -m tools.catalogue undo'
+        )
     if added.individuals:
         lines.append(
             f'{counted(len(added.individuals), "new individual")}: '

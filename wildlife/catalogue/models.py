@@ -5,7 +5,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from yacs.config import CfgNode
@@ -110,11 +109,5 @@ def check_same_model(model: Model, facts: ModelFacts) -> None:
     raise InputError(
         f"the catalogue's features are those of another model: its {name} is "
         f'{kept.get(name)!r:.80}, here it is {given.get(name)!r:.80}; use that model '
-        f'({model_file(model)}), or make all features anew: python -m tools.catalogue encode'
+        f'({model.weights}), or make all features anew: python -m tools.catalogue encode'
     )
-
-
-def model_file(model: Model) -> str:
-    """Return the file of the weights, as far as the config says it, for messages."""
-    weight = str(model.config['TEST.WEIGHT'])
-    return str(Path(weight) if weight != 'start' else model.config['MODEL.PRETRAIN_PATH'])

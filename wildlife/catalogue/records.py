@@ -123,6 +123,13 @@ class Model:
     config: Mapping[str, Any]
     created: datetime
 
+    @property
+    def weights(self) -> str:
+        """The file of the weights, as far as the config says it."""
+        weight = str(self.config['TEST.WEIGHT'])
+        start = str(self.config['MODEL.PRETRAIN_PATH'] or 'its usual weights')
+        return weight if weight != 'start' else start
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:

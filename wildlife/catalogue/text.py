@@ -141,7 +141,7 @@ def summary_text(catalogue: Catalogue) -> str:
         f'{decided["machine"]} by programs',
         'no features yet'
         if model is None
-        else f'features of {model.config["MODEL.NAME"]}, weights {model.config["TEST.WEIGHT"]} '
+        else f'features of {model.config["MODEL.NAME"]}, weights {model.weights} '
         f'(SHA-256 {model.sha256[:12]}), {model.length} numbers each',
         f'calibrated {day(calibration.at)}' if calibration else 'not calibrated',
     ]

@@ -50,10 +50,13 @@ def test_several_animals_of_a_photo(tmp_path):
     done = add_photos(
         catalogue, ANNA, new(NewPhoto(path, left), NewPhoto(path, right), NewPhoto(path)), encoder
     )
-    assert done.photos == 3 and [photo.box for photo in catalogue.photos()] == [left, right, None]
+    assert (done.photos, done.otherwise) == (3, 0)
+    assert [photo.box for photo in catalogue.photos()] == [left, right, None]
     check_features(catalogue, encoder)
     again = add_photos(catalogue, ANNA, new(NewPhoto(path, right), NewPhoto(path, left)), encoder)
     assert (again.photos, again.known) == (0, 2)
+    other = add_photos(catalogue, ANNA, new(NewPhoto(path, (0, 0, 1, 0.5))), encoder)
+    assert (other.photos, other.otherwise) == (1, 1)
 
 
 def test_what_was_unknown_is_completed(tmp_path):
