@@ -76,6 +76,7 @@ def test_at_any_time_of_the_command(catalogue, tmp_path, record_property):
             assert_clean(left)
         assert len(left.photos()) == len(left.features().photos) == before + 24
         killed += was_struck
+        duration *= 1 if was_struck else 0.9  # the first run may have been slower
         if killed == KILLS:
             break
         shutil.rmtree(folder)
