@@ -1,0 +1,207 @@
+"""From similarity to probability: which individual it is, or that the catalogue lacks it.
+
+Two logistic regressions on the best answer give P(it is right) and P(the animal is known). Their
+inputs are the similarity alone ('platt') or four facts ('logistic'); see :func:`inputs_of`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from utils.logistic import Logistic, logit, sigmoid
+from utils.open_sets import threshold_at
+from wildlife.identify.answers import REMOVED, Answers, Similarities, best_answers
+
+KINDS = ('platt', 'logistic')
+INPUTS = ('score', 'gap', 'log photos', 'log individuals')  # of 'logistic'; 'platt' has the first
+DECISIONS = ('known', 'new', 'unsure')
+GROWN = 1.5  # a catalogue this many times as large as that of the fit gets a warning
+
+
+@dataclass(frozen=True)
+class Calibrator:
+    """Turns similarities into probabilities.
+
+    Attributes:
+        kind: One of KINDS.
+        right: P(the best individual is the right one), from :func:`inputs_of`.
+        known: P(the catalogue has the animal), from the same inputs.
+        shares: The shares of right and of known answers that it was fitted on.
+        sharpness: Weights of individuals are exp(sharpness · similarity); at least 0.
+        alpha: n photos of an encounter count as n^(1 - alpha): 0 = independent, 1 = as one photo.
+        set_limit: The set of an answer has the labels with 1 - P <= this; infinite = all labels.
+        new_scores: (U,) sorted, held-out P(best) of animals that the catalogue lacked.
+        new_doubts: (K,) sorted, held-out P(new) of animals that it had.
+        facts: What it was fitted on, and how good it is.
+    """
+
+    kind: str
+    right: Logistic
+    known: Logistic
+    shares: tuple[float, float]
+    sharpness: float
+    alpha: float = 1.0
+    set_limit: float = np.inf
+    new_scores: np.ndarray = field(default_factory=lambda: np.empty(0))
+    new_doubts: np.ndarray = field(default_factory=lambda: np.empty(0))
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def label_probabilities(
+        self, table: Similarities, photos: np.ndarray | None = None, share: float | None = None
+    ) -> np.ndarray:
+        """Return the probabilities (Q, N + 1) of each individual and, last, of a new one.
+
+        Rows sum to 1, and no individual is more probable than the best one. What remains of
+        P(known) beside P(best) goes to the others by their weights.
+
+        Args:
+            table: Q queries: photos, or encounters with the mean similarity of their photos.
+            photos: (Q,), the number of photos of each encounter; None = single photos.
+            share: The share of known animals to expect; None = as in the fit.
+        """
+        answers = best_answers(table)
+        best, known = self._best_and_known(answers, photos, share)
+        best = np.maximum(best, known / answers.catalogue)
+        rows, column = np.arange(len(best)), table.scores.argmax(axis=1)
+        weights = np.exp(self.sharpness * (table.scores - answers.score[:, None]))
+        weights[table.scores == REMOVED] = 0.0
+        weights[rows, column] = 0.0
+        found = np.column_stack([shared_rest(weights, known - best, best), 1 - known])
+        found[rows, column] = np.where(answers.catalogue > 1, best, known)
+        return found
+
+    def _best_and_known(
+        self, answers: Answers, photos: np.ndarray | None, share: float | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return P(the best is right) (Q,) and P(known) (Q,), which is not lower."""
+        inputs = inputs_of(answers, self.kind)
+        best = sigmoid(self._with_photos(self.right.logit(inputs), self.shares[0], photos))
+        known = sigmoid(self._with_photos(self.known.logit(inputs), self.shares[1], photos))
+        known = np.maximum(best, known)
+        if share is None:
+            return best, known
+        expected = with_share(known, self.shares[1], share)
+        return best * np.divide(
+            expected, known, where=known > 0, out=np.zeros_like(known)
+        ), expected
+
+    def _with_photos(
+        self, logits: np.ndarray, share: float, photos: np.ndarray | None
+    ) -> np.ndarray:
+        """Multiply the evidence, which is the log odds minus those of the share, by n^(1 - α)."""
+        if photos is None:
+            return logits
+        start = float(logit(np.array(share)))
+        return start + np.asarray(photos, float) ** (1 - self.alpha) * (logits - start)
+
+    def sets(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return which labels (Q, N + 1) the sets hold that have the truth with 95 %."""
+        return 1 - probabilities <= self.set_limit
+
+    def accept_above(self, rate: float) -> float:
+        """Return the P(best) above which a share of at most ``rate`` of new animals lies.
+
+        Raises:
+            InputError: The fit had too few new animals for this rate.
+        """
+        return threshold_at(self.new_scores, rate)
+
+    def decide(self, probabilities: np.ndarray, rate: float) -> np.ndarray:
+        """Return 'known', 'new' or 'unsure' (Q,) at a stated rate of errors.
+
+        At most ``rate`` of the new animals of the fit were taken for a known one, and at most
+        ``rate`` of the known ones for a new one.
+
+        Args:
+            probabilities: (Q, N + 1), from :meth:`label_probabilities`.
+            rate: The rate, such as 0.01.
+
+        Raises:
+            InputError: The fit had too few animals for this rate.
+        """
+        best, new = probabilities[:, :-1].max(axis=1), probabilities[:, -1]
+        is_known = best > self.accept_above(rate)
+        is_new = ~is_known & (new > threshold_at(self.new_doubts, rate))
+        return np.select([is_known, is_new], ['known', 'new'], 'unsure')
+
+    def with_facts(self, **facts: Any) -> 'Calibrator':
+        """Return the calibrator with more facts."""
+        return replace(self, facts={**self.facts, **facts})
+
+
+def inputs_of(answers: Answers, kind: str) -> np.ndarray:
+    """Return the inputs (Q, 1) of 'platt': the score; or (Q, 4) of 'logistic': INPUTS."""
+    if kind == 'platt':
+        return answers.score[:, None]
+    counts = np.log(np.maximum(answers.photos, 1)), np.log(np.maximum(answers.catalogue, 1))
+    return np.column_stack([answers.score, answers.gap, *counts])
+
+
+def shared_rest(weights: np.ndarray, rest: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Share a rest among the other individuals by their weights; nobody gets more than ``most``.
+
+    Where the largest share would exceed it, shares are drawn towards equal ones just as far as
+    needed.
+
+    Args:
+        weights: (Q, N), 0 for the best individual and those that a query is not compared with.
+        rest: (Q,), at most ``most`` times the number of the others.
+        most: (Q,).
+    """
+    others = weights > 0
+    count, total = np.maximum(others.sum(axis=1), 1), weights.sum(axis=1)
+    shares = np.divide(weights, total[:, None], where=others, out=np.zeros(weights.shape))
+    limit = np.divide(most, rest, where=rest > 0, out=np.ones(len(rest)))
+    largest = shares.max(axis=1, initial=0.0)
+    room = largest - 1 / count
+    drawn = np.divide(largest - limit, room, where=room > 0, out=np.zeros(len(rest)))
+    drawn = np.clip(drawn, 0, 1)[:, None]
+    return rest[:, None] * ((1 - drawn) * shares + drawn * others / count[:, None])
+
+
+def with_share(probabilities: np.ndarray, fitted: float, share: float) -> np.ndarray:
+    """Correct probabilities for another base rate: logit p + logit share - logit fitted."""
+    shift = logit(np.array(share)) - logit(np.array(fitted))
+    return sigmoid(logit(probabilities) + shift)
+
+
+def accepted(probabilities: np.ndarray) -> np.ndarray:
+    """Return whether the most probable label of each row (Q, N + 1) is an individual."""
+    return probabilities[:, :-1].max(axis=1) > probabilities[:, -1]
+
+
+def cannot_tell(measures: Mapping[str, Any]) -> str:
+    """Say that new animals cannot be told from known ones, '' if they can.
+
+    Args:
+        measures: From ``utils.open_sets.measure_open_set``.
+    """
+    value, pair = measures['values']['AUROC'], measures['intervals'].get('AUROC')
+    if value is None or pair is None or pair[0] > 0.5:
+        return ''
+    return (
+        'These weights cannot tell new animals from known ones: the interval of AUROC, '
+        f'[{pair[0]:.2f}, {pair[1]:.2f}], holds 0.5, which is guessing.'
+        if pair[1] >= 0.5
+        else 'These weights cannot tell new animals from known ones: AUROC is below guessing, '
+        f'[{pair[0]:.2f}, {pair[1]:.2f}].'
+    )
+
+
+def trust_notes(calibrator: Calibrator, individuals: int) -> list[str]:
+    """Say in sentences how far a calibrator may be trusted; [] if nothing speaks against it.
+
+    Args:
+        calibrator: A calibrator made by ``fit_calibrator``.
+        individuals: The number of individuals in the catalogue now.
+    """
+    notes = [cannot_tell(calibrator.facts['open_set'])]
+    fitted = calibrator.facts['catalogue']
+    if individuals > GROWN * fitted:
+        notes.append(
+            f'The catalogue has grown from {fitted} to {individuals} individuals since the '
+            'calibration: false matches are more frequent than stated; calibrate again.'
+        )
+    return [note for note in notes if note]
