@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from utils.intervals import Interval
 from utils.logistic import Logistic, logit, sigmoid
 from utils.open_sets import threshold_at
 from wildlife.identify.answers import REMOVED, Answers, Similarities, best_answers
 
 KINDS = ('platt', 'logistic')
 INPUTS = ('score', 'gap', 'log photos', 'log individuals')  # of 'logistic'; 'platt' has the first
-DECISIONS = ('known', 'new', 'unsure')
 GROWN = 1.5  # a catalogue this many times as large as that of the fit gets a warning
 
 
@@ -65,8 +65,9 @@ class Calibrator:
         best, known = self._best_and_known(answers, photos, share)
         best = np.maximum(best, known / answers.catalogue)
         rows, column = np.arange(len(best)), table.scores.argmax(axis=1)
-        weights = np.exp(self.sharpness * (table.scores - answers.score[:, None]))
-        weights[table.scores == REMOVED] = 0.0
+        is_compared = table.scores > REMOVED
+        gaps = np.where(is_compared, answers.score[:, None] - table.scores, 0.0)
+        weights = np.exp(-self.sharpness * gaps) * is_compared
         weights[rows, column] = 0.0
         found = np.column_stack([shared_rest(weights, known - best, best), 1 - known])
         found[rows, column] = np.where(answers.catalogue > 1, best, known)
@@ -100,35 +101,40 @@ class Calibrator:
         """Return which labels (Q, N + 1) the sets hold that have the truth with 95 %."""
         return 1 - probabilities <= self.set_limit
 
-    def accept_above(self, rate: float) -> float:
-        """Return the P(best) above which a share of at most ``rate`` of new animals lies.
+    @property
+    def tells_new(self) -> bool:
+        """Whether new animals can be told from known ones; False if the interval holds 0.5."""
+        pair = self.facts.get('open_set', {}).get('intervals', {}).get('AUROC')
+        return pair is None or pair[0] > 0.5
 
-        Raises:
-            InputError: The fit had too few new animals for this rate.
-        """
-        return threshold_at(self.new_scores, rate)
+    def limits(self, rate: float) -> tuple[float, float]:
+        """Return the limits of :func:`decide` at a stated rate of errors.
 
-    def decide(self, probabilities: np.ndarray, rate: float) -> np.ndarray:
-        """Return 'known', 'new' or 'unsure' (Q,) at a stated rate of errors.
-
-        At most ``rate`` of the new animals of the fit were taken for a known one, and at most
-        ``rate`` of the known ones for a new one.
-
-        Args:
-            probabilities: (Q, N + 1), from :meth:`label_probabilities`.
-            rate: The rate, such as 0.01.
+        At most ``rate`` of the new animals of the fit have a P(best) above the first, and at most
+        ``rate`` of its known ones a P(new) above the second. If new animals cannot be told from
+        known ones, nothing is above the second.
 
         Raises:
             InputError: The fit had too few animals for this rate.
         """
-        best, new = probabilities[:, :-1].max(axis=1), probabilities[:, -1]
-        is_known = best > self.accept_above(rate)
-        is_new = ~is_known & (new > threshold_at(self.new_doubts, rate))
-        return np.select([is_known, is_new], ['known', 'new'], 'unsure')
+        reject = threshold_at(self.new_doubts, rate) if self.tells_new else 1.0
+        return threshold_at(self.new_scores, rate), reject
 
     def with_facts(self, **facts: Any) -> 'Calibrator':
         """Return the calibrator with more facts."""
         return replace(self, facts={**self.facts, **facts})
+
+
+def decide(best: np.ndarray, new: np.ndarray, accept: float, reject: float) -> np.ndarray:
+    """Return 'known', 'new' or 'unsure' (Q,).
+
+    Args:
+        best: (Q,), the probability of the best individual.
+        new: (Q,), that of a new one.
+        accept: 'known' above this ``best``.
+        reject: Else 'new' above this ``new``.
+    """
+    return np.select([best > accept, new > reject], ['known', 'new'], 'unsure')
 
 
 def inputs_of(answers: Answers, kind: str) -> np.ndarray:
@@ -172,24 +178,6 @@ def accepted(probabilities: np.ndarray) -> np.ndarray:
     return probabilities[:, :-1].max(axis=1) > probabilities[:, -1]
 
 
-def cannot_tell(measures: Mapping[str, Any]) -> str:
-    """Say that new animals cannot be told from known ones, '' if they can.
-
-    Args:
-        measures: From ``utils.open_sets.measure_open_set``.
-    """
-    value, pair = measures['values']['AUROC'], measures['intervals'].get('AUROC')
-    if value is None or pair is None or pair[0] > 0.5:
-        return ''
-    return (
-        'These weights cannot tell new animals from known ones: the interval of AUROC, '
-        f'[{pair[0]:.2f}, {pair[1]:.2f}], holds 0.5, which is guessing.'
-        if pair[1] >= 0.5
-        else 'These weights cannot tell new animals from known ones: AUROC is below guessing, '
-        f'[{pair[0]:.2f}, {pair[1]:.2f}].'
-    )
-
-
 def trust_notes(calibrator: Calibrator, individuals: int) -> list[str]:
     """Say in sentences how far a calibrator may be trusted; [] if nothing speaks against it.
 
@@ -197,11 +185,35 @@ def trust_notes(calibrator: Calibrator, individuals: int) -> list[str]:
         calibrator: A calibrator made by ``fit_calibrator``.
         individuals: The number of individuals in the catalogue now.
     """
-    notes = [cannot_tell(calibrator.facts['open_set'])]
-    fitted = calibrator.facts['catalogue']
+    fitted, measures = calibrator.facts['catalogue'], calibrator.facts['open_set']
+    notes = []
+    pair = measures['intervals'].get('AUROC')
+    if pair is None or pair[0] <= 0.5:
+        notes.append(told_apart(measures['values']['AUROC'], pair))
     if individuals > GROWN * fitted:
         notes.append(
             f'The catalogue has grown from {fitted} to {individuals} individuals since the '
             'calibration: false matches are more frequent than stated; calibrate again.'
         )
-    return [note for note in notes if note]
+    return notes
+
+
+def told_apart(auroc: float | None, pair: Interval | None) -> str:
+    """Say whether new animals can be told from known ones, as far as the interval allows.
+
+    Args:
+        auroc: The AUROC; None = not defined.
+        pair: Its interval; None = none.
+    """
+    if auroc is None:
+        return 'Whether new animals can be told from known ones was not tested.'
+    if pair is None:
+        return (
+            'Too few individuals to say whether new animals can be told from known ones (AUROC '
+            f'{auroc:.2f}; 0.5 is guessing).'
+        )
+    can = 'tell' if pair[0] > 0.5 else 'cannot tell'
+    return (
+        f'These weights {can} new animals from known ones: AUROC {auroc:.2f} [{pair[0]:.2f}, '
+        f'{pair[1]:.2f}]; 0.5 is guessing.'
+    )

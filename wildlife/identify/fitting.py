@@ -17,6 +17,7 @@ FEWEST = 20  # individuals with two encounters, below which a calibrator should 
 FOLDS = 10
 SMALLER = (0.5, 0.25)  # sizes of the smaller catalogues in ``leave_out``, as shares
 LEAST_CATALOGUE = 4  # individuals
+WHOLE = 0.9  # errors are stated for queries against at least this share of the catalogue
 COVERAGE = 0.95  # of the sets
 SET_DRAWS = 200
 KEPT = 10_000  # most held-out numbers that a calibrator keeps
@@ -38,6 +39,10 @@ class HeldOut:
     new: np.ndarray
     truth: np.ndarray
     accepted: np.ndarray
+
+    def take(self, rows: np.ndarray) -> 'HeldOut':
+        """Return some of the queries, by index or mask."""
+        return HeldOut(self.best[rows], self.new[rows], self.truth[rows], self.accepted[rows])
 
 
 def leave_out(table: Similarities, seed: int) -> Similarities:
@@ -159,6 +164,33 @@ def fit_calibrator(
     Raises:
         InputError: All queries are known, or all are new.
     """
+    folds, catalogue = folds_of(table, seed), best_answers(table).catalogue
+    kind, found, losses = choose_kind(table, folds)
+    whole = catalogue >= WHOLE * catalogue.max()
+    judged, found = table.take(whole), found.take(whole)
+    alpha = 1.0 if encounters is None else fit_alpha(table, encounters, kind, folds)
+    fitted = replace(
+        fit_models(table, kind),
+        alpha=alpha,
+        set_limit=set_limit(1 - found.truth, judged.individuals, seed),
+        new_scores=_sorted_sample(found.best[~judged.known]),
+        new_doubts=_sorted_sample(found.new[judged.known]),
+    )
+    return fitted.with_facts(
+        individuals=len(np.unique(table.individuals)),
+        queries=len(np.unique(table.queries)),
+        catalogue=int(catalogue.max()),
+        log_loss=losses,
+        **judge(judged, found, draws, seed),
+    )
+
+
+def choose_kind(table: Similarities, folds: np.ndarray) -> tuple[str, HeldOut, dict[str, float]]:
+    """Return the kind with the lower held-out log loss, its probabilities, and all losses.
+
+    Raises:
+        InputError: All queries are known, or all are new.
+    """
     known = table.known
     if known.all() or not known.any():
         side = 'known' if known.all() else 'new'
@@ -166,26 +198,10 @@ def fit_calibrator(
             f'a calibrator needs photos of known and of new animals, but all {len(known)} queries '
             f'are {side}; it needs individuals with two encounters, and individuals left out'
         )
-    folds = folds_of(table, seed)
     candidates = {kind: cross_fit(table, kind, folds) for kind in KINDS}
     losses = {kind: log_losses(table, found) for kind, found in candidates.items()}
     kind = min(KINDS, key=lambda each: losses[each])
-    found, fitted = candidates[kind], fit_models(table, kind)
-    answers = best_answers(table)
-    fitted = replace(
-        fitted,
-        alpha=1.0 if encounters is None else fit_alpha(table, encounters, kind, folds),
-        set_limit=set_limit(1 - found.truth, table.individuals, seed),
-        new_scores=_sorted_sample(found.best[~known]),
-        new_doubts=_sorted_sample(found.new[known]),
-    )
-    return fitted.with_facts(
-        individuals=len(np.unique(table.individuals)),
-        queries=len(known),
-        catalogue=int(answers.catalogue.max()),
-        log_loss=losses,
-        **judge(table, found, draws, seed),
-    )
+    return kind, candidates[kind], losses
 
 
 def log_losses(table: Similarities, found: HeldOut) -> float:
