@@ -11,7 +11,7 @@ import numpy as np
 from utils.intervals import LEAST_INDIVIDUALS, Interval
 
 BINS = 10
-RIDGE = 1e-3  # on weights of standardised inputs: only keeps the equations solvable
+RIDGE = 1.0  # on weights of standardised inputs: few individuals should not give steep curves
 STEPS = 100  # most steps of Newton's method; it needs about ten
 TINY = 1e-12  # probabilities are kept this far from 0 and 1 in the log loss
 NORMAL = 1.959964  # standard errors on each side of a 95 % interval
