@@ -192,7 +192,7 @@ def open_set_values(queries: OpenSet, rates: Sequence[float] = RATES) -> dict[st
     A DIR@FAR is NaN if its rate is below 1 / |U|.
     """
     found = steps(queries, np.ones((1, len(queries.score))))
-    values = {name: float(each[0]) for name, each in _by_steps(found, rates).items()}
+    values = {name: float(each[0]) for name, each in threshold_measures(found, rates).items()}
     unknown = int((~queries.known).sum())
     for rate in rates:
         if rate * unknown < 1 - ROUNDING:
@@ -206,7 +206,8 @@ def dir_name(rate: float) -> str:
     return f'DIR@{rate:g}'
 
 
-def _by_steps(found: Steps, rates: Sequence[float]) -> dict[str, np.ndarray]:
+def threshold_measures(found: Steps, rates: Sequence[float]) -> dict[str, np.ndarray]:
+    """Return the measures that depend on the scores, for B draws: name -> (B,)."""
     values = {'rank1': rank1(found), 'AUROC': auroc(found), 'OSCR': oscr_area(found)}
     return values | {dir_name(rate): detection_rate(found, rate) for rate in rates}
 
@@ -219,7 +220,9 @@ def resampled_measures(
     Pairs of a known and an unknown query have the product of their weights, as two individuals are
     drawn independently.
     """
-    parts = [_by_steps(steps(queries, block), rates) for block in _weights(queries, draws, seed)]
+    parts = [
+        threshold_measures(steps(queries, block), rates) for block in _weights(queries, draws, seed)
+    ]
     drawn = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     means = resample(balanced(queries), queries.individuals, draws, seed)
     return drawn | means | {'sqrt': geometric(means)}

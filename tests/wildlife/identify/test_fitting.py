@@ -1,0 +1,161 @@
+"""Fitting a calibrator: what it may see, what it keeps, and whether its probabilities are right."""
+
+import numpy as np
+import pytest
+
+from tests.wildlife.identify.worlds import random_table
+from utils.errors import InputError
+from utils.logistic import ece
+from wildlife.identify import fitting
+from wildlife.identify.answers import REMOVED, best_answers, joined
+from wildlife.identify.fitting import (
+    cross_fit,
+    fit_alpha,
+    fit_calibrator,
+    fit_models,
+    folds_of,
+    held_out,
+    leave_out,
+    log_losses,
+    set_limit,
+)
+
+
+@pytest.fixture(scope='module')
+def table():
+    """Every photo as known and as new."""
+    return leave_out(random_table(individuals=24, photos_each=8), 0)
+
+
+@pytest.fixture(scope='module')
+def calibrator(table):
+    return fit_calibrator(table, draws=100)
+
+
+def test_leaving_out():
+    plain = random_table(individuals=24)
+    both = leave_out(plain, 0)
+    found = best_answers(both)
+    sizes = {size: int((found.catalogue == size).sum()) for size in set(found.catalogue.tolist())}
+    assert sizes == {23: 240, 12: 120, 6: 120}
+    whole = found.catalogue == 23
+    assert both.known[whole].sum() == 120  # the size does not tell known from new
+    half = both.take(found.catalogue == 12)
+    assert half.known.sum() == 60  # those whose individual is among the twelve
+    assert (plain.scores[both.queries] == both.scores)[both.scores > REMOVED].all()
+
+
+def test_folds_never_divide_an_individual_and_have_both_sides():
+    both = joined([random_table(individuals=24, unknown=13)])
+    folds = folds_of(both, 0)
+    pairs = set(zip(both.individuals.tolist(), folds.tolist()))
+    assert len(pairs) == 37 and len(set(folds)) == 10
+    for fold in set(folds.tolist()):
+        assert set(both.known[folds == fold].tolist()) == {True, False}
+
+
+def test_held_out_probabilities_do_not_depend_on_the_own_fold(table):
+    folds = folds_of(table, 0)
+    found = cross_fit(table, 'platt', folds)
+    rows = folds == 3
+    other = fit_models(table.take(~rows), 'platt')
+    np.testing.assert_allclose(found.best[rows], held_out(other, table.take(rows)).best)
+    changed = table.scores.copy()
+    changed[rows] = changed[rows][::-1]
+    mixed = cross_fit(type(table)(changed, *list(vars(table).values())[1:]), 'platt', folds)
+    assert sorted(mixed.best[rows]) == pytest.approx(sorted(mixed.best[rows]))
+    assert not np.allclose(mixed.best[~rows], found.best[~rows])  # they saw other photos
+
+
+def test_the_kind_with_the_lower_held_out_loss_is_taken(table, calibrator):
+    losses = calibrator.facts['log_loss']
+    folds = folds_of(table, 0)
+    for kind, loss in losses.items():
+        assert loss == pytest.approx(log_losses(table, cross_fit(table, kind, folds)))
+    assert calibrator.kind == min(losses, key=losses.get)
+
+
+def test_facts(table, calibrator):
+    facts = calibrator.facts
+    assert (facts['individuals'], facts['queries'], facts['catalogue']) == (24, 192, 23)
+    assert len(calibrator.new_scores) == len(calibrator.new_doubts) == 192
+    assert facts['open_set']['counts']['known_queries'] == 192
+    assert calibrator.tells_new
+    low, high = facts['right']['intervals']['Brier']
+    assert low < facts['right']['values']['Brier'] < high
+    assert facts['right']['values']['Brier'] < facts['right']['no_skill']['Brier']
+
+
+def test_probabilities_are_right_for_other_animals(calibrator):
+    """500 other individuals: answers with P = 0.8 are right in 80 % of cases."""
+    others = random_table(seed=9, individuals=24, photos_each=60)
+    both = joined([others, others.as_new()])
+    found, answers = held_out(calibrator, both), best_answers(both)
+    assert ece(found.best, answers.right) < 0.05
+    assert ece(1 - found.new, answers.known) < 0.06
+    accept, _ = calibrator.limits(0.05)
+    assert 0.02 < (found.best[~both.known] > accept).mean() < 0.1
+
+
+def test_no_skill_is_found_out():
+    found = fit_calibrator(leave_out(random_table(individuals=24, skill=0.0), 0), draws=200)
+    assert not found.tells_new
+    p = found.label_probabilities(random_table(seed=5, individuals=24, skill=0.0))
+    assert p[:, :-1].max() < 0.5
+
+
+@pytest.mark.parametrize('unknown, side', [(False, 'known'), (True, 'new')])
+def test_one_side_alone_is_rejected(unknown, side):
+    plain = random_table()
+    with pytest.raises(InputError, match=f'all 60 queries are {side}'):
+        fit_calibrator(plain.as_new() if unknown else plain)
+
+
+# -------------------------------------------------------------------------------------------- sets
+
+
+def test_sets_hold_the_truth_as_often_as_stated():
+    """Animals that are alike within themselves: one query each keeps the promise."""
+    rng, covered = np.random.default_rng(0), []
+    for trial in range(60):
+        animals = rng.random(41)
+        who = np.repeat(np.arange(40), 5)
+        strange = np.clip(animals[:40][who] + rng.normal(0, 0.01, 200), 0, 1)
+        covered.append(animals[40] <= set_limit(strange, who, trial, 0.9) + 0.01)
+    assert 0.8 < np.mean(covered) <= 1
+
+
+def test_too_few_individuals_have_no_limit():
+    assert set_limit(np.linspace(0, 1, 18), np.arange(18), 0) == np.inf
+    assert set_limit(np.linspace(0, 1, 19), np.arange(19), 0) == pytest.approx(1.0)
+    limit = set_limit(np.linspace(0, 1, 39), np.arange(39), 0)
+    assert limit == pytest.approx(37 / 38)  # the ⌈40 · 0.95⌉-th = 38th smallest
+
+
+# ------------------------------------------------------------------------------------------- alpha
+
+
+@pytest.mark.parametrize('shared, low, high', [(0.0, 0.0, 0.45), (1.0, 0.6, 1.0)])
+def test_alpha_says_how_much_photos_repeat_each_other(shared, low, high):
+    """Photos with noise of their own are evidence each; copies of one photo are one."""
+    rng, base = np.random.default_rng(1), random_table(1, 40, 1, skill=0.0)
+    who = np.repeat(base.individuals, 6)
+    common = np.repeat(rng.normal(size=(40, 40)), 6, axis=0)
+    own = rng.normal(size=(240, 40))
+    scores = np.sqrt(shared) * common + np.sqrt(1 - shared) * own
+    scores += 1.2 * np.equal.outer(who, base.labels)
+    plain = type(base)(scores.astype(np.float32), base.labels, base.photos, who, np.arange(240))
+    both = joined([plain, plain.as_new()])
+    encounters = both.individuals.copy()
+    assert low <= fit_alpha(both, encounters, 'platt', folds_of(both, 0)) <= high
+
+
+def test_unknown_encounters_tell_nothing(table):
+    unknown = np.full(len(table.individuals), -1)
+    assert fit_alpha(table, unknown, 'platt', folds_of(table, 0)) == 1.0
+
+
+def test_many_held_out_numbers_are_thinned(monkeypatch):
+    monkeypatch.setattr(fitting, 'KEPT', 11)
+    sample = fitting._sorted_sample(np.arange(101.0)[::-1])
+    assert sample.tolist() == [10.0 * step for step in range(11)]
