@@ -1,4 +1,7 @@
-"""How alike queries are to the individuals of a catalogue, and the best individual of each."""
+"""How alike queries are to the individuals of a catalogue, and the best individual of each.
+
+A query is a photo, or an encounter with the mean similarity of its photos (encounters.py).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -11,6 +14,7 @@ from datasets.records import NOBODY
 from utils.ranking import BLOCK, masked_rows
 from utils.relevance import relevance_of
 
+OF_QUERIES = ('scores', 'individuals', 'queries', 'sizes')  # fields with a row for each query
 REMOVED = -np.inf  # similarity to an individual that a query is not compared with
 
 
@@ -25,7 +29,8 @@ class Similarities:
         photos: (N,) int, the number of photos of each in the catalogue. It counts the photos that
             a query is not compared with, too: else it would tell which individual is the right one.
         individuals: (Q,) int, the individual that each query shows.
-        queries: (Q,) int, the number of each query in the list it comes from.
+        queries: (Q,) int, the number of each query (its first photo) in the list it comes from.
+        sizes: (Q,) int, the number of photos of each query.
     """
 
     scores: np.ndarray
@@ -33,6 +38,7 @@ class Similarities:
     photos: np.ndarray
     individuals: np.ndarray
     queries: np.ndarray
+    sizes: np.ndarray
 
     @property
     def truth(self) -> np.ndarray:
@@ -46,8 +52,8 @@ class Similarities:
 
     def take(self, rows: np.ndarray) -> 'Similarities':
         """Return some of the queries, by index or mask."""
-        columns = (self.individuals[rows], self.queries[rows])
-        return Similarities(self.scores[rows], self.labels, self.photos, *columns)
+        columns = {name: getattr(self, name)[rows] for name in OF_QUERIES}
+        return replace(self, **columns)
 
     def compared(self, pairs: np.ndarray) -> 'Similarities':
         """Return the same queries, compared only with the pairs (Q, N) bool that are True."""
@@ -72,6 +78,7 @@ class Answers:
         gap: (Q,) float, score minus the similarity of the second best individual; 0 without one.
         photos: (Q,) int, its number of photos.
         catalogue: (Q,) int, the number of individuals that the query is compared with.
+        size: (Q,) int, the number of photos of the query.
     """
 
     individuals: np.ndarray
@@ -82,6 +89,7 @@ class Answers:
     gap: np.ndarray
     photos: np.ndarray
     catalogue: np.ndarray
+    size: np.ndarray
 
     @property
     def right(self) -> np.ndarray:
@@ -115,8 +123,8 @@ def similarities(distance: np.ndarray, trial: Trial, protocol: Protocol) -> Simi
         scores[rows] = 1 - np.minimum.reduceat(ranked, first, axis=1)
     kept = labels != NOBODY
     individuals = np.array([record.pid for record in trial.query])
-    numbers = np.arange(len(individuals))
-    return Similarities(scores[:, kept], labels[kept], photos[kept], individuals, numbers)
+    columns = (individuals, np.arange(len(individuals)), np.ones(len(individuals), int))
+    return Similarities(scores[:, kept], labels[kept], photos[kept], *columns)
 
 
 def without_unclear(table: Similarities) -> Similarities:
@@ -132,8 +140,7 @@ def without_unclear(table: Similarities) -> Similarities:
 def joined(tables: Sequence[Similarities]) -> Similarities:
     """Join the queries of tables of the same catalogue."""
     columns = {
-        name: np.concatenate([getattr(table, name) for table in tables])
-        for name in ('scores', 'individuals', 'queries')
+        name: np.concatenate([getattr(table, name) for table in tables]) for name in OF_QUERIES
     }
     return replace(tables[0], **columns)
 
@@ -163,4 +170,5 @@ def best_answers(table: Similarities) -> Answers:
         gap=gap,
         photos=table.photos[column],
         catalogue=(scores > REMOVED).sum(axis=1),
+        size=table.sizes,
     )

@@ -1,7 +1,8 @@
 """From similarity to probability: which individual it is, or that the catalogue lacks it.
 
 Two logistic regressions on the best answer give P(it is right) and P(the animal is known). Their
-inputs are the similarity alone ('platt') or four facts ('logistic'); see :func:`inputs_of`.
+inputs are the similarity ('platt'), or also the gap to the second best individual, its number of
+photos and the size of the catalogue ('logistic'); see :func:`inputs_of`.
 """
 
 from collections.abc import Mapping
@@ -15,8 +16,11 @@ from utils.logistic import Logistic, logit, sigmoid
 from utils.open_sets import threshold_at
 from wildlife.identify.answers import REMOVED, Answers, Similarities, best_answers
 
-KINDS = ('platt', 'logistic')
-INPUTS = ('score', 'gap', 'log photos', 'log individuals')  # of 'logistic'; 'platt' has the first
+INPUTS = {  # kind -> names of its inputs
+    'platt': ('score', 'photos of the query'),
+    'logistic': ('score', 'photos of the query', 'gap', 'log photos', 'log individuals'),
+}
+LIKELY = 0.5  # an answer needs a probability above this, whatever the stated rate of errors
 GROWN = 1.5  # a catalogue this many times as large as that of the fit gets a warning
 
 
@@ -25,12 +29,14 @@ class Calibrator:
     """Turns similarities into probabilities.
 
     Attributes:
-        kind: One of KINDS.
+        kind: A key of INPUTS.
         right: P(the best individual is the right one), from :func:`inputs_of`.
         known: P(the catalogue has the animal), from the same inputs.
-        shares: The shares of right and of known answers that it was fitted on.
-        sharpness: Weights of individuals are exp(sharpness · similarity); at least 0.
-        alpha: n photos of an encounter count as n^(1 - alpha): 0 = independent, 1 = as one photo.
+        share: The share of known animals that it was fitted on.
+        sharpness: Weights of individuals are exp(sharpness · similarity) for a single photo; at
+            least 0.
+        alpha: The evidence of n photos of an encounter is their sum, divided by n^alpha: 0 =
+            independent photos, 1 = as one photo.
         set_limit: The set of an answer has the labels with 1 - P <= this; infinite = all labels.
         new_scores: (U,) sorted, held-out P(best) of animals that the catalogue lacked.
         new_doubts: (K,) sorted, held-out P(new) of animals that it had.
@@ -40,7 +46,7 @@ class Calibrator:
     kind: str
     right: Logistic
     known: Logistic
-    shares: tuple[float, float]
+    share: float
     sharpness: float
     alpha: float = 1.0
     set_limit: float = np.inf
@@ -48,54 +54,42 @@ class Calibrator:
     new_doubts: np.ndarray = field(default_factory=lambda: np.empty(0))
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    def label_probabilities(
-        self, table: Similarities, photos: np.ndarray | None = None, share: float | None = None
-    ) -> np.ndarray:
+    def label_probabilities(self, table: Similarities, share: float | None = None) -> np.ndarray:
         """Return the probabilities (Q, N + 1) of each individual and, last, of a new one.
 
         Rows sum to 1, and no individual is more probable than the best one. What remains of
         P(known) beside P(best) goes to the others by their weights.
 
         Args:
-            table: Q queries: photos, or encounters with the mean similarity of their photos.
-            photos: (Q,), the number of photos of each encounter; None = single photos.
+            table: Q queries.
             share: The share of known animals to expect; None = as in the fit.
         """
         answers = best_answers(table)
-        best, known = self._best_and_known(answers, photos, share)
+        best, known = self._best_and_known(answers, share)
         best = np.maximum(best, known / answers.catalogue)
         rows, column = np.arange(len(best)), table.scores.argmax(axis=1)
         is_compared = table.scores > REMOVED
         gaps = np.where(is_compared, answers.score[:, None] - table.scores, 0.0)
-        weights = np.exp(-self.sharpness * gaps) * is_compared
+        sharpness = self.sharpness * evidence_of(answers, self.alpha)
+        weights = np.exp(-sharpness[:, None] * gaps) * is_compared
         weights[rows, column] = 0.0
         found = np.column_stack([shared_rest(weights, known - best, best), 1 - known])
         found[rows, column] = np.where(answers.catalogue > 1, best, known)
         return found
 
     def _best_and_known(
-        self, answers: Answers, photos: np.ndarray | None, share: float | None
+        self, answers: Answers, share: float | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return P(the best is right) (Q,) and P(known) (Q,), which is not lower."""
-        inputs = inputs_of(answers, self.kind)
-        best = sigmoid(self._with_photos(self.right.logit(inputs), self.shares[0], photos))
-        known = sigmoid(self._with_photos(self.known.logit(inputs), self.shares[1], photos))
-        known = np.maximum(best, known)
+        inputs = inputs_of(answers, self.kind, self.alpha)
+        best = self.right(inputs)
+        known = np.maximum(best, self.known(inputs))
         if share is None:
             return best, known
-        expected = with_share(known, self.shares[1], share)
+        expected = with_share(known, self.share, share)
         return best * np.divide(
             expected, known, where=known > 0, out=np.zeros_like(known)
         ), expected
-
-    def _with_photos(
-        self, logits: np.ndarray, share: float, photos: np.ndarray | None
-    ) -> np.ndarray:
-        """Multiply the evidence, which is the log odds minus those of the share, by n^(1 - α)."""
-        if photos is None:
-            return logits
-        start = float(logit(np.array(share)))
-        return start + np.asarray(photos, float) ** (1 - self.alpha) * (logits - start)
 
     def sets(self, probabilities: np.ndarray) -> np.ndarray:
         """Return which labels (Q, N + 1) the sets hold that have the truth with 95 %."""
@@ -126,7 +120,7 @@ class Calibrator:
 
 
 def decide(best: np.ndarray, new: np.ndarray, accept: float, reject: float) -> np.ndarray:
-    """Return 'known', 'new' or 'unsure' (Q,).
+    """Return 'known', 'new' or 'unsure' (Q,); an answer must also be more likely than not.
 
     Args:
         best: (Q,), the probability of the best individual.
@@ -134,15 +128,33 @@ def decide(best: np.ndarray, new: np.ndarray, accept: float, reject: float) -> n
         accept: 'known' above this ``best``.
         reject: Else 'new' above this ``new``.
     """
-    return np.select([best > accept, new > reject], ['known', 'new'], 'unsure')
+    is_known, is_new = best > max(accept, LIKELY), new > max(reject, LIKELY)
+    return np.select([is_known, is_new], ['known', 'new'], 'unsure')
 
 
-def inputs_of(answers: Answers, kind: str) -> np.ndarray:
-    """Return the inputs (Q, 1) of 'platt': the score; or (Q, 4) of 'logistic': INPUTS."""
-    if kind == 'platt':
-        return answers.score[:, None]
-    counts = np.log(np.maximum(answers.photos, 1)), np.log(np.maximum(answers.catalogue, 1))
-    return np.column_stack([answers.score, answers.gap, *counts])
+def inputs_of(answers: Answers, kind: str, alpha: float) -> np.ndarray:
+    """Return the inputs (Q, D) of the regressions, named by INPUTS.
+
+    A sum of log likelihood ratios a · s + b over n photos, divided by n^α, is
+    n^(1 - α) · (a · mean s + b). So the mean similarity is multiplied by that power, which is an
+    input itself; it is 1 for single photos.
+
+    Args:
+        answers: The answers.
+        kind: A key of INPUTS.
+        alpha: α, 0 … 1.
+    """
+    evidence = evidence_of(answers, alpha)
+    columns = [evidence * answers.score, evidence]
+    if kind == 'logistic':
+        counts = np.log(np.maximum(answers.photos, 1)), np.log(np.maximum(answers.catalogue, 1))
+        columns += [evidence * answers.gap, *counts]
+    return np.column_stack(columns)
+
+
+def evidence_of(answers: Answers, alpha: float) -> np.ndarray:
+    """Return how many independent photos the n photos of a query are worth: n^(1 - α), (Q,)."""
+    return answers.size.astype(float) ** (1 - alpha)
 
 
 def shared_rest(weights: np.ndarray, rest: np.ndarray, most: np.ndarray) -> np.ndarray:

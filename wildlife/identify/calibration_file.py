@@ -32,7 +32,7 @@ def as_json(calibrator: Calibrator) -> dict[str, Any]:
             name: {'weights': each.weights.tolist(), 'intercept': each.intercept}
             for name, each in models.items()
         },
-        'shares': list(calibrator.shares),
+        'share': calibrator.share,
         'sharpness': calibrator.sharpness,
         'alpha': calibrator.alpha,
         'set_limit': calibrator.set_limit if np.isfinite(calibrator.set_limit) else None,
@@ -82,12 +82,11 @@ def from_json(content: Mapping[str, Any]) -> Calibrator:
         ValueError, LookupError, TypeError: The content is damaged.
     """
     kind, limit = content['kind'], content['set_limit']
-    right, known = (float(share) for share in content['shares'])
     calibrator = Calibrator(
         kind=kind,
         right=_logistic(content['right'], kind),
         known=_logistic(content['known'], kind),
-        shares=(right, known),
+        share=float(content['share']),
         sharpness=float(content['sharpness']),
         alpha=float(content['alpha']),
         set_limit=np.inf if limit is None else float(limit),
@@ -95,7 +94,7 @@ def from_json(content: Mapping[str, Any]) -> Calibrator:
         new_doubts=_sorted(content['new_doubts']),
         facts=dict(content['facts']),
     )
-    numbers = (calibrator.sharpness, calibrator.alpha, right, known)
+    numbers = (calibrator.sharpness, calibrator.alpha, calibrator.share)
     if not np.isfinite(numbers).all() or np.isnan(calibrator.set_limit):
         raise ValueError('numbers')
     return calibrator
@@ -104,8 +103,7 @@ def from_json(content: Mapping[str, Any]) -> Calibrator:
 def _logistic(content: Mapping[str, Any], kind: str) -> Logistic:
     weights = np.array(content['weights'], float)
     intercept = float(content['intercept'])
-    length = {'platt': 1, 'logistic': len(INPUTS)}[kind]
-    if weights.shape != (length,) or not np.isfinite([*weights, intercept]).all():
+    if weights.shape != (len(INPUTS[kind]),) or not np.isfinite([*weights, intercept]).all():
         raise ValueError('weights')
     return Logistic(weights, intercept)
 

@@ -1,7 +1,7 @@
 """Fits a calibrator on queries whose individual is known; judged on individuals held out."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,7 @@ from utils.errors import InputError
 from utils.logistic import fit_logistic, log_loss, quality
 from utils.open_sets import OpenSet, measure_open_set
 from wildlife.identify.answers import REMOVED, Similarities, best_answers, joined
-from wildlife.identify.calibration import KINDS, Calibrator, accepted, inputs_of
-from wildlife.identify.encounters import encounter_means
+from wildlife.identify.calibration import INPUTS, Calibrator, accepted, inputs_of
 
 FEWEST = 20  # individuals with two encounters, below which a calibrator should not be trusted
 FOLDS = 10
@@ -21,7 +20,7 @@ WHOLE = 0.9  # errors are stated for queries against at least this share of the 
 COVERAGE = 0.95  # of the sets
 SET_DRAWS = 200
 KEPT = 10_000  # most held-out numbers that a calibrator keeps
-ALPHAS = np.linspace(0, 1, 21)
+ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 @dataclass(frozen=True)
@@ -66,36 +65,37 @@ def leave_out(table: Similarities, seed: int) -> Similarities:
 
 
 def _without_another(table: Similarities, rng: np.random.Generator) -> Similarities:
-    """Return the queries, each without one individual of the catalogue that it does not show."""
-    chance = rng.random(table.scores.shape)
-    chance[table.truth | (table.scores == REMOVED)] = -1.0
+    """Return the queries without one individual of the catalogue that they do not show.
+
+    It is the same one for all photos of an animal, so that encounters stay together.
+    """
+    names, index = np.unique(table.individuals, return_inverse=True)
+    chance = rng.random((len(names), len(table.labels)))
+    chance[np.equal.outer(names, table.labels)] = -1.0
     kept = np.ones(chance.shape, bool)
-    kept[np.arange(len(kept)), chance.argmax(axis=1)] = False
-    return table.compared(kept | table.truth)
+    kept[np.arange(len(names)), chance.argmax(axis=1)] = False
+    return table.compared(kept[index] | table.truth)
 
 
-def fit_models(table: Similarities, kind: str) -> Calibrator:
+def fit_models(table: Similarities, kind: str, alpha: float = 1.0) -> Calibrator:
     """Fit the two regressions of a calibrator of one kind, without judging them.
 
     Args:
         table: The queries, whose individuals the model was not trained on.
-        kind: One of KINDS.
+        kind: A key of ``calibration.INPUTS``.
+        alpha: See ``Calibrator``.
     """
     answers = best_answers(table)
-    inputs, scores = inputs_of(answers, kind), inputs_of(answers, 'platt')
+    inputs, scores = inputs_of(answers, kind, alpha), inputs_of(answers, 'platt', alpha)
     slope = float(fit_logistic(scores, answers.right).weights[0])
     return Calibrator(
         kind,
         right=fit_logistic(inputs, answers.right),
         known=fit_logistic(inputs, answers.known),
-        shares=(_inner_share(answers.right), _inner_share(answers.known)),
+        share=float((answers.known.sum() + 1) / (len(answers.known) + 2)),
         sharpness=max(0.0, slope),
+        alpha=alpha,
     )
-
-
-def _inner_share(outcomes: np.ndarray) -> float:
-    """Return the share of true outcomes, kept away from 0 and 1."""
-    return float((outcomes.sum() + 1) / (len(outcomes) + 2))
 
 
 def folds_of(table: Similarities, seed: int, folds: int = FOLDS) -> np.ndarray:
@@ -110,21 +110,14 @@ def folds_of(table: Similarities, seed: int, folds: int = FOLDS) -> np.ndarray:
     return np.array([fold[name] for name in table.individuals.tolist()])
 
 
-def _by_fold(
-    table: Similarities, kind: str, folds: np.ndarray
-) -> Iterator[tuple[Calibrator, np.ndarray]]:
-    """Yield a calibrator fitted without each fold, and the rows of the fold."""
-    for fold in np.unique(folds):
-        yield fit_models(table.take(folds != fold), kind), folds == fold
-
-
-def cross_fit(table: Similarities, kind: str, folds: np.ndarray) -> HeldOut:
-    """Return the probabilities of every query by the calibrator of the other folds."""
+def cross_fit(table: Similarities, kind: str, folds: np.ndarray, alpha: float = 1.0) -> HeldOut:
+    """Return the probabilities of every query by a calibrator fitted on the other folds."""
     count = len(table.individuals)
     best, new, truth = np.zeros((3, count))
     found = HeldOut(best, new, truth, np.zeros(count, bool))
-    for calibrator, rows in _by_fold(table, kind, folds):
-        part = held_out(calibrator, table.take(rows))
+    for fold in np.unique(folds):
+        rows = folds == fold
+        part = held_out(fit_models(table.take(~rows), kind, alpha), table.take(rows))
         for name, values in vars(part).items():
             getattr(found, name)[rows] = values
     return found
@@ -143,35 +136,36 @@ def held_out(calibrator: Calibrator, table: Similarities) -> HeldOut:
 
 
 def fit_calibrator(
-    table: Similarities, encounters: np.ndarray | None = None, draws: int = 1000, seed: int = 0
+    table: Similarities, stated: np.ndarray | None = None, draws: int = 1000, seed: int = 0
 ) -> Calibrator:
     """Fit a calibrator, and judge it on held-out individuals.
 
-    The kind with the lower held-out log loss, of [right] and of [known], is taken.
+    The kind and ``alpha`` with the lowest held-out log loss, of [right] and of [known], are taken.
 
     Args:
         table: Queries of individuals that the model was not trained on: some with the catalogue,
             some without their individual (see :func:`leave_out`), no pair of one encounter.
-        encounters: (Q,), the encounter of each query, for ``alpha``; negative = unknown. None =
-            photos of an encounter count as one.
+        stated: (Q,) bool, the queries by which errors are stated, such as whole encounters; None =
+            all. Of these, only those that are compared with almost the whole catalogue.
         draws: Draws of the intervals of the open-set measures.
         seed: The seed of folds and draws.
 
     Returns:
-        The calibrator. Its facts are 'individuals', 'queries', 'catalogue' (most individuals that a
-        query was compared with), 'log_loss' of each kind, and those of :func:`judge`.
+        The calibrator. Its facts are 'individuals', 'queries' (as first photos), 'catalogue' (most
+        individuals that a query was compared with), 'log_loss' of each kind, and those of
+        :func:`judge`.
 
     Raises:
         InputError: All queries are known, or all are new.
     """
-    folds, catalogue = folds_of(table, seed), best_answers(table).catalogue
-    kind, found, losses = choose_kind(table, folds)
+    catalogue = best_answers(table).catalogue
+    choice = choose_kind(table, folds_of(table, seed))
     whole = catalogue >= WHOLE * catalogue.max()
-    judged, found = table.take(whole), found.take(whole)
-    alpha = 1.0 if encounters is None else fit_alpha(table, encounters, kind, folds)
+    if stated is not None:
+        whole &= stated
+    judged, found = table.take(whole), choice.found.take(whole)
     fitted = replace(
-        fit_models(table, kind),
-        alpha=alpha,
+        fit_models(table, choice.kind, choice.alpha),
         set_limit=set_limit(1 - found.truth, judged.individuals, seed),
         new_scores=_sorted_sample(found.best[~judged.known]),
         new_doubts=_sorted_sample(found.new[judged.known]),
@@ -180,13 +174,30 @@ def fit_calibrator(
         individuals=len(np.unique(table.individuals)),
         queries=len(np.unique(table.queries)),
         catalogue=int(catalogue.max()),
-        log_loss=losses,
+        log_loss=choice.losses,
         **judge(judged, found, draws, seed),
     )
 
 
-def choose_kind(table: Similarities, folds: np.ndarray) -> tuple[str, HeldOut, dict[str, float]]:
-    """Return the kind with the lower held-out log loss, its probabilities, and all losses.
+@dataclass(frozen=True)
+class Choice:
+    """The best kind of calibrator.
+
+    Attributes:
+        kind: A key of ``calibration.INPUTS``.
+        alpha: See ``Calibrator``; 1 if all queries are single photos.
+        found: Its held-out probabilities.
+        losses: Kind -> lowest held-out log loss.
+    """
+
+    kind: str
+    alpha: float
+    found: HeldOut
+    losses: dict[str, float]
+
+
+def choose_kind(table: Similarities, folds: np.ndarray) -> Choice:
+    """Choose kind and ``alpha`` by the held-out log loss.
 
     Raises:
         InputError: All queries are known, or all are new.
@@ -198,10 +209,15 @@ def choose_kind(table: Similarities, folds: np.ndarray) -> tuple[str, HeldOut, d
             f'a calibrator needs photos of known and of new animals, but all {len(known)} queries '
             f'are {side}; it needs individuals with two encounters, and individuals left out'
         )
-    candidates = {kind: cross_fit(table, kind, folds) for kind in KINDS}
-    losses = {kind: log_losses(table, found) for kind, found in candidates.items()}
-    kind = min(KINDS, key=lambda each: losses[each])
-    return kind, candidates[kind], losses
+    alphas = ALPHAS if (table.sizes > 1).any() else (1.0,)
+    best: dict[str, Choice] = {}
+    for kind, alpha in product(INPUTS, alphas):
+        found = cross_fit(table, kind, folds, alpha)
+        loss = log_losses(table, found)
+        if kind not in best or loss < best[kind].losses[kind]:
+            best[kind] = Choice(kind, alpha, found, {kind: loss})
+    losses = {kind: each.losses[kind] for kind, each in best.items()}
+    return replace(best[min(losses, key=lambda kind: losses[kind])], losses=losses)
 
 
 def log_losses(table: Similarities, found: HeldOut) -> float:
@@ -256,34 +272,6 @@ def set_limit(
         first = np.unique(index[order], return_index=True)[1]  # one query of each individual
         limits.append(np.partition(strangeness[order[first]], place)[place])
     return float(np.mean(limits))
-
-
-def fit_alpha(table: Similarities, encounters: np.ndarray, kind: str, folds: np.ndarray) -> float:
-    """Return how much photos of one encounter repeat each other, from held-out encounters.
-
-    Args:
-        table: The queries.
-        encounters: (Q,), negative = unknown.
-        kind: The kind of the calibrator.
-        folds: (Q,), the fold of each query.
-    """
-    losses = np.zeros(len(ALPHAS))
-    for calibrator, rows in _by_fold(table, kind, folds):
-        part = rows & (encounters >= 0)
-        if part.any():
-            means, photos = encounter_means(table.take(part), encounters[part])
-            losses += [_loss_at(calibrator, alpha, means, photos) for alpha in ALPHAS]
-    return float(ALPHAS[losses.argmin()]) if losses.any() else 1.0
-
-
-def _loss_at(
-    calibrator: Calibrator, alpha: float, table: Similarities, photos: np.ndarray
-) -> float:
-    """Return the log losses of some encounters, summed over them."""
-    p = replace(calibrator, alpha=float(alpha)).label_probabilities(table, photos)
-    best = p[:, :-1].max(axis=1)
-    found = HeldOut(best, p[:, -1], best, accepted(p))
-    return len(best) * log_losses(table, found)
 
 
 def _sorted_sample(values: np.ndarray) -> np.ndarray:

@@ -104,7 +104,7 @@ def test_cross_fitted(table: Similarities, seed: int = 0) -> OpenSetTest:
         InputError: All queries are known, or all are new.
     """
     folds = folds_of(table, seed)
-    _, found, _ = choose_kind(table, folds)
+    found = choose_kind(table, folds).found
     known, decisions = table.known, {}
     for rate in RATES:
         if _allows(rate * (1 - 2 / FOLDS), int((~known).sum()), int(known.sum())):

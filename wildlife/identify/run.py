@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -20,6 +21,7 @@ from wildlife.identify.answers import Similarities, similarities, without_unclea
 from wildlife.identify.calibration import Calibrator
 from wildlife.identify.calibration_file import load_calibrator
 from wildlife.identify.draws import draw_groups, repeat_draws
+from wildlife.identify.encounters import with_encounters
 from wildlife.identify.fitting import fit_calibrator
 from wildlife.identify.open_set import (
     OpenSetTest,
@@ -125,10 +127,12 @@ def lists_result(
 
 
 def _fitted(run: Session, test: TestSet, table: Similarities, model: dict[str, Any]) -> Calibrator:
-    """Fit a calibrator on all queries of the lists."""
+    """Fit a calibrator on all queries of the lists, as photos and as encounters."""
     encounters = [test.query[query].encounter for query in table.queries.tolist()]
-    numbers = torch.tensor([-1 if each is None else each for each in encounters]).numpy()
-    made = fit_calibrator(table, numbers, run.cfg.TEST.BOOTSTRAP)
+    numbers = np.array([-1 if each is None else each for each in encounters])
+    queries, _ = with_encounters(table, numbers, seed=0)
+    single = np.arange(len(queries.sizes)) < len(table.sizes)  # errors are stated for photos
+    made = fit_calibrator(queries, single, run.cfg.TEST.BOOTSTRAP)
     now = datetime.now(timezone.utc).isoformat(timespec='seconds')
     return made.with_facts(**model, data=test.fingerprints, date=now, version=__version__)
 

@@ -7,12 +7,11 @@ import torch
 from datasets.loaders import Trial
 from datasets.protocols import PROTOCOLS
 from datasets.records import NOBODY, Record
-from tests.wildlife.identify.worlds import random_table
+from tests.wildlife.identify.worlds import random_table, table_of
 from utils import ranking
 from wildlife.identify import answers
 from wildlife.identify.answers import (
     REMOVED,
-    Similarities,
     best_answers,
     joined,
     similarities,
@@ -75,7 +74,7 @@ def test_answers_equal_loops():
 
 def test_of_equal_scores_the_lower_label_is_first():
     scores = np.array([[0.5, 0.5, 0.1], [0.5, 0.5, 0.1]], dtype=np.float32)
-    table = Similarities(scores, np.arange(3), np.ones(3, int), np.array([1, 0]), np.arange(2))
+    table = table_of(scores, np.arange(3), [1, 0])
     found = best_answers(table)
     assert (found.best.tolist(), found.rank.tolist()) == ([0, 0], [2, 1])
     assert found.gap.tolist() == [0, 0]
@@ -93,7 +92,7 @@ def test_as_new_the_own_individual_is_gone():
 
 def test_queries_that_are_neither_known_nor_new_are_left_out():
     scores = np.array([[0.1, 0.2], [REMOVED, 0.3], [REMOVED] * 2, [0.1, 0.1]], dtype=np.float32)
-    table = Similarities(scores, np.array([7, 8]), np.ones(2), np.array([7, 7, 9, 9]), np.arange(4))
+    table = table_of(scores, np.array([7, 8]), [7, 7, 9, 9])
     kept = without_unclear(table)
     assert kept.queries.tolist() == [0, 3]
     assert kept.known.tolist() == [True, False]

@@ -10,8 +10,10 @@ from utils.errors import InputError
 from utils.logistic import Logistic, logit, sigmoid
 from wildlife.identify.answers import REMOVED, best_answers
 from wildlife.identify.calibration import (
+    INPUTS,
     Calibrator,
     accepted,
+    decide,
     inputs_of,
     shared_rest,
     told_apart,
@@ -21,9 +23,9 @@ from wildlife.identify.calibration import (
 
 PLATT = Calibrator(
     'platt',
-    right=Logistic(np.array([12.0]), -3.0),
-    known=Logistic(np.array([10.0]), -1.0),
-    shares=(0.4, 0.5),
+    right=Logistic(np.array([12.0, -3.2]), 0.2),
+    known=Logistic(np.array([10.0, -1.5]), 0.5),
+    share=0.5,
     sharpness=12.0,
 )
 
@@ -79,26 +81,32 @@ def test_another_base_rate_moves_the_log_odds():
 
 
 def test_photos_of_an_encounter():
-    """α = 1: as one photo; α = 0: the evidence of all photos adds up."""
+    """α = 1: as one photo; α = 0: the log likelihood ratios of all photos add up."""
     table = random_table()
-    photos = np.full(len(table.individuals), 3)
+    three = replace(table, sizes=np.full(len(table.individuals), 3))
     one = PLATT.label_probabilities(table)
-    np.testing.assert_allclose(PLATT.label_probabilities(table, photos), one)
-    found = best_answers(table)
-    p = replace(PLATT, alpha=0.0).label_probabilities(table, photos)
-    start = logit(np.array(0.5))
-    expected = sigmoid(start + 3 * (10 * found.score - 1 - start))
-    right = sigmoid(logit(np.array(0.4)) + 3 * (12 * found.score - 3 - logit(np.array(0.4))))
-    np.testing.assert_allclose(1 - p[:, -1], np.maximum(expected, right))
+    np.testing.assert_allclose(PLATT.label_probabilities(three), one)
+    score = best_answers(table).score
+    p = replace(PLATT, alpha=0.0).label_probabilities(three)
+    known = sigmoid(0.5 + 3 * (10 * score - 1.5))
+    right = sigmoid(0.2 + 3 * (12 * score - 3.2))
+    np.testing.assert_allclose(1 - p[:, -1], np.maximum(known, right))
 
 
 def test_inputs():
     found = best_answers(random_table())
-    assert inputs_of(found, 'platt')[:, 0].tolist() == found.score.tolist()
-    columns = inputs_of(found, 'logistic').T
-    np.testing.assert_allclose(columns[1], found.gap)
-    np.testing.assert_allclose(np.exp(columns[2]), found.photos)
-    np.testing.assert_allclose(np.exp(columns[3]), 12)
+    platt = inputs_of(found, 'platt', 1.0).T
+    assert platt[0].tolist() == found.score.tolist() and set(platt[1]) == {1.0}
+    columns = inputs_of(found, 'logistic', 0.3).T
+    np.testing.assert_allclose(columns[2], found.gap)
+    np.testing.assert_allclose(np.exp(columns[3]), found.photos)
+    np.testing.assert_allclose(np.exp(columns[4]), 12)
+    four = replace(found, size=np.full(len(found.size), 4))
+    columns = inputs_of(four, 'logistic', 0.5).T
+    np.testing.assert_allclose(columns[:3], [2 * found.score, np.full(60, 2.0), 2 * found.gap])
+    assert {kind: inputs_of(found, kind, 1).shape[1] for kind in INPUTS} == {
+        kind: len(names) for kind, names in INPUTS.items()
+    }
 
 
 def test_decisions_keep_the_stated_rate_on_the_fit():
@@ -107,8 +115,14 @@ def test_decisions_keep_the_stated_rate_on_the_fit():
     calibrator = replace(PLATT, new_scores=scores, new_doubts=doubts)
     accept, reject = calibrator.limits(0.05)
     assert (scores > accept).sum() == 10 and (doubts > reject).sum() == 15
-    with pytest.raises(InputError, match='false-match rate of 0.001 cannot be measured with 200'):
+    with pytest.raises(InputError, match='false-match rate of 0.001 cannot be measured'):
         calibrator.limits(0.001)
+
+
+def test_an_answer_is_more_likely_than_not():
+    best, new = np.array([0.45, 0.6, 0.3, 0.1]), np.array([0.3, 0.3, 0.45, 0.8])
+    assert decide(best, new, 0.2, 0.2).tolist() == ['unsure', 'known', 'unsure', 'new']
+    assert decide(best, new, 0.7, 0.9).tolist() == ['unsure'] * 4
 
 
 def test_nothing_is_called_new_where_new_animals_cannot_be_told():

@@ -47,7 +47,7 @@ def test_another_model_is_rejected(saved):
         ({'right': {'weights': [1, 2, 3, 4, 5], 'intercept': 0}}, 'is damaged'),
         ({'right': {'weights': 'x', 'intercept': 0}}, 'is damaged'),
         ({'known': None}, 'is damaged'),
-        ({'shares': [0.5]}, 'is damaged'),
+        ({'share': None}, 'is damaged'),
         ({'sharpness': float('nan')}, 'is damaged'),
         ({'set_limit': float('nan')}, 'is damaged'),
         ({'new_scores': [0.5, 7]}, 'is damaged'),

@@ -10,7 +10,6 @@ from wildlife.identify import fitting
 from wildlife.identify.answers import REMOVED, best_answers, joined
 from wildlife.identify.fitting import (
     cross_fit,
-    fit_alpha,
     fit_calibrator,
     fit_models,
     folds_of,
@@ -60,11 +59,8 @@ def test_held_out_probabilities_do_not_depend_on_the_own_fold(table):
     rows = folds == 3
     other = fit_models(table.take(~rows), 'platt')
     np.testing.assert_allclose(found.best[rows], held_out(other, table.take(rows)).best)
-    changed = table.scores.copy()
-    changed[rows] = changed[rows][::-1]
-    mixed = cross_fit(type(table)(changed, *list(vars(table).values())[1:]), 'platt', folds)
-    assert sorted(mixed.best[rows]) == pytest.approx(sorted(mixed.best[rows]))
-    assert not np.allclose(mixed.best[~rows], found.best[~rows])  # they saw other photos
+    own = fit_models(table, 'platt')
+    assert not np.allclose(found.best[rows], held_out(own, table.take(rows)).best)
 
 
 def test_the_kind_with_the_lower_held_out_loss_is_taken(table, calibrator):
@@ -117,12 +113,12 @@ def test_one_side_alone_is_rejected(unknown, side):
 def test_sets_hold_the_truth_as_often_as_stated():
     """Animals that are alike within themselves: one query each keeps the promise."""
     rng, covered = np.random.default_rng(0), []
-    for trial in range(60):
+    for trial in range(25):
         animals = rng.random(41)
         who = np.repeat(np.arange(40), 5)
         strange = np.clip(animals[:40][who] + rng.normal(0, 0.01, 200), 0, 1)
         covered.append(animals[40] <= set_limit(strange, who, trial, 0.9) + 0.01)
-    assert 0.8 < np.mean(covered) <= 1
+    assert 0.75 < np.mean(covered) <= 1
 
 
 def test_too_few_individuals_have_no_limit():
@@ -132,30 +128,15 @@ def test_too_few_individuals_have_no_limit():
     assert limit == pytest.approx(37 / 38)  # the ⌈40 · 0.95⌉-th = 38th smallest
 
 
-# ------------------------------------------------------------------------------------------- alpha
-
-
-@pytest.mark.parametrize('shared, low, high', [(0.0, 0.0, 0.45), (1.0, 0.6, 1.0)])
-def test_alpha_says_how_much_photos_repeat_each_other(shared, low, high):
-    """Photos with noise of their own are evidence each; copies of one photo are one."""
-    rng, base = np.random.default_rng(1), random_table(1, 40, 1, skill=0.0)
-    who = np.repeat(base.individuals, 6)
-    common = np.repeat(rng.normal(size=(40, 40)), 6, axis=0)
-    own = rng.normal(size=(240, 40))
-    scores = np.sqrt(shared) * common + np.sqrt(1 - shared) * own
-    scores += 1.2 * np.equal.outer(who, base.labels)
-    plain = type(base)(scores.astype(np.float32), base.labels, base.photos, who, np.arange(240))
-    both = joined([plain, plain.as_new()])
-    encounters = both.individuals.copy()
-    assert low <= fit_alpha(both, encounters, 'platt', folds_of(both, 0)) <= high
-
-
-def test_unknown_encounters_tell_nothing(table):
-    unknown = np.full(len(table.individuals), -1)
-    assert fit_alpha(table, unknown, 'platt', folds_of(table, 0)) == 1.0
-
-
 def test_many_held_out_numbers_are_thinned(monkeypatch):
     monkeypatch.setattr(fitting, 'KEPT', 11)
     sample = fitting._sorted_sample(np.arange(101.0)[::-1])
-    assert sample.tolist() == [10.0 * step for step in range(11)]
+    np.testing.assert_allclose(sample, np.arange(0, 101, 10))
+
+
+def test_errors_are_stated_for_some_queries(table):
+    """Such as whole encounters: only these count in the facts and limits."""
+    stated = table.queries % 2 == 0
+    found = fit_calibrator(table, stated, draws=0)
+    assert len(found.new_scores) == 96
+    assert found.facts['open_set']['counts']['known_queries'] == 96

@@ -38,5 +38,12 @@ def random_table(seed=0, individuals=12, photos_each=5, skill=2.0, unknown=0):
     scores = rng.normal(size=(len(who), individuals))
     scores += skill * np.equal.outer(who, labels)
     counts = rng.integers(1, 9, individuals)
-    numbers = np.arange(len(who))
-    return Similarities((scores / 10).astype(np.float32), labels, counts, who, numbers)
+    return table_of(scores / 10, labels, who, counts)
+
+
+def table_of(scores, labels, individuals, photos=None):
+    """Single photos as queries."""
+    photos = np.ones(len(labels), int) if photos is None else photos
+    numbers, sizes = np.arange(len(individuals)), np.ones(len(individuals), int)
+    scores = np.asarray(scores, dtype=np.float32)
+    return Similarities(scores, labels, photos, np.asarray(individuals), numbers, sizes)
