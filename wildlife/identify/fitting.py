@@ -232,17 +232,34 @@ def judge(table: Similarities, found: HeldOut, draws: int, seed: int) -> dict[st
     Returns:
         'right' and 'known': see ``utils.logistic.quality``; 'open_set': see
         ``utils.open_sets.measure_open_set``, by the similarity, "new" if that is the likeliest
-        label.
+        label. There, an individual that is known in some queries and new in others is on one side,
+        chosen at random: real new animals are others than the known ones.
     """
     answers = best_answers(table)
     queries = OpenSet(
         table.individuals, answers.known, answers.right, answers.score, found.accepted
     )
+    one_side = queries.take(one_side_each(table.individuals, answers.known, seed))
     return {
         'right': quality(found.best, answers.right, table.individuals),
         'known': quality(1 - found.new, answers.known, table.individuals),
-        'open_set': measure_open_set(queries, draws, seed),
+        'open_set': measure_open_set(one_side, draws, seed),
     }
+
+
+def one_side_each(individuals: np.ndarray, known: np.ndarray, seed: int) -> np.ndarray:
+    """Return a mask (Q,): of individuals with known and new queries, half keep the known ones.
+
+    Args:
+        individuals: (Q,).
+        known: (Q,) bool.
+        seed: The seed of the choice.
+    """
+    both = np.intersect1d(individuals[known], individuals[~known])
+    order = np.random.default_rng(seed).permutation(both)
+    as_known, as_new = order[: len(order) // 2], order[len(order) // 2 :]
+    dropped = np.isin(individuals, as_known) & ~known | np.isin(individuals, as_new) & known
+    return ~dropped
 
 
 def set_limit(

@@ -16,6 +16,7 @@ from wildlife.identify.fitting import (
     held_out,
     leave_out,
     log_losses,
+    one_side_each,
     set_limit,
 )
 
@@ -75,7 +76,9 @@ def test_facts(table, calibrator):
     facts = calibrator.facts
     assert (facts['individuals'], facts['queries'], facts['catalogue']) == (24, 192, 23)
     assert len(calibrator.new_scores) == len(calibrator.new_doubts) == 192
-    assert facts['open_set']['counts']['known_queries'] == 192
+    sizes = {'known_queries': 96, 'known_individuals': 12}  # half of them are the new ones
+    sizes |= {'unknown_queries': 96, 'unknown_individuals': 12}
+    assert facts['open_set']['counts'] == sizes
     assert calibrator.tells_new
     low, high = facts['right']['intervals']['Brier']
     assert low < facts['right']['values']['Brier'] < high
@@ -139,4 +142,14 @@ def test_errors_are_stated_for_some_queries(table):
     stated = table.queries % 2 == 0
     found = fit_calibrator(table, stated, draws=0)
     assert len(found.new_scores) == 96
-    assert found.facts['open_set']['counts']['known_queries'] == 96
+    assert found.facts['open_set']['counts']['known_queries'] == 48
+
+
+def test_individuals_of_both_sides_are_judged_on_one():
+    individuals = np.array([1, 1, 2, 2, 3, 4, 5, 5, 6, 6])
+    known = np.array([True, False, True, False, True, False, True, False, False, True])
+    kept = one_side_each(individuals, known, 0)
+    sides = [set(known[kept & (individuals == name)]) for name in range(1, 7)]
+    assert all(len(side) == 1 for side in sides)
+    assert sides[2] == {True} and sides[3] == {False}
+    assert sum(side == {True} for side in sides) == sum(side == {False} for side in sides)
