@@ -31,6 +31,7 @@ PATHS = {
     'tools.explain': '--config_file --out',
     'tools.diagnose': '--config_file --masks --out',
     'tools.evaluate_features': 'file --config_file',
+    'tools.open_set': '--config_file --features --calibrator --out',
     'tools.fit_whitening': '--config_file --features --out',
     'tools.check_data': '--config_file --out',
     'tools.convert_weights': 'source target',

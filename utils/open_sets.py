@@ -269,17 +269,20 @@ def measure_open_set(
     sizes = counts(queries)
     values, without = open_set_values(queries, rates), no_skill(queries, rates)
     reason = no_interval_reason(sizes, draws)
+    shown = {name for name, value in values.items() if np.isfinite(value)}
     intervals = {}
     if not reason:
         drawn = resampled_measures(queries, draws, seed, rates)
-        intervals = {name: interval(drawn[name]) for name in values if np.isfinite(values[name])}
+        intervals = {name: interval(drawn[name]) for name in values if name in shown}
     return {
         'counts': sizes,
         'draws': draws,
         'seed': seed,
         'level': LEVEL,
         'values': {name: defined(value) for name, value in values.items()},
-        'no_skill': {name: defined(value) for name, value in without.items()},
+        'no_skill': {
+            name: defined(value) if name in shown else None for name, value in without.items()
+        },
         'intervals': intervals,
         'reason': reason,
     }
