@@ -33,6 +33,12 @@ class Groups:
     known: np.ndarray
     unknown: np.ndarray
 
+    @property
+    def share(self) -> float:
+        """The share of known animals to expect, if all have equally many photos."""
+        asked = (1 - ENROLLED) * len(self.known)
+        return asked / (asked + len(self.unknown))
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -74,7 +80,7 @@ def repeat_draws(
         drawn = groups(rng)
         own = fit_table(features, records, drawn.fit)
         calibrator = fit_calibrator(leave_out(own, seed), draws=FIT_BOOTSTRAP, seed=seed)
-        test = test_with(calibrator, test_table(features, records, drawn, rng))
+        test = test_with(calibrator, test_table(features, records, drawn, rng), drawn.share)
         tests.append(test)
         rows.append(measure_rows(test, bootstrap))
         kinds.append(calibrator.kind)

@@ -123,15 +123,23 @@ def cross_fit(table: Similarities, kind: str, folds: np.ndarray, alpha: float = 
     return found
 
 
-def held_out(calibrator: Calibrator, table: Similarities) -> HeldOut:
-    """Return the probabilities of queries whose individuals were not used for the fit."""
-    p = calibrator.label_probabilities(table)
+def held_out(calibrator: Calibrator, table: Similarities, share: float | None = None) -> HeldOut:
+    """Return the probabilities of queries whose individuals were not used for the fit.
+
+    Args:
+        calibrator: The calibrator.
+        table: The queries.
+        share: The share of known animals to expect, for the probabilities; ``accepted`` ignores it.
+            None = as in the fit.
+    """
+    plain = calibrator.label_probabilities(table)
+    p = plain if share is None else calibrator.label_probabilities(table, share)
     truth = (p[:, :-1] * table.truth).sum(axis=1)
     return HeldOut(
         best=p[:, :-1].max(axis=1),
         new=p[:, -1],
         truth=np.where(table.known, truth, p[:, -1]),
-        accepted=accepted(p),
+        accepted=accepted(plain),
     )
 
 

@@ -58,6 +58,11 @@ class Row:
         """Whether smaller is better."""
         return self.name.rpartition('/')[2] in LOSSES
 
+    @property
+    def is_decision(self) -> bool:
+        """Whether it is about decisions at a stated rate; its text is then 'rate: what'."""
+        return '@' in self.name and self.name not in NAMES
+
 
 @dataclass(frozen=True)
 class OpenSetTest:
@@ -88,12 +93,22 @@ class OpenSetTest:
         return reliability(self.found.best, self.answers.right)
 
 
-def test_with(calibrator: Calibrator, table: Similarities) -> OpenSetTest:
-    """Test a calibrator on individuals that it was not fitted on."""
-    found, decisions = held_out(calibrator, table), {}
+def test_with(
+    calibrator: Calibrator, table: Similarities, share: float | None = None
+) -> OpenSetTest:
+    """Test a calibrator on individuals that it was not fitted on.
+
+    Args:
+        calibrator: The calibrator.
+        table: The queries.
+        share: The share of known animals to expect, for the probabilities; None = as in the fit.
+            Decisions do not depend on it, since errors are stated for each side by itself.
+    """
+    plain, decisions = held_out(calibrator, table), {}
     for rate in RATES:
         if _allows(rate, len(calibrator.new_scores), len(calibrator.new_doubts)):
-            decisions[rate] = decide(found.best, found.new, *calibrator.limits(rate))
+            decisions[rate] = decide(plain.best, plain.new, *calibrator.limits(rate))
+    found = plain if share is None else held_out(calibrator, table, share)
     return OpenSetTest(table, best_answers(table), found, decisions)
 
 

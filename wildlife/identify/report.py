@@ -153,12 +153,23 @@ def html_page(result: OpenSetResult, words: Sequence[str]) -> str:
         facts=result.facts,
         tested=tested_text(result.facts),
         words=words,
-        rows=result.rows,
+        rows=[row for row in result.rows if not row.is_decision],
+        decisions=decision_table(result.rows),
         has_spread=any(row.spread is not None for row in result.rows),
         number=number_text,
         no_interval=no_interval_text(result),
         charts=[chart.draw() for chart in charts(result.tests, result.rows)],
     )
+
+
+def decision_table(rows: Sequence[Row]) -> dict[str, dict[str, Row]]:
+    """Return the rows about decisions: what -> stated rate, such as '5 %', -> row."""
+    table: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        if row.is_decision:
+            rate, what = row.text.split(': ')
+            table.setdefault(what, {})[rate.removeprefix('at a stated rate of ')] = row
+    return table
 
 
 def charts(tests: Sequence[OpenSetTest], rows: Sequence[Row]) -> list[Chart]:

@@ -169,7 +169,8 @@ def draws_result(
         'counts': {'photos': len(records), 'individuals': individuals(records)},
         'protocol': 'cross-encounter',
         'protocol_text': 'a query is never compared with photos of its own encounter',
-        'calibration': 'on individuals that are neither enrolled nor asked for',
+        'calibration': 'on individuals that are neither enrolled nor asked for; the share of '
+        'known animals to expect, known from the design, is told',
         'data': test.fingerprints,
         **drawn.facts,
     }

@@ -35,6 +35,10 @@ def test_groups_are_disjoint_and_hold_all():
     assert set(others) != set(draw(np.random.default_rng(2)).known)
 
 
+def test_the_share_of_known_animals():
+    assert Groups(np.arange(3), np.arange(8), np.arange(16)).share == pytest.approx(4 / 20)
+
+
 def test_shares_by_default():
     _, records = photos(individuals=40)
     drawn = draw_groups(records, 0, 0)(np.random.default_rng(0))

@@ -90,6 +90,16 @@ def test_a_calibrator_of_other_individuals(table):
     assert 0.01 not in test.decisions or len(calibrator.new_scores) >= 100
 
 
+def test_the_share_to_expect_moves_probabilities_but_no_decision(table):
+    calibrator = fit_calibrator(leave_out(random_table(seed=7, individuals=24), 0), draws=0)
+    plain, told = open_set.test_with(calibrator, table), open_set.test_with(calibrator, table, 0.1)
+    assert (told.found.new > plain.found.new).all()
+    assert (told.found.accepted == plain.found.accepted).all()
+    assert (told.decisions[0.1] == plain.decisions[0.1]).all()
+    expected = calibrator.label_probabilities(table, 0.1)[:, -1]
+    np.testing.assert_allclose(told.found.new, expected)
+
+
 def test_the_sets_of_a_calibrator_hold_the_truth(table):
     calibrator = fit_calibrator(leave_out(random_table(seed=7, individuals=40), 0), draws=0)
     other = random_table(seed=8, individuals=40)
