@@ -78,7 +78,7 @@ def repeat_draws(
     for seed in progress(range(draws), 'draws'):
         rng = np.random.default_rng(seed)
         drawn = groups(rng)
-        own = fit_table(features, records, drawn.fit)
+        own = fit_table(features, records, drawn.fit, rng)
         calibrator = fit_calibrator(leave_out(own, seed), draws=FIT_BOOTSTRAP, seed=seed)
         test = test_with(calibrator, test_table(features, records, drawn, rng), drawn.share)
         tests.append(test)
@@ -138,11 +138,20 @@ def unit_of(record: Record) -> Hashable:
 
 
 def fit_table(
-    features: torch.Tensor, records: Sequence[Record], labels: np.ndarray
+    features: torch.Tensor,
+    records: Sequence[Record],
+    labels: np.ndarray,
+    rng: np.random.Generator,
 ) -> Similarities:
-    """Return all photos of some individuals against each other, for ``fitting.leave_out``."""
-    rows = [row for row, record in enumerate(records) if record.pid in set(labels.tolist())]
-    return table_of(features, records, rows, rows)
+    """Return all photos of some individuals as queries, for ``fitting.leave_out``.
+
+    Their catalogue is made like that of the test: half of the encounters of each.
+    """
+    chosen = set(labels.tolist())
+    query = [row for row, record in enumerate(records) if record.pid in chosen]
+    enrolled = enrolled_units(records, chosen, rng)
+    gallery = [row for row in query if unit_of(records[row]) in enrolled]
+    return table_of(features, records, query, gallery)
 
 
 def test_table(
@@ -153,24 +162,32 @@ def test_table(
     The catalogue has half of the encounters of each known individual. The queries are the photos
     of the others, and all of unknown individuals, except from encounters in the catalogue.
     """
-    units: dict[int, list[Hashable]] = {label: [] for label in groups.known.tolist()}
+    known, unknown = set(groups.known.tolist()), set(groups.unknown.tolist())
+    enrolled = enrolled_units(records, known, rng)
+    gallery, query = [], []
+    for row, record in enumerate(records):
+        is_enrolled = unit_of(record) in enrolled
+        if record.pid in known and is_enrolled:
+            gallery.append(row)
+        elif not is_enrolled and record.pid in known | unknown:
+            query.append(row)
+    return table_of(features, records, query, gallery)
+
+
+def enrolled_units(
+    records: Sequence[Record], labels: set[int], rng: np.random.Generator
+) -> set[Hashable]:
+    """Draw half of the encounters of each individual; at least one, and one is left if it can."""
+    units: dict[int, list[Hashable]] = {label: [] for label in sorted(labels)}
     for record in records:
         own = units.get(record.pid)
         if own is not None and unit_of(record) not in own:
             own.append(unit_of(record))
-    enrolled = set()
+    enrolled: set[Hashable] = set()
     for own in units.values():
-        count = min(max(1, round(ENROLLED * len(own))), len(own) - 1)
+        count = max(1, min(round(ENROLLED * len(own)), len(own) - 1))
         enrolled |= {own[place] for place in rng.permutation(len(own))[:count]}
-    unknown = set(groups.unknown.tolist())
-    gallery, query = [], []
-    for row, record in enumerate(records):
-        is_enrolled = unit_of(record) in enrolled
-        if record.pid in units and is_enrolled:
-            gallery.append(row)
-        elif not is_enrolled and (record.pid in units or record.pid in unknown):
-            query.append(row)
-    return table_of(features, records, query, gallery)
+    return enrolled
 
 
 def table_of(

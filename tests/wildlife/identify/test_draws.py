@@ -79,11 +79,14 @@ def test_encounters_of_the_catalogue_are_not_asked(monkeypatch):
 
 
 def test_photos_for_the_fit_are_not_compared_within_an_encounter():
+    rng = np.random.default_rng(0)
     features, records = photos(individuals=5, encounters=1)
-    table = fit_table(features, records, np.arange(3))
+    table = fit_table(features, records, np.arange(3), rng)
     assert table.labels.tolist() == [0, 1, 2] and len(table.queries) == 0  # neither known nor new
     features, records = photos(individuals=5, encounters=2)
-    assert fit_table(features, records, np.arange(3)).known.all()
+    table = fit_table(features, records, np.arange(3), rng)
+    assert table.photos.tolist() == [4] * 3  # one of two encounters
+    assert table.known.all() and len(table.queries) == 12  # the photos of the other one
 
 
 def test_photos_without_encounter_are_units():
