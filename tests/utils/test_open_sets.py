@@ -7,14 +7,12 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from utils.errors import InputError
+from utils.open_set_intervals import measure_open_set, no_skill, resampled_measures
 from utils.open_sets import (
     OpenSet,
     balanced,
-    measure_open_set,
-    no_skill,
     open_set_values,
     oscr_curve,
-    resampled_measures,
     steps,
     threshold_at,
     threshold_measures,

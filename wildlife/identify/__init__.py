@@ -2,9 +2,13 @@
 
 The order of use, all on arrays:
 
-    similarities(…)            answers.py: how alike queries and the individuals of a catalogue are
-    fit_calibrator(table, …)   fitting.py: a ``Calibrator`` from queries whose individual is known
-    calibrator.label_probabilities(table)      calibration.py: P(k) of each individual and P(new)
-    save_calibrator, load_calibrator           calibration_file.py: JSON
-    measure_open_set(…)        utils/open_sets.py: AUROC, DIR@FAR, OSCR, BAKS, BAUS
+    similarities(…)                  answers.py: queries against the individuals of a catalogue
+    encounter_means(…)               encounters.py: encounters as queries
+    leave_out(…), fit_calibrator(…)  fitting.py: a ``Calibrator`` from photos of known individuals
+    save_calibrator, load_calibrator calibration_file.py: as JSON
+    calibrator.label_probabilities   calibration.py: P(k) of each individual and P(new)
+    calibrator.limits, decide        known, new or unsure at a stated rate of errors
+    calibrator.sets                  the labels that hold the truth with 95 %
+    told_apart, trust_notes          what to say about it, in words
+    measure_open_set(…)              utils/open_set_intervals.py: AUROC, DIR@FAR, OSCR, BAKS, BAUS
 """

@@ -8,17 +8,17 @@ import numpy as np
 
 from utils.errors import InputError
 from utils.logistic import fit_logistic, log_loss, quality
-from utils.open_sets import OpenSet, measure_open_set
+from utils.open_set_intervals import measure_open_set
+from utils.open_sets import OpenSet
 from wildlife.identify.answers import REMOVED, Similarities, best_answers, joined
 from wildlife.identify.calibration import INPUTS, Calibrator, accepted, inputs_of
+from wildlife.identify.sets import set_limit
 
 FEWEST = 20  # individuals with two encounters, below which a calibrator should not be trusted
 FOLDS = 10
 SMALLER = (0.5, 0.25)  # sizes of the smaller catalogues in ``leave_out``, as shares
 LEAST_CATALOGUE = 4  # individuals
 WHOLE = 0.9  # errors are stated for queries against at least this share of the catalogue
-COVERAGE = 0.95  # of the sets
-SET_DRAWS = 200
 KEPT = 10_000  # most held-out numbers that a calibrator keeps
 ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -239,8 +239,8 @@ def judge(table: Similarities, found: HeldOut, draws: int, seed: int) -> dict[st
 
     Returns:
         'right' and 'known': see ``utils.logistic.quality``; 'open_set': see
-        ``utils.open_sets.measure_open_set``, by the similarity, "new" if that is the likeliest
-        label. There, an individual that is known in some queries and new in others is on one side,
+        ``utils.open_set_intervals.measure_open_set``, by the similarity, "new" if that is the
+        likeliest label. There, an individual that is known in some queries and new in others is on one side,
         chosen at random: real new animals are others than the known ones.
     """
     answers = best_answers(table)
@@ -268,35 +268,6 @@ def one_side_each(individuals: np.ndarray, known: np.ndarray, seed: int) -> np.n
     as_known, as_new = order[: len(order) // 2], order[len(order) // 2 :]
     dropped = np.isin(individuals, as_known) & ~known | np.isin(individuals, as_new) & known
     return ~dropped
-
-
-def set_limit(
-    strangeness: np.ndarray, individuals: np.ndarray, seed: int, coverage: float = COVERAGE
-) -> float:
-    """Return the limit of split conformal sets (Vovk et al., 2005).
-
-    It is the ⌈(n + 1) · coverage⌉-th smallest strangeness of n queries, one of each individual,
-    since photos of an animal are alike; the mean over draws of these.
-
-    Args:
-        strangeness: (Q,), 1 - P(true label).
-        individuals: (Q,).
-        seed: The seed of the draws.
-        coverage: The probability that the set has the truth.
-
-    Returns:
-        The limit; infinite if there are too few individuals for this coverage.
-    """
-    names, index = np.unique(individuals, return_inverse=True)
-    place = int(np.ceil((len(names) + 1) * coverage)) - 1
-    if place >= len(names):
-        return np.inf
-    rng, limits = np.random.default_rng(seed), []
-    for _ in range(SET_DRAWS):
-        order = rng.permutation(len(index))
-        first = np.unique(index[order], return_index=True)[1]  # one query of each individual
-        limits.append(np.partition(strangeness[order[first]], place)[place])
-    return float(np.mean(limits))
 
 
 def _sorted_sample(values: np.ndarray) -> np.ndarray:

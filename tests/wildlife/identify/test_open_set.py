@@ -15,7 +15,6 @@ from wildlife.identify.fitting import (
     fit_calibrator,
     folds_of,
     leave_out,
-    set_limit,
 )
 from wildlife.identify.open_set import (
     NAMES,
@@ -27,6 +26,7 @@ from wildlife.identify.open_set import (
     measure_rows,
     sentences,
 )
+from wildlife.identify.sets import set_limit
 
 
 @pytest.fixture(scope='module')
