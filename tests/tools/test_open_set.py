@@ -25,7 +25,9 @@ def set_up(tmp_path):
         lists['gallery' if enrolled else 'query'].append(line)
     for name, lines in lists.items():
         (tmp_path / f'{name}.txt').write_text(''.join(lines))
-    np.savez(tmp_path / 'f.npz', path=[record.path for record in records], features=features)
+    paths, about = [record.path for record in records], json.dumps({'model_sha256': 'a' * 64})
+    np.savez(tmp_path / 'f.npz', path=paths, features=features, about=about)
+    np.savez(tmp_path / 'other.npz', path=paths, features=features)
     settings = {
         'DATASETS.NAMES': 'animals',
         'DATASETS.SPECIES': 'toy',
@@ -77,6 +79,9 @@ def test_lists(set_up, capsys):
     assert {path.name for path in (folder / 'two').iterdir()} == FILES | {'open_set_answers.csv'}
     assert again['AUROC'] == found['AUROC']  # similarities are the same
     assert again['right/Brier'] != found['right/Brier']
+
+    run('--features', folder / 'other.npz', '--out', folder / 'three')
+    assert not (folder / 'three/calibrator.json').exists()  # of which model would it be?
 
 
 def test_draws(set_up, capsys):

@@ -65,7 +65,7 @@ def load_calibrator(path: str | Path, expected: Mapping[str, Any]) -> Calibrator
         raise InputError(
             f'{path}: calibrator of format {found!r:.20}, this version reads {FORMAT}; {AGAIN}'
         )
-    for name, value in expected.items():
+    for name, value in json.loads(json.dumps(dict(expected))).items():
         if calibrator.facts.get(name) != value:
             raise InputError(
                 f'{path} was fitted for another model or other settings: its {name} is '

@@ -240,8 +240,8 @@ def judge(table: Similarities, found: HeldOut, draws: int, seed: int) -> dict[st
     Returns:
         'right' and 'known': see ``utils.logistic.quality``; 'open_set': see
         ``utils.open_set_intervals.measure_open_set``, by the similarity, "new" if that is the
-        likeliest label. There, an individual that is known in some queries and new in others is on one side,
-        chosen at random: real new animals are others than the known ones.
+        likeliest label. There, an individual that is known in some queries and new in others is on
+        one side, chosen at random: real new animals are others than the known ones.
     """
     answers = best_answers(table)
     queries = OpenSet(

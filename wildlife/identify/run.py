@@ -47,7 +47,8 @@ class OpenSetResult:
         tests: The tests: one, or one for each draw of individuals.
         facts: For open_set.json: 'mode' ('lists' or 'draws'), 'catalogue' (individuals in it),
             'counts', 'protocol', 'calibration', 'model', …
-        calibrator: A calibrator fitted on all queries of the lists; None with draws.
+        calibrator: A calibrator fitted on all queries of the lists; None with draws, with another
+            calibrator, and for features of an unknown model.
     """
 
     rows: list[Row]
@@ -82,7 +83,8 @@ def test_features(run: Session, test: TestSet, file: str) -> tuple[torch.Tensor,
     model, weights = load_model(cfg, test.query + test.gallery)
     encoder = make_encoder(cfg, model, run.runtime.device)
     features = extract_features(encoder, test.loader, run.runtime)
-    return features, feature_facts(cfg, weights['checkpoint_sha256']) | {'whitening': whitening}
+    facts = feature_facts(cfg, model, weights['checkpoint_sha256'])
+    return features, facts | {'whitening': whitening}
 
 
 def lists_result(
@@ -110,7 +112,8 @@ def lists_result(
     result = test_with(loaded, table) if loaded else test_cross_fitted(table)
     draws = run.cfg.TEST.BOOTSTRAP
     rows = measure_rows(result, draws)
-    fitted = None if loaded else _fitted(run, test, table, model)
+    is_named = bool(model['model_sha256'])  # nothing tells one unnamed model from another
+    fitted = _fitted(run, test, table, model) if is_named and not loaded else None
     skipped = len(everything.individuals) - len(table.individuals)
     facts = {
         'mode': 'lists',
@@ -120,7 +123,6 @@ def lists_result(
         'protocol': test.protocol.name,
         'protocol_text': test.protocol.text,
         'calibration': calibrator or 'cross-fitted by individual',
-        'kind': loaded.kind if loaded else fitted and fitted.kind,
         'data': test.fingerprints,
     }
     return OpenSetResult(rows, [result], _about(facts, model, draws), fitted)
