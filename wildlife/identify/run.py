@@ -11,8 +11,14 @@ import torch.nn.functional as F
 
 from datasets.loaders import TestSet
 from datasets.records import NOBODY, Record, individuals
-from processor.encoder import FEATURE_FACTS, feature_facts, make_encoder, whitening_facts
-from processor.inference import distance_settings, extract_features, load_model, trial_distance
+from processor.encoder import (
+    FEATURE_FACTS,
+    feature_facts,
+    load_model,
+    make_encoder,
+    whitening_facts,
+)
+from processor.inference import distance_settings, extract_features, trial_distance
 from utils import __version__
 from utils.errors import InputError
 from utils.run.session import Session
