@@ -52,7 +52,7 @@ def write_open_set(
     content = {'format': FORMAT, **result.facts, 'measures': as_dicts(result.rows)}
     write_json(table, content | {'words': words})
     bins = pooled(result.tests)
-    title = f'Is P(best) as frequent? {int(bins.count.sum())} answers'
+    title = f'Are the probabilities right? {int(bins.count.sum())} answers'
     reliability_diagram(picture, bins.predicted, bins.observed, bins.count, title)
     if result.facts['mode'] == 'lists':
         with atomic_write(answers) as stream:
