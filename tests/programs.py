@@ -32,6 +32,7 @@ PATHS = {
     'tools.catalogue': 'catalogue source --config_file --photos --detections',
     'tools.diagnose': '--config_file --masks --out',
     'tools.evaluate_features': 'file --config_file',
+    'tools.open_set': '--config_file --features --calibrator --out',
     'tools.fit_whitening': '--config_file --features --out',
     'tools.check_data': '--config_file --out',
     'tools.convert_weights': 'source target',

@@ -24,6 +24,7 @@ WITH_PAIRS = {
     'tools.export': ['--config_file=my.yml', '--out=my.onnx'],
     'tools.explain': ['--config_file=my.yml', '--check=5'],
     'tools.diagnose': ['--config_file=my.yml', '--resize-masks'],
+    'tools.open_set': ['--config_file=my.yml', '--draws=3'],
     'tools.fit_whitening': ['--config_file=my.yml', '--dimension=3'],
     'tools.check_data': ['--config_file=my.yml', '--closed', '--near=3'],
     'tools.demo.__main__': ['--config=my.yml', '--seed=2'],

@@ -14,6 +14,7 @@ PHOTOS is one of
 
 --protocol says how the photos are split into training and test:
     disjoint             test on animals that are not trained on (the default)
+    open                 the same, and some test animals are not in the gallery (tools.open_set)
     closed               test on other encounters of the training animals
     date                 test on photos taken on or after --split-date
     given                use the splits of the source

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from utils.files import atomic_write
@@ -148,3 +149,41 @@ def _draw_panel(
             draw.ellipse((at(dot) - 3, middle - 3, at(dot) + 3, middle + 3), outline=QUERY)
         if bar:
             draw.line((at(bar.value), middle - 8, at(bar.value), middle + 8), fill=OTHER, width=3)
+
+
+def reliability_diagram(
+    path: str | Path,
+    predicted: np.ndarray,
+    observed: np.ndarray,
+    count: np.ndarray,
+    title: str,
+    names: tuple[str, str] = ('probability', 'share that is right'),
+) -> None:
+    """Draw a PNG of probabilities against what happened; on the diagonal they are as frequent.
+
+    Args:
+        path: The PNG.
+        predicted: (B,), the mean probability of each bin, 0 … 1.
+        observed: (B,), the share of true outcomes in it, 0 … 1.
+        count: (B,), its number of answers: the area of its dot.
+        title: The line at the top.
+        names: The names of the two axes.
+    """
+    font, side = ImageFont.load_default(13), PANEL
+    left, top = 5 * MARGIN, TOP
+    page, draw = _page((left + side + 2 * MARGIN, top + side + 4 * MARGIN), title)
+    draw.text((MARGIN, 36), names[1], QUERY, font)
+    draw.text((left + side, top + side + 2 * MARGIN), names[0], QUERY, font, anchor='ra')
+    for mark in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x, y = left + mark * side, top + (1 - mark) * side
+        draw.line((x, top, x, top + side), fill=LINE)
+        draw.line((left, y, left + side, y), fill=LINE)
+        draw.text((x, top + side + 5), f'{mark:g}', QUERY, anchor='ma')
+        draw.text((left - 5, y), f'{mark:g}', QUERY, anchor='rm')
+    draw.line((left, top + side, left + side, top), fill=QUERY, width=1)
+    places = np.column_stack([left + predicted * side, top + (1 - observed) * side])
+    draw.line([(x, y) for x, y in places.tolist()], fill=OTHER, width=2)
+    for (x, y), share in zip(places.tolist(), (count / count.sum()).tolist(), strict=True):
+        radius = 3 + 12 * share**0.5
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=OTHER, width=2)
+    _save(path, page)

@@ -154,7 +154,7 @@ def _add_splits(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group('splits').add_argument
     add(
         '--protocol',
-        choices=('disjoint', 'closed', 'date', 'given'),
+        choices=('disjoint', 'open', 'closed', 'date', 'given'),
         default='',
         help='how training and test are split (default: disjoint, or date with --split-date)',
     )
@@ -168,8 +168,14 @@ def _add_splits(parser: argparse.ArgumentParser) -> None:
         '--test-share',
         type=float,
         default=0.3,
-        help='share for the test: of the individuals (disjoint; 1 = all, without lists for '
+        help='share for the test: of the individuals (disjoint, open; 1 = all, without lists for '
         'training), or of the encounters of each (closed) (default: 0.3)',
+    )
+    add(
+        '--known-share',
+        type=float,
+        default=0.5,
+        help='share of the test individuals that is enrolled (open) (default: 0.5)',
     )
     add(
         '--val-share',

@@ -24,7 +24,13 @@ from wildlife.lists.select import (
 from wildlife.lists.sightings import Source
 from wildlife.lists.sources import read_source
 from wildlife.lists.split_given import split_by_date, split_given
-from wildlife.lists.split_random import split_closed, split_disjoint, split_for_test
+from wildlife.lists.split_open import split_open
+from wildlife.lists.split_random import (
+    note_all_compared,
+    split_closed,
+    split_disjoint,
+    split_for_test,
+)
 from wildlife.lists.splits import Split, add_validation
 from wildlife.lists.write import YMLS, Lists, check_out, check_plain, write_lists
 from wildlife.lists.yml import DataSet, commands, from_project, load_text, yml_notes, yml_text
@@ -110,7 +116,7 @@ def _facts(
         'labels': labels,
         'notes': source.notes + split.notes + test.notes + yml_notes(data),
         'left_out': _left_out_facts(source, split),
-        'commands': commands(lists.out, cfg),
+        'commands': commands(lists.out, cfg, options.protocol == 'open'),
     }
 
 
@@ -156,7 +162,7 @@ def _split(photos: list[Photo], options: ListOptions) -> Split:
     rng = random.Random(options.seed)
     if options.test_share == 1:
         split = split_for_test(photos)
-    elif options.protocol == 'disjoint':
+    elif options.protocol in ('disjoint', 'open'):
         split = split_disjoint(photos, options.test_share, rng)
     elif options.protocol == 'closed':
         split = split_closed(photos, options.test_share, rng)
@@ -164,6 +170,10 @@ def _split(photos: list[Photo], options: ListOptions) -> Split:
         split = split_by_date(photos, options.split_date)
     else:
         split = split_given(photos)
+    if options.protocol == 'open':
+        split_open(split, options.known_share, rng)
+    elif options.protocol == 'disjoint':
+        note_all_compared(split)
     given = sorted({photo.sighting.split for photo in photos} - {''})
     if given and options.protocol != 'given':
         split.notes.append(

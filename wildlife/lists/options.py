@@ -14,6 +14,7 @@ from wildlife.lists.meanings import MEANINGS
 TESTS = ('all', 'cross-encounter', 'cross-camera', 'cross-side')
 RANGES = {
     'test_share': (0, 1),
+    'known_share': (0, 1),
     'val_share': (0, 0.5),
     'margin': (0, 10),
     'confidence': (0, 1),
@@ -76,10 +77,11 @@ class ListOptions(ReadOptions):
         sides: 'separate' = left and right of an animal are two identities; 'together' = one.
         encounters: 'own' = an encounter has a single individual; 'shared' = it may have several.
         min_photos: Individuals with fewer photos are skipped.
-        protocol: 'disjoint', 'closed', 'date' or 'given': how training and test are split.
+        protocol: 'disjoint', 'open', 'closed', 'date' or 'given': how training and test are split.
         split_date: The first day of the test; None = no split by date.
         test_share: The share of the individuals (disjoint) or encounters (closed), in (0, 1); with
-            disjoint also 1, for a test without training.
+            disjoint and open also 1, for a test without training.
+        known_share: The share of the test individuals that is enrolled (open), in (0, 1).
         val_share: The share of the train photos, in [0, 0.5].
         test_protocol: The photos that a query is compared with; '' = see ``choose_test``.
         seed: The seed of all random choices.
@@ -96,6 +98,7 @@ class ListOptions(ReadOptions):
     protocol: str
     split_date: datetime | None
     test_share: float
+    known_share: float
     val_share: float
     test_protocol: str
     seed: int
@@ -161,12 +164,17 @@ def _check_numbers(args: argparse.Namespace) -> None:
             )
     if values.get('test_share') == 0:
         raise InputError('--test-share 0 leaves nothing for the test; it must be more than 0')
-    splits = values.get('split_date') or values.get('protocol', '') not in ('', 'disjoint')
+    splits = values.get('split_date') or values.get('protocol', '') not in ('', 'disjoint', 'open')
     if values.get('test_share') == 1 and splits:
         raise InputError(
             '--test-share 1 tests on all individuals and trains on none, which only --protocol '
-            'disjoint can do; choose a share below 1, or remove the other --protocol or '
+            'disjoint can do, and open; choose a share below 1, or remove the other --protocol or '
             '--split-date'
+        )
+    if values.get('known_share') in (0, 1):
+        raise InputError(
+            f'--known-share {args.known_share:g} leaves no test individual '
+            f'{"unknown" if args.known_share else "to enrol"}; it must be between 0 and 1'
         )
     if args.identity_level == 0:
         raise InputError(

@@ -13,7 +13,7 @@ LEAST = 2  # fewest animals in training, and in the test
 
 
 def split_disjoint(photos: list[Photo], share: float, rng: random.Random) -> Split:
-    """Test on animals that are not trained on; each test photo is compared with all others.
+    """Test on animals that are not trained on; the gallery is the queries.
 
     Animals that share an encounter stay together. Animals with a single photo have no match and
     are no use for training. They go to the test, since real catalogues contain them too, or are
@@ -106,7 +106,7 @@ def _by_animal(photos: list[Photo], test: set[str], sizes: Counter[str]) -> Spli
 
 
 def split_for_test(photos: list[Photo]) -> Split:
-    """Test on all animals and train on none; each photo is compared with all others.
+    """Test on all animals and train on none; the gallery is the queries.
 
     Raises:
         InputError: There is only one animal.
@@ -117,11 +117,7 @@ def split_for_test(photos: list[Photo]) -> Split:
             'photos of others'
         )
     split = Split([], [], photos, photos)
-    split.notes.append(
-        f'{_animals(photos)} are all in the test, where every photo is compared with all others; '
-        'there are no lists for training'
-    )
-    _note_single(split)
+    split.notes.append(f'{_animals(photos)} are all in the test; there are no lists for training')
     return split
 
 
@@ -133,11 +129,7 @@ def _note_disjoint(split: Split, photos: list[Photo], picked: str, largest: int)
         largest: The size of the largest group.
     """
     tested = {photo.animal for photo in split.query}
-    split.notes.append(
-        f'{len(tested)} of {_animals(photos)} are only in the test, where every photo is '
-        f'compared with all others: {picked}'
-    )
-    _note_single(split)
+    split.notes.append(f'{len(tested)} of {_animals(photos)} are only in the test: {picked}')
     if largest > 1:
         split.notes.append(
             f'{_noun(photos)}s that share an encounter stay together; the largest group has '
@@ -145,8 +137,9 @@ def _note_disjoint(split: Split, photos: list[Photo], picked: str, largest: int)
         )
 
 
-def _note_single(split: Split) -> None:
-    """Add a note about individuals with a single photo in the test."""
+def note_all_compared(split: Split) -> None:
+    """Add notes about a test in which each photo is compared with all others."""
+    split.notes.append('in the test every photo is compared with all others')
     sizes = Counter(photo.identity for photo in split.query)
     single = sum(size == 1 for size in sizes.values())
     if single:

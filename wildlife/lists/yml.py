@@ -182,7 +182,7 @@ def load_text(text: str, out: Path) -> CfgNode:
         return load_cfg(path)
 
 
-def commands(out: Path, cfg: CfgNode) -> list[str]:
+def commands(out: Path, cfg: CfgNode, is_open: bool = False) -> list[str]:
     """Return the commands to run next, from the project's folder.
 
     Without a train list, the tests are those of the starting weights.
@@ -190,18 +190,22 @@ def commands(out: Path, cfg: CfgNode) -> list[str]:
     Args:
         out: The folder of the lists.
         cfg: The config of the yml file for a CNN.
+        is_open: Whether the test has queries of individuals that are not in the gallery.
     """
     config = f'--config_file {_shell(os.path.join(from_project(out), "cnn_clipreid.yml"))}'
     weight, training = START, []
     if cfg.DATASETS.TRAIN_LIST:
         weight = _shell(f'{cfg.OUTPUT_DIR}/{cfg.MODEL.NAME}_{cfg.SOLVER.STAGE2.MAX_EPOCHS}.pth')
         training = [f'python train_clipreid.py {config}']
+    test = f'{config} TEST.WEIGHT {weight}'
+    open_set = [f'python -m tools.open_set {test}'] if is_open else []
     return [
         f'python -m tools.check_data {config}',
         *training,
-        f'python test_clipreid.py {config} TEST.WEIGHT {weight}',
-        f'python test_rerank_clipreid.py {config} TEST.WEIGHT {weight}',
-        f'python -m tools.rank_photos --photos NEW_PHOTOS {config} TEST.WEIGHT {weight}',
+        f'python test_clipreid.py {test}',
+        *open_set,
+        f'python test_rerank_clipreid.py {test}',
+        f'python -m tools.rank_photos --photos NEW_PHOTOS {test}',
     ]
 
 

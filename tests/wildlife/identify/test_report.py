@@ -1,0 +1,94 @@
+"""The page of the open-set test, in a browser."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.wildlife.identify.worlds import random_table
+from utils.plots import OTHER, reliability_diagram
+from wildlife.identify import open_set
+from wildlife.identify.open_set import Row, measure_rows
+from wildlife.identify.report import (
+    charts,
+    html_page,
+    no_interval_text,
+    number_text,
+    pooled,
+    table_lines,
+)
+from wildlife.identify.run import OpenSetResult, counts
+
+
+@pytest.fixture(scope='module')
+def result():
+    test = open_set.test_cross_fitted(random_table(individuals=12, unknown=12, photos_each=6))
+    facts = {
+        'mode': 'lists',
+        'catalogue': 12,
+        'counts': counts(test),
+        'skipped': 3,
+        'protocol': 'cross-encounter',
+        'protocol_text': 'no photo <of> the same encounter',
+        'calibration': 'cross-fitted by individual',
+        'bootstrap': 200,
+        'version': '0',
+        'model': {'model_sha256': 'abc' * 20},
+    }
+    return OpenSetResult(measure_rows(test, 200), [test], facts)
+
+
+@pytest.mark.parametrize('wide', [1300, 400])
+def test_the_page_fits(result, open_page, tmp_path, wide):
+    path = tmp_path / 'open_set.html'
+    path.write_text(html_page(result, ['These weights <b>tell</b>.', 'More.']), encoding='utf-8')
+    with open_page(path, wide) as page:
+        assert page.evaluate('document.documentElement.scrollWidth') == wide
+        assert page.locator('strong').first.inner_text() == 'These weights <b>tell</b>.'
+        rows = page.locator('.measures tbody tr')
+        rates = len(result.tests[0].decisions)
+        assert rows.count() == len(result.rows) - 4 * rates + 4 and rates
+        assert page.locator('figure.chart').count() == 3
+        assert '3 queries were left out' in page.locator('.notice').inner_text()
+
+
+def test_lines_of_the_table(result):
+    lines = table_lines(result)
+    assert lines[0].startswith(
+        '72 queries of 12 individuals of the catalogue, which has 12, and 72'
+    )
+    (auroc,) = [line for line in lines if line.startswith('AUROC')]
+    row = next(row for row in result.rows if row.name == 'AUROC')
+    assert f'{row.value:.3f}  [{row.pair[0]:.3f}, {row.pair[1]:.3f}]' in auroc
+    assert auroc.endswith('0.500')
+    assert number_text(None) == '–'
+
+
+def test_why_there_are_no_intervals(result):
+    assert no_interval_text(result) == ''
+    rows = [Row('AUROC', '', 0.5, None)]
+    few = OpenSetResult(rows, [], {'bootstrap': 100})
+    assert 'at least 10 known and 10 unknown' in no_interval_text(few)
+    assert 'TEST.BOOTSTRAP' in no_interval_text(OpenSetResult(rows, [], {'bootstrap': 0}))
+
+
+def test_the_curve_of_several_tests_is_their_mean(result):
+    test = result.tests[0]
+    one, two = (charts(tests, result.rows)[0].lines[0].y for tests in ([test], [test, test]))
+    np.testing.assert_allclose(one, two)
+    assert (np.diff(one) >= 0).all()
+    assert one[-1] == pytest.approx(next(row.value for row in result.rows if row.name == 'rank1'))
+    assert pooled([test, test]).count.sum() == 2 * len(test.answers.score)
+
+
+def test_the_picture_of_right_probabilities_is_the_diagonal(tmp_path):
+    path = tmp_path / 'r.png'
+    values = np.linspace(0, 1, 11)
+    reliability_diagram(path, values, values, np.full(11, 5), 'title')
+    with Image.open(path) as image:
+        red = (np.asarray(image.convert('RGB')) == OTHER).all(axis=2)
+    rows, columns = np.nonzero(red)
+    assert np.corrcoef(rows, columns)[0, 1] < -0.99
+    reliability_diagram(path, values, np.full(11, 0.5), np.full(11, 5), 'title')
+    with Image.open(path) as image:
+        red = (np.asarray(image.convert('RGB')) == OTHER).all(axis=2)
+    assert np.ptp(np.nonzero(red)[0]) < 20

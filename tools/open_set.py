@@ -1,0 +1,95 @@
+"""Test whether a model tells new animals from known ones, and whether its probabilities are right.
+
+    python -m tools.make_lists PHOTOS --out datalist/nyala --protocol open
+    python -m tools.open_set --config_file datalist/nyala/cnn_clipreid.yml TEST.WEIGHT …
+
+The gallery list is the catalogue; some queries show individuals that it lacks, as in the lists of
+make_lists --protocol open. With --draws 30, any lists with encounters will do: from all their
+photos, individuals are drawn 30 times to calibrate, to be enrolled, and never to be enrolled.
+Prints a table and writes to --out, where earlier files are kept and numbered:
+
+    open_set.html          the measures with intervals, and curves
+    open_set.json          all numbers
+    open_set_answers.csv   every query (without --draws)
+    reliability.png        are the probabilities right?
+    calibrator.json        the calibrator (without --draws and --calibrator)
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from configs import ConfigError, load_cfg
+from configs.command_line import parse_with_pairs, path_text, whole_number
+from utils.errors import exit_code
+
+
+def main(argv: Sequence[str] | None = None) -> dict[str, float | None]:
+    """Run the test; return the measures by name.
+
+    Raises:
+        InputError: Lists, weights, features or the calibrator cannot be read, or do not fit.
+        ConfigError: The config cannot be read.
+    """
+    args = parse(argv)
+    cfg = load_cfg(args.config_file, args.opts)
+
+    # Not at the top: torch takes seconds to import; --help and a wrong yml should not wait for it.
+    from configs import flatten
+    from datasets.make_dataloader_clipreid import make_test_dataloader
+    from model.timm_names import resolve_inputs
+    from utils.run.session import evaluation_session
+    from wildlife.identify.report import table_lines, write_open_set
+    from wildlife.identify.run import draws_result, lists_result, test_features
+    from wildlife.names import names_of_labels
+
+    cfg = resolve_inputs(cfg)
+    with evaluation_session(cfg, 'open_set') as run:
+        test = make_test_dataloader(cfg)
+        run.cleanup.callback(test.loader.close)
+        features, model = test_features(run, test, args.features)
+        if not run.main:
+            return {}
+        if args.draws:
+            numbers = (args.draws, args.fit, args.known)
+            result = draws_result(run, test, features, model, numbers)
+        else:
+            result = lists_result(run, test, features, model, args.calibrator)
+        names = names_of_labels([*test.query, *test.gallery], flatten(cfg))
+        folder = Path(args.out) if args.out else run.folder / 'open_set'
+        write_open_set(folder, result, test.query, names)
+        for line in table_lines(result):
+            print(line)
+        print(f'Page: {folder / "open_set.html"}')
+    return {row.name: row.value for row in result.rows}
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='python -m tools.open_set',
+        description='Test whether a model tells new animals from known ones.',
+    )
+    add = parser.add_argument
+    add('--config_file', type=path_text, required=True, help='yml file with the lists')
+    text = 'file of features, .npz or .parquet, instead of TEST.WEIGHT'
+    add('--features', type=path_text, default='', help=text)
+    text = 'calibrator.json of another test (default: each query by those of other individuals)'
+    add('--calibrator', type=path_text, default='', help=text)
+    text = 'draw three groups of individuals so often, from all photos of the lists (default: 0)'
+    add('--draws', type=whole_number(0, 1000), default=0, help=text)
+    text = '--draws: individuals to calibrate (default: 35 %% of all)'
+    add('--fit', type=whole_number(0, 10**6), default=0, help=text)
+    text = '--draws: individuals to enrol (default: 40 %% of the others)'
+    add('--known', type=whole_number(0, 10**6), default=0, help=text)
+    add('--out', type=path_text, default='', help='folder to write (default: OUTPUT_DIR/open_set)')
+    args = parse_with_pairs(parser, argv)
+    if args.draws and args.calibrator:
+        parser.error('--draws and --calibrator exclude each other: each draw is calibrated anew')
+    if not args.draws and (args.fit or args.known):
+        parser.error('--fit and --known need --draws')
+    return args
+
+
+if __name__ == '__main__':
+    sys.exit(exit_code(main, ConfigError))

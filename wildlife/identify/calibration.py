@@ -1,0 +1,231 @@
+"""From similarity to probability: which individual it is, or that the catalogue lacks it.
+
+Two logistic regressions on the best answer give P(it is right) and P(the animal is known). Their
+inputs are the similarity ('platt'), or also the gap to the second best individual, its number of
+photos and the size of the catalogue ('logistic'); see :func:`inputs_of`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from utils.intervals import Interval
+from utils.logistic import Logistic, logit, sigmoid
+from utils.open_sets import threshold_at
+from wildlife.identify.answers import REMOVED, Answers, Similarities, best_answers
+
+INPUTS = {  # kind -> names of its inputs
+    'platt': ('score', 'photos of the query'),
+    'logistic': ('score', 'photos of the query', 'gap', 'log photos', 'log individuals'),
+}
+LIKELY = 0.5  # an answer needs a probability above this, whatever the stated rate of errors
+GROWN = 1.5  # a catalogue this many times as large as that of the fit gets a warning
+
+
+@dataclass(frozen=True)
+class Calibrator:
+    """Turns similarities into probabilities.
+
+    Attributes:
+        kind: A key of INPUTS.
+        right: P(the best individual is the right one), from :func:`inputs_of`.
+        known: P(the catalogue has the animal), from the same inputs.
+        share: The share of known animals that it was fitted on.
+        sharpness: Weights of individuals are exp(sharpness · similarity) for a single photo; at
+            least 0.
+        alpha: The evidence of n photos of an encounter is their sum, divided by n^alpha: 0 =
+            independent photos, 1 = as one photo.
+        set_limit: The set of an answer has the labels with 1 - P <= this; infinite = all labels.
+        new_scores: (U,) sorted, held-out P(best) of animals that the catalogue lacked.
+        new_doubts: (K,) sorted, held-out P(new) of animals that it had.
+        facts: What it was fitted on, and how good it is.
+    """
+
+    kind: str
+    right: Logistic
+    known: Logistic
+    share: float
+    sharpness: float
+    alpha: float = 1.0
+    set_limit: float = np.inf
+    new_scores: np.ndarray = field(default_factory=lambda: np.empty(0))
+    new_doubts: np.ndarray = field(default_factory=lambda: np.empty(0))
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def label_probabilities(self, table: Similarities, share: float | None = None) -> np.ndarray:
+        """Return the probabilities (Q, N + 1) of each individual and, last, of a new one.
+
+        Rows sum to 1, and no individual is more probable than the best one. What remains of
+        P(known) beside P(best) goes to the others by their weights.
+
+        Args:
+            table: Q queries.
+            share: The share of known animals to expect; None = as in the fit.
+        """
+        answers = best_answers(table)
+        best, known = self._best_and_known(answers, share)
+        best = np.maximum(best, known / answers.catalogue)
+        rows, column = np.arange(len(best)), table.scores.argmax(axis=1)
+        is_compared = table.scores > REMOVED
+        gaps = np.where(is_compared, answers.score[:, None] - table.scores, 0.0)
+        sharpness = self.sharpness * evidence_of(answers, self.alpha)
+        weights = np.exp(-sharpness[:, None] * gaps) * is_compared
+        weights[rows, column] = 0.0
+        found = np.column_stack([shared_rest(weights, known - best, best), 1 - known])
+        found[rows, column] = np.where(answers.catalogue > 1, best, known)
+        return found
+
+    def _best_and_known(
+        self, answers: Answers, share: float | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return P(the best is right) (Q,) and P(known) (Q,), which is not lower."""
+        inputs = inputs_of(answers, self.kind, self.alpha)
+        best = self.right(inputs)
+        known = np.maximum(best, self.known(inputs))
+        if share is None:
+            return best, known
+        expected = with_share(known, self.share, share)
+        return best * np.divide(
+            expected, known, where=known > 0, out=np.zeros_like(known)
+        ), expected
+
+    def sets(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return which labels (Q, N + 1) the sets hold that have the truth with 95 %."""
+        return 1 - probabilities <= self.set_limit
+
+    @property
+    def tells_new(self) -> bool:
+        """Whether new animals can be told from known ones; False if the interval holds 0.5."""
+        pair = self.facts.get('open_set', {}).get('intervals', {}).get('AUROC')
+        return pair is None or pair[0] > 0.5
+
+    def limits(self, rate: float) -> tuple[float, float]:
+        """Return the limits of :func:`decide` at a stated rate of errors.
+
+        At most ``rate`` of the new animals of the fit have a P(best) above the first, and at most
+        ``rate`` of its known ones a P(new) above the second. If new animals cannot be told from
+        known ones, nothing is above the second.
+
+        Raises:
+            InputError: The fit had too few animals for this rate.
+        """
+        reject = threshold_at(self.new_doubts, rate) if self.tells_new else 1.0
+        return threshold_at(self.new_scores, rate), reject
+
+    def with_facts(self, **facts: Any) -> 'Calibrator':
+        """Return the calibrator with more facts."""
+        return replace(self, facts={**self.facts, **facts})
+
+
+def decide(best: np.ndarray, new: np.ndarray, accept: float, reject: float) -> np.ndarray:
+    """Return 'known', 'new' or 'unsure' (Q,); an answer must also be more likely than not.
+
+    Args:
+        best: (Q,), the probability of the best individual.
+        new: (Q,), that of a new one.
+        accept: 'known' above this ``best``.
+        reject: Else 'new' above this ``new``.
+    """
+    is_known, is_new = best > max(accept, LIKELY), new > max(reject, LIKELY)
+    return np.select([is_known, is_new], ['known', 'new'], 'unsure')
+
+
+def inputs_of(answers: Answers, kind: str, alpha: float) -> np.ndarray:
+    """Return the inputs (Q, D) of the regressions, named by INPUTS.
+
+    A sum of log likelihood ratios a · s + b over n photos, divided by n^α, is
+    n^(1 - α) · (a · mean s + b). So the mean similarity is multiplied by that power, which is an
+    input itself; it is 1 for single photos.
+
+    Args:
+        answers: The answers.
+        kind: A key of INPUTS.
+        alpha: α, 0 … 1.
+    """
+    evidence = evidence_of(answers, alpha)
+    columns = [evidence * answers.score, evidence]
+    if kind == 'logistic':
+        counts = np.log(np.maximum(answers.photos, 1)), np.log(np.maximum(answers.catalogue, 1))
+        columns += [evidence * answers.gap, *counts]
+    return np.column_stack(columns)
+
+
+def evidence_of(answers: Answers, alpha: float) -> np.ndarray:
+    """Return how many independent photos the n photos of a query are worth: n^(1 - α), (Q,)."""
+    return answers.size.astype(float) ** (1 - alpha)
+
+
+def shared_rest(weights: np.ndarray, rest: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Share a rest among the other individuals by their weights; nobody gets more than ``most``.
+
+    Where the largest share would exceed it, shares are drawn towards equal ones just as far as
+    needed.
+
+    Args:
+        weights: (Q, N), 0 for the best individual and those that a query is not compared with.
+        rest: (Q,), at most ``most`` times the number of the others.
+        most: (Q,).
+    """
+    others = weights > 0
+    count, total = np.maximum(others.sum(axis=1), 1), weights.sum(axis=1)
+    shares = np.divide(weights, total[:, None], where=others, out=np.zeros(weights.shape))
+    limit = np.divide(most, rest, where=rest > 0, out=np.ones(len(rest)))
+    largest = shares.max(axis=1, initial=0.0)
+    room = largest - 1 / count
+    drawn = np.divide(largest - limit, room, where=room > 0, out=np.zeros(len(rest)))
+    drawn = np.clip(drawn, 0, 1)[:, None]
+    return rest[:, None] * ((1 - drawn) * shares + drawn * others / count[:, None])
+
+
+def with_share(probabilities: np.ndarray, fitted: float, share: float) -> np.ndarray:
+    """Correct probabilities for another base rate: logit p + logit share - logit fitted."""
+    shift = logit(np.array(share)) - logit(np.array(fitted))
+    return sigmoid(logit(probabilities) + shift)
+
+
+def accepted(probabilities: np.ndarray) -> np.ndarray:
+    """Return whether the most probable label of each row (Q, N + 1) is an individual."""
+    return probabilities[:, :-1].max(axis=1) > probabilities[:, -1]
+
+
+def trust_notes(calibrator: Calibrator, individuals: int) -> list[str]:
+    """Say in sentences how far a calibrator may be trusted; [] if nothing speaks against it.
+
+    Args:
+        calibrator: A calibrator made by ``fit_calibrator``.
+        individuals: The number of individuals in the catalogue now.
+    """
+    fitted, measures = calibrator.facts['catalogue'], calibrator.facts['open_set']
+    notes = []
+    pair = measures['intervals'].get('AUROC')
+    if pair is None or pair[0] <= 0.5:
+        notes.append(told_apart(measures['values']['AUROC'], pair))
+    if individuals > GROWN * fitted:
+        notes.append(
+            f'The catalogue has grown from {fitted} to {individuals} individuals since the '
+            'calibration: false matches are more frequent than stated; calibrate again.'
+        )
+    return notes
+
+
+def told_apart(auroc: float | None, pair: Interval | None) -> str:
+    """Say whether new animals can be told from known ones, as far as the interval allows.
+
+    Args:
+        auroc: The AUROC; None = not defined.
+        pair: Its interval; None = none.
+    """
+    if auroc is None:
+        return 'Whether new animals can be told from known ones was not tested.'
+    if pair is None:
+        return (
+            'Too few individuals to say whether new animals can be told from known ones (AUROC '
+            f'{auroc:.2f}; 0.5 is guessing).'
+        )
+    can = 'tell' if pair[0] > 0.5 else 'cannot tell'
+    return (
+        f'These weights {can} new animals from known ones: AUROC {auroc:.2f} [{pair[0]:.2f}, '
+        f'{pair[1]:.2f}]; 0.5 is guessing.'
+    )

@@ -1,0 +1,115 @@
+"""Calibrators as JSON files."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.errors import InputError
+from utils.files import write_json
+from utils.logistic import Logistic
+from wildlife.identify.calibration import INPUTS, Calibrator
+
+FORMAT = 1  # version of the file
+AGAIN = 'fit one for this model (python -m tools.open_set --save-calibrator)'
+DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+def save_calibrator(calibrator: Calibrator, path: str | Path) -> None:
+    """Write a calibrator as JSON, atomically."""
+    write_json(path, as_json(calibrator))
+
+
+def as_json(calibrator: Calibrator) -> dict[str, Any]:
+    """Return the content of the file."""
+    models = {'right': calibrator.right, 'known': calibrator.known}
+    return {
+        'format': FORMAT,
+        'kind': calibrator.kind,
+        **{
+            name: {'weights': each.weights.tolist(), 'intercept': each.intercept}
+            for name, each in models.items()
+        },
+        'share': calibrator.share,
+        'sharpness': calibrator.sharpness,
+        'alpha': calibrator.alpha,
+        'set_limit': calibrator.set_limit if np.isfinite(calibrator.set_limit) else None,
+        'new_scores': calibrator.new_scores.tolist(),
+        'new_doubts': calibrator.new_doubts.tolist(),
+        'facts': dict(calibrator.facts),
+    }
+
+
+def load_calibrator(path: str | Path, expected: Mapping[str, Any]) -> Calibrator:
+    """Read a calibrator.
+
+    Args:
+        path: The file.
+        expected: Facts that it must have, such as 'model_sha256': similarities of another model
+            mean other probabilities.
+
+    Raises:
+        InputError: The file is no calibrator, is damaged, of another version or of another model.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding='utf-8'))
+        found = content['format']
+        calibrator = from_json(content) if found == FORMAT else None
+    except DAMAGE as error:
+        raise InputError(
+            f'{path} is not a calibrator, or is damaged ({type(error).__name__}); {AGAIN}'
+        ) from None
+    if calibrator is None:
+        raise InputError(
+            f'{path}: calibrator of format {found!r:.20}, this version reads {FORMAT}; {AGAIN}'
+        )
+    for name, value in json.loads(json.dumps(dict(expected))).items():
+        if calibrator.facts.get(name) != value:
+            raise InputError(
+                f'{path} was fitted for another model or other settings: its {name} is '
+                f'{calibrator.facts.get(name)!r:.80}, here it is {value!r:.80}; similarities of '
+                f'two models mean different probabilities: {AGAIN}'
+            )
+    return calibrator
+
+
+def from_json(content: Mapping[str, Any]) -> Calibrator:
+    """Return the calibrator of :func:`as_json`.
+
+    Raises:
+        ValueError, LookupError, TypeError: The content is damaged.
+    """
+    kind, limit = content['kind'], content['set_limit']
+    calibrator = Calibrator(
+        kind=kind,
+        right=_logistic(content['right'], kind),
+        known=_logistic(content['known'], kind),
+        share=float(content['share']),
+        sharpness=float(content['sharpness']),
+        alpha=float(content['alpha']),
+        set_limit=np.inf if limit is None else float(limit),
+        new_scores=_sorted(content['new_scores']),
+        new_doubts=_sorted(content['new_doubts']),
+        facts=dict(content['facts']),
+    )
+    numbers = (calibrator.sharpness, calibrator.alpha, calibrator.share)
+    if not np.isfinite(numbers).all() or np.isnan(calibrator.set_limit):
+        raise ValueError('numbers')
+    return calibrator
+
+
+def _logistic(content: Mapping[str, Any], kind: str) -> Logistic:
+    weights = np.array(content['weights'], float)
+    intercept = float(content['intercept'])
+    if weights.shape != (len(INPUTS[kind]),) or not np.isfinite([*weights, intercept]).all():
+        raise ValueError('weights')
+    return Logistic(weights, intercept)
+
+
+def _sorted(values: Any) -> np.ndarray:
+    array = np.array(values, float)
+    if array.ndim != 1 or not ((array >= 0) & (array <= 1)).all():
+        raise ValueError('probabilities')
+    return np.sort(array)

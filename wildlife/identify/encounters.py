@@ -1,0 +1,67 @@
+"""Encounters as queries: the photos of one passage are of one animal, and alike."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from wildlife.identify.answers import Similarities, joined
+
+PART = 2  # photos of a part of an encounter
+
+
+def encounter_means(table: Similarities, encounters: np.ndarray) -> Similarities:
+    """Return one query per encounter, with the mean similarity of its photos.
+
+    Photos share a query if they have the same encounter, the same individual, and are compared with
+    the same individuals.
+
+    Args:
+        table: Q photos.
+        encounters: (Q,) int, the encounter of each photo; each negative one is its own.
+    """
+    compared = np.packbits(np.isfinite(table.scores), axis=1).astype(np.int64)
+    own = np.where(encounters < 0, -1 - np.arange(len(encounters)), encounters)
+    keys = np.column_stack([own, table.individuals, compared])
+    _, first, index = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    index = index.reshape(-1)  # NumPy 2.0 gives it another shape
+    sizes = np.bincount(index)
+    order = np.argsort(index, kind='stable')
+    sums = np.add.reduceat(table.scores[order], np.cumsum(sizes) - sizes, axis=0)
+    scores = (sums / sizes[:, None]).astype(np.float32)
+    return replace(table.take(first), scores=scores, sizes=sizes)
+
+
+def with_encounters(
+    table: Similarities, encounters: np.ndarray, seed: int
+) -> tuple[Similarities, np.ndarray]:
+    """Return photos, parts of encounters and whole encounters as queries, to learn ``alpha``.
+
+    Args:
+        table: Q photos.
+        encounters: (Q,) int, the encounter of each photo; negative = unknown.
+        seed: The seed of the parts.
+
+    Returns:
+        The queries; and a mask of those that are whole encounters.
+    """
+    order = np.random.default_rng(seed).permutation(len(encounters))
+    mixed, known = table.take(order), encounters[order] >= 0
+    place = _place_within(mixed, encounters[order])
+    part = known & (place < PART)
+    parts = encounter_means(mixed.take(part), encounters[order][part])
+    whole = encounter_means(table, encounters)
+    several = parts.take(parts.sizes == PART)
+    queries = joined([table.take(np.ones(len(encounters), bool)), several, whole])
+    return queries, np.arange(len(queries.sizes)) >= len(queries.sizes) - len(whole.sizes)
+
+
+def _place_within(table: Similarities, encounters: np.ndarray) -> np.ndarray:
+    """Return how many earlier rows have the same encounter, individual and individuals compared."""
+    compared = np.packbits(np.isfinite(table.scores), axis=1).astype(np.int64)
+    keys = np.column_stack([encounters, table.individuals, compared])
+    index = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+    order = np.argsort(index, kind='stable')
+    sizes = np.bincount(index)
+    place = np.empty(len(index), int)
+    place[order] = np.arange(len(index)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return place

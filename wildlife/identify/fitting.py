@@ -1,0 +1,277 @@
+"""Fits a calibrator on queries whose individual is known; judged on individuals held out."""
+
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from utils.errors import InputError
+from utils.logistic import fit_logistic, log_loss, quality
+from utils.open_set_intervals import measure_open_set
+from utils.open_sets import OpenSet
+from wildlife.identify.answers import REMOVED, Similarities, best_answers, joined
+from wildlife.identify.calibration import INPUTS, Calibrator, accepted, inputs_of
+from wildlife.identify.sets import set_limit
+
+FEWEST = 20  # individuals with two encounters, below which a calibrator should not be trusted
+FOLDS = 10
+SMALLER = (0.5, 0.25)  # sizes of the smaller catalogues in ``leave_out``, as shares
+LEAST_CATALOGUE = 4  # individuals
+WHOLE = 0.9  # errors are stated for queries against at least this share of the catalogue
+KEPT = 10_000  # most held-out numbers that a calibrator keeps
+ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Probabilities of Q queries by calibrators that were not fitted on their individuals.
+
+    Attributes:
+        best: (Q,), of the best individual.
+        new: (Q,), of "new".
+        truth: (Q,), of the true label, which may be "new".
+        accepted: (Q,) bool, whether the most probable label is an individual.
+    """
+
+    best: np.ndarray
+    new: np.ndarray
+    truth: np.ndarray
+    accepted: np.ndarray
+
+    def take(self, rows: np.ndarray) -> 'HeldOut':
+        """Return some of the queries, by index or mask."""
+        return HeldOut(self.best[rows], self.new[rows], self.truth[rows], self.accepted[rows])
+
+
+def leave_out(table: Similarities, seed: int) -> Similarities:
+    """Return the photos of a catalogue as queries: known, new, and against smaller catalogues.
+
+    For a query as new, the catalogue lacks its individual; as known, another one, so that the
+    number of individuals does not tell which is which. A smaller catalogue lacks some individuals,
+    chosen at random.
+
+    Args:
+        table: Every photo of the catalogue against all others, without pairs of one encounter.
+        seed: The seed of the choice.
+    """
+    rng, count = np.random.default_rng(seed), len(table.labels)
+    parts = [_without_another(table.take(table.known), rng), table.as_new()]
+    for share in SMALLER:
+        kept = rng.permutation(count) < max(round(share * count), LEAST_CATALOGUE)
+        parts.append(table.compared(np.broadcast_to(kept, table.scores.shape)))
+    both = joined(parts)
+    return both.take(np.any(both.scores > REMOVED, axis=1))
+
+
+def _without_another(table: Similarities, rng: np.random.Generator) -> Similarities:
+    """Return the queries without one individual of the catalogue that they do not show.
+
+    It is the same one for all photos of an animal, so that encounters stay together.
+    """
+    names, index = np.unique(table.individuals, return_inverse=True)
+    chance = rng.random((len(names), len(table.labels)))
+    chance[np.equal.outer(names, table.labels)] = -1.0
+    kept = np.ones(chance.shape, bool)
+    kept[np.arange(len(names)), chance.argmax(axis=1)] = False
+    return table.compared(kept[index] | table.truth)
+
+
+def fit_models(table: Similarities, kind: str, alpha: float = 1.0) -> Calibrator:
+    """Fit the two regressions of a calibrator of one kind, without judging them.
+
+    Args:
+        table: The queries, whose individuals the model was not trained on.
+        kind: A key of ``calibration.INPUTS``.
+        alpha: See ``Calibrator``.
+    """
+    answers = best_answers(table)
+    inputs, scores = inputs_of(answers, kind, alpha), inputs_of(answers, 'platt', alpha)
+    slope = float(fit_logistic(scores, answers.right).weights[0])
+    return Calibrator(
+        kind,
+        right=fit_logistic(inputs, answers.right),
+        known=fit_logistic(inputs, answers.known),
+        share=float((answers.known.sum() + 1) / (len(answers.known) + 2)),
+        sharpness=max(0.0, slope),
+        alpha=alpha,
+    )
+
+
+def folds_of(table: Similarities, seed: int, folds: int = FOLDS) -> np.ndarray:
+    """Return the fold (Q,) of each query; an individual is in one fold, both sides in all."""
+    rng = np.random.default_rng(seed)
+    ever_known = np.unique(table.individuals[table.known])
+    never = np.setdiff1d(table.individuals, ever_known)
+    fold: dict[int, int] = {}
+    for side in (ever_known, never):
+        for place, name in enumerate(rng.permutation(side).tolist()):
+            fold[name] = place % folds
+    return np.array([fold[name] for name in table.individuals.tolist()])
+
+
+def cross_fit(table: Similarities, kind: str, folds: np.ndarray, alpha: float = 1.0) -> HeldOut:
+    """Return the probabilities of every query by a calibrator fitted on the other folds."""
+    count = len(table.individuals)
+    best, new, truth = np.zeros((3, count))
+    found = HeldOut(best, new, truth, np.zeros(count, bool))
+    for fold in np.unique(folds):
+        rows = folds == fold
+        part = held_out(fit_models(table.take(~rows), kind, alpha), table.take(rows))
+        for name, values in vars(part).items():
+            getattr(found, name)[rows] = values
+    return found
+
+
+def held_out(calibrator: Calibrator, table: Similarities, share: float | None = None) -> HeldOut:
+    """Return the probabilities of queries whose individuals were not used for the fit.
+
+    Args:
+        calibrator: The calibrator.
+        table: The queries.
+        share: The share of known animals to expect, for the probabilities; ``accepted`` ignores it.
+            None = as in the fit.
+    """
+    plain = calibrator.label_probabilities(table)
+    p = plain if share is None else calibrator.label_probabilities(table, share)
+    truth = (p[:, :-1] * table.truth).sum(axis=1)
+    return HeldOut(
+        best=p[:, :-1].max(axis=1),
+        new=p[:, -1],
+        truth=np.where(table.known, truth, p[:, -1]),
+        accepted=accepted(plain),
+    )
+
+
+def fit_calibrator(
+    table: Similarities, stated: np.ndarray | None = None, draws: int = 1000, seed: int = 0
+) -> Calibrator:
+    """Fit a calibrator, and judge it on held-out individuals.
+
+    The kind and ``alpha`` with the lowest held-out log loss, of [right] and of [known], are taken.
+
+    Args:
+        table: Queries of individuals that the model was not trained on: some with the catalogue,
+            some without their individual (see :func:`leave_out`), no pair of one encounter.
+        stated: (Q,) bool, the queries by which errors are stated, such as whole encounters; None =
+            all. Of these, only those that are compared with almost the whole catalogue.
+        draws: Draws of the intervals of the open-set measures.
+        seed: The seed of folds and draws.
+
+    Returns:
+        The calibrator. Its facts are 'individuals', 'queries' (as first photos), 'catalogue' (most
+        individuals that a query was compared with), 'log_loss' of each kind, and those of
+        :func:`judge`.
+
+    Raises:
+        InputError: All queries are known, or all are new.
+    """
+    catalogue = best_answers(table).catalogue
+    choice = choose_kind(table, folds_of(table, seed))
+    whole = catalogue >= WHOLE * catalogue.max()
+    if stated is not None:
+        whole &= stated
+    judged, found = table.take(whole), choice.found.take(whole)
+    fitted = replace(
+        fit_models(table, choice.kind, choice.alpha),
+        set_limit=set_limit(1 - found.truth, judged.individuals, seed),
+        new_scores=_sorted_sample(found.best[~judged.known]),
+        new_doubts=_sorted_sample(found.new[judged.known]),
+    )
+    return fitted.with_facts(
+        individuals=len(np.unique(table.individuals)),
+        queries=len(np.unique(table.queries)),
+        catalogue=int(catalogue.max()),
+        log_loss=choice.losses,
+        **judge(judged, found, draws, seed),
+    )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best kind of calibrator.
+
+    Attributes:
+        kind: A key of ``calibration.INPUTS``.
+        alpha: See ``Calibrator``; 1 if all queries are single photos.
+        found: Its held-out probabilities.
+        losses: Kind -> lowest held-out log loss.
+    """
+
+    kind: str
+    alpha: float
+    found: HeldOut
+    losses: dict[str, float]
+
+
+def choose_kind(table: Similarities, folds: np.ndarray) -> Choice:
+    """Choose kind and ``alpha`` by the held-out log loss.
+
+    Raises:
+        InputError: All queries are known, or all are new.
+    """
+    known = table.known
+    if known.all() or not known.any():
+        side = 'known' if known.all() else 'new'
+        raise InputError(
+            f'a calibrator needs photos of known and of new animals, but all {len(known)} queries '
+            f'are {side}; it needs individuals with two encounters, and individuals left out'
+        )
+    alphas = ALPHAS if (table.sizes > 1).any() else (1.0,)
+    best: dict[str, Choice] = {}
+    for kind, alpha in product(INPUTS, alphas):
+        found = cross_fit(table, kind, folds, alpha)
+        loss = log_losses(table, found)
+        if kind not in best or loss < best[kind].losses[kind]:
+            best[kind] = Choice(kind, alpha, found, {kind: loss})
+    losses = {kind: each.losses[kind] for kind, each in best.items()}
+    return replace(best[min(losses, key=lambda kind: losses[kind])], losses=losses)
+
+
+def log_losses(table: Similarities, found: HeldOut) -> float:
+    """Return the log loss of [right] plus that of [known]."""
+    answers = best_answers(table)
+    return log_loss(found.best, answers.right) + log_loss(1 - found.new, answers.known)
+
+
+def judge(table: Similarities, found: HeldOut, draws: int, seed: int) -> dict[str, Any]:
+    """Return how good held-out probabilities are.
+
+    Returns:
+        'right' and 'known': see ``utils.logistic.quality``; 'open_set': see
+        ``utils.open_set_intervals.measure_open_set``, by the similarity, "new" if that is the
+        likeliest label. There, an individual that is known in some queries and new in others is on
+        one side, chosen at random: real new animals are others than the known ones.
+    """
+    answers = best_answers(table)
+    queries = OpenSet(
+        table.individuals, answers.known, answers.right, answers.score, found.accepted
+    )
+    one_side = queries.take(one_side_each(table.individuals, answers.known, seed))
+    return {
+        'right': quality(found.best, answers.right, table.individuals),
+        'known': quality(1 - found.new, answers.known, table.individuals),
+        'open_set': measure_open_set(one_side, draws, seed),
+    }
+
+
+def one_side_each(individuals: np.ndarray, known: np.ndarray, seed: int) -> np.ndarray:
+    """Return a mask (Q,): of individuals with known and new queries, half keep the known ones.
+
+    Args:
+        individuals: (Q,).
+        known: (Q,) bool.
+        seed: The seed of the choice.
+    """
+    both = np.intersect1d(individuals[known], individuals[~known])
+    order = np.random.default_rng(seed).permutation(both)
+    as_known, as_new = order[: len(order) // 2], order[len(order) // 2 :]
+    dropped = np.isin(individuals, as_known) & ~known | np.isin(individuals, as_new) & known
+    return ~dropped
+
+
+def _sorted_sample(values: np.ndarray) -> np.ndarray:
+    """Return the values, sorted; of more than KEPT ones, evenly spaced quantiles."""
+    if len(values) <= KEPT:
+        return np.sort(values)
+    return np.quantile(values, np.linspace(0, 1, KEPT))

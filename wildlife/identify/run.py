@@ -1,0 +1,208 @@
+"""Runs the open-set test of a config: features, calibration, measures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from datasets.loaders import TestSet
+from datasets.records import NOBODY, Record, individuals
+from processor.encoder import (
+    FEATURE_FACTS,
+    feature_facts,
+    load_model,
+    make_encoder,
+    whitening_facts,
+)
+from processor.inference import distance_settings, extract_features, trial_distance
+from utils import __version__
+from utils.errors import InputError
+from utils.run.session import Session
+from wildlife.features.evaluate import read_test_features
+from wildlife.identify.answers import Similarities, similarities, without_unclear
+from wildlife.identify.calibration import Calibrator
+from wildlife.identify.calibration_file import load_calibrator
+from wildlife.identify.draws import draw_groups, repeat_draws
+from wildlife.identify.encounters import with_encounters
+from wildlife.identify.fitting import fit_calibrator
+from wildlife.identify.open_set import (
+    OpenSetTest,
+    Row,
+    check_both_sides,
+    measure_rows,
+    test_cross_fitted,
+    test_with,
+)
+
+UNCLEAR = (
+    'the catalogue has their individual, but only photos that the protocol removes, or they are '
+    'compared with nothing'
+)
+
+
+@dataclass(frozen=True)
+class OpenSetResult:
+    """What an open-set test has found.
+
+    Attributes:
+        rows: The measures.
+        tests: The tests: one, or one for each draw of individuals.
+        facts: For open_set.json: 'mode' ('lists' or 'draws'), 'catalogue' (individuals in it),
+            'counts', 'protocol', 'calibration', 'model', …
+        calibrator: A calibrator fitted on all queries of the lists; None with draws, with another
+            calibrator, and for features of an unknown model.
+    """
+
+    rows: list[Row]
+    tests: list[OpenSetTest]
+    facts: dict[str, Any]
+    calibrator: Calibrator | None = None
+
+
+def test_features(run: Session, test: TestSet, file: str) -> tuple[torch.Tensor, dict[str, Any]]:
+    """Return the features (N, D) of all photos of a test, and what they depend on.
+
+    Args:
+        run: The run.
+        test: The test set.
+        file: A file of features; '' = extract those of TEST.WEIGHT.
+
+    Raises:
+        InputError: The model or the file cannot be read, or a feature is not finite.
+    """
+    cfg = run.cfg
+    if distance_settings(cfg)[1] != 'cosine':
+        raise InputError(
+            "the open-set test is for animals (DATASETS.NAMES 'animals'), whose protocol is known"
+        )
+    whitening = (whitening_facts(cfg) or {}).get('sha256')
+    if file:
+        features, origin = read_test_features(file, test, cfg)
+        about = origin['features']['about']
+        facts = {name: about.get(name) for name in FEATURE_FACTS}
+        whitening = whitening or (about.get('whitening') or {}).get('sha256')
+        return features.to(run.runtime.ranking_device), facts | {'whitening': whitening}
+    model, weights = load_model(cfg, test.query + test.gallery)
+    encoder = make_encoder(cfg, model, run.runtime.device)
+    features = extract_features(encoder, test.loader, run.runtime)
+    facts = feature_facts(cfg, model, weights['checkpoint_sha256'])
+    return features, facts | {'whitening': whitening}
+
+
+def lists_result(
+    run: Session, test: TestSet, features: torch.Tensor, model: dict[str, Any], calibrator: str
+) -> OpenSetResult:
+    """Test the lists: the gallery is the catalogue, some queries are of individuals without photos.
+
+    Args:
+        run: The run.
+        test: The test set.
+        features: (N, D) of its photos.
+        model: What the features depend on.
+        calibrator: A file of a calibrator; '' = each query is calibrated by those of other
+            individuals.
+
+    Raises:
+        InputError: The queries are all known or all unknown, or the calibrator does not fit.
+    """
+    loaded = load_calibrator(calibrator, model) if calibrator else None
+    trial = test.trials[0]
+    distance = trial_distance(F.normalize(features), trial, None, 'cosine')
+    everything = similarities(distance, trial, test.protocol)
+    table = without_unclear(everything)
+    check_both_sides(table)
+    result = test_with(loaded, table) if loaded else test_cross_fitted(table)
+    draws = run.cfg.TEST.BOOTSTRAP
+    rows = measure_rows(result, draws)
+    is_named = bool(model['model_sha256'])  # nothing tells one unnamed model from another
+    fitted = _fitted(run, test, table, model) if is_named and not loaded else None
+    skipped = len(everything.individuals) - len(table.individuals)
+    facts = {
+        'mode': 'lists',
+        'catalogue': len(table.labels),
+        'counts': counts(result),
+        'skipped': skipped,
+        'protocol': test.protocol.name,
+        'protocol_text': test.protocol.text,
+        'calibration': calibrator or 'cross-fitted by individual',
+        'data': test.fingerprints,
+    }
+    return OpenSetResult(rows, [result], _about(facts, model, draws), fitted)
+
+
+def _fitted(run: Session, test: TestSet, table: Similarities, model: dict[str, Any]) -> Calibrator:
+    """Fit a calibrator on all queries of the lists, as photos and as encounters."""
+    encounters = [test.query[query].encounter for query in table.queries.tolist()]
+    numbers = np.array([-1 if each is None else each for each in encounters])
+    queries, _ = with_encounters(table, numbers, seed=0)
+    single = np.arange(len(queries.sizes)) < len(table.sizes)  # errors are stated for photos
+    made = fit_calibrator(queries, single, run.cfg.TEST.BOOTSTRAP)
+    now = datetime.now(timezone.utc).isoformat(timespec='seconds')
+    return made.with_facts(**model, data=test.fingerprints, date=now, version=__version__)
+
+
+def draws_result(
+    run: Session,
+    test: TestSet,
+    features: torch.Tensor,
+    model: dict[str, Any],
+    draws: tuple[int, int, int],
+) -> OpenSetResult:
+    """Test with draws of three groups of individuals from all photos of the lists.
+
+    Args:
+        run: The run.
+        test: The test set.
+        features: (N, D) of its photos.
+        model: What the features depend on.
+        draws: The number of draws; of individuals to calibrate; of those to enrol (0 = a share).
+
+    Raises:
+        InputError: No encounter is known, or there are too few individuals.
+    """
+    records = test.loader.dataset.records
+    check_encounters(records)
+    number, fit, known = draws
+    bootstrap = run.cfg.TEST.BOOTSTRAP
+    drawn = repeat_draws(features, records, draw_groups(records, fit, known), number, bootstrap)
+    sizes = [len(each.table.labels) for each in drawn.tests]
+    facts = {
+        'mode': 'draws',
+        'draws_of_individuals': number,
+        'catalogue': sum(sizes) / len(sizes),
+        'counts': {'photos': len(records), 'individuals': individuals(records)},
+        'protocol': 'cross-encounter',
+        'protocol_text': 'a query is never compared with photos of its own encounter',
+        'calibration': 'on individuals that are neither enrolled nor asked for; the share of '
+        'known animals to expect, known from the design, is told',
+        'data': test.fingerprints,
+        **drawn.facts,
+    }
+    return OpenSetResult(drawn.rows, drawn.tests, _about(facts, model, bootstrap))
+
+
+def check_encounters(records: Sequence[Record]) -> None:
+    """Raise InputError if no photo of an individual has a known encounter."""
+    if all(record.encounter is None for record in records if record.pid != NOBODY):
+        raise InputError(
+            '--draws needs encounters, but the lists have none: photos seconds apart would make '
+            "any model look good; write 'path label side camera encounter' in the lists (python -m "
+            'tools.make_lists reads encounters from dates or names)'
+        )
+
+
+def counts(test: OpenSetTest) -> dict[str, int]:
+    """Return the numbers of queries and individuals on both sides, as in ``measure_open_set``."""
+    answers, found = test.answers, {}
+    for name, side in (('known', answers.known), ('unknown', ~answers.known)):
+        found[f'{name}_queries'] = int(side.sum())
+        found[f'{name}_individuals'] = len(set(answers.individuals[side].tolist()))
+    return found
+
+
+def _about(facts: dict[str, Any], model: dict[str, Any], draws: int) -> dict[str, Any]:
+    return {**facts, 'model': model, 'bootstrap': draws, 'version': __version__}
