@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from utils.errors import InputError
-from utils.logistic import fit_logistic, log_loss, quality
+from utils.logistic import fit_logistic, log_loss, quality, reliability
 from utils.open_set_intervals import measure_open_set
 from utils.open_sets import OpenSet
 from wildlife.identify.answers import REMOVED, Similarities, best_answers, joined
@@ -241,17 +241,20 @@ def judge(table: Similarities, found: HeldOut, draws: int, seed: int) -> dict[st
         'right' and 'known': see ``utils.logistic.quality``; 'open_set': see
         ``utils.open_set_intervals.measure_open_set``, by the similarity, "new" if that is the
         likeliest label. There, an individual that is known in some queries and new in others is on
-        one side, chosen at random: real new animals are others than the known ones.
+        one side, chosen at random: real new animals are others than the known ones. 'reliability':
+        'predicted', 'observed' and 'count' of bins of P(best).
     """
     answers = best_answers(table)
     queries = OpenSet(
         table.individuals, answers.known, answers.right, answers.score, found.accepted
     )
+    bins = reliability(found.best, answers.right)
     one_side = queries.take(one_side_each(table.individuals, answers.known, seed))
     return {
         'right': quality(found.best, answers.right, table.individuals),
         'known': quality(1 - found.new, answers.known, table.individuals),
         'open_set': measure_open_set(one_side, draws, seed),
+        'reliability': {name: values.tolist() for name, values in vars(bins).items()},
     }
 
 

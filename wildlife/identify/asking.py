@@ -1,0 +1,148 @@
+"""The photos to identify, with their features: new ones, or those of a catalogue without a name."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from utils.errors import InputError
+from utils.files import atomic_write
+from wildlife.catalogue.encode import PhotoEncoder
+from wildlife.catalogue.new_photos import NewPhoto, NewPhotos, digest, fingerprints
+from wildlife.catalogue.queries import box_text
+from wildlife.catalogue.records import Photo
+from wildlife.catalogue.store import Catalogue, Features
+from wildlife.identify.gallery import Gallery, side_of
+from wildlife.identify.search import Asked
+from wildlife.lists.tables import LeftOut
+
+Key = tuple[str, str]  # SHA-256 of the file, box
+
+
+@dataclass(frozen=True)
+class Question:
+    """Photos to identify.
+
+    Attributes:
+        photos: Q photos, new or of the catalogue.
+        hashes: Q SHA-256 of their files.
+        numbers: Q numbers of those that are in the catalogue, 0 = is not.
+        names: Q individuals that the catalogue has for them already, '' = none.
+        features: (Q, D) float32, L2-normalised.
+        source: Where they come from, in words.
+        notes: What was decided while the source was read.
+        left_out: Skipped photos and rows.
+        kept: A file of features to remove when the answers are written; None = none.
+    """
+
+    photos: Sequence[NewPhoto | Photo]
+    hashes: Sequence[str]
+    numbers: Sequence[int]
+    names: Sequence[str]
+    features: np.ndarray
+    source: str
+    notes: list[str] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    kept: Path | None = None
+
+    def asked(self, gallery: Gallery, sides: bool) -> Asked:
+        """Return the photos for the search.
+
+        Args:
+            gallery: The known individuals.
+            sides: Whether each is compared only with photos of its own side.
+        """
+        removed = [
+            gallery.not_compared(photo, sha256)
+            for photo, sha256 in zip(self.photos, self.hashes, strict=True)
+        ]
+        own = np.array([side_of(photo) for photo in self.photos], np.int8) if sides else None
+        return Asked(self.features, removed, own)
+
+
+def unidentified(features: Features) -> Question:
+    """Return the photos of a catalogue that have features but no individual.
+
+    Raises:
+        InputError: There is none.
+    """
+    photos = [photo for photo in features.photos if not photo.individual]
+    if not photos:
+        raise InputError(
+            'all photos of the catalogue with features have an individual; name other PHOTOS'
+        )
+    return Question(
+        photos=photos,
+        hashes=[photo.sha256 for photo in photos],
+        numbers=[photo.id for photo in photos],
+        names=[''] * len(photos),
+        features=features.of(photos),
+        source='the catalogue',
+    )
+
+
+def new_question(
+    catalogue: Catalogue,
+    features: Features,
+    new: NewPhotos,
+    make_encoder: Callable[[], PhotoEncoder],
+    folder: Path,
+) -> Question:
+    """Return new photos with their features; those in the catalogue have them already.
+
+    Args:
+        catalogue: The catalogue.
+        features: Its features.
+        new: The photos.
+        make_encoder: Returns the model in use; called if a photo has no features yet.
+        folder: A folder for features until the answers are written, so that an interrupted call
+            continues.
+
+    Raises:
+        InputError: A photo or the model cannot be read.
+    """
+    found = fingerprints(photo.path for photo in new.photos)
+    keys = [(found[photo.path][0], box_text(photo.box)) for photo in new.photos]
+    rows = dict(zip(map(_key, features.photos), features.rows.tolist(), strict=True))
+    known = {_key(photo): photo for photo in features.photos}
+    shown = dict(zip(keys, new.photos, strict=True))
+    missing = {key: photo for key, photo in shown.items() if key not in rows}
+    made, kept = np.zeros((0, features.matrix.shape[1]), np.float32), None
+    if missing:
+        made, kept = _encoded(catalogue, missing, make_encoder(), folder)
+    place = {key: number for number, key in enumerate(missing)}
+    vectors = [made[place[key]] if key in place else features.matrix[rows[key]] for key in keys]
+    there = [known.get(key) for key in keys]
+    return Question(
+        photos=new.photos,
+        hashes=[sha256 for sha256, _ in keys],
+        numbers=[photo.id if photo else 0 for photo in there],
+        names=[photo.individual if photo else '' for photo in there],
+        features=np.stack(vectors),
+        source=new.source,
+        notes=new.notes,
+        left_out=new.left_out,
+        kept=kept,
+    )
+
+
+def _key(photo: Photo) -> Key:
+    return photo.sha256, box_text(photo.box)
+
+
+def _encoded(
+    catalogue: Catalogue, missing: dict[Key, NewPhoto], encoder: PhotoEncoder, folder: Path
+) -> tuple[np.ndarray, Path]:
+    """Return features (M, D) and the file that keeps them; a file of an earlier call is read."""
+    margin = catalogue.settings()['margin']
+    path = folder / f'features-{digest([(encoder.facts.key, margin), *missing])}.npy'
+    if path.exists():
+        try:
+            return np.load(path, allow_pickle=False), path
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f'{path} is damaged ({error}); delete it') from error
+    vectors = encoder(list(missing.values()), float(margin), path.with_suffix('.parts'))
+    with atomic_write(path, 'wb') as file:
+        np.save(file, vectors)
+    return vectors, path

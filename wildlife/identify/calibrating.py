@@ -1,0 +1,158 @@
+"""Calibrates a catalogue: fits probabilities on individuals that its model was not trained on."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import numpy as np
+
+from utils import __version__
+from utils.errors import InputError
+from utils.logger import progress
+from wildlife.catalogue.queries import box_text
+from wildlife.catalogue.records import Model, Photo
+from wildlife.catalogue.store import Features
+from wildlife.identify.answers import Similarities, without_unclear
+from wildlife.identify.calibration import Calibrator
+from wildlife.identify.encounters import with_encounters
+from wildlife.identify.fitting import FEWEST, fit_calibrator, leave_out
+from wildlife.identify.gallery import Gallery
+from wildlife.identify.search import PHOTOS, Asked, individual_scores
+from wildlife.words import counted
+
+PAIRS = 2**22  # most pairs of a photo and an individual that a fit uses; it needs about 2 GB
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a catalogue is calibrated with.
+
+    Attributes:
+        gallery: The photos of all individuals, each of a known encounter.
+        photos: Q photos of individuals that the model was not trained on.
+        encounters: (Q,) int, their encounters.
+        repeated: The number of these individuals that have two encounters.
+        skipped: The number of photos that have no encounter.
+        drawn: The number of photos that encounters were drawn from; Q if all are used.
+    """
+
+    gallery: Gallery
+    photos: list[Photo]
+    encounters: np.ndarray
+    repeated: int
+    skipped: int
+    drawn: int
+
+
+def material_of(features: Features, usable: Sequence[str], seed: int = 0) -> Material:
+    """Choose the photos to calibrate with.
+
+    Photos without an encounter are not used: a photo seconds before or after would be found easily,
+    and probabilities would be too high. Of very many photos, encounters are drawn.
+
+    Args:
+        features: The features of the catalogue.
+        usable: The individuals that the model was not trained on.
+        seed: The seed of the draw.
+
+    Raises:
+        InputError: No encounter is known, or fewer than ``FEWEST`` individuals have two.
+    """
+    identified = [photo for photo in features.photos if photo.individual]
+    known = [photo for photo in identified if photo.encounter]
+    if not known:
+        raise InputError(
+            'no encounter of an identified photo is known, but probabilities are fitted on pairs '
+            'of different encounters; set them (python -m tools.catalogue set … --encounter), or '
+            'add the photos again with dates and cameras'
+        )
+    allowed = set(usable)
+    photos = [photo for photo in known if photo.individual in allowed]
+    repeated = _with_two_encounters(photos)
+    if repeated < FEWEST:
+        raise InputError(
+            f'{counted(repeated, "individual")} with two encounters that the model was not '
+            f'trained on, but {FEWEST} are needed for probabilities; until then tools.identify '
+            'answers with ranks and similarities alone'
+        )
+    gallery = Gallery(features, known)
+    count = len(photos)
+    photos = _draw(photos, PAIRS // len(gallery.names), seed)
+    number = {name: place for place, name in enumerate(dict.fromkeys(p.encounter for p in photos))}
+    encounters = np.array([number[photo.encounter] for photo in photos])
+    return Material(gallery, photos, encounters, repeated, len(identified) - len(known), count)
+
+
+def _with_two_encounters(photos: Sequence[Photo]) -> int:
+    found = defaultdict(set)
+    for photo in photos:
+        found[photo.individual].add(photo.encounter)
+    return sum(len(encounters) > 1 for encounters in found.values())
+
+
+def _draw(photos: list[Photo], most: int, seed: int) -> list[Photo]:
+    """Return the photos of randomly drawn encounters, about ``most``."""
+    if len(photos) <= most:
+        return photos
+    names = sorted({photo.encounter for photo in photos})
+    place = {name: rank for rank, name in enumerate(np.random.default_rng(seed).permutation(names))}
+    drawn = sorted(photos, key=lambda photo: (place[photo.encounter], photo.id))[:most]
+    return sorted(drawn, key=lambda photo: photo.id)
+
+
+def calibrate(features: Features, model: Model, material: Material, draws: int) -> Calibrator:
+    """Fit a calibrator, cross-fitted by individual, without pairs of one encounter.
+
+    Errors are stated for whole encounters, which is what ``tools.identify`` answers.
+
+    Args:
+        features: The features of the catalogue.
+        model: Their model.
+        material: The photos.
+        draws: The draws of the intervals over individuals; 0 = none.
+
+    Returns:
+        The calibrator; its facts are those of ``fit_calibrator``, and 'model_sha256', 'model_key',
+        'data' (fingerprint), 'photos', 'repeated', 'date' and 'version'.
+    """
+    table = without_unclear(own_table(features, material))
+    left = leave_out(table, seed=0)
+    queries, whole = with_encounters(left, material.encounters[left.queries], seed=0)
+    made = fit_calibrator(queries, whole, draws)
+    now = datetime.now(timezone.utc).isoformat(timespec='seconds')
+    return made.with_facts(
+        model_sha256=model.sha256,
+        model_key=model.key,
+        data=fingerprint(material.photos),
+        photos=len(material.photos),
+        repeated=material.repeated,
+        date=now,
+        version=__version__,
+    )
+
+
+def own_table(features: Features, material: Material) -> Similarities:
+    """Return the photos of the material against all individuals, without their own encounters."""
+    gallery, photos = material.gallery, material.photos
+    place = {name: number for number, name in enumerate(gallery.names)}
+    vectors = features.of(photos)
+    removed = [gallery.not_compared(photo, photo.sha256) for photo in photos]
+    scores = np.zeros((len(photos), len(gallery.names)), np.float32)
+    for start in progress(range(0, len(photos), PHOTOS), 'photos'):
+        rows = slice(start, start + PHOTOS)
+        scores[rows] = individual_scores(gallery, Asked(vectors[rows], removed[rows]))
+    individuals = np.array([place[photo.individual] for photo in photos])
+    labels = np.arange(len(gallery.names))
+    columns = (individuals, np.arange(len(photos)), np.ones(len(photos), int))
+    return Similarities(scores, labels, gallery.counts, *columns)
+
+
+def fingerprint(photos: Sequence[Photo]) -> str:
+    """Return a SHA-256 of which individual each photo shows, in which encounter."""
+    rows = sorted(
+        '\t'.join((photo.sha256, box_text(photo.box), photo.individual, photo.encounter))
+        for photo in photos
+    )
+    return hashlib.sha256('\n'.join(rows).encode()).hexdigest()

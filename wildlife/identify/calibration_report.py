@@ -1,0 +1,82 @@
+"""What a calibration says about itself: lines of text and a picture."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.plots import reliability_diagram
+from wildlife.identify.calibrating import Material
+from wildlife.identify.calibration import Calibrator, told_apart
+from wildlife.identify.trained import Usable
+from wildlife.words import counted
+
+PICTURE = 'calibration.png'
+ROWS = {  # (part of the facts, measure) -> its name for people
+    ('right', 'Brier'): 'Brier score of P(best)',
+    ('right', 'ECE'): 'ECE of P(best)',
+    ('known', 'Brier'): 'Brier score of P(known)',
+    ('known', 'ECE'): 'ECE of P(known)',
+    ('open_set', 'AUROC'): 'AUROC, known or new',
+    ('open_set', 'rank1'): 'rank-1 of known animals',
+    ('open_set', 'sqrt'): '√(BAKS · BAUS)',
+}
+
+
+def material_lines(material: Material, usable: Usable) -> list[str]:
+    """Say what a calibration is fitted on."""
+    lines = [
+        f'{counted(len(material.photos), "photo")} of {len(usable.names)} individuals that the '
+        f'model was not trained on, by {usable.source}; {material.repeated} of them have two '
+        f'encounters. They are compared with {len(material.gallery.names)} individuals.'
+    ]
+    if usable.trained:
+        lines.append(f'{counted(usable.trained, "other individual")} not used for the fit.')
+    if material.skipped:
+        lines.append(f'{counted(material.skipped, "photo")} without an encounter not used.')
+    if material.drawn > len(material.photos):
+        lines.append(f'Encounters were drawn from {material.drawn} photos, to save memory.')
+    return lines
+
+
+def quality_lines(calibrator: Calibrator) -> list[str]:
+    """Return how good a calibrator is: a table, and what it means in sentences."""
+    facts = calibrator.facts
+    lines = [f'{"held-out animals":28}{"value":>7}  {"95 % interval":16}{"no skill":>9}']
+    for (part, name), text in ROWS.items():
+        found = facts[part]
+        pair = found['intervals'].get(name)
+        shown = '[{:.3f}, {:.3f}]'.format(*pair) if pair else ''
+        value, guess = _number(found['values'][name]), _number(found['no_skill'][name])
+        lines.append(f'{text:28}{value:>7}  {shown:16}{guess:>9}'.rstrip())
+    opened = facts['open_set']
+    lines += ['', told_apart(opened['values']['AUROC'], opened['intervals'].get('AUROC'))]
+    lines.append(f'Taken: {calibrator.kind}; held-out log losses: {_losses(facts["log_loss"])}.')
+    return [*lines, rates_text(calibrator)]
+
+
+def rates_text(calibrator: Calibrator) -> str:
+    """Say which rates of false matches the data allow."""
+    count = len(calibrator.new_scores)
+    return (
+        f'{counted(count, "encounter")} of left-out animals: --false-match-rate from '
+        f'{1 / count:.2g} upwards.'
+    )
+
+
+def _losses(losses: Mapping[str, float]) -> str:
+    return ', '.join(f'{kind} {loss:.3f}' for kind, loss in losses.items())
+
+
+def _number(value: float | None) -> str:
+    return '–' if value is None else f'{value:.3f}'
+
+
+def draw_picture(path: Path, facts: Mapping[str, Any]) -> None:
+    """Draw the reliability diagram of a calibrator as PNG."""
+    bins: Mapping[str, Sequence[float]] = facts['reliability']
+    predicted, observed = np.array(bins['predicted']), np.array(bins['observed'])
+    count = np.array(bins['count'])
+    title = f'Is P(best) as frequent? {int(count.sum())} answers'
+    reliability_diagram(path, predicted, observed, count, title)

@@ -1,0 +1,136 @@
+"""Identifies photos with a catalogue, from the question to the files."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.errors import InputError
+from utils.files import make_output_dir
+from wildlife.catalogue.decisions import Answer, decide
+from wildlife.catalogue.encode import PhotoEncoder
+from wildlife.catalogue.journal import Author
+from wildlife.catalogue.new_photos import NewPhotos
+from wildlife.catalogue.store import Catalogue, Features
+from wildlife.identify.answering import Answerer, Rule
+from wildlife.identify.asking import Question, new_question, unidentified
+from wildlife.identify.gallery import Gallery
+from wildlife.identify.kept import kept_calibrator, rule_of, trust_lines
+from wildlife.identify.page import html_page
+from wildlife.identify.results import Result, write_result
+from wildlife.identify.units import units_of
+
+
+@dataclass(frozen=True)
+class Options:
+    """How photos are identified.
+
+    Attributes:
+        out: The folder for the results.
+        rate: The rate of false matches.
+        top: The most individuals per unit.
+        units: Which photos are answered together; see ``units.units_of``.
+        minutes: The shortest break between two bursts.
+        sides: 'separate' = compare only photos of the same side; 'together' = all.
+    """
+
+    out: Path
+    rate: float = 0.01
+    top: int = 5
+    units: str = 'burst'
+    minutes: float = 1.0
+    sides: str = 'together'
+
+
+def identify(
+    catalogue: Catalogue,
+    new: NewPhotos | None,
+    make_encoder: Callable[[], PhotoEncoder],
+    options: Options,
+) -> Result:
+    """Answer which individuals photos show, and write all files.
+
+    Args:
+        catalogue: The catalogue.
+        new: The photos; None = those of the catalogue that have no individual.
+        make_encoder: Returns the model in use; called if a photo has no features yet.
+        options: How they are identified.
+
+    Raises:
+        InputError: The catalogue has no individual with features, a photo cannot be read, or the
+            calibration does not allow the rate. No answer is written.
+    """
+    features = catalogue.features()
+    gallery = Gallery(features)
+    if not gallery.names:
+        raise InputError(
+            f'catalogue {catalogue.folder}: no photo with features has an individual, so there is '
+            'nothing to compare with'
+        )
+    rule, words = _rule(catalogue, gallery, options.rate)
+    folder = make_output_dir(options.out)
+    question = _question(catalogue, features, new, make_encoder, folder)
+    units = units_of(question.photos, options.units, options.minutes)
+    answerer = Answerer(gallery, rule, options.top)
+    asked = question.asked(gallery, options.sides == 'separate')
+    answers = list(answerer(asked, units))
+    settings = {'units': options.units, 'sides': options.sides, 'rate': options.rate}
+    result = Result(question, gallery, answers, rule, words, settings)
+    write_result(folder, result, html_page(result, float(catalogue.settings()['margin'])))
+    if question.kept:
+        question.kept.unlink(missing_ok=True)
+    return result
+
+
+def _rule(catalogue: Catalogue, gallery: Gallery, rate: float) -> tuple[Rule | None, list[str]]:
+    """Return how decisions are made, and what is to be known about it."""
+    calibrator, reason = kept_calibrator(catalogue)
+    if calibrator is None:
+        return None, [reason]
+    return rule_of(calibrator, rate), trust_lines(calibrator, len(gallery.names))
+
+
+def _question(
+    catalogue: Catalogue,
+    features: Features,
+    new: NewPhotos | None,
+    make_encoder: Callable[[], PhotoEncoder],
+    folder: Path,
+) -> Question:
+    if new is None:
+        return unidentified(features)
+    return new_question(catalogue, features, new, make_encoder, folder)
+
+
+def record(catalogue: Catalogue, author: Author, result: Result) -> int:
+    """Record the decisions in the catalogue, as one entry of the journal; return their number.
+
+    'known' gives a photo its individual. For 'new' and 'unsure' only the note says what was found,
+    since a new animal needs a name that somebody chooses.
+
+    Raises:
+        InputError: Nothing was decided, or a photo is not in the catalogue.
+    """
+    if result.rule is None:
+        raise InputError('--record needs decisions, but the catalogue is not calibrated')
+    if 0 in result.question.numbers:
+        raise InputError(
+            '--record needs photos that are in the catalogue; add them (python -m tools.catalogue '
+            'add), then identify without naming PHOTOS'
+        )
+    answers = []
+    for unit in result.answers:
+        is_known = unit.decision == 'known'
+        best = unit.candidates[0] if unit.candidates else None
+        for place in unit.photos:
+            answers.append(
+                Answer(
+                    result.question.numbers[place],
+                    'known' if is_known else 'unsure',
+                    best.name if best and is_known else '',
+                    'machine',
+                    best.probability if best and is_known else unit.new,
+                    '' if is_known else f'{unit.decision}, P(new) {unit.new or 0:.3f}',
+                )
+            )
+    decide(catalogue, author, answers)
+    return len(answers)

@@ -1,0 +1,79 @@
+"""The calibrator that a catalogue keeps for its model, and how far it may be trusted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from utils.errors import InputError
+from wildlife.catalogue.schema import calibrations
+from wildlife.catalogue.store import Catalogue
+from wildlife.identify.answering import Rule
+from wildlife.identify.calibration import Calibrator, trust_notes
+from wildlife.identify.calibration_file import DAMAGE, FORMAT, from_json
+
+COMMAND = 'python -m tools.calibrate'
+
+
+def kept_calibrator(catalogue: Catalogue) -> tuple[Calibrator | None, str]:
+    """Return the newest calibrator of the model in use, or None and why there is none.
+
+    Raises:
+        InputError: It is damaged, or of another version.
+    """
+    kept = catalogue.calibration()
+    if kept is not None:
+        return _read(kept.content, catalogue), ''
+    with catalogue.reading() as opened:
+        count = opened.execute(sa.select(sa.func.count()).select_from(calibrations)).scalar_one()
+    reason = 'the catalogue is not calibrated'
+    if count:
+        reason = 'the catalogue is calibrated for another model, whose similarities differ'
+    return None, (
+        f'No probabilities: {reason}. Ranks and similarities do not tell new animals from known '
+        f'ones. Calibrate: {COMMAND} {catalogue.folder}'
+    )
+
+
+def _read(content: Mapping[str, Any], catalogue: Catalogue) -> Calibrator:
+    again = f'calibrate again: {COMMAND} {catalogue.folder}'
+    found = content.get('format')
+    if found != FORMAT:
+        raise InputError(
+            f'{catalogue.folder}: its calibration has format {found!r:.20}, this version reads '
+            f'{FORMAT}; {again}'
+        )
+    try:
+        return from_json(content)
+    except DAMAGE as error:
+        raise InputError(
+            f'{catalogue.folder}: its calibration is damaged ({type(error).__name__}); {again}'
+        ) from None
+
+
+def rule_of(calibrator: Calibrator, rate: float) -> Rule:
+    """Return how decisions are made at a stated rate of false matches.
+
+    Raises:
+        InputError: The data of the calibrator do not allow this rate; it says which they allow.
+    """
+    if not 0 < rate <= 1:
+        raise InputError(f'--false-match-rate {rate:g} must be above 0, and at most 1')
+    accept, reject = calibrator.limits(rate)
+    return Rule(calibrator, rate, accept, reject)
+
+
+def trust_lines(calibrator: Calibrator, individuals: int) -> list[str]:
+    """Say what a calibrator was fitted on, and how far it may be trusted now.
+
+    Args:
+        calibrator: The calibrator.
+        individuals: The number of individuals in the catalogue now.
+    """
+    facts = calibrator.facts
+    lines = [
+        f'Calibrated on {facts["date"][:10]} with {facts["queries"]} photos of '
+        f'{facts["individuals"]} individuals, against {facts["catalogue"]}; now there are '
+        f'{individuals}.'
+    ]
+    return lines + trust_notes(calibrator, individuals)
