@@ -14,7 +14,7 @@ from utils.logger import progress
 from wildlife.catalogue.queries import box_text
 from wildlife.catalogue.records import Model, Photo
 from wildlife.catalogue.store import Features
-from wildlife.identify.answers import Similarities, without_unclear
+from wildlife.identify.answers import Similarities
 from wildlife.identify.calibration import Calibrator
 from wildlife.identify.encounters import with_encounters
 from wildlife.identify.fitting import FEWEST, fit_calibrator, leave_out
@@ -117,7 +117,7 @@ def calibrate(features: Features, model: Model, material: Material, draws: int) 
         The calibrator; its facts are those of ``fit_calibrator``, and 'model_sha256', 'model_key',
         'data' (fingerprint), 'photos', 'repeated', 'date' and 'version'.
     """
-    table = without_unclear(own_table(features, material))
+    table = own_table(features, material)
     left = leave_out(table, seed=0)
     queries, whole = with_encounters(left, material.encounters[left.queries], seed=0)
     made = fit_calibrator(queries, whole, draws)
@@ -134,7 +134,10 @@ def calibrate(features: Features, model: Model, material: Material, draws: int) 
 
 
 def own_table(features: Features, material: Material) -> Similarities:
-    """Return the photos of the material against all individuals, without their own encounters."""
+    """Return the photos of the material against all individuals, without their own encounters.
+
+    Individuals with one encounter serve as new ones.
+    """
     gallery, photos = material.gallery, material.photos
     place = {name: number for number, name in enumerate(gallery.names)}
     vectors = features.of(photos)
