@@ -61,16 +61,19 @@ class Question:
         return Asked(self.features, removed, own)
 
 
-def unidentified(features: Features) -> Question:
+def unidentified(catalogue: Catalogue, features: Features) -> Question:
     """Return the photos of a catalogue that have features but no individual.
+
+    Photos of which somebody decided that they show no individual ('none') are not asked again.
 
     Raises:
         InputError: There is none.
     """
-    photos = [photo for photo in features.photos if not photo.individual]
+    last = {each.photo_id: each.answer for each in catalogue.decisions() if each.answer != 'unsure'}
+    photos = [p for p in features.photos if not p.individual and last.get(p.id) != 'none']
     if not photos:
         raise InputError(
-            'all photos of the catalogue with features have an individual; name other PHOTOS'
+            'no photo of the catalogue with features is without an individual; name other PHOTOS'
         )
     return Question(
         photos=photos,

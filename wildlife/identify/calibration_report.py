@@ -28,7 +28,7 @@ def material_lines(material: Material, usable: Usable) -> list[str]:
     """Say what a calibration is fitted on."""
     lines = [
         f'{counted(len(material.photos), "photo")} of {len(usable.names)} individuals that the '
-        f'model was not trained on, by {usable.source}; {material.repeated} of them have two '
+        f'model was not trained on ({usable.source}); {material.repeated} of them have two '
         f'encounters. They are compared with {len(material.gallery.names)} individuals.'
     ]
     if usable.trained:

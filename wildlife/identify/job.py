@@ -97,7 +97,7 @@ def _question(
     folder: Path,
 ) -> Question:
     if new is None:
-        return unidentified(features)
+        return unidentified(catalogue, features)
     return new_question(catalogue, features, new, make_encoder, folder)
 
 

@@ -26,12 +26,6 @@ from wildlife.thumbnails import data_uri
 SHOWN = 200  # most units on a page
 OWN = 3  # most photos of a unit
 SIDE = 160  # pixels: largest width and height of a picture
-MEANING = {
-    'known': 'known: the first individual',
-    NEW: 'new: none of the individuals',
-    'unsure': 'unsure: look yourself',
-    '': '',
-}
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ def _unit(result: Result, number: int, pictures: dict[Any, str]) -> dict[str, An
     return {
         'number': number + 1,
         'decision': answer.decision,
-        'meaning': MEANING[answer.decision],
+        'meaning': _meaning(answer),
         'note': result.note(answer),
         'new': answer.new,
         'set': set_text(answer),
@@ -83,6 +77,12 @@ def _unit(result: Result, number: int, pictures: dict[Any, str]) -> dict[str, An
         'more': len(answer.photos) - len(shown),
         'candidates': [_candidate(result, answer, each, pictures) for each in answer.candidates],
     }
+
+
+def _meaning(answer: UnitAnswer) -> str:
+    """Return the decision in words, '' without a calibrator."""
+    known = f'known: {answer.candidates[0].name}' if answer.candidates else ''
+    return {'known': known, NEW: 'a new animal', 'unsure': 'unsure', '': ''}[answer.decision]
 
 
 def _candidate(

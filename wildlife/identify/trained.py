@@ -58,12 +58,12 @@ def usable_individuals(catalogue: Catalogue, trained_on: str = '', chosen: str =
     individuals = catalogue.individuals()
     names = [individual.name for individual in individuals]
     if chosen == 'all':
-        return Usable(names, 0, 'all individuals, as --individuals says')
+        return Usable(names, 0, '--individuals all')
     if chosen:
         found = _named(chosen, individuals)
-        return Usable(found, len(names) - len(found), f'the individuals in {chosen}')
+        return Usable(found, len(names) - len(found), f'--individuals {chosen}')
     if model.config['TEST.WEIGHT'] == START and not trained_on:
-        return Usable(names, 0, 'the weights are starting weights, not trained on these animals')
+        return Usable(names, 0, 'TEST.WEIGHT start: these weights were not trained on any of them')
     path = trained_on or str(Path(model.config['TEST.WEIGHT']).parent / 'config.yml')
     trained = _trained(catalogue.photos(), _train_photos(path, model))
     left = [name for name in names if name not in trained]
