@@ -42,9 +42,8 @@ def main(argv: Sequence[str] | None = None) -> Any:
 
     # Not at the top: --help should not wait for torch.
     from utils.logger import setup_logger
-    from wildlife.catalogue.encode import ModelEncoder
+    from wildlife.catalogue.encode import catalogue_encoder
     from wildlife.catalogue.journal import Author
-    from wildlife.catalogue.models import model_config
     from wildlife.catalogue.sources import photos_of_source
     from wildlife.catalogue.store import open_catalogue
     from wildlife.identify.job import Options, identify, record
@@ -61,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> Any:
         result = identify(
             catalogue,
             new,
-            lambda: ModelEncoder(model_config(catalogue, args.opts)),
+            lambda: catalogue_encoder(catalogue, args.opts),
             Options(args.out, *rule),
         )
         lines = [*result.question.notes, *skipped_lines(result.question), *summary_lines(result)]
