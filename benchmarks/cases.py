@@ -16,6 +16,7 @@ from benchmarks import stage1, stage2
 from benchmarks.core import Case, Settings, Ways
 from benchmarks.inputs import ROOT, make_demo_data, write_species
 from benchmarks.ranking import evaluation_cases, rerank_cases
+from benchmarks.search import search_cases
 from configs import load_cfg
 from datasets.make_dataloader_clipreid import make_dataloader
 from datasets.sampler import EpochBatches
@@ -38,6 +39,7 @@ def all_cases(settings: Settings) -> list[Case]:
         *loader_cases(settings),
         *rerank_cases(settings),
         *evaluation_cases(settings),
+        *search_cases(settings),
         *start_cases(settings),
     ]
 

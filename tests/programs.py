@@ -33,6 +33,8 @@ PATHS = {
     'tools.diagnose': '--config_file --masks --out',
     'tools.evaluate_features': 'file --config_file',
     'tools.open_set': '--config_file --features --calibrator --out',
+    'tools.identify': 'catalogue source --out --photos --detections',
+    'tools.calibrate': 'catalogue --trained-on --individuals',
     'tools.fit_whitening': '--config_file --features --out',
     'tools.check_data': '--config_file --out',
     'tools.convert_weights': 'source target',

@@ -155,5 +155,5 @@ def test_new_photos_that_are_not_in_the_catalogue(project, monkeypatch, capsys, 
     rows = list(csv.DictReader((tmp_path / 'a/identify.csv').read_text().splitlines()))
     assert [row['note'] for row in rows] == ['in the catalogue already, as 004']
     assert (tmp_path / 'a/identify.1.csv').exists()
-    shown = [result.gallery.photo(match.row) for match in result.answers[0].candidates[0].matches]
+    shown = [result.gallery.photos[match.row] for match in result.answers[0].candidates[0].matches]
     assert str(known) not in {photo.path for photo in shown}  # not compared with itself

@@ -18,7 +18,7 @@ from wildlife.identify.answers import Similarities
 from wildlife.identify.calibration import Calibrator
 from wildlife.identify.encounters import with_encounters
 from wildlife.identify.fitting import FEWEST, fit_calibrator, leave_out
-from wildlife.identify.gallery import Gallery
+from wildlife.identify.gallery import Gallery, gallery_of
 from wildlife.identify.search import PHOTOS, Asked, individual_scores
 from wildlife.words import counted
 
@@ -77,7 +77,7 @@ def material_of(features: Features, usable: Sequence[str], seed: int = 0) -> Mat
             f'trained on, but {FEWEST} are needed for probabilities; until then tools.identify '
             'answers with ranks and similarities alone'
         )
-    gallery = Gallery(features, known)
+    gallery = gallery_of(features, known)
     count = len(photos)
     photos = _draw(photos, PAIRS // len(gallery.names), seed)
     number = {name: place for place, name in enumerate(dict.fromkeys(p.encounter for p in photos))}

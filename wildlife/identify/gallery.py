@@ -1,6 +1,8 @@
 """The photos of a catalogue's individuals, laid out for the search."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -21,56 +23,51 @@ class Facts(Protocol):
     def side(self) -> int | None: ...
 
 
+@dataclass(frozen=True)
 class Gallery:
-    """The photos of known individuals.
-
-    Args:
-        features: The features of a catalogue.
-        photos: Those of its photos that are compared; None = all with an individual.
+    """The photos of N known individuals, which are called by their index here.
 
     Attributes:
         matrix: (R, D) float32, L2-normalised, memory-mapped.
-        names: The names of N individuals, sorted; an individual is called by its index here.
+        names: The names of the individuals, sorted.
         individuals: (R,) int64, the individual of each row; NOBODY (-1) = the row is not compared.
         sides: (R,) int8, 0 left, 1 right, UNKNOWN.
-        counts: (N,) int64, the number of photos of each individual.
+        photos: Row -> photo, of the rows that are compared.
     """
 
-    def __init__(self, features: Features, photos: Sequence[Photo] | None = None):
-        chosen = {photo.id for photo in (features.photos if photos is None else photos)}
-        shown = [
-            (row, photo)
-            for row, photo in zip(features.rows.tolist(), features.photos, strict=True)
-            if photo.individual and photo.id in chosen
-        ]
-        self.matrix = features.matrix
-        self.names = sorted({photo.individual for _, photo in shown})
-        number = {name: place for place, name in enumerate(self.names)}
-        self._photos = dict(shown)
-        self.individuals = np.full(len(self.matrix), NOBODY, np.int64)
-        self.sides = np.full(len(self.matrix), UNKNOWN, np.int8)
-        self._same: dict[str, list[int]] = {}
-        for row, photo in shown:
-            self.individuals[row] = number[photo.individual]
-            self.sides[row] = side_of(photo)
-            self._same.setdefault(f'file {photo.sha256}', []).append(row)
-            if photo.encounter:
-                self._same.setdefault(f'encounter {photo.encounter}', []).append(row)
+    matrix: np.ndarray
+    names: list[str]
+    individuals: np.ndarray
+    sides: np.ndarray
+    photos: Mapping[int, Photo]
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """(N,) int64, the number of photos of each individual."""
         kept = self.individuals[self.individuals != NOBODY]
-        self.counts = np.bincount(kept, minlength=len(self.names))
-        self._by_individual = np.argsort(self.individuals, kind='stable')
-        self._first = np.searchsorted(
-            self.individuals[self._by_individual], np.arange(len(self.names) + 1)
-        )
+        return np.bincount(kept, minlength=len(self.names))
+
+    @cached_property
+    def _by_individual(self) -> tuple[np.ndarray, np.ndarray]:
+        """All rows, those of an individual together, and where each individual begins."""
+        order = np.argsort(self.individuals, kind='stable')
+        first = np.searchsorted(self.individuals[order], np.arange(len(self.names) + 1))
+        return order, first
+
+    @cached_property
+    def _same(self) -> dict[str, list[int]]:
+        """The rows of each file and of each encounter."""
+        found: dict[str, list[int]] = {}
+        for row, photo in self.photos.items():
+            found.setdefault(f'file {photo.sha256}', []).append(row)
+            if photo.encounter:
+                found.setdefault(f'encounter {photo.encounter}', []).append(row)
+        return found
 
     def rows_of(self, individual: int) -> np.ndarray:
         """Return the rows of an individual."""
-        start, stop = self._first[individual : individual + 2]
-        return self._by_individual[start:stop]
-
-    def photo(self, row: int) -> Photo:
-        """Return the photo of a row that is compared."""
-        return self._photos[row]
+        order, first = self._by_individual
+        return order[first[individual] : first[individual + 1]]
 
     def not_compared(self, photo: Facts, sha256: str) -> np.ndarray:
         """Return the sorted rows that a photo is not compared with.
@@ -82,6 +79,29 @@ class Gallery:
         if photo.encounter:
             rows = rows + self._same.get(f'encounter {photo.encounter}', [])
         return np.unique(np.array(rows, np.int64))
+
+
+def gallery_of(features: Features, photos: Sequence[Photo] | None = None) -> Gallery:
+    """Return the photos of a catalogue that have an individual.
+
+    Args:
+        features: The features of the catalogue.
+        photos: Those of its photos that are compared; None = all.
+    """
+    chosen = {photo.id for photo in (features.photos if photos is None else photos)}
+    shown = {
+        row: photo
+        for row, photo in zip(features.rows.tolist(), features.photos, strict=True)
+        if photo.individual and photo.id in chosen
+    }
+    names = sorted({photo.individual for photo in shown.values()})
+    number = {name: place for place, name in enumerate(names)}
+    individuals = np.full(len(features.matrix), NOBODY, np.int64)
+    sides = np.full(len(features.matrix), UNKNOWN, np.int8)
+    rows = list(shown)
+    individuals[rows] = [number[photo.individual] for photo in shown.values()]
+    sides[rows] = [side_of(photo) for photo in shown.values()]
+    return Gallery(features.matrix, names, individuals, sides, shown)
 
 
 def side_of(photo: Facts) -> int:

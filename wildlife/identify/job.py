@@ -13,7 +13,7 @@ from wildlife.catalogue.new_photos import NewPhotos
 from wildlife.catalogue.store import Catalogue, Features
 from wildlife.identify.answering import Answerer, Rule
 from wildlife.identify.asking import Question, new_question, unidentified
-from wildlife.identify.gallery import Gallery
+from wildlife.identify.gallery import Gallery, gallery_of
 from wildlife.identify.kept import kept_calibrator, rule_of, trust_lines
 from wildlife.identify.page import html_page
 from wildlife.identify.results import Result, write_result
@@ -60,7 +60,7 @@ def identify(
             calibration does not allow the rate. No answer is written.
     """
     features = catalogue.features()
-    gallery = Gallery(features)
+    gallery = gallery_of(features)
     if not gallery.names:
         raise InputError(
             f'catalogue {catalogue.folder}: no photo with features has an individual, so there is '

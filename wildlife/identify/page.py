@@ -88,7 +88,7 @@ def _meaning(answer: UnitAnswer) -> str:
 def _candidate(
     result: Result, answer: UnitAnswer, candidate: Candidate, pictures: dict[Any, str]
 ) -> dict[str, Any]:
-    known = result.gallery.photo(candidate.matches[0].row)
+    known = result.gallery.photos[candidate.matches[0].row]
     return {
         'name': candidate.name,
         'similarity': candidate.similarity,
@@ -112,7 +112,7 @@ def _pictures(result: Result, order: Iterable[int], margin: float) -> dict[Any, 
     for number in order:
         answer = result.answers[number]
         own: list[Boxed] = [result.question.photos[place] for place in answer.photos[:OWN]]
-        known = [result.gallery.photo(each.matches[0].row) for each in answer.candidates]
+        known = [result.gallery.photos[each.matches[0].row] for each in answer.candidates]
         photos |= {_key(photo): photo for photo in [*own, *known]}
     read = partial(_picture, margin=margin)
     with ThreadPoolExecutor(THREADS) as pool:  # Pillow releases the GIL

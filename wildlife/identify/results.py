@@ -123,7 +123,7 @@ def _candidates(result: Result) -> list[dict[str, Any]]:
     for unit, answer in enumerate(result.answers, start=1):
         for rank, candidate in enumerate(answer.candidates, start=1):
             first = candidate.matches[0]
-            known = result.gallery.photo(first.row)
+            known = result.gallery.photos[first.row]
             rows.append(
                 {
                     'unit': unit,
@@ -202,8 +202,8 @@ def _candidate_json(result: Result, answer: UnitAnswer, candidate: Candidate) ->
             {
                 'similarity': match.similarity,
                 'photo': answer.photos[match.asked],
-                'known_number': result.gallery.photo(match.row).id,
-                'known_photo': result.gallery.photo(match.row).path,
+                'known_number': result.gallery.photos[match.row].id,
+                'known_photo': result.gallery.photos[match.row].path,
             }
             for match in candidate.matches
         ],

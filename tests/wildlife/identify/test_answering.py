@@ -11,7 +11,7 @@ from utils.logistic import Logistic
 from wildlife.identify import answering
 from wildlife.identify.answering import NEW, Answerer, Rule
 from wildlife.identify.calibration import Calibrator
-from wildlife.identify.gallery import Gallery
+from wildlife.identify.gallery import gallery_of
 from wildlife.identify.search import Asked
 
 NAMES = ['Ama', 'Bo', 'Cleo', 'Duma', 'Eli']
@@ -130,7 +130,7 @@ def test_without_a_calibrator(scores):
 def test_batches_do_not_matter(tmp_path, monkeypatch):
     """Units stay whole, and every answer is the same with three photos at once as with all."""
     features = make_herd(tmp_path, 6).features()
-    gallery, photos = Gallery(features), features.photos
+    gallery, photos = gallery_of(features), features.photos
     removed = [gallery.not_compared(photo, photo.sha256) for photo in photos]
     asked = Asked(features.of(photos), removed)
     units = [list(range(start, start + 2)) for start in range(0, len(photos), 2)]
@@ -143,5 +143,5 @@ def test_batches_do_not_matter(tmp_path, monkeypatch):
         assert one.new == pytest.approx(other.new, abs=1e-5)
         assert one.candidates[0].matches[0].row == other.candidates[0].matches[0].row
         own = {photos[place].encounter for place in one.photos}
-        shown = [gallery.photo(match.row) for each in one.candidates for match in each.matches]
+        shown = [gallery.photos[match.row] for each in one.candidates for match in each.matches]
         assert not own & {photo.encounter for photo in shown}

@@ -6,7 +6,7 @@ import pytest
 from tests.wildlife.identify.catalogues import make_herd
 from wildlife.identify import search
 from wildlife.identify.answers import REMOVED
-from wildlife.identify.gallery import Gallery
+from wildlife.identify.gallery import gallery_of
 from wildlife.identify.search import Asked, best_matches, individual_scores
 
 
@@ -33,7 +33,7 @@ def plain_scores(features, asked_photos, vectors, allowed):
 def test_the_best_photo_of_each_individual(features, rows, sides, monkeypatch):
     """Neither photos of the own encounter are compared, nor, if asked, of the other side."""
     monkeypatch.setattr(search, 'ROWS', rows)
-    gallery, photos = Gallery(features), features.photos[::3]
+    gallery, photos = gallery_of(features), features.photos[::3]
     vectors = features.of(photos)
     removed = [gallery.not_compared(photo, photo.sha256) for photo in photos]
     own = np.array([photo.side for photo in photos], np.int8) if sides else None
@@ -50,7 +50,7 @@ def test_the_best_photo_of_each_individual(features, rows, sides, monkeypatch):
 
 
 def test_photos_without_an_individual_are_not_compared(features):
-    gallery = Gallery(features, features.photos[:6])  # those of the first individual
+    gallery = gallery_of(features, features.photos[:6])  # those of the first individual
     assert gallery.names == ['A00'] and (gallery.individuals >= 0).sum() == 6
     none = np.array([], int)
     scores = individual_scores(gallery, Asked(features.of(features.photos[6:8]), [none, none]))
@@ -60,7 +60,7 @@ def test_photos_without_an_individual_are_not_compared(features):
 
 def test_an_individual_with_nothing_to_compare(features):
     """All its photos are removed: its similarity is REMOVED, not 0."""
-    gallery = Gallery(features)
+    gallery = gallery_of(features)
     vectors = features.of(features.photos[:1])
     scores = individual_scores(gallery, Asked(vectors, [gallery.rows_of(2)]))
     assert scores[0, 2] == REMOVED and np.isfinite(np.delete(scores[0], 2)).all()
@@ -70,17 +70,17 @@ def test_an_individual_with_nothing_to_compare(features):
 
 
 def test_the_same_file_is_not_compared(features):
-    gallery, photo = Gallery(features), features.photos[0]
+    gallery, photo = gallery_of(features), features.photos[0]
 
     class Elsewhere:
         encounter, side = '', None
 
     rows = gallery.not_compared(Elsewhere, photo.sha256)
-    assert [gallery.photo(row).id for row in rows.tolist()] == [photo.id]
+    assert [gallery.photos[row].id for row in rows.tolist()] == [photo.id]
 
 
 def test_the_best_photos_of_an_individual(features):
-    gallery = Gallery(features)
+    gallery = gallery_of(features)
     asked = Asked(features.of(features.photos[:2]), [gallery.rows_of(1)[:2], np.array([], int)])
     rows = gallery.rows_of(1)
     similar = np.array(gallery.matrix[rows]) @ asked.features.T
