@@ -8,7 +8,8 @@ Individuals are named as in the ``photos.csv`` that tools/make_lists.py writes b
 by list and label ('train 12') if there is none. Crop the new photos like the known ones. All photos
 are read upright (EXIF), as make_lists stores them. The distance of an individual is the cosine
 distance of its nearest photo. Every new photo gets candidates, even if it shows an unknown animal,
-so look at the photos. The output folder (--out, default: OUTPUT_DIR/matches) contains
+so look at the photos. These are ranks alone: tools.identify answers from a catalogue, with
+probabilities and "new". The output folder (--out, default: OUTPUT_DIR/matches) contains
 
     matches.csv    one row per candidate: photo, rank, individual, distance, known_photo; the
                    column problem says why a photo cannot be read

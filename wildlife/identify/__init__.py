@@ -1,6 +1,21 @@
 """Who is this animal? Answers with calibrated probabilities, and "new".
 
-The order of use, all on arrays:
+What ``tools.identify`` does:
+
+    gallery_of(features)       gallery.py: the known individuals of a catalogue
+    unidentified, new_question asking.py: the photos, with features
+    units_of(photos, …)        units.py: which photos are answered together
+    individual_scores(…)       search.py: exact search; unit_means: of the photos of a unit
+    Answerer(…)                answering.py: ranked individuals, P(k), P(new), decision, set
+    write_result, html_page    results.py, page.py; job.py does all of it in order
+
+What ``tools.calibrate`` does:
+
+    usable_individuals(…)      trained.py: those that the model was not trained on
+    material_of, calibrate     calibrating.py: photos and pairs, the fit
+    kept_calibrator, rule_of   kept.py: what the catalogue keeps, and decisions at a stated rate
+
+Below both, on arrays:
 
     similarities(…)                  answers.py: queries against the individuals of a catalogue
     encounter_means(…)               encounters.py: encounters as queries
