@@ -1,0 +1,174 @@
+"""Identification from the question to the files: known and new animals, and what goes wrong."""
+
+import csv
+import json
+
+import pytest
+
+from tests.wildlife.catalogue.worlds import ANNA
+from tests.wildlife.identify.catalogues import Animals, animals, herd, make_herd
+from utils.errors import InputError
+from wildlife.catalogue.add import add_photos
+from wildlife.catalogue.calibrations import save_calibration
+from wildlife.catalogue.create import create_catalogue
+from wildlife.catalogue.decisions import Answer, decide
+from wildlife.catalogue.edit import undo
+from wildlife.identify import job
+from wildlife.identify.calibrating import calibrate, material_of
+from wildlife.identify.calibration_file import as_json
+from wildlife.identify.job import Options, identify, record
+from wildlife.identify.results import best_first
+
+
+def calibrated(folder, count=24, encoder=None):
+    catalogue = make_herd(folder, count, encoder)
+    features = catalogue.features()
+    made = calibrate(features, catalogue.model(), material_of(features, herd(count)), draws=50)
+    save_calibration(catalogue, ANNA, as_json(made))
+    return catalogue
+
+
+def never():
+    raise AssertionError('no model is needed')
+
+
+def asked(folder, named=False):
+    """A fourth encounter of three known animals, and one of a new animal."""
+    return animals(folder / 'new', ['A03', 'A11', 'A17', 'Z99'], encounters=(3,), named=named)
+
+
+@pytest.fixture
+def options(tmp_path):
+    return Options(tmp_path / 'out', rate=0.05, units='encounter')
+
+
+def test_known_and_new_animals(tmp_path, options):
+    catalogue = calibrated(tmp_path)
+    result = identify(catalogue, asked(tmp_path), Animals, options)
+    assert [answer.decision for answer in result.answers] == ['known', 'known', 'known', 'new']
+    best = [answer.candidates[0].name for answer in result.answers]
+    assert best[:3] == ['A03', 'A11', 'A17']
+    assert [answer.labels for answer in result.answers][3][0] == 'new'
+    assert result.counts() == {'known': 3, 'new': 1, 'unsure': 0}
+    rows = list(csv.DictReader((tmp_path / 'out/identify.csv').read_text().splitlines()))
+    assert [row['unit'] for row in rows] == [str(1 + number // 2) for number in range(8)]
+    for row, answer in zip(rows[::2], result.answers):
+        p = [each.probability for each in answer.candidates]
+        assert float(row['probability']) == pytest.approx(p[0], abs=1e-4)
+        assert float(row['p_new']) == pytest.approx(answer.new, abs=1e-4)
+        assert row['decision'] == answer.decision and row['number'] == ''
+    tree = json.loads((tmp_path / 'out/identify.json').read_text())
+    assert tree['counts'] == result.counts() and len(tree['units']) == 4
+    lines = list(csv.DictReader((tmp_path / 'out/candidates.csv').read_text().splitlines()))
+    assert len(lines) == 20 and lines[0]['rank'] == '1'
+    assert f'/{lines[0]["individual"]}_' in lines[0]['known_photo']
+    assert [result.answers[number].decision for number in best_first(result.answers)] == [
+        *['known'] * 3,
+        'new',
+    ]
+
+
+def test_photos_of_the_catalogue_and_their_record(tmp_path, options):
+    """Without PHOTOS no model is loaded; 'none' is not asked again; the record can be undone."""
+    catalogue = calibrated(tmp_path)
+    add_photos(catalogue, ANNA, asked(tmp_path), Animals())
+    numbers = [photo.id for photo in catalogue.photos() if not photo.individual]
+    decide(catalogue, ANNA, [Answer(numbers[2], 'none'), Answer(numbers[3], 'unsure')])
+    result = identify(catalogue, None, never, options)
+    assert [number for number in numbers if number != numbers[2]] == list(result.question.numbers)
+    assert record(catalogue, ANNA, result) == 7
+    named = {photo.id: photo.individual for photo in catalogue.photos()}
+    expected = ['A03', 'A03', '', 'A11', 'A17', 'A17', '', '']
+    assert [named[number] for number in numbers] == expected
+    notes = {each.photo_id: each for each in catalogue.decisions()}
+    assert notes[numbers[-1]].answer == 'unsure' and notes[numbers[-1]].note.startswith(
+        'new, P(new'
+    )
+    assert notes[numbers[0]].probability == result.answers[0].candidates[0].probability
+    undo(catalogue, ANNA)
+    assert not any(photo.individual for photo in catalogue.photos() if photo.id in numbers)
+
+
+def test_a_record_needs_decisions_about_photos_of_the_catalogue(tmp_path, options):
+    catalogue = calibrated(tmp_path)
+    entries = len(catalogue.journal())
+    with pytest.raises(InputError, match='--record needs photos that are in the catalogue'):
+        record(catalogue, ANNA, identify(catalogue, asked(tmp_path), Animals, options))
+    (tmp_path / 'plain').mkdir()
+    plain = make_herd(tmp_path / 'plain', 3)
+    add_photos(plain, ANNA, animals(tmp_path / 'x', ['Z1'], named=False), Animals())
+    with pytest.raises(InputError, match='--record needs decisions'):
+        record(plain, ANNA, identify(plain, None, never, options))
+    assert len(catalogue.journal()) == entries
+
+
+def test_ranks_alone_without_a_calibration(tmp_path, options):
+    (tmp_path / 'plain').mkdir()
+    catalogue = make_herd(tmp_path / 'plain', 5)
+    result = identify(catalogue, asked(tmp_path), Animals, options)
+    assert result.rule is None and result.counts() == {}
+    (words,) = result.words
+    assert words.startswith('No probabilities: the catalogue is not calibrated.')
+    rows = list(csv.DictReader((tmp_path / 'out/identify.csv').read_text().splitlines()))
+    assert {(row['decision'], row['probability'], row['p_new'], row['set']) for row in rows} == {
+        ('', '', '', '')
+    }
+    assert words.replace("'", '&#39;') in (tmp_path / 'out/identify.html').read_text()
+
+
+def test_a_rate_that_the_data_do_not_allow(tmp_path):
+    """One line, and nothing is written."""
+    catalogue = calibrated(tmp_path)
+    with pytest.raises(InputError, match='rates that these data allow: from 0.014 to 1'):
+        identify(catalogue, asked(tmp_path), Animals, Options(tmp_path / 'out', 0.01))
+    assert not (tmp_path / 'out').exists()
+
+
+def test_nothing_to_compare_with(tmp_path, options):
+    (tmp_path / 'c').mkdir()
+    catalogue = create_catalogue(tmp_path / 'c', ANNA, '', 0.05)
+    with pytest.raises(InputError, match='there are no features yet'):
+        identify(catalogue, asked(tmp_path), Animals, options)
+    add_photos(catalogue, ANNA, asked(tmp_path), Animals())
+    with pytest.raises(InputError, match='no photo with features has an individual'):
+        identify(catalogue, None, never, options)
+    (tmp_path / 'd').mkdir()
+    known = make_herd(tmp_path / 'd', 2)
+    with pytest.raises(InputError, match='without an individual; name other PHOTOS'):
+        identify(known, None, never, options)
+
+
+def test_an_interrupted_call_continues(tmp_path, options, monkeypatch):
+    """Its features are kept until the answers are written, and used only for the same photos."""
+    catalogue = make_herd(tmp_path, 5)
+    monkeypatch.setattr(job, 'html_page', lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        identify(catalogue, asked(tmp_path), Animals, options)
+    (kept,) = (tmp_path / 'out').glob('features-*.npy')
+    monkeypatch.setattr(job, 'html_page', lambda *_: 'page')
+    silent = Animals()
+    result = identify(catalogue, asked(tmp_path), lambda: silent, options)
+    assert silent.encoded == [] and len(result.answers) == 4 and not kept.exists()
+    identify(catalogue, asked(tmp_path), lambda: silent, options)
+    assert len(silent.encoded) == 8
+
+
+def test_sides_apart(tmp_path):
+    """Each photo is compared with photos of its own side only."""
+    catalogue = make_herd(tmp_path, 5)
+    options = Options(tmp_path / 'out', sides='separate', units='photo')
+    result = identify(catalogue, asked(tmp_path), Animals, options)
+    for answer in result.answers:
+        own = result.question.photos[answer.photos[0]].side
+        matches = [match for each in answer.candidates for match in each.matches]
+        assert {result.gallery.photos[match.row].side for match in matches} == {own}
+
+
+@pytest.mark.parametrize('width', [1300, 400])
+def test_the_page(tmp_path, options, open_page, width):
+    identify(calibrated(tmp_path), asked(tmp_path), Animals, options)
+    with open_page(tmp_path / 'out/identify.html', width) as page:
+        assert page.locator('.unit').count() == 4 and page.locator('.answer.new').count() == 1
+        assert 'known: A' in page.locator('.answer').first.inner_text()
+        assert page.locator('.unit img').count() == 4 * (2 + 5)
+        assert page.evaluate('document.documentElement.scrollWidth') <= width
