@@ -30,39 +30,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse(argv)
 
     # Not at the top: --help should not wait for the database.
-    from configs import ConfigError
-    from utils.errors import InputError
     from utils.logger import setup_logger
-    from wildlife.catalogue.calibrations import save_calibration
     from wildlife.catalogue.journal import Author
     from wildlife.catalogue.store import open_catalogue
-    from wildlife.identify.calibrating import calibrate, material_of
-    from wildlife.identify.calibration_file import as_json
-    from wildlife.identify.calibration_report import (
-        PICTURE,
-        draw_picture,
-        material_lines,
-        quality_lines,
-    )
-    from wildlife.identify.trained import usable_individuals
+    from wildlife.identify.calibration_job import calibrate_catalogue
 
     setup_logger()
+    author = Author(args.by, 'tools.calibrate')
     with open_catalogue(args.catalogue) as catalogue:
-        try:
-            usable = usable_individuals(catalogue, args.trained_on, args.individuals)
-        except ConfigError as error:
-            raise InputError(str(error)) from None
-        features, model = catalogue.features(), catalogue.model()
-        assert model is not None  # its features were just read
-        material = material_of(features, usable.names)
-        for line in material_lines(material, usable):
-            print(line)
-        made = calibrate(features, model, material, args.draws)
-        draw_picture(args.catalogue / PICTURE, made.facts)
-        save_calibration(catalogue, Author(args.by, 'tools.calibrate'), as_json(made))
-        for line in quality_lines(made):
-            print(line)
-        print(f'Saved in the catalogue; picture: {args.catalogue / PICTURE}')
+        lines = calibrate_catalogue(
+            catalogue, author, args.trained_on, args.individuals, args.draws
+        )
+    for line in lines:
+        print(line)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -107,22 +107,23 @@ def new_question(
     """
     found = fingerprints(photo.path for photo in new.photos)
     keys = [(found[photo.path][0], box_text(photo.box)) for photo in new.photos]
-    rows = dict(zip(map(_key, features.photos), features.rows.tolist(), strict=True))
     known = {_key(photo): photo for photo in features.photos}
     shown = dict(zip(keys, new.photos, strict=True))
-    missing = {key: photo for key, photo in shown.items() if key not in rows}
-    made, kept = np.zeros((0, features.matrix.shape[1]), np.float32), None
+    missing = {key: photo for key, photo in shown.items() if key not in known}
+    vector_of: dict[Key, np.ndarray] = {}
+    kept = None
     if missing:
         made, kept = _encoded(catalogue, missing, make_encoder(), folder)
-    place = {key: number for number, key in enumerate(missing)}
-    vectors = [made[place[key]] if key in place else features.matrix[rows[key]] for key in keys]
+        vector_of |= zip(missing, made, strict=True)
+    rows = zip(known, features.rows.tolist(), strict=True)
+    vector_of |= {key: features.matrix[row] for key, row in rows if key in shown}
     there = [known.get(key) for key in keys]
     return Question(
         photos=new.photos,
         hashes=[sha256 for sha256, _ in keys],
         numbers=[photo.id if photo else 0 for photo in there],
         names=[photo.individual if photo else '' for photo in there],
-        features=np.stack(vectors),
+        features=np.stack([vector_of[key] for key in keys]),
         source=new.source,
         notes=new.notes,
         left_out=new.left_out,

@@ -105,7 +105,7 @@ def record(catalogue: Catalogue, author: Author, result: Result) -> int:
     """Record the decisions in the catalogue, as one entry of the journal; return their number.
 
     'known' gives a photo its individual. For 'new' and 'unsure' only the note says what was found,
-    since a new animal needs a name that somebody chooses.
+    since a new animal needs a name that somebody chooses. Photos that have an individual keep it.
 
     Raises:
         InputError: Nothing was decided, or a photo is not in the catalogue.
@@ -122,6 +122,8 @@ def record(catalogue: Catalogue, author: Author, result: Result) -> int:
         is_known = unit.decision == 'known'
         best = unit.candidates[0] if unit.candidates else None
         for place in unit.photos:
+            if result.question.names[place]:  # somebody has decided already
+                continue
             answers.append(
                 Answer(
                     result.question.numbers[place],

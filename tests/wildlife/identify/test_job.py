@@ -89,6 +89,16 @@ def test_photos_of_the_catalogue_and_their_record(tmp_path, options):
     assert not any(photo.individual for photo in catalogue.photos() if photo.id in numbers)
 
 
+def test_a_record_leaves_named_photos_alone(tmp_path, options):
+    catalogue = calibrated(tmp_path)
+    new = asked(tmp_path)
+    add_photos(catalogue, ANNA, new, Animals())
+    numbers = [photo.id for photo in catalogue.photos() if not photo.individual]
+    decide(catalogue, ANNA, [Answer(numbers[0], 'known', 'A20')])
+    assert record(catalogue, ANNA, identify(catalogue, new, never, options)) == 7
+    assert {photo.id: photo.individual for photo in catalogue.photos()}[numbers[0]] == 'A20'
+
+
 def test_a_record_needs_decisions_about_photos_of_the_catalogue(tmp_path, options):
     catalogue = calibrated(tmp_path)
     entries = len(catalogue.journal())
