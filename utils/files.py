@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import math
@@ -78,6 +79,41 @@ def atomic_write(path: str | Path, mode: str = 'w', sync: bool = True) -> Iterat
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Make a folder under a temporary name beside ``path`` and rename it when it is complete.
+
+    A process killed at any moment leaves no ``path``; its temporary folder is deleted the next
+    time. A failure leaves neither.
+
+    Args:
+        path: The folder; it must be missing or empty.
+
+    Raises:
+        InputError: There is something at ``path``, or the file system reported an error.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f'{path} is there already; name a new folder')
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f'{TEMPORARY}*@{glob.escape(path.name)}'):
+        if _is_abandoned(leftover):
+            shutil.rmtree(leftover, ignore_errors=True)
+    temporary = path.with_name(temporary_name(path.name))
+    try:
+        with writing(path):
+            temporary.mkdir()
+        yield temporary
+        with writing(path):
+            if path.exists():
+                path.rmdir()  # Windows cannot rename to a folder that is there
+            temporary.rename(path)
+            _sync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def temporary_name(name: str) -> str:

@@ -1,0 +1,37 @@
+"""BaSTA: when each individual was seen, by calendar year, for models of survival."""
+
+from dataclasses import replace
+from datetime import date
+
+from wildlife.exports.histories import see, write_identifiers
+from wildlife.exports.job import Format, Job
+
+UNKNOWN = 0  # BaSTA's year of an unknown birth or death
+
+
+def write(job: Job) -> None:
+    """Write basta.csv, census.csv and identifiers.csv.
+
+    basta.csv is what ``basta()`` wants: an individual a row, years of birth and death (0 =
+    unknown; the catalogue has none), and a column of 0 and 1 for each year of the study.
+    census.csv has a row for each individual and year, for ``CensusToCaptHist()``.
+    """
+    sightings = job.usable('individual', 'date')
+    years = {one.day.year for one in sightings}
+    bounds = [str(date(year, 1, 1)) for year in range(min(years), max(years) + 2)]
+    seen = see(replace(job, options=replace(job.options, occasions=bounds)), sightings)
+    columns = [bound[:4] for bound in bounds[:-1]]
+    unknown = {'birth': UNKNOWN, 'death': UNKNOWN}
+    rows, census = [], []
+    for name, history in zip(seen.names.values(), seen.histories, strict=True):
+        row = {'ID': name, **unknown}
+        rows.append(row | dict(zip(columns, history, strict=True)))
+        in_years = [year for year, mark in zip(columns, history) if mark == '1']
+        census += [{'ID': name, 'year': year, **unknown} for year in in_years]
+    job.write_table('basta.csv', ['ID', 'birth', 'death', *columns], rows)
+    job.write_table('census.csv', ['ID', 'year', 'birth', 'death'], census)
+    write_identifiers(job, seen)
+    job.note(f'Years of birth and death: unknown ({UNKNOWN}), since the catalogue has none')
+
+
+FORMAT = Format('BaSTA', write, frozenset(), frozenset())

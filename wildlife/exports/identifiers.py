@@ -1,0 +1,61 @@
+"""Names in the letters that other programs accept."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+# What R or a program takes for something else than a name.
+RESERVED = {'na', 'nan', 'null', 'none', 'inf', 'true', 'false', 't', 'f'}
+LONGEST = 60  # characters
+HYPHEN = r'\-'
+HYPHENS = r'_\-'
+
+
+def plain_text(text: str, allowed: str) -> str:
+    """Return a text in ASCII letters, digits and ``allowed``; other signs become one '.'.
+
+    Accents are dropped. Without any letter or digit the result is ''.
+
+    Args:
+        text: The text.
+        allowed: Further signs, as in a character class of a regular expression.
+    """
+    letters = unicodedata.normalize('NFKD', text).encode('ascii', 'ignore').decode()
+    plain = re.sub(rf'[^A-Za-z0-9{allowed}]+', '.', letters)
+    plain = re.sub(r'\.{2,}', '.', plain)[:LONGEST].strip('. _-')
+    return plain if re.search('[A-Za-z0-9]', plain) else ''
+
+
+def identifiers(names: Iterable[str], kind: str, allowed: str = HYPHENS) -> dict[str, str]:
+    """Return name -> identifier: unique, whatever the case, without blanks, commas or accents.
+
+    A name that is an identifier keeps it, unless another one took it before.
+
+    Args:
+        names: Different names.
+        kind: What names without a Latin letter or digit, or with a reserved word, begin with.
+        allowed: Further signs, see ``plain_text``.
+    """
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in sorted(names, key=lambda name: (plain_text(name, allowed) != name, name)):
+        plain = plain_text(name, allowed) or kind
+        if plain.lower() in RESERVED:
+            plain = f'{kind}.{plain}'
+        found[name] = free_name(plain, taken)
+        taken.add(found[name].lower())
+    return found
+
+
+def free_name(wanted: str, taken: set[str]) -> str:
+    """Return a name, or with the first number that nobody has taken: 'zuri', 'zuri.2' …
+
+    Args:
+        wanted: The name.
+        taken: Names in lower case.
+    """
+    number, free = 1, wanted
+    while free.lower() in taken:
+        number += 1
+        free = f'{wanted}.{number}'
+    return free

@@ -1,0 +1,148 @@
+"""What every format gets: the records, the options, the folder, and a place for its notes."""
+
+import csv
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from utils.errors import InputError
+from utils.files import atomic_write
+from wildlife.exports.places import Place
+from wildlife.exports.sightings import Records, Sighting
+from wildlife.words import counted
+
+# What a format may need of a sighting -> whether a sighting has it.
+NEEDS: dict[str, Callable[[Sighting], bool]] = {
+    'individual': lambda sighting: sighting.individual is not None,
+    'date': lambda sighting: sighting.photo.date is not None,
+    'detector': lambda sighting: bool(sighting.detector),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person asks for; '' and None = not given.
+
+    Attributes:
+        species: The scientific name.
+        timezone: The zone of the photos' times.
+        places: Name of a detector -> where it was; None = no table was given.
+        occasions: See ``occasions.make_occasions``.
+        metadata: A JSON file with keys of datapackage.json.
+        submitter: The user name in Wildbook.
+        copy_photos: Whether photos are copied into the export.
+    """
+
+    species: str = ''
+    timezone: str = ''
+    places: Mapping[str, Place] | None = None
+    occasions: Sequence[str] = ('day',)
+    metadata: Path | None = None
+    submitter: str = ''
+    copy_photos: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """An export that is being written.
+
+    Attributes:
+        title: The name of the format, for messages.
+        records: What is exported.
+        options: How.
+        folder: The folder of the files; it gets its name when all is written.
+        notes: Lines for the person who exports: what is missing, and what was assumed.
+    """
+
+    title: str
+    records: Records
+    options: Options
+    folder: Path
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Add a line for the person who exports."""
+        self.notes.append(text)
+
+    def note_count(self, count: int, noun: str, text: str) -> None:
+        """Add the line 'COUNT NOUNS TEXT', if there is something to count."""
+        if count:
+            self.note(f'{counted(count, noun)} {text}')
+
+    def usable(self, *needs: str) -> list[Sighting]:
+        """Return the sightings that have what the format needs; count the others in the notes.
+
+        Args:
+            needs: Keys of ``NEEDS``.
+
+        Raises:
+            InputError: None is left.
+        """
+        left = [sighting for sighting in self.records.sightings if sighting.is_animal]
+        total = len(self.records.sightings)
+        self.note_count(total - len(left), 'photo', 'without an animal not exported')
+        for need in needs:
+            found = [sighting for sighting in left if NEEDS[need](sighting)]
+            word = self.records.detector if need == 'detector' else need
+            text = f'without {word} not exported: {self.title} needs one'
+            self.note_count(len(left) - len(found), 'photo', text)
+            left = found
+        if not left:
+            words = [self.records.detector if need == 'detector' else need for need in needs]
+            raise InputError(
+                f'{self.title} needs {" and ".join(words) or "an animal"} of each photo, but none '
+                f'of the {counted(total, "photo")} has that; complete the catalogue'
+            )
+        return left
+
+    @property
+    def species(self) -> str:
+        """Return the name of the species.
+
+        Raises:
+            InputError: Neither the options nor the catalogue name it.
+        """
+        name = ' '.join((self.options.species or self.records.species).split())
+        if not name:
+            raise InputError(
+                f"{self.title} needs the name of the species: --species 'Tragelaphus angasii'"
+            )
+        return name
+
+    def write_table(
+        self, name: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Write a CSV in UTF-8; a row may lack columns, which then are empty.
+
+        Args:
+            name: The name of the file.
+            columns: The header.
+            rows: Column -> value of each row.
+        """
+        with atomic_write(self.folder / name) as file:
+            table = csv.DictWriter(file, columns, restval='', lineterminator='\n')
+            table.writeheader()
+            table.writerows(rows)
+
+    def write_lines(self, name: str, lines: Iterable[str]) -> None:
+        """Write a text file."""
+        with atomic_write(self.folder / name) as file:
+            file.writelines(f'{line}\n' for line in lines)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format.
+
+    Attributes:
+        title: Its name, for messages.
+        write: Writes its files.
+        holds: What it can hold, keys of ``losses.KINDS``.
+        options: The options of the command that it uses.
+    """
+
+    title: str
+    write: Callable[[Job], None]
+    holds: frozenset[str]
+    options: frozenset[str]
