@@ -2,10 +2,10 @@
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a count with its noun: '1 photo', '2 photos', '3 queries', '4 batches'."""
+    """Return a count with its noun: '1 photo', '2 days', '3 queries', '4 batches'."""
     if count == 1:
         return f'{count} {noun}'
-    if noun.endswith('y'):
+    if noun.endswith('y') and noun[-2] not in 'aeiou':
         return f'{count} {noun[:-1]}ies'
     return f'{count} {noun}es' if noun.endswith(('ch', 'x')) else f'{count} {noun}s'
 

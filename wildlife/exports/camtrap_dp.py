@@ -201,7 +201,7 @@ def _classification(one: Sighting) -> Row:
     decision = one.decision
     return {
         'classificationMethod': decision.method,
-        'classifiedBy': decision.by or decision.program,
+        'classifiedBy': decision.program if decision.method == 'machine' else decision.by,
         'classificationTimestamp': iso_time(decision.at, timezone.utc),
         'classificationProbability': decision.probability,
         'observationComments': decision.note,
@@ -212,7 +212,7 @@ FORMAT = Format(
     'Camtrap DP',
     write,
     frozenset(
-        {'unidentified', 'file', 'time', 'side', 'box', 'detector', 'encounter', 'sex'}
+        {'file', 'time', 'side', 'box', 'detector', 'encounter', 'sex'}
         | {'decision', 'probability'}
     ),
     frozenset({'timezone', 'species', 'places', 'detector', 'metadata', 'copy_photos'}),

@@ -43,12 +43,10 @@ def write_package(job: Job, places: Iterable[Place], period: tuple[date, date]) 
     """
     given = read_metadata(job.options.metadata) if job.options.metadata else {}
     project = ASSUMED | given.get('project', {})
-    assumed = [f"{key} '{project[key]}'" for key in ASSUMED if key not in given.get('project', {})]
+    assumed = {key: value for key, value in ASSUMED.items() if key not in given.get('project', {})}
     if assumed:
-        job.note(
-            f'datapackage.json assumes {" and ".join(assumed)}; give others in a JSON file: '
-            '--metadata'
-        )
+        text = json.dumps({'project': assumed})
+        job.note(f'datapackage.json assumes {text}; give others in a JSON file: --metadata')
     title = given.get('title', f'Individuals of {job.species} in photos')
     facts: Facts = {
         'resources': [_resource(name) for name in TABLES],

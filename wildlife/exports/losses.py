@@ -7,7 +7,6 @@ from wildlife.words import counted
 
 # Kind -> (what is lost, whether a photo has it).
 OF_PHOTOS: dict[str, tuple[str, Callable[[Sighting], bool]]] = {
-    'unidentified': ('animals without a name', lambda one: one.is_animal and not one.individual),
     'file': ('file names', lambda one: bool(one.photo.path)),
     'time': ('times of the day', lambda one: one.photo.date is not None),
     'side': ('sides of the animal', lambda one: one.photo.side is not None),

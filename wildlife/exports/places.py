@@ -3,7 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
 
 import pandas as pd
@@ -98,6 +98,8 @@ def read_places(path: Path) -> dict[str, Place]:
         for meaning in ('start', 'end')
         if meaning in cells
     }
+    if 'end' in times:
+        times['end'] = [_end_of_day(moment) for moment in times['end']]
     parts = numbers | times
     rows = [{key: parts[key][row] for key in parts} for row in range(len(names))]
     places = {name: Place(name, **row) for name, row in zip(names, rows)}  # type: ignore[arg-type]
@@ -160,6 +162,13 @@ def _dates(path: Path, column: str, cells: pd.Series) -> list[datetime | None]:
             '2023-05-01 or 2023-05-01 12:00:00'
         )
     return dates
+
+
+def _end_of_day(moment: datetime | None) -> datetime | None:
+    """Return the last second of a date that was written without a time."""
+    if moment is None or moment.time() != time():
+        return moment
+    return moment.replace(hour=23, minute=59, second=59)
 
 
 def place_of_text(name: str, text: str) -> Place | None:

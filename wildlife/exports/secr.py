@@ -10,6 +10,7 @@ from wildlife.exports.identifiers import HYPHEN, identifiers
 from wildlife.exports.job import Format, Job
 from wildlife.exports.places import Place
 from wildlife.exports.sightings import Sighting
+from wildlife.words import counted
 
 SESSION = '1'
 SEX = {'female': 'F', 'male': 'M', '': 'NA'}
@@ -37,7 +38,7 @@ def _check_periods(wrong: Sequence[Sighting]) -> None:
     if wrong:
         first = wrong[0]
         raise InputError(
-            f'{len(wrong)} photos are of days when their detector did not work, such as '
+            f'{counted(len(wrong), "photo")} of days when the detector did not work, such as '
             f"{first.photo.path} of {first.day} at '{first.detector}'; correct the date, or start "
             'and end in --places'
         )

@@ -123,6 +123,6 @@ def _write_sheet(job: Job, name: str, rows: list[Row]) -> None:
 FORMAT = Format(
     'Wildbook',
     write,
-    frozenset({'unidentified', 'file', 'time', 'sex', 'encounter', 'place', 'detector'}),
+    frozenset({'file', 'time', 'sex', 'encounter', 'place', 'detector'}),
     frozenset({'species', 'places', 'detector', 'submitter', 'copy_photos'}),
 )
