@@ -100,8 +100,10 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     for leftover in path.parent.glob(f'{TEMPORARY}*@{glob.escape(path.name)}'):
-        if _is_abandoned(leftover):
-            shutil.rmtree(leftover, ignore_errors=True)
+        # another process may delete it at this moment, and its process may be another user's
+        with contextlib.suppress(OSError):
+            if _is_abandoned(leftover):
+                shutil.rmtree(leftover)
     temporary = path.with_name(temporary_name(path.name))
     try:
         with writing(path):

@@ -16,6 +16,7 @@ from tests.utils.failing_files import fails_with
 from utils import files
 from utils.errors import InputError
 from utils.files import (
+    atomic_folder,
     atomic_write,
     drop_leftovers,
     free_bytes,
@@ -167,6 +168,62 @@ def test_a_folder_that_looks_like_a_leftover_is_kept(tmp_path):
     (tmp_path / temporary_name('folder')).mkdir()
     drop_leftovers(tmp_path)
     assert (tmp_path / temporary_name('folder')).is_dir()
+
+
+def test_a_folder_gets_its_name_when_it_is_complete(tmp_path):
+    path = tmp_path / 'new' / 'out'
+    with atomic_folder(path) as folder:
+        (folder / 'a.txt').write_text('a')
+        assert not path.exists() and folder.parent == path.parent
+    assert [file.name for file in path.parent.iterdir()] == ['out']
+    assert (path / 'a.txt').read_text() == 'a'
+
+
+def test_a_folder_that_fails_is_not_there(tmp_path):
+    (tmp_path / 'out').mkdir()
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / 'out') as folder:
+        (folder / 'a.txt').write_text('a')
+        raise ZeroDivisionError
+    assert [file.name for file in tmp_path.iterdir()] == ['out']
+    assert list((tmp_path / 'out').iterdir()) == []
+
+
+@pytest.mark.parametrize('make', [lambda path: path.write_text(''), lambda path: path.mkdir()])
+def test_a_folder_replaces_nothing(tmp_path, make):
+    make(tmp_path / 'out')
+    if (tmp_path / 'out').is_dir():
+        (tmp_path / 'out' / 'mine').write_text('')
+    message = 'is there already; name a new folder'
+    with pytest.raises(InputError, match=message), atomic_folder(tmp_path / 'out'):
+        pass
+    assert [file.name for file in tmp_path.iterdir()] == ['out']
+
+
+def test_two_programs_that_make_the_same_folder(tmp_path):
+    path = tmp_path / 'out'
+    with pytest.raises(InputError, match='cannot write'), atomic_folder(path):
+        path.mkdir()
+        (path / 'theirs').write_text('')
+    assert [file.name for file in path.iterdir()] == ['theirs']
+    assert [file.name for file in tmp_path.iterdir()] == ['out']
+
+
+def test_the_folder_of_a_killed_program_is_deleted_the_next_time(tmp_path):
+    code = (
+        'import os, sys; from utils.files import atomic_folder\n'
+        'with atomic_folder(sys.argv[1]) as folder:\n'
+        '    (folder / "a.txt").write_text("a"); os.kill(os.getpid(), 9)'
+    )
+    command = [sys.executable, '-c', code, str(tmp_path / 'out')]
+    assert subprocess.run(command, cwd=files.__file__.rpartition('/utils/')[0]).returncode == -9
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith('.tmp-')
+    with atomic_folder(tmp_path / 'other'):
+        pass
+    assert left.is_dir()
+    with atomic_folder(tmp_path / 'out'):
+        assert not left.exists()
+    assert {file.name for file in tmp_path.iterdir()} == {'other', 'out'}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ def test_words():
         (2, 'photo', '2 photos'),
         (1, 'query', '1 query'),
         (0, 'query', '0 queries'),
+        (7, 'day', '7 days'),
         (3, 'box', '3 boxes'),
         (2, 'batch', '2 batches'),
     ):

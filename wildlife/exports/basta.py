@@ -3,14 +3,14 @@
 from dataclasses import replace
 from datetime import date
 
-from wildlife.exports.histories import see, write_identifiers
+from wildlife.exports.histories import see, write_keys
 from wildlife.exports.job import Format, Job
 
 UNKNOWN = 0  # BaSTA's year of an unknown birth or death
 
 
 def write(job: Job) -> None:
-    """Write basta.csv, census.csv and identifiers.csv.
+    """Write basta.csv, census.csv, occasions.csv and identifiers.csv.
 
     basta.csv is what ``basta()`` wants: an individual a row, years of birth and death (0 =
     unknown; the catalogue has none), and a column of 0 and 1 for each year of the study.
@@ -30,7 +30,7 @@ def write(job: Job) -> None:
         census += [{'ID': name, 'year': year, **unknown} for year in in_years]
     job.write_table('basta.csv', ['ID', 'birth', 'death', *columns], rows)
     job.write_table('census.csv', ['ID', 'year', 'birth', 'death'], census)
-    write_identifiers(job, seen)
+    write_keys(job, seen)
     job.note(f'Years of birth and death: unknown ({UNKNOWN}), since the catalogue has none')
 
 

@@ -11,6 +11,7 @@ from wildlife.exports.occasions import Occasions, make_occasions
 from wildlife.exports.sightings import Sighting
 
 IDENTIFIERS = ('kind', 'name', 'identifier', 'sex')
+OCCASIONS = ('occasion', 'first_day', 'last_day')
 UNKNOWN = 'unknown'  # sex
 
 
@@ -70,22 +71,31 @@ def see(job: Job, sightings: Sequence[Sighting]) -> Seen:
     return Seen(occasions, inside, {name: plain[name] for name in names})
 
 
-def write_identifiers(job: Job, seen: Seen, detectors: dict[str, str] | None = None) -> None:
-    """Write identifiers.csv, and note how many names are not as in the catalogue.
+def write_keys(job: Job, seen: Seen, detectors: dict[str, str] | None = None) -> None:
+    """Write what the numbers and identifiers mean: occasions.csv and identifiers.csv.
+
+    A note says how many names are not as in the catalogue.
 
     Args:
         job: The export.
         seen: The individuals.
         detectors: Name of a detector -> its identifier.
     """
+    occasions = seen.occasions
+    numbers = range(1, len(occasions) + 1)
+    rows = [(number, *occasions.days(number)) for number in numbers]
+    job.write_table('occasions.csv', OCCASIONS, [dict(zip(OCCASIONS, row)) for row in rows])
+    _write_identifiers(job, seen, detectors or {})
+
+
+def _write_identifiers(job: Job, seen: Seen, detectors: dict[str, str]) -> None:
     sexes = {one.name: one.sex for one in seen.individuals}
     rows = [
         {'kind': 'individual', 'name': name, 'identifier': plain, 'sex': sexes[name]}
         for name, plain in seen.names.items()
     ]
     rows += [
-        {'kind': 'detector', 'name': name, 'identifier': plain}
-        for name, plain in (detectors or {}).items()
+        {'kind': 'detector', 'name': name, 'identifier': plain} for name, plain in detectors.items()
     ]
     job.write_table('identifiers.csv', IDENTIFIERS, rows)
     changed = sum(row['name'] != row['identifier'] for row in rows)

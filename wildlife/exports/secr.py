@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from utils.errors import InputError
 from wildlife.exports.detectors import locate, outside_period
 from wildlife.exports.grid import points_of
-from wildlife.exports.histories import Seen, see, write_identifiers
+from wildlife.exports.histories import Seen, see, write_keys
 from wildlife.exports.identifiers import HYPHEN, identifiers
 from wildlife.exports.job import Format, Job
 from wildlife.exports.places import Place
@@ -17,7 +17,7 @@ SEX = {'female': 'F', 'male': 'M', '': 'NA'}
 
 
 def write(job: Job) -> None:
-    """Write captures.txt, detectors.txt and identifiers.csv.
+    """Write captures.txt, detectors.txt, occasions.csv and identifiers.csv.
 
     An individual is detected at most once per occasion and detector (secr's type 'proximity').
 
@@ -31,7 +31,7 @@ def write(job: Job) -> None:
     detectors = identifiers(places, 'detector', HYPHEN)
     _write_captures(job, seen, detectors)
     _write_detectors(job, seen, places, detectors)
-    write_identifiers(job, seen, detectors)
+    write_keys(job, seen, detectors)
 
 
 def _check_periods(wrong: Sequence[Sighting]) -> None:

@@ -33,6 +33,11 @@ def test_mark(tmp_path):
     assert read_inp(text) == list(WEEKS.values())
     assert '/* Zuri.d.Or.jr */ 101 1;' in text
     assert [row['name'] for row in read_table(folder / 'identifiers.csv')] == NAMES
+    assert read_table(folder / 'occasions.csv')[1] == {
+        'occasion': '2',
+        'first_day': '2023-05-08',
+        'last_day': '2023-05-14',
+    }
     assert 'Occasions: 3 weeks, 2023-05-01 to 2023-05-21' in lines
     assert '2 photos without individual not exported: MARK needs one' in lines
     assert '1 photo without date not exported: MARK needs one' in lines
