@@ -1,5 +1,6 @@
 """Camtrap DP 1.0.2: a data package of deployments, media and observations."""
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timezone
@@ -146,7 +147,7 @@ def _media(
             'timestamp': clock(photo.date) if photo.date else '',
             'filePath': f'{FOLDER}/{file.name}',
             'filePublic': str(job.options.copy_photos).lower(),
-            'fileName': file.name,
+            'fileName': os.path.basename(photo.path),
             'fileMediatype': file.kind,
         }
         rows.append(row)

@@ -24,6 +24,7 @@ DESIGNS = (
     *('simpleRandom', 'systematicRandom', 'clusteredRandom'),
     *('experimental', 'targeted', 'opportunistic'),
 )
+ROLES = ('contact', 'principalInvestigator', 'rightsHolder', 'publisher', 'contributor')
 METHODS = ('activityDetection', 'timeLapse')
 ASSUMED = {'samplingDesign': 'opportunistic', 'captureMethod': ['activityDetection']}
 
@@ -127,7 +128,12 @@ def read_metadata(path: Path) -> Facts:
     project = facts.get('project', {})
     checks = {
         'title: expected a text': isinstance(facts.get('title', ''), str),
-        'contributors: expected [{"title": NAME}, …]': _are_people(facts.get('contributors', [])),
+        f'contributors: expected [{{"title": NAME, "role": one of {", ".join(ROLES)}}}, …]': (
+            _are_people(facts.get('contributors', []))
+        ),
+        'licenses: expected one with "scope": "data" and one with "scope": "media"': (
+            'licenses' not in facts or _scopes(facts['licenses']) == {'data', 'media'}
+        ),
         'project: expected {"title": …, "samplingDesign": …}': isinstance(project, dict),
     }
     if isinstance(project, dict):
@@ -140,8 +146,16 @@ def read_metadata(path: Path) -> Facts:
 
 def _are_people(value: object) -> bool:
     return isinstance(value, list) and all(
-        isinstance(one, dict) and isinstance(one.get('title'), str) for one in value
+        isinstance(one, dict)
+        and isinstance(one.get('title'), str)
+        and one.get('role', 'contributor') in ROLES
+        for one in value
     )
+
+
+def _scopes(value: object) -> set[object]:
+    licenses = value if isinstance(value, list) else []
+    return {str(one.get('scope')) for one in licenses if isinstance(one, dict)}
 
 
 def _project_checks(project: Facts) -> dict[str, bool]:

@@ -37,25 +37,27 @@ def identifiers(names: Iterable[str], kind: str, allowed: str = HYPHENS) -> dict
         allowed: Further signs, see ``plain_text``.
     """
     found: dict[str, str] = {}
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     for name in sorted(names, key=lambda name: (plain_text(name, allowed) != name, name)):
         plain = plain_text(name, allowed) or kind
         if plain.lower() in RESERVED:
             plain = f'{kind}.{plain}'
         found[name] = free_name(plain, taken)
-        taken.add(found[name].lower())
     return found
 
 
-def free_name(wanted: str, taken: set[str]) -> str:
+def free_name(wanted: str, taken: dict[str, int]) -> str:
     """Return a name, or with the first number that nobody has taken: 'zuri', 'zuri.2' …
 
     Args:
         wanted: The name.
-        taken: Names in lower case.
+        taken: Name in lower case -> its last number; the new name is added.
     """
-    number, free = 1, wanted
-    while free.lower() in taken:
+    key = wanted.lower()
+    number = taken.get(key, 0) + 1
+    while number > 1 and f'{key}.{number}' in taken:
         number += 1
-        free = f'{wanted}.{number}'
+    taken[key] = number
+    free = wanted if number == 1 else f'{wanted}.{number}'
+    taken.setdefault(free.lower(), 1)
     return free

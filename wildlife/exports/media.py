@@ -40,12 +40,11 @@ class MediaFile:
 def media_files(photos: Iterable[Photo]) -> dict[str, MediaFile]:
     """Return SHA-256 -> file of all photos, with names that are unique whatever the case."""
     found: dict[str, MediaFile] = {}
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     for photo in sorted(photos, key=lambda photo: photo.id):
         if photo.sha256 not in found:
             stem, ending = os.path.splitext(os.path.basename(photo.path))
             stem = free_name(plain_text(stem, ' ') or 'photo', taken)
-            taken.add(stem.lower())
             ending = plain_text(ending, '').lower() or 'jpg'
             found[photo.sha256] = MediaFile(f'{stem}.{ending}', photo)
     return found

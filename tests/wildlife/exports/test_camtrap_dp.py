@@ -171,13 +171,15 @@ def test_make_lists_reads_the_package(tmp_path):
 def test_metadata(tmp_path):
     given = tmp_path / 'facts.json'
     project = {'samplingDesign': 'targeted', 'captureMethod': ['timeLapse']}
+    licenses = [{'name': 'CC0-1.0', 'scope': scope} for scope in ('data', 'media')]
     facts = {'title': 'Nyala of Tembe', 'contributors': [{'title': 'Bo'}], 'project': project}
+    facts |= {'licenses': licenses}
     given.write_text(json.dumps(facts), encoding='utf-8')
     folder, lines = export_dp(tmp_path, metadata=given)
     facts = json.loads((folder / 'datapackage.json').read_text(encoding='utf-8'))
     assert facts['name'] == 'nyala-of-tembe' and facts['contributors'] == [{'title': 'Bo'}]
     assert facts['project']['samplingDesign'] == 'targeted'
-    assert facts['project']['individualAnimals'] is True
+    assert facts['project']['individualAnimals'] is True and facts['licenses'] == licenses
     assert not any('assumes' in line for line in lines)
 
 
@@ -188,7 +190,9 @@ def test_metadata(tmp_path):
         ('[]', 'expected {"title"'),
         ('{"resources": []}', 'resources cannot be given'),
         ('{"title": 1}', 'title: expected a text'),
-        ('{"contributors": ["Bo"]}', 'contributors: expected [{"title": NAME}, …]'),
+        ('{"contributors": ["Bo"]}', 'contributors: expected [{"title": NAME, "role": one of'),
+        ('{"contributors": [{"title": "Bo", "role": "boss"}]}', 'contributors: expected'),
+        ('{"licenses": [{"name": "CC0-1.0", "scope": "data"}]}', 'licenses: expected one with'),
         ('{"project": 1}', 'project: expected {"title"'),
         ('{"project": {"samplingDesign": "random"}}', 'expected one of simpleRandom'),
         ('{"project": {"captureMethod": "timeLapse"}}', 'expected a list of activityDetection'),

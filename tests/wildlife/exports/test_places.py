@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.wildlife.exports.worlds import PLACES, export_world, make_world, write_places
 from utils.errors import InputError
-from wildlife.exports.identifiers import RESERVED, identifiers
+from wildlife.exports.identifiers import RESERVED, free_name, identifiers
 from wildlife.exports.occasions import make_occasions
 from wildlife.exports.places import Place, place_of_text, read_places
 from wildlife.exports.times import iso_time, read_zone
@@ -158,3 +158,10 @@ def test_occasions():
 def test_a_camera_with_a_wrong_clock():
     with pytest.raises(InputError, match='19479 occasions of a day, from 1970-01-01'):
         make_occasions(['day'], [date(1970, 1, 1), date(2023, 5, 1)])
+
+
+def test_many_equal_names_take_no_time():
+    taken = {}
+    names = [free_name('IMG.0001', taken) for _ in range(30000)]
+    assert len(set(names)) == len(names) and names[:2] == ['IMG.0001', 'IMG.0001.2']
+    assert free_name('img.0001.2', taken) == 'img.0001.2.2'
