@@ -68,8 +68,10 @@ def write(job: Job) -> None:
     files = media_files(one.photo for one in sightings)
     deployments = _deployments(sightings, places, clock)
     job.write_table('deployments.csv', DEPLOYMENTS, deployments)
-    text = 'without photos, start or end not exported'
-    job.note_count(len(places) - len(deployments), 'place', text)
+    unused = places.keys() - {row['deploymentID'] for row in deployments}
+    text = 'of the table without photos, start or end not exported'
+    job.note_count(len(unused), 'place', text)
+    places = {name: place for name, place in places.items() if name not in unused}
     job.write_table('media.csv', MEDIA, _media(job, sightings, files, clock))
     observations = _observations(sightings, species, clock)
     job.write_table('observations.csv', OBSERVATIONS, observations)

@@ -92,7 +92,8 @@ class Job:
             words = [self.records.detector if need == 'detector' else need for need in needs]
             raise InputError(
                 f'{self.title} needs {" and ".join(words) or "an animal"} of each photo, but none '
-                f'of the {counted(total, "photo")} has that; complete the catalogue'
+                f'of the {counted(total, "photo")} has that; python -m tools.catalogue add reads '
+                'dates and cameras from a table, tools.identify names individuals'
             )
         return left
 

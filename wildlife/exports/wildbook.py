@@ -73,7 +73,8 @@ def _with_place(job: Job, sightings: list[Sighting]) -> list[Sighting]:
     job.note_count(len(sightings) - len(found), 'photo', text)
     if not found:
         raise InputError(
-            f'{job.title} needs a place of each photo, but no photo has one; complete the catalogue'
+            f'{job.title} needs a place of each photo, but no photo has one; give them: python -m '
+            'tools.catalogue set --place'
         )
     return found
 

@@ -131,7 +131,9 @@ def test_deployments_without_dates_last_from_the_first_to_the_last_photo(tmp_pat
     assert [row['deploymentID'] for row in rows] == ['cam 1', 'cam_2']
     assert rows[0]['deploymentStart'] == '2023-05-01T12:01:00+02:00'
     assert rows[0]['deploymentEnd'] == '2023-05-16T12:06:00+02:00'
-    assert '1 place without photos, start or end not exported' in lines
+    assert '1 place of the table without photos, start or end not exported' in lines
+    facts = json.loads((folder / 'datapackage.json').read_text(encoding='utf-8'))
+    assert facts['spatial']['bbox'] == [32.47, -27.86, 32.48, -27.85]
     assert validate(folder) == []
 
 
