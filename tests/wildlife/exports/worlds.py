@@ -4,11 +4,11 @@ import csv
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from wildlife.catalogue.create import create_catalogue
 from wildlife.catalogue.journal import Author
 from wildlife.catalogue.queries import box_text
 from wildlife.catalogue.records import Decision, Individual, Photo
 from wildlife.catalogue.schema import aliases, decisions, individuals, photos
-from wildlife.catalogue.store import create_catalogue
 from wildlife.exports.export import export
 from wildlife.exports.job import Options
 from wildlife.exports.places import Place
@@ -140,7 +140,7 @@ def write_places(path, places=PLACES):
 
 def store(folder, fake):
     """Write a catalogue of the memory to the disk, without features."""
-    catalogue = create_catalogue(folder, ANNA, fake.species)
+    catalogue = create_catalogue(folder, ANNA, fake.species, margin=0.05)
     with catalogue.writing(ANNA, 'fill') as change:
         rows = [{'id': n.id, 'name': n.name, 'sex': n.sex, 'notes': n.notes} for n in fake.names]
         change.insert(individuals, rows)
