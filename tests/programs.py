@@ -35,6 +35,7 @@ PATHS = {
     'tools.open_set': '--config_file --features --calibrator --out',
     'tools.identify': 'catalogue source --out --photos --detections',
     'tools.calibrate': 'catalogue --trained-on --individuals',
+    'tools.export_records': 'catalogue --out --places --metadata',
     'tools.fit_whitening': '--config_file --features --out',
     'tools.check_data': '--config_file --out',
     'tools.convert_weights': 'source target',
@@ -54,7 +55,7 @@ PATHS = {
 }
 # The command of a program that has several, and options that it requires besides.
 COMMANDS = {'tools.catalogue': ['add']}
-REQUIRED = {'tools.convert_weights': ['--timm=resnet18']}
+REQUIRED = {'tools.convert_weights': ['--timm=resnet18'], 'tools.export_records': ['--format=csv']}
 
 
 def with_paths(name, value):
