@@ -13,6 +13,7 @@ from tools import evaluate_features, extract_features, fit_whitening, rank_photo
 from utils import device
 from utils.errors import InputError
 from utils.files import sha256_file
+from utils.whitening import DIMENSION, SHRINKAGE
 from utils.whitening import fit_whitening as fit
 from wildlife.features.files import read_features
 
@@ -153,3 +154,9 @@ def test_bf16_without_the_instructions(world, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda **_: False)
     with pytest.raises(InputError, match='this GPU has no bf16'):
         device.feature_autocast(torch.device('cuda'), 'bf16')
+
+
+def test_the_command_has_the_defaults_of_the_library():
+    """They stand twice, so that --help need not wait for torch."""
+    args = fit_whitening.parse(['--config_file', 'a.yml'])
+    assert (args.dimension, args.shrinkage) == (DIMENSION, SHRINKAGE)
