@@ -8,6 +8,7 @@ import numpy as np
 from utils.intervals import LEAST_INDIVIDUALS, LEVEL, draw_individuals, interval, resample
 from utils.open_sets import (
     RATES,
+    ROUNDING,
     OpenSet,
     balanced,
     dir_name,
@@ -48,13 +49,17 @@ def _weights(queries: OpenSet, draws: int, seed: int) -> Iterator[np.ndarray]:
 def no_skill(queries: OpenSet, rates: Sequence[float] = RATES) -> dict[str, float]:
     """Return what the same rankings would reach if new animals were told by tossing a coin.
 
-    The score is then random, and half of the queries are answered "new".
+    The score is then random, and half of the queries are answered "new". Of a known query, a random
+    score is above all but m of the U unknown ones with the probability (m + 1) / (U + 1).
     """
     found = open_set_values(queries, rates)
     always = OpenSet(**{**vars(queries), 'accepted': np.ones(len(queries.known), bool)})
     baks, baus = balanced(always)['BAKS'].mean() / 2, 0.5
     values = {'rank1': float('nan'), 'AUROC': 0.5, 'OSCR': found['rank1'] / 2}
-    values |= {dir_name(rate): rate * found['rank1'] for rate in rates}
+    unknown = int((~queries.known).sum())
+    for rate in rates:
+        passed = np.floor(rate * unknown + ROUNDING)
+        values[dir_name(rate)] = found['rank1'] * (passed + 1) / (unknown + 1)
     return values | {'BAKS': baks, 'BAUS': baus, 'sqrt': float(np.sqrt(baks * baus))}
 
 

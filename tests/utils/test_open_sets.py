@@ -136,6 +136,7 @@ def test_the_interval_holds_the_truth_and_photos_alone_would_not():
 def test_no_skill_is_what_coin_tosses_reach():
     """The mean over many random scores and decisions."""
     queries, rng, found = random_queries(2), np.random.default_rng(0), []
+    names = ('AUROC', 'OSCR', 'DIR@0.1', 'BAKS', 'BAUS')
     for _ in range(400):
         count = len(queries.score)
         coins = OpenSet(
@@ -146,9 +147,9 @@ def test_no_skill_is_what_coin_tosses_reach():
             rng.random(count) < 0.5,
         )
         values = open_set_values(coins, (0.1,))
-        found.append([values[name] for name in ('AUROC', 'OSCR', 'BAKS', 'BAUS')])
+        found.append([values[name] for name in names])
     guess = no_skill(queries, (0.1,))
-    expected = [guess[name] for name in ('AUROC', 'OSCR', 'BAKS', 'BAUS')]
+    expected = [guess[name] for name in names]
     np.testing.assert_allclose(np.mean(found, axis=0), expected, atol=0.012)
     assert guess['sqrt'] == pytest.approx(np.sqrt(guess['BAKS'] * guess['BAUS']))
 

@@ -12,7 +12,7 @@ from utils.logistic import Reliability, reliability
 from utils.open_sets import ROUNDING, OpenSet, dir_name, threshold_at
 from wildlife.identify.answers import Answers, Similarities, best_answers
 from wildlife.identify.calibration import Calibrator, decide, told_apart
-from wildlife.identify.fitting import FOLDS, HeldOut, choose_kind, folds_of, held_out, judge
+from wildlife.identify.fitting import HeldOut, choose_kind, folds_of, held_out, judge
 
 RATES = (0.01, 0.05, 0.1)  # of errors, at which decisions are tested
 NAMES = {  # rows of the report: measure -> its name for people
@@ -121,8 +121,11 @@ def test_cross_fitted(table: Similarities, seed: int = 0) -> OpenSetTest:
     folds = folds_of(table, seed)
     found = choose_kind(table, folds).found
     known, decisions = table.known, {}
+    others = [known[folds != fold] for fold in np.unique(folds)]
+    new = min(int((~each).sum()) for each in others)
+    kept = min(int(each.sum()) for each in others)
     for rate in RATES:
-        if _allows(rate * (1 - 2 / FOLDS), int((~known).sum()), int(known.sum())):
+        if _allows(rate, new, kept):
             decisions[rate] = _decide_by_fold(found, known, folds, rate)
     return OpenSetTest(table, best_answers(table), found, decisions)
 

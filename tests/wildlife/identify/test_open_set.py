@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.wildlife.identify.worlds import random_table
+from tests.wildlife.identify.worlds import random_table, table_of
 from utils.errors import InputError
 from utils.logistic import brier
 from utils.open_sets import threshold_at
@@ -66,6 +66,15 @@ def test_rates_that_the_data_do_not_allow_are_left_out():
     few = random_table(individuals=10, unknown=10, photos_each=2)  # 20 queries on each side
     decisions = open_set.test_cross_fitted(few).decisions
     assert list(decisions) == [0.1] and FOLDS == 10
+
+
+@pytest.mark.parametrize('photos', [[300] + [1] * 9, [150]])
+def test_a_new_animal_with_most_of_the_photos_does_not_stop_the_test(photos):
+    """Without its fold, the limits would rest on nine photos, or on none."""
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(15 + len(photos)), [8] * 15 + photos)
+    scores = rng.normal(size=(len(who), 15)) + 2 * np.equal.outer(who, np.arange(15))
+    assert open_set.test_cross_fitted(table_of(scores / 10, np.arange(15), who)).decisions == {}
 
 
 def test_decision_rows_by_hand():
