@@ -53,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float | None]:
             return {}
         if args.draws:
             numbers = (args.draws, args.fit, args.known)
-            result = draws_result(run, test, features, model, numbers)
+            result = draws_result(run, test, features, model, numbers, args.units)
         else:
-            result = lists_result(run, test, features, model, args.calibrator)
+            result = lists_result(run, test, features, model, args.calibrator, args.units)
         names = names_of_labels([*test.query, *test.gallery], flatten(cfg))
         folder = Path(args.out) if args.out else run.folder / 'open_set'
         write_open_set(folder, result, test.query, names)
@@ -74,6 +74,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--config_file', type=path_text, required=True, help='yml file with the lists')
     text = 'file of features, .npz or .parquet, instead of TEST.WEIGHT'
     add('--features', type=path_text, default='', help=text)
+    text = 'what is asked: single photos (default), or the photos of an encounter together'
+    add('--units', choices=('photo', 'encounter'), default='photo', help=text)
     text = 'calibrator.json of another test (default: each query by those of other individuals)'
     add('--calibrator', type=path_text, default='', help=text)
     text = 'draw three groups of individuals so often, from all photos of the lists (default: 0)'

@@ -69,16 +69,23 @@ def test_lists(set_up, capsys):
     }
     assert content['catalogue'] == 15 and content['skipped'] == 0
     rows = (out / 'open_set_answers.csv').read_text().splitlines()
-    assert len(rows) == 136 and rows[0].startswith('photo,individual,in_catalogue,best,right')
+    assert len(rows) == 136 and rows[0].startswith('photo,photos,individual,in_catalogue,best')
     said = capsys.readouterr().out
     assert 'These weights tell new animals from known ones' in said
-    assert '45 queries of 15 individuals of the catalogue, which has 15, and 90 queries of' in said
+    assert '45 photos of 15 individuals of the catalogue, which has 15, and 90 photos of' in said
     assert f'Page: {out / "open_set.html"}' in said
 
     again = run('--calibrator', out / 'calibrator.json', '--out', folder / 'two')
     assert {path.name for path in (folder / 'two').iterdir()} == FILES | {'open_set_answers.csv'}
     assert again['AUROC'] == found['AUROC']  # similarities are the same
     assert again['right/Brier'] != found['right/Brier']
+
+    run('--units', 'encounter', '--out', folder / 'encounters')
+    rows = (folder / 'encounters/open_set_answers.csv').read_text().splitlines()[1:]
+    assert len(rows) == 45 and all(row.split(',')[1] == '3' for row in rows)
+    content = json.loads((folder / 'encounters/open_set.json').read_text())
+    assert content['units'] == 'encounter' and content['counts']['known_queries'] == 15
+    assert '15 encounters of 15 individuals of the catalogue' in capsys.readouterr().out
 
     run('--features', folder / 'other.npz', '--out', folder / 'three')
     assert not (folder / 'three/calibrator.json').exists()  # of which model would it be?
@@ -121,8 +128,9 @@ def test_bad_input_is_one_line_and_writes_nothing(set_up, capsys):
         path = folder / f'{name}.txt'
         short = [line.split(' - ')[0] for line in path.read_text().splitlines()]
         path.write_text('\n'.join(short))
-    message = fails(run, capsys, 'DATASETS.PROTOCOL', 'all', '--draws', 3)
-    assert '--draws needs encounters' in message
+    for words in (['--draws', 3], ['--units', 'encounter']):
+        message = fails(run, capsys, 'DATASETS.PROTOCOL', 'all', *words)
+        assert f'{words[0]} {words[1]}'.removesuffix(' 3') + ' needs encounters' in message
     assert not (folder / 'out/open_set').exists()
 
 

@@ -1,7 +1,7 @@
 """Draws three groups of individuals again and again: to calibrate, to enrol, and never enrolled."""
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from processor.inference import trial_distance
 from utils.errors import InputError
 from utils.logger import progress
 from wildlife.identify.answers import Similarities, similarities, without_unclear
+from wildlife.identify.encounters import encounter_means, encounter_numbers, with_encounters
 from wildlife.identify.fitting import fit_calibrator, leave_out
 from wildlife.identify.open_set import OpenSetTest, Row, mean_rows, measure_rows, test_with
 
@@ -62,6 +63,7 @@ def repeat_draws(
     groups: Callable[[np.random.Generator], Groups],
     draws: int,
     bootstrap: int,
+    units: str = 'photo',
 ) -> Drawn:
     """Calibrate and test with ``draws`` draws of three groups of individuals.
 
@@ -71,16 +73,21 @@ def repeat_draws(
         groups: Draws the groups; see :func:`draw_groups`.
         draws: The number of draws.
         bootstrap: Draws of the intervals over the individuals of each test; 0 = none.
+        units: What is asked: a 'photo', or the photos of an 'encounter' together.
     """
-    features = F.normalize(features)
+    features, encounters = F.normalize(features), encounter_numbers(records)
     tests, rows, kinds = [], [], list[str]()
     numbers: dict[str, list[int]] = {'fit': [], 'known': [], 'unknown': []}
     for seed in progress(range(draws), 'draws'):
         rng = np.random.default_rng(seed)
         drawn = groups(rng)
-        own = fit_table(features, records, drawn.fit, rng)
-        calibrator = fit_calibrator(leave_out(own, seed), draws=FIT_BOOTSTRAP, seed=seed)
-        test = test_with(calibrator, test_table(features, records, drawn, rng), drawn.share)
+        own = leave_out(fit_table(features, records, drawn.fit, rng), seed)
+        asked, stated = test_table(features, records, drawn, rng), None
+        if units == 'encounter':
+            own, stated = with_encounters(own, encounters[own.queries], seed)
+            asked = encounter_means(asked, encounters[asked.queries])
+        calibrator = fit_calibrator(own, stated, FIT_BOOTSTRAP, seed)
+        test = test_with(calibrator, asked, drawn.share)
         tests.append(test)
         rows.append(measure_rows(test, bootstrap))
         kinds.append(calibrator.kind)
@@ -197,7 +204,7 @@ def table_of(
     gallery: Sequence[int],
     protocol: Protocol = PROTOCOL,
 ) -> Similarities:
-    """Return the similarities of some photos to the individuals of others.
+    """Return the similarities of some photos to the individuals of others; queries are rows.
 
     Args:
         features: (N, D), normalised.
@@ -213,4 +220,5 @@ def table_of(
         torch.tensor(gallery, device=features.device),
     )
     distance = trial_distance(features, trial, None, 'cosine')
-    return without_unclear(similarities(distance, trial, protocol))
+    found = without_unclear(similarities(distance, trial, protocol))
+    return replace(found, queries=np.array(query, int)[found.queries])

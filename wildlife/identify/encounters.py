@@ -1,12 +1,19 @@
 """Encounters as queries: the photos of one passage are of one animal, and alike."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from datasets.records import Record
 from wildlife.identify.answers import Similarities, joined
 
 PART = 2  # photos of a part of an encounter
+
+
+def encounter_numbers(records: Sequence[Record]) -> np.ndarray:
+    """Return the encounter (N,) int of each photo; -1 = unknown."""
+    return np.array([-1 if one.encounter is None else one.encounter for one in records], int)
 
 
 def encounter_means(table: Similarities, encounters: np.ndarray) -> Similarities:

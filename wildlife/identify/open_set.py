@@ -265,20 +265,21 @@ def check_both_sides(table: Similarities) -> None:
     )
 
 
-def sentences(rows: Sequence[Row], catalogue: float) -> list[str]:
+def sentences(rows: Sequence[Row], catalogue: float, unit: str) -> list[str]:
     """Return what was found, in words.
 
     Args:
         rows: The measures.
         catalogue: The number of individuals in the catalogue; a mean over draws.
+        unit: What was asked: a 'photo' or an 'encounter'.
     """
     found = {row.name: row for row in rows}
     words = [told_apart(found['AUROC'].value, found['AUROC'].pair)]
     top, named = found['rank1'], found['sqrt']
     if top.value is not None:
         words.append(
-            f'Of the photos of known animals, {100 * top.value:.0f} % are most like a photo of the '
-            f'right one of {catalogue:g}.'
+            f'Of the {unit}s of known animals, {100 * top.value:.0f} % are most like a photo of '
+            f'the right one of {catalogue:g}.'
         )
     if named.value is not None and named.no_skill is not None:
         words.append(

@@ -42,7 +42,7 @@ def write_open_set(
     Raises:
         InputError: The folder cannot be written.
     """
-    words = sentences(result.rows, result.facts['catalogue'])
+    words = _words(result)
     page = html_page(result, words)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,11 +67,12 @@ def write_open_set(
 def answers_frame(
     test: OpenSetTest, query: Sequence[Record], names: dict[int, str]
 ) -> pd.DataFrame:
-    """Return one row per query: what it shows, the best individual, and the probabilities."""
+    """Return one row per query: its first photo, what it shows, and the answer."""
     answers, found = test.answers, test.found
     frame = pd.DataFrame(
         {
             'photo': [query[number].path for number in test.table.queries.tolist()],
+            'photos': test.table.sizes,
             'individual': [names[label] for label in answers.individuals.tolist()],
             'in_catalogue': answers.known.astype(int),
             'best': [names[label] for label in answers.best.tolist()],
@@ -95,12 +96,11 @@ def table_lines(result: OpenSetResult) -> list[str]:
         pair = '[{:.3f}, {:.3f}]'.format(*row.pair) if row.pair else ''
         value, guess = number_text(row.value), number_text(row.no_skill)
         lines.append(f'{row.text:66}{value:>7}  {pair:16}{guess:>9}'.rstrip())
-    reason = no_interval_text(result)
-    return [*lines, '', *([reason] if reason else []), *_words(result)]
+    return [*lines, '', *missing_texts(result), *_words(result)]
 
 
 def _words(result: OpenSetResult) -> list[str]:
-    return sentences(result.rows, result.facts['catalogue'])
+    return sentences(result.rows, result.facts['catalogue'], result.facts['units'])
 
 
 def number_text(value: float | None) -> str:
@@ -110,11 +110,12 @@ def number_text(value: float | None) -> str:
 
 def tested_text(facts: dict[str, Any]) -> str:
     """Say in a sentence what was tested."""
+    units = f'{facts["units"]}s'
     if facts['mode'] == 'lists':
         sizes = facts['counts']
         return (
-            f'{sizes["known_queries"]} queries of {sizes["known_individuals"]} individuals of the '
-            f'catalogue, which has {facts["catalogue"]}, and {sizes["unknown_queries"]} queries of '
+            f'{sizes["known_queries"]} {units} of {sizes["known_individuals"]} individuals of the '
+            f'catalogue, which has {facts["catalogue"]}, and {sizes["unknown_queries"]} {units} of '
             f'{sizes["unknown_individuals"]} others.'
         )
     groups = {name: _range(pair) for name, pair in facts['individuals'].items()}
@@ -122,7 +123,7 @@ def tested_text(facts: dict[str, Any]) -> str:
         f'Means over {facts["draws_of_individuals"]} draws from {facts["counts"]["individuals"]} '
         f'individuals ({facts["counts"]["photos"]} photos): {groups["fit"]} to calibrate, '
         f'{groups["known"]} enrolled with half of their encounters, {groups["unknown"]} never '
-        'enrolled.'
+        f'enrolled. Queries are {units}.'
     )
 
 
@@ -131,16 +132,23 @@ def _range(pair: Sequence[int]) -> str:
     return str(low) if low == high else f'{low} to {high}'
 
 
-def no_interval_text(result: OpenSetResult) -> str:
-    """Say why there are no intervals of AUROC and the like; '' if there are."""
-    if any(row.pair for row in result.rows if row.name == 'AUROC'):
-        return ''
+def missing_texts(result: OpenSetResult) -> list[str]:
+    """Say why there are no intervals of AUROC and the like, and what cannot be measured."""
+    found = []
     if not result.facts['bootstrap']:
-        return 'No intervals: TEST.BOOTSTRAP is 0.'
-    return (
-        f'No intervals: they need at least {LEAST_INDIVIDUALS} known and {LEAST_INDIVIDUALS} '
-        'unknown individuals.'
-    )
+        found.append('No intervals: TEST.BOOTSTRAP is 0.')
+    elif not any(row.pair for row in result.rows if row.name == 'AUROC'):
+        found.append(
+            f'No intervals: they need at least {LEAST_INDIVIDUALS} known and {LEAST_INDIVIDUALS} '
+            'unknown individuals.'
+        )
+    low = [row.text for row in result.rows if row.value is None and row.name.startswith('DIR@')]
+    if low:
+        found.append(
+            f'No {" and ".join(low)}: a rate below 1 / {result.facts["units"]}s of new animals '
+            'cannot be measured; it needs 100 of them for 1 %.'
+        )
+    return found
 
 
 # -------------------------------------------------------------------------------------------- page
@@ -157,7 +165,7 @@ def html_page(result: OpenSetResult, words: Sequence[str]) -> str:
         decisions=decision_table(result.rows),
         has_spread=any(row.spread is not None for row in result.rows),
         number=number_text,
-        no_interval=no_interval_text(result),
+        missing=missing_texts(result),
         charts=[chart.draw() for chart in charts(result.tests, result.rows)],
     )
 

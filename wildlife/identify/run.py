@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -21,13 +20,14 @@ from processor.encoder import (
 from processor.inference import distance_settings, extract_features, trial_distance
 from utils import __version__
 from utils.errors import InputError
+from utils.open_set_intervals import counts
 from utils.run.session import Session
 from wildlife.features.evaluate import read_test_features
 from wildlife.identify.answers import Similarities, similarities, without_unclear
 from wildlife.identify.calibration import Calibrator
 from wildlife.identify.calibration_file import load_calibrator
 from wildlife.identify.draws import draw_groups, repeat_draws
-from wildlife.identify.encounters import with_encounters
+from wildlife.identify.encounters import encounter_means, encounter_numbers, with_encounters
 from wildlife.identify.fitting import fit_calibrator
 from wildlife.identify.open_set import (
     OpenSetTest,
@@ -36,11 +36,6 @@ from wildlife.identify.open_set import (
     measure_rows,
     test_cross_fitted,
     test_with,
-)
-
-UNCLEAR = (
-    'the catalogue has their individual, but only photos that the protocol removes, or they are '
-    'compared with nothing'
 )
 
 
@@ -94,7 +89,12 @@ def test_features(run: Session, test: TestSet, file: str) -> tuple[torch.Tensor,
 
 
 def lists_result(
-    run: Session, test: TestSet, features: torch.Tensor, model: dict[str, Any], calibrator: str
+    run: Session,
+    test: TestSet,
+    features: torch.Tensor,
+    model: dict[str, Any],
+    calibrator: str,
+    units: str = 'photo',
 ) -> OpenSetResult:
     """Test the lists: the gallery is the catalogue, some queries are of individuals without photos.
 
@@ -105,26 +105,34 @@ def lists_result(
         model: What the features depend on.
         calibrator: A file of a calibrator; '' = each query is calibrated by those of other
             individuals.
+        units: What is asked: a 'photo', or the photos of an 'encounter' together.
 
     Raises:
-        InputError: The queries are all known or all unknown, or the calibrator does not fit.
+        InputError: The queries are all known or all unknown, no encounter is known, or the
+            calibrator does not fit.
     """
+    if units == 'encounter':
+        check_encounters(test.query, '--units encounter')
     loaded = load_calibrator(calibrator, model) if calibrator else None
     trial = test.trials[0]
     distance = trial_distance(F.normalize(features), trial, None, 'cosine')
     everything = similarities(distance, trial, test.protocol)
     table = without_unclear(everything)
     check_both_sides(table)
-    result = test_with(loaded, table) if loaded else test_cross_fitted(table)
+    asked = table
+    if units == 'encounter':
+        asked = encounter_means(table, encounter_numbers(test.query)[table.queries])
+    result = test_with(loaded, asked) if loaded else test_cross_fitted(asked)
     draws = run.cfg.TEST.BOOTSTRAP
     rows = measure_rows(result, draws)
     is_named = bool(model['model_sha256'])  # nothing tells one unnamed model from another
-    fitted = _fitted(run, test, table, model) if is_named and not loaded else None
+    fitted = _fitted(run, test, table, model, units) if is_named and not loaded else None
     skipped = len(everything.individuals) - len(table.individuals)
     facts = {
         'mode': 'lists',
+        'units': units,
         'catalogue': len(table.labels),
-        'counts': counts(result),
+        'counts': counts(result.queries),
         'skipped': skipped,
         'protocol': test.protocol.name,
         'protocol_text': test.protocol.text,
@@ -134,13 +142,16 @@ def lists_result(
     return OpenSetResult(rows, [result], _about(facts, model, draws), fitted)
 
 
-def _fitted(run: Session, test: TestSet, table: Similarities, model: dict[str, Any]) -> Calibrator:
+def _fitted(
+    run: Session, test: TestSet, table: Similarities, model: dict[str, Any], units: str
+) -> Calibrator:
     """Fit a calibrator on all queries of the lists, as photos and as encounters."""
-    encounters = [test.query[query].encounter for query in table.queries.tolist()]
-    numbers = np.array([-1 if each is None else each for each in encounters])
-    queries, _ = with_encounters(table, numbers, seed=0)
-    single = np.arange(len(queries.sizes)) < len(table.sizes)  # errors are stated for photos
-    made = fit_calibrator(queries, single, run.cfg.TEST.BOOTSTRAP)
+    numbers = encounter_numbers(test.query)[table.queries]
+    queries, stated = with_encounters(table, numbers, seed=0)
+    if units == 'photo':
+        stated[:] = False
+        stated[: len(table.sizes)] = True  # the photos come first
+    made = fit_calibrator(queries, stated, run.cfg.TEST.BOOTSTRAP)
     now = datetime.now(timezone.utc).isoformat(timespec='seconds')
     return made.with_facts(**model, data=test.fingerprints, date=now, version=__version__)
 
@@ -151,6 +162,7 @@ def draws_result(
     features: torch.Tensor,
     model: dict[str, Any],
     draws: tuple[int, int, int],
+    units: str = 'photo',
 ) -> OpenSetResult:
     """Test with draws of three groups of individuals from all photos of the lists.
 
@@ -160,18 +172,21 @@ def draws_result(
         features: (N, D) of its photos.
         model: What the features depend on.
         draws: The number of draws; of individuals to calibrate; of those to enrol (0 = a share).
+        units: What is asked: a 'photo', or the photos of an 'encounter' together.
 
     Raises:
         InputError: No encounter is known, or there are too few individuals.
     """
     records = test.loader.dataset.records
-    check_encounters(records)
+    check_encounters(records, '--draws')
     number, fit, known = draws
     bootstrap = run.cfg.TEST.BOOTSTRAP
-    drawn = repeat_draws(features, records, draw_groups(records, fit, known), number, bootstrap)
+    groups = draw_groups(records, fit, known)
+    drawn = repeat_draws(features, records, groups, number, bootstrap, units)
     sizes = [len(each.table.labels) for each in drawn.tests]
     facts = {
         'mode': 'draws',
+        'units': units,
         'draws_of_individuals': number,
         'catalogue': sum(sizes) / len(sizes),
         'counts': {'photos': len(records), 'individuals': individuals(records)},
@@ -185,23 +200,14 @@ def draws_result(
     return OpenSetResult(drawn.rows, drawn.tests, _about(facts, model, bootstrap))
 
 
-def check_encounters(records: Sequence[Record]) -> None:
-    """Raise InputError if no photo of an individual has a known encounter."""
+def check_encounters(records: Sequence[Record], option: str) -> None:
+    """Raise InputError if no photo of an individual has a known encounter, as an option needs."""
     if all(record.encounter is None for record in records if record.pid != NOBODY):
         raise InputError(
-            '--draws needs encounters, but the lists have none: photos seconds apart would make '
+            f'{option} needs encounters, but the lists have none: photos seconds apart would make '
             "any model look good; write 'path label side camera encounter' in the lists (python -m "
             'tools.make_lists reads encounters from dates or names)'
         )
-
-
-def counts(test: OpenSetTest) -> dict[str, int]:
-    """Return the numbers of queries and individuals on both sides, as in ``measure_open_set``."""
-    answers, found = test.answers, {}
-    for name, side in (('known', answers.known), ('unknown', ~answers.known)):
-        found[f'{name}_queries'] = int(side.sum())
-        found[f'{name}_individuals'] = len(set(answers.individuals[side].tolist()))
-    return found
 
 
 def _about(facts: dict[str, Any], model: dict[str, Any], draws: int) -> dict[str, Any]:

@@ -89,6 +89,23 @@ def test_photos_for_the_fit_are_not_compared_within_an_encounter():
     assert table.known.all() and len(table.queries) == 12  # the photos of the other one
 
 
+def test_encounters_as_queries():
+    features, records = photos(individuals=24, encounters=3, each=3)
+    groups = draw_groups(records, 10, 6)
+    by_photo, by_encounter = (
+        repeat_draws(features, records, groups, 1, 0, units).tests[0]
+        for units in ('photo', 'encounter')
+    )
+    table = by_encounter.table
+    assert (table.sizes == 3).all() and len(table.sizes) == len(by_photo.table.sizes) / 3
+    for row, query in enumerate(table.queries.tolist()):
+        asked = records[query].encounter
+        same = [records[each].encounter == asked for each in by_photo.table.queries.tolist()]
+        expected = by_photo.table.scores[same].mean(axis=0)
+        np.testing.assert_allclose(table.scores[row], expected, rtol=1e-5)
+    assert by_encounter.queries.known.sum() == by_photo.queries.known.sum() / 3
+
+
 def test_photos_without_encounter_are_units():
     assert unit_of(Record('a', 1)) == 'a' and unit_of(Record('a', 1, encounter=7)) == 7
 

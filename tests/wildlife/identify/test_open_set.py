@@ -136,10 +136,11 @@ def test_means_over_draws():
 
 
 def test_words(crossed):
-    words = sentences(measure_rows(crossed, 100), 14)
+    words = sentences(measure_rows(crossed, 100), 14, 'photo')
+    assert words[1].startswith('Of the photos of known animals, ')
     assert words[0].startswith('These weights tell new animals from known ones: AUROC 0.')
     assert words[1].endswith('the right one of 14.') and 'tossing a coin would give' in words[2]
-    assert sentences(measure_rows(crossed, 0), 14)[0].startswith('Too few individuals')
+    assert sentences(measure_rows(crossed, 0), 14, 'photo')[0].startswith('Too few individuals')
 
 
 @pytest.mark.parametrize('unknown, side', [(0, 'known'), (1, 'unknown')])

@@ -5,18 +5,19 @@ import pytest
 from PIL import Image
 
 from tests.wildlife.identify.worlds import random_table
+from utils.open_set_intervals import counts
 from utils.plots import OTHER, reliability_diagram
 from wildlife.identify import open_set
 from wildlife.identify.open_set import Row, measure_rows
 from wildlife.identify.report import (
     charts,
     html_page,
-    no_interval_text,
+    missing_texts,
     number_text,
     pooled,
     table_lines,
 )
-from wildlife.identify.run import OpenSetResult, counts
+from wildlife.identify.run import OpenSetResult
 
 
 @pytest.fixture(scope='module')
@@ -25,7 +26,8 @@ def result():
     facts = {
         'mode': 'lists',
         'catalogue': 12,
-        'counts': counts(test),
+        'counts': counts(test.queries),
+        'units': 'photo',
         'skipped': 3,
         'protocol': 'cross-encounter',
         'protocol_text': 'no photo <of> the same encounter',
@@ -48,14 +50,13 @@ def test_the_page_fits(result, open_page, tmp_path, wide):
         rates = len(result.tests[0].decisions)
         assert rows.count() == len(result.rows) - 4 * rates + 4 and rates
         assert page.locator('figure.chart').count() == 3
-        assert '3 queries were left out' in page.locator('.notice').inner_text()
+        assert '3 photos were left out' in page.locator('.notice').first.inner_text()
+        assert 'No DIR at 1 %' in page.locator('.notice').last.inner_text()
 
 
 def test_lines_of_the_table(result):
     lines = table_lines(result)
-    assert lines[0].startswith(
-        '72 queries of 12 individuals of the catalogue, which has 12, and 72'
-    )
+    assert lines[0].startswith('72 photos of 12 individuals of the catalogue, which has 12, and 72')
     (auroc,) = [line for line in lines if line.startswith('AUROC')]
     row = next(row for row in result.rows if row.name == 'AUROC')
     assert f'{row.value:.3f}  [{row.pair[0]:.3f}, {row.pair[1]:.3f}]' in auroc
@@ -63,12 +64,14 @@ def test_lines_of_the_table(result):
     assert number_text(None) == '–'
 
 
-def test_why_there_are_no_intervals(result):
-    assert no_interval_text(result) == ''
+def test_what_is_not_measured_is_said(result):
+    (low,) = missing_texts(result)  # 72 photos of new animals
+    assert low.startswith('No DIR at 1 % false matches: a rate below 1 / photos of new animals')
     rows = [Row('AUROC', '', 0.5, None)]
-    few = OpenSetResult(rows, [], {'bootstrap': 100})
-    assert 'at least 10 known and 10 unknown' in no_interval_text(few)
-    assert 'TEST.BOOTSTRAP' in no_interval_text(OpenSetResult(rows, [], {'bootstrap': 0}))
+    (few,) = missing_texts(OpenSetResult(rows, [], {'bootstrap': 100}))
+    assert 'at least 10 known and 10 unknown' in few
+    (none,) = missing_texts(OpenSetResult(rows, [], {'bootstrap': 0}))
+    assert 'TEST.BOOTSTRAP' in none
 
 
 def test_the_curve_of_several_tests_is_their_mean(result):
