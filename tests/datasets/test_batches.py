@@ -10,7 +10,6 @@ import torch
 from datasets import make_dataloader_clipreid as doors
 from datasets import transforms
 from datasets.cache import STAMP_BYTES
-from datasets.images import read_image
 from tests.datasets.animal_lists import TRAIN, VAL, write_list
 from tests.oracles.loader import plain_loader, plain_test_transform, plain_train_transform
 
@@ -55,8 +54,9 @@ def test_training_decodes_no_photo_twice(cfg, tmp_path, monkeypatch, size_test, 
     cannot.
     """
     read = Counter()
+    decode = transforms.Reading.__call__
     monkeypatch.setattr(
-        transforms, 'read_image', lambda path, upright: read.update([path]) or read_image(path)
+        transforms.Reading, '__call__', lambda self, path: read.update([path]) or decode(self, path)
     )
     cfg.DATALOADER.SAMPLER, cfg.INPUT.SIZE_TEST = 'softmax', size_test
     loaders = doors.make_dataloader(cfg)
