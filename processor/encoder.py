@@ -68,6 +68,19 @@ def load_model(cfg: CfgNode, records: Sequence[Record]) -> tuple[ReIDModel, dict
     return model, about
 
 
+def check_photo_is_enough(cfg: CfgNode) -> None:
+    """Check that the model needs only the photo itself.
+
+    Raises:
+        InputError: It also needs the camera or side, which is unknown for new photos.
+    """
+    if cfg.MODEL.SIE_CAMERA or cfg.MODEL.SIE_VIEW:
+        raise InputError(
+            'MODEL.SIE_CAMERA / SIE_VIEW: the model needs the camera or side of a photo, which '
+            'is unknown for new photos; use a model trained without these options'
+        )
+
+
 class Encoder(nn.Module):
     """Returns the features that are compared; called like the model in evaluation mode.
 

@@ -33,16 +33,16 @@ def main(argv: Sequence[str] | None = None) -> Path:
 
     # Not at the top: torch takes seconds to import; --help and a wrong yml should not wait for it.
     from model.timm_names import resolve_inputs
+    from processor.encoder import check_photo_is_enough
     from utils.run.session import evaluation_session
     from wildlife.explain.command import check_weights, explain_to_folder
     from wildlife.explain.pairs import pairs_of_files
-    from wildlife.matches.ranking import check_model
 
     check_weights(cfg)
     pairs = pairs_of_files(args.pair)
     cfg = resolve_inputs(cfg)
     if pairs:
-        check_model(cfg)
+        check_photo_is_enough(cfg)
     with evaluation_session(cfg, 'explain') as run:
         folder = make_output_dir(args.out or Path(cfg.OUTPUT_DIR, 'explain'), '--out')
         done = explain_to_folder(run, folder, pairs, args.queries, args.check)

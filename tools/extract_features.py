@@ -41,18 +41,18 @@ def main(argv: Sequence[str] | None = None) -> Path:
 
     # Not at the top: torch takes seconds to import; --help and a wrong yml should not wait for it.
     from model.timm_names import resolve_inputs
+    from processor.encoder import check_photo_is_enough
     from utils.run.session import evaluation_session
     from wildlife.features.extract import extract_to_file
     from wildlife.features.files import check_path
     from wildlife.features.onnx_files import config_of_file, open_onnx
     from wildlife.features.photos import photos_of_folder, photos_of_lists
-    from wildlife.matches.ranking import check_model
 
     path = check_path(args.out or os.path.join(cfg.OUTPUT_DIR, 'features.npz'))
     onnx = (open_onnx(args.onnx), args.onnx) if args.onnx else None
     cfg = config_of_file(cfg, onnx[0]) if onnx else resolve_inputs(cfg)
     if args.photos and not onnx:
-        check_model(cfg)
+        check_photo_is_enough(cfg)
     with evaluation_session(cfg, 'features') as run:
         photos = photos_of_folder(args.photos) if args.photos else photos_of_lists(cfg, args.splits)
         table = extract_to_file(run, photos, path, onnx)

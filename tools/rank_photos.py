@@ -1,66 +1,71 @@
-"""Identify new photos: list the known individuals that look most similar.
+"""List the known individuals that look most similar to the animals of new photos.
 
     python -m tools.rank_photos --photos NEW --config_file datalist/nyala/cnn_clipreid.yml
     TEST.WEIGHT RN50_80.pth
 
-New photos are compared with all photos of known individuals in the lists of the config.
-Individuals are named as in the ``photos.csv`` that tools/make_lists.py writes beside the lists, or
-by list and label ('train 12') if there is none. Crop the new photos like the known ones. All photos
-are read upright (EXIF), as make_lists stores them. The distance of an individual is the cosine
-distance of its nearest photo. Every new photo gets candidates, even if it shows an unknown animal,
-so look at the photos. These are ranks alone: tools.identify answers from a catalogue, with
-probabilities and "new". The output folder (--out, default: OUTPUT_DIR/matches) contains
+This is tools.identify without a calibrated catalogue: the known individuals are those in the lists
+of the config, called as in the ``photos.csv`` that tools.make_lists writes beside the lists, or by
+list and label ('train 12'). Each photo is answered alone, and there are ranks only: a new animal
+gets candidates, too. Crop the new photos like the known ones; all are read upright (EXIF). The
+output folder (--out, default: OUTPUT_DIR/matches) gets identify.html, identify.csv, candidates.csv
+and identify.json of tools.identify, and
 
-    matches.csv    one row per candidate: photo, rank, individual, distance, known_photo; the
-                   column problem says why a photo cannot be read
-    matches.html   pictures of the candidates for the first 200 photos
+    matches.csv    one row per candidate: photo, rank, individual, distance (1 - similarity),
+                   known_photo; the column problem says why a photo cannot be read
+
+Earlier files are kept and numbered.
 """
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from configs import ConfigError, load_cfg
-from configs.command_line import parse_with_pairs, path_text
-from model.timm_names import resolve_inputs
+from configs.command_line import parse_with_pairs, path_text, whole_number
 from utils.errors import exit_code
-from utils.files import make_output_dir
-from utils.logger import setup_logger
-from wildlife.matches.photos import known_photos, new_photos
-from wildlife.matches.ranking import Row, check_model, find_matches
-from wildlife.matches.report import problem_rows, write_matches
+
+WORDS = (
+    'These are ranks alone, and new animals get candidates, too: rank_photos is tools.identify '
+    'without a calibrated catalogue. For probabilities and "new": {}; python -m tools.calibrate '
+    'CATALOGUE; python -m tools.identify CATALOGUE {} --out ANSWERS'
+)
+CREATE = ('python', '-m', 'tools.catalogue', 'create', 'CATALOGUE', '--config_file')
 
 
-def main(argv: Sequence[str] | None = None) -> list[Row]:
-    """Rank the known individuals, write both files and return the rows of matches.csv.
+def main(argv: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Rank the known individuals, write all files and return the rows of matches.csv.
 
     Raises:
         InputError: Photos, lists or weights cannot be read.
         ConfigError: The config cannot be read.
     """
     args = parse(argv)
-    cfg = resolve_inputs(load_cfg(args.config_file, args.opts))
+    cfg = load_cfg(args.config_file, args.opts)
+
+    # Not at the top: torch takes seconds to import; --help and a wrong yml should not wait for it.
+    from model.timm_names import resolve_inputs
+    from utils.logger import setup_logger
+    from wildlife.identify.from_lists import match_rows, rank_photos
+    from wildlife.identify.results import summary_lines
+
     setup_logger()
-    check_model(cfg)
-    new = new_photos(args.photos)
-    known = known_photos(cfg)
-    rows = find_matches(new.paths, known, cfg, args.top) + problem_rows(new.problems)
-    folder = make_output_dir(
-        args.out or (cfg.OUTPUT_DIR and os.path.join(cfg.OUTPUT_DIR, 'matches'))
-    )
-    write_matches(folder, rows)
-    print(
-        f'{len(new.paths)} photos were compared with {len(known.records)} photos of '
-        f'{len(set(known.names))} individuals; see {folder / "matches.html"} and '
-        f'{folder / "matches.csv"}'
-    )
-    if new.problems:
+    out = args.out or (cfg.OUTPUT_DIR and os.path.join(cfg.OUTPUT_DIR, 'matches'))
+    create = shlex.join([*CREATE, args.config_file, *args.opts])
+    words = WORDS.format(create, shlex.quote(args.photos))
+    result = rank_photos(resolve_inputs(cfg), args.photos, out, args.top, words)
+    for line in [*summary_lines(result), *result.words]:
+        print(line)
+    print(f'Page: {os.path.join(out, "identify.html")}, table: {os.path.join(out, "matches.csv")}')
+    unread = len(result.question.left_out)
+    if unread:
+        count = unread + len(result.question.photos)
         print(
-            f'{len(new.problems)} of {len(new.paths) + len(new.problems)} photos cannot be read; '
-            'the column problem of matches.csv says why'
+            f'{unread} of {count} photos cannot be read; the column problem of matches.csv says why'
         )
-    return rows
+    return match_rows(result)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -69,24 +74,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         description='For each new photo, list the known individuals that look most similar.',
     )
     add = parser.add_argument
-    add(
-        '--photos',
-        type=path_text,
-        required=True,
-        help='folder of new photos, subfolders included, or a single photo',
-    )
+    text = 'folder of new photos, subfolders included, or a single photo'
+    add('--photos', type=path_text, required=True, help=text)
     add('--config_file', type=path_text, required=True, help='yml file of the training')
-    add('--top', type=int, default=5, help='individuals listed per photo (default: 5)')
-    add(
-        '--out',
-        type=path_text,
-        default='',
-        help='folder for the results (default: OUTPUT_DIR/matches)',
-    )
-    args = parse_with_pairs(parser, argv)
-    if args.top < 1:
-        parser.error(f'--top must be 1 or more, got {args.top}')
-    return args
+    text = 'individuals listed per photo (default: 5)'
+    add('--top', type=whole_number(1, 10**6), default=5, help=text)
+    text = 'folder for the results (default: OUTPUT_DIR/matches)'
+    add('--out', type=path_text, default='', help=text)
+    return parse_with_pairs(parser, argv)
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """Writes files so that nothing is lost: under a temporary name, then renamed."""
 
 import contextlib
+import csv
 import errno
 import glob
 import hashlib
@@ -12,7 +13,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -148,6 +149,20 @@ def write_json(path: str | Path, value: Any) -> None:
     """Write a value as indented JSON; NaN and infinity raise ValueError."""
     with atomic_write(path) as file:
         file.write(json.dumps(value, indent=2, allow_nan=False) + '\n')
+
+
+def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a table as CSV.
+
+    Args:
+        path: The file.
+        columns: The header.
+        rows: Column -> value of each row; None and missing columns become empty cells.
+    """
+    with atomic_write(path) as file:
+        table = csv.DictWriter(file, columns, restval='', lineterminator='\n')
+        table.writeheader()
+        table.writerows(rows)
 
 
 def keep_earlier(path: str | Path) -> Path | None:

@@ -194,7 +194,7 @@ BAD = {
     'create {made}': 'is a catalogue already; add photos to it',
     'create {tmp}/x TEST.WEIGHT nothing.pth': 'nothing.pth: there are no such weights',
     'create {tmp}/x --config_file {yml} TEST.WEIGHT start MODEL.PRETRAIN_CHOICE random': (
-        'a catalogue needs weights in a file'
+        'features to compare animals by need weights in a file'
     ),
     'create {tmp}/x --config_file {yml} MODEL.SIE_VIEW True TEST.WEIGHT {weight}': (
         'the model needs the camera or side of a photo'

@@ -53,15 +53,37 @@ def test_the_nearest_individuals(trained, world):
         '0',
     )  # the very photo is in the gallery
     assert os.path.samefile(first['known_photo'], world.folder / 'test/7/1.png')
-    html = (world.output / 'matches/matches.html').read_text()
-    assert html.count('<img') == 4 * 6 and 'c &lt;b&gt;.png' in html and '<b>' not in html
+    html = (world.output / 'matches/identify.html').read_text()
+    assert html.count('<img') == 4 * 6 and 'c &lt;b&gt;.png' in html and 'c <b>' not in html
+
+
+def test_the_files_of_identify_say_what_is_missing(trained, world, capsys):
+    """The same answers as in matches.csv; how to get probabilities; earlier files are kept."""
+    arguments, new = trained
+    rows, out = main([*arguments, '--top', '2']), world.output / 'matches'
+    table = list(csv.DictReader((out / 'candidates.csv').read_text().splitlines()))
+    assert [(row['photo'], row['individual'], row['known_photo']) for row in table] == [
+        (row['photo'], row['individual'], row['known_photo']) for row in rows
+    ]
+    for row, candidate in zip(rows, table):
+        assert float(row['distance']) == pytest.approx(1 - float(candidate['similarity']), abs=1e-3)
+    assert {(row['probability'], row['known_number']) for row in table} == {('', '')}
+    said, page = capsys.readouterr().out, (out / 'identify.html').read_text()
+    (line,) = (line for line in said.splitlines() if 'tools.identify' in line)
+    weights = world.folder / 'toy.pth'
+    assert f'create CATALOGUE --config_file {arguments[3]}' in line and f' {weights};' in line
+    assert 'without a calibrated catalogue' in page and 'Photos of the same encounter' not in page
+    assert not list(out.glob('features-*'))
+    main([*arguments, '--top', '1'])
+    assert len((out / 'matches.1.csv').read_text().splitlines()) == 1 + 4 * 2
+    assert len((out / 'matches.csv').read_text().splitlines()) == 1 + 4
 
 
 def test_lists_of_a_test_without_training(trained):
     arguments = [*trained[0], 'DATASETS.TRAIN_LIST', '', 'DATASETS.VAL_LIST', '']
     rows = main([*arguments, 'DATASETS.SPECIES', 'own'])
     assert {row['individual'] for row in rows} == {f'test {n}' for n in range(6, 10)}
-    with pytest.raises(InputError, match="'own' has no train list"):
+    with pytest.raises(InputError, match="'own' has no query list"):
         main([*arguments, 'DATASETS.SPECIES', 'own', 'DATASETS.QUERY_LIST', ''])
 
 
@@ -148,11 +170,9 @@ def test_photos_that_cannot_be_read_are_listed_with_the_reason(trained, world, c
         '4 of 8 photos cannot be read; the column problem of matches.csv says why'
         in capsys.readouterr().out
     )
-    html = (world.output / 'matches/matches.html').read_text()
-    assert (
-        '<li>empty.jpg: the photo is an empty file</li>' in html and '<li>i&lt;phone.heic: ' in html
-    )
-    assert html.count('<tr>') == 4
+    html = (world.output / 'matches/identify.html').read_text()
+    assert '<li>skipped: 1 x the photo is an empty file</li>' in html
+    assert html.count('class="unit"') == 4
     table = (world.output / 'matches/matches.csv').read_text()
     assert list(csv.DictReader(table.splitlines()))[-4:] == list(problems.values())
 
@@ -194,7 +214,7 @@ def test_names_that_are_no_text(trained, world):
     for name in ('caf\\udce9.png', 'two\nlines.png'):
         assert first[str(new / name)]['individual'] == 'test 7'
     assert len(rows) == 6 * 5 and 'caf\\udce9.png' in (
-        world.output / 'matches/matches.html'
+        world.output / 'matches/identify.html'
     ).read_text(encoding='utf-8')
 
 
@@ -227,4 +247,7 @@ def test_refused(trained, world, tmp_path):
     (world.folder / 'test/7/1.png').write_bytes(b'rubbish')
     with pytest.raises(InputError, match='7/1.png: not a picture .* set DATASETS.SKIP_BROKEN True'):
         main(arguments)
-    assert not (world.output / 'matches').exists()
+    assert not [
+        *(world.output / 'matches').glob('*.*v'),
+        *(world.output / 'matches').glob('*.html'),
+    ]

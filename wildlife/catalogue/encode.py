@@ -64,13 +64,13 @@ class ModelEncoder:
     def __init__(self, cfg: CfgNode):
         self.cfg = cfg
         with translated_errors('TEST.IMS_PER_BATCH'):
-            model, self.facts = load_checked_model(cfg)
             self.runtime = make_runtime(
                 cfg.MODEL.DEVICE,
                 cfg.SOLVER.AMP,
                 cfg.SOLVER.DETERMINISTIC,
                 compiles=cfg.MODEL.COMPILE,
             )
+            model, self.facts = load_checked_model(cfg)
             self.encoder = make_encoder(cfg, model, self.runtime.device).eval()
 
     def __call__(self, photos: Sequence[Boxed], margin: float, folder: Path) -> np.ndarray:

@@ -14,11 +14,15 @@ from datasets.records import Record
 from model.make_model_clipreid import tested_file
 from model.reid_model import ReIDModel
 from model.timm_names import resolve_inputs
-from processor.encoder import feature_facts, load_model, whitening_facts
+from processor.encoder import (
+    check_photo_is_enough,
+    feature_facts,
+    load_model,
+    whitening_facts,
+)
 from utils.errors import InputError
 from wildlife.catalogue.records import Model
 from wildlife.catalogue.store import Catalogue
-from wildlife.matches.ranking import check_model
 
 # Keys of the config that a catalogue keeps; paths become absolute.
 SECTIONS = ('MODEL.', 'INPUT.', 'TEST.', 'DATALOADER.NUM_WORKERS', 'DATASETS.NAMES')
@@ -46,17 +50,17 @@ def load_checked_model(cfg: CfgNode) -> tuple[ReIDModel, ModelFacts]:
     Raises:
         InputError: The weights cannot be read, are random, or need the camera or side of photos.
     """
-    check_model(cfg)
+    check_photo_is_enough(cfg)
     path = tested_file(cfg)
     if path is None:
         raise InputError(
-            'a catalogue needs weights in a file, which its features can be told by, but these '
-            'are random; set TEST.WEIGHT, or MODEL.PRETRAIN_PATH for TEST.WEIGHT start'
+            'features to compare animals by need weights in a file, but these are random; set '
+            'TEST.WEIGHT, or MODEL.PRETRAIN_PATH for TEST.WEIGHT start'
         )
     if not path.is_file():
         raise InputError(
-            f'TEST.WEIGHT {path}: there are no such weights; name them in the yml or as '
-            'TEST.WEIGHT … on the command line'
+            f'TEST.WEIGHT {cfg.TEST.WEIGHT and path}: there are no such weights; name them in the '
+            'yml or as TEST.WEIGHT … on the command line'
         )
     model, about = load_model(cfg, [Record('', 0)])
     return model, _facts(cfg, model, about['checkpoint_sha256'])

@@ -17,7 +17,7 @@ from utils.logger import progress
 from wildlife.crops import Box, find_change
 from wildlife.lists.tables import LeftOut
 
-REMEDY = 'replace it, or skip it: --skip-bad, and for lists DATASETS.SKIP_BROKEN True'
+REMEDY = 'replace it, or skip it: --skip-bad; if it is in a list, set DATASETS.SKIP_BROKEN True'
 
 
 @dataclass(frozen=True, slots=True)

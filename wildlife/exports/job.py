@@ -1,13 +1,12 @@
 """What every format gets: the records, the options, the folder, and a place for its notes."""
 
-import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from utils.errors import InputError
-from utils.files import atomic_write
+from utils.files import atomic_write, write_csv
 from wildlife.exports.places import Place
 from wildlife.exports.sightings import Records, Sighting
 from wildlife.words import counted
@@ -121,10 +120,7 @@ class Job:
             columns: The header.
             rows: Column -> value of each row.
         """
-        with atomic_write(self.folder / name) as file:
-            table = csv.DictWriter(file, columns, restval='', lineterminator='\n')
-            table.writeheader()
-            table.writerows(rows)
+        write_csv(self.folder / name, columns, rows)
 
     def write_lines(self, name: str, lines: Iterable[str]) -> None:
         """Write a text file."""

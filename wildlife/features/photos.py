@@ -1,20 +1,23 @@
 """Which photos features are extracted from: the lists of a config, or a folder."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from yacs.config import CfgNode
 
 from datasets.animal import list_files
 from datasets.folders import fingerprint
+from datasets.images import find_unreadable, photo_extensions
 from datasets.records import NOBODY, Record
 from datasets.sources import load_test, load_train
 from utils.errors import InputError
 from utils.logger import logger
-from wildlife.matches.photos import new_photos
+from wildlife.lists.folders import photos_below
 from wildlife.names import given_names, listed_path
 
 SPLITS = ('train', 'val', 'query', 'gallery')
@@ -50,6 +53,19 @@ class PhotoTable:
         }
 
 
+@dataclass(frozen=True)
+class FoundPhotos:
+    """Photos of unknown animals, found in a folder.
+
+    Attributes:
+        paths: The paths of the readable photos.
+        problems: Path of an unreadable photo -> why it cannot be read.
+    """
+
+    paths: list[str]
+    problems: dict[str, str]
+
+
 def photos_of_lists(cfg: CfgNode, splits: Sequence[str] = ()) -> PhotoTable:
     """Read the photos of some splits, by default of all that the config has.
 
@@ -78,9 +94,9 @@ def photos_of_lists(cfg: CfgNode, splits: Sequence[str] = ()) -> PhotoTable:
     for split, (photos, root) in chosen.items():
         part = 'train' if split in ('train', 'val') else 'test'
         for record in photos:
-            name = '' if record.pid == NOBODY else f'{part} {record.pid}'
+            name = given.get(listed_path(record.path, root), f'{part} {record.pid}')
             records.setdefault(record.path, record)
-            individuals.setdefault(record.path, given.get(listed_path(record.path, root), name))
+            individuals.setdefault(record.path, '' if record.pid == NOBODY else name)
     return PhotoTable(
         list(records.values()),
         [listed_path(path, base) for path in records],
@@ -107,7 +123,7 @@ def photos_of_folder(folder: str) -> PhotoTable:
     Raises:
         InputError: There is no photo, or none can be read.
     """
-    found = new_photos(folder)
+    found = find_photos(folder)
     for path, problem in found.problems.items():
         logger.warning('skipped: %s: %s', path, problem)
     root = folder if os.path.isdir(folder) else os.path.dirname(folder)
@@ -119,3 +135,42 @@ def photos_of_folder(folder: str) -> PhotoTable:
         {'photos': fingerprint(records, root or '.')},
         upright=True,
     )
+
+
+def find_photos(source: str) -> FoundPhotos:
+    """Find the photos in a folder and its subfolders, and check which can be read.
+
+    Args:
+        source: A folder, or a single photo.
+
+    Raises:
+        InputError: There is no photo, or none can be read.
+    """
+    paths = [source] if os.path.isfile(source) else _photos_in(source)
+    problems = find_unreadable(paths)
+    if len(problems) == len(paths):
+        first, problem = next(iter(problems.items()))
+        raise InputError(
+            f'{source}: none of the {len(paths)} photos can be read; the first, {first}: {problem}'
+        )
+    return FoundPhotos([path for path in paths if path not in problems], problems)
+
+
+def _photos_in(folder: str) -> list[str]:
+    """Return the sorted paths of the photos in a folder; skipped files are logged."""
+    photos, skipped = photos_below(folder)
+    counts = Counter(reason for _, reason in skipped)
+    first = {reason: path for path, reason in reversed(skipped)}
+    reasons = ', '.join(
+        f'{count} x {reason}, for example {first[reason]}'
+        for reason, count in counts.most_common(6)
+    )
+    if not photos:
+        what = f' (skipped: {reasons})' if reasons else ''
+        raise InputError(
+            f'{folder}: no photo found{what}; name a folder of photos '
+            f'({", ".join(sorted(photo_extensions()))}), or a single photo'
+        )
+    if reasons:
+        logger.warning('skipped in %s: %s', folder, reasons)
+    return [str(Path(folder, path)) for path in photos]

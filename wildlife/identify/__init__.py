@@ -9,6 +9,10 @@ What ``tools.identify`` does:
     Answerer(…)                answering.py: ranked individuals, P(k), P(new), decision, set
     write_result, html_page    results.py, page.py; job.py does all of it in order
 
+What ``tools.rank_photos`` does, without a catalogue:
+
+    rank_photos(cfg, …)        from_lists.py: the same, from the lists of a config, uncalibrated
+
 What ``tools.calibrate`` does:
 
     usable_individuals(…)      trained.py: those that the model was not trained on

@@ -1,6 +1,6 @@
 """The photos to identify, with their features: new ones, or those of a catalogue without a name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 from utils.errors import InputError
 from utils.files import atomic_write
 from wildlife.catalogue.encode import PhotoEncoder
-from wildlife.catalogue.new_photos import NewPhoto, NewPhotos, digest, fingerprints
+from wildlife.catalogue.new_photos import Boxed, NewPhoto, NewPhotos, digest, fingerprints
 from wildlife.catalogue.queries import box_text
 from wildlife.catalogue.records import Photo
 from wildlife.catalogue.store import Catalogue, Features
@@ -17,7 +17,7 @@ from wildlife.identify.gallery import Gallery, side_of
 from wildlife.identify.search import Asked
 from wildlife.lists.tables import LeftOut
 
-Key = tuple[str, str]  # SHA-256 of the file, box
+Key = tuple[str, str]  # SHA-256 of the file, or what else tells files apart; box
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Question:
 
     Attributes:
         photos: Q photos, new or of the catalogue.
-        hashes: Q SHA-256 of their files.
+        hashes: Q SHA-256 of their files, '' = unknown.
         numbers: Q numbers of those that are in the catalogue, 0 = is not.
         names: Q individuals that the catalogue has for them already, '' = none.
         features: (Q, D) float32, L2-normalised.
@@ -113,7 +113,8 @@ def new_question(
     vector_of: dict[Key, np.ndarray] = {}
     kept = None
     if missing:
-        made, kept = _encoded(catalogue, missing, make_encoder(), folder)
+        margin = catalogue.settings()['margin']
+        made, kept = kept_features(missing, make_encoder(), margin, folder)
         vector_of |= zip(missing, made, strict=True)
     rows = zip(known, features.rows.tolist(), strict=True)
     vector_of |= {key: features.matrix[row] for key, row in rows if key in shown}
@@ -135,18 +136,27 @@ def _key(photo: Photo) -> Key:
     return photo.sha256, box_text(photo.box)
 
 
-def _encoded(
-    catalogue: Catalogue, missing: dict[Key, NewPhoto], encoder: PhotoEncoder, folder: Path
+def kept_features(
+    photos: Mapping[Key, Boxed], encoder: PhotoEncoder, margin: str, folder: Path
 ) -> tuple[np.ndarray, Path]:
-    """Return features (M, D) and the file that keeps them; a file of an earlier call is read."""
-    margin = catalogue.settings()['margin']
-    path = folder / f'features-{digest([(encoder.facts.key, margin), *missing])}.npy'
+    """Return features (M, D) and the file that keeps them; a file of an earlier call is read.
+
+    Args:
+        photos: M photos by a key that tells their files and boxes apart.
+        encoder: The model.
+        margin: The margin around boxes, as a share of the box.
+        folder: The folder of the file.
+
+    Raises:
+        InputError: A photo cannot be read, or the file is damaged.
+    """
+    path = folder / f'features-{digest([(encoder.facts.key, margin), *photos])}.npy'
     if path.exists():
         try:
             return np.load(path, allow_pickle=False), path
         except (OSError, ValueError, EOFError) as error:
             raise InputError(f'{path} is damaged ({error}); delete it') from error
-    vectors = encoder(list(missing.values()), float(margin), path.with_suffix('.parts'))
+    vectors = encoder(list(photos.values()), float(margin), path.with_suffix('.parts'))
     with atomic_write(path, 'wb') as file:
         np.save(file, vectors)
     return vectors, path

@@ -73,9 +73,9 @@ class Gallery:
         """Return the sorted rows that a photo is not compared with.
 
         They are those of its own encounter, whose photos look alike whatever they show, and of its
-        own file.
+        own file, as far as they are known (not '').
         """
-        rows = self._same.get(f'file {sha256}', [])
+        rows = self._same.get(f'file {sha256}', []) if sha256 else []
         if photo.encounter:
             rows = rows + self._same.get(f'encounter {photo.encounter}', [])
         return np.unique(np.array(rows, np.int64))

@@ -41,6 +41,23 @@ class Options:
     sides: str = 'together'
 
 
+@dataclass(frozen=True)
+class Known:
+    """What photos are compared with.
+
+    Attributes:
+        gallery: The known individuals.
+        rule: How decisions are made; None = ranks and similarities alone.
+        words: What is to be known about the answers, in sentences.
+        margin: The margin around boxes, as a share of the box.
+    """
+
+    gallery: Gallery
+    rule: Rule | None
+    words: list[str]
+    margin: float
+
+
 def identify(
     catalogue: Catalogue,
     new: NewPhotos | None,
@@ -69,13 +86,28 @@ def identify(
     rule, words = _rule(catalogue, gallery, options.rate)
     folder = make_output_dir(options.out)
     question = _question(catalogue, features, new, make_encoder, folder)
+    known = Known(gallery, rule, words, float(catalogue.settings()['margin']))
+    return answer_question(question, known, options)
+
+
+def answer_question(question: Question, known: Known, options: Options) -> Result:
+    """Answer which individuals photos show, and write all files; earlier ones are kept.
+
+    Args:
+        question: The photos.
+        known: What they are compared with.
+        options: How they are identified.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
     units = units_of(question.photos, options.units, options.minutes)
-    answerer = Answerer(gallery, rule, options.top)
-    asked = question.asked(gallery, options.sides == 'separate')
+    answerer = Answerer(known.gallery, known.rule, options.top)
+    asked = question.asked(known.gallery, options.sides == 'separate')
     answers = list(answerer(asked, units))
     settings = {'units': options.units, 'sides': options.sides, 'rate': options.rate}
-    result = Result(question, gallery, answers, rule, words, settings)
-    write_result(folder, result, html_page(result, float(catalogue.settings()['margin'])))
+    result = Result(question, known.gallery, answers, known.rule, known.words, settings)
+    write_result(options.out, result, html_page(result, known.margin))
     if question.kept:
         question.kept.unlink(missing_ok=True)
     return result

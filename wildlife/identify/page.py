@@ -53,6 +53,7 @@ def html_page(result: Result, margin: float) -> str:
         units=[_unit(result, number, pictures) for number in order],
         more=len(result.answers) - len(order),
         calibrated=result.rule is not None,
+        encounters=any(photo.encounter for photo in result.question.photos),
         settings=result.settings,
     )
 
@@ -89,12 +90,13 @@ def _candidate(
     result: Result, answer: UnitAnswer, candidate: Candidate, pictures: dict[Any, str]
 ) -> dict[str, Any]:
     known = result.gallery.photos[candidate.matches[0].row]
+    number = f'photo {known.id}, ' if known.id else ''
     return {
         'name': candidate.name,
         'similarity': candidate.similarity,
         'probability': candidate.probability,
         'in_set': in_set(answer, candidate),
-        'picture': Picture(pictures[_key(known)], f'photo {known.id}, {_name(known)}'),
+        'picture': Picture(pictures[_key(known)], f'{number}{_name(known)}'),
     }
 
 

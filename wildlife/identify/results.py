@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from utils import __version__
-from utils.files import atomic_write, keep_earlier, write_json, writing
+from utils.files import atomic_write, keep_earlier, write_csv, write_json, writing
 from wildlife.catalogue.queries import box_text
 from wildlife.identify.answering import NEW, Candidate, Rule, UnitAnswer
 from wildlife.identify.asking import Question
@@ -84,11 +82,8 @@ def write_result(folder: Path, result: Result, page: str) -> None:
     photos, candidates, table, html = (folder / name for name in names)
     for path in (photos, candidates, table, html):
         keep_earlier(path)
-    frames = {photos: (photo_rows(result), PHOTOS), candidates: (_candidates(result), CANDIDATES)}
-    for path, (rows, columns) in frames.items():
-        with atomic_write(path) as stream:
-            frame = pd.DataFrame(rows, columns=list(columns))
-            frame.to_csv(stream, index=False, lineterminator='\n')
+    write_csv(photos, PHOTOS, photo_rows(result))
+    write_csv(candidates, CANDIDATES, _candidates(result))
     write_json(table, as_json(result))
     with atomic_write(html) as stream:
         stream.write(page)
@@ -134,7 +129,7 @@ def _candidates(result: Result) -> list[dict[str, Any]]:
                     'in_set': in_set(answer, candidate),
                     'photo': result.question.photos[answer.photos[first.asked]].path,
                     'known_photo': known.path,
-                    'known_number': known.id,
+                    'known_number': known.id or None,
                 }
             )
     return rows
@@ -202,7 +197,7 @@ def _candidate_json(result: Result, answer: UnitAnswer, candidate: Candidate) ->
             {
                 'similarity': match.similarity,
                 'photo': answer.photos[match.asked],
-                'known_number': result.gallery.photos[match.row].id,
+                'known_number': result.gallery.photos[match.row].id or None,
                 'known_photo': result.gallery.photos[match.row].path,
             }
             for match in candidate.matches

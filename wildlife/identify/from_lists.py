@@ -1,0 +1,117 @@
+"""``tools.rank_photos``: identification without a catalogue, from the lists of a config."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from yacs.config import CfgNode
+
+from utils.errors import InputError
+from utils.files import keep_earlier, make_output_dir, write_csv
+from utils.metrics import distance_text
+from wildlife.catalogue.encode import ModelEncoder, PhotoEncoder
+from wildlife.catalogue.new_photos import Boxed, NewPhoto
+from wildlife.catalogue.records import Photo
+from wildlife.catalogue.store import Features
+from wildlife.features.photos import find_photos, photos_of_lists
+from wildlife.identify.asking import Key, Question, kept_features
+from wildlife.identify.gallery import gallery_of
+from wildlife.identify.job import Known, Options, answer_question
+from wildlife.identify.results import Result
+from wildlife.lists.tables import LeftOut
+
+COLUMNS = ('photo', 'rank', 'individual', 'distance', 'known_photo', 'problem')
+NO_MARGIN = '0'  # there are no boxes
+
+Row = dict[str, Any]  # of matches.csv
+
+
+def rank_photos(cfg: CfgNode, source: str, out: str, top: int, words: str) -> Result:
+    """Rank the individuals in the lists of a config for each photo of a source.
+
+    Nobody knows the encounters of the photos, so they are compared with all photos of the lists,
+    also with themselves. All files of ``identify`` are written, and matches.csv.
+
+    Args:
+        cfg: The config; TEST.WEIGHT names the model.
+        source: A folder, or a photo.
+        out: The folder for the results.
+        top: The most individuals per photo.
+        words: What is to be known about the answers.
+
+    Raises:
+        InputError: Photos, lists or weights cannot be read. No answer is written.
+    """
+    encoder = ModelEncoder(cfg)
+    found = find_photos(source)
+    asked = [NewPhoto(path) for path in found.paths]
+    listed = _listed(cfg)
+    folder = make_output_dir(out)
+    features, kept = _features([*asked, *listed], encoder, folder)
+    count = len(asked)
+    question = Question(
+        photos=asked,
+        hashes=[''] * count,
+        numbers=[0] * count,
+        names=[''] * count,
+        features=features[:count],
+        source=source,
+        left_out=[LeftOut(source, path, '', why) for path, why in found.problems.items()],
+        kept=kept,
+    )
+    rows = np.arange(len(listed))
+    gallery = gallery_of(Features(features[count:], listed, rows, rows))
+    known = Known(gallery, None, [words], float(NO_MARGIN))
+    result = answer_question(question, known, Options(folder, top=top, units='photo'))
+    table = folder / 'matches.csv'
+    keep_earlier(table)
+    write_csv(table, COLUMNS, match_rows(result))
+    return result
+
+
+def _listed(cfg: CfgNode) -> list[Photo]:
+    """Return the photos of individuals in all lists, numbered 0: no catalogue has them."""
+    table = photos_of_lists(cfg)
+    unknown: dict[str, Any] = {'id': 0, 'sha256': '', 'bytes': 0, 'individual_id': None}
+    return [
+        Photo(**asdict(NewPhoto(record.path, individual=name)), **unknown)
+        for record, name in zip(table.records, table.individuals, strict=True)
+        if name
+    ]
+
+
+def _features(
+    photos: Sequence[Boxed], encoder: PhotoEncoder, folder: Path
+) -> tuple[np.ndarray, Path]:
+    """Return features (N, D) and the file that keeps them for a call after an interrupted one."""
+    keys = [_key(photo.path) for photo in photos]
+    shown = dict(zip(keys, photos, strict=True))
+    features, kept = kept_features(shown, encoder, NO_MARGIN, folder)
+    row_of = {key: row for row, key in enumerate(shown)}
+    return features[[row_of[key] for key in keys]], kept
+
+
+def _key(path: str) -> Key:
+    """Return what tells a file from others, and from itself after a change."""
+    try:
+        return ascii(path), str(os.stat(path).st_mtime_ns)
+    except OSError as error:
+        raise InputError(f'{path}: the photo cannot be read ({error.strerror})') from None
+
+
+def match_rows(result: Result) -> list[Row]:
+    """Return the rows of matches.csv: the candidates of each photo, then unreadable photos."""
+    rows: list[Row] = []
+    for answer in result.answers:
+        photo = result.question.photos[answer.photos[0]].path
+        for rank, candidate in enumerate(answer.candidates, start=1):
+            known = result.gallery.photos[candidate.matches[0].row].path
+            distance = distance_text(1 - candidate.similarity)
+            row = (photo, rank, candidate.name, distance, known, '')
+            rows.append(dict(zip(COLUMNS, row, strict=True)))
+    for problem in result.question.left_out:
+        rows.append(dict.fromkeys(COLUMNS, '') | {'photo': problem.path, 'problem': problem.reason})
+    return rows
