@@ -12,6 +12,7 @@ import configs
 from configs import ConfigError, command_line
 from tests.helpers import ROOT
 from tests.programs import PROGRAMS, main_of
+from wildlife.identify.command_line import parse_rank_photos
 from wildlife.releases.command_line import read_options
 
 # Those that take KEY VALUE pairs, with the options that they need or have besides.
@@ -95,9 +96,7 @@ def test_resume_wins_over_the_state_that_the_run_began_with():
     ],
 )
 def test_options_have_their_values(words):
-    args = importlib.import_module('tools.rank_photos').parse(
-        ['--photos', 'new', *words, '--config_file', 'my.yml']
-    )
+    args = parse_rank_photos(['--photos', 'new', *words, '--config_file', 'my.yml'])
     assert (args.top, args.photos, args.opts) == (3, 'new', ['TEST.WEIGHT', 'w'])
 
 
@@ -137,7 +136,10 @@ def test_releases_before_and_after_the_options():
     assert (args.release, args.seed, str(args.lists)) == (['a.zip', 'b.zip', 'c.zip'], 3, 'l')
 
 
-@pytest.mark.parametrize('name', ['train_clipreid', 'test_clipreid', 'test_rerank_clipreid'])
+@pytest.mark.parametrize(
+    'name',
+    ['train_clipreid', 'test_clipreid', 'test_rerank_clipreid', 'tools.identify'],
+)
 def test_help_does_not_wait_for_torch(name):
     code = f'import sys, {name}; assert "torch" not in sys.modules'
     subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True)

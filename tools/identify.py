@@ -16,19 +16,13 @@ while earlier files are kept and numbered:
     identify.html    pictures of the first 200 units
 """
 
-import argparse
-import os
-import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from configs import ConfigError
-from configs.command_line import parse_with_pairs, path_text, path_value, whole_number
 from utils.errors import exit_code
-from wildlife.catalogue.command_line import user_name
-from wildlife.identify.units import UNITS
-from wildlife.lists.command_line import SOURCES, add_reading
+from wildlife.identify.command_line import parse_identify
 
 
 def main(argv: Sequence[str] | None = None) -> Any:
@@ -38,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> Any:
         InputError: Photos, catalogue or calibration cannot be used; no answer is written.
         ConfigError: A KEY VALUE pair is wrong.
     """
-    args = parse(argv)
+    args = parse_identify(argv)
 
     # Not at the top: --help should not wait for torch.
     from utils.logger import setup_logger
@@ -70,37 +64,6 @@ def main(argv: Sequence[str] | None = None) -> Any:
     for line in [*lines, *result.words, f'Page: {args.out / "identify.html"}']:
         print(line)
     return result
-
-
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog='python -m tools.identify',
-        description='Say which individual of a catalogue photos show, or that it is new.',
-    )
-    add = parser.add_argument
-    add('catalogue', type=path_value, help='folder of the catalogue')
-    text = f'{SOURCES} (default: photos of the catalogue without an individual)'
-    add('source', nargs='?', type=path_text, default='', metavar='PHOTOS', help=text)
-    add('--out', type=path_value, required=True, help='folder for the answers')
-    text = 'share of new animals that may be taken for a known one (default: 0.01)'
-    add('--false-match-rate', type=float, default=0.01, help=text)
-    add('--top', type=whole_number(1, 100), default=5, help='individuals per unit (default: 5)')
-    text = 'photos answered together: those of a burst, of an encounter, or each alone'
-    add('--units', choices=UNITS, default=UNITS[0], help=f'{text} (default: burst)')
-    text = 'shortest break between two bursts (default: 1)'
-    add('--burst-minutes', type=float, default=1.0, help=text)
-    text = 'separate = compare photos of the same side only (default: together)'
-    add('--sides', choices=('together', 'separate'), default='together', help=text)
-    text = 'record the decisions in the catalogue; for photos that it has'
-    add('--record', action='store_true', help=text)
-    text = 'who does this, for the journal (default: the user of this computer)'
-    add('--by', default=user_name(), help=text)
-    add_reading(parser)
-    args = parse_with_pairs(parser, argv)
-    if re.fullmatch(r'[A-Z]+(\.[A-Z0-9_]+)+', args.source) and not os.path.exists(args.source):
-        args.opts, args.source = [args.source, *args.opts], ''  # it is the first KEY
-    args.skip_bad = True  # one broken photo must not stop all others
-    return args
 
 
 if __name__ == '__main__':

@@ -15,14 +15,13 @@ Prints a table and writes to --out, where earlier files are kept and numbered:
     calibrator.json        the calibrator (without --draws and --calibrator)
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from configs import ConfigError, load_cfg
-from configs.command_line import parse_with_pairs, path_text, whole_number
 from utils.errors import exit_code
+from wildlife.identify.command_line import parse_open_set
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, float | None]:
@@ -32,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float | None]:
         InputError: Lists, weights, features or the calibrator cannot be read, or do not fit.
         ConfigError: The config cannot be read.
     """
-    args = parse(argv)
+    args = parse_open_set(argv)
     cfg = load_cfg(args.config_file, args.opts)
 
     # Not at the top: torch takes seconds to import; --help and a wrong yml should not wait for it.
@@ -63,34 +62,6 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float | None]:
             print(line)
         print(f'Page: {folder / "open_set.html"}')
     return {row.name: row.value for row in result.rows}
-
-
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog='python -m tools.open_set',
-        description='Test whether a model tells new animals from known ones.',
-    )
-    add = parser.add_argument
-    add('--config_file', type=path_text, required=True, help='yml file with the lists')
-    text = 'file of features, .npz or .parquet, instead of TEST.WEIGHT'
-    add('--features', type=path_text, default='', help=text)
-    text = 'what is asked: single photos (default), or the photos of an encounter together'
-    add('--units', choices=('photo', 'encounter'), default='photo', help=text)
-    text = 'calibrator.json of another test (default: each query by those of other individuals)'
-    add('--calibrator', type=path_text, default='', help=text)
-    text = 'draw three groups of individuals so often, from all photos of the lists (default: 0)'
-    add('--draws', type=whole_number(0, 1000), default=0, help=text)
-    text = '--draws: individuals to calibrate (default: 35 %% of all)'
-    add('--fit', type=whole_number(0, 10**6), default=0, help=text)
-    text = '--draws: individuals to enrol (default: 40 %% of the others)'
-    add('--known', type=whole_number(0, 10**6), default=0, help=text)
-    add('--out', type=path_text, default='', help='folder to write (default: OUTPUT_DIR/open_set)')
-    args = parse_with_pairs(parser, argv)
-    if args.draws and args.calibrator:
-        parser.error('--draws and --calibrator exclude each other: each draw is calibrated anew')
-    if not args.draws and (args.fit or args.known):
-        parser.error('--fit and --known need --draws')
-    return args
 
 
 if __name__ == '__main__':

@@ -8,6 +8,7 @@ import pytest
 from tests.wildlife.identify.worlds import photos
 from tools import open_set
 from utils.errors import exit_code
+from wildlife.identify.command_line import parse_open_set
 
 FILES = {'open_set.json', 'open_set.html', 'reliability.png'}
 
@@ -137,7 +138,7 @@ def test_bad_input_is_one_line_and_writes_nothing(set_up, capsys):
 @pytest.mark.parametrize('words', [['--draws', '3', '--calibrator', 'x'], ['--fit', '9']])
 def test_options_that_contradict(words, capsys):
     with pytest.raises(SystemExit) as stopped:
-        open_set.parse(['--config_file', 'a.yml', *words])
+        parse_open_set(['--config_file', 'a.yml', *words])
     assert stopped.value.code == 2
     assert '--draws' in capsys.readouterr().err
 

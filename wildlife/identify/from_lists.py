@@ -1,6 +1,7 @@
 """``tools.rank_photos``: identification without a catalogue, from the lists of a config."""
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,11 +26,17 @@ from wildlife.lists.tables import LeftOut
 
 COLUMNS = ('photo', 'rank', 'individual', 'distance', 'known_photo', 'problem')
 NO_MARGIN = '0'  # there are no boxes
+WORDS = (
+    'These are ranks alone, and new animals get candidates, too: rank_photos is tools.identify '
+    'without a calibrated catalogue. For probabilities and "new": python -m tools.catalogue create '
+    'CATALOGUE --config_file {}; python -m tools.calibrate CATALOGUE; python -m tools.identify '
+    'CATALOGUE {} --out ANSWERS'
+)
 
 Row = dict[str, Any]  # of matches.csv
 
 
-def rank_photos(cfg: CfgNode, source: str, out: str, top: int, words: str) -> Result:
+def rank_photos(cfg: CfgNode, source: str, out: str, top: int, command: Sequence[str]) -> Result:
     """Rank the individuals in the lists of a config for each photo of a source.
 
     Nobody knows the encounters of the photos, so they are compared with all photos of the lists,
@@ -40,7 +47,7 @@ def rank_photos(cfg: CfgNode, source: str, out: str, top: int, words: str) -> Re
         source: A folder, or a photo.
         out: The folder for the results.
         top: The most individuals per photo.
-        words: What is to be known about the answers.
+        command: The words that give this config: the yml, KEY, VALUE, …
 
     Raises:
         InputError: Photos, lists or weights cannot be read. No answer is written.
@@ -64,6 +71,7 @@ def rank_photos(cfg: CfgNode, source: str, out: str, top: int, words: str) -> Re
     )
     rows = np.arange(len(listed))
     gallery = gallery_of(Features(features[count:], listed, rows, rows))
+    words = WORDS.format(shlex.join(command), shlex.quote(source))
     known = Known(gallery, None, [words], float(NO_MARGIN))
     result = answer_question(question, known, Options(folder, top=top, units='photo'))
     table = folder / 'matches.csv'

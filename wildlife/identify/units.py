@@ -10,8 +10,6 @@ import numpy as np
 from wildlife.identify.answers import REMOVED
 from wildlife.identify.gallery import Facts
 
-UNITS = ('burst', 'encounter', 'photo')
-
 
 class Dated(Facts, Protocol):
     """What decides which photos are answered together; of a catalogue, or new."""

@@ -25,7 +25,7 @@ def encoder(world, monkeypatch):
 
 def rank(world, top=4):
     out = world.output / 'matches'
-    return rank_photos(load_cfg(world.yml()), f'{world.folder}/new', str(out), top, 'words')
+    return rank_photos(load_cfg(world.yml()), f'{world.folder}/new', str(out), top, ['my.yml'])
 
 
 def test_against_a_plain_loop(world, encoder):

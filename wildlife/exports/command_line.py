@@ -1,0 +1,39 @@
+"""The command line of ``tools.export_records``."""
+
+import argparse
+from collections.abc import Sequence
+
+from configs.command_line import path_value
+from wildlife.exports.export import FORMATS
+from wildlife.exports.job import Options
+from wildlife.exports.sightings import DETECTORS
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line of ``tools.export_records``."""
+    parser = argparse.ArgumentParser(
+        prog='python -m tools.export_records',
+        description="Write a catalogue in a format that the field's other programs read.",
+    )
+    add = parser.add_argument
+    add('catalogue', metavar='CATALOGUE', type=path_value, help='folder of the catalogue')
+    add('--format', choices=FORMATS, required=True, help='what to write')
+    add('--out', metavar='FOLDER', type=path_value, required=True, help='new folder to write')
+    add('--species', default='', help="scientific name (default: the catalogue's)")
+    text = "zone of the photos' times: Africa/Johannesburg, or +02:00"
+    add('--timezone', metavar='ZONE', default='', help=text)
+    add('--places', metavar='CSV', type=path_value, help='where and when each detector worked')
+    text = "what a detector is: the photo's camera or its place (default: the camera, if known)"
+    add('--detector', choices=DETECTORS, default='', help=text)
+    text = 'day (default), week, or dates: each starts an occasion, the last is the day after'
+    add('--occasions', nargs='+', metavar='WHEN', help=text)
+    text = 'JSON file with title, contributors, licenses, project … for datapackage.json'
+    add('--metadata', metavar='JSON', type=path_value, help=text)
+    add('--submitter', metavar='USER', default='', help='your user name in Wildbook')
+    add('--copy-photos', action='store_true', help='copy the photos too, under plain names')
+    args = parser.parse_args(argv)
+    used = FORMATS[args.format].options
+    for name in Options.__dataclass_fields__.keys() | {'detector'}:
+        if getattr(args, name) and name not in used:
+            parser.error(f'--{name.replace("_", "-")} has no use with --format {args.format}')
+    return args

@@ -1,0 +1,112 @@
+"""The command lines of the tools of identification."""
+
+import argparse
+import os
+import re
+from collections.abc import Sequence
+
+from configs.command_line import parse_with_pairs, path_text, path_value, whole_number
+from wildlife.catalogue.command_line import user_name
+from wildlife.lists.command_line import SOURCES, add_reading
+
+UNITS = ('burst', 'encounter', 'photo')  # see ``units.units_of``
+
+
+def parse_identify(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line of ``tools.identify``."""
+    parser = argparse.ArgumentParser(
+        prog='python -m tools.identify',
+        description='Say which individual of a catalogue photos show, or that it is new.',
+    )
+    add = parser.add_argument
+    add('catalogue', type=path_value, help='folder of the catalogue')
+    text = f'{SOURCES} (default: photos of the catalogue without an individual)'
+    add('source', nargs='?', type=path_text, default='', metavar='PHOTOS', help=text)
+    add('--out', type=path_value, required=True, help='folder for the answers')
+    text = 'share of new animals that may be taken for a known one (default: 0.01)'
+    add('--false-match-rate', type=float, default=0.01, help=text)
+    add('--top', type=whole_number(1, 100), default=5, help='individuals per unit (default: 5)')
+    text = 'photos answered together: those of a burst, of an encounter, or each alone'
+    add('--units', choices=UNITS, default=UNITS[0], help=f'{text} (default: burst)')
+    text = 'shortest break between two bursts (default: 1)'
+    add('--burst-minutes', type=float, default=1.0, help=text)
+    text = 'separate = compare photos of the same side only (default: together)'
+    add('--sides', choices=('together', 'separate'), default='together', help=text)
+    text = 'record the decisions in the catalogue; for photos that it has'
+    add('--record', action='store_true', help=text)
+    text = 'who does this, for the journal (default: the user of this computer)'
+    add('--by', default=user_name(), help=text)
+    add_reading(parser)
+    args = parse_with_pairs(parser, argv)
+    if re.fullmatch(r'[A-Z]+(\.[A-Z0-9_]+)+', args.source) and not os.path.exists(args.source):
+        args.opts, args.source = [args.source, *args.opts], ''  # it is the first KEY
+    args.skip_bad = True  # one broken photo must not stop all others
+    return args
+
+
+def parse_rank_photos(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line of ``tools.rank_photos``."""
+    parser = argparse.ArgumentParser(
+        prog='python -m tools.rank_photos',
+        description='For each new photo, list the known individuals that look most similar.',
+    )
+    add = parser.add_argument
+    text = 'folder of new photos, subfolders included, or a single photo'
+    add('--photos', type=path_text, required=True, help=text)
+    add('--config_file', type=path_text, required=True, help='yml file of the training')
+    text = 'individuals listed per photo (default: 5)'
+    add('--top', type=whole_number(1, 10**6), default=5, help=text)
+    text = 'folder for the results (default: OUTPUT_DIR/matches)'
+    add('--out', type=path_text, default='', help=text)
+    return parse_with_pairs(parser, argv)
+
+
+def parse_calibrate(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line of ``tools.calibrate``."""
+    parser = argparse.ArgumentParser(
+        prog='python -m tools.calibrate',
+        description='Calibrate a catalogue: from similarities to probabilities.',
+    )
+    add = parser.add_argument
+    add('catalogue', type=path_value, help='folder of the catalogue')
+    text = "yml of the model's training (default: config.yml beside its weights)"
+    add('--trained-on', type=path_text, default='', metavar='YML', help=text)
+    text = (
+        'file with names of individuals that the model was not trained on, one per line, or all '
+        '(default: all that are not in the lists of the training)'
+    )
+    add('--individuals', type=path_text, default='', metavar='FILE', help=text)
+    text = 'draws of the intervals over individuals (default: 1000)'
+    add('--draws', type=whole_number(0, 10**5), default=1000, help=text)
+    text = 'who does this, for the journal (default: the user of this computer)'
+    add('--by', default=user_name(), help=text)
+    return parser.parse_args(argv)
+
+
+def parse_open_set(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line of ``tools.open_set``."""
+    parser = argparse.ArgumentParser(
+        prog='python -m tools.open_set',
+        description='Test whether a model tells new animals from known ones.',
+    )
+    add = parser.add_argument
+    add('--config_file', type=path_text, required=True, help='yml file with the lists')
+    text = 'file of features, .npz or .parquet, instead of TEST.WEIGHT'
+    add('--features', type=path_text, default='', help=text)
+    text = 'what is asked: single photos (default), or the photos of an encounter together'
+    add('--units', choices=('photo', 'encounter'), default='photo', help=text)
+    text = 'calibrator.json of another test (default: each query by those of other individuals)'
+    add('--calibrator', type=path_text, default='', help=text)
+    text = 'draw three groups of individuals so often, from all photos of the lists (default: 0)'
+    add('--draws', type=whole_number(0, 1000), default=0, help=text)
+    text = '--draws: individuals to calibrate (default: 35 %% of all)'
+    add('--fit', type=whole_number(0, 10**6), default=0, help=text)
+    text = '--draws: individuals to enrol (default: 40 %% of the others)'
+    add('--known', type=whole_number(0, 10**6), default=0, help=text)
+    add('--out', type=path_text, default='', help='folder to write (default: OUTPUT_DIR/open_set)')
+    args = parse_with_pairs(parser, argv)
+    if args.draws and args.calibrator:
+        parser.error('--draws and --calibrator exclude each other: each draw is calibrated anew')
+    if not args.draws and (args.fit or args.known):
+        parser.error('--fit and --known need --draws')
+    return args
