@@ -7,6 +7,7 @@ et al., "Reducing Network Agnostophobia", NeurIPS 2018 (OSCR), of Wang et al., "
 catalogue, so state it.
 """
 
+import decimal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -115,7 +116,11 @@ def oscr_curve(queries: OpenSet) -> tuple[np.ndarray, np.ndarray]:
 
 
 def threshold_at(unknown_scores: np.ndarray, rate: float) -> float:
-    """Return the threshold that a share of at most ``rate`` of the unknown scores *exceeds*.
+    """Return the threshold that another unknown score *exceeds* with a probability of ``rate``.
+
+    Of U scores, ⌊rate · (U + 1)⌋ - 1 exceed it: one more score has the same chance of each of U + 1
+    ranks. With ⌊rate · U⌋, the chance would be up to (rate · U + 1) / (U + 1), twice the rate for
+    few scores (Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005).
 
     Args:
         unknown_scores: (U,), the scores of queries whose individual is not in the catalogue.
@@ -126,18 +131,24 @@ def threshold_at(unknown_scores: np.ndarray, rate: float) -> float:
     """
     check_rate(len(unknown_scores), rate)
     ordered = np.sort(unknown_scores)[::-1]
-    passed = int(np.floor(rate * len(ordered) + ROUNDING))
+    passed = int(np.floor(rate * (len(ordered) + 1) + ROUNDING)) - 1
     return float(ordered[passed]) if passed < len(ordered) else -np.inf
 
 
 def check_rate(unknown: int, rate: float) -> None:
     """Raise InputError if a rate of false matches cannot be shown by ``unknown`` queries."""
     if not 0 < rate <= 1 or rate * unknown < 1 - ROUNDING:
-        lowest = f'from {1 / unknown:.2g} to 1' if unknown else 'none'
+        lowest = f'from {lowest_rate(unknown)} to 1' if unknown else 'none'
         raise InputError(
             f'a false-match rate of {rate:g} cannot be measured with {unknown} queries of unknown '
             f'individuals; rates that these data allow: {lowest}'
         )
+
+
+def lowest_rate(unknown: int) -> str:
+    """Return 1 / unknown with two digits, rounded up: the lowest rate that is allowed."""
+    context = decimal.Context(prec=2, rounding=decimal.ROUND_UP)
+    return f'{float(context.divide(1, unknown)):g}'
 
 
 def _own(sums: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from utils.open_set_intervals import measure_open_set, no_skill, resampled_measu
 from utils.open_sets import (
     OpenSet,
     balanced,
+    lowest_rate,
     open_set_values,
     oscr_curve,
     steps,
@@ -165,15 +166,30 @@ def test_the_curve_has_the_area():
 
 def test_thresholds():
     scores = np.array([0.1, 0.9, 0.5, 0.7, 0.3])
-    assert threshold_at(scores, 0.2) == 0.7  # one of five is above
-    assert threshold_at(scores, 0.39) == 0.7
-    assert threshold_at(scores, 0.4) == 0.5
+    assert threshold_at(scores, 0.2) == 0.9  # a sixth one is the highest once in six times
+    assert threshold_at(scores, 0.33) == 0.9
+    assert threshold_at(scores, 0.34) == 0.7
     assert threshold_at(scores, 1.0) == -np.inf
     for rate in (0.19, 0, 1.1, float('nan')):
         with pytest.raises(InputError, match=r'with 5 queries.*: from 0.2 to 1'):
             threshold_at(scores, rate)
     with pytest.raises(InputError, match='with 0 queries.*: none'):
         threshold_at(np.empty(0), 0.5)
+
+
+@pytest.mark.parametrize('rate', [0.05, 0.1, 0.3])
+def test_another_score_exceeds_a_threshold_as_rarely_as_stated(rate):
+    """On average over fits, and not much more rarely than it may."""
+    rng = np.random.default_rng(0)
+    limits = [threshold_at(rng.random(25), rate) for _ in range(4000)]
+    assert rate - 1 / 26 - 0.005 < 1 - np.mean(limits) < rate + 0.003
+
+
+@pytest.mark.parametrize('count', [1, 3, 7, 20, 72, 140, 409, 1001])
+def test_the_lowest_rate_can_be_used(count):
+    lowest = float(lowest_rate(count))
+    assert 1 / count <= lowest <= 1.1 / count
+    threshold_at(np.linspace(0, 1, count), lowest)
 
 
 def test_measures_for_json():

@@ -105,7 +105,7 @@ def _draw(photos: list[Photo], most: int, seed: int) -> list[Photo]:
 def calibrate(features: Features, model: Model, material: Material, draws: int) -> Calibrator:
     """Fit a calibrator, cross-fitted by individual, without pairs of one encounter.
 
-    Errors are stated for whole encounters, which is what ``tools.identify`` answers.
+    Errors are stated for single photos and for whole encounters: ``tools.identify`` answers both.
 
     Args:
         features: The features of the catalogue.
@@ -119,8 +119,8 @@ def calibrate(features: Features, model: Model, material: Material, draws: int) 
     """
     table = own_table(features, material)
     left = leave_out(table, seed=0)
-    queries, whole = with_encounters(left, material.encounters[left.queries], seed=0)
-    made = fit_calibrator(queries, whole, draws)
+    queries, stated = with_encounters(left, material.encounters[left.queries], seed=0)
+    made = fit_calibrator(queries, stated, draws)
     now = datetime.now(timezone.utc).isoformat(timespec='seconds')
     return made.with_facts(
         model_sha256=model.sha256,

@@ -13,7 +13,7 @@ import numpy as np
 
 from utils.intervals import Interval
 from utils.logistic import Logistic, logit, sigmoid
-from utils.open_sets import threshold_at
+from utils.open_sets import check_rate, threshold_at
 from wildlife.identify.answers import REMOVED, Answers, Similarities, best_answers
 
 INPUTS = {  # kind -> names of its inputs
@@ -22,6 +22,19 @@ INPUTS = {  # kind -> names of its inputs
 }
 LIKELY = 0.5  # an answer needs a probability above this, whatever the stated rate of errors
 GROWN = 1.5  # a catalogue this many times as large as that of the fit gets a warning
+
+
+@dataclass(frozen=True)
+class HeldOutErrors:
+    """Held-out probabilities of queries of one kind, such as whole encounters.
+
+    Attributes:
+        new_scores: (U,) sorted, P(best) of animals that the catalogue lacked.
+        new_doubts: (K,) sorted, P(new) of animals that it had.
+    """
+
+    new_scores: np.ndarray
+    new_doubts: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -37,9 +50,9 @@ class Calibrator:
             least 0.
         alpha: The evidence of n photos of an encounter is their sum, divided by n^alpha: 0 =
             independent photos, 1 = as one photo.
-        set_limit: The set of an answer has the labels with 1 - P <= this; infinite = all labels.
-        new_scores: (U,) sorted, held-out P(best) of animals that the catalogue lacked.
-        new_doubts: (K,) sorted, held-out P(new) of animals that it had.
+        set_limits: The set of an answer has the individuals with 1 - P <= the first, and "new" if
+            1 - P <= the second; infinite = all labels.
+        errors: By which rates of errors are stated, for single photos and for whole encounters.
         facts: What it was fitted on, and how good it is.
     """
 
@@ -49,9 +62,8 @@ class Calibrator:
     share: float
     sharpness: float
     alpha: float = 1.0
-    set_limit: float = np.inf
-    new_scores: np.ndarray = field(default_factory=lambda: np.empty(0))
-    new_doubts: np.ndarray = field(default_factory=lambda: np.empty(0))
+    set_limits: tuple[float, float] = (np.inf, np.inf)
+    errors: tuple[HeldOutErrors, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def label_probabilities(self, table: Similarities, share: float | None = None) -> np.ndarray:
@@ -93,7 +105,10 @@ class Calibrator:
 
     def sets(self, probabilities: np.ndarray) -> np.ndarray:
         """Return which labels (Q, N + 1) the sets hold that have the truth with 95 %."""
-        return 1 - probabilities <= self.set_limit
+        individuals, new = self.set_limits
+        limits = np.full(probabilities.shape[1], individuals)
+        limits[-1] = new
+        return 1 - probabilities <= limits
 
     @property
     def tells_new(self) -> bool:
@@ -105,14 +120,24 @@ class Calibrator:
         """Return the limits of :func:`decide` at a stated rate of errors.
 
         At most ``rate`` of the new animals of the fit have a P(best) above the first, and at most
-        ``rate`` of its known ones a P(new) above the second. If new animals cannot be told from
-        known ones, nothing is above the second.
+        ``rate`` of its known ones a P(new) above the second, as single photos and as whole
+        encounters: then the rate holds for bursts between them, too. If new animals cannot be told
+        from known ones, nothing is above the second.
 
         Raises:
             InputError: The fit had too few animals for this rate.
         """
-        reject = threshold_at(self.new_doubts, rate) if self.tells_new else 1.0
-        return threshold_at(self.new_scores, rate), reject
+        check_rate(self.fewest, rate)
+        accept = max(threshold_at(each.new_scores, rate) for each in self.errors)
+        if not self.tells_new:
+            return accept, 1.0
+        return accept, max(threshold_at(each.new_doubts, rate) for each in self.errors)
+
+    @property
+    def fewest(self) -> int:
+        """The fewest queries by which errors are stated; rates below 1 / this are rejected."""
+        counts = [min(len(each.new_scores), len(each.new_doubts)) for each in self.errors]
+        return min(counts, default=0)
 
     def with_facts(self, **facts: Any) -> 'Calibrator':
         """Return the calibrator with more facts."""

@@ -10,7 +10,7 @@ import numpy as np
 from utils.errors import InputError
 from utils.files import write_json
 from utils.logistic import Logistic
-from wildlife.identify.calibration import INPUTS, Calibrator
+from wildlife.identify.calibration import INPUTS, Calibrator, HeldOutErrors
 
 FORMAT = 1  # version of the file
 AGAIN = 'fit one for this model (python -m tools.open_set --save-calibrator)'
@@ -35,9 +35,11 @@ def as_json(calibrator: Calibrator) -> dict[str, Any]:
         'share': calibrator.share,
         'sharpness': calibrator.sharpness,
         'alpha': calibrator.alpha,
-        'set_limit': calibrator.set_limit if np.isfinite(calibrator.set_limit) else None,
-        'new_scores': calibrator.new_scores.tolist(),
-        'new_doubts': calibrator.new_doubts.tolist(),
+        'set_limits': [limit if np.isfinite(limit) else None for limit in calibrator.set_limits],
+        'errors': [
+            {name: values.tolist() for name, values in vars(each).items()}
+            for each in calibrator.errors
+        ],
         'facts': dict(calibrator.facts),
     }
 
@@ -81,7 +83,8 @@ def from_json(content: Mapping[str, Any]) -> Calibrator:
     Raises:
         ValueError, LookupError, TypeError: The content is damaged.
     """
-    kind, limit = content['kind'], content['set_limit']
+    kind = content['kind']
+    individuals, new = (np.inf if each is None else float(each) for each in content['set_limits'])
     calibrator = Calibrator(
         kind=kind,
         right=_logistic(content['right'], kind),
@@ -89,13 +92,15 @@ def from_json(content: Mapping[str, Any]) -> Calibrator:
         share=float(content['share']),
         sharpness=float(content['sharpness']),
         alpha=float(content['alpha']),
-        set_limit=np.inf if limit is None else float(limit),
-        new_scores=_sorted(content['new_scores']),
-        new_doubts=_sorted(content['new_doubts']),
+        set_limits=(individuals, new),
+        errors=tuple(
+            HeldOutErrors(_sorted(each['new_scores']), _sorted(each['new_doubts']))
+            for each in content['errors']
+        ),
         facts=dict(content['facts']),
     )
     numbers = (calibrator.sharpness, calibrator.alpha, calibrator.share)
-    if not np.isfinite(numbers).all() or np.isnan(calibrator.set_limit):
+    if not np.isfinite(numbers).all() or np.isnan(calibrator.set_limits).any():
         raise ValueError('numbers')
     return calibrator
 

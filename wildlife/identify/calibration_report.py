@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.open_sets import lowest_rate
 from utils.plots import reliability_diagram
 from wildlife.identify.calibrating import Material
 from wildlife.identify.calibration import Calibrator, told_apart
@@ -58,11 +59,8 @@ def quality_lines(calibrator: Calibrator) -> list[str]:
 
 def rates_text(calibrator: Calibrator) -> str:
     """Say which rates of false matches the data allow."""
-    count = len(calibrator.new_scores)
-    return (
-        f'{counted(count, "encounter")} of left-out animals: --false-match-rate from '
-        f'{1 / count:.2g} upwards.'
-    )
+    lowest = lowest_rate(calibrator.fewest)
+    return f'--false-match-rate can be {lowest} or more; lower rates need more encounters.'
 
 
 def _losses(losses: Mapping[str, float]) -> str:

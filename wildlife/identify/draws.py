@@ -82,9 +82,10 @@ def repeat_draws(
         rng = np.random.default_rng(seed)
         drawn = groups(rng)
         own = leave_out(fit_table(features, records, drawn.fit, rng), seed)
-        asked, stated = test_table(features, records, drawn, rng), None
+        asked, stated = test_table(features, records, drawn, rng), list[np.ndarray]()
         if units == 'encounter':
-            own, stated = with_encounters(own, encounters[own.queries], seed)
+            own, (_, whole) = with_encounters(own, encounters[own.queries], seed)
+            stated = [whole]
             asked = encounter_means(asked, encounters[asked.queries])
         calibrator = fit_calibrator(own, stated, FIT_BOOTSTRAP, seed)
         test = test_with(calibrator, asked, drawn.share)

@@ -40,7 +40,7 @@ def encounter_means(table: Similarities, encounters: np.ndarray) -> Similarities
 
 def with_encounters(
     table: Similarities, encounters: np.ndarray, seed: int
-) -> tuple[Similarities, np.ndarray]:
+) -> tuple[Similarities, tuple[np.ndarray, np.ndarray]]:
     """Return photos, parts of encounters and whole encounters as queries, to learn ``alpha``.
 
     Args:
@@ -49,17 +49,17 @@ def with_encounters(
         seed: The seed of the parts.
 
     Returns:
-        The queries; and a mask of those that are whole encounters.
+        The queries; and masks of those that are single photos, and whole encounters.
     """
     order = np.random.default_rng(seed).permutation(len(encounters))
     mixed, known = table.take(order), encounters[order] >= 0
-    place = _place_within(mixed, encounters[order])
-    part = known & (place < PART)
+    part = known & (_place_within(mixed, encounters[order]) < PART)
     parts = encounter_means(mixed.take(part), encounters[order][part])
     whole = encounter_means(table, encounters)
     several = parts.take(parts.sizes == PART)
     queries = joined([table.take(np.ones(len(encounters), bool)), several, whole])
-    return queries, np.arange(len(queries.sizes)) >= len(queries.sizes) - len(whole.sizes)
+    place, count = np.arange(len(queries.sizes)), len(queries.sizes)
+    return queries, (place < len(encounters), place >= count - len(whole.sizes))
 
 
 def _place_within(table: Similarities, encounters: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Fits a calibrator on queries whose individual is known; judged on individuals held out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -11,7 +12,13 @@ from utils.logistic import fit_logistic, log_loss, quality, reliability
 from utils.open_set_intervals import measure_open_set
 from utils.open_sets import OpenSet
 from wildlife.identify.answers import REMOVED, Similarities, best_answers, joined
-from wildlife.identify.calibration import INPUTS, Calibrator, accepted, inputs_of
+from wildlife.identify.calibration import (
+    INPUTS,
+    Calibrator,
+    HeldOutErrors,
+    accepted,
+    inputs_of,
+)
 from wildlife.identify.sets import set_limit
 
 FEWEST = 20  # individuals with two encounters, below which a calibrator should not be trusted
@@ -144,7 +151,7 @@ def held_out(calibrator: Calibrator, table: Similarities, share: float | None = 
 
 
 def fit_calibrator(
-    table: Similarities, stated: np.ndarray | None = None, draws: int = 1000, seed: int = 0
+    table: Similarities, stated: Sequence[np.ndarray] = (), draws: int = 1000, seed: int = 0
 ) -> Calibrator:
     """Fit a calibrator, and judge it on held-out individuals.
 
@@ -153,8 +160,9 @@ def fit_calibrator(
     Args:
         table: Queries of individuals that the model was not trained on: some with the catalogue,
             some without their individual (see :func:`leave_out`), no pair of one encounter.
-        stated: (Q,) bool, the queries by which errors are stated, such as whole encounters; None =
-            all. Of these, only those that are compared with almost the whole catalogue.
+        stated: Masks (Q,) of the queries by which errors are stated, such as single photos and
+            whole encounters; () = all. Of these, only those that are compared with almost the whole
+            catalogue. The facts are those of the last mask.
         draws: Draws of the intervals of the open-set measures.
         seed: The seed of folds and draws.
 
@@ -169,14 +177,14 @@ def fit_calibrator(
     catalogue = best_answers(table).catalogue
     choice = choose_kind(table, folds_of(table, seed))
     whole = catalogue >= WHOLE * catalogue.max()
-    if stated is not None:
-        whole &= stated
-    judged, found = table.take(whole), choice.found.take(whole)
+    masks = [whole & each for each in stated] or [whole]
+    parts = [(table.take(mask), choice.found.take(mask)) for mask in masks]
+    limits = np.array([set_limits(*part, seed) for part in parts])
+    judged, found = parts[-1]
     fitted = replace(
         fit_models(table, choice.kind, choice.alpha),
-        set_limit=set_limit(1 - found.truth, judged.individuals, seed),
-        new_scores=_sorted_sample(found.best[~judged.known]),
-        new_doubts=_sorted_sample(found.new[judged.known]),
+        set_limits=tuple(limits.max(axis=0).tolist()),
+        errors=tuple(_errors(*part) for part in parts),
     )
     return fitted.with_facts(
         individuals=len(np.unique(table.individuals)),
@@ -185,6 +193,24 @@ def fit_calibrator(
         log_loss=choice.losses,
         **judge(judged, found, draws, seed),
     )
+
+
+def set_limits(table: Similarities, found: HeldOut, seed: int) -> tuple[float, float]:
+    """Return the limits of the sets, for individuals and for "new".
+
+    Each is of the queries with such a truth (label-conditional): how many animals are new differs
+    from season to season, and a single limit would let one side pay for the other.
+    """
+    sides = (table.known, ~table.known)
+    of_known, of_new = (
+        set_limit(1 - found.truth[side], table.individuals[side], seed) for side in sides
+    )
+    return of_known, of_new
+
+
+def _errors(table: Similarities, found: HeldOut) -> HeldOutErrors:
+    known = table.known
+    return HeldOutErrors(_sorted_sample(found.best[~known]), _sorted_sample(found.new[known]))
 
 
 @dataclass(frozen=True)

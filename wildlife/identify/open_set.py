@@ -106,7 +106,7 @@ def test_with(
     """
     plain, decisions = held_out(calibrator, table), {}
     for rate in RATES:
-        if _allows(rate, len(calibrator.new_scores), len(calibrator.new_doubts)):
+        if _allows(rate, calibrator.fewest, calibrator.fewest):
             decisions[rate] = decide(plain.best, plain.new, *calibrator.limits(rate))
     found = plain if share is None else held_out(calibrator, table, share)
     return OpenSetTest(table, best_answers(table), found, decisions)

@@ -147,11 +147,9 @@ def _fitted(
 ) -> Calibrator:
     """Fit a calibrator on all queries of the lists, as photos and as encounters."""
     numbers = encounter_numbers(test.query)[table.queries]
-    queries, stated = with_encounters(table, numbers, seed=0)
-    if units == 'photo':
-        stated[:] = False
-        stated[: len(table.sizes)] = True  # the photos come first
-    made = fit_calibrator(queries, stated, run.cfg.TEST.BOOTSTRAP)
+    queries, (photos, whole) = with_encounters(table, numbers, seed=0)
+    stated = photos if units == 'photo' else whole
+    made = fit_calibrator(queries, [stated], run.cfg.TEST.BOOTSTRAP)
     now = datetime.now(timezone.utc).isoformat(timespec='seconds')
     return made.with_facts(**model, data=test.fingerprints, date=now, version=__version__)
 

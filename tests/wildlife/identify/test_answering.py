@@ -10,12 +10,12 @@ from tests.wildlife.identify.catalogues import make_herd
 from utils.logistic import Logistic
 from wildlife.identify import answering
 from wildlife.identify.answering import NEW, Answerer, Rule
-from wildlife.identify.calibration import Calibrator
+from wildlife.identify.calibration import Calibrator, HeldOutErrors
 from wildlife.identify.gallery import gallery_of
 from wildlife.identify.search import Asked
 
 NAMES = ['Ama', 'Bo', 'Cleo', 'Duma', 'Eli']
-SHARP, ALPHA, LIMIT = 9.0, 0.4, 0.93
+SHARP, ALPHA, LIMITS = 9.0, 0.4, (0.93, 0.6)
 RIGHT, KNOWN = (14.0, -9.0, -1.0), (14.0, -8.5, -0.5)  # weights of score and photos; intercept
 UNITS = [[0, 1, 2], [3], [4, 5], [6], [7, 8]]
 REMOVED = -math.inf
@@ -23,7 +23,7 @@ REMOVED = -math.inf
 
 def calibrator(**changes):
     models = [Logistic(np.array(each[:2]), each[2]) for each in (RIGHT, KNOWN)]
-    return Calibrator('platt', *models, 0.5, SHARP, ALPHA, LIMIT, **changes)
+    return Calibrator('platt', *models, 0.5, SHARP, ALPHA, LIMITS, **changes)
 
 
 @pytest.fixture
@@ -99,7 +99,8 @@ def test_probabilities_decisions_and_sets(scores):
         decision = 'known' if best > 0.8 else 'new' if expected[NEW] > 0.75 else 'unsure'
         assert answer.decision == decision
         decisions.add(decision)
-        inside = [name for name in ranked if 1 - expected[name] <= LIMIT] or ranked[:1]
+        limits = dict.fromkeys(NAMES, LIMITS[0]) | {NEW: LIMITS[1]}
+        inside = [name for name in ranked if 1 - expected[name] <= limits[name]] or ranked[:1]
         assert list(answer.labels) == inside and answer.size == len(inside)
     assert decisions == {'known', 'new', 'unsure'}
 
@@ -113,7 +114,9 @@ def test_an_answer_must_be_more_likely_than_not(scores):
 
 def test_weights_that_cannot_tell_new_animals_never_say_new():
     facts = {'open_set': {'intervals': {'AUROC': [0.43, 0.65]}}}
-    blind = calibrator(facts=facts, new_scores=np.array([0.2, 0.9]), new_doubts=np.array([0.1]))
+    blind = calibrator(
+        facts=facts, errors=(HeldOutErrors(np.array([0.2, 0.9]), np.array([0.1, 0.2])),)
+    )
     assert blind.limits(0.5)[1] == 1.0
 
 

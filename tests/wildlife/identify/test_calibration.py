@@ -12,6 +12,7 @@ from wildlife.identify.answers import REMOVED, best_answers
 from wildlife.identify.calibration import (
     INPUTS,
     Calibrator,
+    HeldOutErrors,
     accepted,
     decide,
     inputs_of,
@@ -112,9 +113,15 @@ def test_inputs():
 def test_decisions_keep_the_stated_rate_on_the_fit():
     rng = np.random.default_rng(0)
     scores, doubts = np.sort(rng.random(200)), np.sort(rng.random(300))
-    calibrator = replace(PLATT, new_scores=scores, new_doubts=doubts)
+    calibrator = replace(PLATT, errors=(HeldOutErrors(scores, doubts),))
     accept, reject = calibrator.limits(0.05)
-    assert (scores > accept).sum() == 10 and (doubts > reject).sum() == 15
+    assert (scores > accept).sum() == 9 and (doubts > reject).sum() == 14  # ⌊0.05 · 201⌋ - 1
+    stricter = HeldOutErrors(scores / 2 + 0.5, doubts / 2)  # such as single photos
+    both = replace(calibrator, errors=(*calibrator.errors, stricter))
+    assert both.limits(0.05) == (pytest.approx(accept / 2 + 0.5), reject)
+    few = replace(both, errors=(calibrator.errors[0], HeldOutErrors(scores[:13], doubts)))
+    with pytest.raises(InputError, match='with 13 queries.* from 0.077 to 1'):
+        few.limits(0.07)
     with pytest.raises(InputError, match='false-match rate of 0.001 cannot be measured'):
         calibrator.limits(0.001)
 
@@ -128,7 +135,7 @@ def test_an_answer_is_more_likely_than_not():
 def test_nothing_is_called_new_where_new_animals_cannot_be_told():
     facts = {'open_set': {'intervals': {'AUROC': (0.43, 0.65)}, 'values': {'AUROC': 0.53}}}
     calibrator = replace(
-        PLATT, new_scores=np.linspace(0, 1, 50), new_doubts=np.linspace(0, 1, 50), facts=facts
+        PLATT, errors=(HeldOutErrors(np.linspace(0, 1, 50), np.linspace(0, 1, 50)),), facts=facts
     )
     assert not calibrator.tells_new and calibrator.limits(0.1)[1] == 1.0
     assert PLATT.tells_new
@@ -136,9 +143,9 @@ def test_nothing_is_called_new_where_new_animals_cannot_be_told():
 
 def test_sets_hold_the_labels_that_are_not_strange():
     p = np.array([[0.7, 0.2, 0.1], [0.4, 0.25, 0.35]])
-    assert replace(PLATT, set_limit=0.7).sets(p).tolist() == [
+    assert replace(PLATT, set_limits=(0.77, 0.65)).sets(p).tolist() == [
         [True, False, False],
-        [True, False, True],
+        [True, True, True],
     ]
     assert PLATT.sets(p).all()  # no limit is known: every label
 

@@ -28,7 +28,7 @@ def test_it_comes_back(saved):
     expected = calibrator.label_probabilities(table)
     np.testing.assert_array_equal(again.label_probabilities(table), expected)
     assert again.limits(0.05) == calibrator.limits(0.05)
-    assert again.set_limit == calibrator.set_limit and again.alpha == calibrator.alpha
+    assert again.set_limits == calibrator.set_limits and again.alpha == calibrator.alpha
     assert again.tells_new == calibrator.tells_new
     assert again.facts['log_loss'] == calibrator.facts['log_loss']
 
@@ -49,9 +49,10 @@ def test_another_model_is_rejected(saved):
         ({'known': None}, 'is damaged'),
         ({'share': None}, 'is damaged'),
         ({'sharpness': float('nan')}, 'is damaged'),
-        ({'set_limit': float('nan')}, 'is damaged'),
-        ({'new_scores': [0.5, 7]}, 'is damaged'),
-        ({'new_doubts': [[0.5]]}, 'is damaged'),
+        ({'set_limits': [0.9, float('nan')]}, 'is damaged'),
+        ({'set_limits': 0.9}, 'is damaged'),
+        ({'errors': [{'new_scores': [0.5, 7], 'new_doubts': []}]}, 'is damaged'),
+        ({'errors': [{'new_scores': [], 'new_doubts': [[0.5]]}]}, 'is damaged'),
         ({'facts': 3}, 'is damaged'),
     ],
 )

@@ -47,7 +47,8 @@ def test_photos_parts_and_whole_encounters():
     table = random_table(individuals=6)
     encounters = table.individuals.copy()
     encounters[25:] = -1
-    queries, whole = with_encounters(table, encounters, 0)
+    queries, (single, whole) = with_encounters(table, encounters, 0)
+    assert np.flatnonzero(single).tolist() == list(range(30))
     assert queries.sizes[:30].tolist() == [1] * 30  # every photo
     assert queries.sizes[30:35].tolist() == [2] * 5  # two photos of each known encounter
     assert sorted(queries.sizes[whole]) == [1] * 5 + [5] * 5

@@ -74,7 +74,7 @@ def test_the_kind_with_the_lower_held_out_loss_is_taken(table, calibrator):
 def test_facts(table, calibrator):
     facts = calibrator.facts
     assert (facts['individuals'], facts['queries'], facts['catalogue']) == (24, 192, 23)
-    assert len(calibrator.new_scores) == len(calibrator.new_doubts) == 192
+    assert calibrator.fewest == 192
     sizes = {'known_queries': 96, 'known_individuals': 12}  # half of them are the new ones
     sizes |= {'unknown_queries': 96, 'unknown_individuals': 12}
     assert facts['open_set']['counts'] == sizes
@@ -93,6 +93,17 @@ def test_probabilities_are_right_for_other_animals(calibrator):
     assert ece(1 - found.new, answers.known) < 0.06
     accept, _ = calibrator.limits(0.05)
     assert 0.02 < (found.best[~both.known] > accept).mean() < 0.1
+
+
+def test_sets_hold_the_truth_however_many_animals_are_new():
+    """Weak features, for which "new" is in nearly every set: known animals are not its price."""
+    worlds = [random_table(seed, individuals=40, photos_each=20, skill=0.7) for seed in (1, 2)]
+    made = fit_calibrator(leave_out(worlds[0], 0), draws=0)
+    for table in (worlds[1], worlds[1].as_new()):
+        truth = np.column_stack([table.truth & table.known[:, None], ~table.known])
+        inside = (made.sets(made.label_probabilities(table)) & truth).any(axis=1)
+        assert inside.mean() > 0.93
+    assert made.set_limits[0] != made.set_limits[1]
 
 
 def test_no_skill_is_found_out():
@@ -116,10 +127,11 @@ def test_many_held_out_numbers_are_thinned(monkeypatch):
 
 
 def test_errors_are_stated_for_some_queries(table):
-    """Such as whole encounters: only these count in the facts and limits."""
+    """Such as whole encounters: only these count in the limits, the last in the facts."""
     stated = table.queries % 2 == 0
-    found = fit_calibrator(table, stated, draws=0)
-    assert len(found.new_scores) == 96
+    found = fit_calibrator(table, [stated, table.queries % 3 == 0], draws=0)
+    assert [len(each.new_scores) for each in found.errors] == [96, 64]
+    found = fit_calibrator(table, [stated], draws=0)
     assert found.facts['open_set']['counts']['known_queries'] == 48
 
 

@@ -96,7 +96,7 @@ def test_a_calibrator_of_other_individuals(table):
     np.testing.assert_allclose(test.found.new, p[:, -1])
     accept, _ = calibrator.limits(0.1)
     assert ((test.decisions[0.1] == 'known') == (test.found.best > max(accept, 0.5))).all()
-    assert 0.01 not in test.decisions or len(calibrator.new_scores) >= 100
+    assert 0.01 not in test.decisions or calibrator.fewest >= 100
 
 
 def test_the_share_to_expect_moves_probabilities_but_no_decision(table):
