@@ -14,7 +14,8 @@ def write(job: Job) -> None:
 
     basta.csv is what ``basta()`` wants: an individual a row, years of birth and death (0 =
     unknown; the catalogue has none), and a column of 0 and 1 for each year of the study.
-    census.csv has a row for each individual and year, for ``CensusToCaptHist()``.
+    census.csv has a row for each individual and day on which it was seen, for
+    ``CensusToCaptHist()``.
     """
     sightings = job.usable('individual', 'date')
     years = {one.day.year for one in sightings}
@@ -22,14 +23,14 @@ def write(job: Job) -> None:
     seen = see(replace(job, options=replace(job.options, occasions=bounds)), sightings)
     columns = [bound[:4] for bound in bounds[:-1]]
     unknown = {'birth': UNKNOWN, 'death': UNKNOWN}
-    rows, census = [], []
-    for name, history in zip(seen.names.values(), seen.histories, strict=True):
-        row = {'ID': name, **unknown}
-        rows.append(row | dict(zip(columns, history, strict=True)))
-        in_years = [year for year, mark in zip(columns, history) if mark == '1']
-        census += [{'ID': name, 'year': year, **unknown} for year in in_years]
+    rows = [
+        {'ID': name, **unknown} | dict(zip(columns, history, strict=True))
+        for name, history in zip(seen.names.values(), seen.histories, strict=True)
+    ]
     job.write_table('basta.csv', ['ID', 'birth', 'death', *columns], rows)
-    job.write_table('census.csv', ['ID', 'year', 'birth', 'death'], census)
+    days = sorted({(one.name, one.day) for one in sightings})
+    census = [{'ID': seen.names[name], 'date': day, 'year': day.year} for name, day in days]
+    job.write_table('census.csv', ['ID', 'date', 'year'], census)
     write_keys(job, seen)
     job.note(f'Years of birth and death: unknown ({UNKNOWN}), since the catalogue has none')
 

@@ -2,9 +2,10 @@
 
 import os
 
-from wildlife.exports.detectors import places_of_photos
+from wildlife.exports.detectors import locate, outside_period, places_of_photos
 from wildlife.exports.grid import points_of
 from wildlife.exports.job import Format, Job
+from wildlife.exports.sightings import Sighting
 
 RECORDS = (
     *('Station', 'Species', 'Individual', 'DateTimeOriginal', 'Date', 'Time', 'sex'),
@@ -13,6 +14,7 @@ RECORDS = (
 STATIONS = (
     *('Station', 'utm_x', 'utm_y', 'longitude', 'latitude', 'Setup_date', 'Retrieval_date'),
 )
+REJECTED = 'camtrapR rejects them, correct --places'
 
 
 def write(job: Job) -> None:
@@ -20,6 +22,9 @@ def write(job: Job) -> None:
 
     records.csv has the columns of ``recordTableIndividual()`` that other functions need, and is
     read by ``spatialDetectionHistory()``; stations.csv is its CTtable.
+
+    Raises:
+        InputError: The table of places lacks a station, or a station has no coordinates.
     """
     sightings = job.usable('individual', 'date', 'detector')
     species = job.species
@@ -41,16 +46,20 @@ def write(job: Job) -> None:
             }
         )
     job.write_table('records.csv', RECORDS, rows)
-    _write_stations(job)
+    _write_stations(job, sightings)
 
 
-def _write_stations(job: Job) -> None:
-    places = job.options.places
-    if places is None:
-        places = places_of_photos(job.records.sightings)
-    if not places:
+def _write_stations(job: Job, sightings: list[Sighting]) -> None:
+    """Write stations.csv if the places of all stations are known."""
+    stations = {one.detector for one in sightings}
+    if job.options.places is None and stations - places_of_photos(sightings).keys():
         job.note('No stations.csv: the coordinates of the stations are unknown; give --places')
         return
+    places = locate(job, sightings)
+    outside = len(outside_period(sightings, places))
+    job.note_count(outside, 'photo', f'of days when the station did not work: {REJECTED}')
+    open_ended = sum(place.start is None or place.end is None for place in places.values())
+    job.note_count(open_ended, 'station', f'without start or end: {REJECTED}')
     grid, points = points_of(places)
     job.note(f'Coordinates in stations.csv: {grid}')
     rows = [

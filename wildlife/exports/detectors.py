@@ -59,6 +59,17 @@ def places_of_photos(sightings: Sequence[Sighting]) -> dict[str, Place]:
     return found
 
 
+def known_places(job: Job) -> dict[str, Place]:
+    """Return name -> place of the detectors whose place is known; count photos of the others."""
+    table, sightings = job.options.places, job.records.sightings
+    found = dict(table) if table is not None else places_of_photos(sightings)
+    unknown = sum(bool(one.detector) and one.detector not in found for one in sightings)
+    if table is not None:
+        word = job.records.detector
+        job.note_count(unknown, 'photo', f'without coordinates: --places has no row for the {word}')
+    return found
+
+
 def outside_period(sightings: Sequence[Sighting], places: dict[str, Place]) -> list[Sighting]:
     """Return the sightings, all with a date, on days when their detector did not work."""
     return [one for one in sightings if not places[one.detector].works(one.day, one.day)]

@@ -4,26 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from utils.files import atomic_folder
-from wildlife.exports import (
-    basta,
-    camtrap_dp,
-    camtrapr,
-    mark,
-    rmark,
-    secr,
-    tables,
-    wildbook,
-)
+from wildlife.exports import basta, camtrap_dp, camtrapr, mark, secr, tables, wildbook
 from wildlife.exports.job import Format, Job, Options
 from wildlife.exports.losses import losses
 from wildlife.exports.sightings import Records
+from wildlife.exports.times import has_time
 
 FORMATS: Mapping[str, Format] = {
     'camtrap-dp': camtrap_dp.FORMAT,
     'wildbook': wildbook.FORMAT,
     'secr': secr.FORMAT,
-    'mark': mark.FORMAT,
-    'rmark': rmark.FORMAT,
+    'mark': mark.MARK,
+    'rmark': mark.RMARK,
     'basta': basta.FORMAT,
     'camtrapr': camtrapr.FORMAT,
     'csv': tables.FORMAT,
@@ -52,5 +44,13 @@ def export(records: Records, name: str, options: Options, out: Path) -> list[str
         if 'detector' in chosen.options:
             job.note(f"Detectors: the photos' {records.detector}s")
         chosen.write(job)
+        if 'time' in chosen.holds:
+            _note_missing_times(job)
     lost = losses(records, chosen.holds)
     return [*job.notes, *(f'Not in {chosen.title}: {text}' for text in lost)]
+
+
+def _note_missing_times(job: Job) -> None:
+    dates = [one.photo.date for one in job.records.sightings if one.photo.date]
+    count = sum(not has_time(date) for date in dates)
+    job.note_count(count, 'photo', 'at 00:00:00: perhaps only their day is known')

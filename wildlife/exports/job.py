@@ -87,6 +87,9 @@ class Job:
             text = f'without {word} not exported: {self.title} needs one'
             self.note_count(len(left) - len(found), 'photo', text)
             left = found
+        names = {sighting.name for sighting in left}
+        lost = sum(one.name not in names for one in self.records.individuals)
+        self.note_count(lost, 'individual', 'without a photo that can be exported')
         if not left:
             words = [self.records.detector if need == 'detector' else need for need in needs]
             raise InputError(

@@ -179,7 +179,7 @@ def place_of_text(name: str, text: str) -> Place | None:
         text: Degrees north and east.
     """
     found = COORDINATES.fullmatch(text.strip())
-    if not found:
+    if not found or not re.search('[.,;]', text):  # '1 2' may be a name
         return None
     latitude, longitude = float(found[1]), float(found[2])
     if abs(latitude) > LIMITS['latitude'] or abs(longitude) > LIMITS['longitude']:

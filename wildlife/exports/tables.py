@@ -3,7 +3,7 @@
 from typing import Any
 
 from wildlife.catalogue.records import Decision
-from wildlife.exports.detectors import places_of_photos
+from wildlife.exports.detectors import known_places
 from wildlife.exports.job import Format, Job
 from wildlife.exports.losses import KINDS
 from wildlife.exports.places import Place
@@ -26,9 +26,7 @@ BOX = ('box_x', 'box_y', 'box_width', 'box_height', 'box_theta')
 def write(job: Job) -> None:
     """Write sightings.csv, individuals.csv and decisions.csv."""
     records = job.records
-    places = job.options.places
-    if places is None:
-        places = places_of_photos(records.sightings)
+    places = known_places(job)
     rows = [_sighting(one, places.get(one.detector)) for one in records.sightings]
     job.write_table('sightings.csv', SIGHTINGS, rows)
     job.write_table(

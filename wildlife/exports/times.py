@@ -1,7 +1,7 @@
 """Time zones, and times as text."""
 
 import re
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from utils.errors import InputError
@@ -27,6 +27,11 @@ def read_zone(text: str) -> tzinfo:
             f"--timezone '{text}' is not known{did_you_mean(text, available_timezones())}; write a "
             'name such as Africa/Johannesburg, or the difference to UTC such as +02:00'
         ) from None
+
+
+def has_time(moment: datetime) -> bool:
+    """Return whether a date has a time of the day: one that was given without has 00:00:00."""
+    return moment.time() != time()
 
 
 def iso_time(moment: datetime, zone: tzinfo) -> str:

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from utils.errors import InputError
-from wildlife.exports.detectors import places_of_photos
+from wildlife.exports.detectors import known_places
+from wildlife.exports.identifiers import identifiers
 from wildlife.exports.job import Format, Job
 from wildlife.exports.media import MediaFile, media_files, write_media
 from wildlife.exports.places import Place
 from wildlife.exports.sightings import Sighting
+from wildlife.exports.times import has_time
 from wildlife.words import counted
 
 MOST = 200  # encounters in a sheet
@@ -28,7 +30,7 @@ Encounter = list[Sighting]
 
 
 def write(job: Job) -> None:
-    """Write encounters_001.csv …, photos.csv and, if asked for, the folders photos_001 ….
+    """Write encounters_001.csv …, photos.csv, identifiers.csv and, if asked for, photos_001 ….
 
     A row is an animal in an encounter: its photos of the same encounter, or where that is unknown,
     of the same day and place. A photo of an animal without a name is a row of its own.
@@ -37,33 +39,41 @@ def write(job: Job) -> None:
         InputError: The species is not a genus and an epithet, or no photo has a date and a place.
     """
     genus, epithet = _taxon(job)
-    table = job.options.places
-    places = places_of_photos(job.records.sightings) if table is None else table
+    places = known_places(job)
     encounters = _encounters(_with_place(job, job.usable('date')))
+    sightings = _sighting_ids(job, encounters)
     files = media_files(one.photo for encounter in encounters for one in encounter)
     fixed = {'Encounter.genus': genus, 'Encounter.specificEpithet': epithet}
     fixed['Encounter.submitterID'] = job.options.submitter
     folders: dict[str, list[MediaFile]] = {}
     for number in range(math.ceil(len(encounters) / MOST)):
         sheet = encounters[number * MOST : (number + 1) * MOST]
-        rows = [fixed | _row(encounter, places, files) for encounter in sheet]
+        rows = [
+            fixed
+            | _row(encounter, places, files)
+            | {'Encounter.sightingID': sightings.get(encounter[0].photo.encounter, '')}
+            for encounter in sheet
+        ]
         _write_sheet(job, f'encounters_{number + 1:03d}.csv', rows)
         used = dict.fromkeys(one.photo.sha256 for encounter in sheet for one in encounter)
         folders[f'photos_{number + 1:03d}'] = [files[sha256] for sha256 in used]
     write_media(job, folders)
     strange = sum(not file.name.endswith(KINDS) for file in files.values())
     job.note_count(strange, 'photo', 'neither JPEG nor PNG: Wildbook may not show them')
+    later = sum(len(encounter) - 1 for encounter in encounters)
+    text = 'after the first of an encounter: their times, cameras and places not exported'
+    job.note_count(later, 'photo', text)
     job.note(f'{counted(len(encounters), "encounter")} in {counted(len(folders), "sheet")}')
 
 
 def _taxon(job: Job) -> tuple[str, str]:
-    genus, _, epithet = job.species.partition(' ')
+    genus, _, epithet = job.species.lower().partition(' ')
     if not epithet:
         raise InputError(
             f"{job.title} needs genus and species, but the species is '{job.species}'; add "
             "--species 'Tragelaphus angasii'"
         )
-    return genus, epithet
+    return genus.capitalize(), epithet
 
 
 def _with_place(job: Job, sightings: list[Sighting]) -> list[Sighting]:
@@ -77,6 +87,17 @@ def _with_place(job: Job, sightings: list[Sighting]) -> list[Sighting]:
             'tools.catalogue set --place'
         )
     return found
+
+
+def _sighting_ids(job: Job, encounters: list[Encounter]) -> dict[str, str]:
+    """Return encounter -> its name in letters, digits, '-' and '_'; write identifiers.csv."""
+    names = dict.fromkeys(one[0].photo.encounter for one in encounters if one[0].photo.encounter)
+    plain = identifiers(names, 'encounter', gap='-')
+    rows = [{'kind': 'encounter', 'name': name, 'identifier': plain[name]} for name in names]
+    job.write_table('identifiers.csv', ['kind', 'name', 'identifier'], rows)
+    changed = sum(name != plain[name] for name in names)
+    job.note_count(changed, 'name', f'changed to what {job.title} accepts: identifiers.csv')
+    return plain
 
 
 def _encounters(sightings: list[Sighting]) -> list[Encounter]:
@@ -93,18 +114,17 @@ def _encounters(sightings: list[Sighting]) -> list[Encounter]:
 def _row(encounter: Encounter, places: Mapping[str, Place], files: Mapping[str, MediaFile]) -> Row:
     """Return column -> value of an encounter; '' = unknown."""
     first = encounter[0]
-    moment = first.photo.date
+    moment, where = first.photo.date, (first.photo.place, first.detector)
     row: Row = {
         'MarkedIndividual.individualID': first.name,
         'Encounter.sex': first.sex,
-        'Encounter.sightingID': first.photo.encounter,
-        'Encounter.verbatimLocality': first.photo.place or first.detector,
+        'Encounter.verbatimLocality': ', '.join(dict.fromkeys(filter(None, where))),
         'Encounter.year': first.day.year,
         'Encounter.month': first.day.month,
         'Encounter.day': first.day.day,
-        'Encounter.hour': moment.hour if moment else '',
-        'Encounter.minutes': moment.minute if moment else '',
     }
+    if moment and has_time(moment):
+        row |= {'Encounter.hour': moment.hour, 'Encounter.minutes': moment.minute}
     place = places.get(first.detector)
     if place and place.on_earth:
         row['Encounter.decimalLatitude'], row['Encounter.decimalLongitude'] = place.on_earth

@@ -98,13 +98,14 @@ def test_basta(tmp_path):
         ['Nandu', '0', '0', '0', '0', '0', '1'],
         ['animal', '0', '0', '0', '0', '0', '1'],
     ]
-    census = [(row['ID'], row['year']) for row in read_table(folder / 'census.csv')]
-    assert census == [
-        ('Nala', '2023'),
-        ('Zuri.d.Or.jr', '2020'),
-        ('Zuri.d.Or.jr', '2023'),
-        ('Nandu', '2023'),
-        ('animal', '2023'),
+    assert [tuple(row.values()) for row in read_table(folder / 'census.csv')] == [
+        ('Nala', '2023-05-01', '2023'),
+        ('Nala', '2023-05-09', '2023'),
+        ('Zuri.d.Or.jr', '2020-12-31', '2020'),
+        ('Zuri.d.Or.jr', '2023-05-01', '2023'),
+        ('Nandu', '2023-05-16', '2023'),
+        ('animal', '2023-05-03', '2023'),
+        ('animal', '2023-05-04', '2023'),
     ]
     assert 'Years of birth and death: unknown (0), since the catalogue has none' in lines
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from tests.wildlife.exports.worlds import PLACES, export_world, make_world, write_places
 from utils.errors import InputError
+from wildlife.exports.grid import epsg_code, project, zone_of
 from wildlife.exports.identifiers import RESERVED, free_name, identifiers
 from wildlife.exports.occasions import make_occasions
 from wildlife.exports.places import Place, place_of_text, read_places
 from wildlife.exports.times import iso_time, read_zone
-from wildlife.exports.utm import epsg_code, project, zone_of
 
 
 def test_read_places(tmp_path):
@@ -63,7 +63,8 @@ def test_tables_that_are_wrong(tmp_path, text, message):
     [
         ('-27.85, 32.47', (-27.85, 32.47)),
         ('(52.7; 23)', (52.7, 23)),
-        ('1 2', (1, 2)),
+        ('1.5 2', (1.5, 2)),
+        ('1 2', None),
         ('91, 2', None),
         ('1, 181', None),
         ('the salt lick', None),

@@ -64,6 +64,28 @@ def test_camtrapr(tmp_path):
     assert 'Not in camtrapR: places (1 photo)' in lines
 
 
+def test_camtrapr_says_what_camtrapr_would_reject(tmp_path):
+    late = replace(PLACES['cam_2'], start=datetime(2023, 5, 10))
+    places = PLACES | {'cam_2': late, 'cam 1': replace(PLACES['cam 1'], end=None)}
+    _, lines = export_world(tmp_path, 'camtrapr', places=places)
+    assert any(line.startswith('2 photos of days when the station did not work') for line in lines)
+    assert any(line.startswith('1 station without start or end: camtrapR') for line in lines)
+    with pytest.raises(InputError, match='no row for 1 camera of the photos: cam_2'):
+        export_world(tmp_path / 'few', 'camtrapr', places={'cam 1': PLACES['cam 1']})
+    assert not (tmp_path / 'few').exists() or not list((tmp_path / 'few').iterdir())
+
+
+@pytest.mark.parametrize('name', sorted(set(FORMATS) - {'csv'}))
+def test_individuals_that_are_lost_are_counted(tmp_path, name):
+    world = make_world()
+    ghosts = [replace(world.names[0], id=90 + n, name=f'ghost {n}') for n in range(2)]
+    options = {'timezone': 'UTC'} if name == 'camtrap-dp' else {}
+    _, lines = export_world(
+        tmp_path, name, replace(world, names=[*world.names, *ghosts]), places=PLACES, **options
+    )
+    assert '2 individuals without a photo that can be exported' in lines
+
+
 def test_camtrapr_without_coordinates_has_no_stations(tmp_path):
     folder, lines = export_world(tmp_path, 'camtrapr')
     assert not (folder / 'stations.csv').exists()

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -28,7 +29,9 @@ def check_rules(folder):
     for rows in sheets(folder):
         assert 1 <= len(rows) <= 200
         for row in rows:
-            assert row['Encounter.genus'] and row['Encounter.specificEpithet']
+            assert re.fullmatch('[A-Z][a-z]+', row['Encounter.genus'])
+            assert re.fullmatch('[a-z ]+', row['Encounter.specificEpithet'])
+            assert re.fullmatch('[A-Za-z0-9_-]*', row.get('Encounter.sightingID', ''))
             assert re.fullmatch(r'\d{4}', row['Encounter.year'])
             assert row['Encounter.verbatimLocality'] or row['Encounter.decimalLatitude']
             assert row[f'{ASSET}0'] and all(
@@ -56,11 +59,41 @@ def test_a_row_is_an_animal_in_an_encounter(tmp_path):
     assert first['Encounter.decimalLatitude'] == '-27.85'
     assert assets(first) == ['IMG.0000.jpg', 'IMG.0001.jpg']
     by_name = {row['MarkedIndividual.individualID']: row for row in rows}
-    assert by_name['虎']['Encounter.verbatimLocality'] == 'the salt lick'
+    assert by_name['虎']['Encounter.verbatimLocality'] == 'the salt lick, cam_2'
     assert sum(not row['MarkedIndividual.individualID'] for row in rows) == 2
     assert '1 photo without date not exported: Wildbook needs one' in lines
     assert '1 photo without a place not exported: Wildbook needs one' in lines
     assert 'Not in Wildbook: sides of the animal (4 photos)' in lines
+    assert (
+        '1 photo after the first of an encounter: their times, cameras and places not exported'
+        in lines
+    )
+
+
+def test_encounters_get_names_that_wildbook_accepts(tmp_path):
+    names = ['7 May/1', '7 May 1', '7-May-1', '虎']
+    rows = [('Nala', 'c', 1, name, {}) for name in names]
+    world = replace(make_world(rows), species='tragelaphus Angasii')
+    folder, lines = export_world(tmp_path, 'wildbook', world)
+    check_rules(folder)
+    found = [row['Encounter.sightingID'] for row in sheets(folder)[0]]
+    assert found == ['7-May-1-3', '7-May-1-2', '7-May-1', 'encounter']
+    keys = {row['name']: row['identifier'] for row in read_table(folder / 'identifiers.csv')}
+    assert [keys[name] for name in names] == found
+    assert '3 names changed to what Wildbook accepts: identifiers.csv' in lines
+
+
+def test_a_date_without_a_time_has_no_hour(tmp_path):
+    world = make_world([('Nala', 'c', 1, '', {'date': datetime(2023, 5, 1)})])
+    folder, lines = export_world(tmp_path, 'wildbook', world)
+    row = sheets(folder)[0][0]
+    assert row['Encounter.day'] == '1' and 'Encounter.hour' not in row
+    assert '1 photo at 00:00:00: perhaps only their day is known' in lines
+
+
+def test_photos_whose_camera_has_no_row_in_the_table_have_no_coordinates(tmp_path):
+    folder, lines = export_world(tmp_path, 'wildbook', places={'cam 1': PLACES['cam 1']})
+    assert '6 photos without coordinates: --places has no row for the camera' in lines
 
 
 def test_empty_columns_are_left_out(tmp_path):
