@@ -96,7 +96,9 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         InputError: There is something at ``path``, or the file system reported an error.
     """
     path = Path(path)
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    with writing(path):  # even to look may fail: a name that is too long, a folder of others
+        is_free = not path.exists() or (path.is_dir() and not any(path.iterdir()))
+    if not is_free:
         raise InputError(f'{path} is there already; name a new folder')
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

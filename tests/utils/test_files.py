@@ -199,6 +199,12 @@ def test_a_folder_replaces_nothing(tmp_path, make):
     assert [file.name for file in tmp_path.iterdir()] == ['out']
 
 
+def test_a_folder_whose_name_is_too_long(tmp_path):
+    message, path = 'cannot write .*: File name too long', tmp_path / ('x' * 300)
+    with pytest.raises(InputError, match=message), atomic_folder(path):
+        pass
+
+
 def test_two_programs_that_make_the_same_folder(tmp_path):
     path = tmp_path / 'out'
     with pytest.raises(InputError, match='cannot write'), atomic_folder(path):

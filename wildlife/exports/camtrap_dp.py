@@ -72,8 +72,13 @@ def write(job: Job) -> None:
     text = 'of the table without photos, start or end not exported'
     job.note_count(len(unused), 'place', text)
     places = {name: place for name, place in places.items() if name not in unused}
+    lacking = sum(not (place.start and place.end) for place in places.values())
+    text = 'without start or end in --places: they are those of its first and last photo'
+    job.note_count(lacking, 'deployment', text)
     job.write_table('media.csv', MEDIA, _media(job, sightings, files, clock))
     observations = _observations(sightings, species, clock)
+    unsure = sum(one.decision is not None and not one.name for one in sightings)
+    job.note_count(unsure, 'photo', 'without individual: the decision about it not exported')
     job.write_table('observations.csv', OBSERVATIONS, observations)
     write_media(job, {FOLDER: list(files.values())})
     write_package(job, places.values(), _period(sightings, places))
@@ -198,8 +203,8 @@ def _box(photo: Photo) -> Row:
 
 
 def _classification(one: Sighting) -> Row:
-    """Return the fields of the newest decision; its time is in UTC."""
-    if one.decision is None:
+    """Return the fields of the newest decision about the individual; its time is in UTC."""
+    if one.decision is None or not one.name:
         return {}
     decision = one.decision
     return {

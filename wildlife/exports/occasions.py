@@ -55,7 +55,7 @@ def make_occasions(words: Sequence[str], days: Sequence[date]) -> Occasions:
     """
     if len(words) == 1 and words[0] in LENGTHS:
         return _regular(words[0], min(days), max(days))
-    dates = [_date(word) for word in words]
+    dates = [] if LENGTHS.keys() & set(words) else [_date(word) for word in words]
     if len(dates) < 2 or any(one >= other for one, other in zip(dates, dates[1:])):
         raise InputError(
             f'--occasions {" ".join(words)}: write day, or week, or two or more dates in ascending '

@@ -77,8 +77,9 @@ def _write_detectors(
         lines.append(' '.join(words))
     job.write_lines('detectors.txt', lines)
     job.note(f'Coordinates: {grid}')
-    if not has_periods:
-        job.note('All detectors are taken to have worked all the time: --places has no start, end')
+    lacking = sum(not (place.start and place.end) for place in places.values())
+    text = 'without start or end in --places: taken to have worked all the time before or after'
+    job.note_count(lacking, 'detector', text)
 
 
 FORMAT = Format(

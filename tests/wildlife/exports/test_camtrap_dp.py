@@ -98,7 +98,8 @@ def test_observations(tmp_path):
     assert first['classificationTimestamp'] == '2023-06-01T08:01:00+00:00'
     assert rows['2']['classifiedBy'] == 'anna'
     assert rows['10']['individualID'] == ''
-    assert rows['11']['classificationProbability'] == '0.4'
+    assert rows['11']['classificationProbability'] == ''  # of an individual that is not named
+    assert '1 photo without individual: the decision about it not exported' in lines
     assert rows['5']['eventID'] == '' and rows['5']['eventStart'] == rows['5']['eventEnd']
     assert '1 photo without date not exported: Camtrap DP needs one' in lines
     assert '1 photo without camera not exported: Camtrap DP needs one' in lines
@@ -132,6 +133,8 @@ def test_deployments_without_dates_last_from_the_first_to_the_last_photo(tmp_pat
     assert rows[0]['deploymentStart'] == '2023-05-01T12:01:00+02:00'
     assert rows[0]['deploymentEnd'] == '2023-05-16T12:06:00+02:00'
     assert '1 place of the table without photos, start or end not exported' in lines
+    text = 'without start or end in --places: they are those of its first and last photo'
+    assert f'2 deployments {text}' in lines
     facts = json.loads((folder / 'datapackage.json').read_text(encoding='utf-8'))
     assert facts['spatial']['bbox'] == [32.47, -27.86, 32.48, -27.85]
     assert validate(folder) == []
