@@ -21,6 +21,7 @@ from pathlib import Path
 
 from configs import ConfigError, load_cfg
 from utils.errors import exit_code
+from utils.files import make_output_dir
 from wildlife.identify.command_line import parse_open_set
 
 
@@ -44,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float | None]:
     from wildlife.names import names_of_labels
 
     cfg = resolve_inputs(cfg)
+    if args.out:
+        make_output_dir(args.out, '--out')  # before the work, which may take hours
     with evaluation_session(cfg, 'open_set') as run:
         test = make_test_dataloader(cfg)
         run.cleanup.callback(test.loader.close)

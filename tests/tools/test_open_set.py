@@ -119,6 +119,8 @@ def test_bad_input_is_one_line_and_writes_nothing(set_up, capsys):
     (folder / 'wrong.json').write_text('{"format": 1}')
     assert 'not a calibrator' in fails(run, capsys, '--calibrator', folder / 'wrong.json')
     assert 'too few for 29 to fit' in fails(run, capsys, '--draws', 3, '--fit', 29)
+    assert '(at least 4, half' in fails(run, capsys, '--draws', 3, '--fit', 3)
+    assert 'wrong.json' in fails(run, capsys, '--out', folder / 'wrong.json')
     query = folder / 'query.txt'
     lines = query.read_text().splitlines()
     known = [line for line in lines if int(line.split()[1]) < 15]

@@ -13,7 +13,7 @@ from utils.logistic import Logistic
 from wildlife.identify.calibration import INPUTS, Calibrator, HeldOutErrors
 
 FORMAT = 1  # version of the file
-AGAIN = 'fit one for this model (python -m tools.open_set --save-calibrator)'
+AGAIN = 'fit one for this model: python -m tools.open_set without --calibrator'
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 

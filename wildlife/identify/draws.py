@@ -126,8 +126,9 @@ def draw_groups(records: Sequence[Record], fit: int, known: int) -> Callable[...
     if fit < LEAST_FIT or known < LEAST_SIDE or not enough:
         raise InputError(
             f'{len(labels)} individuals, {len(repeated)} of them with two encounters, are too few '
-            f'for {fit} to fit the calibrator (half of them with two encounters), {known} to enrol '
-            f'(with two encounters) and {LEAST_SIDE} others; choose a smaller --fit or --known'
+            f'for {fit} to fit the calibrator (at least {LEAST_FIT}, half of them with two '
+            f'encounters), {known} to enrol (at least {LEAST_SIDE}, with two encounters) and '
+            f'{LEAST_SIDE} others; choose another --fit or --known'
         )
 
     def draw(rng: np.random.Generator) -> Groups:

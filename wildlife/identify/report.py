@@ -195,8 +195,8 @@ def _oscr_chart(tests: Sequence[OpenSetTest], rows: Sequence[Row]) -> Chart:
     return Chart(
         title='Named right, against new animals that get a name (OSCR)',
         summary='Share of known animals that are named right, if this share of new animals is '
-        f'taken for a known one: {100 * mean[1]:.0f} % at 1 %, {100 * mean[10]:.0f} % at 10 %. '
-        'Without any skill in telling new animals it would be the dashed line.',
+        f'taken for a known one: {100 * mean[10]:.0f} % at 10 %. Without any skill in telling new '
+        'animals it would be the dotted line.',
         x_title='new animals taken for a known one',
         y_title='known animals named right',
         lines=[Line('this test', GRID, mean, 'first'), Line('no skill', GRID, top * GRID, 'guide')],
@@ -231,7 +231,7 @@ def _reliability_chart(tests: Sequence[OpenSetTest]) -> Chart:
     return Chart(
         title='Are the probabilities right?',
         summary='Answers in bins of about equal size: their mean P(best), and how many of them '
-        f'were right. On the dashed line both are equal. {int(bins.count.sum())} answers.',
+        f'were right. On the dotted line both are equal. {int(bins.count.sum())} answers.',
         x_title='P(best)',
         y_title='share that is right',
         lines=[
