@@ -1,1 +1,1 @@
-"""Exports of a catalogue to the formats that the field's programs read, one module per format."""
+"""Exports of a catalogue to the formats that the field's programs read."""

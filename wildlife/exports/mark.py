@@ -11,7 +11,7 @@ def write_mark(job: Job) -> None:
     """
     seen = see(job, job.usable('individual', 'date'))
     named = zip(seen.names.values(), seen.histories, strict=True)
-    job.write_lines('histories.inp', [f'/* {name} */ {history} 1;' for name, history in named])
+    job.write_lines('histories.inp', [f'/*{name}*/ {history} 1;' for name, history in named])
     write_keys(job, seen)
 
 

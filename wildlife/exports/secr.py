@@ -13,7 +13,7 @@ from wildlife.exports.sightings import Sighting
 from wildlife.words import counted
 
 SESSION = '1'
-SEX = {'female': 'F', 'male': 'M', '': 'NA'}
+UNKNOWN = 'NA'  # sex; R would read a column of 'F' alone as FALSE, so sexes are written out
 
 
 def write(job: Job) -> None:
@@ -54,7 +54,7 @@ def _write_captures(job: Job, seen: Seen, detectors: dict[str, str]) -> None:
     ]
     for (name, occasion, detector), sex in sorted(captures.items()):
         words = [SESSION, seen.names[name], str(occasion), detectors[detector]]
-        lines.append(' '.join([*words, SEX[sex]] if has_sex else words))
+        lines.append(' '.join([*words, sex or UNKNOWN] if has_sex else words))
     job.write_lines('captures.txt', lines)
     joined = len(seen.sightings) - len(captures)
     text = 'of an animal again at the same detector in the same occasion: one detection'

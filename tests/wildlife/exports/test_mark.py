@@ -31,7 +31,7 @@ def test_mark(tmp_path):
     text = (folder / 'histories.inp').read_text(encoding='utf-8')
     assert text.isascii()
     assert read_inp(text) == list(WEEKS.values())
-    assert '/* Zuri.d.Or.jr */ 101 1;' in text
+    assert '/*Zuri.d.Or.jr*/ 101 1;' in text  # convert.inp would keep blanks
     assert [row['name'] for row in read_table(folder / 'identifiers.csv')] == NAMES
     assert read_table(folder / 'occasions.csv')[1] == {
         'occasion': '2',

@@ -36,6 +36,7 @@ def read_captures(path, traps):
         usage = traps[detector][2]
         assert not usage or usage[int(occasion) - 1] == 1
         assert (animal, occasion, detector) not in found
+        assert not sex or sex[0] in ('female', 'male', 'NA')  # R takes F for FALSE
         found[animal, int(occasion), detector] = sex
     return found
 
@@ -56,7 +57,7 @@ def test_captures_are_those_of_the_catalogue(tmp_path):
         if name and camera and day
     }
     assert found.keys() == expected
-    assert found['Nala', 1, 'cam.1'] == ['F'] and found['Nandu', 16, 'cam.1'] == ['NA']
+    assert found['Nala', 1, 'cam.1'] == ['female'] and found['Nandu', 16, 'cam.1'] == ['NA']
     assert '6 names changed to what secr accepts: identifiers.csv' in lines
     assert (
         '1 photo of an animal again at the same detector in the same occasion: one detection'
