@@ -14,6 +14,7 @@ Which individuals the model was trained on is read from the config.yml beside it
 import sys
 from collections.abc import Sequence
 
+from configs import ConfigError
 from utils.errors import exit_code
 from wildlife.identify.command_line import parse_calibrate
 
@@ -32,16 +33,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     from wildlife.catalogue.journal import Author
     from wildlife.catalogue.store import open_catalogue
     from wildlife.identify.calibration_job import calibrate_catalogue
+    from wildlife.identify.trained import usable_individuals
 
     setup_logger()
     author = Author(args.by, 'tools.calibrate')
     with open_catalogue(args.catalogue) as catalogue:
-        lines = calibrate_catalogue(
-            catalogue, author, args.trained_on, args.individuals, args.draws
-        )
+        usable = usable_individuals(catalogue, args.trained_on, args.individuals)
+        lines = calibrate_catalogue(catalogue, author, usable, args.draws, args.sides)
     for line in lines:
         print(line)
 
 
 if __name__ == '__main__':
-    sys.exit(exit_code(main))
+    sys.exit(exit_code(main, ConfigError))

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> Any:
             catalogue,
             new,
             lambda: catalogue_encoder(catalogue, args.opts),
-            Options(args.out, *rule),
+            Options(args.out, *rule, record=args.record),
         )
         lines = [*result.question.notes, *skipped_lines(result.question), *summary_lines(result)]
         if args.record:

@@ -1,7 +1,7 @@
 """The photos to identify, with their features: new ones, or those of a catalogue without a name."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +120,7 @@ def new_question(
     vector_of |= {key: features.matrix[row] for key, row in rows if key in shown}
     there = [known.get(key) for key in keys]
     return Question(
-        photos=new.photos,
+        photos=[_with_facts(*pair) for pair in zip(new.photos, there, strict=True)],
         hashes=[sha256 for sha256, _ in keys],
         numbers=[photo.id if photo else 0 for photo in there],
         names=[photo.individual if photo else '' for photo in there],
@@ -130,6 +130,14 @@ def new_question(
         left_out=new.left_out,
         kept=kept,
     )
+
+
+def _with_facts(photo: NewPhoto, there: Photo | None) -> NewPhoto:
+    """Return a photo with what the catalogue knows: its encounter is not compared."""
+    if there is None:
+        return photo
+    side = photo.side if there.side is None else there.side
+    return replace(photo, encounter=there.encounter or photo.encounter, side=side)
 
 
 def _key(photo: Photo) -> Key:

@@ -18,7 +18,7 @@ from wildlife.identify.answers import Similarities
 from wildlife.identify.calibration import Calibrator
 from wildlife.identify.encounters import with_encounters
 from wildlife.identify.fitting import FEWEST, fit_calibrator, leave_out
-from wildlife.identify.gallery import Gallery, gallery_of
+from wildlife.identify.gallery import Gallery, gallery_of, side_of
 from wildlife.identify.search import PHOTOS, Asked, individual_scores
 from wildlife.words import counted
 
@@ -102,7 +102,9 @@ def _draw(photos: list[Photo], most: int, seed: int) -> list[Photo]:
     return sorted(drawn, key=lambda photo: photo.id)
 
 
-def calibrate(features: Features, model: Model, material: Material, draws: int) -> Calibrator:
+def calibrate(
+    features: Features, model: Model, material: Material, draws: int, sides: str = 'together'
+) -> Calibrator:
     """Fit a calibrator, cross-fitted by individual, without pairs of one encounter.
 
     Errors are stated for single photos and for whole encounters: ``tools.identify`` answers both.
@@ -112,12 +114,13 @@ def calibrate(features: Features, model: Model, material: Material, draws: int) 
         model: Their model.
         material: The photos.
         draws: The draws of the intervals over individuals; 0 = none.
+        sides: 'separate' = compare only photos of the same side; 'together' = all.
 
     Returns:
         The calibrator; its facts are those of ``fit_calibrator``, and 'model_sha256', 'model_key',
-        'data' (fingerprint), 'photos', 'repeated', 'date' and 'version'.
+        'data' (fingerprint), 'photos', 'repeated', 'sides', 'date' and 'version'.
     """
-    table = own_table(features, material)
+    table = own_table(features, material, sides == 'separate')
     left = leave_out(table, seed=0)
     queries, stated = with_encounters(left, material.encounters[left.queries], seed=0)
     made = fit_calibrator(queries, stated, draws)
@@ -128,15 +131,21 @@ def calibrate(features: Features, model: Model, material: Material, draws: int) 
         data=fingerprint(material.photos),
         photos=len(material.photos),
         repeated=material.repeated,
+        sides=sides,
         date=now,
         version=__version__,
     )
 
 
-def own_table(features: Features, material: Material) -> Similarities:
+def own_table(features: Features, material: Material, sides: bool = False) -> Similarities:
     """Return the photos of the material against all individuals, without their own encounters.
 
     Individuals with one encounter serve as new ones.
+
+    Args:
+        features: The features of the catalogue.
+        material: The photos.
+        sides: Whether only photos of the same side are compared.
     """
     gallery, photos = material.gallery, material.photos
     place = {name: number for number, name in enumerate(gallery.names)}
@@ -145,7 +154,8 @@ def own_table(features: Features, material: Material) -> Similarities:
     scores = np.zeros((len(photos), len(gallery.names)), np.float32)
     for start in progress(range(0, len(photos), PHOTOS), 'photos'):
         rows = slice(start, start + PHOTOS)
-        scores[rows] = individual_scores(gallery, Asked(vectors[rows], removed[rows]))
+        own = np.array([side_of(photo) for photo in photos[rows]], np.int8) if sides else None
+        scores[rows] = individual_scores(gallery, Asked(vectors[rows], removed[rows], own))
     individuals = np.array([place[photo.individual] for photo in photos])
     labels = np.arange(len(gallery.names))
     columns = (individuals, np.arange(len(photos)), np.ones(len(photos), int))

@@ -9,6 +9,7 @@ from configs.command_line import parse_with_pairs, path_text, path_value, whole_
 from wildlife.catalogue.command_line import user_name
 from wildlife.lists.command_line import SOURCES, add_reading
 
+SIDES = ('together', 'separate')
 UNITS = ('burst', 'encounter', 'photo')  # see ``units.units_of``
 
 
@@ -22,16 +23,17 @@ def parse_identify(argv: Sequence[str] | None) -> argparse.Namespace:
     add('catalogue', type=path_value, help='folder of the catalogue')
     text = f'{SOURCES} (default: photos of the catalogue without an individual)'
     add('source', nargs='?', type=path_text, default='', metavar='PHOTOS', help=text)
-    add('--out', type=path_value, required=True, help='folder for the answers')
-    text = 'share of new animals that may be taken for a known one (default: 0.01)'
-    add('--false-match-rate', type=float, default=0.01, help=text)
+    text = 'folder for the answers (default: answers in the folder of the catalogue)'
+    add('--out', type=path_value, help=text)
+    text = 'share of new animals that may be taken for a known one (default: 0.01, or the lowest '
+    add('--false-match-rate', type=float, help=f'{text}that the calibration allows)')
     add('--top', type=whole_number(1, 100), default=5, help='individuals per unit (default: 5)')
     text = 'photos answered together: those of a burst, of an encounter, or each alone'
     add('--units', choices=UNITS, default=UNITS[0], help=f'{text} (default: burst)')
     text = 'shortest break between two bursts (default: 1)'
     add('--burst-minutes', type=float, default=1.0, help=text)
     text = 'separate = compare photos of the same side only (default: together)'
-    add('--sides', choices=('together', 'separate'), default='together', help=text)
+    add('--sides', choices=SIDES, default=SIDES[0], help=text)
     text = 'record the decisions in the catalogue; for photos that it has'
     add('--record', action='store_true', help=text)
     text = 'who does this, for the journal (default: the user of this computer)'
@@ -40,6 +42,7 @@ def parse_identify(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parse_with_pairs(parser, argv)
     if re.fullmatch(r'[A-Z]+(\.[A-Z0-9_]+)+', args.source) and not os.path.exists(args.source):
         args.opts, args.source = [args.source, *args.opts], ''  # it is the first KEY
+    args.out = args.out or args.catalogue / 'answers'
     args.skip_bad = True  # one broken photo must not stop all others
     return args
 
@@ -76,6 +79,8 @@ def parse_calibrate(argv: Sequence[str] | None) -> argparse.Namespace:
         '(default: all that are not in the lists of the training)'
     )
     add('--individuals', type=path_text, default='', metavar='FILE', help=text)
+    text = 'separate = compare photos of the same side only (default: together)'
+    add('--sides', choices=SIDES, default=SIDES[0], help=text)
     text = 'draws of the intervals over individuals (default: 1000)'
     add('--draws', type=whole_number(0, 10**5), default=1000, help=text)
     text = 'who does this, for the journal (default: the user of this computer)'

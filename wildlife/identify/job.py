@@ -26,19 +26,21 @@ class Options:
 
     Attributes:
         out: The folder for the results.
-        rate: The rate of false matches.
+        rate: The rate of false matches; None = a usual one, see ``kept.rule_of``.
         top: The most individuals per unit.
         units: Which photos are answered together; see ``units.units_of``.
         minutes: The shortest break between two bursts.
         sides: 'separate' = compare only photos of the same side; 'together' = all.
+        record: Whether decisions will be recorded, which needs photos of the catalogue.
     """
 
     out: Path
-    rate: float = 0.01
+    rate: float | None = None
     top: int = 5
     units: str = 'burst'
     minutes: float = 1.0
     sides: str = 'together'
+    record: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def identify(
 
     Raises:
         InputError: The catalogue has no individual with features, a photo cannot be read, or the
-            calibration does not allow the rate. No answer is written.
+            calibration does not allow the rate; decisions cannot be recorded. No answer is
+            written.
     """
     features = catalogue.features()
     gallery = gallery_of(features)
@@ -83,7 +86,9 @@ def identify(
             f'catalogue {catalogue.folder}: no photo with features has an individual, so there is '
             'nothing to compare with'
         )
-    rule, words = _rule(catalogue, gallery, options.rate)
+    rule, words = _rule(catalogue, gallery, options)
+    if options.record:
+        make_encoder = reject_photos
     folder = make_output_dir(options.out)
     question = _question(catalogue, features, new, make_encoder, folder)
     known = Known(gallery, rule, words, float(catalogue.settings()['margin']))
@@ -106,19 +111,40 @@ def answer_question(question: Question, known: Known, options: Options) -> Resul
     asked = question.asked(known.gallery, options.sides == 'separate')
     answers = list(answerer(asked, units))
     settings = {'units': options.units, 'sides': options.sides, 'rate': options.rate}
-    result = Result(question, known.gallery, answers, known.rule, known.words, settings)
+    words = list(known.words)
+    if known.rule:
+        settings['rate'] = known.rule.rate
+        words += encounter_words(question, known.gallery)
+    result = Result(question, known.gallery, answers, known.rule, words, settings)
     write_result(options.out, result, html_page(result, known.margin))
     if question.kept:
         question.kept.unlink(missing_ok=True)
     return result
 
 
-def _rule(catalogue: Catalogue, gallery: Gallery, rate: float) -> tuple[Rule | None, list[str]]:
+def _rule(
+    catalogue: Catalogue, gallery: Gallery, options: Options
+) -> tuple[Rule | None, list[str]]:
     """Return how decisions are made, and what is to be known about it."""
     calibrator, reason = kept_calibrator(catalogue)
-    if calibrator is None:
-        return None, [reason]
-    return rule_of(calibrator, rate), trust_lines(calibrator, len(gallery.names))
+    if calibrator:
+        words = trust_lines(calibrator, len(gallery.names), options.sides)
+        return rule_of(calibrator, options.rate), words
+    if options.record:
+        raise InputError(f'--record needs decisions. {reason}')
+    return None, [reason]
+
+
+def reject_photos() -> PhotoEncoder:
+    """Stand in for the model where decisions will be recorded: photos must have features.
+
+    Raises:
+        InputError: Always.
+    """
+    raise InputError(
+        '--record needs photos that are in the catalogue, with features; add them (python -m '
+        'tools.catalogue add), then identify without naming PHOTOS'
+    )
 
 
 def _question(
@@ -133,22 +159,30 @@ def _question(
     return new_question(catalogue, features, new, make_encoder, folder)
 
 
+def encounter_words(question: Question, gallery: Gallery) -> list[str]:
+    """Say which photos have no encounter: a photo seconds before or after is found easily."""
+    asked = sum(not photo.encounter for photo in question.photos)
+    known = sum(not photo.encounter for photo in gallery.photos.values())
+    if not asked and not known:
+        return []
+    return [
+        f'{asked} of the photos asked and {known} of those compared have no encounter. If they '
+        'show the same passage of an animal, probabilities are too high: give dates and cameras, '
+        'or --name-pattern.'
+    ]
+
+
 def record(catalogue: Catalogue, author: Author, result: Result) -> int:
     """Record the decisions in the catalogue, as one entry of the journal; return their number.
 
     'known' gives a photo its individual. For 'new' and 'unsure' only the note says what was found,
     since a new animal needs a name that somebody chooses. Photos that have an individual keep it.
 
-    Raises:
-        InputError: Nothing was decided, or a photo is not in the catalogue.
+    Args:
+        catalogue: The catalogue.
+        author: Who records them.
+        result: A result that was asked for with ``Options.record``.
     """
-    if result.rule is None:
-        raise InputError('--record needs decisions, but the catalogue is not calibrated')
-    if 0 in result.question.numbers:
-        raise InputError(
-            '--record needs photos that are in the catalogue; add them (python -m tools.catalogue '
-            'add), then identify without naming PHOTOS'
-        )
     answers = []
     for unit in result.answers:
         is_known = unit.decision == 'known'
@@ -166,5 +200,6 @@ def record(catalogue: Catalogue, author: Author, result: Result) -> int:
                     '' if is_known else f'{unit.decision}, P(new) {unit.new or 0:.3f}',
                 )
             )
-    decide(catalogue, author, answers)
+    if answers:
+        decide(catalogue, author, answers)
     return len(answers)

@@ -6,12 +6,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from utils.errors import InputError
+from utils.open_sets import lowest_rate
 from wildlife.catalogue.schema import calibrations
 from wildlife.catalogue.store import Catalogue
 from wildlife.identify.answering import Rule
 from wildlife.identify.calibration import Calibrator, trust_notes
 from wildlife.identify.calibration_file import DAMAGE, FORMAT, from_json
 
+RATE = 0.01  # of false matches
 COMMAND = 'python -m tools.calibrate'
 
 
@@ -51,24 +53,31 @@ def _read(content: Mapping[str, Any], catalogue: Catalogue) -> Calibrator:
         ) from None
 
 
-def rule_of(calibrator: Calibrator, rate: float) -> Rule:
+def rule_of(calibrator: Calibrator, rate: float | None) -> Rule:
     """Return how decisions are made at a stated rate of false matches.
+
+    Args:
+        calibrator: The calibrator.
+        rate: The rate; None = RATE, or the lowest that the data allow.
 
     Raises:
         InputError: The data of the calibrator do not allow this rate; it says which they allow.
     """
+    if rate is None:
+        rate = max(RATE, float(lowest_rate(calibrator.fewest)))
     if not 0 < rate <= 1:
         raise InputError(f'--false-match-rate {rate:g} must be above 0, and at most 1')
     accept, reject = calibrator.limits(rate)
     return Rule(calibrator, rate, accept, reject)
 
 
-def trust_lines(calibrator: Calibrator, individuals: int) -> list[str]:
+def trust_lines(calibrator: Calibrator, individuals: int, sides: str) -> list[str]:
     """Say what a calibrator was fitted on, and how far it may be trusted now.
 
     Args:
         calibrator: The calibrator.
         individuals: The number of individuals in the catalogue now.
+        sides: 'separate' = only photos of the same side are compared now; 'together' = all.
     """
     facts = calibrator.facts
     lines = [
@@ -76,4 +85,9 @@ def trust_lines(calibrator: Calibrator, individuals: int) -> list[str]:
         f'{facts["individuals"]} individuals, against {facts["catalogue"]}; now there are '
         f'{individuals}.'
     ]
+    if facts['sides'] != sides:
+        lines.append(
+            f'It was calibrated with --sides {facts["sides"]}, where similarities are others; '
+            f'calibrate with --sides {sides}, too.'
+        )
     return lines + trust_notes(calibrator, individuals)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from utils.errors import InputError
 from utils.linear import linear
 from wildlife.identify.answers import REMOVED
 from wildlife.identify.gallery import UNKNOWN, Gallery
@@ -62,6 +63,9 @@ def individual_scores(gallery: Gallery, asked: Asked) -> np.ndarray:
     Args:
         gallery: R photos of N individuals.
         asked: Q photos; memory grows with Q, so ask for about ``PHOTOS`` at once.
+
+    Raises:
+        InputError: A feature is not a number.
     """
     queries = torch.from_numpy(asked.features)
     best = torch.full((len(gallery.names) + 1, len(queries)), REMOVED)  # the last one is NOBODY
@@ -71,6 +75,10 @@ def individual_scores(gallery: Gallery, asked: Asked) -> np.ndarray:
         _remove(found.numpy(), rows, gallery, asked)
         individuals = torch.from_numpy(gallery.individuals[rows] % len(best))  # -1 is the last
         best.scatter_reduce_(0, individuals[:, None].expand_as(found), found, 'amax')
+    if best[:-1].isnan().any():
+        raise InputError(
+            'features that are not numbers; python -m tools.catalogue verify names damaged ones'
+        )
     return np.ascontiguousarray(best[:-1].numpy().T)
 
 

@@ -1,6 +1,7 @@
 """Calibration of a catalogue: which photos, which pairs, and what is kept."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from wildlife.catalogue.edit import merge
 from wildlife.catalogue.new_photos import NewPhoto, NewPhotos
 from wildlife.identify import calibrating
 from wildlife.identify.calibrating import calibrate, fingerprint, material_of, own_table
+from wildlife.identify.calibration import HeldOutErrors
 from wildlife.identify.calibration_file import as_json
 from wildlife.identify.calibration_report import draw_picture, quality_lines
 from wildlife.identify.kept import kept_calibrator, rule_of, trust_lines
@@ -74,16 +76,42 @@ def test_weights_without_skill_say_so(tmp_path):
     features = catalogue.features()
     made = calibrate(features, catalogue.model(), material_of(features, herd(26)), draws=50)
     assert 'These weights cannot tell new animals from known ones' in '\n'.join(quality_lines(made))
-    assert any('cannot tell' in line for line in trust_lines(made, 26))
+    assert any('cannot tell' in line for line in trust_lines(made, 26, 'together'))
     assert rule_of(made, 0.05).reject == 1.0  # nothing is called new
 
 
 def test_growth_is_said(catalogue):
     features = catalogue.features()
     made = calibrate(features, catalogue.model(), material_of(features, herd(24)), draws=0)
-    assert 'against 23; now there are 24.' in trust_lines(made, 24)[0]
-    assert not any('grown' in line for line in trust_lines(made, 24))
-    assert any('grown from 23 to 40' in line for line in trust_lines(made, 40))
+    assert 'against 23; now there are 24.' in trust_lines(made, 24, 'together')[0]
+    assert not any('grown' in line for line in trust_lines(made, 24, 'together'))
+    assert any('grown from 23 to 40' in line for line in trust_lines(made, 40, 'together'))
+
+
+def test_sides_apart(catalogue):
+    """Only photos of one side are compared, and another way to compare is told."""
+    features = catalogue.features()
+    material = material_of(features, herd(24))
+    table, photos = own_table(features, material, sides=True), material.photos
+    vectors = features.of(photos)
+    expected = max(
+        float(vectors[5] @ vectors[other])
+        for other, photo in enumerate(photos)
+        if photo.individual == 'A07' and photo.side == photos[5].side
+    )
+    assert table.scores[5, 7] == pytest.approx(expected, abs=1e-6)
+    made = calibrate(features, catalogue.model(), material, 0, 'separate')
+    assert not any('--sides' in line for line in trust_lines(made, 24, 'separate'))
+    said = trust_lines(made, 24, 'together')[1]
+    assert 'calibrated with --sides separate' in said and 'with --sides together, too' in said
+
+
+def test_the_usual_rate_is_one_that_the_data_allow(catalogue):
+    features = catalogue.features()
+    made = calibrate(features, catalogue.model(), material_of(features, herd(24)), 0)
+    assert rule_of(made, None).rate == 0.014  # of 72 encounters, rounded up
+    many = replace(made, errors=(HeldOutErrors(np.linspace(0, 1, 300), np.linspace(0, 1, 300)),))
+    assert rule_of(many, None).rate == 0.01
 
 
 def test_another_model_is_not_calibrated(catalogue):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,9 +14,11 @@ from wildlife.catalogue.calibrations import save_calibration
 from wildlife.catalogue.create import create_catalogue
 from wildlife.catalogue.decisions import Answer, decide
 from wildlife.catalogue.edit import undo
+from wildlife.catalogue.new_photos import NewPhoto, NewPhotos
 from wildlife.identify import job
 from wildlife.identify.calibrating import calibrate, material_of
 from wildlife.identify.calibration_file import as_json
+from wildlife.identify.gallery import gallery_of
 from wildlife.identify.job import Options, identify, record
 from wildlife.identify.results import best_first
 
@@ -100,16 +103,47 @@ def test_a_record_leaves_named_photos_alone(tmp_path, options):
 
 
 def test_a_record_needs_decisions_about_photos_of_the_catalogue(tmp_path, options):
-    catalogue = calibrated(tmp_path)
-    entries = len(catalogue.journal())
+    """It is said before anything is computed or written."""
+    catalogue, options = calibrated(tmp_path), replace(options, record=True)
     with pytest.raises(InputError, match='--record needs photos that are in the catalogue'):
-        record(catalogue, ANNA, identify(catalogue, asked(tmp_path), Animals, options))
+        identify(catalogue, asked(tmp_path), never, options)
     (tmp_path / 'plain').mkdir()
     plain = make_herd(tmp_path / 'plain', 3)
-    add_photos(plain, ANNA, animals(tmp_path / 'x', ['Z1'], named=False), Animals())
-    with pytest.raises(InputError, match='--record needs decisions'):
-        record(plain, ANNA, identify(plain, None, never, options))
-    assert len(catalogue.journal()) == entries
+    with pytest.raises(InputError, match='--record needs decisions. No probabilities: the catal'):
+        identify(plain, asked(tmp_path), never, options)
+    assert not list(tmp_path.glob('out/*'))
+
+
+def test_a_record_of_photos_that_all_have_a_name(tmp_path, options):
+    catalogue = calibrated(tmp_path)
+    entries = len(catalogue.journal())
+    named = animals(tmp_path / 'photos', ['A03'], encounters=(0,))
+    result = identify(catalogue, named, never, replace(options, record=True))
+    assert record(catalogue, ANNA, result) == 0 and len(catalogue.journal()) == entries
+
+
+def test_a_photo_of_the_catalogue_is_not_compared_with_its_encounter(tmp_path, options):
+    """Though who asks does not know the encounter."""
+    catalogue = make_herd(tmp_path, 5)
+    (there,) = animals(tmp_path / 'photos', ['A03'], encounters=(1,), count=1).photos
+    plain = NewPhotos([NewPhoto(there.path)], 'a folder', [], [])
+    (answer,) = identify(catalogue, plain, never, options).answers
+    gallery = gallery_of(catalogue.features())
+    shown = {gallery.photos[match.row].encounter for match in answer.candidates[0].matches}
+    assert answer.candidates[0].name == 'A03' and shown == {'A03 0', 'A03 2'}
+
+
+def test_unknown_encounters_are_told(tmp_path, options):
+    catalogue = calibrated(tmp_path)
+    told = '1 of the photos asked and 0 of those compared have no encounter.'
+    new = asked(tmp_path)
+    assert not any(
+        'no encounter' in word for word in identify(catalogue, new, Animals, options).words
+    )
+    new.photos[0] = replace(new.photos[0], encounter='')
+    words = identify(catalogue, new, Animals, options).words
+    assert words[-1].startswith(told)
+    assert told in (tmp_path / 'out/identify.html').read_text()
 
 
 def test_ranks_alone_without_a_calibration(tmp_path, options):

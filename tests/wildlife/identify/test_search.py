@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.wildlife.identify.catalogues import make_herd
+from utils.errors import InputError
 from wildlife.identify import search
 from wildlife.identify.answers import REMOVED
 from wildlife.identify.gallery import gallery_of
@@ -67,6 +68,14 @@ def test_an_individual_with_nothing_to_compare(features):
     assert best_matches(gallery, Asked(vectors, [gallery.rows_of(2)]), 2, 3) == []
     unknown = Asked(vectors, [np.array([], int)], np.array([-1], np.int8))
     assert (individual_scores(gallery, unknown) == REMOVED).all()
+
+
+def test_features_that_are_not_numbers(features):
+    gallery = gallery_of(features)
+    vectors = features.of(features.photos[:2])
+    vectors[1, 3] = np.nan
+    with pytest.raises(InputError, match='not numbers; python -m tools.catalogue verify'):
+        individual_scores(gallery, Asked(vectors, [np.array([], int)] * 2))
 
 
 def test_the_same_file_is_not_compared(features):
