@@ -69,6 +69,7 @@ def test_lists(set_up, capsys):
         'unknown_individuals': 15,
     }
     assert content['catalogue'] == 15 and content['skipped'] == 0
+    assert content['protocol_text'].endswith('a photo is never compared with itself')
     rows = (out / 'open_set_answers.csv').read_text().splitlines()
     assert len(rows) == 136 and rows[0].startswith('photo,photos,individual,in_catalogue,best')
     said = capsys.readouterr().out
