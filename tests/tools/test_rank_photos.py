@@ -2,6 +2,8 @@
 
 import csv
 import os
+import re
+import shlex
 import shutil
 
 import pytest
@@ -10,9 +12,11 @@ from PIL import Image
 from configs import ConfigError, load_cfg
 from model.make_model_clipreid import make_model
 from tests.helpers import write_photo
+from tools import catalogue
 from tools.rank_photos import main
 from utils.checkpoint import save_state
 from utils.errors import InputError
+from wildlife.catalogue.store import open_catalogue
 
 
 @pytest.fixture
@@ -70,8 +74,12 @@ def test_the_files_of_identify_say_what_is_missing(trained, world, capsys):
     assert {(row['probability'], row['known_number']) for row in table} == {('', '')}
     said, page = capsys.readouterr().out, (out / 'identify.html').read_text()
     (line,) = (line for line in said.splitlines() if 'tools.identify' in line)
-    weights = world.folder / 'toy.pth'
-    assert f'create CATALOGUE --config_file {arguments[3]}' in line and f' {weights};' in line
+    folder = str(world.folder / 'catalogue')
+    create = shlex.split(re.search('tools.catalogue (create .*?);', line)[1])
+    catalogue.main([folder if word == 'CATALOGUE' else word for word in create])
+    with open_catalogue(folder) as made:
+        assert {'train 0', 'test 9'} < {each.name for each in made.individuals()}
+        assert len(made.features().photos) == 6 * 5 + 4 * 4
     assert 'without a calibrated catalogue' in page and 'Photos of the same encounter' not in page
     assert not list(out.glob('features-*'))
     main([*arguments, '--top', '1'])
@@ -91,6 +99,7 @@ def test_distractors_are_nobody(trained, world):
     with open(world.folder / 'lists/gallery.txt', 'a') as file:
         file.write('7/../nobody.png -1\n')
     write_photo(world.folder / 'test/nobody.png', 2, 30)
+    (world.folder / 'lists/photos.csv').write_text('identity,listed\nBo,nobody.png\n')
     rows = main([*trained[0], '--top', '99'])
     assert {row['individual'] for row in rows} == {f'train {n}' for n in range(6)} | {
         f'test {n}' for n in range(6, 10)

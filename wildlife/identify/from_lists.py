@@ -81,14 +81,18 @@ def rank_photos(cfg: CfgNode, source: str, out: str, top: int, command: Sequence
 
 
 def _listed(cfg: CfgNode) -> list[Photo]:
-    """Return the photos of individuals in all lists, numbered 0: no catalogue has them."""
+    """Return the photos of individuals in all lists, each file once, under its first name.
+
+    Their number is 0: no catalogue has them.
+    """
     table = photos_of_lists(cfg)
+    found: dict[str, NewPhoto] = {}
+    for record, name in zip(table.records, table.individuals, strict=True):
+        if name:  # not a distractor
+            photo = NewPhoto(record.path, individual=name)
+            found.setdefault(os.path.realpath(record.path), photo)
     unknown: dict[str, Any] = {'id': 0, 'sha256': '', 'bytes': 0, 'individual_id': None}
-    return [
-        Photo(**asdict(NewPhoto(record.path, individual=name)), **unknown)
-        for record, name in zip(table.records, table.individuals, strict=True)
-        if name
-    ]
+    return [Photo(**asdict(photo), **unknown) for photo in found.values()]
 
 
 def _features(

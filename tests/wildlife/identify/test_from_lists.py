@@ -23,9 +23,10 @@ def encoder(world, monkeypatch):
     return made
 
 
-def rank(world, top=4):
+def rank(world, *opts):
     out = world.output / 'matches'
-    return rank_photos(load_cfg(world.yml()), f'{world.folder}/new', str(out), top, ['my.yml'])
+    cfg = load_cfg(world.yml(), opts)
+    return rank_photos(cfg, f'{world.folder}/new', str(out), 4, ['my.yml'])
 
 
 def test_against_a_plain_loop(world, encoder):
@@ -49,6 +50,15 @@ def test_against_a_plain_loop(world, encoder):
         for row, (distance, name, photo) in zip(mine, sorted(nearest)):
             assert (row['individual'], row['known_photo']) == (name, photo)
             assert float(row['distance']) == pytest.approx(distance, rel=0.006, abs=1e-6)
+
+
+def test_a_file_that_two_lists_name_is_one_photo(world, encoder):
+    """It is called as in the first list, however the other spells its path."""
+    with (world.folder / 'lists/gallery.txt').open('a') as file:
+        file.write('../photos/train/0/0.png 0\n')
+    gallery = rank(world, 'DATASETS.ALLOW_OUTSIDE', 'True').gallery
+    assert 'train 0' in gallery.names and 'test 0' not in gallery.names
+    assert gallery.counts.sum() == 6 * 5 + 4 * 4
 
 
 def test_an_interrupted_call_continues(world, encoder, monkeypatch):
