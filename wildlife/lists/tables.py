@@ -125,7 +125,7 @@ def read_rows(path: Path) -> pd.DataFrame:
             rows.append([*cells[: len(columns)], *[''] * missing])
             where.append(f'{path}:{line}')
     if not rows:
-        raise InputError(f'{path}: no rows; expected a header and one row per photo')
+        raise InputError(f'{path}: no rows; expected a header and rows below it')
     frame = make_frame(rows, columns, where)
     return frame.drop(columns='', errors='ignore')
 
