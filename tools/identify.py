@@ -45,22 +45,24 @@ def main(argv: Sequence[str] | None = None) -> Any:
     from wildlife.lists.options import check_reading
 
     setup_logger()
+    rule = (args.false_match_rate, args.top, args.units, args.burst_minutes, args.sides)
+    options = Options(args.out, *rule, record=args.record)
     with open_catalogue(args.catalogue) as catalogue:
         new = None
         if args.source:
             margin = float(catalogue.settings()['margin'])
             new = photos_of_source(check_reading(args, margin))
-        rule = (args.false_match_rate, args.top, args.units, args.burst_minutes, args.sides)
         result = identify(
             catalogue,
             new,
             lambda: catalogue_encoder(catalogue, args.opts),
-            Options(args.out, *rule, record=args.record),
+            options,
         )
         lines = [*result.question.notes, *skipped_lines(result.question), *summary_lines(result)]
         if args.record:
             count = record(catalogue, Author(args.by, 'tools.identify'), result)
-            lines.append(f'{count} decisions recorded; python -m tools.catalogue undo takes back')
+            hint = '; python -m tools.catalogue undo takes them back' if count else ''
+            lines.append(f'{count} decisions recorded{hint}')
     for line in [*lines, *result.words, f'Page: {args.out / "identify.html"}']:
         print(line)
     return result

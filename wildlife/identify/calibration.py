@@ -128,10 +128,10 @@ class Calibrator:
             InputError: The fit had too few animals for this rate.
         """
         check_rate(self.fewest, rate)
-        accept = max(threshold_at(each.new_scores, rate) for each in self.errors)
+        accept = max(0.0, *(threshold_at(each.new_scores, rate) for each in self.errors))
         if not self.tells_new:
             return accept, 1.0
-        return accept, max(threshold_at(each.new_doubts, rate) for each in self.errors)
+        return accept, max(0.0, *(threshold_at(each.new_doubts, rate) for each in self.errors))
 
     @property
     def fewest(self) -> int:

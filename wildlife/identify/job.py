@@ -19,6 +19,8 @@ from wildlife.identify.page import html_page
 from wildlife.identify.results import Result, write_result
 from wildlife.identify.units import units_of
 
+YEAR = 525_600  # minutes
+
 
 @dataclass(frozen=True)
 class Options:
@@ -32,6 +34,9 @@ class Options:
         minutes: The shortest break between two bursts.
         sides: 'separate' = compare only photos of the same side; 'together' = all.
         record: Whether decisions will be recorded, which needs photos of the catalogue.
+
+    Raises:
+        InputError: The minutes are not a number, negative or more than a year.
     """
 
     out: Path
@@ -41,6 +46,10 @@ class Options:
     minutes: float = 1.0
     sides: str = 'together'
     record: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.minutes <= YEAR:
+            raise InputError(f'--burst-minutes {self.minutes:g} must be from 0 to {YEAR} (a year)')
 
 
 @dataclass(frozen=True)

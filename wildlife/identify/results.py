@@ -209,7 +209,8 @@ def summary_lines(result: Result) -> list[str]:
     """Say what was asked and answered."""
     question, gallery = result.question, result.gallery
     asked = f'{counted(len(question.photos), "animal")} of {question.source}'
-    known = f'{counted(int(gallery.counts.sum()), "photo")} of {len(gallery.names)} individuals'
+    individuals = counted(len(gallery.names), 'individual')
+    known = f'{counted(int(gallery.counts.sum()), "photo")} of {individuals}'
     units = counted(len(result.answers), 'unit')
     lines = [f'{asked} in {units}, compared with {known}.']
     counts = result.counts()

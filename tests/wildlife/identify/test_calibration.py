@@ -116,6 +116,7 @@ def test_decisions_keep_the_stated_rate_on_the_fit():
     calibrator = replace(PLATT, errors=(HeldOutErrors(scores, doubts),))
     accept, reject = calibrator.limits(0.05)
     assert (scores > accept).sum() == 9 and (doubts > reject).sum() == 14  # ⌊0.05 · 201⌋ - 1
+    assert calibrator.limits(1.0) == (0.0, 0.0)  # numbers that JSON can hold
     stricter = HeldOutErrors(scores / 2 + 0.5, doubts / 2)  # such as single photos
     both = replace(calibrator, errors=(*calibrator.errors, stricter))
     assert both.limits(0.05) == (pytest.approx(accept / 2 + 0.5), reject)

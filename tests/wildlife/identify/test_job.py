@@ -168,6 +168,12 @@ def test_a_rate_that_the_data_do_not_allow(tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize('minutes', [float('nan'), -1, float('inf')])
+def test_breaks_that_are_no_time(tmp_path, minutes):
+    with pytest.raises(InputError, match='--burst-minutes .* from 0 to 525600'):
+        Options(tmp_path, minutes=minutes)
+
+
 def test_nothing_to_compare_with(tmp_path, options):
     (tmp_path / 'c').mkdir()
     catalogue = create_catalogue(tmp_path / 'c', ANNA, '', 0.05)
