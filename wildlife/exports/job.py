@@ -81,9 +81,11 @@ class Job:
         left = [sighting for sighting in self.records.sightings if sighting.is_animal]
         total = len(self.records.sightings)
         self.note_count(total - len(left), 'photo', 'without an animal not exported')
-        for need in needs:
+        words = [self.records.detector if need == 'detector' else need for need in needs]
+        missing = 'animal'
+        for need, word in zip(needs, words, strict=True):
             found = [sighting for sighting in left if NEEDS[need](sighting)]
-            word = self.records.detector if need == 'detector' else need
+            missing = word if left and not found else missing
             text = f'without {word} not exported: {self.title} needs one'
             self.note_count(len(left) - len(found), 'photo', text)
             left = found
@@ -91,11 +93,10 @@ class Job:
         lost = sum(one.name not in names for one in self.records.individuals)
         self.note_count(lost, 'individual', 'without a photo that can be exported')
         if not left:
-            words = [self.records.detector if need == 'detector' else need for need in needs]
             raise InputError(
-                f'{self.title} needs {" and ".join(words) or "an animal"} of each photo, but none '
-                f'of the {counted(total, "photo")} has that; python -m tools.catalogue add reads '
-                'dates and cameras from a table, tools.identify names individuals'
+                f'{self.title} needs {" and ".join(words)} of each photo, but none of the '
+                f'{counted(total, "photo")} has that (no {missing}); python -m tools.catalogue add '
+                'reads dates and cameras from a table, tools.identify names individuals'
             )
         return left
 
