@@ -13,6 +13,7 @@ from wildlife.identify.answering import Rule
 from wildlife.identify.calibration import Calibrator, trust_notes
 from wildlife.identify.calibration_file import DAMAGE, FORMAT, from_json
 
+FACTS = {'catalogue', 'date', 'individuals', 'open_set', 'queries', 'sides'}  # that are told
 RATE = 0.01  # of false matches
 COMMAND = 'python -m tools.calibrate'
 
@@ -39,14 +40,17 @@ def kept_calibrator(catalogue: Catalogue) -> tuple[Calibrator | None, str]:
 
 def _read(content: Mapping[str, Any], catalogue: Catalogue) -> Calibrator:
     again = f'calibrate again: {COMMAND} {catalogue.folder}'
-    found = content.get('format')
-    if found != FORMAT:
+    version = content.get('format')
+    if version != FORMAT:
         raise InputError(
-            f'{catalogue.folder}: its calibration has format {found!r:.20}, this version reads '
+            f'{catalogue.folder}: its calibration has format {version!r:.20}, this version reads '
             f'{FORMAT}; {again}'
         )
     try:
-        return from_json(content)
+        made = from_json(content)
+        if not made.facts.keys() >= FACTS:
+            raise ValueError('facts')
+        return made
     except DAMAGE as error:
         raise InputError(
             f'{catalogue.folder}: its calibration is damaged ({type(error).__name__}); {again}'

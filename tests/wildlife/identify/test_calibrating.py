@@ -128,7 +128,8 @@ def test_a_damaged_calibration(catalogue):
     features = catalogue.features()
     made = calibrate(features, catalogue.model(), material_of(features, herd(24)), draws=0)
     content = as_json(made)
-    for change, message in (({'format': 99}, 'has format 99'), ({'right': 3}, 'is damaged')):
+    changes = {'format': 99}, {'right': 3}, {'facts': {'date': '2026-11-28'}}
+    for change, message in zip(changes, ('has format 99', 'is damaged', 'is damaged')):
         save_calibration(catalogue, ANNA, content | change)
         with pytest.raises(InputError, match=f'{message}.*calibrate again: python -m tools'):
             kept_calibrator(catalogue)
