@@ -77,8 +77,7 @@ class Calibrator:
             share: The share of known animals to expect; None = as in the fit.
         """
         answers = best_answers(table)
-        best, known = self._best_and_known(answers, share)
-        best = np.maximum(best, known / answers.catalogue)
+        best, known = self.best_and_known(answers, share)
         rows, column = np.arange(len(best)), table.scores.argmax(axis=1)
         is_compared = table.scores > REMOVED
         gaps = np.where(is_compared, answers.score[:, None] - table.scores, 0.0)
@@ -86,22 +85,28 @@ class Calibrator:
         weights = np.exp(-sharpness[:, None] * gaps) * is_compared
         weights[rows, column] = 0.0
         found = np.column_stack([shared_rest(weights, known - best, best), 1 - known])
-        found[rows, column] = np.where(answers.catalogue > 1, best, known)
+        found[rows, column] = best
         return found
 
-    def _best_and_known(
-        self, answers: Answers, share: float | None
+    def best_and_known(
+        self, answers: Answers, share: float | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return P(the best is right) (Q,) and P(known) (Q,), which is not lower."""
+        """Return P(the best is right) (Q,) and P(known) (Q,), which is not lower.
+
+        The best individual has at least its part of P(known), if all had the same.
+
+        Args:
+            answers: Q answers.
+            share: The share of known animals to expect; None = as in the fit.
+        """
         inputs = inputs_of(answers, self.kind, self.alpha)
         best = self.right(inputs)
         known = np.maximum(best, self.known(inputs))
-        if share is None:
-            return best, known
-        expected = with_share(known, self.share, share)
-        return best * np.divide(
-            expected, known, where=known > 0, out=np.zeros_like(known)
-        ), expected
+        if share is not None:
+            expected = with_share(known, self.share, share)
+            best *= np.divide(expected, known, where=known > 0, out=np.zeros_like(known))
+            known = expected
+        return np.maximum(best, known / answers.catalogue), known
 
     def sets(self, probabilities: np.ndarray) -> np.ndarray:
         """Return which labels (Q, N + 1) the sets hold that have the truth with 95 %."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from utils.errors import InputError
 from utils.logistic import fit_logistic, log_loss, quality, reliability
 from utils.open_set_intervals import measure_open_set
 from utils.open_sets import OpenSet
-from wildlife.identify.answers import REMOVED, Similarities, best_answers, joined
+from wildlife.identify.answers import REMOVED, Answers, Similarities, best_answers, joined
 from wildlife.identify.calibration import (
     INPUTS,
     Calibrator,
@@ -84,15 +85,14 @@ def _without_another(table: Similarities, rng: np.random.Generator) -> Similarit
     return table.compared(kept[index] | table.truth)
 
 
-def fit_models(table: Similarities, kind: str, alpha: float = 1.0) -> Calibrator:
+def fit_models(answers: Answers, kind: str, alpha: float = 1.0) -> Calibrator:
     """Fit the two regressions of a calibrator of one kind, without judging them.
 
     Args:
-        table: The queries, whose individuals the model was not trained on.
+        answers: The answers to queries whose individuals the model was not trained on.
         kind: A key of ``calibration.INPUTS``.
         alpha: See ``Calibrator``.
     """
-    answers = best_answers(table)
     inputs, scores = inputs_of(answers, kind, alpha), inputs_of(answers, 'platt', alpha)
     slope = float(fit_logistic(scores, answers.right).weights[0])
     return Calibrator(
@@ -119,12 +119,12 @@ def folds_of(table: Similarities, seed: int, folds: int = FOLDS) -> np.ndarray:
 
 def cross_fit(table: Similarities, kind: str, folds: np.ndarray, alpha: float = 1.0) -> HeldOut:
     """Return the probabilities of every query by a calibrator fitted on the other folds."""
-    count = len(table.individuals)
+    answers, count = best_answers(table), len(table.individuals)
     best, new, truth = np.zeros((3, count))
     found = HeldOut(best, new, truth, np.zeros(count, bool))
     for fold in np.unique(folds):
         rows = folds == fold
-        part = held_out(fit_models(table.take(~rows), kind, alpha), table.take(rows))
+        part = held_out(fit_models(answers.take(~rows), kind, alpha), table.take(rows))
         for name, values in vars(part).items():
             getattr(found, name)[rows] = values
     return found
@@ -174,15 +174,15 @@ def fit_calibrator(
     Raises:
         InputError: All queries are known, or all are new.
     """
-    catalogue = best_answers(table).catalogue
-    choice = choose_kind(table, folds_of(table, seed))
+    answers, choice = best_answers(table), choose_kind(table, folds_of(table, seed))
+    catalogue = answers.catalogue
     whole = catalogue >= WHOLE * catalogue.max()
     masks = [whole & each for each in stated] or [whole]
     parts = [(table.take(mask), choice.found.take(mask)) for mask in masks]
     limits = np.array([set_limits(*part, seed) for part in parts])
     judged, found = parts[-1]
     fitted = replace(
-        fit_models(table, choice.kind, choice.alpha),
+        fit_models(answers, choice.kind, choice.alpha),
         set_limits=tuple(limits.max(axis=0).tolist()),
         errors=tuple(_errors(*part) for part in parts),
     )
@@ -244,20 +244,24 @@ def choose_kind(table: Similarities, folds: np.ndarray) -> Choice:
             f'are {side}; it needs individuals with two encounters, and individuals left out'
         )
     alphas = ALPHAS if (table.sizes > 1).any() else (1.0,)
-    best: dict[str, Choice] = {}
-    for kind, alpha in product(INPUTS, alphas):
-        found = cross_fit(table, kind, folds, alpha)
-        loss = log_losses(table, found)
-        if kind not in best or loss < best[kind].losses[kind]:
-            best[kind] = Choice(kind, alpha, found, {kind: loss})
-    losses = {kind: each.losses[kind] for kind, each in best.items()}
-    return replace(best[min(losses, key=lambda kind: losses[kind])], losses=losses)
-
-
-def log_losses(table: Similarities, found: HeldOut) -> float:
-    """Return the log loss of [right] plus that of [known]."""
     answers = best_answers(table)
-    return log_loss(found.best, answers.right) + log_loss(1 - found.new, answers.known)
+    tried = [
+        (held_out_loss(answers, kind, folds, alpha), kind, alpha)
+        for kind, alpha in product(INPUTS, alphas)
+    ]
+    losses = {kind: min(loss for loss, each, _ in tried if each == kind) for kind in INPUTS}
+    _, kind, alpha = min(tried, key=itemgetter(0))
+    return Choice(kind, alpha, cross_fit(table, kind, folds, alpha), losses)
+
+
+def held_out_loss(answers: Answers, kind: str, folds: np.ndarray, alpha: float = 1.0) -> float:
+    """Return the log loss of [right] plus that of [known], each fold by a fit on the others."""
+    best, known = np.zeros((2, len(folds)))
+    for fold in np.unique(folds):
+        rows = folds == fold
+        made = fit_models(answers.take(~rows), kind, alpha)
+        best[rows], known[rows] = made.best_and_known(answers.take(rows))
+    return log_loss(best, answers.right) + log_loss(known, answers.known)
 
 
 def judge(table: Similarities, found: HeldOut, draws: int, seed: int) -> dict[str, Any]:
