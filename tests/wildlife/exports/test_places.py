@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.wildlife.exports.worlds import PLACES, export_world, make_world, write_places
 from utils.errors import InputError
-from wildlife.exports.grid import epsg_code, project, zone_of
+from wildlife.exports.grid import epsg_code, points_of, zone_of
 from wildlife.exports.identifiers import RESERVED, free_name, identifiers
 from wildlife.exports.occasions import make_occasions
 from wildlife.exports.places import Place, place_of_text, read_places
@@ -93,8 +93,26 @@ def test_a_camera_at_two_places_is_rejected(tmp_path):
 )
 def test_utm_is_that_of_pyproj(latitude, longitude, zone, x, y):
     assert zone_of(longitude) == zone
-    found = project(latitude, longitude, zone, latitude < 0)
-    assert found == pytest.approx((x, y), abs=1e-3)
+    name, points = points_of({'a': Place('a', latitude=latitude, longitude=longitude)})
+    assert f'UTM zone {zone}' in name
+    assert points['a'] == pytest.approx((x, y), abs=1e-2)
+
+
+def test_places_on_both_sides_of_the_equator_share_a_grid():
+    places = {
+        'n': Place('n', latitude=0.01, longitude=33),
+        's': Place('s', latitude=-1, longitude=33),
+    }
+    name, points = points_of(places)
+    assert '36S (EPSG:32736)' in name
+    north, south = points['n'], points['s']
+    assert north[0] == pytest.approx(500_000) == south[0]
+    assert north[1] - south[1] == pytest.approx(1.01 * 110_574 * 0.9996, abs=5)
+
+
+def test_a_place_near_the_pole_is_rejected():
+    with pytest.raises(InputError, match='--places: 85, 33: latitude out of range.*give x and y'):
+        points_of({'p': Place('p', latitude=85, longitude=33)})
 
 
 def test_zones():
