@@ -94,7 +94,11 @@ def test_the_life_of_a_catalogue(folder, capsys):
     first = open_catalogue(folder).photos()[0].individual
     call('rename', folder, first, 'Nala')
     call('set', folder, 'Nala', '--sex', 'female', '--notes', 'torn ear', '--alias', 'N1')
+    capsys.readouterr()
     call('decide', folder, 'Zuri', '--photos', 1, '--new', '--note', 'other stripes')
+    assert capsys.readouterr().out.startswith('1 photo: new Zuri; until now Nala')
+    call('decide', folder, 'Zuri', '--photos', 1)
+    assert capsys.readouterr().out == '1 photo: known Zuri\n'
     call('set', folder, '--photos', 1, 2, '--side', 'left', '--encounter', 'E1')
     call('decide', folder, '--photos', 3, '--unsure')
     call('split', folder, 'Nala', 'Asha', '--encounters', 'E1')
@@ -122,7 +126,7 @@ def test_the_life_of_a_catalogue(folder, capsys):
     call('list', folder, '--journal')
     said = capsys.readouterr().out.splitlines()
     assert said[1].endswith('create') and said[2].endswith('add 78 photos from the lists of toy')
-    assert sum(line.endswith('(undone)') for line in said) == 2 and len(said) == 14
+    assert sum(line.endswith('(undone)') for line in said) == 2 and len(said) == 15
     call('list', folder, '--photos')
     assert capsys.readouterr().out.count('.png') == 78
     assert call('verify', folder, '--hashes')

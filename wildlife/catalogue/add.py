@@ -36,7 +36,8 @@ class Added:
     Attributes:
         photos: The number of photos that are new.
         known: The number of photos that were there already.
-        completed: How many of these have got facts, a name or a new path.
+        completed: How many of these have got facts or a new path.
+        named: How many of these have got an individual.
         otherwise: How many new photos are there with another box, or whole, too.
         individuals: The names of the individuals that are new.
         features: The number of features that were made.
@@ -46,6 +47,7 @@ class Added:
     photos: int = 0
     known: int = 0
     completed: int = 0
+    named: int = 0
     otherwise: int = 0
     individuals: list[str] = field(default_factory=list)
     features: int = 0
@@ -86,7 +88,11 @@ def add_photos(
         numbers |= {key: photo.id for key, photo in known.items()}
         there = {key: known[key] for key in shown if key in known}
         done.completed = _complete(change, shown, there)
-        done.individuals = _identify(change, shown, numbers, there, new.source)
+        answers = _identify(change, shown, numbers, there, new.source)
+        new_names = (each.name for each in answers if each.answer == 'new')
+        done.individuals = list(dict.fromkeys(new_names))
+        old = {photo.id for photo in there.values()}
+        done.named = sum(each.photo in old for each in answers)
         if encoder:
             by_number = {numbers[key]: row for key, row in vectors.items() if key in numbers}
             done.features = write_features(change, catalogue, encoder.facts, by_number)
@@ -217,8 +223,8 @@ def _identify(
     numbers: Mapping[Key, int],
     there: Mapping[Key, Photo],
     source: str,
-) -> list[str]:
-    """Record which individuals the source names; return the names of new individuals."""
+) -> list[Answer]:
+    """Record which individuals the source names; return these decisions."""
     known = name_numbers(change.connection)
     answers = []
     for key, photo in shown.items():
@@ -235,4 +241,4 @@ def _identify(
         answers.append(Answer(numbers[key], answer, photo.individual, note=f'from {source}'))
     if answers:
         record_answers(change, answers)
-    return list(dict.fromkeys(each.name for each in answers if each.answer == 'new'))
+    return answers

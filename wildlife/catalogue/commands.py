@@ -70,10 +70,14 @@ def decide_photos(catalogue: Catalogue, args: Arguments, author: Author) -> str:
     if args.unsure or args.none:
         answer = 'unsure' if args.unsure else 'none'
     numbers = dict.fromkeys(args.photos)
+    before = {each.individual for each in catalogue.photos() if each.id in numbers} - {''}
     decide(
         catalogue, author, [Answer(photo, answer, args.name, note=args.note) for photo in numbers]
     )
-    return f'{counted(len(numbers), "photo")}: {answer} {args.name}'.rstrip()
+    done = f'{counted(len(numbers), "photo")}: {answer} {args.name}'.rstrip()
+    if answer == 'unsure' or not before - {args.name}:
+        return done
+    return f'{done}; until now {first_few(sorted(before))}: undo takes this back'
 
 
 def rename(catalogue: Catalogue, args: Arguments, author: Author) -> str:

@@ -93,7 +93,8 @@ def added_text(new: NewPhotos, added: Added) -> str:
         lines.append(f'- {counted(shared, "photo")} with several animals')
     lines.append(
         f'{counted(added.photos, "animal")} added on {counted(len(several), "photo")}, '
-        f'{added.known} were there already, {added.completed} of them completed'
+        f'{added.known} were there already, {added.completed} of them completed, '
+        f'{added.named} named'
     )
     if added.otherwise:
         lines.append(

@@ -71,7 +71,7 @@ def test_what_was_unknown_is_completed(tmp_path):
     facts = {'side': 0, 'camera': 'C2', 'date': date, 'encounter': 'E', 'place': 'river'}
     second = [NewPhoto(path, individual='Nala', **facts) for path in moved[:2]]
     done = add_photos(catalogue, ANNA, new(*second, NewPhoto(moved[2])), encoder)
-    assert (done.photos, done.known, done.completed) == (0, 3, 2)
+    assert (done.photos, done.known, done.completed, done.named) == (0, 3, 2, 2)
     one, two, three = catalogue.photos()
     assert (one.side, one.camera, one.date, one.encounter) == (0, 'C1', date, 'E')
     assert (one.path, two.path, three.path) == (paths[0], moved[1], paths[2])
