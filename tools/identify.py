@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> Any:
     from wildlife.catalogue.sources import photos_of_source
     from wildlife.catalogue.store import open_catalogue
     from wildlife.identify.job import Options, identify, record
-    from wildlife.identify.results import skipped_lines, summary_lines
+    from wildlife.identify.results import recorded_line, skipped_lines, summary_lines
     from wildlife.lists.options import check_reading
 
     setup_logger()
@@ -61,8 +61,7 @@ def main(argv: Sequence[str] | None = None) -> Any:
         lines = [*result.question.notes, *skipped_lines(result.question), *summary_lines(result)]
         if args.record:
             count = record(catalogue, Author(args.by, 'tools.identify'), result)
-            hint = '; python -m tools.catalogue undo takes them back' if count else ''
-            lines.append(f'{count} decisions recorded{hint}')
+            lines.append(recorded_line(args.catalogue, count))
     for line in [*lines, *result.words, f'Page: {args.out / "identify.html"}']:
         print(line)
     return result

@@ -75,7 +75,8 @@ def material_of(features: Features, usable: Sequence[str], seed: int = 0) -> Mat
         raise InputError(
             f'{counted(repeated, "individual")} with two encounters that the model was not '
             f'trained on, but {FEWEST} are needed for probabilities; until then tools.identify '
-            'answers with ranks and similarities alone'
+            'answers with ranks and similarities alone; name animals of more encounters '
+            '(python -m tools.catalogue decide), then calibrate again'
         )
     gallery = gallery_of(features, known)
     count = len(photos)

@@ -232,6 +232,7 @@ def trust_notes(calibrator: Calibrator, individuals: int) -> list[str]:
     pair = measures['intervals'].get('AUROC')
     if pair is None or pair[0] <= 0.5:
         notes.append(told_apart(measures['values']['AUROC'], pair))
+        notes.append('So nearly all answers are unsure: look yourself.')
     if individuals > GROWN * fitted:
         notes.append(
             f'The catalogue has grown from {fitted} to {individuals} individuals since the '

@@ -61,12 +61,14 @@ class Known:
         rule: How decisions are made; None = ranks and similarities alone.
         words: What is to be known about the answers, in sentences.
         margin: The margin around boxes, as a share of the box.
+        catalogue: The folder of the catalogue; '' = there is none.
     """
 
     gallery: Gallery
     rule: Rule | None
     words: list[str]
     margin: float
+    catalogue: str = ''
 
 
 def identify(
@@ -100,7 +102,8 @@ def identify(
         make_encoder = reject_photos
     folder = make_output_dir(options.out)
     question = _question(catalogue, features, new, make_encoder, folder)
-    known = Known(gallery, rule, words, float(catalogue.settings()['margin']))
+    margin = float(catalogue.settings()['margin'])
+    known = Known(gallery, rule, words, margin, str(catalogue.folder))
     return answer_question(question, known, options)
 
 
@@ -125,7 +128,7 @@ def answer_question(question: Question, known: Known, options: Options) -> Resul
         settings['rate'] = known.rule.rate
         words += encounter_words(question, known.gallery)
     result = Result(question, known.gallery, answers, known.rule, words, settings)
-    write_result(options.out, result, html_page(result, known.margin))
+    write_result(options.out, result, html_page(result, known.margin, known.catalogue))
     if question.kept:
         question.kept.unlink(missing_ok=True)
     return result

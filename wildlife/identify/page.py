@@ -1,10 +1,13 @@
 """The page of ``tools.identify``."""
 
 import os
-from collections.abc import Iterable
+import re
+import shlex
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import Any
 
 from datasets.images import THREADS
@@ -36,29 +39,35 @@ class Picture:
     text: str
 
 
-def html_page(result: Result, margin: float) -> str:
+def html_page(result: Result, margin: float, catalogue: str = '') -> str:
     """Return the page of a result, which needs no other files and no network.
 
     Args:
         result: The result.
         margin: The margin around boxes, as a share of the box.
+        catalogue: The folder of the catalogue, for commands; '' = there is none.
     """
     order = best_first(result.answers)[:SHOWN]
     pictures = _pictures(result, order, margin)
+    commands = _commands(result, order, catalogue)
     return render(
         'identify.html',
         summary=summary_lines(result),
         words=result.words,
         skipped=skipped_lines(result.question),
-        units=[_unit(result, number, pictures) for number in order],
+        units=[_unit(result, number, pictures, commands) for number in order],
         more=len(result.answers) - len(order),
         calibrated=result.rule is not None,
         encounters=any(photo.encounter for photo in result.question.photos),
         settings=result.settings,
+        catalogue=catalogue,
+        is_added=0 not in result.question.numbers,
     )
 
 
-def _unit(result: Result, number: int, pictures: dict[Any, str]) -> dict[str, Any]:
+def _unit(
+    result: Result, number: int, pictures: dict[Any, str], commands: dict[int, str]
+) -> dict[str, Any]:
     answer = result.answers[number]
     question = result.question
     shown = answer.photos[:OWN]
@@ -70,7 +79,7 @@ def _unit(result: Result, number: int, pictures: dict[Any, str]) -> dict[str, An
         'new': answer.new,
         'set': set_text(answer),
         'encounter': question.photos[shown[0]].encounter,
-        'numbers': [question.numbers[place] for place in answer.photos if question.numbers[place]],
+        'command': commands.get(number, ''),
         'photos': [
             Picture(pictures[_key(question.photos[place])], _name(question.photos[place]))
             for place in shown
@@ -78,6 +87,40 @@ def _unit(result: Result, number: int, pictures: dict[Any, str]) -> dict[str, An
         'more': len(answer.photos) - len(shown),
         'candidates': [_candidate(result, answer, each, pictures) for each in answer.candidates],
     }
+
+
+def _commands(result: Result, order: Iterable[int], catalogue: str) -> dict[int, str]:
+    """Return the commands that record the answers, for photos that the catalogue has.
+
+    An unsure one has NAME in it, since it should not be copied without a look.
+    """
+    found = {}
+    free = free_names(result.gallery.names)
+    for number in order:
+        answer = result.answers[number]
+        numbers = [result.question.numbers[place] for place in answer.photos]
+        if not catalogue or 0 in numbers:
+            continue
+        name, new = 'NAME', []
+        if answer.decision == 'known':
+            name = answer.candidates[0].name
+        elif answer.decision == NEW:
+            name, new = next(free), ['--new']
+        words = ['decide', catalogue, name, '--photos', *map(str, numbers), *new]
+        found[number] = f'python -m tools.catalogue {shlex.join(words)}'
+    return found
+
+
+def free_names(names: Iterable[str]) -> Iterator[str]:
+    """Yield names for new animals: '238' after '237', 'new1' where names are no numbers."""
+    taken = set(names)
+    numbers = [name for name in taken if re.fullmatch('[0-9]{1,9}', name)]
+    width = max(map(len, numbers), default=0)
+    start = max(map(int, numbers), default=0) + 1
+    for number in count(start):
+        name = f'{number:0{width}d}' if numbers else f'new{number}'
+        if name not in taken:
+            yield name
 
 
 def _meaning(answer: UnitAnswer) -> str:

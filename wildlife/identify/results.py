@@ -223,6 +223,17 @@ def summary_lines(result: Result) -> list[str]:
     return lines
 
 
+def recorded_line(catalogue: Path, count: int) -> str:
+    """Say what --record has done, how to see what is left, and how to take it back."""
+    done = f'{counted(count, "decision")} recorded'
+    if not count:
+        return done
+    return (
+        f'{done}; the same command without --record shows the photos that are left; python -m '
+        f'tools.catalogue undo {catalogue} takes them back'
+    )
+
+
 def skipped_lines(question: Question) -> list[str]:
     """Say which photos were skipped, one line per reason."""
     reasons = Counter(row.reason for row in question.left_out)

@@ -176,4 +176,5 @@ def test_how_far_it_may_be_trusted():
     (grown,) = trust_notes(calibrator, 31)
     assert 'from 20 to 31 individuals' in grown
     measures['intervals'] = {'AUROC': (0.45, 0.95)}
-    assert 'cannot tell' in trust_notes(calibrator, 20)[0]
+    cannot, so = trust_notes(calibrator, 20)
+    assert 'cannot tell' in cannot and so.startswith('So nearly all answers are unsure')

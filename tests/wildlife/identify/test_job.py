@@ -2,7 +2,10 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
+from html import unescape
+from itertools import islice
 
 import pytest
 
@@ -20,6 +23,7 @@ from wildlife.identify.calibrating import calibrate, material_of
 from wildlife.identify.calibration_file import as_json
 from wildlife.identify.gallery import gallery_of
 from wildlife.identify.job import Options, identify, record
+from wildlife.identify.page import free_names
 from wildlife.identify.results import best_first
 
 
@@ -212,6 +216,31 @@ def test_sides_apart(tmp_path):
         own = result.question.photos[answer.photos[0]].side
         matches = [match for each in answer.candidates for match in each.matches]
         assert {result.gallery.photos[match.row].side for match in matches} == {own}
+
+
+def test_the_page_has_the_command_that_records_each_answer(tmp_path, options):
+    """For photos of the catalogue; for others it says that they must be added first."""
+    catalogue = calibrated(tmp_path)
+    identify(catalogue, asked(tmp_path), Animals, options)
+    page = unescape((tmp_path / 'out/identify.html').read_text())
+    assert 'catalogue decide' not in page and f'catalogue add {catalogue.folder} PHOTOS' in page
+    add_photos(catalogue, ANNA, asked(tmp_path), Animals())
+    identify(catalogue, None, never, options)
+    page = unescape((tmp_path / 'out/identify.html').read_text())
+    commands = re.findall('<code>python -m tools.catalogue decide (.*?)</code>', page)
+    assert commands == [
+        *(
+            f'{catalogue.folder} {name} --photos {n} {n + 1}'
+            for name, n in (('A03', 145), ('A11', 147), ('A17', 149))
+        ),
+        f'{catalogue.folder} new1 --photos 151 152 --new',
+    ]
+
+
+def test_names_for_new_animals():
+    assert list(islice(free_names(['007', '012', 'Zuri']), 2)) == ['013', '014']
+    assert list(islice(free_names(['Zuri', 'new2']), 2)) == ['new1', 'new3']
+    assert next(free_names(['9', '10'])) == '11'
 
 
 @pytest.mark.parametrize('width', [1300, 400])
