@@ -86,7 +86,7 @@ def project(tmp_path_factory, toy_weights):
 
 def test_every_command(project, monkeypatch, capsys):
     monkeypatch.chdir(project)
-    create, add, calibrate, more, look, record, decide, export = COMMANDS
+    create, add, calibrate, more, look, record, decide, named, export = COMMANDS
     for command in (create, add):
         call(command)
     capsys.readouterr()
@@ -103,7 +103,7 @@ def test_every_command(project, monkeypatch, capsys):
     assert 'Calibrated on ' in said and 'now there are 30.' in said
     assert [len(answer.photos) for answer in result.answers] == [2, 2, 2]
     for name in re.findall(r'`(\w+\.(?:html|json|csv))`', TUTORIAL):
-        assert Path('answers', name).exists() or name in ('detections.json',), name
+        assert Path('answers', name).exists() or name in ('detections.json', 'named.csv')
     tree = json.loads(Path('answers/identify.json').read_text())
     rows = list(csv.DictReader(Path('answers/identify.csv').read_text().splitlines()))
     assert [row['number'] for row in rows] == [str(number) for number in range(181, 187)]
@@ -123,9 +123,21 @@ def test_every_command(project, monkeypatch, capsys):
     assert catalogue.journal()[-1].action == 'decide on 6 photos'
     call(decide)
     assert {photo.individual for photo in catalogue.photos()[180:182]} == {'Zuri'}
+    with open('named.csv', 'w', newline='') as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerow(rows[2] | {'individual': '007'})
+        table.writerow(rows[4] | {'individual': 'Nala'})
+    call('python -m tools.catalogue undo nyala')
+    call('python -m tools.catalogue undo nyala 5')
+    capsys.readouterr()
+    call(named)
+    assert '2 were there already, 0 of them completed, 2 named' in capsys.readouterr().out
+    assert [catalogue.photos()[place].individual for place in (182, 184)] == ['007', 'Nala']
     call('python -m tools.catalogue verify nyala')
     call(export)
-    assert Path('sightings').is_dir()
+    sightings = list(csv.DictReader(Path('sightings/sightings.csv').read_text().splitlines()))
+    assert len(sightings) == 186 and sightings[184]['individual'] == 'Nala'
 
 
 def test_new_photos_that_are_not_in_the_catalogue(project, monkeypatch, capsys, tmp_path):
