@@ -87,7 +87,8 @@ def trust_lines(calibrator: Calibrator, individuals: int, sides: str) -> list[st
     lines = [
         f'Calibrated on {facts["date"][:10]} with {facts["queries"]} photos of '
         f'{facts["individuals"]} individuals, against {facts["catalogue"]}; now there are '
-        f'{individuals}.'
+        f'{individuals}. There, {100 * calibrator.share:.0f} % of the animals asked were known: '
+        'where more are, P(new) is too high.'
     ]
     if facts['sides'] != sides:
         lines.append(

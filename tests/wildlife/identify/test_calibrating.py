@@ -84,6 +84,8 @@ def test_growth_is_said(catalogue):
     features = catalogue.features()
     made = calibrate(features, catalogue.model(), material_of(features, herd(24)), draws=0)
     assert 'against 23; now there are 24.' in trust_lines(made, 24, 'together')[0]
+    share = f'{100 * made.share:.0f} % of the animals asked were known'
+    assert share in trust_lines(made, 24, 'together')[0] and 0.3 < made.share < 0.5
     assert not any('grown' in line for line in trust_lines(made, 24, 'together'))
     assert any('grown from 23 to 40' in line for line in trust_lines(made, 40, 'together'))
 
