@@ -2,7 +2,8 @@
 
 Formats: MegaDetector's batch output (also AddaxAI's and Timelapse's), with 'images' and boxes as
 shares of the photo; SpeciesNet's 'predictions'; and the list that newer versions of MegaDetector
-write, with two corners in pixels.
+write, with two corners in pixels. Where AddaxAI has told the species, 'category' and 'conf' are
+those of the species, and 'prev_category' and 'prev_conf' are the detector's.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from wildlife.lists.tables import DETECTIONS, LeftOut, Table, folders_beside, ma
 from wildlife.words import counted
 
 USUAL = {'1': 'animal', '2': 'person', '3': 'vehicle'}  # if a file does not name its categories
+# AddaxAI's name for the animals whose species it could not tell
+OTHER_NAMES = {'unidentified animal': 'animal'}
 COLUMNS = ['file', 'bbox']
 SHAPE = "expected 'images' with 'file' and 'detections', or 'predictions' with 'filepath'"
 
@@ -26,6 +29,8 @@ Entry = Mapping[str, Any]
 
 def is_detections(tree: Any) -> bool:
     """Return whether the content of a JSON file is that of a detector, and not COCO-style."""
+    if isinstance(tree, dict) and 'detection_categories' in tree:
+        return True
     entries = _entries(tree)
     first = entries[0] if isinstance(entries, list) and entries else None
     return isinstance(first, dict) and not {'file', 'filepath'}.isdisjoint(first)
@@ -49,17 +54,17 @@ def read_detections(path: Path, tree: Any, options: ReadOptions) -> Table:
         InputError: The content has another form, or no such category.
     """
     in_pixels = isinstance(tree, list)
-    names = {} if in_pixels else dict(tree.get('detection_categories') or USUAL)
+    names = _category_names(path, tree)
     rows, where, left_out, seen = [], [], [], set[str]()
     for number, entry in enumerate(_entries(tree), start=1):
         place = f'{path}: image {number}'
         file, boxes, reason = _read_entry(entry, place)
         chosen = []
         for box in boxes:
-            category, confidence, numbers = _read_box(box, place, in_pixels)
-            category = str(names.get(category, box.get('label') or category))
-            seen.add(category)
-            if confidence >= options.confidence and _is_wanted(category, box, options):
+            confidence, numbers = _read_box(box, place, in_pixels)
+            categories = _categories(box, names)
+            seen |= categories
+            if confidence >= options.confidence and options.category.lower() in categories:
                 chosen.append(';'.join(map(repr, numbers)))
         rows += [[file, box] for box in chosen]
         where += [place] * len(chosen)
@@ -68,10 +73,31 @@ def read_detections(path: Path, tree: Any, options: ReadOptions) -> Table:
                 reason or f'no {options.category} with confidence {options.confidence:g} or more'
             )
             left_out.append(LeftOut(place, file, '', reason))
-    _check_category(path, options, seen | {str(name) for name in names.values()} | set(names))
+    _check_category(path, options, seen | {*names, *names.values()})
     frame = make_frame(rows, COLUMNS, where)
     shares = not in_pixels
     return Table(path, frame, folders_beside(path), left_out, shares=shares, kind=DETECTIONS)
+
+
+def _category_names(path: Path, tree: Any) -> dict[str, str]:
+    """Return the category of each number, in lower case."""
+    if isinstance(tree, list):
+        return {}
+    names = tree.get('detection_categories') or USUAL
+    if not isinstance(names, dict) or not isinstance(_entries(tree), list):
+        raise InputError(f"{path}: {SHAPE}; 'detection_categories' gives each number its name")
+    return {number: str(name).lower() for number, name in names.items()}
+
+
+def _categories(box: Entry, names: Mapping[str, str]) -> set[str]:
+    """Return all categories of a detection, as names and numbers in lower case."""
+    found = set()
+    for key in ('category', 'prev_category'):
+        if key in box:
+            number = str(box[key])
+            name = names.get(number, str(box.get('label') or number).lower())
+            found |= {number.lower(), name, OTHER_NAMES.get(name, name)}
+    return found
 
 
 def _read_entry(entry: Any, place: str) -> tuple[str, list[Any], str]:
@@ -89,12 +115,12 @@ def _read_entry(entry: Any, place: str) -> tuple[str, list[Any], str]:
     return file, boxes or [], f'failure of the detector: {shortened(str(failure))}' * bool(failure)
 
 
-def _read_box(box: Any, place: str, in_pixels: bool) -> tuple[str, float, tuple[float, ...]]:
-    """Return category, confidence and (x, y, width, height) of a detection."""
+def _read_box(box: Any, place: str, in_pixels: bool) -> tuple[float, tuple[float, ...]]:
+    """Return the detector's confidence and (x, y, width, height) of a detection."""
     try:
-        confidence = float(box['confidence'] if in_pixels else box['conf'])
+        key = 'prev_conf' if 'prev_conf' in box else 'conf'
+        confidence, _ = float(box['confidence' if in_pixels else key]), box['category']
         x, y, width, height = map(float, box['bbox'])
-        category = str(box['category'])
     except (LookupError, TypeError, ValueError):
         raise InputError(
             f'{place}: a detection needs category, conf and bbox with four numbers, not '
@@ -102,16 +128,12 @@ def _read_box(box: Any, place: str, in_pixels: bool) -> tuple[str, float, tuple[
         ) from None
     if in_pixels:  # two corners
         width, height = width - x, height - y
-    return category, confidence, (x, y, width, height)
-
-
-def _is_wanted(category: str, box: Entry, options: ReadOptions) -> bool:
-    names = (category.lower(), str(box['category']).lower())
-    return options.category.lower() in names
+    return confidence, (x, y, width, height)
 
 
 def _check_category(path: Path, options: ReadOptions, known: set[str]) -> None:
-    if known and options.category.lower() not in {name.lower() for name in known}:
+    known |= {OTHER_NAMES[name] for name in known & OTHER_NAMES.keys()}
+    if known and options.category.lower() not in known:
         raise InputError(
             f'--category {options.category}: {path} has no such category; it has '
             f'{first_few(sorted(known), 10)}'

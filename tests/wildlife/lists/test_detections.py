@@ -157,6 +157,27 @@ def test_speciesnet(tmp_path):
     ]
 
 
+def test_addaxai_after_it_has_told_the_species(tmp_path):
+    """The boxes are the detector's: their confidence is not that of the species."""
+    herd(tmp_path, 2)
+    species = box(0.1, 0.1, 0.2, 0.2, conf=0.11, category='4', prev_conf=0.9, prev_category='1')
+    faint = species | {'conf': 0.99, 'prev_conf': 0.1}
+    images = [
+        {'file': 'a0/0.png', 'detections': [species, faint]},
+        {'file': 'a0/1.png', 'detections': [box(0.3, 0.3, 0.2, 0.2)]},
+        {'file': 'a1/0.png', 'detections': [box(0.3, 0.3, 0.2, 0.2, category='2')]},
+    ]
+    names = {'2': 'person', '3': 'vehicle', '4': 'Nyala', '1': 'unidentified animal'}
+    source = write_detections(tmp_path, images, detection_categories=names)
+    assert [photo.box for photo in read(source).photos] == [
+        (0.1, 0.1, 0.2, 0.2),
+        (0.3, 0.3, 0.2, 0.2),
+    ]
+    (nyala,) = read(source, '--category', 'nyala').photos
+    assert nyala.path.endswith('a0/0.png')
+    assert len(read(source, '--category', 1).photos) == 2
+
+
 def test_corners_in_pixels(tmp_path):
     """The list that newer versions of MegaDetector write."""
     herd(tmp_path, 1)
@@ -190,6 +211,12 @@ def test_corners_in_pixels(tmp_path):
             },
             '--category animal: .* has no such category; it has 2, person',
         ),
+        ({'images': [], 'detection_categories': CATEGORIES}, 'no photo of a known individual'),
+        (
+            {'images': [{'file': 'a.png'}], 'detection_categories': ['animal']},
+            "expected 'images' .*; 'detection_categories' gives each number its name",
+        ),
+        ({'images': 3, 'detection_categories': CATEGORIES}, "expected 'images' with"),
     ],
 )
 def test_files_of_another_form(tmp_path, tree, said):
