@@ -37,26 +37,37 @@ def choose_columns(
     names = defaultdict(list)  # simplified name, as in MEANINGS -> columns
     for column in table.columns:
         names[simplified(column)].append(column)
-    chosen, notes = dict(given), []
+    chosen, notes = dict(given), list[str]()
     for meaning, ranks in MEANINGS.items():
         free = [_free_columns(rank, names, chosen) for rank in ranks]
-        found = list(chain.from_iterable(free))
-        if meaning in given or not found:
-            continue
-        if meaning == 'identity' and sure and not free[0]:
-            notes.append(_unsure_note(found[0]))
-            continue
-        if meaning == 'identity':
-            _check_same(table, next(filter(None, free)))
-        chosen[meaning] = found[0]
-        if found[1:]:
-            notes.append(_taken_note(meaning, found))
+        if meaning not in given and any(free):
+            _choose(table, meaning, free, sure, chosen, notes)
     columns = {meaning: [column] for meaning, column in chosen.items() if column}
     for meaning, spread in (('bbox', _box_columns(names)), ('date', _date_columns(names))):
         if meaning not in chosen and spread:
             columns[meaning] = spread
     _check_needed(table, columns, needed)
     return columns, notes
+
+
+def _choose(
+    table: Table,
+    meaning: str,
+    free: list[list[str]],
+    sure: bool,
+    chosen: dict[str, str],
+    notes: list[str],
+) -> None:
+    """Choose the column of a meaning from the free ones, by rank; note what is not clear."""
+    found = list(chain.from_iterable(free))
+    if meaning == 'identity' and sure and not free[0]:
+        notes.append(_unsure_note(found[0]))
+        return
+    if meaning == 'identity':
+        _check_same(table, next(filter(None, free)))
+    chosen[meaning] = found[0]
+    if found[1:]:
+        notes.append(_taken_note(meaning, found))
 
 
 def _unsure_note(column: str) -> str:

@@ -164,6 +164,20 @@ def _add_splits(parser: argparse.ArgumentParser) -> None:
         metavar='YYYY-MM-DD',
         help='train on photos before this day, test on the others',
     )
+    _add_shares(add)
+    add(
+        '--test-protocol',
+        choices=TESTS,
+        default='',
+        help=(
+            'photos that a query is compared with (default: cross-encounter if most encounters '
+            'are known, else all)'
+        ),
+    )
+    add('--seed', type=int, default=1234, help='seed of all random choices (default: 1234)')
+
+
+def _add_shares(add: Callable[..., argparse.Action]) -> None:
     add(
         '--test-share',
         type=float,
@@ -183,16 +197,6 @@ def _add_splits(parser: argparse.ArgumentParser) -> None:
         default=0.1,
         help='share of the train photos for validation; 0 = none (default: 0.1)',
     )
-    add(
-        '--test-protocol',
-        choices=TESTS,
-        default='',
-        help=(
-            'photos that a query is compared with (default: cross-encounter if most encounters '
-            'are known, else all)'
-        ),
-    )
-    add('--seed', type=int, default=1234, help='seed of all random choices (default: 1234)')
 
 
 def _add_photos(parser: argparse.ArgumentParser) -> None:
