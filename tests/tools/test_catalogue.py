@@ -76,7 +76,7 @@ def test_the_model_is_in_the_catalogue(folder, world, tmp_path, capsys):
     said = capsys.readouterr().out
     assert '- 1 photo with several animals\n2 animals added on 1 photo' in said
     assert '2 of them are there with other boxes, too' in said
-    assert '- skipped: 1 x no animal with confidence 0.2 or more' in said
+    assert '- skipped: 1 x no animal with confidence 0.2 or more: cam1/a.png' in said
     catalogue = open_catalogue(folder)
     whole, other, left, right = catalogue.photos()[-4:]
     assert (whole.place, whole.individual, whole.box) == ('river', '', None)
@@ -149,9 +149,12 @@ def test_another_model(folder, world, tmp_path):
         call('add', folder, tmp_path / 'new', 'TEST.WEIGHT', tmp_path / 'other.pth')
     with pytest.raises(InputError, match="its neck_feat is 'before', here it is 'after'"):
         call('add', folder, tmp_path / 'new', 'TEST.NECK_FEAT', 'after')
+    call('encode', folder, 'TEST.NECK_FEAT', 'after')  # without a yml
+    assert open_catalogue(folder).model().config['TEST.NECK_FEAT'] == 'after'
+    call('undo', folder)
     call('encode', folder, *words)
     catalogue = open_catalogue(folder)
-    assert catalogue.decisions() == before and len(catalogue.models()) == 2
+    assert catalogue.decisions() == before and len(catalogue.models()) == 3
     assert len(catalogue.features().photos) == 78
     old = catalogue.features(catalogue.models()[0])
     assert np.abs(catalogue.features().matrix - old.matrix).max() > 1e-4
@@ -161,6 +164,19 @@ def test_another_model(folder, world, tmp_path):
     write_photo(tmp_path / 'new' / 'b.png', 2, 91)
     with pytest.raises(InputError, match='there are no such weights; name them'):
         call('add', folder, tmp_path / 'new')
+
+
+def test_names_that_may_mean_the_same(folder, tmp_path, capsys):
+    call('decide', folder, 'Zoé', '--photos', 1, '--new', '--note', 'two\nlines')
+    assert 'differ only in case' not in capsys.readouterr().out
+    call('decide', folder, 'zoe\u0301', '--photos', 2, '--new')
+    said = capsys.readouterr().out
+    assert "'zoe\u0301' and 'Zoé' differ only in case" in said and 'merge them' in said
+    write_photo(tmp_path / 'ZOÉ' / 'a.png', 2, 90)
+    call('add', folder, tmp_path / 'ZOÉ' / '..', '--identity-level', -1, '--name-pattern', '')
+    assert capsys.readouterr().out.count("'ZOÉ' and ") == 2
+    call('show', folder, '--photo', 1)
+    assert 'two lines' in capsys.readouterr().out
 
 
 def test_a_killed_addition_continues(folder, world, tmp_path, monkeypatch):

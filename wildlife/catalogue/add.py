@@ -180,7 +180,7 @@ def _new_vectors(
         )
     if not wanted:
         return {}
-    margin = float(catalogue.settings()['margin'])
+    margin = catalogue.margin()
     name = digest([(encoder.facts.key, str(margin)), *wanted])
     folder = catalogue.folder / FEATURES / f'{name}.parts'
     return dict(zip(wanted, encoder(list(wanted.values()), margin, folder), strict=True))

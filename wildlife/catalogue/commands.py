@@ -55,7 +55,7 @@ def set_facts(catalogue: Catalogue, args: Arguments, author: Author) -> str:
         if not values:
             raise InputError('nothing to set: give --side, --camera, --encounter or --place')
         edit.set_photos(catalogue, author, args.photos, values)
-        return f'set {", ".join(values)} of {counted(len(args.photos), "photo")}'
+        return f'set {", ".join(values)} of {counted(len(set(args.photos)), "photo")}'
     facts = {'sex': args.sex and args.sex.replace('unknown', ''), 'notes': args.notes}
     given = {name: value for name, value in facts.items() if value is not None}
     if not given and not args.alias:
@@ -74,10 +74,12 @@ def decide_photos(catalogue: Catalogue, args: Arguments, author: Author) -> str:
     decide(
         catalogue, author, [Answer(photo, answer, args.name, note=args.note) for photo in numbers]
     )
-    done = f'{counted(len(numbers), "photo")}: {answer} {args.name}'.rstrip()
-    if answer == 'unsure' or not before - {args.name}:
-        return done
-    return f'{done}; until now {first_few(sorted(before))}: undo takes this back'
+    lines = [f'{counted(len(numbers), "photo")}: {answer} {args.name}'.rstrip()]
+    if answer != 'unsure' and before - {args.name}:
+        lines[0] += f'; until now {first_few(sorted(before))}: undo takes this back'
+    if args.new:
+        lines += text.alike_text(catalogue.individuals(), [args.name])
+    return '\n'.join(lines)
 
 
 def rename(catalogue: Catalogue, args: Arguments, author: Author) -> str:

@@ -17,8 +17,10 @@ def check_new_folder(folder: Path) -> None:
     """Check that a folder can become a catalogue: it is new or empty.
 
     Raises:
-        InputError: It is a file, a catalogue, or has other files.
+        InputError: It is a file, a catalogue, the current folder, or has other files.
     """
+    if not folder.name:
+        raise InputError(f'{folder}: name a new folder for the catalogue, such as nyala')
     if folder.exists() and not folder.is_dir():
         raise InputError(f'{folder} is a file; name a new folder for the catalogue')
     if (folder / FILE).exists():

@@ -23,7 +23,7 @@ REASONS = {
     'unable to open': 'it cannot be opened; check the rights of the file and its folder',
     'disk I/O': 'its disk reports an error; check the disk',
     'not a database': 'this is not a catalogue, or it is damaged; restore a backup',
-    'malformed': 'it is damaged; python -m tools.catalogue verify names the rows',
+    'malformed': 'it is damaged; restore a backup',
     'no such': 'it lacks a table or column: it is damaged or was not made by tools.catalogue',
     'too many': 'it is too large for this SQLite',
 }
@@ -88,6 +88,15 @@ def translated(folder: Path) -> Iterator[None]:
         reason = next((text for part, text in REASONS.items() if part in message), '')
         why = f'{reason} ({message})' if reason else message
         raise InputError(f'catalogue {folder}: {why}') from error
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f'{ascii(error.object):.60} is not UTF-8 text; write it with other letters'
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f'catalogue {folder}: a value is damaged ({first_line(error)}); python -m '
+            'tools.catalogue verify names the row'
+        ) from error
 
 
 def integrity(opened: Connection) -> list[str]:

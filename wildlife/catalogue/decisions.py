@@ -1,7 +1,10 @@
 """Decisions: who says which individual a photo shows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
 
 from utils.errors import InputError
 from wildlife.catalogue.journal import Author, Transaction
@@ -109,3 +112,13 @@ def _numbers(change: Transaction, answers: Sequence[Answer]) -> dict[str, int]:
                 raise no_individual(answer.name, list(known))
             number_of[answer.name] = known[answer.name]
     return number_of
+
+
+def contradicted_photos(opened: Connection) -> Iterator[tuple[int, int | None, int | None]]:
+    """Yield (photo, its individual, individual of its last decision) where these differ."""
+    query = sa.select(decisions.c.photo_id, decisions.c.individual_id)
+    decided = query.where(decisions.c.answer != 'unsure').order_by(decisions.c.id)
+    last = {photo: individual for photo, individual in opened.execute(decided)}
+    for number, individual in opened.execute(sa.select(photos.c.id, photos.c.individual_id)):
+        if last.get(number) != individual:
+            yield number, individual, last.get(number)

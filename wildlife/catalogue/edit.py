@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from utils.errors import InputError
 from utils.words import first_few
-from wildlife.catalogue.decisions import Answer, record_answers
+from wildlife.catalogue.decisions import Answer, contradicted_photos, record_answers
 from wildlife.catalogue.journal import Author, Transaction, entry_to_undo, undo_entry
 from wildlife.catalogue.names import check_free, check_photos, check_unique, find_individual
 from wildlife.catalogue.schema import SEXES, aliases, decisions, features, individuals, photos
@@ -176,10 +176,11 @@ def set_photos(
     Raises:
         InputError: A photo does not exist.
     """
-    action = f'set {", ".join(values)} of {counted(len(numbers), "photo")}'
+    chosen = dict.fromkeys(numbers, values)
+    action = f'set {", ".join(values)} of {counted(len(chosen), "photo")}'
     with catalogue.writing(author, action) as change:
         check_photos(change.connection, numbers)
-        change.update(photos, dict.fromkeys(numbers, values))
+        change.update(photos, chosen)
         return change.entry
 
 
@@ -196,6 +197,13 @@ def undo(catalogue: Catalogue, author: Author, entry: int = 0) -> int:
     """
     with catalogue.writing(author, 'undo') as change:
         chosen = entry_to_undo(change, entry)
+        earlier = set(contradicted_photos(change.connection))
         undo_entry(change, chosen.id)
+        contradicted = set(contradicted_photos(change.connection)) - earlier
+        if contradicted:
+            raise InputError(
+                f'entry {chosen.id} cannot be undone: a later decision on photo '
+                f'{min(contradicted)[0]} says the same; undo that first'
+            )
         check_unique(change.connection)
     return int(chosen.id)

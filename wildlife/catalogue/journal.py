@@ -1,4 +1,4 @@
-"""Every change of a catalogue: written with its journal, undone by it, checked against it."""
+"""Every change of a catalogue: written with its journal, and undone by it."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, Table
 from sqlalchemy.exc import IntegrityError
 
 from utils.errors import InputError
+from wildlife.catalogue.names import check_texts
 from wildlife.catalogue.schema import JOURNALED, changes, journal
 
 AT_ONCE = 500  # ids per query; SQLite allows about 1,000 variables
@@ -78,6 +79,7 @@ class Transaction:
         """Insert rows with the same columns; return their ids."""
         if not rows:
             return []
+        check_texts(table, rows)
         ids = [row['id'] for row in rows if 'id' in row]
         if ids:
             self.connection.execute(table.insert(), list(rows))
@@ -91,6 +93,7 @@ class Transaction:
         """Change rows, given as {id: values} with the same columns; unchanged rows are skipped."""
         if not rows:
             return
+        check_texts(table, rows.values())
         ids = list(rows)
         before = self.rows(table, ids)
         new: dict[str, Any] = {
@@ -243,40 +246,3 @@ def _later(transaction: Transaction, change: Row[Any]) -> str:
     entries = sa.select(changes.c.entry_id).where(*same, changes.c.entry_id < transaction.entry)
     last = transaction.connection.execute(entries.order_by(changes.c.id.desc())).scalar()
     return f' (entry {last})' if last and last != change.entry_id else ''
-
-
-def differences(connection: Connection) -> Iterator[str]:
-    """Replay the journal and yield, in words, each row that differs from what it gives."""
-    replayed: dict[str, dict[int, str]] = {name: {} for name in JOURNALED}
-    for change in connection.execute(changes.select().order_by(changes.c.id)):
-        rows = replayed.get(change.table_name)
-        if rows is None:
-            yield f'journal: change {change.id} is of an unknown table {change.table_name!r:.60}'
-            continue
-        if rows.get(change.row_id) != change.before:
-            yield (
-                f'journal: change {change.id} of entry {change.entry_id} does not continue the '
-                f'earlier ones of {change.table_name} {change.row_id}'
-            )
-        rows[change.row_id] = change.after
-        if change.after is None:
-            del rows[change.row_id]
-    for name, table in JOURNALED.items():
-        present = {row.id: image(row) for row in connection.execute(table.select())}
-        for row_id in sorted(present.keys() | replayed[name].keys()):
-            text = _difference(present.get(row_id), replayed[name].get(row_id))
-            if text:
-                yield f'{name} {row_id}: {text}'
-
-
-def _difference(present: str | None, journalled: str | None) -> str:
-    if present == journalled:
-        return ''
-    if present is None:
-        return 'is missing, but by the journal it exists'
-    if journalled is None:
-        return 'exists, but not by the journal'
-    found, expected = json.loads(present), json.loads(journalled)
-    names = [name for name in found if found[name] != expected.get(name)]
-    name = names[0] if names else 'a column'
-    return f'{name} is {found.get(name)!r:.60}, but by the journal {expected.get(name)!r:.60}'

@@ -109,7 +109,12 @@ def check_same_model(model: Model, facts: ModelFacts) -> None:
     kept = json.JSONDecoder().raw_decode(model.key)[0]  # text follows if it was replaced
     given = json.loads(facts.key)
     names = [name for name in kept if kept[name] != given.get(name)]
-    name = names[0] if names else 'key'
+    if not names:
+        raise InputError(
+            'the features in use are those that were replaced by python -m tools.catalogue encode '
+            '--again, which was undone; make them anew: python -m tools.catalogue encode'
+        )
+    name = names[0]
     raise InputError(
         f"the catalogue's features are those of another model: its {name} is "
         f'{kept.get(name)!r:.80}, here it is {given.get(name)!r:.80}; use that model '

@@ -1,16 +1,36 @@
-"""Names of individuals and numbers of photos: look up, and check."""
+"""Names of individuals, numbers of photos and other texts: look up, and check."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection, Row, Table
 
 from utils.errors import InputError
 from utils.words import first_few
 from wildlife.catalogue.queries import no_individual
 from wildlife.catalogue.schema import LONGEST_NAME, aliases, individuals, photos
 from wildlife.words import is_plain
+
+
+def check_texts(table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Check texts of limited length, which databases other than SQLite would cut or reject.
+
+    Raises:
+        InputError: A text is too long, or has several lines.
+    """
+    limits = {
+        column.name: column.type.length
+        for column in table.columns
+        if isinstance(column.type, sa.String) and column.type.length
+    }
+    for row in rows:
+        for name in limits.keys() & row.keys():
+            if len(row[name]) > limits[name] or not is_plain(row[name]):
+                raise InputError(
+                    f'{table.name}: the {name} {row[name]!r:.60} must be one line of UTF-8 text of '
+                    f'at most {limits[name]} characters'
+                )
 
 
 def find_individual(opened: Connection, name: str) -> Row[Any]:

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -42,7 +43,14 @@ def read_model(opened: Connection, number: int = 0, key: str = '') -> Model | No
 def read_models(opened: Connection) -> list[Model]:
     """Return all models, by id."""
     rows = opened.execute(models.select().order_by(models.c.id)).mappings()
-    return [Model(**{**row, 'config': json.loads(row['config'])}) for row in rows]
+    return [Model(**{**row, 'config': _config(row['id'], row['config'])}) for row in rows]
+
+
+def _config(number: int, text: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise InputError(f'models {number}: its config is damaged; restore a backup') from error
 
 
 def read_photos(opened: Connection) -> list[Photo]:

@@ -115,6 +115,11 @@ class Catalogue:
         with self.reading() as opened:
             return read_settings(opened)
 
+    def margin(self) -> float:
+        """Return the margin around boxes on each side, as a share of the box."""
+        with self.reading() as opened:
+            return float(read_settings(opened)['margin'])
+
     def individuals(self) -> list[Individual]:
         """Return all individuals, by name."""
         with self.reading() as opened:
@@ -220,8 +225,8 @@ def open_catalogue(folder: str | Path, wait: float = WAIT) -> Catalogue:
     with catalogue.reading() as opened:
         if not sa.inspect(opened).has_table('settings'):
             raise InputError(
-                f'{folder}: {FILE} has no tables: its making was interrupted; delete it and create '
-                'the catalogue again'
+                f'{folder}: {FILE} is empty or was made by another program; restore a backup, or '
+                'name another folder'
             )
         found = read_settings(opened).get('format', '')
     if found != str(FORMAT):  # later formats: migrate older ones here

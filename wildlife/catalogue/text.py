@@ -1,20 +1,20 @@
 """What the commands of a catalogue print: tables and facts as plain text."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from wildlife.catalogue.records import Decision, Entry, Individual, Photo
 from wildlife.catalogue.store import Catalogue
 from wildlife.lists.encounters import SIDES
-from wildlife.words import counted
+from wildlife.words import counted, folded
 
 SHOWN = 100  # most photos that are printed
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return a table with aligned columns; whole numbers stand on the right."""
-    cells = [list(head), *(list(map(str, row)) for row in rows)]
+    cells = [list(head), *([' '.join(str(cell).splitlines()) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     numeric = [set(map(type, column)) == {int} for column in zip(*rows, strict=True)]
     lines = []
@@ -48,6 +48,21 @@ def individuals_text(known: Sequence[Individual]) -> str:
     ]
     head = ('individual', 'photos', 'encounters', 'first seen', 'last seen', 'sex', 'aliases')
     return table(head, rows)
+
+
+def alike_text(known: Sequence[Individual], new: Iterable[str]) -> list[str]:
+    """Return a line for each new individual whose name may be another spelling of a known one."""
+    names = defaultdict(list)
+    for each in known:
+        for name in (each.name, *each.aliases):
+            names[folded(name)].append((name, each.name))
+    return [
+        f'{name!r} and {other!r} differ only in case, spaces, zeros of a number or the encoding of '
+        'an accent; if they are one individual, merge them: python -m tools.catalogue merge'
+        for name in new
+        for other, individual in names[folded(name)]
+        if individual != name
+    ]
 
 
 def photos_text(known: Sequence[Photo], most: int = SHOWN) -> str:

@@ -40,7 +40,7 @@ def append_rows(path: Path, vectors: np.ndarray, rows: int) -> None:
                 _write_header(file, (0, length))
                 start = file.tell()
             file.seek(start + rows * length * TYPE.itemsize)
-            file.write(np.ascontiguousarray(vectors, TYPE).tobytes())
+            file.write(np.ascontiguousarray(vectors, TYPE).data)
             file.truncate()
             _sync(file)
             file.seek(0)

@@ -13,11 +13,12 @@ from utils.files import sha256_file
 from utils.logger import progress
 from utils.words import first_few
 from wildlife.catalogue.database import integrity
-from wildlife.catalogue.journal import differences
+from wildlife.catalogue.decisions import contradicted_photos
 from wildlife.catalogue.names import check_unique
 from wildlife.catalogue.queries import read_models, read_photos
 from wildlife.catalogue.records import Model, Photo
-from wildlife.catalogue.schema import decisions, features, metadata, photos
+from wildlife.catalogue.replay import differences
+from wildlife.catalogue.schema import features, metadata, photos
 from wildlife.catalogue.store import FEATURES, Catalogue
 from wildlife.catalogue.vectors import checksums, extra_rows, map_rows
 from wildlife.words import counted
@@ -85,15 +86,8 @@ def _names(opened: Connection) -> Iterator[str]:
 
 def _decisions(opened: Connection) -> Iterator[str]:
     """Yield photos whose individual is not that of their last decision."""
-    query = sa.select(decisions.c.photo_id, decisions.c.individual_id)
-    decided = query.where(decisions.c.answer != 'unsure').order_by(decisions.c.id)
-    last = {photo: individual for photo, individual in opened.execute(decided)}
-    for number, individual in opened.execute(sa.select(photos.c.id, photos.c.individual_id)):
-        if last.get(number) != individual:
-            yield (
-                f'photos {number}: individual_id is {individual}, but by its last decision '
-                f'{last.get(number)}'
-            )
+    for number, individual, decided in contradicted_photos(opened):
+        yield f'photos {number}: individual_id is {individual}, but by its last decision {decided}'
 
 
 def _features(opened: Connection, catalogue: Catalogue, model: Model) -> Iterator[str]:
@@ -137,7 +131,7 @@ def _unused(opened: Connection, catalogue: Catalogue, model: Model) -> Iterator[
             'one overwrites them'
         )
     if model.rows > used:
-        yield f'{model.file}: {counted(model.rows - used, "row")} of photos that were removed'
+        yield f'{model.file}: {counted(model.rows - used, "row")} that no photo uses'
     if 0 < used < shown:
         yield f'{model.file}: {counted(shown - used, "photo")} without features of this model'
 

@@ -98,11 +98,13 @@ def _registered(change: Transaction, facts: ModelFacts, vectors: Mapping[int, np
 
 
 def retire(change: Transaction, facts: ModelFacts) -> None:
-    """Let the features of a model be made anew in another file; the old file stays."""
+    """Drop the features of a model, to be made anew in another file; the old file stays."""
     model = read_model(change.connection, key=facts.key)
     if model:
         old = models.update().where(models.c.id == model.id)
         change.connection.execute(old.values(key=f'{facts.key} replaced by entry {change.entry}'))
+        dropped = sa.select(features.c.id).where(features.c.model_id == model.id)
+        change.delete(features, list(change.connection.execute(dropped).scalars()))
 
 
 def _use(change: Transaction, model: Model) -> None:

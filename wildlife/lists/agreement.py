@@ -1,8 +1,6 @@
 """Resolves copies, repeated rows and contradictions about the same photo."""
 
 import os
-import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Hashable
 from dataclasses import replace
@@ -12,7 +10,7 @@ from utils.words import first_few
 from wildlife.crops import Box
 from wildlife.lists.sightings import Sighting, Source
 from wildlife.lists.table_source import shown_counts
-from wildlife.words import counted
+from wildlife.words import counted, folded
 
 COPY = 'copy of another photo, byte for byte'  # why a photo is skipped
 
@@ -123,7 +121,7 @@ def note_names(source: Source) -> None:
     """Add notes about similar names, several species, and individuals with several folders."""
     alike = defaultdict(list)
     for name in sorted({sighting.identity for sighting in source.sightings}):
-        alike[_folded(name)].append(name)
+        alike[folded(name)].append(name)
     groups = [' / '.join(names) for names in alike.values() if len(names) > 1]
     if groups:
         source.notes.append(
@@ -151,13 +149,3 @@ def _note_folders(source: Source) -> None:
             f"'{several[0]}': {', '.join(sorted(folders[several[0]])[:4])}; each counts as one "
             'individual. If another folder names the individual, set --identity-level'
         )
-
-
-def _folded(name: str) -> str:
-    """Normalise a name, so that spellings which may mean the same individual become equal.
-
-    Examples: 'Zoé' and 'zoé' in another encoding, 'a_1' and 'A 1', '1.0' and '01'.
-    """
-    name = re.sub(r'[\s_]+', ' ', unicodedata.normalize('NFKC', name)).strip().casefold()
-    number = re.fullmatch(r'0*(\d+?)(\.0+)?', name)
-    return number[1] if number else name

@@ -201,6 +201,21 @@ def test_features_are_made_again(tmp_path):
     add_photos(catalogue, ANNA, photos(tmp_path / 'p', ['Kito']), encoder)
     check_features(catalogue, encoder)
     assert len(catalogue.models()) == 2
+    assert_clean(catalogue)  # the damaged file does not matter any more
+
+
+def test_features_made_again_are_undone(tmp_path):
+    """The damaged features are back; making them anew is possible, and nothing else."""
+    catalogue, encoder = make(tmp_path), Encoder()
+    damaged = catalogue.path_of(catalogue.model())
+    encode_photos(catalogue, ANNA, encoder, again=True)
+    undo(catalogue, ANNA)
+    assert catalogue.path_of(catalogue.model()) == damaged
+    with pytest.raises(InputError, match='--again, which was undone; make them anew'):
+        add_photos(catalogue, ANNA, photos(tmp_path / 'p', ['Kito']), encoder)
+    assert encode_photos(catalogue, ANNA, encoder) == 6
+    check_features(catalogue, encoder)
+    assert_clean(catalogue)
 
 
 def test_two_programs_add_at_once(tmp_path):

@@ -228,6 +228,31 @@ def test_undo_of_an_earlier_entry(catalogue):
     assert_clean(catalogue)
 
 
+@pytest.mark.parametrize('answer', [('known', 'Zuri'), ('none', '')])
+def test_undo_of_a_decision_that_a_later_one_repeats(catalogue, answer):
+    first = decide(catalogue, ANNA, [Answer(1, *answer)])
+    second = decide(catalogue, ANNA, [Answer(1, *answer), Answer(2, 'unsure')])
+    said = f'entry {first} cannot be undone: a later decision on photo 1 says the same; undo that'
+    rejected(catalogue, said, undo, first)
+    undo(catalogue, ANNA, second)
+    undo(catalogue, ANNA, first)
+    assert shown(catalogue)[1] == 'Nala'
+    assert_clean(catalogue)
+
+
+def test_texts_that_no_database_holds(catalogue):
+    for values in ({'camera': 'x' * 201}, {'encounter': 'a\nb'}, {'place': 'a\udcff'}):
+        rejected(catalogue, 'must be one line of UTF-8 text of at most', set_photos, [1], values)
+    rejected(catalogue, 'is not UTF-8 text', set_individual, 'Nala', {'notes': 'a\udcff'})
+    with pytest.raises(InputError, match='is not UTF-8 text; write it with other letters'):
+        rename(catalogue, Author('\udcff', 'tests'), 'Nala', 'Asha')
+
+
+def test_photos_are_counted_once(catalogue):
+    set_photos(catalogue, ANNA, [1, 2, 1], {'side': 0})
+    assert catalogue.journal()[-1].action == 'set side of 2 photos'
+
+
 def test_undo_would_give_a_name_twice(catalogue):
     number = remove_individual(catalogue, ANNA, 'Nala')
     set_individual(catalogue, ANNA, 'Zuri', {}, 'Nala')

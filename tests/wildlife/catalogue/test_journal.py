@@ -1,4 +1,4 @@
-"""wildlife/catalogue/journal.py and verify.py: whatever is done, the journal explains it."""
+"""wildlife/catalogue/{journal,replay,verify}.py: whatever is done, the journal explains it."""
 
 import random
 import sqlite3
@@ -112,6 +112,33 @@ def test_verify_names_damaged_features(tmp_path):
     assert 'too few for 6 rows' in verify(catalogue).damage[0]
 
 
+@pytest.mark.parametrize(
+    ('statement', 'named'),
+    [
+        ("UPDATE photos SET date = 'soon' WHERE id = 3", 'photos 3: it has a value that cannot be'),
+        ("UPDATE photos SET box = 'a b' WHERE id = 4", "photos 4: box is 'a b', but by the"),
+        ("UPDATE settings SET value = 'x' WHERE name = 'model'", "settings 4: value is 'x', but"),
+        ("UPDATE models SET config = '{'", 'models 1: its config is damaged; restore a backup'),
+        ("UPDATE changes SET after = '{' WHERE row_id = 5 AND table_name = 'photos'", 'photos 5: '),
+    ],
+)
+def test_verify_names_rows_with_values_that_cannot_be_read(tmp_path, statement, named):
+    catalogue = make(tmp_path)
+    with sqlite3.connect(catalogue.folder / FILE) as file:
+        file.execute(statement)
+    assert any(line.startswith(named) for line in verify(catalogue).damage)
+
+
+def test_a_value_that_cannot_be_read(tmp_path):
+    catalogue = make(tmp_path)
+    with sqlite3.connect(catalogue.folder / FILE) as file:
+        file.execute("UPDATE photos SET date = 'soon'")
+        file.execute("UPDATE settings SET value = 'x' WHERE name = 'margin'")
+    for read in (catalogue.photos, catalogue.margin):
+        with pytest.raises(InputError, match='a value is damaged .* verify names the row'):
+            read()
+
+
 def test_verify_of_a_file_with_damaged_pages(tmp_path):
     catalogue = make(tmp_path)
     path = catalogue.folder / FILE
@@ -136,7 +163,7 @@ def test_verify_notes_what_is_no_damage(tmp_path):
     assert not found.damage
     assert [note.partition(':')[0] for note in found.notes[:1]] == ['1-aaaaaaaaaaaa.npy']
     text = '\n'.join(found.notes)
-    assert '1 row of photos that were removed' in text and 'x.parts' in text
+    assert '1 row that no photo uses' in text and 'x.parts' in text
     assert f'1 photo gone, such as {first}' in text
     assert f'1 photo changed since then: {second}' in text and third not in text
     assert f'2 photos changed since then: {second}, {third}' in '\n'.join(

@@ -1,6 +1,7 @@
 """wildlife/catalogue/create.py, store.py, database.py."""
 
 import sqlite3
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,7 +71,7 @@ def test_a_calibration_belongs_to_its_model(tmp_path):
         save_calibration(make(tmp_path / 'empty', ()), ANNA, {})
 
 
-def test_folders_that_cannot_become_a_catalogue(tmp_path):
+def test_folders_that_cannot_become_a_catalogue(tmp_path, monkeypatch):
     catalogue = make(tmp_path)
     with pytest.raises(InputError, match='is a catalogue already; add photos to it'):
         check_new_folder(catalogue.folder)
@@ -79,6 +80,10 @@ def test_folders_that_cannot_become_a_catalogue(tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(InputError, match='is a file; name a new folder'):
         check_new_folder(tmp_path / 'file')
+    (tmp_path / 'empty').mkdir()
+    monkeypatch.chdir(tmp_path / 'empty')
+    with pytest.raises(InputError, match='name a new folder for the catalogue, such as'):
+        check_new_folder(Path('.'))
 
 
 def test_a_failed_making_leaves_nothing_but_parts(tmp_path):
@@ -102,7 +107,11 @@ def test_what_is_no_catalogue(tmp_path):
         open_catalogue(tmp_path)
     file = tmp_path / FILE
     file.touch()
-    with pytest.raises(InputError, match='has no tables'):
+    with pytest.raises(InputError, match='is empty or was made by another program'):
+        open_catalogue(tmp_path)
+    with sqlite3.connect(file) as other:
+        other.execute('CREATE TABLE tracks (id)')
+    with pytest.raises(InputError, match='was made by another program; restore a backup'):
         open_catalogue(tmp_path)
     file.write_bytes(b'no database at all ' * 100)
     with pytest.raises(InputError, match='not a catalogue, or it is damaged; restore a backup'):
