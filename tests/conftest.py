@@ -1,5 +1,6 @@
 """Fixtures that all tests share; ``tests.helpers`` has the functions."""
 
+import os
 import signal
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch._subclasses import fake_tensor
 
+from tests.forked import Zygote
 from tests.helpers import TOY, World, toy_clip_state
 from utils.logger import close_logger
 
@@ -25,6 +27,23 @@ def toy_weights(tmp_path_factory):
 @pytest.fixture
 def world(tmp_path, toy_weights):
     return World(tmp_path, toy_weights)
+
+
+@pytest.fixture(scope='session')
+def zygote():
+    """Starts our programs as processes of their own, in a moment."""
+    if not hasattr(os, 'fork'):
+        pytest.skip('needs os.fork')
+    zygote = Zygote()
+    yield zygote
+    zygote.close()
+
+
+@pytest.fixture(autouse=True)
+def _runs_ended(request):
+    yield
+    if 'zygote' in request.fixturenames:
+        request.getfixturevalue('zygote').end_runs()
 
 
 @pytest.fixture

@@ -12,38 +12,26 @@ from tests.helpers import ROOT
 from utils.checkpoint import load_state
 
 
-def command(script, args):
-    env = {**os.environ, 'OMP_NUM_THREADS': '1'}
-    return subprocess.run(
-        [sys.executable, script, *args],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env=env,
-        timeout=120,
-    )
-
-
-def test_command_with_an_unknown_key(world):
-    done = command('train_clipreid.py', world.args('MODEL.NANE', 'RN50'))
+def test_command_with_an_unknown_key(world, zygote):
+    done = zygote.finish('train_clipreid.py', *world.args('MODEL.NANE', 'RN50'))
     assert done.returncode == 2 and done.stdout == ''
     assert done.stderr == 'error: command line: unknown key MODEL.NANE; did you mean MODEL.NAME?\n'
 
 
-def test_command_with_a_broken_photo(world):
+def test_command_with_a_broken_photo(world, zygote):
     photo = world.folder / 'photos' / 'train' / '2' / '1.png'
     break_photo(photo, 'truncated')
-    done = command('train_clipreid.py', world.args('DATALOADER.NUM_WORKERS', 1))
+    done = zygote.finish('train_clipreid.py', *world.args('DATALOADER.NUM_WORKERS', 1))
     assert done.returncode == 2
     assert done.stderr.startswith(f'error: {photo}: ') and done.stderr.count('\n') == 1
     assert 'Traceback' not in done.stdout
     nothing_written(world)
 
 
-def test_command_with_an_evil_pickle(world):
+def test_command_with_an_evil_pickle(world, zygote):
     weight, victim = world.folder / 'evil.pth', world.folder / 'victim'
     write_evil(weight, 'pickle', victim)
-    done = command('test_clipreid.py', world.args('TEST.WEIGHT', weight))
+    done = zygote.finish('test_clipreid.py', *world.args('TEST.WEIGHT', weight))
     assert done.returncode == 2
     assert done.stderr.startswith('error: TEST.WEIGHT: ') and done.stderr.count('\n') == 1
     assert not victim.exists()
@@ -84,9 +72,9 @@ KILL = textwrap.dedent('''
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='kills a forked process')
-def test_kill_9_during_a_checkpoint_write_leaves_the_previous_one_readable(tmp_path):
+def test_kill_9_during_a_checkpoint_write_leaves_the_previous_one_readable(tmp_path, zygote):
     path = tmp_path / 'RN50_10.pth'
-    done = command('-c', [KILL, str(path), '25'])
+    done = zygote.finish('-c', KILL, path, 25)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 2  # unfinished files that the killed ones left
     assert len(load_state(path)) == 4

@@ -2,8 +2,6 @@
 
 import gc
 import multiprocessing
-import subprocess
-import sys
 import time
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -144,19 +142,14 @@ with translated_errors('X'):
 """
 
 
-def test_a_script_without_a_main_guard_gets_an_error(tmp_path):
+def test_a_script_without_a_main_guard_gets_an_error(tmp_path, zygote):
     """Its workers would start it again, where they are not forked. Orders that fill a pipe: the
     start waited for ever.
     """
     make_photos(tmp_path, [('a.png',)])
     (tmp_path / 'script.py').write_text(UNGUARDED)
     root = Path(doors.__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, tmp_path / 'script.py', root, tmp_path / 'a.png'],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = zygote.finish(tmp_path / 'script.py', root, tmp_path / 'a.png')
     (last,) = [line for line in done.stderr.splitlines() if 'InputError' in line and line[0] != ' ']
     assert 'have failed (exit code 1' in last and "`if __name__ == '__main__':`" in last
     assert done.returncode == 1

@@ -16,29 +16,13 @@ from tests.faults.groups import SETTINGS, SEVERAL, Group, alone, options
 from tests.faults.interrupted import PLACES, arguments
 from tests.helpers import World
 
-from .harness import Zygote
-
 KILLED, COUNTED_ELSEWHERE = 'test_kill', ('test_kill', 'test_fuzz')  # kills and inputs, not faults
-
-
-@pytest.fixture(scope='session')
-def zygote():
-    zygote = Zygote()
-    yield zygote
-    zygote.close()
 
 
 @pytest.fixture(scope='session')
 def faults_world(tmp_path_factory, toy_weights):
     """Photos and lists for the whole suite; each run has an OUTPUT_DIR of its own."""
     return World(tmp_path_factory.mktemp('world'), toy_weights)
-
-
-@pytest.fixture(autouse=True)
-def _runs_ended(request):
-    yield
-    if 'zygote' in request.fixturenames:
-        request.getfixturevalue('zygote').end_runs()
 
 
 def pytest_terminal_summary(terminalreporter, config):

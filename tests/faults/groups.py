@@ -10,9 +10,10 @@ import time
 import uuid
 from pathlib import Path
 
+from tests.forked import LIMIT
 from tests.helpers import ROOT
 
-from .harness import LIMIT, is_measured
+from .harness import is_measured
 
 TORCHRUN = [sys.executable, '-m', 'torch.distributed.run']
 

@@ -3,8 +3,6 @@
 import json
 import logging
 import re
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -15,12 +13,15 @@ import train_clipreid
 from configs import ConfigError, load_cfg
 from loss.make_loss import make_loss
 from model.make_model_clipreid import make_model, needs_prompts
-from tests.helpers import GOLDEN, ROOT, timeless_metrics
+from tests.forked import start_group
+from tests.helpers import GOLDEN, timeless_metrics
 from tests.model.base_variants import BASE, config
 from tests.model.weight_files import refused
 from utils.checkpoint import load_checkpoint, load_state, load_tree
 from utils.errors import InputError
 from utils.run.journal import Journal
+
+pytestmark = pytest.mark.usefixtures('no_pictures')
 
 NAMES = ['RN50', 'ViT-B-16']
 
@@ -215,31 +216,14 @@ def test_an_interrupted_run_resumes_bit_for_bit(world, name, monkeypatch):
     assert timeless_metrics(world.folder / 'whole') == timeless_metrics(world.output)
 
 
-def test_several_processes(world):
+def test_several_processes(world, zygote):
     """The step of two is the step of one."""
     opts = [str(word) for word in (*BASE, 'SOLVER.STAGE2.MAX_EPOCHS', 1, 'SOLVER.AMP', 'off')]
     path = world.yml('ViT-B-16')
     train_clipreid.main(['--config_file', path, *opts, 'OUTPUT_DIR', str(world.folder / 'one')])
-    done = subprocess.run(
-        [
-            sys.executable,
-            '-m',
-            'torch.distributed.run',
-            '--standalone',
-            '--nproc_per_node',
-            '2',
-            str(ROOT / 'train_clipreid.py'),
-            '--config_file',
-            path,
-            *opts,
-            'MODEL.DIST_TRAIN',
-            'True',
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    words = ('train_clipreid.py', '--config_file', path, *opts, 'MODEL.DIST_TRAIN', True)
+    for run in start_group(zygote, 2, world.folder, *words):
+        assert run.wait() == 0, run.err[-2000:]
     one, two = (
         load_state(folder / 'ViT-B-16_1.pth') for folder in (world.folder / 'one', world.output)
     )

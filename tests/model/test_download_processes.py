@@ -1,15 +1,11 @@
 """Several processes download the same weights."""
 
-import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
 from model.clip import weights
 from model.clip.weights import load_clip
-from tests.helpers import ROOT
 from tests.model.download_server import PIECE, names, ranges
 from tests.model.weight_files import same
 from utils.checkpoint import load_state
@@ -25,26 +21,10 @@ print(weights.cached_file('RN50'))
 
 
 @pytest.fixture
-def fetch(server):
+def fetch(server, zygote, tmp_path):
     """Starts a process that downloads the file into the same cache."""
-    started = []
-
-    def start():
-        started.append(
-            subprocess.Popen(
-                [sys.executable, '-c', COMMAND, weights.URL, server.sha256],
-                cwd=ROOT,
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
-        )
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    words = (COMMAND, weights.URL, server.sha256)
+    return lambda name: zygote.start(tmp_path / name, *words, script='-c')
 
 
 def until(condition, seconds=60):
@@ -56,23 +36,21 @@ def until(condition, seconds=60):
 
 def test_two_processes_download_once(server, fetch):
     server.script = ['slow']
-    one = fetch()
+    one = fetch('one')
     until(lambda: server.asked)
-    two = fetch()
-    waiting = two.stdout.readline()
-    assert f'waiting for it (it holds {server.file}.lock)' in waiting
+    two = fetch('two')
+    until(lambda: f'waiting for it (it holds {server.file}.lock)' in two.out)
     server.slow.set()
-    outputs = [process.communicate(timeout=60)[0] for process in (one, two)]
-    assert [process.returncode for process in (one, two)] == [0, 0], outputs
-    assert [output.splitlines()[-1] for output in outputs] == [str(server.file)] * 2
+    assert [run.wait() for run in (one, two)] == [0, 0], one.err + two.err
+    assert [run.out.splitlines()[-1] for run in (one, two)] == [str(server.file)] * 2
     assert server.asked == [None] and server.file.read_bytes() == server.body
 
 
 def test_lock_and_data_of_a_killed_process(server, fetch):
     server.script = ['silence']
-    one = fetch()
+    one = fetch('one')
     until(lambda: server.part.exists() and server.part.stat().st_size)
-    one.send_signal(signal.SIGKILL)
+    one.kill()
     one.wait()
     kept = server.part.stat().st_size
     assert not server.file.exists() and kept <= PIECE

@@ -1,18 +1,13 @@
 """python -m tools.make_lists as a program."""
 
-import subprocess
-import sys
-
-from tests.helpers import ROOT
 from tests.wildlife.lists.samples import write_folder
 
 
-def test_as_a_program(tmp_path):
+def test_as_a_program(tmp_path, zygote):
     write_folder(tmp_path / 's', 5)
 
     def program(*args):
-        command = [sys.executable, '-m', 'tools.make_lists', *map(str, args)]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        return zygote.finish('-m', 'tools.make_lists', *args)
 
     done = program(tmp_path / 's', '--out', tmp_path / 'out')
     assert done.returncode == 0 and not done.stderr and 'Next' in done.stdout

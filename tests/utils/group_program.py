@@ -1,13 +1,10 @@
 """The program of the processes of a group: ``python -m tests.utils.group_program WHAT FOLDER``.
 
-Real groups over gloo. A start takes seconds, so one start of 2 and one of 3 processes do all the
-checks.
+Real groups over gloo. One start of 2 and one of 3 processes do all the checks.
 """
 
 import json
 import os
-import socket
-import subprocess
 import sys
 import time
 import traceback
@@ -16,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from tests.helpers import ROOT
+from tests.forked import start_group
 from tests.utils.group_checks import CHECKS
 from utils.distributed import several_processes
 from utils.errors import InputError, exit_code
@@ -76,38 +73,11 @@ def program(what, folder):
     return f'threads of gloo are left and may abort the process at exit: {left}' if left else 0
 
 
-def start(world_size, what, folder):
+def start(zygote, world_size, what, folder):
     """Run this program in ``world_size`` processes; return [(exit code, stdout, stderr)]."""
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    running = []
-    for rank in range(world_size):
-        variables = {
-            'RANK': rank,
-            'LOCAL_RANK': rank,
-            'WORLD_SIZE': world_size,
-            'LOCAL_WORLD_SIZE': world_size,
-            'MASTER_ADDR': '127.0.0.1',
-            'MASTER_PORT': port,
-            'OMP_NUM_THREADS': 1,
-        }
-        running.append(
-            subprocess.Popen(
-                [sys.executable, '-m', 'tests.utils.group_program', what, str(folder)],
-                cwd=ROOT,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                env=os.environ | {name: str(value) for name, value in variables.items()},
-            )
-        )
-    try:
-        outputs = [process.communicate(timeout=120) for process in running]
-    finally:
-        for process in running:
-            process.kill()
-    return [(process.returncode, *output) for process, output in zip(running, outputs, strict=True)]
+    program = ('-m', 'tests.utils.group_program', what, folder)
+    runs = start_group(zygote, world_size, folder, *program)
+    return [(run.wait(), run.out, run.err) for run in runs]
 
 
 if __name__ == '__main__':

@@ -21,13 +21,13 @@ SIZES = (2, 3)
 
 
 @pytest.fixture(scope='module')
-def checked(tmp_path_factory):
+def checked(zygote, tmp_path_factory):
     """world size -> ({name: outcomes of the ranks}, [(exit code, stdout, stderr)])"""
 
     @cache
     def run(world_size):
         folder = tmp_path_factory.mktemp(f'group{world_size}')
-        ended = start(world_size, 'checks', folder)
+        ended = start(zygote, world_size, 'checks', folder)
         outcomes = {}
         for rank in range(world_size):
             path = folder / f'{rank}.jsonl'
@@ -62,8 +62,8 @@ def test_a_group_ends_without_output(world_size, checked):
         (2, 'bug', 1, "rank 1: KeyError: 'a bug'"),
     ],
 )
-def test_all_processes_report_an_error_of_one(world_size, how, guilty, message, tmp_path):
-    ended = start(world_size, how, tmp_path)
+def test_all_processes_report_an_error_of_one(world_size, how, guilty, message, zygote, tmp_path):
+    ended = start(zygote, world_size, how, tmp_path)
     code, _, stderr = ended.pop(guilty)
     if how == 'bug':
         assert code == 1 and 'Traceback' in stderr
@@ -72,16 +72,16 @@ def test_all_processes_report_an_error_of_one(world_size, how, guilty, message, 
     assert ended == [(2, '', f'error: another process failed: {message}\n')] * (world_size - 1)
 
 
-def test_a_hanging_process_is_ended(tmp_path):
+def test_a_hanging_process_is_ended(zygote, tmp_path):
     started = time.monotonic()
-    guilty, other = start(2, 'hang', tmp_path)[::-1]
+    guilty, other = start(zygote, 2, 'hang', tmp_path)[::-1]
     assert guilty[0] == 2
     assert other == (2, '', 'error: another process failed: rank 1: a.png cannot be read\n')
     assert time.monotonic() - started < 50  # without that it would sleep for a minute
 
 
-def test_a_lost_process_is_reported(tmp_path):
-    *others, killed = start(3, 'killed', tmp_path)
+def test_a_lost_process_is_reported(zygote, tmp_path):
+    *others, killed = start(zygote, 3, 'killed', tmp_path)
     assert killed == (-9, '', '')
     for rank, other in enumerate(others):
         assert other == (

@@ -1,14 +1,11 @@
 """Options, folders, broken photos, and the contact sheet."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers import ROOT
 from tests.wildlife.background.world import (
     NAMES,
     left_half,
@@ -188,17 +185,9 @@ def test_contact_sheet(src, tmp_path):
     assert 0.02 < cells.mean() < 0.3  # the removed halves
 
 
-def test_from_the_command_line(src):
-    command = [
-        sys.executable,
-        '-m',
-        'tools.remove_background',
-        src,
-        src.parent / 'dst',
-        '--masks',
-        src.parent / 'gone',
-    ]
-    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
+def test_from_the_command_line(src, zygote):
+    words = (src, src.parent / 'dst', '--masks', src.parent / 'gone')
+    done = zygote.finish('-m', 'tools.remove_background', *words)
     assert (
         done.returncode == 2
         and done.stderr.startswith('error: --masks')

@@ -2,13 +2,11 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.wildlife.checks.herd import ROOT, picture
+from tests.wildlife.checks.herd import picture
 from tools.check_data import program
 from utils.errors import InputError
 from wildlife.checks.photos import read_photo, reader
@@ -45,14 +43,9 @@ def test_exit_codes(herd, capsys):
     )
 
 
-def test_as_a_program(herd):
+def test_as_a_program(herd, zygote):
     herd.add('train', 'train/animal1/0.jpg', 2)
-    done = subprocess.run(
-        [sys.executable, '-m', 'tools.check_data', '--config_file', herd.yml()],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    done = zygote.finish('-m', 'tools.check_data', '--config_file', herd.yml())
     assert done.returncode == 1 and not done.stderr
     assert re.search(r'^wrong +One photo under two labels: 1 photos', done.stdout, re.M)
     assert json.loads((herd.folder / 'out/check_data/check.json').read_text())['wrong'] == 1

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -146,7 +145,7 @@ def test_a_process_that_does_not_end_is_killed(tmp_path, monkeypatch):
 @pytest.mark.skipif(
     sys.platform != 'linux', reason='only Linux tells a process that its parent ended'
 )
-def test_a_killed_command_leaves_no_process(tmp_path):
+def test_a_killed_command_leaves_no_process(tmp_path, zygote):
     """The process of the run is asked to end, as with Ctrl-C, so a training saves its state."""
     ready, saved = tmp_path / 'ready', tmp_path / 'saved'
     script = (
@@ -166,7 +165,7 @@ def test_a_killed_command_leaves_no_process(tmp_path):
         f'start(fake_training(Path({str(tmp_path)!r}), {script!r}).run, 1)\n'
         'time.sleep(30)'
     )
-    process = subprocess.Popen([sys.executable, '-c', command], cwd=Path(__file__).parents[3])
+    process = zygote.start(tmp_path / 'command', command, script='-c')
     wait_for(ready)
     assert not saved.exists()
     process.kill()

@@ -1,13 +1,10 @@
 """What is written where: lists that are there, --like, the next command."""
 
 import shlex
-import subprocess
-import sys
 
 import pytest
 
 from datasets.animal import load_train
-from tests.helpers import ROOT
 from tests.wildlife.releases.world import (
     atrw_files,
     cfg_of,
@@ -81,19 +78,10 @@ def test_like_of_another_release(atrw, tmp_path, files, message):
     assert not (tmp_path / 'data').exists() and not (tmp_path / 'lists').exists()
 
 
-def test_from_the_command_line(atrw, tmp_path):
+def test_from_the_command_line(atrw, tmp_path, zygote):
     (atrw / 'atrw_reid_test.tar.gz').unlink()
-    command = [
-        sys.executable,
-        '-m',
-        'tools.prepare_atrw',
-        str(atrw),
-        '--out',
-        str(tmp_path / 'data'),
-        '--lists',
-        str(tmp_path),
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    words = (atrw, '--out', tmp_path / 'data', '--lists', tmp_path)
+    done = zygote.finish('-m', 'tools.prepare_atrw', *words)
     assert done.returncode == 2
     assert (
         done.stderr.startswith(

@@ -1,14 +1,15 @@
-"""A process that has PyTorch loaded and forks training runs, so that a run starts in a moment
-instead of in seconds.
+"""A process that has PyTorch loaded and forks our programs, so that one starts in a moment instead
+of in seconds.
 
-Requests and answers are JSON lines on stdin and stdout:
-{"run": [script, argument, …], "folder": …, "fault": {…} or null} → pid; its output goes to
-folder/out and folder/err {"poll": pid} → exit code (negative: the signal that ended it), or null
-while it runs
+It says so once. Then requests and answers are JSON lines on stdin and stdout:
+{"run": [script, -m or -c, argument, …], "folder": …, "cwd": …, "environment": {…}, "fault": {…} or
+null} → pid; its output goes to folder/out and folder/err
+{"poll": pid} → exit code (negative: the signal that ended it), or null while it runs
 """
 
 import faulthandler
 import functools
+import gc
 import importlib
 import json
 import os
@@ -19,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def load():
@@ -30,6 +31,7 @@ def load():
     import torch
 
     torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])  # loads a good deal more
+    gc.freeze()  # else each fork looks at all of it when it ends, for a second
 
 
 def resolve(name):
@@ -102,6 +104,7 @@ def dump_stack(folder):
 def serve():
     """Answer requests; returns, in a forked run, what is to be run."""
     ended = {}
+    print('ready', flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         if 'run' in request:
@@ -138,13 +141,27 @@ def become(request):
     faulthandler.register(
         signal.SIGUSR1, stack, all_threads=False
     )  # a thread that runs meanwhile could crash it
+    os.environ.clear()
+    os.environ.update(request['environment'])
+    os.chdir(request['cwd'])
     if request['fault']:
         install(request['fault'], folder)
     sys.argv = request['run']
 
 
+def run_main():
+    """Run the program that ``sys.argv`` names, as Python's command line does."""
+    if sys.argv[0] == '-c':
+        exec(sys.argv.pop(1), {'__name__': '__main__'})
+    elif sys.argv[0] == '-m':
+        del sys.argv[0]
+        runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)
+    else:
+        runpy.run_path(str(ROOT / sys.argv[0]), run_name='__main__')
+
+
 if __name__ == '__main__':
-    sys.path.insert(0, str(ROOT))
+    sys.path[0] = str(ROOT)
     load()
     become(serve())
-    runpy.run_path(str(ROOT / sys.argv[0]), run_name='__main__')
+    run_main()
