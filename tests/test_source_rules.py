@@ -48,11 +48,12 @@ def test_cuda_is_named_in_one_file():
     for path in PROGRAM:
         if path.parts[0] == 'configs' or path == Path('utils/device.py'):
             continue
+        said = docstrings(path)
         for node in ast.walk(tree(path)):
             text = (
                 isinstance(node, ast.Constant)
                 and isinstance(node.value, str)
-                and id(node) not in docstrings(path)
+                and id(node) not in said
             )
             if (text and 'cuda' in node.value) or (
                 isinstance(node, ast.Attribute) and node.attr == 'cuda'

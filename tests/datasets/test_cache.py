@@ -231,8 +231,15 @@ def test_workers_share_what_they_read(folder, paths, readings, start):
     )
     plain = [dataset[number][0] for number in range(5)]
     assert len(readings) == 5 and cache._handle is None  # no file before a loader asks
+    context = multiprocessing.get_context(start)
+    if start == 'forkserver':
+        context.set_forkserver_preload(['datasets.dataset'])  # once, not by each worker
     loader = ImageLoader(
-        dataset, batch_size=1, num_workers=2, persistent_workers=True, multiprocessing_context=start
+        dataset,
+        batch_size=1,
+        num_workers=1 if start == 'spawn' else 2,  # spawned ones take seconds
+        persistent_workers=True,
+        multiprocessing_context=context,
     )
     for _ in range(2):
         for number, batch in enumerate(loader):

@@ -26,13 +26,15 @@ CLASSES = 5
 OPENAI = Activation('quickgelu', 'a test', True)
 
 
-def as_tensors(state):
-    return {name: torch.from_numpy(np.asarray(value)) for name, value in state.items()}
-
-
 @functools.cache
-def clip_weights(kind):
-    return as_tensors(fab.state(str(GOLDEN / f'clip_shapes_{kind}.json')))
+def fabricated(name, shape):
+    """A tensor of the golden README; the models share the text encoder's."""
+    return torch.from_numpy(np.asarray(fab.tensor(name, shape)))
+
+
+def fabricated_state(file):
+    shapes = json.loads((GOLDEN / file).read_text())
+    return {name: fabricated(name, tuple(shape)) for name, shape in shapes.items()}
 
 
 @pytest.fixture(scope='module', params=list(YML))
@@ -43,13 +45,11 @@ def case(request):
     kind = request.param
     sie = ['MODEL.SIE_CAMERA', 'True'] if kind == 'vit_sie' else []
     cfg = load_cfg(ROOT / f'configs/tiger/{YML[kind]}_clipreid.yml', sie)
-    with mock.patch(
-        'model.make_model_clipreid.load_clip',
-        lambda *_: (clip_weights(kind.split('_')[0]), OPENAI),
-    ):
+    clip = fabricated_state(f'clip_shapes_{kind.split("_")[0]}.json')
+    with mock.patch('model.make_model_clipreid.load_clip', lambda *_: (clip, OPENAI)):
         model = make_model(cfg, CLASSES, camera_num=3 if sie else 0)
     built = {n: t.clone() for n, t in model.state_dict().items()}
-    yield kind, cfg, model, as_tensors(fab.state(str(GOLDEN / f'state_dict_{kind}.json'))), built
+    yield kind, cfg, model, fabricated_state(f'state_dict_{kind}.json'), built
 
 
 def test_names_shapes_and_order(case):

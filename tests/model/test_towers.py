@@ -181,12 +181,13 @@ def test_half_precision(monkeypatch, name):
 )
 def test_compiled_encoder(monkeypatch):
     """A compiled encoder has the same state dict and the same features."""
+    quick = {'compile_threads': 1, 'cpp.vec_isa_ok': False}  # a quarter of the compiler's time
     model = toy_model(monkeypatch, 'ViT-B-16').float()
     torch.manual_seed(0)
     compiled = toy_model(monkeypatch, 'ViT-B-16', 'MODEL.COMPILE', 'True').float()
     compiled.load_state_dict(model.state_dict())
     images = torch.randn(3, 3, 64, 32)
-    with torch.no_grad():
+    with torch.no_grad(), torch._inductor.config.patch(quick):
         torch.testing.assert_close(
             compiled.eval()(images), model.eval()(images), rtol=1e-4, atol=1e-4
         )
