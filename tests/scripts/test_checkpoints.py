@@ -9,6 +9,8 @@ from processor import encoder
 from utils.checkpoint import load_state
 from utils.errors import InputError
 
+pytestmark = pytest.mark.usefixtures('no_pictures')
+
 
 def test_checkpoints_are_in_the_usual_memory_format(world):
     """Convolutions work in channels_last; what is saved is as the original saves it."""

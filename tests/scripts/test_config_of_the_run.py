@@ -12,6 +12,8 @@ from tools import rank_photos
 from utils.checkpoint import save_state
 from utils.errors import InputError, Mismatch
 
+pytestmark = pytest.mark.usefixtures('no_pictures')
+
 
 @pytest.mark.parametrize(
     'name, opts, again',

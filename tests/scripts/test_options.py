@@ -7,6 +7,8 @@ import test_clipreid
 import train_clipreid
 from utils.checkpoint import load_state
 
+pytestmark = pytest.mark.usefixtures('no_pictures')
+
 
 @pytest.mark.parametrize(
     'opts',

@@ -11,6 +11,8 @@ from tests.helpers import timeless_metrics
 from utils.checkpoint import load_state
 from utils.device import Runtime
 
+pytestmark = pytest.mark.usefixtures('no_pictures')
+
 
 def test_the_log_does_not_depend_on_when_the_loss_is_fetched(world, monkeypatch):
     """On an accelerator the loops look every LOG_PERIOD: the same means, the same weights."""

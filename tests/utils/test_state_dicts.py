@@ -17,6 +17,8 @@ from tests.model.weight_files import refused, same
 from utils.checkpoint import load_checkpoint, load_state, load_tree
 from utils.run.resume import read_state
 
+pytestmark = pytest.mark.usefixtures('no_pictures')
+
 
 class Made:
     """Pickled as an OrderedDict with attributes of its own."""

@@ -16,6 +16,8 @@ from tests.without_gpu.overrides import BASE, CENTER
 from utils.checkpoint import copy_tree
 from utils.reranking import ReRanking, re_rank_features, re_ranking
 
+pytestmark = pytest.mark.usefixtures('no_pictures')
+
 
 def epochs_of(world):
     lines = map(json.loads, (world.output / 'metrics.jsonl').read_text().splitlines())

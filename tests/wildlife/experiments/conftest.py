@@ -34,7 +34,7 @@ class Ended:
 
 
 @pytest.fixture
-def in_process(monkeypatch):
+def in_process(monkeypatch, no_pictures):
     """Runs are done in this process; the list of their folders is returned."""
     folders = []
 
