@@ -1,5 +1,7 @@
 """Pages: the base template, and what is escaped."""
 
+import re
+
 import jinja2
 import pytest
 
@@ -29,3 +31,17 @@ def test_a_missing_value_is_an_error(templates):
     (templates / 'a.html').write_text('{{ one }} {{ two }}')
     with pytest.raises(jinja2.UndefinedError, match="'two' is undefined"):
         pages.render('a.html', one=1)
+
+
+def test_every_page_has_a_content_security_policy():
+    """Scripts only in the report, which escapes its data itself; nothing from the network."""
+    rule = re.compile(
+        'http-equiv="Content-Security-Policy" content="default-src \'none\'; ([^"]*)"'
+    )
+    for path in pages.TEMPLATES.glob('*.html'):
+        text = path.read_text()
+        if 'block head' not in text:
+            assert path.name == 'looks.html' or "{% extends 'base.html' %}" in text, path
+            continue
+        (allowed,) = rule.findall(text)
+        assert ('script-src' in allowed) == (path.name == 'report.html') and 'http' not in allowed

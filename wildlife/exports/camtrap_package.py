@@ -14,7 +14,7 @@ from utils.words import first_few
 from wildlife.exports.job import Job
 from wildlife.exports.places import Place
 from wildlife.exports.times import iso_time
-from wildlife.lists.tables import read_utf8
+from wildlife.lists.tables import read_json
 
 VERSION = '1.0.2'
 SCHEMAS = f'https://raw.githubusercontent.com/tdwg/camtrap-dp/{VERSION}'
@@ -113,10 +113,7 @@ def read_metadata(path: Path) -> Facts:
     Raises:
         InputError: The file cannot be read, or a value is not of the published form.
     """
-    try:
-        facts = json.loads(read_utf8(path, 'metadata'))
-    except json.JSONDecodeError as error:
-        raise InputError(f'--metadata {path}: not JSON ({error}); correct the file') from None
+    facts = read_json(path, 'metadata')
     if not isinstance(facts, dict):
         raise InputError(f'--metadata {path}: expected {{"title": …, "contributors": [{{…}}]}}')
     ours = [key for key in OURS if key in facts]
@@ -131,6 +128,7 @@ def read_metadata(path: Path) -> Facts:
         f'contributors: expected [{{"title": NAME, "role": one of {", ".join(ROLES)}}}, …]': (
             _are_people(facts.get('contributors', []))
         ),
+        'NaN and Infinity are not JSON': _is_finite(facts),
         'licenses: expected one with "scope": "data" and one with "scope": "media"': (
             'licenses' not in facts or _scopes(facts['licenses']) == {'data', 'media'}
         ),
@@ -142,6 +140,14 @@ def read_metadata(path: Path) -> Facts:
         if not is_right:
             raise InputError(f'--metadata {path}: {text}; correct the file')
     return facts
+
+
+def _is_finite(facts: Facts) -> bool:
+    try:
+        json.dumps(facts, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _are_people(value: object) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from utils.errors import InputError
-from wildlife.lists.tables import Table, folders_beside, read_utf8
+from wildlife.lists.tables import Table, folders_beside
 
 ANNOTATION_NUMBERS = {
     *('id', 'image_id', 'category_id', 'iscrowd', 'area', 'segmentation'),
@@ -53,14 +53,6 @@ def read_coco(path: Path, tree: Any) -> Table:
         raise InputError(f'{path}: no annotations')
     frame = pd.DataFrame(rows, index=pd.Index(where, dtype=object), dtype=object).fillna('')
     return Table(path, frame, folders_beside(path), sizes=sizes, kind='COCO')
-
-
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file. Raises ``InputError``."""
-    try:
-        return json.loads(read_utf8(path, 'annotations'))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f'{path}: not readable JSON ({str(error)[:100]})') from None
 
 
 def _are_lists(tree: Entry, *keys: str) -> bool:

@@ -6,6 +6,7 @@ write, with two corners in pixels. Where AddaxAI has told the species, 'category
 those of the species, and 'prev_category' and 'prev_conf' are the detector's.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -109,6 +110,8 @@ def _read_entry(entry: Any, place: str) -> tuple[str, list[Any], str]:
     if not isinstance(file, str) or not file or not isinstance(boxes, list | None):
         raise InputError(f'{place}: {SHAPE}')
     failures = entry.get('failures') or []
+    if not isinstance(failures, list):
+        raise InputError(f'{place}: failures: expected a list, not {shortened(str(failures))!r}')
     failure = entry.get('failure') or ('DETECTOR' if 'DETECTOR' in failures else '')
     if boxes is None:
         failure = failure or 'no detections given'
@@ -121,7 +124,9 @@ def _read_box(box: Any, place: str, in_pixels: bool) -> tuple[float, tuple[float
         key = 'prev_conf' if 'prev_conf' in box else 'conf'
         confidence, _ = float(box['confidence' if in_pixels else key]), box['category']
         x, y, width, height = map(float, box['bbox'])
-    except (LookupError, TypeError, ValueError):
+        if not all(map(math.isfinite, (confidence, x, y, width, height))):
+            raise ValueError
+    except (LookupError, TypeError, ValueError, OverflowError):
         raise InputError(
             f'{place}: a detection needs category, conf and bbox with four numbers, not '
             f'{shortened(str(box))!r}'

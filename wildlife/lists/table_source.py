@@ -22,14 +22,14 @@ from wildlife.lists.cells import (
     read_theta,
     simplified,
 )
-from wildlife.lists.coco import read_coco, read_json
+from wildlife.lists.coco import read_coco
 from wildlife.lists.columns import Columns, choose_columns
 from wildlife.lists.dates import read_dates
 from wildlife.lists.detections import is_detections, read_detections
 from wildlife.lists.meanings import ANGLES, CORNERS
 from wildlife.lists.options import ReadOptions
 from wildlife.lists.sightings import Sighting, Source
-from wildlife.lists.tables import DETECTIONS, Table, read_csv
+from wildlife.lists.tables import DETECTIONS, Table, read_csv, read_json
 
 # Boxes are taken as shares of the photo's size if this share of their numbers lies between 0 and 1,
 # with some tolerance. In boxes in pixels, half of the numbers (width and height) are larger.
@@ -98,7 +98,7 @@ def read_table(path: Path, options: ReadOptions) -> Table:
             f'{path}: the source must be a folder, .csv, .tsv or .json; save a spreadsheet as CSV '
             'UTF-8'
         )
-    tree = read_json(path)
+    tree = read_json(path, 'annotations')
     if is_detections(tree):
         return read_detections(path, tree, options)
     return read_coco(path, tree)

@@ -2,10 +2,11 @@
 
 import csv
 import io
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -205,3 +206,19 @@ def read_utf8(path: Path, what: str) -> str:
         raise InputError(
             f'{path}:{line}: not UTF-8 text; save it as UTF-8 (in a spreadsheet: CSV UTF-8)'
         ) from None
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read a JSON file in UTF-8.
+
+    Args:
+        path: The path of the file.
+        what: The kind of file, for messages.
+
+    Raises:
+        InputError: The file cannot be read, or is not JSON.
+    """
+    try:
+        return json.loads(read_utf8(path, what))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f'{path}: not readable JSON ({str(error)[:100]})') from None

@@ -191,7 +191,9 @@ def test_metadata(tmp_path):
 @pytest.mark.parametrize(
     'text, message',
     [
-        ('{', 'not JSON'),
+        ('{', 'not readable JSON'),
+        ('[' * 100_000, 'not readable JSON'),
+        ('{"version": NaN}', 'NaN and Infinity are not JSON'),
         ('[]', 'expected {"title"'),
         ('{"resources": []}', 'resources cannot be given'),
         ('{"title": 1}', 'title: expected a text'),

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shlex
 from dataclasses import replace
 from html import unescape
 from itertools import islice
@@ -235,6 +236,23 @@ def test_the_page_has_the_command_that_records_each_answer(tmp_path, options):
         ),
         f'{catalogue.folder} new1 --photos 151 152 --new',
     ]
+
+
+def test_names_are_text_on_the_page_and_one_word_of_its_commands(tmp_path, options):
+    evil = '"><img src=x onerror=alert(1)>; echo $(id) \'&'
+    catalogue = calibrated(tmp_path)
+    add_photos(catalogue, ANNA, animals(tmp_path / 'evil', [evil]), Animals())
+    new = animals(tmp_path / 'new', [evil], encounters=(3,), named=False)
+    add_photos(catalogue, ANNA, new, Animals())
+    (answer,) = identify(catalogue, None, never, options).answers
+    assert answer.decision == 'known' and answer.candidates[0].name == evil
+    page = (tmp_path / 'out/identify.html').read_text()
+    assert '<img src=x' not in page
+    assert f'known: {evil}<' in unescape(page) and f'{evil}_3_0.png' in unescape(page)
+    (command,) = re.findall('<code>(.*decide.*)</code>', page)
+    numbers = [str(photo.id) for photo in catalogue.photos()[-2:]]
+    words = shlex.split(unescape(command))
+    assert words[3:] == ['decide', str(catalogue.folder), evil, '--photos', *numbers]
 
 
 def test_names_for_new_animals():

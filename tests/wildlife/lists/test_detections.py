@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import re
 
 import numpy as np
@@ -200,6 +201,15 @@ def test_corners_in_pixels(tmp_path):
         ({'images': [{'file': 3, 'detections': []}]}, 'image 1: expected'),
         ({'images': [{'file': 'a.png', 'detections': [{}]}]}, 'a detection needs category, conf'),
         ({'images': [{'file': 'a.png', 'detections': [5]}]}, 'a detection needs category, conf'),
+        (
+            {'images': [{'file': 'a.png', 'detections': [box(10**400, 2, 3, 4)]}]},
+            'a detection needs category, conf and bbox with four numbers',
+        ),
+        ({'images': [{'file': 'a.png', 'detections': [], 'failures': 5}]}, 'failures: expected a'),
+        (
+            {'images': [{'file': 'a.png', 'detections': [box(math.nan, 0, 1, 1)]}]},
+            'a detection needs category, conf and bbox with four numbers',
+        ),
         (
             {'images': [{'file': 'a.png', 'detections': [box(1, 2, 3)]}]},
             'a detection needs category, conf and bbox with four numbers',
