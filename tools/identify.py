@@ -50,8 +50,7 @@ def main(argv: Sequence[str] | None = None) -> Any:
     with open_catalogue(args.catalogue) as catalogue:
         new = None
         if args.source:
-            margin = float(catalogue.settings()['margin'])
-            new = photos_of_source(check_reading(args, margin))
+            new = photos_of_source(check_reading(args, catalogue.margin()))
         result = identify(
             catalogue,
             new,

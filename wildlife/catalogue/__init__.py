@@ -69,13 +69,15 @@ New photos::
 
     from wildlife.catalogue.sources import photos_of_config, photos_of_source   # -> NewPhotos
     from wildlife.catalogue.encode import catalogue_encoder  # the model in use, checked
+    from wildlife.catalogue.kept_features import kept_features
     from wildlife.catalogue.add import add_photos          # photos and features, one transaction
 
     new = photos_of_source(options)                        # wildlife.lists.options.ReadOptions
     encoder = catalogue_encoder(catalogue, opts)           # no --config_file is needed
-    vectors = encoder(new.photos, margin, folder)          # (N, D), as those of the catalogue;
-                                                           # resumes from parts kept in folder
     add_photos(catalogue, me, new, encoder)
+    with kept_features(photos, encoder, margin, folder) as vectors:
+        ...                                                # {key: (D,)}, as those of the catalogue;
+                                                           # kept in folder till the block's end
 
 Several programs may read and write at once: a writer waits for the other (30 s). Rows of a file of
 features are never changed after their transaction, so that memory maps stay valid.

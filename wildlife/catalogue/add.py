@@ -1,11 +1,11 @@
 """Adds photos with their features, all in one transaction; makes features of another model."""
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
 from utils.errors import InputError
@@ -13,9 +13,10 @@ from utils.words import first_few
 from wildlife.catalogue.decisions import Answer, record_answers
 from wildlife.catalogue.encode import PhotoEncoder
 from wildlife.catalogue.journal import Author, Transaction
+from wildlife.catalogue.kept_features import Key, Vectors, kept_features
 from wildlife.catalogue.models import check_same_model
 from wildlife.catalogue.names import name_numbers
-from wildlife.catalogue.new_photos import Boxed, NewPhoto, NewPhotos, digest, fingerprints
+from wildlife.catalogue.new_photos import Boxed, NewPhoto, NewPhotos, fingerprints
 from wildlife.catalogue.queries import box_text, read_model, read_photos
 from wildlife.catalogue.records import Photo
 from wildlife.catalogue.schema import features, photos
@@ -25,8 +26,6 @@ from wildlife.words import counted
 
 FACTS = ('side', 'camera', 'date', 'encounter', 'place')
 UNKNOWN = (None, '')
-
-Key = tuple[str, str]  # SHA-256 of the file, box
 
 
 @dataclass
@@ -75,9 +74,9 @@ def add_photos(
     sizes = {key: size for key, (_, size) in by_key.items()}
     shown = {key: photo for key, (photo, _) in by_key.items()}
     _check_encoder(catalogue, encoder)
-    vectors = _new_vectors(catalogue, encoder, shown)
     action = f'add {counted(len(shown), "photo")} from {new.source}'
-    with catalogue.writing(author, action) as change:
+    vectors_of = _new_vectors(catalogue, encoder, shown)
+    with vectors_of as vectors, catalogue.writing(author, action) as change:
         known = _known(change)
         fresh = {key: photo for key, photo in shown.items() if key not in known}
         done = Added(photos=len(fresh), known=len(shown) - len(fresh))
@@ -116,8 +115,9 @@ def encode_photos(
     Raises:
         InputError: A photo is gone, or cannot be read.
     """
-    vectors = _new_vectors(catalogue, encoder, {}, again)
-    with catalogue.writing(author, f'use the model {encoder.facts.sha256[:12]}') as change:
+    action = f'use the model {encoder.facts.sha256[:12]}'
+    vectors_of = _new_vectors(catalogue, encoder, {}, again)
+    with vectors_of as vectors, catalogue.writing(author, action) as change:
         if again:
             retire(change, encoder.facts)
         numbers = {key: photo.id for key, photo in _known(change).items()}
@@ -158,10 +158,13 @@ def _new_vectors(
     encoder: PhotoEncoder | None,
     new: Mapping[Key, NewPhoto],
     again: bool = False,
-) -> dict[Key, np.ndarray]:
-    """Return the features of new photos, and of photos of the catalogue that have none."""
+) -> contextlib.AbstractContextManager[Vectors]:
+    """Return the features of new photos, and of photos of the catalogue that have none.
+
+    They are kept until the ``with`` block ends: write them within it.
+    """
     if encoder is None:
-        return {}
+        return contextlib.nullcontext({})
     with catalogue.reading() as opened:
         model = read_model(opened, key=encoder.facts.key)
         number = model.id if model and not again else 0
@@ -178,12 +181,7 @@ def _new_vectors(
             f'{len(gone)} photos of the catalogue are gone ({first_few(gone)}) and have no '
             'features of this model; add them from where they are now, or remove them'
         )
-    if not wanted:
-        return {}
-    margin = catalogue.margin()
-    name = digest([(encoder.facts.key, str(margin)), *wanted])
-    folder = catalogue.folder / FEATURES / f'{name}.parts'
-    return dict(zip(wanted, encoder(list(wanted.values()), margin, folder), strict=True))
+    return kept_features(wanted, encoder, catalogue.margin(), catalogue.folder / FEATURES)
 
 
 def _known(change: Transaction) -> dict[Key, Photo]:

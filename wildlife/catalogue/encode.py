@@ -1,9 +1,7 @@
 """Computes the features of photos as a catalogue holds them: upright, cropped, normalised."""
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -17,8 +15,6 @@ from datasets.records import Record
 from processor.encoder import make_encoder
 from processor.inference import encode_batches
 from utils.device import make_runtime
-from utils.files import writing
-from utils.run.lock import InUse, output_lock
 from utils.torch_errors import translated_errors
 from wildlife.catalogue.models import (
     ModelFacts,
@@ -28,7 +24,7 @@ from wildlife.catalogue.models import (
 )
 from wildlife.catalogue.new_photos import Boxed, CropReader, crop_names
 from wildlife.catalogue.store import Catalogue
-from wildlife.features.parts import Parts, batches_of, write_parts
+from wildlife.features.parts import batches_of, parts_of, whole_parts
 
 
 class PhotoEncoder(Protocol):
@@ -38,13 +34,12 @@ class PhotoEncoder(Protocol):
     def facts(self) -> ModelFacts:
         """What the features depend on."""
 
-    def __call__(self, photos: Sequence[Boxed], margin: float, folder: Path) -> np.ndarray:
-        """Return the features (N, D) float32, L2-normalised, of N > 0 photos.
+    def __call__(self, photos: Sequence[Boxed], margin: float) -> Iterator[np.ndarray]:
+        """Yield the features of N > 0 photos in parts: (P, D) float32, L2-normalised, in order.
 
         Args:
             photos: The photos.
             margin: The margin around boxes on each side, as a share of the box.
-            folder: A folder for parts of the result, from which an interrupted call continues.
 
         Raises:
             InputError: A photo cannot be read, or a feature is not finite.
@@ -73,36 +68,27 @@ class ModelEncoder:
             model, self.facts = load_checked_model(cfg)
             self.encoder = make_encoder(cfg, model, self.runtime.device).eval()
 
-    def __call__(self, photos: Sequence[Boxed], margin: float, folder: Path) -> np.ndarray:
-        """Return the features of photos; see :class:`PhotoEncoder`."""
+    def __call__(self, photos: Sequence[Boxed], margin: float) -> Iterator[np.ndarray]:
+        """Yield the features of photos in parts; see :class:`PhotoEncoder`."""
         names = crop_names(photos)
         records = [Record(name, 0) for name in names]
         read = CropReader(dict(zip(names, photos, strict=True)), margin)
-        with translated_errors('TEST.IMS_PER_BATCH'), _own_folder(folder) as own:
-            parts = Parts(own, len(records))
-            parts.prepare({'key': self.facts.key})
-            self._write(parts, parts.missing(), records, read)
-            features = torch.from_numpy(parts.join())
-            parts.remove()
-        return F.normalize(features).numpy()
+        parts = parts_of(len(records))
+        batches = batches_of(parts, self.cfg.TEST.IMS_PER_BATCH)
 
-    def _write(
-        self, parts: Parts, missing: list[range], records: list[Record], read: CropReader
-    ) -> None:
-        if not missing:
-            return
-        batches = batches_of(missing, self.cfg.TEST.IMS_PER_BATCH)
-        loader = make_photo_loader(self.cfg, records, self.runtime, True, batches, read)
-
+        @torch.inference_mode()
         def encode(images: Tensor, cameras: Tensor, views: Tensor) -> Tensor:
             return self.encoder(images)
 
-        try:
-            with torch.inference_mode():
-                found = encode_batches(encode, loader, self.runtime, 'features')
-                write_parts(parts, missing, found, records)
-        finally:
-            loader.close()
+        with (
+            translated_errors('TEST.IMS_PER_BATCH'),
+            contextlib.closing(
+                make_photo_loader(self.cfg, records, self.runtime, True, batches, read)
+            ) as loader,
+        ):
+            found = encode_batches(encode, loader, self.runtime, 'features')
+            for _, features in whole_parts(parts, found, records):
+                yield F.normalize(features).numpy()
 
 
 def catalogue_encoder(catalogue: Catalogue, opts: Sequence[str] = ()) -> ModelEncoder:
@@ -120,16 +106,3 @@ def catalogue_encoder(catalogue: Catalogue, opts: Sequence[str] = ()) -> ModelEn
     if model:
         check_same_model(model, encoder.facts)
     return encoder
-
-
-@contextlib.contextmanager
-def _own_folder(folder: Path) -> Iterator[Path]:
-    """Lock the folder of the parts; while another program uses it, yield one of this process."""
-    with writing(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(output_lock(folder.parent, folder.stem))
-        except InUse:
-            folder = folder.with_name(f'{folder.stem}-{os.getpid()}.parts')
-        yield folder

@@ -1,6 +1,5 @@
 """Photos that are not in a catalogue yet, or may be, and how their animals are cut out."""
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -123,9 +122,3 @@ def _fingerprint(path: str) -> tuple[str, int]:
         raise InputError(
             f'{path}: the photo cannot be read ({error.strerror}); is its disk mounted?'
         ) from None
-
-
-def digest(photos: Sequence[tuple[str, str]]) -> str:
-    """Return a short text that tells sets of photos, given as (SHA-256, box), apart."""
-    text = '\n'.join(f'{sha256} {box}' for sha256, box in photos)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

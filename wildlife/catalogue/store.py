@@ -32,6 +32,7 @@ from wildlife.catalogue.schema import (
 from wildlife.catalogue.vectors import map_rows
 
 FEATURES = 'features'  # folder of the files of features
+KEPT = '.part'  # ending of files of features that are not in the catalogue yet
 
 
 @dataclass(frozen=True)

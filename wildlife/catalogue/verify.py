@@ -19,7 +19,7 @@ from wildlife.catalogue.queries import read_models, read_photos
 from wildlife.catalogue.records import Model, Photo
 from wildlife.catalogue.replay import differences
 from wildlife.catalogue.schema import features, metadata, photos
-from wildlife.catalogue.store import FEATURES, Catalogue
+from wildlife.catalogue.store import FEATURES, KEPT, Catalogue
 from wildlife.catalogue.vectors import checksums, extra_rows, map_rows
 from wildlife.words import counted
 
@@ -137,10 +137,11 @@ def _unused(opened: Connection, catalogue: Catalogue, model: Model) -> Iterator[
 
 
 def _leftovers(catalogue: Catalogue) -> Iterator[str]:
-    for folder in sorted((catalogue.folder / FEATURES).glob('*.parts')):
+    left = [path.name for path in sorted((catalogue.folder / FEATURES).glob(f'*{KEPT}'))]
+    if left:
         yield (
-            f'{folder}: features of an interrupted program; the same command continues with them, '
-            'or delete this folder'
+            f'{catalogue.folder / FEATURES}: {counted(len(left), "file")} of interrupted programs '
+            f'({first_few(left)}); the same command continues with them, or delete them'
         )
 
 

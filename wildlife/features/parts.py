@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,7 @@ class Parts:
 
     def __init__(self, folder: Path, count: int):
         self.folder = folder
-        starts = range(0, count, PHOTOS)
-        self.all = [range(start, min(start + PHOTOS, count)) for start in starts]
+        self.all = parts_of(count)
 
     def prepare(self, about: Mapping[str, Any]) -> None:
         """Make the folder, or check that the existing one belongs to the same features.
@@ -88,6 +87,12 @@ class Parts:
         return self.folder / f'{part.start:09d}-{part.stop:09d}.npy'
 
 
+def parts_of(count: int) -> list[range]:
+    """Return the parts of ``count`` photos."""
+    starts = range(0, count, PHOTOS)
+    return [range(start, min(start + PHOTOS, count)) for start in starts]
+
+
 def batches_of(parts: Sequence[range], size: int) -> list[range]:
     """Return the batches of parts; parts share no batch."""
     batches: list[range] = []
@@ -99,11 +104,18 @@ def batches_of(parts: Sequence[range], size: int) -> list[range]:
 def write_parts(
     parts: Parts, own: Sequence[range], batches: Iterable[torch.Tensor], records: Sequence[Record]
 ) -> None:
-    """Write parts as their batches come.
+    """Write parts as their batches come; see :func:`whole_parts`."""
+    for part, features in whole_parts(own, batches, records):
+        parts.write(part, features)
+
+
+def whole_parts(
+    own: Sequence[range], batches: Iterable[torch.Tensor], records: Sequence[Record]
+) -> Iterator[tuple[range, torch.Tensor]]:
+    """Yield each part with its features (P, D) on the CPU, as its batches come.
 
     Args:
-        parts: All parts.
-        own: The parts to write.
+        own: The parts.
         batches: Their features (B, D), in the order of :func:`batches_of`.
         records: The photos of all parts.
 
@@ -117,6 +129,6 @@ def write_parts(
         if sum(map(len, rows)) == len(part):
             features = torch.cat(rows)
             check_finite(features, records[part.start : part.stop])
-            parts.write(part, features)
+            yield part, features
             rows = []
             left.pop(0)

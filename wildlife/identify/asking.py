@@ -1,23 +1,22 @@
 """The photos to identify, with their features: new ones, or those of a catalogue without a name."""
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from utils.errors import InputError
-from utils.files import atomic_write
 from wildlife.catalogue.encode import PhotoEncoder
-from wildlife.catalogue.new_photos import Boxed, NewPhoto, NewPhotos, digest, fingerprints
+from wildlife.catalogue.kept_features import Key, Vectors, kept_features
+from wildlife.catalogue.new_photos import NewPhoto, NewPhotos, fingerprints
 from wildlife.catalogue.queries import box_text
 from wildlife.catalogue.records import Photo
 from wildlife.catalogue.store import Catalogue, Features
 from wildlife.identify.gallery import Gallery, side_of
 from wildlife.identify.search import Asked
 from wildlife.lists.tables import LeftOut
-
-Key = tuple[str, str]  # SHA-256 of the file, or what else tells files apart; box
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,6 @@ class Question:
         source: Where they come from, in words.
         notes: What was decided while the source was read.
         left_out: Skipped photos and rows.
-        kept: A file of features to remove when the answers are written; None = none.
     """
 
     photos: Sequence[NewPhoto | Photo]
@@ -44,7 +42,6 @@ class Question:
     source: str
     notes: list[str] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
-    kept: Path | None = None
 
     def asked(self, gallery: Gallery, sides: bool) -> Asked:
         """Return the photos for the search.
@@ -85,22 +82,23 @@ def unidentified(catalogue: Catalogue, features: Features) -> Question:
     )
 
 
+@contextlib.contextmanager
 def new_question(
     catalogue: Catalogue,
     features: Features,
     new: NewPhotos,
     make_encoder: Callable[[], PhotoEncoder],
     folder: Path,
-) -> Question:
-    """Return new photos with their features; those in the catalogue have them already.
+) -> Iterator[Question]:
+    """Yield new photos with their features; those in the catalogue have them already.
 
     Args:
         catalogue: The catalogue.
         features: Its features.
         new: The photos.
         make_encoder: Returns the model in use; called if a photo has no features yet.
-        folder: A folder for features until the answers are written, so that an interrupted call
-            continues.
+        folder: A folder for features until the block ends, so that an interrupted call continues.
+            Write the answers within it.
 
     Raises:
         InputError: A photo or the model cannot be read.
@@ -110,26 +108,23 @@ def new_question(
     known = {_key(photo): photo for photo in features.photos}
     shown = dict(zip(keys, new.photos, strict=True))
     missing = {key: photo for key, photo in shown.items() if key not in known}
-    vector_of: dict[Key, np.ndarray] = {}
-    kept = None
+    kept: contextlib.AbstractContextManager[Vectors] = contextlib.nullcontext({})
     if missing:
-        margin = catalogue.settings()['margin']
-        made, kept = kept_features(missing, make_encoder(), margin, folder)
-        vector_of |= zip(missing, made, strict=True)
+        kept = kept_features(missing, make_encoder(), catalogue.margin(), folder)
     rows = zip(known, features.rows.tolist(), strict=True)
-    vector_of |= {key: features.matrix[row] for key, row in rows if key in shown}
     there = [known.get(key) for key in keys]
-    return Question(
-        photos=[_with_facts(*pair) for pair in zip(new.photos, there, strict=True)],
-        hashes=[sha256 for sha256, _ in keys],
-        numbers=[photo.id if photo else 0 for photo in there],
-        names=[photo.individual if photo else '' for photo in there],
-        features=np.stack([vector_of[key] for key in keys]),
-        source=new.source,
-        notes=new.notes,
-        left_out=new.left_out,
-        kept=kept,
-    )
+    with kept as made:
+        vector_of = made | {key: features.matrix[row] for key, row in rows if key in shown}
+        yield Question(
+            photos=[_with_facts(*pair) for pair in zip(new.photos, there, strict=True)],
+            hashes=[sha256 for sha256, _ in keys],
+            numbers=[photo.id if photo else 0 for photo in there],
+            names=[photo.individual if photo else '' for photo in there],
+            features=np.stack([vector_of[key] for key in keys]),
+            source=new.source,
+            notes=new.notes,
+            left_out=new.left_out,
+        )
 
 
 def _with_facts(photo: NewPhoto, there: Photo | None) -> NewPhoto:
@@ -142,29 +137,3 @@ def _with_facts(photo: NewPhoto, there: Photo | None) -> NewPhoto:
 
 def _key(photo: Photo) -> Key:
     return photo.sha256, box_text(photo.box)
-
-
-def kept_features(
-    photos: Mapping[Key, Boxed], encoder: PhotoEncoder, margin: str, folder: Path
-) -> tuple[np.ndarray, Path]:
-    """Return features (M, D) and the file that keeps them; a file of an earlier call is read.
-
-    Args:
-        photos: M photos by a key that tells their files and boxes apart.
-        encoder: The model.
-        margin: The margin around boxes, as a share of the box.
-        folder: The folder of the file.
-
-    Raises:
-        InputError: A photo cannot be read, or the file is damaged.
-    """
-    path = folder / f'features-{digest([(encoder.facts.key, margin), *photos])}.npy'
-    if path.exists():
-        try:
-            return np.load(path, allow_pickle=False), path
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(f'{path} is damaged ({error}); delete it') from error
-    vectors = encoder(list(photos.values()), float(margin), path.with_suffix('.parts'))
-    with atomic_write(path, 'wb') as file:
-        np.save(file, vectors)
-    return vectors, path

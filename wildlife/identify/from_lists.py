@@ -4,7 +4,6 @@ import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,19 +12,20 @@ from yacs.config import CfgNode
 from utils.errors import InputError
 from utils.files import keep_earlier, make_output_dir, write_csv
 from utils.metrics import distance_text
-from wildlife.catalogue.encode import ModelEncoder, PhotoEncoder
+from wildlife.catalogue.encode import ModelEncoder
+from wildlife.catalogue.kept_features import Key, Vectors, kept_features
 from wildlife.catalogue.new_photos import Boxed, NewPhoto
 from wildlife.catalogue.records import Photo
 from wildlife.catalogue.store import Features
 from wildlife.features.photos import find_photos, photos_of_lists
-from wildlife.identify.asking import Key, Question, kept_features
+from wildlife.identify.asking import Question
 from wildlife.identify.gallery import gallery_of
 from wildlife.identify.job import Known, Options, answer_question
 from wildlife.identify.results import Result
 from wildlife.lists.tables import LeftOut
 
 COLUMNS = ('photo', 'rank', 'individual', 'distance', 'known_photo', 'problem')
-NO_MARGIN = '0'  # there are no boxes
+NO_MARGIN = 0.0  # there are no boxes
 WORDS = (
     'These are ranks alone, and new animals get candidates, too: rank_photos is tools.identify '
     'without a calibrated catalogue. For probabilities and "new": python -m tools.catalogue create '
@@ -57,23 +57,16 @@ def rank_photos(cfg: CfgNode, source: str, out: str, top: int, command: Sequence
     asked = [NewPhoto(path) for path in found.paths]
     listed = _listed(cfg)
     folder = make_output_dir(out)
-    features, kept = _features([*asked, *listed], encoder, folder)
-    count = len(asked)
-    question = Question(
-        photos=asked,
-        hashes=[''] * count,
-        numbers=[0] * count,
-        names=[''] * count,
-        features=features[:count],
-        source=source,
-        left_out=[LeftOut(source, path, '', why) for path, why in found.problems.items()],
-        kept=kept,
-    )
-    rows = np.arange(len(listed))
-    gallery = gallery_of(Features(features[count:], listed, rows, rows))
     words = WORDS.format(shlex.join(command), shlex.quote(source))
-    known = Known(gallery, None, [words], float(NO_MARGIN))
-    result = answer_question(question, known, Options(folder, top=top, units='photo'))
+    left_out = [LeftOut(source, path, '', why) for path, why in found.problems.items()]
+    all_photos: list[Boxed] = [*asked, *listed]
+    photos = {_key(photo.path): photo for photo in all_photos}
+    with kept_features(photos, encoder, NO_MARGIN, folder) as vectors:
+        question = _question(asked, vectors, source, left_out)
+        rows = np.arange(len(listed))
+        gallery = gallery_of(Features(_matrix(listed, vectors), listed, rows, rows))
+        known = Known(gallery, None, [words], NO_MARGIN)
+        result = answer_question(question, known, Options(folder, top=top, units='photo'))
     table = folder / 'matches.csv'
     keep_earlier(table)
     write_csv(table, COLUMNS, match_rows(result))
@@ -95,15 +88,24 @@ def _listed(cfg: CfgNode) -> list[Photo]:
     return [Photo(**asdict(photo), **unknown) for photo in found.values()]
 
 
-def _features(
-    photos: Sequence[Boxed], encoder: PhotoEncoder, folder: Path
-) -> tuple[np.ndarray, Path]:
-    """Return features (N, D) and the file that keeps them for a call after an interrupted one."""
-    keys = [_key(photo.path) for photo in photos]
-    shown = dict(zip(keys, photos, strict=True))
-    features, kept = kept_features(shown, encoder, NO_MARGIN, folder)
-    row_of = {key: row for row, key in enumerate(shown)}
-    return features[[row_of[key] for key in keys]], kept
+def _question(
+    photos: Sequence[NewPhoto], vectors: Vectors, source: str, left_out: list[LeftOut]
+) -> Question:
+    count = len(photos)
+    return Question(
+        photos=photos,
+        hashes=[''] * count,
+        numbers=[0] * count,
+        names=[''] * count,
+        features=_matrix(photos, vectors),
+        source=source,
+        left_out=left_out,
+    )
+
+
+def _matrix(photos: Sequence[Boxed], vectors: Vectors) -> np.ndarray:
+    """Return the features (N, D) of photos."""
+    return np.stack([vectors[_key(photo.path)] for photo in photos])
 
 
 def _key(path: str) -> Key:

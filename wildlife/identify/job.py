@@ -1,5 +1,6 @@
 """Identifies photos with a catalogue, from the question to the files."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,10 +102,9 @@ def identify(
     if options.record:
         make_encoder = reject_photos
     folder = make_output_dir(options.out)
-    question = _question(catalogue, features, new, make_encoder, folder)
-    margin = float(catalogue.settings()['margin'])
-    known = Known(gallery, rule, words, margin, str(catalogue.folder))
-    return answer_question(question, known, options)
+    known = Known(gallery, rule, words, catalogue.margin(), str(catalogue.folder))
+    with _question(catalogue, features, new, make_encoder, folder) as question:
+        return answer_question(question, known, options)
 
 
 def answer_question(question: Question, known: Known, options: Options) -> Result:
@@ -129,8 +129,6 @@ def answer_question(question: Question, known: Known, options: Options) -> Resul
         words += encounter_words(question, known.gallery)
     result = Result(question, known.gallery, answers, known.rule, words, settings)
     write_result(options.out, result, html_page(result, known.margin, known.catalogue))
-    if question.kept:
-        question.kept.unlink(missing_ok=True)
     return result
 
 
@@ -165,9 +163,9 @@ def _question(
     new: NewPhotos | None,
     make_encoder: Callable[[], PhotoEncoder],
     folder: Path,
-) -> Question:
+) -> contextlib.AbstractContextManager[Question]:
     if new is None:
-        return unidentified(catalogue, features)
+        return contextlib.nullcontext(unidentified(catalogue, features))
     return new_question(catalogue, features, new, make_encoder, folder)
 
 

@@ -158,12 +158,12 @@ def test_verify_notes_what_is_no_damage(tmp_path):
         file.write(b'more')
     Path(third).write_bytes(Path(third).read_bytes()[:-1] + b'x')
     edit.remove_photos(catalogue, ANNA, [6])
-    (catalogue.folder / 'features' / 'x.parts').mkdir()
+    (catalogue.folder / 'features' / 'x.part').touch()
     found = verify(catalogue)
     assert not found.damage
     assert [note.partition(':')[0] for note in found.notes[:1]] == ['1-aaaaaaaaaaaa.npy']
     text = '\n'.join(found.notes)
-    assert '1 row that no photo uses' in text and 'x.parts' in text
+    assert '1 row that no photo uses' in text and '1 file of interrupted programs (x.part)' in text
     assert f'1 photo gone, such as {first}' in text
     assert f'1 photo changed since then: {second}' in text and third not in text
     assert f'2 photos changed since then: {second}, {third}' in '\n'.join(

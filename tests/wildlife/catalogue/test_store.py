@@ -93,9 +93,10 @@ def test_a_failed_making_leaves_nothing_but_parts(tmp_path):
         raise InputError('no')
     assert not list(tmp_path.iterdir())
     with pytest.raises(InputError), making(tmp_path / 'c') as folder:
-        (folder / 'features' / 'x.parts').mkdir(parents=True)
+        (folder / 'features').mkdir(parents=True)
+        (folder / 'features' / 'x.part').touch()
         raise InputError('no')
-    assert (tmp_path / 'c.new' / 'features' / 'x.parts').is_dir()
+    assert (tmp_path / 'c.new' / 'features' / 'x.part').is_file()
     with making(tmp_path / 'c') as folder:
         create_catalogue(folder, ANNA, '', 0.1)
     assert open_catalogue(tmp_path / 'c').settings()['margin'] == '0.1'

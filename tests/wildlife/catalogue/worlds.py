@@ -17,6 +17,7 @@ from wildlife.catalogue.verify import verify
 
 ANNA = Author('anna', 'tests')
 LENGTH = 8
+PART = 4  # photos
 
 
 class Encoder:
@@ -33,12 +34,14 @@ class Encoder:
         vector = np.random.default_rng(seed).normal(size=self.length).astype(np.float32)
         return vector / np.linalg.norm(vector)
 
-    def __call__(self, photos, margin, folder):
-        self.encoded += [photo.path for photo in photos]
-        for photo in photos:
-            if not photo.path.endswith('.png'):
-                raise InputError(f'{photo.path}: not a photo')
-        return np.stack([self.vector(photo.path, photo.box) for photo in photos])
+    def __call__(self, photos, margin):
+        for start in range(0, len(photos), PART):
+            part = photos[start : start + PART]
+            for photo in part:
+                if not photo.path.endswith('.png'):
+                    raise InputError(f'{photo.path}: not a photo')
+            self.encoded += [photo.path for photo in part]
+            yield np.stack([self.vector(photo.path, photo.box) for photo in part])
 
 
 def write(folder, name):

@@ -62,20 +62,21 @@ def test_a_file_that_two_lists_name_is_one_photo(world, encoder):
 
 
 def test_an_interrupted_call_continues(world, encoder, monkeypatch):
-    """Its features are kept until the answers are written; not those of a photo that changed."""
+    """Its features are kept until the answers are written; a changed photo is computed again."""
     with monkeypatch.context() as patch:
         patch.setattr(from_lists, 'answer_question', lambda *_: 1 / 0)
         for _ in range(2):
             with pytest.raises(ZeroDivisionError):
                 rank(world)
     made = len(encoder.encoded)
-    assert list((world.output / 'matches').glob('features-*.npy'))
+    assert list((world.output / 'matches').glob('*.part'))
     rank(world)
-    assert len(encoder.encoded) == made and not list((world.output / 'matches').glob('features-*'))
+    assert len(encoder.encoded) == made and not list((world.output / 'matches').glob('*.part'))
     with monkeypatch.context() as patch:
         patch.setattr(from_lists, 'answer_question', lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             rank(world)
     write_photo(world.folder / 'new/a.png', 2, 21)
     rank(world)
-    assert len(encoder.encoded) == 3 * made
+    assert len(encoder.encoded) == 2 * made + 1
+    assert not list((world.output / 'matches').glob('*.part'))
