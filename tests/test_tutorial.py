@@ -22,6 +22,7 @@ SMALL = {
     'SOLVER.STAGE1.MAX_EPOCHS': '2',  # stage 2 keeps its 80, which are in the names of files
     'SOLVER.STAGE2.CHECKPOINT_PERIOD': '40',
     'SOLVER.STAGE2.EVAL_PERIOD': '40',
+    'SOLVER.RESUME_PERIOD': '40',
 }
 
 
