@@ -12,7 +12,7 @@ from utils.files import write_json
 from utils.logistic import Logistic
 from wildlife.identify.calibration import INPUTS, Calibrator, HeldOutErrors
 
-FORMAT = 1  # version of the file
+FORMAT = 2  # version of the file; 1 had other errors and one limit of the sets
 AGAIN = 'fit one for this model: python -m tools.open_set without --calibrator'
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 

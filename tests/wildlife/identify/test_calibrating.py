@@ -130,8 +130,13 @@ def test_a_damaged_calibration(catalogue):
     features = catalogue.features()
     made = calibrate(features, catalogue.model(), material_of(features, herd(24)), draws=0)
     content = as_json(made)
-    changes = {'format': 99}, {'right': 3}, {'facts': {'date': '2026-11-28'}}
-    for change, message in zip(changes, ('has format 99', 'is damaged', 'is damaged')):
+    changes = {
+        'has format 99': {'format': 99},
+        'has format 1,': {'format': 1, 'errors': {}},
+        r'is damaged \(TypeError\)': {'right': 3},
+        r'is damaged \(ValueError\)': {'facts': {'date': '2026-11-28'}},
+    }
+    for message, change in changes.items():
         save_calibration(catalogue, ANNA, content | change)
         with pytest.raises(InputError, match=f'{message}.*calibrate again: python -m tools'):
             kept_calibrator(catalogue)

@@ -42,6 +42,7 @@ def test_another_model_is_rejected(saved):
     'change, said',
     [
         ({'format': 9}, 'calibrator of format 9, this version reads'),
+        ({'format': 1, 'errors': {}}, 'calibrator of format 1, this version reads 2; fit one'),
         ({'format': None}, 'calibrator of format None'),
         ({'kind': 'forest'}, 'is damaged'),
         ({'right': {'weights': [1, 2, 3, 4, 5], 'intercept': 0}}, 'is damaged'),
@@ -65,7 +66,7 @@ def test_damage_is_one_line(saved, tmp_path, change, said):
     assert said in str(error.value) and '\n' not in str(error.value)
 
 
-@pytest.mark.parametrize('text', ['', '[]', '3', '{', '\x00', '{"format": 1}'])
+@pytest.mark.parametrize('text', ['', '[]', '3', '{', '\x00', '{"format": 2}'])
 def test_other_files_are_rejected(tmp_path, text):
     path = tmp_path / 'c.json'
     path.write_text(text)
