@@ -5,7 +5,7 @@ from pathlib import Path
 
 from utils.files import atomic_folder
 from wildlife.exports import basta, camtrap_dp, camtrapr, mark, secr, tables, wildbook
-from wildlife.exports.job import Format, Job, Options
+from wildlife.exports.job import NEEDS, Format, Job, Options
 from wildlife.exports.losses import losses
 from wildlife.exports.sightings import Records
 from wildlife.exports.times import has_time
@@ -41,7 +41,8 @@ def export(records: Records, name: str, options: Options, out: Path) -> list[str
     chosen = FORMATS[name]
     with atomic_folder(out) as folder:
         job = Job(chosen.title, records, options, folder)
-        if 'detector' in chosen.options:
+        has_detectors = any(map(NEEDS['detector'], records.sightings))
+        if 'detector' in chosen.options and has_detectors:
             job.note(f"Detectors: the photos' {records.detector}s")
         chosen.write(job)
         if 'time' in chosen.holds:

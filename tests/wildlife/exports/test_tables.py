@@ -37,6 +37,13 @@ def test_csv_has_everything(tmp_path):
     assert lines == ["Detectors: the photos' cameras"]
 
 
+def test_detectors_are_told_only_if_there_are_some(tmp_path):
+    world = make_world()
+    world.photo_rows = [replace(photo, camera='', place='') for photo in world.photo_rows]
+    _, lines = export_world(tmp_path, 'csv', world)
+    assert lines == []
+
+
 def test_every_decision_is_there(tmp_path):
     world = make_world()
     world.said.insert(0, replace(make_decision(0, world.photo_rows[0]), note='blurred'))
