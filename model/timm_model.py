@@ -281,11 +281,14 @@ def _joined(values: Sequence[float]) -> str:
 
 def _log_inputs(cfg: CfgNode, name: str) -> None:
     data, used = data_config(cfg), cfg.INPUT
+    sizes = _in_pixels(used.SIZE_TRAIN)
+    if list(used.SIZE_TEST) != list(used.SIZE_TRAIN):
+        sizes = f'{sizes} in training and {_in_pixels(used.SIZE_TEST)} in tests'
     logger.info(
         "%s%s: photos of %s, mean %s, std %s; timm's data config: %s, mean %s, std %s",
         TIMM,
         name,
-        _in_pixels(used.SIZE_TRAIN),
+        sizes,
         list(used.PIXEL_MEAN),
         list(used.PIXEL_STD),
         _in_pixels(data['input_size'][1:]),

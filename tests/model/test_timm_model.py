@@ -148,6 +148,21 @@ def test_sizes_that_the_network_does_not_accept():
     refused(lambda: model_of(VIT, '', *RANDOM, *tiny), 'photos of 8 x 8 pixels', 'SIZE_TRAIN')
 
 
+def test_the_log_names_both_sizes(tmp_path, caplog):
+    """Features of a catalogue are those of SIZE_TEST."""
+    path = tmp_path / 'a.pth'
+    save_network(path)
+    caplog.set_level('INFO')
+    model_of(BYOB, path, *SIZE)
+    model_of(BYOB, path, *SIZE, 'INPUT.SIZE_TEST', '[64, 40]')
+    told = [record.getMessage().split(', mean')[0] for record in caplog.records]
+    size = f'timm:{BYOB}: photos of 32 x 48 pixels'
+    assert [line for line in told if 'photos of' in line] == [
+        size,
+        f'{size} in training and 64 x 40 pixels in tests',
+    ]
+
+
 def test_the_hub(tmp_path, monkeypatch):
     save_network(tmp_path / 'pytorch_model.bin')
     asked = hub(monkeypatch, tmp_path)
