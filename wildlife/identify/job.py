@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from utils.errors import InputError
@@ -63,6 +64,7 @@ class Known:
         words: What is to be known about the answers, in sentences.
         margin: The margin around boxes, as a share of the box.
         catalogue: The folder of the catalogue; '' = there is none.
+        names: All names and aliases of the catalogue, which a new animal cannot get.
     """
 
     gallery: Gallery
@@ -70,6 +72,7 @@ class Known:
     words: list[str]
     margin: float
     catalogue: str = ''
+    names: frozenset[str] = frozenset()
 
 
 def identify(
@@ -102,7 +105,8 @@ def identify(
     if options.record:
         make_encoder = reject_photos
     folder = make_output_dir(options.out)
-    known = Known(gallery, rule, words, catalogue.margin(), str(catalogue.folder))
+    names = frozenset(chain(*((each.name, *each.aliases) for each in catalogue.individuals())))
+    known = Known(gallery, rule, words, catalogue.margin(), str(catalogue.folder), names)
     with _question(catalogue, features, new, make_encoder, folder) as question:
         return answer_question(question, known, options)
 
@@ -128,7 +132,8 @@ def answer_question(question: Question, known: Known, options: Options) -> Resul
         settings['rate'] = known.rule.rate
         words += encounter_words(question, known.gallery)
     result = Result(question, known.gallery, answers, known.rule, words, settings)
-    write_result(options.out, result, html_page(result, known.margin, known.catalogue))
+    page = html_page(result, known.margin, known.catalogue, known.names)
+    write_result(options.out, result, page)
     return result
 
 

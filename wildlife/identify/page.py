@@ -39,17 +39,18 @@ class Picture:
     text: str
 
 
-def html_page(result: Result, margin: float, catalogue: str = '') -> str:
+def html_page(result: Result, margin: float, catalogue: str = '', names: Iterable[str] = ()) -> str:
     """Return the page of a result, which needs no other files and no network.
 
     Args:
         result: The result.
         margin: The margin around boxes, as a share of the box.
         catalogue: The folder of the catalogue, for commands; '' = there is none.
+        names: All names and aliases of the catalogue.
     """
     order = best_first(result.answers)[:SHOWN]
     pictures = _pictures(result, order, margin)
-    commands = _commands(result, order, catalogue)
+    commands = _commands(result, order, catalogue, free_names(names))
     return render(
         'identify.html',
         summary=summary_lines(result),
@@ -89,13 +90,14 @@ def _unit(
     }
 
 
-def _commands(result: Result, order: Iterable[int], catalogue: str) -> dict[int, str]:
+def _commands(
+    result: Result, order: Iterable[int], catalogue: str, free: Iterator[str]
+) -> dict[int, str]:
     """Return the commands that record the answers, for photos that the catalogue has.
 
     An unsure one has NAME in it, since it should not be copied without a look.
     """
     found = {}
-    free = free_names(result.gallery.names)
     for number in order:
         answer = result.answers[number]
         numbers = [result.question.numbers[place] for place in answer.photos]

@@ -17,7 +17,7 @@ from wildlife.catalogue.add import add_photos
 from wildlife.catalogue.calibrations import save_calibration
 from wildlife.catalogue.create import create_catalogue
 from wildlife.catalogue.decisions import Answer, decide
-from wildlife.catalogue.edit import undo
+from wildlife.catalogue.edit import rename, undo
 from wildlife.catalogue.new_photos import NewPhoto, NewPhotos
 from wildlife.identify import job
 from wildlife.identify.calibrating import calibrate, material_of
@@ -224,6 +224,8 @@ def test_sides_apart(tmp_path):
 def test_the_page_has_the_command_that_records_each_answer(tmp_path, options):
     """For photos of the catalogue; for others it says that they must be added first."""
     catalogue = calibrated(tmp_path)
+    rename(catalogue, ANNA, 'A00', 'new1')
+    rename(catalogue, ANNA, 'new1', 'A00')
     identify(catalogue, asked(tmp_path), Animals, options)
     page = unescape((tmp_path / 'out/identify.html').read_text())
     assert 'catalogue decide' not in page and f'catalogue add {catalogue.folder} PHOTOS' in page
@@ -236,7 +238,7 @@ def test_the_page_has_the_command_that_records_each_answer(tmp_path, options):
             f'{catalogue.folder} {name} --photos {n} {n + 1}'
             for name, n in (('A03', 145), ('A11', 147), ('A17', 149))
         ),
-        f'{catalogue.folder} new1 --photos 151 152 --new',
+        f'{catalogue.folder} new2 --photos 151 152 --new',  # new1 is an alias
     ]
 
 
