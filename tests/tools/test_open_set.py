@@ -104,7 +104,7 @@ def test_draws(set_up, capsys):
     said = capsys.readouterr().out
     assert 'Means over 2 draws from 30 individuals (180 photos): 10 to calibrate' in said
     page = (out / 'open_set.html').read_text()
-    assert 'sd of draws' in page and 'http' not in page.replace('http://www.w3.org', '')
+    assert 'sd of draws' in page and '://' not in page.replace('http://www.w3.org', '')
 
 
 def fails(run, capsys, *words):
@@ -117,7 +117,7 @@ def fails(run, capsys, *words):
 
 def test_bad_input_is_one_line_and_writes_nothing(set_up, capsys):
     folder, run = set_up
-    (folder / 'wrong.json').write_text('{"format": 1}')
+    (folder / 'wrong.json').write_text('{"format": 2}')
     assert 'not a calibrator' in fails(run, capsys, '--calibrator', folder / 'wrong.json')
     assert 'too few for 29 to fit' in fails(run, capsys, '--draws', 3, '--fit', 29)
     assert '(at least 4, half' in fails(run, capsys, '--draws', 3, '--fit', 3)
