@@ -132,7 +132,10 @@ def test_every_command(project, monkeypatch, capsys):
     call('python -m tools.catalogue undo nyala 5')
     capsys.readouterr()
     call(named)
-    assert '2 were there already, 0 of them completed, 2 named' in capsys.readouterr().out
+    assert (
+        '2 already in the catalogue (0 got missing details, 2 got a name)'
+        in capsys.readouterr().out
+    )
     assert [catalogue.photos()[place].individual for place in (182, 184)] == ['007', 'Nala']
     call('python -m tools.catalogue verify nyala')
     call(export)

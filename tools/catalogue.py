@@ -1,4 +1,4 @@
-"""Keep a catalogue of individuals: their photos, features and all decisions, for years.
+"""Keep a catalogue of individuals: their photos, features and all decisions.
 
     python -m tools.catalogue create nyala --config_file datalist/nyala/cnn_clipreid.yml
     TEST.WEIGHT output/nyala/cnn/RN50_80.pth
@@ -8,12 +8,13 @@
     python -m tools.catalogue undo nyala
 
 The catalogue is a folder with one SQLite file and a folder of features. Photos stay where they are.
-``add`` reads what make_lists reads: a folder, a .csv or .tsv, COCO, Camtrap DP, or the .json of
-MegaDetector, SpeciesNet or AddaxAI. Folders name individuals only with --identity-level. The first
-model is that of --config_file; later it is in the catalogue. Everything is in the journal (list
---journal), and undo takes it back. Killed at any moment, a catalogue is as before the command.
+``add`` reads the same sources as make_lists: a folder, a .csv or .tsv, COCO, Camtrap DP, or the
+.json of MegaDetector, SpeciesNet or AddaxAI. Folders name individuals only with --identity-level.
+--config_file gives the first model; after that it is stored in the catalogue. The journal (list
+--journal) has every change, and undo reverts it. If a command is killed, the catalogue stays as it
+was before the command.
 
-Exit codes: 0; 1 = verify has found damage; 2 = bad input, nothing was changed.
+Exit codes: 0; 1 = verify found damage; 2 = bad input, nothing was changed.
 """
 
 import sys

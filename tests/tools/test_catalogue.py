@@ -96,7 +96,7 @@ def test_the_life_of_a_catalogue(folder, capsys):
     call('set', folder, 'Nala', '--sex', 'female', '--notes', 'torn ear', '--alias', 'N1')
     capsys.readouterr()
     call('decide', folder, 'Zuri', '--photos', 1, '--new', '--note', 'other stripes')
-    assert capsys.readouterr().out.startswith('1 photo: new Zuri; until now Nala')
+    assert capsys.readouterr().out.startswith('1 photo: new Zuri; before: Nala')
     call('decide', folder, 'Zuri', '--photos', 1)
     assert capsys.readouterr().out == '1 photo: known Zuri\n'
     call('set', folder, '--photos', 1, 2, '--side', 'left', '--encounter', 'E1')
@@ -162,7 +162,7 @@ def test_another_model(folder, world, tmp_path):
     assert call('verify', folder)
     (tmp_path / 'other.pth').unlink()
     write_photo(tmp_path / 'new' / 'b.png', 2, 91)
-    with pytest.raises(InputError, match='there are no such weights; name them'):
+    with pytest.raises(InputError, match='no such file; name the weights'):
         call('add', folder, tmp_path / 'new')
 
 
@@ -212,9 +212,9 @@ def test_a_killed_addition_continues(folder, world, tmp_path, monkeypatch):
 
 BAD = {
     'create {made}': 'is a catalogue already; add photos to it',
-    'create {tmp}/x TEST.WEIGHT nothing.pth': 'nothing.pth: there are no such weights',
+    'create {tmp}/x TEST.WEIGHT nothing.pth': 'nothing.pth: no such file',
     'create {tmp}/x --config_file {yml} TEST.WEIGHT start MODEL.PRETRAIN_CHOICE random': (
-        'features to compare animals by need weights in a file'
+        'random weights cannot compare animals'
     ),
     'create {tmp}/x --config_file {yml} MODEL.SIE_VIEW True TEST.WEIGHT {weight}': (
         'the model needs the camera or side of a photo'
@@ -253,11 +253,11 @@ def test_options_that_do_not_fit(words, capsys):
 
 def test_exit_codes(folder, capsys):
     assert tool.program(['verify', str(folder)]) == 0
-    assert capsys.readouterr().out == '0 faults found\n'
+    assert capsys.readouterr().out == '0 problems found\n'
     path = next((folder / 'features').glob('*.npy'))
     path.write_bytes(path.read_bytes()[:-1])
     assert tool.program(['verify', str(folder)]) == 1
-    assert capsys.readouterr().out.endswith('1 fault found\n')
+    assert capsys.readouterr().out.endswith('1 problem found\n')
     assert tool.program(['undo', str(folder.parent)]) == 2
     said = capsys.readouterr()
     assert said.err.startswith('error: ') and said.err.count('\n') == 1 and not said.out

@@ -96,4 +96,4 @@ def test_options_without_use_are_rejected(folder, capsys):
     with pytest.raises(SystemExit) as error:
         export_records.main([*words_for(folder, 'mark'), '--timezone', 'UTC'])
     assert error.value.code == 2
-    assert '--timezone has no use with --format mark' in capsys.readouterr().err
+    assert '--timezone has no effect with --format mark' in capsys.readouterr().err

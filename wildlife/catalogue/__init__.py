@@ -1,11 +1,11 @@
-"""A catalogue of known individuals: their photos, features and all decisions, kept for years.
+"""A catalogue of known individuals: their photos, features and all decisions.
 
 A catalogue is a folder::
 
     nyala/catalogue.sqlite     one SQLite file, read and written by SQLAlchemy Core (schema.py)
     nyala/features/*.npy       (rows, D) float32, one file per model, can be memory-mapped
 
-Tables. Rows are really deleted; the journal can bring each of them back.
+Tables. Deleted rows are gone from their table; the journal can restore each of them.
 
     settings       id, name, value: 'format' (of the schema), 'species', 'margin' (around boxes, as
                    a share of the box), 'model' (id of the model in use)
@@ -14,7 +14,7 @@ Tables. Rows are really deleted; the journal can bring each of them back.
     photos         id, path (absolute), sha256 and bytes (of the file), box ('' = whole photo, else
                    'x y width height [theta]' as shares of the upright photo), side (0 left, 1
                    right), camera, date (local time), encounter, place, individual_id (NULL = not
-                   identified); (sha256, box) is unique, so an animal of a photo is there once
+                   identified); (sha256, box) is unique, so each animal of a photo has one row
     models         id, key (unique text: all that features depend on), sha256 (of the weights),
                    length (D), file, rows (of the file), config (JSON), created; not in the journal
     features       id, model_id, photo_id, row (in the model's file), crc (CRC-32 of its bytes)
@@ -50,7 +50,7 @@ Reading::
 
 Each of these calls reads one consistent state. The product of two rows is their cosine similarity.
 
-Writing: every function does one thing in one transaction, which is one entry of the journal. It
+Writing: every function makes its changes in one transaction, which is one entry of the journal, and
 returns the entry's number. ``Author(by, program)`` says who does it::
 
     from wildlife.catalogue.decisions import Answer, decide
@@ -59,7 +59,7 @@ returns the entry's number. ``Author(by, program)`` says who does it::
 
     me = Author('anna', 'tools.identify')
     decide(catalogue, me, [Answer(photo=12, answer='known', name='Nala', probability=0.98)])
-    decide(catalogue, me, [Answer(photo=13, answer='new', name='Zuri')])   # makes the individual
+    decide(catalogue, me, [Answer(photo=13, answer='new', name='Zuri')])   # creates Zuri
     undo(catalogue, me)                                                    # the last entry
 
     from wildlife.catalogue.calibrations import save_calibration
@@ -79,6 +79,6 @@ New photos::
         ...                                                # {key: (D,)}, as those of the catalogue;
                                                            # kept in folder till the block's end
 
-Several programs may read and write at once: a writer waits for the other (30 s). Rows of a file of
-features are never changed after their transaction, so that memory maps stay valid.
+Several programs may read and write at once: a writer waits up to 30 s for another one. Rows of a
+file of features never change after their transaction, so memory maps stay valid.
 """

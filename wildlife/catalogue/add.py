@@ -1,4 +1,4 @@
-"""Adds photos with their features, all in one transaction; makes features of another model."""
+"""Adds photos with their features in one transaction; computes features of another model."""
 
 import contextlib
 import os
@@ -33,13 +33,13 @@ class Added:
     """What :func:`add_photos` has done.
 
     Attributes:
-        photos: The number of photos that are new.
-        known: The number of photos that were there already.
-        completed: How many of these have got facts or a new path.
-        named: How many of these have got an individual.
-        otherwise: How many new photos are there with another box, or whole, too.
-        individuals: The names of the individuals that are new.
-        features: The number of features that were made.
+        photos: The number of animals added; an animal is a photo with its box.
+        known: The number of animals that the catalogue had already.
+        completed: How many of these got missing details or a new path.
+        named: How many of these got an individual.
+        otherwise: How many added animals are in photos that the catalogue has with other boxes.
+        individuals: The names of the new individuals.
+        features: The number of features computed.
         entry: The journal's entry; 0 = nothing was new.
     """
 
@@ -56,10 +56,10 @@ class Added:
 def add_photos(
     catalogue: Catalogue, author: Author, new: NewPhotos, encoder: PhotoEncoder | None
 ) -> Added:
-    """Add photos, their features and what is known of their individuals, in one transaction.
+    """Add photos, their features and the names of their individuals, in one transaction.
 
-    A photo that is there already (same bytes, same box) gets what was unknown: facts, a name, and
-    its path if the old one is gone. Photos of the catalogue without features get them too.
+    A photo that the catalogue has already (same bytes, same box) gets its missing details and name,
+    and the new path if the old file is missing. Photos without features get them too.
 
     Args:
         catalogue: The catalogue.
@@ -68,7 +68,8 @@ def add_photos(
         encoder: The model in use, or the first one; None = there is no model yet.
 
     Raises:
-        InputError: A photo cannot be read, the model is another one, or a name contradicts.
+        InputError: A photo cannot be read, the model is another one, or a name contradicts the
+            catalogue.
     """
     by_key = _by_key(new.photos)
     sizes = {key: size for key, (_, size) in by_key.items()}
@@ -102,7 +103,7 @@ def add_photos(
 def encode_photos(
     catalogue: Catalogue, author: Author, encoder: PhotoEncoder, again: bool = False
 ) -> int:
-    """Make the features of all photos for a model, and use it from now on; return their number.
+    """Compute the features of all photos with a model, and use it from now on; return their number.
 
     Decisions stay as they are. Features of other models stay too.
 
@@ -110,10 +111,10 @@ def encode_photos(
         catalogue: The catalogue.
         author: Who does it.
         encoder: The model.
-        again: Whether to make features anew that are there, because their file is damaged.
+        again: Whether to recompute existing features, because their file is damaged.
 
     Raises:
-        InputError: A photo is gone, or cannot be read.
+        InputError: A photo is missing, or cannot be read.
     """
     action = f'use the model {encoder.facts.sha256[:12]}'
     vectors_of = _new_vectors(catalogue, encoder, {}, again)
@@ -128,7 +129,7 @@ def encode_photos(
 def _by_key(new: Sequence[NewPhoto]) -> dict[Key, tuple[NewPhoto, int]]:
     """Return {key: (photo, bytes)}; the names of photos that occur twice must agree."""
     if not new:
-        raise InputError('there is no photo to add')
+        raise InputError('there are no photos to add')
     found = fingerprints(photo.path for photo in new)
     by_key: dict[Key, tuple[NewPhoto, int]] = {}
     for photo in new:
@@ -150,7 +151,7 @@ def _check_encoder(catalogue: Catalogue, encoder: PhotoEncoder | None) -> None:
     if model and encoder:
         check_same_model(model, encoder.facts)
     if model and not encoder:
-        raise InputError('this catalogue has features; photos are added with the model in use')
+        raise InputError('this catalogue has features, so photos are added with the model in use')
 
 
 def _new_vectors(
@@ -178,8 +179,8 @@ def _new_vectors(
     gone = [photo.path for photo in wanted.values() if not os.path.isfile(photo.path)]
     if gone:
         raise InputError(
-            f'{len(gone)} photos of the catalogue are gone ({first_few(gone)}) and have no '
-            'features of this model; add them from where they are now, or remove them'
+            f'{len(gone)} photos of the catalogue are missing ({first_few(gone)}) and have no '
+            'features of this model; add them again from their new place, or remove them'
         )
     return kept_features(wanted, encoder, catalogue.margin(), catalogue.folder / FEATURES)
 
@@ -198,7 +199,7 @@ def _row(key: Key, photo: NewPhoto, size: int) -> dict[str, Any]:
 def _complete(
     change: Transaction, shown: Mapping[Key, NewPhoto], there: Mapping[Key, Photo]
 ) -> int:
-    """Fill in facts of photos that are there already; return how many have changed."""
+    """Fill in missing details of photos in the catalogue; return how many have changed."""
     count = 0
     for key, photo in there.items():
         new = shown[key]
@@ -232,8 +233,9 @@ def _identify(
             continue
         if old and old.individual:
             raise InputError(
-                f'{photo.path} shows {photo.individual!r} by {source}, but {old.individual!r} in '
-                f'the catalogue (photo {old.id}); rename or merge them, or correct the source'
+                f'{photo.path} shows {photo.individual!r} according to {source}, but '
+                f'{old.individual!r} in the catalogue (photo {old.id}); rename or merge them, or '
+                'correct the source'
             )
         answer = 'known' if photo.individual in known else 'new'
         answers.append(Answer(numbers[key], answer, photo.individual, note=f'from {source}'))

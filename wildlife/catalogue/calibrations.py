@@ -1,4 +1,4 @@
-"""Keeps calibrators in a catalogue, each with the model whose scores it is for."""
+"""Saves calibrators in a catalogue, each for one model."""
 
 import json
 from collections.abc import Mapping

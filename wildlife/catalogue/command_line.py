@@ -17,19 +17,19 @@ def _create(parser: Parser) -> None:
     add('--species', default='', help='name of the species, such as "Panthera tigris"')
     text = 'margin around boxes on each side, as a share of the box (default: 0.05)'
     add('--margin', type=float, default=0.05, help=text)
-    _config(parser, 'add the photos of the lists of this yml, with features of TEST.WEIGHT')
+    _config(parser, 'yml whose listed photos are added, with features of TEST.WEIGHT')
 
 
 def _add(parser: Parser) -> None:
     parser.add_argument('source', nargs='?', type=path_text, default='', help=SOURCES)
-    _config(parser, 'yml of the model, at first; without PHOTOS, its lists are added')
+    _config(parser, 'yml of the first model; without a source, the photos of its lists are added')
     add_reading(parser)
     parser.add_argument('--place', default='', help='where the photos were taken')
 
 
 def _encode(parser: Parser) -> None:
     _config(parser, 'yml of the model (default: the model in use)')
-    text = 'make features anew that are there, because their file is damaged'
+    text = 'recompute existing features too, for example if their file is damaged'
     parser.add_argument('--again', action='store_true', help=text)
 
 
@@ -40,8 +40,8 @@ def _config(parser: Parser, text: str) -> None:
 def _list(parser: Parser) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument('--photos', action='store_true', help='list all photos')
-    group.add_argument('--unknown', action='store_true', help='list photos without an individual')
-    group.add_argument('--journal', action='store_true', help='list all that was done')
+    group.add_argument('--unknown', action='store_true', help='list unidentified photos')
+    group.add_argument('--journal', action='store_true', help='list all changes')
 
 
 def _show(parser: Parser) -> None:
@@ -57,8 +57,8 @@ def _set(parser: Parser) -> None:
     add('--alias', default='', help='another name of the individual')
     _photos(parser)
     add('--side', choices=('left', 'right', 'unknown'), help='of the photos')
-    add('--camera', help='camera or place of the photos')
-    add('--encounter', help='encounter of the photos')
+    add('--camera', help='of the photos')
+    add('--encounter', help='of the photos')
     add('--place', help='where the photos were taken')
 
 
@@ -67,9 +67,9 @@ def _decide(parser: Parser) -> None:
     _photos(parser, required=True)
     group = parser.add_mutually_exclusive_group()
     group.add_argument('--new', action='store_true', help='the individual is new')
-    group.add_argument('--unsure', action='store_true', help='record that nobody can say')
-    group.add_argument('--none', action='store_true', help='no individual can be told there')
-    parser.add_argument('--note', default='', help='why')
+    group.add_argument('--unsure', action='store_true', help='record that you cannot tell')
+    group.add_argument('--none', action='store_true', help='the photos show no identifiable animal')
+    parser.add_argument('--note', default='', help='a remark, such as the reason')
 
 
 def _rename(parser: Parser) -> None:
@@ -78,55 +78,57 @@ def _rename(parser: Parser) -> None:
 
 
 def _merge(parser: Parser) -> None:
-    parser.add_argument('name', help='individual that is the same as another')
-    parser.add_argument('into', help='the other, whose name stays')
+    parser.add_argument('name', help='individual to merge; its name becomes an alias')
+    parser.add_argument('into', help='individual that keeps its name')
 
 
 def _split(parser: Parser) -> None:
     parser.add_argument('name', help='individual')
-    parser.add_argument('new_name', help='name of the individual that some of its photos show')
+    parser.add_argument('new_name', help='name of the new individual')
     _photos(parser)
-    text = 'encounters whose photos of the individual show the new one'
+    text = 'encounters in which the photos show the new individual'
     parser.add_argument('--encounters', nargs='+', default=[], metavar='NAME', help=text)
 
 
 def _remove(parser: Parser) -> None:
-    parser.add_argument('name', nargs='?', default='', help='individual; its photos stay')
+    parser.add_argument(
+        'name', nargs='?', default='', help='individual; its photos stay, unidentified'
+    )
     parser.add_argument('--with-photos', action='store_true', help='remove its photos too')
     _photos(parser)
 
 
 def _undo(parser: Parser) -> None:
-    text = 'entry of the journal (default: the last one); undoing an undo does the entry again'
+    text = 'entry of the journal (default: the last one); undoing an undo restores the entry'
     parser.add_argument('entry', nargs='?', type=NUMBER, default=0, help=text)
 
 
 def _verify(parser: Parser) -> None:
-    text = 'read all photos too, and compare their SHA-256'
+    text = 'also read all photos and compare their SHA-256'
     parser.add_argument('--hashes', action='store_true', help=text)
 
 
 def _photos(parser: Parser, required: bool = False) -> None:
-    text = 'numbers of photos, as "show" and "list --photos" print them'
+    text = 'numbers of photos, from "show" or "list --photos"'
     kind = {'nargs': '+', 'type': NUMBER, 'default': [], 'metavar': 'NUMBER'}
     parser.add_argument('--photos', required=required, help=text, **kind)  # type: ignore[arg-type]
 
 
 # command -> (its options, what it does)
 COMMANDS: dict[str, tuple[Callable[[Parser], None], str]] = {
-    'create': (_create, 'make a catalogue, with --config_file from the lists of a config'),
+    'create': (_create, 'create a catalogue, empty or from the lists of a yml'),
     'add': (_add, 'add photos and their features'),
     'list': (_list, 'list individuals, photos or the journal'),
     'show': (_show, 'show an individual, a photo or a summary'),
-    'set': (_set, 'set facts of an individual or of photos'),
-    'decide': (_decide, 'say which individual photos show'),
-    'rename': (_rename, 'give an individual another name'),
-    'merge': (_merge, 'make two individuals one'),
+    'set': (_set, 'change details of an individual or of photos'),
+    'decide': (_decide, 'record which individual photos show'),
+    'rename': (_rename, 'rename an individual'),
+    'merge': (_merge, 'merge two individuals into one'),
     'split': (_split, 'move photos of an individual to a new one'),
     'remove': (_remove, 'remove an individual, or photos'),
-    'undo': (_undo, 'take back what was done'),
-    'encode': (_encode, 'make the features of all photos for another model'),
-    'verify': (_verify, 'check everything in a catalogue'),
+    'undo': (_undo, 'undo a change'),
+    'encode': (_encode, 'compute the features of all photos, for example with another model'),
+    'verify': (_verify, 'check a catalogue for damage'),
 }
 PHOTO_COMMANDS = ('create', 'add', 'encode')  # they have KEY VALUE pairs
 
@@ -148,7 +150,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = Parser(prog=f'{PROGRAM} {first.command}', description=f'{text[0].upper()}{text[1:]}.')
     parser.add_argument('catalogue', type=path_value, help='folder of the catalogue')
     add_options(parser)
-    text = 'who does this, for the journal (default: the user of this computer)'
+    text = 'your name, for the journal (default: your user name on this computer)'
     parser.add_argument('--by', default=user_name(), help=text)
     has_pairs = first.command in PHOTO_COMMANDS
     args = parse_with_pairs(parser, first.words) if has_pairs else parser.parse_args(first.words)

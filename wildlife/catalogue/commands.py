@@ -1,4 +1,4 @@
-"""What the commands of ``tools.catalogue`` do that need no model; each returns what to print."""
+"""The commands of ``tools.catalogue`` that need no model; each returns the text to print."""
 
 import argparse
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def list_all(catalogue: Catalogue, args: Arguments, author: Author) -> str:
 
 
 def show(catalogue: Catalogue, args: Arguments, author: Author) -> str:
-    """Return the facts of an individual or a photo, or a summary."""
+    """Return the details of an individual or a photo, or a summary."""
     if args.photo:
         found = [photo for photo in catalogue.photos() if photo.id == args.photo]
         if not found:
@@ -43,7 +43,7 @@ def show(catalogue: Catalogue, args: Arguments, author: Author) -> str:
 
 
 def set_facts(catalogue: Catalogue, args: Arguments, author: Author) -> str:
-    """Set facts of an individual or of photos."""
+    """Change details of an individual or of photos."""
     if args.photos:
         values: dict[str, Any] = {
             name: getattr(args, name)
@@ -89,7 +89,7 @@ def rename(catalogue: Catalogue, args: Arguments, author: Author) -> str:
 
 
 def merge(catalogue: Catalogue, args: Arguments, author: Author) -> str:
-    """Make two individuals one."""
+    """Merge two individuals into one."""
     edit.merge(catalogue, author, args.name, args.into)
     return text.individuals_text([catalogue.individual(args.into)])
 
@@ -117,14 +117,14 @@ def remove(catalogue: Catalogue, args: Arguments, author: Author) -> str:
         edit.remove_photos(catalogue, author, args.photos)
         return f'{counted(len(set(args.photos)), "photo")} removed; the files stay'
     edit.remove_individual(catalogue, author, args.name, args.with_photos)
-    return f'{args.name} removed; python -m tools.catalogue undo takes this back'
+    return f'{args.name} removed; to undo this: python -m tools.catalogue undo {args.catalogue}'
 
 
 def undo(catalogue: Catalogue, args: Arguments, author: Author) -> str:
-    """Take back an entry of the journal."""
+    """Undo an entry of the journal."""
     number = edit.undo(catalogue, author, args.entry)
     action = next(entry.action for entry in catalogue.journal() if entry.id == number)
-    return f'entry {number} is undone: {action}'
+    return f'entry {number} undone: {action}'
 
 
 def run(args: Arguments, author: Author) -> tuple[str, bool]:
@@ -137,7 +137,7 @@ def run(args: Arguments, author: Author) -> tuple[str, bool]:
         if args.command != 'verify':
             return COMMANDS[args.command](catalogue, args, author), True
         found = verify(catalogue, args.hashes)
-    count = counted(len(found.damage), 'fault')
+    count = counted(len(found.damage), 'problem')
     lines = [*found.damage, *(f'- {note}' for note in found.notes), f'{count} found']
     return '\n'.join(lines), not found.damage
 

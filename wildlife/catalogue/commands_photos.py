@@ -37,7 +37,7 @@ def run(args: Arguments, author: Author) -> tuple[str, bool]:
 
 
 def create(args: Arguments, author: Author) -> str:
-    """Make a catalogue, with --config_file from its lists, in one step."""
+    """Create a catalogue: empty, or from the lists of --config_file, in one step."""
     check_new_folder(args.catalogue)
     if not (args.config_file or args.opts):
         with making(args.catalogue) as folder:
@@ -70,7 +70,7 @@ def encode(catalogue: Catalogue, args: Arguments, author: Author) -> str:
     if encoder is None:
         raise InputError('name the model: --config_file YML TEST.WEIGHT FILE')
     count = encode_photos(catalogue, author, encoder, args.again)
-    return f'{counted(count, "feature")} made; the model is in use from now on'
+    return f'{counted(count, "feature")} computed; this model is used from now on'
 
 
 def _encoder(catalogue: Catalogue, args: Arguments, same: bool = True) -> ModelEncoder | None:
@@ -102,7 +102,7 @@ def _add(catalogue: Catalogue, author: Author, new: NewPhotos, encoder: ModelEnc
 
 
 def added_text(new: NewPhotos, added: Added) -> str:
-    """Return what an addition has done, in lines."""
+    """Return lines that say what was added."""
     lines = [f'- {note}' for note in new.notes]
     skipped = defaultdict(list)
     for row in new.left_out:
@@ -116,14 +116,15 @@ def added_text(new: NewPhotos, added: Added) -> str:
     if shared:
         lines.append(f'- {counted(shared, "photo")} with several animals')
     lines.append(
-        f'{counted(added.photos, "animal")} added on {counted(len(several), "photo")}, '
-        f'{added.known} were there already, {added.completed} of them completed, '
-        f'{added.named} named'
+        f'{counted(len(several), "photo")}: {counted(added.photos, "animal")} added, '
+        f'{added.known} already in the catalogue ({added.completed} got missing details, '
+        f'{added.named} got a name)'
     )
     if added.otherwise:
         lines.append(
-            f'{added.otherwise} of them are there with other boxes, too; if these are the same '
-            'animals, take it back: python -m tools.catalogue undo'
+            f'{added.otherwise} of the added animals are in photos that the catalogue also has '
+            'with other boxes; if they are the same animals, undo this: python -m tools.catalogue '
+            'undo'
         )
     if added.individuals:
         lines.append(
@@ -131,7 +132,7 @@ def added_text(new: NewPhotos, added: Added) -> str:
             f'{first_few(added.individuals, 10)}'
         )
     if added.features:
-        lines.append(f'{counted(added.features, "feature")} made')
+        lines.append(f'{counted(added.features, "feature")} computed')
     elif added.photos:
-        lines.append('no features were made: name a model, python -m tools.catalogue encode')
+        lines.append('no features computed; name a model: python -m tools.catalogue encode')
     return '\n'.join(lines)

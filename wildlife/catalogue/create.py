@@ -1,4 +1,4 @@
-"""Makes a catalogue, all at once or not at all."""
+"""Creates a catalogue, completely or not at all."""
 
 import contextlib
 from collections.abc import Iterator
@@ -39,10 +39,10 @@ def check_new_folder(folder: Path) -> None:
 def making(folder: Path) -> Iterator[Path]:
     """Yield a folder beside ``folder``, which becomes ``folder`` at the end of the block.
 
-    A killed or failed attempt leaves only parts of features, from which the next one continues.
+    A killed or failed attempt leaves only parts of the features, which the next attempt uses.
 
     Raises:
-        InputError: ``folder`` is not new, another program is making it, or it cannot be written.
+        InputError: ``folder`` is not new, another program is creating it, or it cannot be written.
     """
     check_new_folder(folder)
     new = folder.with_name(f'{folder.name}.new')
@@ -52,7 +52,7 @@ def making(folder: Path) -> Iterator[Path]:
         try:
             stack.enter_context(output_lock(new.parent, new.name))
         except InUse:
-            raise InputError(f'{folder}: another program is making this catalogue') from None
+            raise InputError(f'{folder}: another program is creating this catalogue') from None
         _drop_unfinished(new)
         stack.callback(_drop_unfinished, new)
         yield new
@@ -70,12 +70,12 @@ def _drop_unfinished(folder: Path) -> None:
 
 
 def create_catalogue(folder: Path, author: Author, species: str, margin: float) -> Catalogue:
-    """Make an empty catalogue in a folder.
+    """Create an empty catalogue in a folder.
 
     Args:
         folder: The folder.
-        author: Who makes it.
-        species: The name of the species; '' = not said.
+        author: Who creates it.
+        species: The name of the species; '' = unknown.
         margin: The margin around boxes on each side, as a share of the box.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Opens the file of a catalogue: connections, transactions, and errors in one line."""
+"""Opens the SQLite file of a catalogue: connections, transactions, and one-line errors."""
 
 import contextlib
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ WRITES = 'writes'  # execution option of a connection that will write
 # Part of SQLite's message -> what it means, and what to do.
 REASONS = {
     'locked': 'another program is writing to it; try again when that has ended',
-    'is full': 'the disk is full; make space there',
-    'readonly': 'it is read-only; change the rights of the file and its folder',
-    'unable to open': 'it cannot be opened; check the rights of the file and its folder',
+    'is full': 'the disk is full; free some space',
+    'readonly': 'it is read-only; change the permissions of the file and its folder',
+    'unable to open': 'it cannot be opened; check the permissions of the file and its folder',
     'disk I/O': 'its disk reports an error; check the disk',
     'not a database': 'this is not a catalogue, or it is damaged; restore a backup',
     'malformed': 'it is damaged; restore a backup',

@@ -1,4 +1,4 @@
-"""Decisions: who says which individual a photo shows."""
+"""Decisions: which individual a photo shows, and who says so."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Answer:
 
     Attributes:
         photo: The number of the photo.
-        answer: 'known', 'new' (the individual is made), 'unsure' (nothing changes) or 'none'.
+        answer: 'known', 'new' (the individual is created), 'unsure' (nothing changes) or 'none'.
         name: The name of the individual; for 'known' an alias is enough.
         method: 'human' or 'machine'.
         probability: Of the answer, 0 … 1; None = unknown.
@@ -42,10 +42,10 @@ def decide(catalogue: Catalogue, author: Author, answers: Sequence[Answer]) -> i
     Several answers 'new' with the same name mean the same individual.
 
     Raises:
-        InputError: A photo or a known name does not exist, or a new name does.
+        InputError: A photo or a known name does not exist, or a new name exists already.
     """
     if not answers:
-        raise InputError('no decision is given')
+        raise InputError('no decisions given')
     for answer in answers:
         _check_answer(answer)
     with catalogue.writing(author, f'decide on {counted(len(answers), "photo")}') as change:
@@ -67,7 +67,7 @@ def _check_answer(answer: Answer) -> None:
 
 
 def record_answers(change: Transaction, answers: Sequence[Answer]) -> None:
-    """Write decisions, make new individuals, and set the individuals of the photos.
+    """Write decisions, create new individuals, and set the individuals of the photos.
 
     Raises:
         InputError: As :func:`decide`.
@@ -98,7 +98,7 @@ def record_answers(change: Transaction, answers: Sequence[Answer]) -> None:
 
 
 def _numbers(change: Transaction, answers: Sequence[Answer]) -> dict[str, int]:
-    """Return the individual of each name; make those of the answers 'new'."""
+    """Return the individual of each name; create those of the answers 'new'."""
     new = list(dict.fromkeys(answer.name for answer in answers if answer.answer == 'new'))
     known = name_numbers(change.connection)
     for name in new:

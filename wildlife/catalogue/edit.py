@@ -32,7 +32,7 @@ def rename(catalogue: Catalogue, author: Author, name: str, new_name: str) -> in
 
 
 def merge(catalogue: Catalogue, author: Author, name: str, into: str) -> int:
-    """Make two individuals one: photos, decisions and names go to ``into``. Return the entry.
+    """Merge two individuals: photos, decisions and names go to ``into``. Return the entry.
 
     Raises:
         InputError: One does not exist, both are the same, or their sexes differ.
@@ -41,7 +41,9 @@ def merge(catalogue: Catalogue, author: Author, name: str, into: str) -> int:
         gone = find_individual(change.connection, name)
         kept = find_individual(change.connection, into)
         if gone.id == kept.id:
-            raise InputError(f'{name!r} and {into!r} are the same individual; name two')
+            raise InputError(
+                f'{name!r} and {into!r} are the same individual; name two different ones'
+            )
         if gone.sex and kept.sex and gone.sex != kept.sex:
             raise InputError(
                 f'{name!r} is {gone.sex}, but {into!r} is {kept.sex}; correct one with python -m '
@@ -71,7 +73,8 @@ def split(
         numbers: The numbers of the photos that show the new one.
 
     Raises:
-        InputError: A photo is not of this individual, all are named, or the new name exists.
+        InputError: A photo is not of this individual, all its photos are given, or the new name
+            exists.
     """
     chosen = sorted(set(numbers))
     action = f'split {counted(len(chosen), "photo")} of {name!r} off as {new_name!r}'
@@ -87,7 +90,7 @@ def split(
             )
         if len(chosen) == len(own_numbers):
             raise InputError(
-                f'these are all photos of {name!r}; leave one, or rename the individual'
+                f'these are all photos of {name!r}; keep at least one, or rename the individual'
             )
         record_answers(change, [Answer(number, 'new', new_name) for number in chosen])
         return change.entry
@@ -96,7 +99,7 @@ def split(
 def remove_individual(
     catalogue: Catalogue, author: Author, name: str, with_photos: bool = False
 ) -> int:
-    """Remove an individual; its photos stay without a name, or go with it. Return the entry.
+    """Remove an individual; its photos stay, unidentified, or go with it. Return the entry.
 
     Raises:
         InputError: There is no such individual.
@@ -141,13 +144,13 @@ def _delete_photos(change: Transaction, numbers: Sequence[int]) -> None:
 def set_individual(
     catalogue: Catalogue, author: Author, name: str, values: Mapping[str, str], alias: str = ''
 ) -> int:
-    """Set facts of an individual. Return the entry.
+    """Change details of an individual. Return the entry.
 
     Args:
         catalogue: The catalogue.
         author: Who does it.
         name: The individual.
-        values: 'sex' and 'notes', as far as they change.
+        values: 'sex' and 'notes', if they change.
         alias: Another name for it; '' = none.
 
     Raises:
@@ -171,7 +174,7 @@ def set_individual(
 def set_photos(
     catalogue: Catalogue, author: Author, numbers: Sequence[int], values: Mapping[str, Any]
 ) -> int:
-    """Set facts of photos: side, camera, date, encounter, place. Return the entry.
+    """Change details of photos: side, camera, date, encounter, place. Return the entry.
 
     Raises:
         InputError: A photo does not exist.
@@ -185,15 +188,15 @@ def set_photos(
 
 
 def undo(catalogue: Catalogue, author: Author, entry: int = 0) -> int:
-    """Take back an entry of the journal. Return the number of the entry that was undone.
+    """Undo an entry of the journal. Return the number of the entry that was undone.
 
     Args:
         catalogue: The catalogue.
         author: Who does it.
-        entry: The entry; 0 = the last one that is not undone. Undoing an undo does the entry again.
+        entry: The entry; 0 = the last one that is not undone. Undoing an undo restores the entry.
 
     Raises:
-        InputError: There is no such entry, or later ones build on it.
+        InputError: There is no such entry, or later ones depend on it.
     """
     with catalogue.writing(author, 'undo') as change:
         chosen = entry_to_undo(change, entry)

@@ -1,4 +1,4 @@
-"""Computes the features of photos as a catalogue holds them: upright, cropped, normalised."""
+"""Computes the features of photos for a catalogue: upright, cropped, L2-normalised."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ from wildlife.features.parts import batches_of, parts_of, whole_parts
 
 
 class PhotoEncoder(Protocol):
-    """Turns photos into features, for tests perhaps without a network."""
+    """Turns photos into features; in tests without a network."""
 
     @property
     def facts(self) -> ModelFacts:
@@ -99,7 +99,7 @@ def catalogue_encoder(catalogue: Catalogue, opts: Sequence[str] = ()) -> ModelEn
         opts: KEY, VALUE, … that override its config; see ``models.model_config``.
 
     Raises:
-        InputError: There is no model in use, its weights are gone, or the model is another one.
+        InputError: There is no model in use, its weights are missing, or the model is another one.
     """
     encoder = ModelEncoder(model_config(catalogue, opts))
     model = catalogue.model()

@@ -182,7 +182,7 @@ def entry_to_undo(transaction: Transaction, entry: int = 0) -> Row[Any]:
         reason = 'is undone already' if entry in undone else f'does not exist; the last is {last}'
         raise InputError(f'entry {entry} of the journal {reason}')
     if possible[-1].id == entries[0].id:
-        raise InputError('nothing to undo: the first entry of the journal made the catalogue')
+        raise InputError('nothing to undo: the first entry of the journal created the catalogue')
     chosen = possible[-1]
     own = journal.update().where(journal.c.id == transaction.entry)
     action = f'undo {chosen.id}: {chosen.action}'
@@ -191,7 +191,7 @@ def entry_to_undo(transaction: Transaction, entry: int = 0) -> Row[Any]:
 
 
 def undo_entry(transaction: Transaction, entry: int) -> int:
-    """Take back all changes of an entry, the last one first; return their number.
+    """Undo all changes of an entry, the last one first; return their number.
 
     Raises:
         InputError: Later entries have changed the same rows, or refer to them.
@@ -223,7 +223,7 @@ def _take_back(
     if different:
         raise InputError(
             f'entry {entry} cannot be undone: a later entry has changed {table.name} '
-            f'{different[0].row_id} too{_later(transaction, different[0])}; undo that first'
+            f'{different[0].row_id} too{_later(transaction, different[0])}; undo that one first'
         )
     try:
         if kind == 'insert':
@@ -235,8 +235,8 @@ def _take_back(
             transaction.update(table, before)
     except IntegrityError as error:
         raise InputError(
-            f'entry {entry} cannot be undone: later entries build on its {table.name}; undo '
-            'them first, the last one first'
+            f'entry {entry} cannot be undone: later entries depend on its {table.name}; undo '
+            'them first, starting with the last one'
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The encoder of a catalogue: what its features depend on, and its config, kept for years."""
+"""The model of a catalogue: what its features depend on, and its config."""
 
 import json
 import os
@@ -54,13 +54,13 @@ def load_checked_model(cfg: CfgNode) -> tuple[ReIDModel, ModelFacts]:
     path = tested_file(cfg)
     if path is None:
         raise InputError(
-            'features to compare animals by need weights in a file, but these are random; set '
-            'TEST.WEIGHT, or MODEL.PRETRAIN_PATH for TEST.WEIGHT start'
+            'random weights cannot compare animals; name a file of weights: TEST.WEIGHT, or '
+            'MODEL.PRETRAIN_PATH for TEST.WEIGHT start'
         )
     if not path.is_file():
         raise InputError(
-            f'TEST.WEIGHT {cfg.TEST.WEIGHT and path}: there are no such weights; name them in the '
-            'yml or as TEST.WEIGHT … on the command line'
+            f'TEST.WEIGHT {cfg.TEST.WEIGHT and path}: no such file; name the weights in the yml, '
+            'or as TEST.WEIGHT … on the command line'
         )
     model, about = load_model(cfg, [Record('', 0)])
     return model, _facts(cfg, model, about['checkpoint_sha256'])
@@ -83,7 +83,7 @@ def model_config(catalogue: Catalogue, opts: Sequence[str] = ()) -> CfgNode:
 
     Args:
         catalogue: The catalogue.
-        opts: KEY, VALUE, … that override it, such as MODEL.DEVICE or a new place of TEST.WEIGHT.
+        opts: KEY, VALUE, … that override it, such as MODEL.DEVICE or a new path of TEST.WEIGHT.
 
     Raises:
         InputError: There is no model in use.
@@ -91,7 +91,7 @@ def model_config(catalogue: Catalogue, opts: Sequence[str] = ()) -> CfgNode:
     model = catalogue.model()
     if model is None:
         raise InputError(
-            f'catalogue {catalogue.folder}: there is no model yet; name one: python -m '
+            f'catalogue {catalogue.folder} has no model yet; name one: python -m '
             'tools.catalogue encode … --config_file YML TEST.WEIGHT FILE'
         )
     saved = chain.from_iterable(model.config.items())
@@ -102,7 +102,7 @@ def check_same_model(model: Model, facts: ModelFacts) -> None:
     """Check that features of a model can be compared with those of the model in use.
 
     Raises:
-        InputError: Something differs that features depend on; it is named.
+        InputError: Something that features depend on differs; the message names it.
     """
     if model.key == facts.key:
         return
@@ -118,5 +118,5 @@ def check_same_model(model: Model, facts: ModelFacts) -> None:
     raise InputError(
         f"the catalogue's features are those of another model: its {name} is "
         f'{kept.get(name)!r:.80}, here it is {given.get(name)!r:.80}; use that model '
-        f'({model.weights}), or make all features anew: python -m tools.catalogue encode'
+        f'({model.weights}), or recompute all features: python -m tools.catalogue encode'
     )

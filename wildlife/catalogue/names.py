@@ -57,7 +57,7 @@ def check_free(
         opened: The connection.
         name: The name.
         owner: An individual that may have it as an alias; 0 = none.
-        known: What :func:`name_numbers` returns, if it is there already.
+        known: What :func:`name_numbers` returns, if already known; None = look it up.
 
     Raises:
         InputError: It is empty, too long, not plain text, or exists.

@@ -1,4 +1,4 @@
-"""Photos that are not in a catalogue yet, or may be, and how their animals are cut out."""
+"""Photos to add to a catalogue or to compare with it, and how they are cropped."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +44,7 @@ class NewPhotos:
     Attributes:
         photos: The animals on its photos.
         source: The source, in words.
-        notes: What was decided while it was read.
+        notes: Notes on how it was read.
         left_out: Skipped photos and rows.
     """
 

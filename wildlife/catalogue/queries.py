@@ -1,4 +1,4 @@
-"""Queries of a catalogue, each within a given transaction."""
+"""Database queries, each within a given transaction."""
 
 import json
 from collections import defaultdict
@@ -20,8 +20,8 @@ BOX = photos.columns.keys().index('box')
 def no_individual(name: str, known: Sequence[str]) -> InputError:
     """Return the error for a name that no individual has."""
     return InputError(
-        f'no individual is called {name!r}{did_you_mean(name, known)}; python -m tools.catalogue '
-        'list shows all names'
+        f'no individual is called {name!r}{did_you_mean(name, known)}; list all names: python -m '
+        'tools.catalogue list'
     )
 
 

@@ -1,4 +1,4 @@
-"""What is read from a catalogue: plain, frozen records."""
+"""The records that are read from a catalogue."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from wildlife.crops import Box
 
 @dataclass(frozen=True, slots=True)
 class Individual:
-    """An individual, with what its photos say.
+    """An individual, with facts from its photos.
 
     Attributes:
         id: Its number.

@@ -18,8 +18,8 @@ from sqlalchemy.schema import SchemaItem
 
 FORMAT = 1  # of the tables below; a catalogue of an older format is migrated when it is opened
 SEXES = ('female', 'male', '')  # '' = unknown
-# 'known': an individual of the catalogue; 'new': its first photos; 'unsure': no decision; 'none':
-# no animal, or one that cannot be identified
+# 'known': an individual of the catalogue; 'new': a new individual; 'unsure': nobody can tell;
+# 'none': no animal, or one that cannot be identified
 ANSWERS = ('known', 'new', 'unsure', 'none')
 METHODS = ('human', 'machine')
 LONGEST_NAME = 200  # characters

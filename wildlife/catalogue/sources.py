@@ -87,7 +87,8 @@ def photos_of_source(options: ReadOptions, place: str = '') -> NewPhotos:
     if not source.sightings:
         reasons = sorted({row.reason for row in source.left_out})
         raise InputError(
-            f'{options.source}: no photo of an animal is left; {"; ".join(reasons[:3]) or "none"}'
+            f'{options.source}: no usable photo of an animal; skipped: '
+            f'{"; ".join(reasons[:3]) or "none"}'
         )
     paths = [sighting.path for sighting in source.sightings]
     keys = make_photos(source.sightings, paths, minutes=options.encounter_minutes)
@@ -119,9 +120,9 @@ def plain_path(path: str) -> str:
 def _encounter_names(
     keys: Sequence[Key | None], sightings: Sequence[Sighting], options: ReadOptions
 ) -> dict[Key, str]:
-    """Return a name for each encounter that another addition of its photos would get too.
+    """Return a name for each encounter, which stays the same if its photos are added again.
 
-    It is the given one, else the camera and the day, with --encounter-minutes also the time.
+    It is the given name, or else the camera and the day, with --encounter-minutes also the time.
     """
     form = '%Y-%m-%d %H:%M' if options.encounter_minutes else '%Y-%m-%d'
     first: dict[Key, datetime] = {}

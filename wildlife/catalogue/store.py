@@ -62,8 +62,8 @@ class Features:
         missing = [photo.path for photo in wanted if photo.id not in row_of]
         if missing:
             raise InputError(
-                f'{len(missing)} photos have no features of this model, such as {missing[0]}; make '
-                'them: python -m tools.catalogue encode'
+                f'{len(missing)} photos have no features of this model, such as {missing[0]}; '
+                'compute them: python -m tools.catalogue encode'
             )
         return np.array(self.matrix[[row_of[photo.id] for photo in wanted]])
 
@@ -186,7 +186,7 @@ class Catalogue:
             current = read_model(opened, model.id if model else 0)
             if current is None:
                 raise InputError(
-                    f'catalogue {self.folder}: there are no features yet; make them: python -m '
+                    f'catalogue {self.folder} has no features yet; compute them: python -m '
                     'tools.catalogue encode'
                 )
             query = sa.select(features.c.photo_id, features.c.row)
@@ -197,8 +197,8 @@ class Catalogue:
         rows = np.array([row_of[photo.id] for photo in shown], np.int64)
         if len(rows) and int(rows.max()) >= current.rows:
             raise InputError(
-                f'catalogue {self.folder}: a row of features is missing; python -m tools.catalogue '
-                'verify names it'
+                f'catalogue {self.folder}: a row of features is missing; find it: python -m '
+                'tools.catalogue verify'
             )
         owner = np.full(current.rows, -1)
         owner[rows] = np.arange(len(rows))
@@ -219,7 +219,7 @@ def open_catalogue(folder: str | Path, wait: float = WAIT) -> Catalogue:
     folder = Path(folder)
     if not (folder / FILE).is_file():
         raise InputError(
-            f'{folder}: there is no catalogue (no {FILE}); make one: python -m tools.catalogue '
+            f'{folder}: there is no catalogue (no {FILE}); create one: python -m tools.catalogue '
             f'create {folder}'
         )
     catalogue = Catalogue(folder, wait)

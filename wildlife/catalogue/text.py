@@ -1,4 +1,4 @@
-"""What the commands of a catalogue print: tables and facts as plain text."""
+"""The output of the commands of a catalogue: tables and details as plain text."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -66,7 +66,7 @@ def alike_text(known: Sequence[Individual], new: Iterable[str]) -> list[str]:
 
 
 def photos_text(known: Sequence[Photo], most: int = SHOWN) -> str:
-    """Return the table of photos; of many, the first ones."""
+    """Return the table of the first ``most`` photos."""
     rows = [
         (
             photo.id,
@@ -86,7 +86,7 @@ def photos_text(known: Sequence[Photo], most: int = SHOWN) -> str:
 
 
 def individual_text(individual: Individual, known: Sequence[Photo]) -> str:
-    """Return the facts of an individual and the table of its photos."""
+    """Return the details of an individual and the table of its photos."""
     return '\n'.join(
         [
             individuals_text([individual]),
@@ -98,7 +98,7 @@ def individual_text(individual: Individual, known: Sequence[Photo]) -> str:
 
 
 def photo_text(photo: Photo, decisions: Sequence[Decision]) -> str:
-    """Return the facts of a photo and the decisions about it."""
+    """Return the details of a photo and the decisions about it."""
     box = ' '.join(f'{number:.3f}' for number in photo.box or ()) or 'the whole photo'
     rows = [
         (
@@ -137,7 +137,7 @@ def journal_text(entries: Sequence[Entry]) -> str:
         )
         for entry in entries
     ]
-    return table(('entry', 'when', 'by', 'program', 'what'), rows)
+    return table(('entry', 'when', 'by', 'program', 'change'), rows)
 
 
 def summary_text(catalogue: Catalogue) -> str:
@@ -149,7 +149,7 @@ def summary_text(catalogue: Catalogue) -> str:
     calibration = catalogue.calibration()
     lines = [
         f'catalogue {catalogue.folder}, format {settings["format"]}',
-        f'species: {settings["species"] or "not said"}; margin around boxes {settings["margin"]}',
+        f'species: {settings["species"] or "unknown"}; margin around boxes {settings["margin"]}',
         f'{counted(len(catalogue.individuals()), "individual")}, {counted(len(known), "photo")} '
         f'({named} identified), {counted(len(encounters), "known encounter")}',
         f'{counted(decided.total(), "decision")}: {decided["human"]} by people, '

@@ -1,7 +1,7 @@
-"""Files of features: .npy of float32 that grow at the end and can be memory-mapped.
+"""Files of features: .npy of float32 to which rows are appended, and which can be memory-mapped.
 
-The database says how many rows a file has. Rows beyond them are left by a killed program and
-overwritten by the next one; rows before them never change.
+The database says how many rows a file has. Further rows come from a killed program, and the next
+one overwrites them. Rows that the database counts never change.
 """
 
 import os
@@ -93,7 +93,7 @@ def _data_start(path: Path, length: int, rows: int) -> int:
 def _damaged(path: Path, reason: str) -> InputError:
     return InputError(
         f'{path}: these features are missing or damaged ({" ".join(reason.split())[:120]}); '
-        'restore a backup, or make them again: python -m tools.catalogue encode --again'
+        'restore a backup, or recompute them: python -m tools.catalogue encode --again'
     )
 
 

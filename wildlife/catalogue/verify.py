@@ -32,7 +32,7 @@ class Findings:
 
     Attributes:
         damage: What is wrong, each with the table and the row.
-        notes: What is worth knowing, such as photos that are gone.
+        notes: What is worth knowing, such as missing photos.
     """
 
     damage: list[str] = field(default_factory=list)
@@ -116,7 +116,7 @@ def _features(opened: Connection, catalogue: Catalogue, model: Model) -> Iterato
 
 
 def _unused(opened: Connection, catalogue: Catalogue, model: Model) -> Iterator[str]:
-    """Yield what is in a file of features without a photo, and photos without features."""
+    """Yield notes on rows of features without a photo, and photos without features."""
     path = catalogue.path_of(model)
     of_model = features.c.model_id == model.id
     used = opened.execute(sa.select(sa.func.count()).where(of_model)).scalar_one()
@@ -128,7 +128,7 @@ def _unused(opened: Connection, catalogue: Catalogue, model: Model) -> Iterator[
     if extra > 0:
         yield (
             f'{model.file}: {counted(extra, "row")} of an interrupted program at its end; the next '
-            'one overwrites them'
+            'program overwrites them'
         )
     if model.rows > used:
         yield f'{model.file}: {counted(model.rows - used, "row")} that no photo uses'
@@ -146,7 +146,7 @@ def _leftovers(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _files(known: list[Photo], hashes: bool) -> Iterator[str]:
-    """Yield photos that are gone or have changed."""
+    """Yield notes on photos that are missing or have changed."""
     gone = [photo.path for photo in known if not os.path.isfile(photo.path)]
     there = {photo.path: photo for photo in known if os.path.isfile(photo.path)}
     changed = [path for path, photo in there.items() if os.path.getsize(path) != photo.bytes]
@@ -158,8 +158,8 @@ def _files(known: list[Photo], hashes: bool) -> Iterator[str]:
         ]
     if gone:
         yield (
-            f'{counted(len(set(gone)), "photo")} gone, such as {first_few(gone)}; add them from '
-            'where they are now'
+            f'{counted(len(set(gone)), "photo")} missing, such as {first_few(gone)}; add them '
+            'again from their new place'
         )
     if changed:
-        yield f'{counted(len(changed), "photo")} changed since then: {first_few(changed)}'
+        yield f'{counted(len(changed), "photo")} changed since added: {first_few(changed)}'

@@ -1,4 +1,4 @@
-"""Writes features within a transaction: rows of a model's file, and where each photo's row is."""
+"""Writes features within a transaction: the rows of a model's file, and the row of each photo."""
 
 import json
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def write_features(
     """Append features to the file of a model, which is in use from now on; return their number.
 
     Args:
-        change: The transaction. If it fails later, the rows stay in the file without a meaning.
+        change: The transaction. If it fails later, the rows stay in the file, unused.
         catalogue: The catalogue.
         facts: The model.
         vectors: Number of a photo -> (D,) float32; photos that have features are skipped.
@@ -58,7 +58,7 @@ def _append(
     if rows.shape[1] != model.length:
         raise InputError(
             f'these features have {rows.shape[1]} numbers, but those of the catalogue have '
-            f'{model.length}; make all of them anew with the other model'
+            f'{model.length}; recompute all of them with the other model'
         )
     places = enumerate(zip(vectors, checksums(rows), strict=True), start=model.rows)
     made = [
@@ -80,7 +80,7 @@ def _registered(change: Transaction, facts: ModelFacts, vectors: Mapping[int, np
     if found:
         return found
     if not vectors:
-        raise InputError('there is no photo yet, so there are no features to make; add photos')
+        raise InputError('there are no photos yet, so there are no features; add photos first')
     count = change.connection.execute(sa.select(sa.func.count()).select_from(models)).scalar_one()
     values = {
         'key': facts.key,

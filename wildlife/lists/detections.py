@@ -44,7 +44,7 @@ def _entries(tree: Any) -> Any:
 def read_detections(path: Path, tree: Any, options: ReadOptions) -> Table:
     """Read the content of a detector's JSON as a table, one row per box.
 
-    Photos without such a box, and those that the detector could not read, are in ``left_out``.
+    Photos without such a box, and photos that the detector could not read, are in ``left_out``.
 
     Args:
         path: The path of the file.
@@ -52,7 +52,7 @@ def read_detections(path: Path, tree: Any, options: ReadOptions) -> Table:
         options: --confidence and --category.
 
     Raises:
-        InputError: The content has another form, or no such category.
+        InputError: The content has another form, or the category does not exist.
     """
     in_pixels = isinstance(tree, list)
     names = _category_names(path, tree)

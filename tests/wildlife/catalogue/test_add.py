@@ -90,7 +90,7 @@ def test_contradictions_change_nothing(tmp_path):
     fresh = NewPhoto(write(tmp_path, 'x'), individual='Kito')
     with pytest.raises(
         InputError,
-        match=r"shows 'Kito' by a table, but 'Nala' in the catalogue "
+        match=r"shows 'Kito' according to a table, but 'Nala' in the catalogue "
         r'\(photo 1\); rename or merge them',
     ):
         add_photos(catalogue, ANNA, new(fresh, NewPhoto(path, individual='Kito')), encoder)
@@ -103,9 +103,9 @@ def test_contradictions_change_nothing(tmp_path):
     (tmp_path / 'z.txt').write_text('z')
     with pytest.raises(InputError, match='not a photo'):
         add_photos(catalogue, ANNA, new(fresh, NewPhoto(str(tmp_path / 'z.txt'))), encoder)
-    with pytest.raises(InputError, match='there is no photo to add'):
+    with pytest.raises(InputError, match='there are no photos to add'):
         add_photos(catalogue, ANNA, new(), encoder)
-    with pytest.raises(InputError, match='photos are added with the model in use'):
+    with pytest.raises(InputError, match='so photos are added with the model in use'):
         add_photos(catalogue, ANNA, new(fresh), None)
     with pytest.raises(InputError, match='name .* must have 1 to 200 characters'):
         add_photos(catalogue, ANNA, new(replace(fresh, individual=' ')), encoder)
@@ -131,7 +131,7 @@ def test_another_model(tmp_path):
     with pytest.raises(
         InputError,
         match='features are those of another model: its model_sha256 is '
-        r"'a', here it is 'b'; use that model \(a.pth\), or make all features anew",
+        r"'a', here it is 'b'; use that model \(a.pth\), or recompute all features",
     ):
         add_photos(catalogue, ANNA, more, second)
     assert content(catalogue) == before
@@ -172,23 +172,21 @@ def test_photos_before_the_first_model(tmp_path):
     catalogue = make(tmp_path, ())
     done = add_photos(catalogue, ANNA, photos(tmp_path / 'p', ['Nala']), None)
     assert (done.photos, done.features) == (3, 0) and catalogue.model() is None
-    with pytest.raises(InputError, match='there are no features yet; make them'):
+    with pytest.raises(InputError, match='has no features yet; compute them'):
         catalogue.features()
     encoder = Encoder()
     done = add_photos(catalogue, ANNA, photos(tmp_path / 'p', ['Zuri'], 1), encoder)
     assert (done.photos, done.features) == (1, 4)
     check_features(catalogue, encoder)
     (tmp_path / 'e').mkdir()
-    with pytest.raises(InputError, match='there is no photo yet'):
+    with pytest.raises(InputError, match='there are no photos yet'):
         encode_photos(make(tmp_path / 'e', ()), ANNA, encoder)
 
 
 def test_photos_that_are_gone(tmp_path):
     catalogue = make(tmp_path)
     shutil.rmtree(tmp_path / 'photos')
-    with pytest.raises(
-        InputError, match='6 photos of the catalogue are gone .*add them from where'
-    ):
+    with pytest.raises(InputError, match='6 photos of the catalogue are missing .*add them again'):
         encode_photos(catalogue, ANNA, Encoder('b'))
     assert_clean(catalogue)
 

@@ -90,7 +90,9 @@ def test_split(catalogue):
         [1, 2, 4],
     )
     rejected(catalogue, r'photos \(none\) are not of', split, 'Nala', 'X', [])
-    rejected(catalogue, "these are all photos of 'Nala'; leave one", split, 'Nala', 'X', [2])
+    rejected(
+        catalogue, "these are all photos of 'Nala'; keep at least one", split, 'Nala', 'X', [2]
+    )
     rejected(catalogue, "the name 'Asha' exists", split, 'Zuri', 'Asha', [4])
 
 
@@ -135,7 +137,7 @@ def test_decisions(catalogue):
     assert catalogue.journal()[-1].action == 'decide on 5 photos'
     assert_clean(catalogue)
     for match, answers in (
-        ('no decision is given', []),
+        ('no decisions given', []),
         ('has no photo 9, 7', [Answer(9, 'unsure'), Answer(7, 'unsure')]),
         ("no individual is called 'Ashe'; did you mean Asha", [Answer(1, 'known', 'Ashe')]),
         ("the name 'Zuri' exists", [Answer(6, 'unsure'), Answer(1, 'new', 'Zuri')]),
@@ -188,7 +190,7 @@ def test_undo_one_after_the_other(catalogue):
     assert_clean(catalogue)
     undo(catalogue, ANNA)  # the addition
     assert not catalogue.photos() and not catalogue.individuals() and catalogue.model() is None
-    with pytest.raises(InputError, match='the first entry of the journal made the catalogue'):
+    with pytest.raises(InputError, match='the first entry of the journal created the catalogue'):
         undo(catalogue, ANNA)
     assert [entry.undone for entry in catalogue.journal()] == [False] + [True] * 7 + [False] * 7
 
@@ -213,14 +215,14 @@ def test_undo_of_an_earlier_entry(catalogue):
     rejected(
         catalogue,
         f'{first} cannot be undone: a later entry has changed individuals 1 too '
-        rf'\(entry {third}\); undo that first',
+        rf'\(entry {third}\); undo that one first',
         undo,
         first,
     )
     rejected(catalogue, f'entry {second} of the journal is undone already', undo, second)
     rejected(catalogue, 'entry 99 of the journal does not exist; the last is', undo, 99)
     rejected(
-        catalogue, 'later entries build on its photos; undo them first|later entry has', undo, 2
+        catalogue, 'later entries depend on its photos; undo them first|later entry has', undo, 2
     )
     undo(catalogue, ANNA, third)
     undo(catalogue, ANNA, first)

@@ -67,22 +67,24 @@ def test_ids_are_never_used_again(tmp_path):
 
 
 DAMAGE = {
-    'UPDATE photos SET side = 1 WHERE id = 3': ('photos 3: side is 1, but by the journal None'),
-    'DELETE FROM decisions WHERE id = 2': 'decisions 2: is missing, but by the journal it exists',
+    'UPDATE photos SET side = 1 WHERE id = 3': (
+        'photos 3: side is 1, but None according to the journal'
+    ),
+    'DELETE FROM decisions WHERE id = 2': 'decisions 2: is missing, but exists according to',
     "INSERT INTO individuals VALUES (9, 'Ghost', '', '')": (
-        'individuals 9: exists, but not by the journal'
+        'individuals 9: exists, but not according to the journal'
     ),
     'UPDATE photos SET individual_id = 77 WHERE id = 1': (
         'photos 1: individual_id 77 does not exist'
     ),
     'UPDATE photos SET individual_id = 2 WHERE id = 1': (
-        'photos 1: individual_id is 2, but by its last decision 1'
+        'photos 1: individual_id is 2, but 1 according to its last decision'
     ),
     'UPDATE features SET "row" = 55 WHERE photo_id = 5': (
         'features 5: 1-aaaaaaaaaaaa.npy has no row 55'
     ),
     "UPDATE changes SET before = '{}' WHERE id = 9": (
-        'journal: change 9 of entry 2 does not continue the earlier ones of'
+        'journal: change 9 of entry 2 does not fit the earlier changes of'
     ),
     "UPDATE changes SET table_name = 'x' WHERE id = 9": 'is of an unknown table',
     "INSERT INTO aliases VALUES (1, 'Nala', 2)": (

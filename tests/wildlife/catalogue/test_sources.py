@@ -165,7 +165,7 @@ def test_crops(tmp_path):
 
 def test_sources_without_photos(tmp_path):
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(InputError, match='no photo of an animal is left; none'):
+    with pytest.raises(InputError, match='no usable photo of an animal; skipped: none'):
         read(tmp_path / 'empty')
     with pytest.raises(InputError, match='does not exist'):
         read(tmp_path / 'gone')

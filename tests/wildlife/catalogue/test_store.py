@@ -149,7 +149,7 @@ def test_a_catalogue_that_can_only_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(database, '_set_up', read_only)
     again = open_catalogue(catalogue.folder)
     assert len(again.photos()) == 6
-    with pytest.raises(InputError, match='it is read-only; change the rights'):
+    with pytest.raises(InputError, match='it is read-only; change the permissions'):
         save_calibration(again, ANNA, {})
 
 
@@ -158,7 +158,7 @@ def test_a_damaged_file_of_features(tmp_path):
     path = catalogue.path_of(catalogue.model())
     content = path.read_bytes()
     path.write_bytes(content[:-4])
-    with pytest.raises(InputError, match=r'too few for 6 rows\); restore a backup, or make them'):
+    with pytest.raises(InputError, match=r'too few for 6 rows\); restore a backup, or recompute'):
         catalogue.features()
     path.unlink()
     with pytest.raises(InputError, match='missing or damaged'):

@@ -182,7 +182,7 @@ def test_breaks_that_are_no_time(tmp_path, minutes):
 def test_nothing_to_compare_with(tmp_path, options):
     (tmp_path / 'c').mkdir()
     catalogue = create_catalogue(tmp_path / 'c', ANNA, '', 0.05)
-    with pytest.raises(InputError, match='there are no features yet'):
+    with pytest.raises(InputError, match='has no features yet'):
         identify(catalogue, asked(tmp_path), Animals, options)
     add_photos(catalogue, ANNA, asked(tmp_path), Animals())
     with pytest.raises(InputError, match='no photo with features has an individual'):

@@ -243,7 +243,9 @@ def test_nothing_is_left(tmp_path):
     said = fails(source, tmp_path / 'out')
     assert 'no photo of a known individual is left; 2 x no animal with confidence 0.2' in said
     for words in ((), ('--name-pattern', '(?P<identity>a.)')):
-        with pytest.raises(InputError, match='no photo of an animal is left; no animal with'):
+        with pytest.raises(
+            InputError, match='no usable photo of an animal; skipped: no animal with'
+        ):
             read(source, *words)
     assert '--confidence 1.5 must be between 0 and 1' in fails(
         source, tmp_path / 'out', '--confidence', 1.5
