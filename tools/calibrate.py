@@ -1,14 +1,15 @@
-"""Calibrate a catalogue: from similarities to probabilities.
+"""Calibrate a catalogue: turn similarities into probabilities.
 
     python -m tools.calibrate nyala
 
-Fits P(who it is) and P(new) on the individuals of the catalogue that its model was not trained on,
-each judged by a fit without it, and never on two photos of one encounter. At least 20 of them need
-two encounters. The calibration is kept in the catalogue, for its model alone, and tools.identify
-uses it; calibration.png in the catalogue shows whether the probabilities are right.
+Fits the probabilities P(individual) and P(new) on individuals of the catalogue that its model was
+not trained on. At least 20 of them need two encounters. Each individual is evaluated by a fit
+without it, and photos of one encounter are never compared. The calibration is saved in the
+catalogue, for this model only, and tools.identify uses it. calibration.png in the catalogue shows
+whether the probabilities are right.
 
 Which individuals the model was trained on is read from the config.yml beside its weights
-(--trained-on names another). Starting weights were trained on none.
+(--trained-on names another yml). Starting weights were not trained on any of them.
 """
 
 import sys
@@ -23,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Calibrate, save the result, and print how good it is.
 
     Raises:
-        InputError: There are too few individuals, no encounters, or nobody knows which individuals
-            the model was trained on. Nothing is changed.
+        InputError: There are too few individuals, no encounters, or it is not known which
+            individuals the model was trained on. Nothing is changed.
     """
     args = parse_calibrate(argv)
 

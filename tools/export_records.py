@@ -1,4 +1,4 @@
-"""Write a catalogue in a format that the field's other programs read.
+"""Export a catalogue to a format that other programs read.
 
     python -m tools.export_records nyala --format secr --places places.csv --occasions week
     --out nyala_secr
@@ -11,9 +11,9 @@
     camtrapr     record and station table for camtrapR
     csv          everything, as plain tables
 
---out must be a new folder. Everything that the format cannot hold is printed, counted, and so are
-photos that it rejects. The table of --places has a row for each detector: place, latitude,
-longitude (or x, y in metres), and, if known, start and end. docs/exports.md says more.
+--out must be a new folder. The command prints and counts what the format cannot hold, and the
+photos that it skips. The table of --places has one row per detector: place, latitude, longitude (or
+x, y in metres), and, if known, start and end. See docs/exports.md.
 """
 
 import sys

@@ -1,19 +1,19 @@
-"""Identify animals: which individual of a catalogue it is, or that it is new, or unsure.
+"""Identify animals: a known individual of a catalogue, a new one, or unsure.
 
     python -m tools.identify nyala new_photos --out answers
     python -m tools.identify nyala --out answers --record
 
-Photos are read like those of tools.catalogue add: a folder, a photo, a table, or a detector's .json
-(or --detections); without PHOTOS they are those of the catalogue without an individual. Photos that
-are answered together (--units) must show one animal. Probabilities and decisions need a calibrated
-catalogue (tools.calibrate); otherwise there are only ranks and similarities. Photos of the same
-encounter are not compared. An interrupted call continues with the features that it has. --out gets,
-while earlier files are kept and numbered:
+PHOTOS can be what tools.catalogue add reads: a folder, a photo, a table, or a detector's .json (or
+--detections). Without PHOTOS, the unidentified photos of the catalogue are identified. The photos
+of a unit (--units) get one answer, so they must show one animal. Probabilities and decisions need a
+calibrated catalogue (tools.calibrate); otherwise there are only ranks and similarities. Photos of
+the same encounter are not compared. To resume an interrupted call, repeat the command. It writes to
+--out, where earlier files are kept and numbered:
 
     identify.csv     one row per photo: decision, best individual, probability, P(new), 95 % set
     candidates.csv   one row per candidate: rank, individual, probability, its most similar photo
-    identify.json    all of it
-    identify.html    pictures of the first 200 units
+    identify.json    all results
+    identify.html    a page with the pictures of the first 200 units
 """
 
 import sys

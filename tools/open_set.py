@@ -3,15 +3,15 @@
     python -m tools.make_lists PHOTOS --out datalist/nyala --protocol open
     python -m tools.open_set --config_file datalist/nyala/cnn_clipreid.yml TEST.WEIGHT …
 
-The gallery list is the catalogue; some queries show individuals that it lacks, as in the lists of
-make_lists --protocol open. With --draws 30, any lists with encounters will do: from all their
-photos, individuals are drawn 30 times to calibrate, to be enrolled, and never to be enrolled.
+The gallery list is the catalogue; some queries must show new individuals, which it lacks, as in the
+lists of make_lists --protocol open. With --draws 30, any lists with encounters will do: 30 times,
+their individuals are split at random into three groups, to calibrate, to enrol, and never enrolled.
 Prints a table and writes to --out, where earlier files are kept and numbered:
 
     open_set.html          the measures with intervals, and curves
     open_set.json          all numbers
-    open_set_answers.csv   every query (without --draws)
-    reliability.png        are the probabilities right?
+    open_set_answers.csv   one row per query (without --draws)
+    reliability.png        stated probabilities against observed frequencies
     calibrator.json        the calibrator (without --draws and --calibrator)
 """
 

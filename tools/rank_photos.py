@@ -1,19 +1,17 @@
-"""List the known individuals that look most similar to the animals of new photos.
+"""For each new photo, list the known individuals that look most similar.
 
     python -m tools.rank_photos --photos NEW --config_file datalist/nyala/cnn_clipreid.yml
     TEST.WEIGHT RN50_80.pth
 
 This is tools.identify without a calibrated catalogue: the known individuals are those in the lists
-of the config, called as in the ``photos.csv`` that tools.make_lists writes beside the lists, or by
-list and label ('train 12'). Each photo is answered alone, and there are ranks only: a new animal
-gets candidates, too. Crop the new photos like the known ones; all are read upright (EXIF). The
-output folder (--out, default: OUTPUT_DIR/matches) gets identify.html, identify.csv, candidates.csv
-and identify.json of tools.identify, and
+of the config. Their names are those in the ``photos.csv`` that tools.make_lists writes beside the
+lists, or else list and label ('train 12'). Each photo is ranked alone, and new animals get
+candidates, too. Crop the new photos like the known ones; all are turned upright (EXIF). Writes to
+--out (default: OUTPUT_DIR/matches), where earlier files are kept and numbered: identify.html,
+identify.csv, candidates.csv and identify.json as tools.identify does, and
 
     matches.csv    one row per candidate: photo, rank, individual, distance (1 - similarity),
                    known_photo; the column problem says why a photo cannot be read
-
-Earlier files are kept and numbered.
 """
 
 import os

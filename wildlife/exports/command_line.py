@@ -13,27 +13,33 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line of ``tools.export_records``."""
     parser = argparse.ArgumentParser(
         prog='python -m tools.export_records',
-        description="Write a catalogue in a format that the field's other programs read.",
+        description='Export a catalogue to a format that other programs read.',
     )
     add = parser.add_argument
     add('catalogue', metavar='CATALOGUE', type=path_value, help='folder of the catalogue')
-    add('--format', choices=FORMATS, required=True, help='what to write')
-    add('--out', metavar='FOLDER', type=path_value, required=True, help='new folder to write')
+    add('--format', choices=FORMATS, required=True, help='format of the export')
+    add('--out', metavar='FOLDER', type=path_value, required=True, help='new folder for the export')
     add('--species', default='', help="scientific name (default: the catalogue's)")
-    text = "zone of the photos' times: Africa/Johannesburg, or +02:00"
+    text = "time zone of the photos' times: a name such as Africa/Johannesburg, or +02:00"
     add('--timezone', metavar='ZONE', default='', help=text)
     add('--places', metavar='CSV', type=path_value, help='where and when each detector worked')
-    text = "what a detector is: the photo's camera or its place (default: the camera, if known)"
+    text = (
+        'whether a detector is a camera or a place (default: camera, if any photo has one, else '
+        'place)'
+    )
     add('--detector', choices=DETECTORS, default='', help=text)
-    text = 'day (default), week, or dates: each starts an occasion, the last is the day after'
+    text = (
+        'day (default), week, or dates: each date starts an occasion, and the last one is the day '
+        'after the end'
+    )
     add('--occasions', nargs='+', metavar='WHEN', help=text)
-    text = 'JSON file with title, contributors, licenses, project … for datapackage.json'
+    text = 'JSON file with the title, contributors, licenses, project … of datapackage.json'
     add('--metadata', metavar='JSON', type=path_value, help=text)
     add('--submitter', metavar='USER', default='', help='your user name in Wildbook')
-    add('--copy-photos', action='store_true', help='copy the photos too, under plain names')
+    add('--copy-photos', action='store_true', help='also copy the photos, under plain names')
     args = parser.parse_args(argv)
     used = FORMATS[args.format].options
     for name in Options.__dataclass_fields__.keys() | {'detector'}:
         if getattr(args, name) and name not in used:
-            parser.error(f'--{name.replace("_", "-")} has no use with --format {args.format}')
+            parser.error(f'--{name.replace("_", "-")} has no effect with --format {args.format}')
     return args

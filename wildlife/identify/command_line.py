@@ -17,26 +17,33 @@ def parse_identify(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line of ``tools.identify``."""
     parser = argparse.ArgumentParser(
         prog='python -m tools.identify',
-        description='Say which individual of a catalogue photos show, or that it is new.',
+        description='Tell which individual of a catalogue photos show, or that it is new.',
     )
     add = parser.add_argument
     add('catalogue', type=path_value, help='folder of the catalogue')
-    text = f'{SOURCES} (default: photos of the catalogue without an individual)'
+    text = f'{SOURCES} (default: the unidentified photos of the catalogue)'
     add('source', nargs='?', type=path_text, default='', metavar='PHOTOS', help=text)
-    text = 'folder for the answers (default: answers in the folder of the catalogue)'
+    text = 'folder for the answers (default: the subfolder answers of the catalogue)'
     add('--out', type=path_value, help=text)
-    text = 'share of new animals that may be taken for a known one (default: 0.01, or the lowest '
-    add('--false-match-rate', type=float, help=f'{text}that the calibration allows)')
-    add('--top', type=whole_number(1, 100), default=5, help='individuals per unit (default: 5)')
-    text = 'photos answered together: those of a burst, of an encounter, or each alone'
+    text = (
+        'largest share of new animals that may be mistaken for known ones (default: 0.01, or the '
+    )
+    add('--false-match-rate', type=float, help=f'{text}lowest rate that the calibration allows)')
+    add(
+        '--top',
+        type=whole_number(1, 100),
+        default=5,
+        help='individuals listed per unit (default: 5)',
+    )
+    text = 'which photos form a unit and get one answer: a burst, an encounter, or a single photo'
     add('--units', choices=UNITS, default=UNITS[0], help=f'{text} (default: burst)')
-    text = 'shortest break between two bursts (default: 1)'
+    text = 'shortest break between two bursts, in minutes (default: 1)'
     add('--burst-minutes', type=float, default=1.0, help=text)
-    text = 'separate = compare photos of the same side only (default: together)'
+    text = 'separate = compare only photos of the same side (default: together)'
     add('--sides', choices=SIDES, default=SIDES[0], help=text)
-    text = 'record the decisions in the catalogue; for photos that it has'
+    text = 'record the decisions in the catalogue; the photos must be in it'
     add('--record', action='store_true', help=text)
-    text = 'who does this, for the journal (default: the user of this computer)'
+    text = 'your name, for the journal (default: your user name on this computer)'
     add('--by', default=user_name(), help=text)
     add_reading(parser)
     args = parse_with_pairs(parser, argv)
@@ -68,22 +75,22 @@ def parse_calibrate(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line of ``tools.calibrate``."""
     parser = argparse.ArgumentParser(
         prog='python -m tools.calibrate',
-        description='Calibrate a catalogue: from similarities to probabilities.',
+        description='Calibrate a catalogue: turn similarities into probabilities.',
     )
     add = parser.add_argument
     add('catalogue', type=path_value, help='folder of the catalogue')
     text = "yml of the model's training (default: config.yml beside its weights)"
     add('--trained-on', type=path_text, default='', metavar='YML', help=text)
     text = (
-        'file with names of individuals that the model was not trained on, one per line, or all '
-        '(default: all that are not in the lists of the training)'
+        'file with the names of individuals that the model was not trained on, one per line; or '
+        '"all" (default: those that are not in the training lists)'
     )
     add('--individuals', type=path_text, default='', metavar='FILE', help=text)
-    text = 'separate = compare photos of the same side only (default: together)'
+    text = 'separate = compare only photos of the same side (default: together)'
     add('--sides', choices=SIDES, default=SIDES[0], help=text)
-    text = 'draws of the intervals over individuals (default: 1000)'
+    text = 'bootstrap draws of individuals for the intervals; 0 = no intervals (default: 1000)'
     add('--draws', type=whole_number(0, 10**5), default=1000, help=text)
-    text = 'who does this, for the journal (default: the user of this computer)'
+    text = 'your name, for the journal (default: your user name on this computer)'
     add('--by', default=user_name(), help=text)
     return parser.parse_args(argv)
 
@@ -98,20 +105,31 @@ def parse_open_set(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--config_file', type=path_text, required=True, help='yml file with the lists')
     text = 'file of features, .npz or .parquet, instead of TEST.WEIGHT'
     add('--features', type=path_text, default='', help=text)
-    text = 'what is asked: single photos (default), or the photos of an encounter together'
+    text = 'a query is a single photo (default), or all photos of an encounter together'
     add('--units', choices=('photo', 'encounter'), default='photo', help=text)
-    text = 'calibrator.json of another test (default: each query by those of other individuals)'
+    text = (
+        'calibrator.json of another test (default: cross-fitted: each query is calibrated by '
+        'queries of other individuals)'
+    )
     add('--calibrator', type=path_text, default='', help=text)
-    text = 'draw three groups of individuals so often, from all photos of the lists (default: 0)'
+    text = (
+        'number of random splits of the individuals into three groups: calibrate, enrol, never '
+        'enrol (default: 0 = use the lists as they are)'
+    )
     add('--draws', type=whole_number(0, 1000), default=0, help=text)
-    text = '--draws: individuals to calibrate (default: 35 %% of all)'
+    text = 'with --draws: number of individuals to calibrate with (default: 35 %% of all)'
     add('--fit', type=whole_number(0, 10**6), default=0, help=text)
-    text = '--draws: individuals to enrol (default: 40 %% of the others)'
+    text = 'with --draws: number of individuals to enrol (default: 40 %% of the others)'
     add('--known', type=whole_number(0, 10**6), default=0, help=text)
-    add('--out', type=path_text, default='', help='folder to write (default: OUTPUT_DIR/open_set)')
+    add(
+        '--out',
+        type=path_text,
+        default='',
+        help='folder for the results (default: OUTPUT_DIR/open_set)',
+    )
     args = parse_with_pairs(parser, argv)
     if args.draws and args.calibrator:
-        parser.error('--draws and --calibrator exclude each other: each draw is calibrated anew')
+        parser.error('give --draws or --calibrator, not both: each draw is calibrated by itself')
     if not args.draws and (args.fit or args.known):
         parser.error('--fit and --known need --draws')
     return args
