@@ -93,14 +93,14 @@ def test_every_command(project, monkeypatch, capsys):
     call(calibrate)
     said = capsys.readouterr().out
     assert f'144 photos of {INDIVIDUALS - TRAINED} individuals that the model was not' in said
-    assert f'{TRAINED} other individuals not used for the fit.' in said
+    assert f'Not fitted on: {TRAINED} other individuals.' in said
     assert Path('nyala/calibration.png').read_bytes().startswith(b'\x89PNG')
     call(more)
 
     result = call(look)
     said = capsys.readouterr().out
     assert '6 animals of the catalogue in 3 units, compared with 180 photos of 30' in said
-    assert 'Calibrated on ' in said and 'now there are 30.' in said
+    assert 'Calibrated on ' in said and 'now it has 30.' in said
     assert [len(answer.photos) for answer in result.answers] == [2, 2, 2]
     for name in re.findall(r'`(\w+\.(?:html|json|csv))`', TUTORIAL):
         assert Path('answers', name).exists() or name in ('detections.json', 'named.csv')
@@ -168,7 +168,7 @@ def test_new_photos_that_are_not_in_the_catalogue(project, monkeypatch, capsys, 
     result = identify(['nyala', str(folder), '--out', str(tmp_path / 'a'), *words[4:]])
     assert 'skipped: 1 x broken photo' in capsys.readouterr().out
     rows = list(csv.DictReader((tmp_path / 'a/identify.csv').read_text().splitlines()))
-    assert [row['note'] for row in rows] == ['in the catalogue already, as 004']
+    assert [row['note'] for row in rows] == ['already in the catalogue as 004']
     assert (tmp_path / 'a/identify.1.csv').exists()
     shown = [result.gallery.photos[match.row] for match in result.answers[0].candidates[0].matches]
     assert str(known) not in {photo.path for photo in shown}  # not compared with itself

@@ -117,7 +117,7 @@ def log_loss(probabilities: np.ndarray, outcomes: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Bins of equal mass, from the least to the most probable; empty ones are left out.
+    """Bins of equal mass, from the least to the most probable; empty ones are skipped.
 
     Attributes:
         predicted: (B,), mean probability.

@@ -1,4 +1,4 @@
-"""The measures of an open set with their intervals over individuals, and without any skill."""
+"""Open-set measures with their intervals over individuals, and their values without skill."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -47,7 +47,7 @@ def _weights(queries: OpenSet, draws: int, seed: int) -> Iterator[np.ndarray]:
 
 
 def no_skill(queries: OpenSet, rates: Sequence[float] = RATES) -> dict[str, float]:
-    """Return what the same rankings would reach if new animals were told by tossing a coin.
+    """Return what the same rankings would reach if a coin decided which animals are new.
 
     The score is then random, and half of the queries are answered "new". Of a known query, a random
     score is above all but m of the U unknown ones with the probability (m + 1) / (U + 1).
@@ -127,7 +127,7 @@ def no_interval_reason(sizes: Mapping[str, int], draws: int) -> str:
     both = sizes['known_individuals'], sizes['unknown_individuals']
     if min(both) < LEAST_INDIVIDUALS:
         return (
-            f'an interval needs at least {LEAST_INDIVIDUALS} known and {LEAST_INDIVIDUALS} unknown '
+            f'an interval needs at least {LEAST_INDIVIDUALS} known and {LEAST_INDIVIDUALS} new '
             f'individuals, but there are {both[0]} and {both[1]}'
         )
     return ''

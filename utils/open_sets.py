@@ -1,10 +1,10 @@
-"""Measures of open sets: is this animal in the catalogue at all, and if so, which one is it?
+"""Open-set measures: is this animal in the catalogue, and if so, which one is it?
 
 K are the queries of individuals in the catalogue, U those of all others. A query's score is the
 similarity of the best individual. The measures are those of ISO/IEC 19795-1 (FPIR, DIR), of Dhamija
 et al., "Reducing Network Agnostophobia", NeurIPS 2018 (OSCR), of Wang et al., "OpenAUC", NeurIPS
-2022 (its area), and of AnimalCLEF 2025 (BAKS, BAUS). All grow harder with the size of the
-catalogue, so state it.
+2022 (its area), and of AnimalCLEF 2025 (BAKS, BAUS). All get worse as the catalogue grows, so state
+its size.
 """
 
 import decimal
@@ -46,7 +46,7 @@ class OpenSet:
 
 @dataclass(frozen=True)
 class Steps:
-    """Sums of weights over the queries whose score is at least each threshold, for B draws.
+    """Sums of the weights of queries whose score reaches each threshold, for B draws.
 
     The T thresholds are the scores that occur, from the highest.
 
@@ -73,7 +73,7 @@ def steps(queries: OpenSet, weights: np.ndarray) -> Steps:
 
 
 def auroc(found: Steps) -> np.ndarray:
-    """Return P(score of K > score of U) + ½ P(equal), (B,): how well scores tell new animals."""
+    """Return P(score of K > score of U) + ½ P(equal), (B,): how well scores separate the two."""
     beaten = found.unknown[:, -1:] - (found.unknown + _before(found.unknown)) / 2
     wins = (_own(found.known) * beaten).sum(axis=1)
     return _share(wins, found.known[:, -1] * found.unknown[:, -1])
@@ -106,8 +106,8 @@ def rank1(found: Steps) -> np.ndarray:
 def oscr_curve(queries: OpenSet) -> tuple[np.ndarray, np.ndarray]:
     """Return FPIR (T + 1,) and CCR (T + 1,) at all thresholds, from the highest; the OSCR curve.
 
-    FPIR is the share of U that is taken for a known individual. CCR is the share of K that is
-    answered with the right one. Both need a query.
+    FPIR is the share of U that is mistaken for a known individual. CCR is the share of K that is
+    identified correctly. Both need a query.
     """
     found = steps(queries, np.ones((1, len(queries.score))))
     fpir = found.unknown[0] / found.unknown[0, -1]
@@ -116,7 +116,7 @@ def oscr_curve(queries: OpenSet) -> tuple[np.ndarray, np.ndarray]:
 
 
 def threshold_at(unknown_scores: np.ndarray, rate: float) -> float:
-    """Return the threshold that another unknown score *exceeds* with a probability of ``rate``.
+    """Return the threshold that the score of another new animal *exceeds* with P = ``rate``.
 
     Of U scores, ⌊rate · (U + 1)⌋ - 1 exceed it: one more score has the same chance of each of U + 1
     ranks. With ⌊rate · U⌋, the chance would be up to (rate · U + 1) / (U + 1), twice the rate for
@@ -140,8 +140,8 @@ def check_rate(unknown: int, rate: float) -> None:
     if not 0 < rate <= 1 or rate * unknown < 1 - ROUNDING:
         lowest = f'from {lowest_rate(unknown)} to 1' if unknown else 'none'
         raise InputError(
-            f'a false-match rate of {rate:g} cannot be measured with {unknown} queries of unknown '
-            f'individuals; rates that these data allow: {lowest}'
+            f'a false-match rate of {rate:g} cannot be measured with {unknown} queries of new '
+            f'animals; rates that these data allow: {lowest}'
         )
 
 

@@ -74,8 +74,8 @@ def test_the_model_is_in_the_catalogue(folder, world, tmp_path, capsys):
     call('add', folder, new, '--place', 'river')
     call('add', folder, new / 'd.json')
     said = capsys.readouterr().out
-    assert '- 1 photo with several animals\n2 animals added on 1 photo' in said
-    assert '2 of them are there with other boxes, too' in said
+    assert '- 1 photo with several animals\n1 photo: 2 animals added' in said
+    assert '2 of the added animals are in photos that' in said
     assert '- skipped: 1 x no animal with confidence 0.2 or more: cam1/a.png' in said
     catalogue = open_catalogue(folder)
     whole, other, left, right = catalogue.photos()[-4:]

@@ -74,7 +74,9 @@ def test_lists(set_up, capsys):
     assert len(rows) == 136 and rows[0].startswith('photo,photos,individual,in_catalogue,best')
     said = capsys.readouterr().out
     assert 'These weights tell new animals from known ones' in said
-    assert '45 photos of 15 individuals of the catalogue, which has 15, and 90 photos of' in said
+    assert (
+        'Queries: 45 photos of 15 known individuals (the catalogue has 15) and 90 photos of' in said
+    )
     assert f'Page: {out / "open_set.html"}' in said
 
     again = run('--calibrator', out / 'calibrator.json', '--out', folder / 'two')
@@ -87,7 +89,7 @@ def test_lists(set_up, capsys):
     assert len(rows) == 45 and all(row.split(',')[1] == '3' for row in rows)
     content = json.loads((folder / 'encounters/open_set.json').read_text())
     assert content['units'] == 'encounter' and content['counts']['known_queries'] == 15
-    assert '15 encounters of 15 individuals of the catalogue' in capsys.readouterr().out
+    assert '15 encounters of 15 known individuals' in capsys.readouterr().out
 
     run('--features', folder / 'other.npz', '--out', folder / 'three')
     assert not (folder / 'three/calibrator.json').exists()  # of which model would it be?

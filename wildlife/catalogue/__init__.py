@@ -73,7 +73,7 @@ New photos::
     from wildlife.catalogue.add import add_photos          # photos and features, one transaction
 
     new = photos_of_source(options)                        # wildlife.lists.options.ReadOptions
-    encoder = catalogue_encoder(catalogue, opts)           # no --config_file is needed
+    encoder = catalogue_encoder(catalogue, opts)           # needs no --config_file
     add_photos(catalogue, me, new, encoder)
     with kept_features(photos, encoder, margin, folder) as vectors:
         ...                                                # {key: (D,)}, as those of the catalogue;

@@ -76,7 +76,7 @@ def decide_photos(catalogue: Catalogue, args: Arguments, author: Author) -> str:
     )
     lines = [f'{counted(len(numbers), "photo")}: {answer} {args.name}'.rstrip()]
     if answer != 'unsure' and before - {args.name}:
-        lines[0] += f'; until now {first_few(sorted(before))}: undo takes this back'
+        lines[0] += f'; before: {first_few(sorted(before))} (tools.catalogue undo restores this)'
     if args.new:
         lines += text.alike_text(catalogue.individuals(), [args.name])
     return '\n'.join(lines)

@@ -60,12 +60,12 @@ def add(catalogue: Catalogue, args: Arguments, author: Author) -> str:
     elif args.config_file:
         new = photos_of_config(resolve_inputs(load_cfg(args.config_file, args.opts)))
     else:
-        raise InputError('nothing to add: name PHOTOS, or a yml with lists with --config_file')
+        raise InputError('nothing to add: name PHOTOS, or a yml with lists as --config_file')
     return _add(catalogue, author, new, encoder)
 
 
 def encode(catalogue: Catalogue, args: Arguments, author: Author) -> str:
-    """Make the features of all photos for a model."""
+    """Compute the features of all photos with a model."""
     encoder = _encoder(catalogue, args, same=False)
     if encoder is None:
         raise InputError('name the model: --config_file YML TEST.WEIGHT FILE')

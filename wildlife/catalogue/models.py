@@ -112,7 +112,7 @@ def check_same_model(model: Model, facts: ModelFacts) -> None:
     if not names:
         raise InputError(
             'the features in use are those that were replaced by python -m tools.catalogue encode '
-            '--again, which was undone; make them anew: python -m tools.catalogue encode'
+            '--again, which was undone; recompute them: python -m tools.catalogue encode'
         )
     name = names[0]
     raise InputError(

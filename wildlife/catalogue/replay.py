@@ -12,7 +12,7 @@ from wildlife.catalogue.schema import JOURNALED, changes
 
 
 def differences(connection: Connection) -> Iterator[str]:
-    """Replay the journal and yield, in words, each row that differs from what it gives."""
+    """Replay the journal and yield, in words, each row that differs from the result."""
     replayed: dict[str, dict[int, str]] = {name: {} for name in JOURNALED}
     for change in connection.execute(changes.select().order_by(changes.c.id)):
         rows = replayed.get(change.table_name)
@@ -21,8 +21,8 @@ def differences(connection: Connection) -> Iterator[str]:
             continue
         if rows.get(change.row_id) != change.before:
             yield (
-                f'journal: change {change.id} of entry {change.entry_id} does not continue the '
-                f'earlier ones of {change.table_name} {change.row_id}'
+                f'journal: change {change.id} of entry {change.entry_id} does not fit the earlier '
+                f'changes of {change.table_name} {change.row_id}'
             )
         rows[change.row_id] = change.after
         if change.after is None:
@@ -54,13 +54,14 @@ def _difference(present: str | None, journalled: str | None) -> str:
     if present == journalled:
         return ''
     if present is None:
-        return 'is missing, but by the journal it exists'
+        return 'is missing, but exists according to the journal'
     if journalled is None:
-        return 'exists, but not by the journal'
+        return 'exists, but not according to the journal'
     try:
         found, expected = json.loads(present), json.loads(journalled)
     except ValueError:
         return 'it has a value that cannot be read, or its journal has'
     names = [name for name in found if found[name] != expected.get(name)]
     name = names[0] if names else 'a column'
-    return f'{name} is {found.get(name)!r:.60}, but by the journal {expected.get(name)!r:.60}'
+    found_text, expected_text = (f'{row.get(name)!r:.60}' for row in (found, expected))
+    return f'{name} is {found_text}, but {expected_text} according to the journal'

@@ -13,7 +13,7 @@ SHOWN = 100  # most photos that are printed
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a table with aligned columns; whole numbers stand on the right."""
+    """Return a table with aligned columns, whole numbers to the right."""
     cells = [list(head), *([' '.join(str(cell).splitlines()) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     numeric = [set(map(type, column)) == {int} for column in zip(*rows, strict=True)]

@@ -87,7 +87,10 @@ def _names(opened: Connection) -> Iterator[str]:
 def _decisions(opened: Connection) -> Iterator[str]:
     """Yield photos whose individual is not that of their last decision."""
     for number, individual, decided in contradicted_photos(opened):
-        yield f'photos {number}: individual_id is {individual}, but by its last decision {decided}'
+        yield (
+            f'photos {number}: individual_id is {individual}, but {decided} according to its last '
+            'decision'
+        )
 
 
 def _features(opened: Connection, catalogue: Catalogue, model: Model) -> Iterator[str]:
@@ -141,7 +144,7 @@ def _leftovers(catalogue: Catalogue) -> Iterator[str]:
     if left:
         yield (
             f'{catalogue.folder / FEATURES}: {counted(len(left), "file")} of interrupted programs '
-            f'({first_few(left)}); the same command continues with them, or delete them'
+            f'({first_few(left)}); repeat the command to resume it, or delete them'
         )
 
 

@@ -98,7 +98,7 @@ def _registered(change: Transaction, facts: ModelFacts, vectors: Mapping[int, np
 
 
 def retire(change: Transaction, facts: ModelFacts) -> None:
-    """Drop the features of a model, to be made anew in another file; the old file stays."""
+    """Drop the features of a model, to be recomputed in another file; the old file stays."""
     model = read_model(change.connection, key=facts.key)
     if model:
         old = models.update().where(models.c.id == model.id)

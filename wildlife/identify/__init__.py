@@ -1,10 +1,10 @@
-"""Who is this animal? Answers with calibrated probabilities, and "new".
+"""Identification: which known individual a photo shows, or that it is new, with probabilities.
 
 What ``tools.identify`` does:
 
     gallery_of(features)       gallery.py: the known individuals of a catalogue
-    unidentified, new_question asking.py: the photos, with features
-    units_of(photos, …)        units.py: which photos are answered together
+    unidentified, new_question asking.py: the query photos, with features
+    units_of(photos, …)        units.py: which photos get one answer together
     individual_scores(…)       search.py: exact search; unit_means: of the photos of a unit
     Answerer(…)                answering.py: ranked individuals, P(k), P(new), decision, set
     write_result, html_page    results.py, page.py; job.py does all of it in order
@@ -17,7 +17,7 @@ What ``tools.calibrate`` does:
 
     usable_individuals(…)      trained.py: those that the model was not trained on
     material_of, calibrate     calibrating.py: photos and pairs, the fit
-    kept_calibrator, rule_of   kept.py: what the catalogue keeps, and decisions at a stated rate
+    kept_calibrator, rule_of   kept.py: the saved calibrator, and decisions at a stated rate
 
 Below both, on arrays:
 
@@ -28,6 +28,6 @@ Below both, on arrays:
     calibrator.label_probabilities   calibration.py: P(k) of each individual and P(new)
     calibrator.limits, decide        known, new or unsure at a stated rate of errors
     calibrator.sets                  the labels that hold the truth with 95 %
-    told_apart, trust_notes          what to say about it, in words
+    told_apart, trust_notes          sentences about its quality
     measure_open_set(…)              utils/open_set_intervals.py: AUROC, DIR@FAR, OSCR, BAKS, BAUS
 """

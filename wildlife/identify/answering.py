@@ -1,4 +1,4 @@
-"""Answers for encounters: ranked individuals, their probabilities, and a decision."""
+"""Answers for units of photos: ranked individuals, their probabilities, and a decision."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Candidate:
 
     Attributes:
         name: Its name.
-        similarity: The mean over the photos of the unit, each with its most similar photo.
+        similarity: The mean over the photos of the unit, of each to its most similar photo.
         probability: P(the unit shows it); None without a calibrator.
         matches: Its photos that are most like those of the unit, best first.
     """
@@ -59,12 +59,12 @@ class UnitAnswer:
     Attributes:
         photos: Which photos, by index.
         compared: How many of them are compared with any photo.
-        candidates: The best individuals, from the most similar.
+        candidates: The best individuals, the most similar first.
         new: P(new); None without a calibrator.
         decision: 'known' (the first candidate), 'new' or 'unsure'; '' without a calibrator.
-        labels: The labels that hold the truth with 95 %, from the most probable: individuals, and
-            ``NEW``; the first ``LISTED`` of them.
-        size: The number of all these labels; None without a calibrator.
+        labels: The 95 % set, the most probable first: individuals, and ``NEW``; at most ``LISTED``
+            of them.
+        size: The size of the whole set; None without a calibrator.
     """
 
     photos: tuple[int, ...]
@@ -83,8 +83,8 @@ class Answerer:
     Attributes:
         gallery: The known individuals.
         rule: How decisions are made; None = ranks and similarities alone.
-        top: The most candidates of a unit.
-        shown: The most photos of a candidate.
+        top: The largest number of candidates of a unit.
+        shown: The largest number of photos of a candidate.
     """
 
     gallery: Gallery
@@ -157,10 +157,10 @@ class Answerer:
             )
 
     def _labels(self, probabilities: np.ndarray) -> tuple[str, ...]:
-        """Return the labels (at least one) of the set that holds the truth with 95 %."""
+        """Return the labels (at least one) of the 95 % set."""
         assert self.rule is not None
         inside = self.rule.calibrator.sets(probabilities[None])[0]
-        inside[probabilities.argmax()] = True  # an empty set would say nothing
+        inside[probabilities.argmax()] = True  # an empty set is of no use
         order = np.argsort(-probabilities, kind='stable')
         names = [*self.gallery.names, NEW]
         return tuple(names[label] for label in order.tolist() if inside[label])

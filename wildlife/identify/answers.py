@@ -1,4 +1,4 @@
-"""How alike queries are to the individuals of a catalogue, and the best individual of each.
+"""Similarities of queries to the individuals of a catalogue, and the best individual of each query.
 
 A query is a photo, or an encounter with the mean similarity of its photos (encounters.py).
 """
@@ -26,8 +26,8 @@ class Similarities:
         scores: (Q, N) float32, the similarity of a query to the most similar photo of an
             individual; REMOVED if it is compared with none of them.
         labels: (N,) int, the individuals of the catalogue.
-        photos: (N,) int, the number of photos of each in the catalogue. It counts the photos that
-            a query is not compared with, too: else it would tell which individual is the right one.
+        photos: (N,) int, the number of photos of each in the catalogue. It includes the photos that
+            a query is not compared with; without them it would reveal the correct individual.
         individuals: (Q,) int, the individual that each query shows.
         queries: (Q,) int, the number of each query (its first photo) in the list it comes from.
         sizes: (Q,) int, the number of photos of each query.
@@ -104,7 +104,7 @@ class Answers:
 def similarities(distance: np.ndarray, trial: Trial, protocol: Protocol) -> Similarities:
     """Reduce the distances of photos to similarities of individuals, under a protocol.
 
-    Distractors, which show none of the individuals, are left out.
+    Distractors, which show none of the individuals, are skipped.
 
     Args:
         distance: (Q, G), smaller is nearer; the similarity is 1 - distance.

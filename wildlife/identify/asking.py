@@ -1,4 +1,4 @@
-"""The photos to identify, with their features: new ones, or those of a catalogue without a name."""
+"""The photos to identify, with their features: new ones, or unidentified ones of a catalogue."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -26,11 +26,11 @@ class Question:
     Attributes:
         photos: Q photos, new or of the catalogue.
         hashes: Q SHA-256 of their files, '' = unknown.
-        numbers: Q numbers of those that are in the catalogue, 0 = is not.
-        names: Q individuals that the catalogue has for them already, '' = none.
+        numbers: Q numbers of the photos in the catalogue, 0 = not in the catalogue.
+        names: Q individuals that they show according to the catalogue, '' = unknown.
         features: (Q, D) float32, L2-normalised.
         source: Where they come from, in words.
-        notes: What was decided while the source was read.
+        notes: Notes on how the source was read.
         left_out: Skipped photos and rows.
     """
 
@@ -61,7 +61,7 @@ class Question:
 def unidentified(catalogue: Catalogue, features: Features) -> Question:
     """Return the photos of a catalogue that have features but no individual.
 
-    Photos of which somebody decided that they show no individual ('none') are not asked again.
+    Photos with the decision 'none' (no identifiable animal) are not among them.
 
     Raises:
         InputError: There is none.
@@ -70,7 +70,7 @@ def unidentified(catalogue: Catalogue, features: Features) -> Question:
     photos = [p for p in features.photos if not p.individual and last.get(p.id) != 'none']
     if not photos:
         raise InputError(
-            'no photo of the catalogue with features is without an individual; name other PHOTOS'
+            'all photos of the catalogue that have features are identified; name other PHOTOS'
         )
     return Question(
         photos=photos,
@@ -97,7 +97,7 @@ def new_question(
         features: Its features.
         new: The photos.
         make_encoder: Returns the model in use; called if a photo has no features yet.
-        folder: A folder for features until the block ends, so that an interrupted call continues.
+        folder: A folder for features until the block ends, so that a call can be resumed.
             Write the answers within it.
 
     Raises:
@@ -128,7 +128,7 @@ def new_question(
 
 
 def _with_facts(photo: NewPhoto, there: Photo | None) -> NewPhoto:
-    """Return a photo with what the catalogue knows: its encounter is not compared."""
+    """Return a photo with the encounter and side that the catalogue knows."""
     if there is None:
         return photo
     side = photo.side if there.side is None else there.side

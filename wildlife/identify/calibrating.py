@@ -27,7 +27,7 @@ PAIRS = 2**22  # most pairs of a photo and an individual that a fit uses; it nee
 
 @dataclass(frozen=True)
 class Material:
-    """What a catalogue is calibrated with.
+    """The photos that a catalogue is calibrated with.
 
     Attributes:
         gallery: The photos of all individuals, each of a known encounter.
@@ -49,8 +49,8 @@ class Material:
 def material_of(features: Features, usable: Sequence[str], seed: int = 0) -> Material:
     """Choose the photos to calibrate with.
 
-    Photos without an encounter are not used: a photo seconds before or after would be found easily,
-    and probabilities would be too high. Of very many photos, encounters are drawn.
+    Photos without an encounter are not used: they may match a photo taken seconds before or after,
+    and probabilities would be too high. If there are too many photos, encounters are drawn.
 
     Args:
         features: The features of the catalogue.
@@ -64,9 +64,9 @@ def material_of(features: Features, usable: Sequence[str], seed: int = 0) -> Mat
     known = [photo for photo in identified if photo.encounter]
     if not known:
         raise InputError(
-            'no encounter of an identified photo is known, but probabilities are fitted on pairs '
-            'of different encounters; set them (python -m tools.catalogue set … --encounter), or '
-            'add the photos again with dates and cameras'
+            'no encounter of an identified photo is known, but calibration compares photos of '
+            'different encounters; set encounters (python -m tools.catalogue set … --encounter), '
+            'or add the photos again with dates and cameras'
         )
     allowed = set(usable)
     photos = [photo for photo in known if photo.individual in allowed]
@@ -74,9 +74,9 @@ def material_of(features: Features, usable: Sequence[str], seed: int = 0) -> Mat
     if repeated < FEWEST:
         raise InputError(
             f'{counted(repeated, "individual")} with two encounters that the model was not '
-            f'trained on, but {FEWEST} are needed for probabilities; until then tools.identify '
-            'answers with ranks and similarities alone; name animals of more encounters '
-            '(python -m tools.catalogue decide), then calibrate again'
+            f'trained on, but {FEWEST} are needed; identify more encounters (python -m '
+            'tools.catalogue decide), then calibrate again. Until then tools.identify gives only '
+            'ranks and similarities'
         )
     gallery = gallery_of(features, known)
     count = len(photos)
@@ -108,7 +108,7 @@ def calibrate(
 ) -> Calibrator:
     """Fit a calibrator, cross-fitted by individual, without pairs of one encounter.
 
-    Errors are stated for single photos and for whole encounters: ``tools.identify`` answers both.
+    Error rates are for single photos and for whole encounters: ``tools.identify`` answers both.
 
     Args:
         features: The features of the catalogue.

@@ -1,4 +1,4 @@
-"""From similarity to probability: which individual it is, or that the catalogue lacks it.
+"""Turns similarities into probabilities of each individual, and of a new one.
 
 Two logistic regressions on the best answer give P(it is right) and P(the animal is known). Their
 inputs are the similarity ('platt'), or also the gap to the second best individual, its number of
@@ -29,8 +29,8 @@ class HeldOutErrors:
     """Held-out probabilities of queries of one kind, such as whole encounters.
 
     Attributes:
-        new_scores: (U,) sorted, P(best) of animals that the catalogue lacked.
-        new_doubts: (K,) sorted, P(new) of animals that it had.
+        new_scores: (U,) sorted, P(best) of new animals.
+        new_doubts: (K,) sorted, P(new) of known animals.
     """
 
     new_scores: np.ndarray
@@ -52,7 +52,7 @@ class Calibrator:
             independent photos, 1 = as one photo.
         set_limits: The set of an answer has the individuals with 1 - P <= the first, and "new" if
             1 - P <= the second; infinite = all labels.
-        errors: By which rates of errors are stated, for single photos and for whole encounters.
+        errors: Held-out errors, which give the error rates, of single photos and of encounters.
         facts: What it was fitted on, and how good it is.
     """
 
@@ -69,8 +69,8 @@ class Calibrator:
     def label_probabilities(self, table: Similarities, share: float | None = None) -> np.ndarray:
         """Return the probabilities (Q, N + 1) of each individual and, last, of a new one.
 
-        Rows sum to 1, and no individual is more probable than the best one. What remains of
-        P(known) beside P(best) goes to the others by their weights.
+        Rows sum to 1, and no individual is more probable than the best one. The remainder
+        P(known) - P(best) is shared among the others by their weights.
 
         Args:
             table: Q queries.
@@ -93,7 +93,7 @@ class Calibrator:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return P(the best is right) (Q,) and P(known) (Q,), which is not lower.
 
-        The best individual has at least its part of P(known), if all had the same.
+        P(best) is at least P(known) divided by the number of individuals.
 
         Args:
             answers: Q answers.
@@ -109,7 +109,7 @@ class Calibrator:
         return np.maximum(best, known / answers.catalogue), known
 
     def sets(self, probabilities: np.ndarray) -> np.ndarray:
-        """Return which labels (Q, N + 1) the sets hold that have the truth with 95 %."""
+        """Return which labels (Q, N + 1) are in the 95 % sets."""
         individuals, new = self.set_limits
         limits = np.full(probabilities.shape[1], individuals)
         limits[-1] = new
@@ -122,7 +122,7 @@ class Calibrator:
         return pair is None or pair[0] > 0.5
 
     def limits(self, rate: float) -> tuple[float, float]:
-        """Return the limits of :func:`decide` at a stated rate of errors.
+        """Return the thresholds of :func:`decide` at a stated error rate.
 
         At most ``rate`` of the new animals of the fit have a P(best) above the first, and at most
         ``rate`` of its known ones a P(new) above the second, as single photos and as whole
@@ -140,7 +140,7 @@ class Calibrator:
 
     @property
     def fewest(self) -> int:
-        """The fewest queries by which errors are stated; rates below 1 / this are rejected."""
+        """The smallest number of queries behind an error rate; rates below 1 / it are rejected."""
         counts = [min(len(each.new_scores), len(each.new_doubts)) for each in self.errors]
         return min(counts, default=0)
 
@@ -188,10 +188,9 @@ def evidence_of(answers: Answers, alpha: float) -> np.ndarray:
 
 
 def shared_rest(weights: np.ndarray, rest: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """Share a rest among the other individuals by their weights; nobody gets more than ``most``.
+    """Share a rest among the other individuals by their weights; none gets more than ``most``.
 
-    Where the largest share would exceed it, shares are drawn towards equal ones just as far as
-    needed.
+    Where the largest share would exceed it, the shares are made more equal, as far as needed.
 
     Args:
         weights: (Q, N), 0 for the best individual and those that a query is not compared with.
@@ -221,7 +220,7 @@ def accepted(probabilities: np.ndarray) -> np.ndarray:
 
 
 def trust_notes(calibrator: Calibrator, individuals: int) -> list[str]:
-    """Say in sentences how far a calibrator may be trusted; [] if nothing speaks against it.
+    """Return warnings about a calibrator as sentences; [] if there are none.
 
     Args:
         calibrator: A calibrator made by ``fit_calibrator``.
@@ -232,17 +231,17 @@ def trust_notes(calibrator: Calibrator, individuals: int) -> list[str]:
     pair = measures['intervals'].get('AUROC')
     if pair is None or pair[0] <= 0.5:
         notes.append(told_apart(measures['values']['AUROC'], pair))
-        notes.append('So nearly all answers are unsure: look yourself.')
+        notes.append('So nearly all answers are unsure: compare the photos yourself.')
     if individuals > GROWN * fitted:
         notes.append(
             f'The catalogue has grown from {fitted} to {individuals} individuals since the '
-            'calibration: false matches are more frequent than stated; calibrate again.'
+            'calibration, so false matches are more frequent than stated: calibrate again.'
         )
     return notes
 
 
 def told_apart(auroc: float | None, pair: Interval | None) -> str:
-    """Say whether new animals can be told from known ones, as far as the interval allows.
+    """Return a sentence: can new animals be told from known ones, judging by the interval?
 
     Args:
         auroc: The AUROC; None = not defined.

@@ -49,11 +49,11 @@ def load_calibrator(path: str | Path, expected: Mapping[str, Any]) -> Calibrator
 
     Args:
         path: The file.
-        expected: Facts that it must have, such as 'model_sha256': similarities of another model
-            mean other probabilities.
+        expected: Facts that it must have, such as 'model_sha256', since similarities of another
+            model mean other probabilities.
 
     Raises:
-        InputError: The file is no calibrator, is damaged, of another version or of another model.
+        InputError: The file is not a calibrator, damaged, of another version or of another model.
     """
     try:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
@@ -65,14 +65,14 @@ def load_calibrator(path: str | Path, expected: Mapping[str, Any]) -> Calibrator
         ) from None
     if calibrator is None:
         raise InputError(
-            f'{path}: calibrator of format {found!r:.20}, this version reads {FORMAT}; {AGAIN}'
+            f'{path} has format {found!r:.20}, but this version reads {FORMAT}; {AGAIN}'
         )
     for name, value in json.loads(json.dumps(dict(expected))).items():
         if calibrator.facts.get(name) != value:
             raise InputError(
                 f'{path} was fitted for another model or other settings: its {name} is '
                 f'{calibrator.facts.get(name)!r:.80}, here it is {value!r:.80}; similarities of '
-                f'two models mean different probabilities: {AGAIN}'
+                f'two models cannot be compared: {AGAIN}'
             )
     return calibrator
 

@@ -1,4 +1,4 @@
-"""Calibrates a catalogue, from its individuals to what it keeps."""
+"""Calibrates a catalogue, from its individuals to the saved calibrator."""
 
 from wildlife.catalogue.calibrations import save_calibration
 from wildlife.catalogue.journal import Author
@@ -17,13 +17,13 @@ from wildlife.identify.trained import Usable
 def calibrate_catalogue(
     catalogue: Catalogue, author: Author, usable: Usable, draws: int, sides: str
 ) -> list[str]:
-    """Fit a calibrator, keep it in the catalogue with its picture, and say how good it is.
+    """Fit a calibrator, save it in the catalogue with its picture; return lines on its quality.
 
     Args:
         catalogue: The catalogue.
         author: Who calibrates it.
         usable: The individuals that the model was not trained on.
-        draws: The draws of the intervals over individuals.
+        draws: The bootstrap draws of individuals for the intervals.
         sides: 'separate' = compare only photos of the same side; 'together' = all.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a calibration says about itself: lines of text and a picture."""
+"""Reports a calibration: lines of text and a picture."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,23 +26,23 @@ ROWS = {  # (part of the facts, measure) -> its name for people
 
 
 def material_lines(material: Material, usable: Usable) -> list[str]:
-    """Say what a calibration is fitted on."""
+    """Return lines that say what a calibration is fitted on."""
     lines = [
-        f'{counted(len(material.photos), "photo")} of {len(usable.names)} individuals that the '
-        f'model was not trained on ({usable.source}); {material.repeated} of them have two '
-        f'encounters. They are compared with {len(material.gallery.names)} individuals.'
+        f'Fitted on {counted(len(material.photos), "photo")} of {len(usable.names)} individuals '
+        f'that the model was not trained on ({usable.source}); {material.repeated} of them have '
+        f'two encounters. They are compared with {len(material.gallery.names)} individuals.'
     ]
     if usable.trained:
-        lines.append(f'{counted(usable.trained, "other individual")} not used for the fit.')
+        lines.append(f'Not fitted on: {counted(usable.trained, "other individual")}.')
     if material.skipped:
-        lines.append(f'{counted(material.skipped, "photo")} without an encounter not used.')
+        lines.append(f'Skipped: {counted(material.skipped, "photo")} without an encounter.')
     if material.drawn > len(material.photos):
-        lines.append(f'Encounters were drawn from {material.drawn} photos, to save memory.')
+        lines.append(f'Encounters were drawn from {material.drawn} photos to save memory.')
     return lines
 
 
 def quality_lines(calibrator: Calibrator) -> list[str]:
-    """Return how good a calibrator is: a table, and what it means in sentences."""
+    """Return the quality of a calibrator: a table, and sentences that say what it means."""
     facts = calibrator.facts
     lines = [f'{"held-out animals":28}{"value":>7}  {"95 % interval":16}{"no skill":>9}']
     for (part, name), text in ROWS.items():
@@ -53,12 +53,12 @@ def quality_lines(calibrator: Calibrator) -> list[str]:
         lines.append(f'{text:28}{value:>7}  {shown:16}{guess:>9}'.rstrip())
     opened = facts['open_set']
     lines += ['', told_apart(opened['values']['AUROC'], opened['intervals'].get('AUROC'))]
-    lines.append(f'Taken: {calibrator.kind}; held-out log losses: {_losses(facts["log_loss"])}.')
+    lines.append(f'Chosen: {calibrator.kind}; held-out log loss: {_losses(facts["log_loss"])}.')
     return [*lines, rates_text(calibrator)]
 
 
 def rates_text(calibrator: Calibrator) -> str:
-    """Say which rates of false matches the data allow."""
+    """Return a sentence on the rates of false matches that the data allow."""
     lowest = lowest_rate(calibrator.fewest)
     return f'--false-match-rate can be {lowest} or more; lower rates need more encounters.'
 
@@ -76,5 +76,5 @@ def draw_picture(path: Path, facts: Mapping[str, Any]) -> None:
     bins: Mapping[str, Sequence[float]] = facts['reliability']
     predicted, observed = np.array(bins['predicted']), np.array(bins['observed'])
     count = np.array(bins['count'])
-    title = f'Is P(best) as frequent? {int(count.sum())} answers'
+    title = f'Are the probabilities right? {int(count.sum())} answers'
     reliability_diagram(path, predicted, observed, count, title)

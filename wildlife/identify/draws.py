@@ -1,4 +1,4 @@
-"""Draws three groups of individuals again and again: to calibrate, to enrol, and never enrolled."""
+"""Repeats the open-set test with random groups of individuals: calibrate, enrol, never enrol."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -49,7 +49,7 @@ class Drawn:
         rows: The means of their measures.
         tests: The tests.
         facts: For open_set.json: 'individuals' of each group and 'calibrators', how often each
-            kind was taken.
+            kind was chosen.
     """
 
     rows: list[Row]

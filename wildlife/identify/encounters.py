@@ -1,4 +1,4 @@
-"""Encounters as queries: the photos of one passage are of one animal, and alike."""
+"""Encounters as queries: their photos show the same animal and look alike."""
 
 from collections.abc import Sequence
 from dataclasses import replace

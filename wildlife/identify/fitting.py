@@ -1,4 +1,4 @@
-"""Fits a calibrator on queries whose individual is known; judged on individuals held out."""
+"""Fits a calibrator on queries of known identity, and evaluates it on held-out individuals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -241,7 +241,8 @@ def choose_kind(table: Similarities, folds: np.ndarray) -> Choice:
         side = 'known' if known.all() else 'new'
         raise InputError(
             f'a calibrator needs photos of known and of new animals, but all {len(known)} queries '
-            f'are {side}; it needs individuals with two encounters, and individuals left out'
+            f'are {side}; add individuals with two encounters, or individuals that are not in the '
+            'gallery'
         )
     alphas = ALPHAS if (table.sizes > 1).any() else (1.0,)
     answers = best_answers(table)

@@ -27,7 +27,7 @@ from wildlife.lists.tables import LeftOut
 COLUMNS = ('photo', 'rank', 'individual', 'distance', 'known_photo', 'problem')
 NO_MARGIN = 0.0  # there are no boxes
 WORDS = (
-    'These are ranks alone, and new animals get candidates, too: rank_photos is tools.identify '
+    'These are only ranks, and new animals get candidates, too: rank_photos is tools.identify '
     'without a calibrated catalogue. For probabilities and "new": python -m tools.catalogue create '
     'CATALOGUE --config_file {}; python -m tools.calibrate CATALOGUE; python -m tools.identify '
     'CATALOGUE {} --out ANSWERS'
@@ -39,14 +39,14 @@ Row = dict[str, Any]  # of matches.csv
 def rank_photos(cfg: CfgNode, source: str, out: str, top: int, command: Sequence[str]) -> Result:
     """Rank the individuals in the lists of a config for each photo of a source.
 
-    Nobody knows the encounters of the photos, so they are compared with all photos of the lists,
-    also with themselves. All files of ``identify`` are written, and matches.csv.
+    The encounters of the photos are unknown, so they are compared with all photos of the lists,
+    even with themselves. All files of ``identify`` are written, and matches.csv.
 
     Args:
         cfg: The config; TEST.WEIGHT names the model.
         source: A folder, or a photo.
         out: The folder for the results.
-        top: The most individuals per photo.
+        top: The number of individuals per photo.
         command: The words that give this config: the yml, KEY, VALUE, …
 
     Raises:

@@ -1,4 +1,4 @@
-"""The photos of a catalogue's individuals, laid out for the search."""
+"""The gallery: the photos of a catalogue's individuals, arranged for the search."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

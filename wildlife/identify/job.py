@@ -1,4 +1,4 @@
-"""Identifies photos with a catalogue, from the question to the files."""
+"""Identifies photos with a catalogue, and writes the files."""
 
 import contextlib
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Options:
     Attributes:
         out: The folder for the results.
         rate: The rate of false matches; None = a usual one, see ``kept.rule_of``.
-        top: The most individuals per unit.
+        top: The number of individuals listed per unit.
         units: Which photos are answered together; see ``units.units_of``.
         minutes: The shortest break between two bursts.
         sides: 'separate' = compare only photos of the same side; 'together' = all.
@@ -61,7 +61,7 @@ class Known:
     Attributes:
         gallery: The known individuals.
         rule: How decisions are made; None = ranks and similarities alone.
-        words: What is to be known about the answers, in sentences.
+        words: Sentences about the answers.
         margin: The margin around boxes, as a share of the box.
         catalogue: The folder of the catalogue; '' = there is none.
         names: All names and aliases of the catalogue, which a new animal cannot get.
@@ -98,8 +98,8 @@ def identify(
     gallery = gallery_of(features)
     if not gallery.names:
         raise InputError(
-            f'catalogue {catalogue.folder}: no photo with features has an individual, so there is '
-            'nothing to compare with'
+            f'catalogue {catalogue.folder}: no photo with features is identified, so there is '
+            'nothing to compare with; name individuals: python -m tools.catalogue decide'
         )
     rule, words = _rule(catalogue, gallery, options)
     if options.record:
@@ -140,7 +140,7 @@ def answer_question(question: Question, known: Known, options: Options) -> Resul
 def _rule(
     catalogue: Catalogue, gallery: Gallery, options: Options
 ) -> tuple[Rule | None, list[str]]:
-    """Return how decisions are made, and what is to be known about it."""
+    """Return how decisions are made, and sentences about it."""
     calibrator, reason = kept_calibrator(catalogue)
     if calibrator:
         words = trust_lines(calibrator, len(gallery.names), options.sides)
@@ -158,7 +158,7 @@ def reject_photos() -> PhotoEncoder:
     """
     raise InputError(
         '--record needs photos that are in the catalogue, with features; add them (python -m '
-        'tools.catalogue add), then identify without naming PHOTOS'
+        'tools.catalogue add), then identify without PHOTOS'
     )
 
 
@@ -175,23 +175,23 @@ def _question(
 
 
 def encounter_words(question: Question, gallery: Gallery) -> list[str]:
-    """Say which photos have no encounter: a photo seconds before or after is found easily."""
+    """Return a warning if photos have no encounter: they may match photos taken seconds apart."""
     asked = sum(not photo.encounter for photo in question.photos)
     known = sum(not photo.encounter for photo in gallery.photos.values())
     if not asked and not known:
         return []
     return [
-        f'{asked} of the photos asked and {known} of those compared have no encounter. If they '
-        'show the same passage of an animal, probabilities are too high: give dates and cameras, '
-        'or --name-pattern.'
+        f'{asked} of the photos to identify and {known} of those in the catalogue have no '
+        'encounter. If some of them show the same encounter, their probabilities are too high: '
+        'give dates and cameras, or --name-pattern.'
     ]
 
 
 def record(catalogue: Catalogue, author: Author, result: Result) -> int:
     """Record the decisions in the catalogue, as one entry of the journal; return their number.
 
-    'known' gives a photo its individual. For 'new' and 'unsure' only the note says what was found,
-    since a new animal needs a name that somebody chooses. Photos that have an individual keep it.
+    'known' gives a photo its individual. 'new' and 'unsure' are only noted, since a new animal
+    needs a name that a person chooses. Identified photos keep their individual.
 
     Args:
         catalogue: The catalogue.

@@ -1,4 +1,4 @@
-"""The calibrator that a catalogue keeps for its model, and how far it may be trusted."""
+"""The saved calibrator of a catalogue, and how far it can be trusted."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,10 +31,10 @@ def kept_calibrator(catalogue: Catalogue) -> tuple[Calibrator | None, str]:
         count = opened.execute(sa.select(sa.func.count()).select_from(calibrations)).scalar_one()
     reason = 'the catalogue is not calibrated'
     if count:
-        reason = 'the catalogue is calibrated for another model, whose similarities differ'
+        reason = 'the catalogue is calibrated for another model'
     return None, (
-        f'No probabilities: {reason}. Ranks and similarities do not tell new animals from known '
-        f'ones. Calibrate: {COMMAND} {catalogue.folder}'
+        f'No probabilities: {reason}. Ranks and similarities alone do not tell new animals from '
+        f'known ones. To calibrate: {COMMAND} {catalogue.folder}'
     )
 
 
@@ -43,8 +43,8 @@ def _read(content: Mapping[str, Any], catalogue: Catalogue) -> Calibrator:
     version = content.get('format')
     if version != FORMAT:
         raise InputError(
-            f'{catalogue.folder}: its calibration has format {version!r:.20}, this version reads '
-            f'{FORMAT}; {again}'
+            f'{catalogue.folder}: its calibration has format {version!r:.20}, but this version '
+            f'reads {FORMAT}; {again}'
         )
     try:
         made = from_json(content)
@@ -70,13 +70,13 @@ def rule_of(calibrator: Calibrator, rate: float | None) -> Rule:
     if rate is None:
         rate = max(RATE, float(lowest_rate(calibrator.fewest)))
     if not 0 < rate <= 1:
-        raise InputError(f'--false-match-rate {rate:g} must be above 0, and at most 1')
+        raise InputError(f'--false-match-rate {rate:g} must be above 0 and at most 1')
     accept, reject = calibrator.limits(rate)
     return Rule(calibrator, rate, accept, reject)
 
 
 def trust_lines(calibrator: Calibrator, individuals: int, sides: str) -> list[str]:
-    """Say what a calibrator was fitted on, and how far it may be trusted now.
+    """Return sentences: what a calibrator was fitted on, and how far it can be trusted now.
 
     Args:
         calibrator: The calibrator.
@@ -86,13 +86,13 @@ def trust_lines(calibrator: Calibrator, individuals: int, sides: str) -> list[st
     facts = calibrator.facts
     lines = [
         f'Calibrated on {facts["date"][:10]} with {facts["queries"]} photos of '
-        f'{facts["individuals"]} individuals, against {facts["catalogue"]}; now there are '
-        f'{individuals}. There, {100 * calibrator.share:.0f} % of the animals asked were known: '
-        'where more are, P(new) is too high.'
+        f'{facts["individuals"]} individuals. The catalogue had {facts["catalogue"]} individuals '
+        f'then; now it has {individuals}. P(new) assumes that {100 * calibrator.share:.0f} % of '
+        'the animals are known; if more are, it is too high.'
     ]
     if facts['sides'] != sides:
         lines.append(
-            f'It was calibrated with --sides {facts["sides"]}, where similarities are others; '
-            f'calibrate with --sides {sides}, too.'
+            f'It was calibrated with --sides {facts["sides"]}, so its probabilities do not hold '
+            f'here: calibrate with --sides {sides}.'
         )
     return lines + trust_notes(calibrator, individuals)

@@ -20,7 +20,7 @@ NAMES = {  # rows of the report: measure -> its name for people
     'AUROC': 'AUROC, known or new',
     'OSCR': 'OSCR, area',
     **{dir_name(rate): f'DIR at {100 * rate:g} % false matches' for rate in (0.01, 0.1)},
-    'BAKS': 'BAKS, known animals named right',
+    'BAKS': 'BAKS, known animals identified correctly',
     'BAUS': 'BAUS, new animals called new',
     'sqrt': '√(BAKS · BAUS)',
     'right/ECE': 'ECE of P(best)',
@@ -178,7 +178,7 @@ def measure_rows(test: OpenSetTest, draws: int, seed: int = 0) -> list[Row]:
 def decision_rows(
     answers: Answers, decisions: np.ndarray, rate: float, draws: int, seed: int = 0
 ) -> list[Row]:
-    """Return how often decisions at a stated rate of errors are wrong, and how often one is made.
+    """Return how often decisions at a stated error rate are wrong, and how often one is made.
 
     Args:
         answers: Q answers.
@@ -190,10 +190,10 @@ def decision_rows(
     known, everyone = answers.known, np.ones(len(answers.known), bool)
     named = decisions == 'known'
     shares = {
-        'false matches': ('new animals taken for a known one', named, ~known),
+        'false matches': ('new animals mistaken for known ones', named, ~known),
         'false new': ('known animals called new', decisions == 'new', known),
         'wrong name': ('known animals given a wrong name', named & ~answers.right, known),
-        'answered': ('queries answered', decisions != 'unsure', everyone),
+        'answered': ('queries answered (not unsure)', decisions != 'unsure', everyone),
     }
     rows = []
     for name, (text, what, among) in shares.items():
@@ -249,24 +249,24 @@ def mean_rows(tests: Sequence[Sequence[Row]]) -> list[Row]:
 
 
 def check_both_sides(table: Similarities) -> None:
-    """Check that there are queries of known and of unknown individuals.
+    """Check that there are queries of known and of new individuals.
 
     Raises:
-        InputError: A side is empty.
+        InputError: All are known, or all are new.
     """
     known = table.known
     if len(known) and known.any() and not known.all():
         return
-    side = 'known' if len(known) and known.all() else 'unknown'
+    side = 'known' if len(known) and known.all() else 'new'
     raise InputError(
-        f'an open-set test needs queries of known and of unknown individuals, but all {len(known)} '
+        f'an open-set test needs queries of known and of new individuals, but all {len(known)} '
         f'usable queries are of {side} ones; make lists with python -m tools.make_lists --protocol '
-        'open, or draw individuals from these lists with --draws 30'
+        'open, or split the individuals of these lists at random with --draws 30'
     )
 
 
 def sentences(rows: Sequence[Row], catalogue: float, unit: str) -> list[str]:
-    """Return what was found, in words.
+    """Return the result in sentences.
 
     Args:
         rows: The measures.
@@ -278,13 +278,13 @@ def sentences(rows: Sequence[Row], catalogue: float, unit: str) -> list[str]:
     top, named = found['rank1'], found['sqrt']
     if top.value is not None:
         words.append(
-            f'Of the {unit}s of known animals, {100 * top.value:.0f} % are most like a photo of '
-            f'the right one of {catalogue:g}.'
+            f'Rank-1: for {100 * top.value:.0f} % of the {unit}s of known animals, the most '
+            f'similar of {catalogue:g} individuals is the right one.'
         )
     if named.value is not None and named.no_skill is not None:
         words.append(
-            f'√(BAKS · BAUS) is {named.value:.2f}; telling new animals by tossing a coin would '
-            f'give {named.no_skill:.2f}.'
+            f'√(BAKS · BAUS) is {named.value:.2f}; it would be {named.no_skill:.2f} if a coin '
+            'decided which animals are new.'
         )
     return words
 

@@ -95,7 +95,7 @@ def _commands(
 ) -> dict[int, str]:
     """Return the commands that record the answers, for photos that the catalogue has.
 
-    An unsure one has NAME in it, since it should not be copied without a look.
+    For unsure answers they contain NAME, so that they are not copied without looking.
     """
     found = {}
     for number in order:
@@ -114,7 +114,7 @@ def _commands(
 
 
 def free_names(names: Iterable[str]) -> Iterator[str]:
-    """Yield names for new animals: '238' after '237', 'new1' where names are no numbers."""
+    """Yield names for new animals: '238' after '237', or 'new1' if names are not numbers."""
     taken = set(names)
     numbers = [name for name in taken if re.fullmatch('[0-9]{1,9}', name)]
     width = max(map(len, numbers), default=0)
@@ -126,7 +126,7 @@ def free_names(names: Iterable[str]) -> Iterator[str]:
 
 
 def _meaning(answer: UnitAnswer) -> str:
-    """Return the decision in words, '' without a calibrator."""
+    """Return the decision in words; '' without a calibrator."""
     known = f'known: {answer.candidates[0].name}' if answer.candidates else ''
     return {'known': known, NEW: 'a new animal', 'unsure': 'unsure', '': ''}[answer.decision]
 

@@ -1,4 +1,4 @@
-"""Writes an open-set test: a table, open_set.json, answers.csv, a page and a picture."""
+"""Reports an open-set test: the files FILES, and lines of text."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,7 +89,7 @@ def answers_frame(
 
 
 def table_lines(result: OpenSetResult) -> list[str]:
-    """Return the measures as lines of text, after what was tested and before what was found."""
+    """Return lines of text: what was tested, the measures, and the result in sentences."""
     lines = [tested_text(result.facts), '']
     lines.append(f'{"":66}{"value":>7}  {"95 % interval":16}{"no skill":>9}')
     for row in result.rows:
@@ -109,14 +109,14 @@ def number_text(value: float | None) -> str:
 
 
 def tested_text(facts: dict[str, Any]) -> str:
-    """Say in a sentence what was tested."""
+    """Return a sentence that says what was tested."""
     units = f'{facts["units"]}s'
     if facts['mode'] == 'lists':
         sizes = facts['counts']
         return (
-            f'{sizes["known_queries"]} {units} of {sizes["known_individuals"]} individuals of the '
-            f'catalogue, which has {facts["catalogue"]}, and {sizes["unknown_queries"]} {units} of '
-            f'{sizes["unknown_individuals"]} others.'
+            f'Queries: {sizes["known_queries"]} {units} of {sizes["known_individuals"]} known '
+            f'individuals (the catalogue has {facts["catalogue"]}) and {sizes["unknown_queries"]} '
+            f'{units} of {sizes["unknown_individuals"]} new ones.'
         )
     groups = {name: _range(pair) for name, pair in facts['individuals'].items()}
     return (
@@ -133,20 +133,20 @@ def _range(pair: Sequence[int]) -> str:
 
 
 def missing_texts(result: OpenSetResult) -> list[str]:
-    """Say why there are no intervals of AUROC and the like, and what cannot be measured."""
+    """Return sentences that say which intervals and measures are missing, and why."""
     found = []
     if not result.facts['bootstrap']:
         found.append('No intervals: TEST.BOOTSTRAP is 0.')
     elif not any(row.pair for row in result.rows if row.name == 'AUROC'):
         found.append(
             f'No intervals: they need at least {LEAST_INDIVIDUALS} known and {LEAST_INDIVIDUALS} '
-            'unknown individuals.'
+            'new individuals.'
         )
     low = [row.text for row in result.rows if row.value is None and row.name.startswith('DIR@')]
     if low:
         found.append(
-            f'No {" and ".join(low)}: a rate below 1 / {result.facts["units"]}s of new animals '
-            'cannot be measured; it needs 100 of them for 1 %.'
+            f'No {" and ".join(low)}: a rate of 1 % needs 100 {result.facts["units"]}s of new '
+            'animals, a rate of 10 % needs 10.'
         )
     return found
 
@@ -193,12 +193,12 @@ def _oscr_chart(tests: Sequence[OpenSetTest], rows: Sequence[Row]) -> Chart:
     mean = np.mean(curves, axis=0)
     top = next(row.value for row in rows if row.name == 'rank1') or 0.0
     return Chart(
-        title='Named right, against new animals that get a name (OSCR)',
-        summary='Share of known animals that are named right, if this share of new animals is '
-        f'taken for a known one: {100 * mean[10]:.0f} % at 10 %. Without any skill in telling new '
-        'animals it would be the dotted line.',
-        x_title='new animals taken for a known one',
-        y_title='known animals named right',
+        title='Correct identifications against false matches (OSCR)',
+        summary='Share of known animals that are identified correctly, if this share of new '
+        f'animals is mistaken for known ones: {100 * mean[10]:.0f} % at 10 %. The dotted line is '
+        'reached without any skill in recognising new animals.',
+        x_title='new animals mistaken for known ones',
+        y_title='known animals identified correctly',
         lines=[Line('this test', GRID, mean, 'first'), Line('no skill', GRID, top * GRID, 'guide')],
         percent=True,
         y_limits=(0.0, 1.0),
@@ -217,7 +217,8 @@ def _score_chart(tests: Sequence[OpenSetTest]) -> Chart:
         lines.append(Line(f'{name} animals', middles, share, kind, filled=True))
     return Chart(
         title='Similarity of the best individual',
-        summary='The less the two overlap, the better new animals can be told from known ones. '
+        summary='The less the two curves overlap, the better new animals can be told from known '
+        'ones. '
         f'Medians: known {np.median(known):.2f}, new {np.median(new):.2f}.',
         x_title='cosine similarity',
         y_title='share of the queries',
@@ -230,8 +231,8 @@ def _reliability_chart(tests: Sequence[OpenSetTest]) -> Chart:
     bins = pooled(tests)
     return Chart(
         title='Are the probabilities right?',
-        summary='Answers in bins of about equal size: their mean P(best), and how many of them '
-        f'were right. On the dotted line both are equal. {int(bins.count.sum())} answers.',
+        summary='Answers in bins of about equal size: their mean P(best), and the share of them '
+        f'that is right. On the dotted line both are equal. {int(bins.count.sum())} answers.',
         x_title='P(best)',
         y_title='share that is right',
         lines=[

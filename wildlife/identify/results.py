@@ -29,15 +29,15 @@ CANDIDATES = (
 
 @dataclass(frozen=True)
 class Result:
-    """What was asked and answered.
+    """The photos and their answers.
 
     Attributes:
         question: The photos.
         gallery: The known individuals.
         answers: The answers, for units of photos.
         rule: How decisions were made; None = ranks and similarities alone.
-        words: What is to be known about the answers, in sentences.
-        settings: How photos were put together and compared: name -> value.
+        words: Sentences about the answers.
+        settings: How photos were grouped and compared: name -> value.
     """
 
     question: Question
@@ -55,13 +55,13 @@ class Result:
         return {decision: found[decision] for decision in DECISIONS}
 
     def note(self, answer: UnitAnswer) -> str:
-        """Say what is special about a unit; '' = nothing."""
+        """Return remarks about a unit; '' = none."""
         notes = []
         names = sorted({self.question.names[place] for place in answer.photos} - {''})
         if names:
-            notes.append(f'in the catalogue already, as {", ".join(names)}')
+            notes.append(f'already in the catalogue as {", ".join(names)}')
         if not answer.compared:
-            notes.append('there is no photo to compare with')
+            notes.append('no photo to compare with')
         return '; '.join(notes)
 
 
@@ -206,7 +206,7 @@ def _candidate_json(result: Result, answer: UnitAnswer, candidate: Candidate) ->
 
 
 def summary_lines(result: Result) -> list[str]:
-    """Say what was asked and answered."""
+    """Return lines that sum up the question and the answers."""
     question, gallery = result.question, result.gallery
     asked = f'{counted(len(question.photos), "animal")} of {question.source}'
     individuals = counted(len(gallery.names), 'individual')
@@ -224,18 +224,18 @@ def summary_lines(result: Result) -> list[str]:
 
 
 def recorded_line(catalogue: Path, count: int) -> str:
-    """Say what --record has done, how to see what is left, and how to take it back."""
+    """Return what --record has done, how to see what is left, and how to undo it."""
     done = f'{counted(count, "decision")} recorded'
     if not count:
         return done
     return (
-        f'{done}; the same command without --record shows the photos that are left; python -m '
-        f'tools.catalogue undo {catalogue} takes them back'
+        f'{done}. The same command without --record shows the photos that are left. To undo this: '
+        f'python -m tools.catalogue undo {catalogue}'
     )
 
 
 def skipped_lines(question: Question) -> list[str]:
-    """Say which photos were skipped, one line per reason."""
+    """Return how many photos were skipped, one line per reason."""
     reasons = Counter(row.reason for row in question.left_out)
     return [f'skipped: {count} x {reason}' for reason, count in reasons.most_common()]
 

@@ -44,7 +44,7 @@ AVERAGES = re.compile('; (?:trapezoid )?average precision')  # of a protocol: no
 
 @dataclass(frozen=True)
 class OpenSetResult:
-    """What an open-set test has found.
+    """The result of an open-set test.
 
     Attributes:
         rows: The measures.
@@ -74,9 +74,7 @@ def test_features(run: Session, test: TestSet, file: str) -> tuple[torch.Tensor,
     """
     cfg = run.cfg
     if distance_settings(cfg)[1] != 'cosine':
-        raise InputError(
-            "the open-set test is for animals (DATASETS.NAMES 'animals'), whose protocol is known"
-        )
+        raise InputError("the open-set test is only for animals: DATASETS.NAMES must be 'animals'")
     whitening = (whitening_facts(cfg) or {}).get('sha256')
     if file:
         features, origin = read_test_features(file, test, cfg)
@@ -99,7 +97,7 @@ def lists_result(
     calibrator: str,
     units: str = 'photo',
 ) -> OpenSetResult:
-    """Test the lists: the gallery is the catalogue, some queries are of individuals without photos.
+    """Test the lists: the gallery is the catalogue; some queries show individuals that it lacks.
 
     Args:
         run: The run.
@@ -193,8 +191,8 @@ def draws_result(
         'counts': {'photos': len(records), 'individuals': individuals(records)},
         'protocol': 'cross-encounter',
         'protocol_text': 'a query is never compared with photos of its own encounter',
-        'calibration': 'on individuals that are neither enrolled nor asked for; the share of '
-        'known animals to expect, known from the design, is told',
+        'calibration': 'on individuals that are neither enrolled nor queries; the share of known '
+        'animals to expect is that of the design',
         'data': test.fingerprints,
         **drawn.facts,
     }
@@ -205,9 +203,9 @@ def check_encounters(records: Sequence[Record], option: str) -> None:
     """Raise InputError if no photo of an individual has a known encounter, as an option needs."""
     if all(record.encounter is None for record in records if record.pid != NOBODY):
         raise InputError(
-            f'{option} needs encounters, but the lists have none: photos seconds apart would make '
-            "any model look good; write 'path label side camera encounter' in the lists (python -m "
-            'tools.make_lists reads encounters from dates or names)'
+            f'{option} needs encounters, but the lists have none, and photos taken seconds apart '
+            "make any model look good; write 'path label side camera encounter' in the lists "
+            '(python -m tools.make_lists reads encounters from dates or names)'
         )
 
 

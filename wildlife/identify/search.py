@@ -1,8 +1,7 @@
 """Exact search: the similarity of photos to each individual of a catalogue.
 
-All products are float32, and no index is built. The file of features is read through its memory
-map, some rows at a time, once for each batch of photos. So memory does not grow with the
-catalogue.
+All products are float32, and no index is built. For each batch of photos, the memory-mapped file of
+features is read once, in blocks of rows. So memory does not grow with the catalogue.
 """
 
 from collections.abc import Sequence
@@ -77,7 +76,7 @@ def individual_scores(gallery: Gallery, asked: Asked) -> np.ndarray:
         best.scatter_reduce_(0, individuals[:, None].expand_as(found), found, 'amax')
     if best[:-1].isnan().any():
         raise InputError(
-            'features that are not numbers; python -m tools.catalogue verify names damaged ones'
+            'some features are not numbers; find the damaged ones: python -m tools.catalogue verify'
         )
     return np.ascontiguousarray(best[:-1].numpy().T)
 

@@ -1,4 +1,4 @@
-"""Sets of labels that hold the truth with a stated probability (split conformal prediction).
+"""Sets of labels that contain the truth with a stated probability (split conformal prediction).
 
 Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005.
 """

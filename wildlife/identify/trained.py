@@ -36,9 +36,9 @@ class Usable:
 def usable_individuals(catalogue: Catalogue, trained_on: str = '', chosen: str = '') -> Usable:
     """Find out which individuals of a catalogue its model was not trained on.
 
-    Starting weights have seen none of them. The training of others is in the config.yml beside the
-    weights, or in a given yml: its train and validation lists name photos, which are looked up by
-    path, then by content.
+    Starting weights were not trained on any of them. For other weights, the config.yml beside them
+    or a given yml names the train and validation lists. Their photos are looked up in the catalogue
+    by path, then by content.
 
     Args:
         catalogue: The catalogue.
@@ -52,7 +52,7 @@ def usable_individuals(catalogue: Catalogue, trained_on: str = '', chosen: str =
     model = catalogue.model()
     if model is None:
         raise InputError(
-            f'catalogue {catalogue.folder}: there are no features yet; make them: python -m '
+            f'catalogue {catalogue.folder} has no features yet; compute them: python -m '
             'tools.catalogue encode'
         )
     individuals = catalogue.individuals()
@@ -80,7 +80,7 @@ def _named(path: str, individuals: Sequence[Individual]) -> list[str]:
     wanted = [line.strip() for line in lines if line.strip()]
     unknown = [name for name in wanted if name not in name_of]
     if unknown or not wanted:
-        what = f'no individual is called {unknown[0]!r}' if unknown else 'no name in it'
+        what = f'no individual is called {unknown[0]!r}' if unknown else 'it has no names'
         hint = did_you_mean(unknown[0], name_of) if unknown else ''
         raise InputError(f'--individuals {path}: {what}{hint}')
     return list(dict.fromkeys(name_of[name] for name in wanted))
@@ -90,9 +90,10 @@ def _train_photos(path: str, model: Model) -> list[NewPhoto]:
     """Return the photos that a model was trained on."""
     if not Path(path).is_file():
         raise InputError(
-            f'{path}: there is no such file, so nobody knows which individuals '
+            f'{path}: there is no such file, so it is not known which individuals '
             f'{model.config["TEST.WEIGHT"]} was trained on; name the yml of its training with '
-            '--trained-on, or individuals that it has not seen with --individuals FILE (or all)'
+            '--trained-on, or individuals that it was not trained on with --individuals FILE (or '
+            'all)'
         )
     cfg: CfgNode = load_cfg(path)
     return photos_of_config(cfg, SPLITS if cfg.DATASETS.VAL_LIST else SPLITS[:1]).photos

@@ -1,4 +1,4 @@
-"""Photos that are answered together, since they show one animal: bursts and encounters."""
+"""Units: photos that get one answer, since they show one animal: bursts and encounters."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ class Dated(Facts, Protocol):
 
 
 def units_of(photos: Sequence[Dated], kind: str, minutes: float) -> list[list[int]]:
-    """Return the photos, by index, that are answered together.
+    """Return the units of photos, as indices.
 
-    Photos of an unknown encounter are alone. So are all photos of a unit in which one file shows
-    several animals: nobody knows which of them the other photos show.
+    A photo of an unknown encounter is a unit by itself. So is each photo of a unit in which one
+    file shows several animals: it is not known which of them the other photos show.
 
     Args:
         photos: The photos.

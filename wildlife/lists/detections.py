@@ -1,9 +1,9 @@
 """Reads the boxes of an animal detector: JSON of MegaDetector, SpeciesNet or AddaxAI.
 
 Formats: MegaDetector's batch output (also AddaxAI's and Timelapse's), with 'images' and boxes as
-shares of the photo; SpeciesNet's 'predictions'; and the list that newer versions of MegaDetector
-write, with two corners in pixels. Where AddaxAI has told the species, 'category' and 'conf' are
-those of the species, and 'prev_category' and 'prev_conf' are the detector's.
+shares of the photo; SpeciesNet's 'predictions'; and the list of newer MegaDetector versions, with
+two corners in pixels. If AddaxAI has identified the species, 'category' and 'conf' are those of the
+species, and 'prev_category' and 'prev_conf' are the detector's.
 """
 
 import math

@@ -209,7 +209,7 @@ def test_features_made_again_are_undone(tmp_path):
     encode_photos(catalogue, ANNA, encoder, again=True)
     undo(catalogue, ANNA)
     assert catalogue.path_of(catalogue.model()) == damaged
-    with pytest.raises(InputError, match='--again, which was undone; make them anew'):
+    with pytest.raises(InputError, match='--again, which was undone; recompute them'):
         add_photos(catalogue, ANNA, photos(tmp_path / 'p', ['Kito']), encoder)
     assert encode_photos(catalogue, ANNA, encoder) == 6
     check_features(catalogue, encoder)

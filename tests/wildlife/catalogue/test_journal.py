@@ -118,7 +118,7 @@ def test_verify_names_damaged_features(tmp_path):
     ('statement', 'named'),
     [
         ("UPDATE photos SET date = 'soon' WHERE id = 3", 'photos 3: it has a value that cannot be'),
-        ("UPDATE photos SET box = 'a b' WHERE id = 4", "photos 4: box is 'a b', but by the"),
+        ("UPDATE photos SET box = 'a b' WHERE id = 4", "photos 4: box is 'a b', but"),
         ("UPDATE settings SET value = 'x' WHERE name = 'model'", "settings 4: value is 'x', but"),
         ("UPDATE models SET config = '{'", 'models 1: its config is damaged; restore a backup'),
         ("UPDATE changes SET after = '{' WHERE row_id = 5 AND table_name = 'photos'", 'photos 5: '),
@@ -166,8 +166,8 @@ def test_verify_notes_what_is_no_damage(tmp_path):
     assert [note.partition(':')[0] for note in found.notes[:1]] == ['1-aaaaaaaaaaaa.npy']
     text = '\n'.join(found.notes)
     assert '1 row that no photo uses' in text and '1 file of interrupted programs (x.part)' in text
-    assert f'1 photo gone, such as {first}' in text
-    assert f'1 photo changed since then: {second}' in text and third not in text
-    assert f'2 photos changed since then: {second}, {third}' in '\n'.join(
+    assert f'1 photo missing, such as {first}' in text
+    assert f'1 photo changed since added: {second}' in text and third not in text
+    assert f'2 photos changed since added: {second}, {third}' in '\n'.join(
         verify(catalogue, hashes=True).notes
     )

@@ -83,7 +83,10 @@ def test_weights_without_skill_say_so(tmp_path):
 def test_growth_is_said(catalogue):
     features = catalogue.features()
     made = calibrate(features, catalogue.model(), material_of(features, herd(24)), draws=0)
-    assert 'against 23; now there are 24.' in trust_lines(made, 24, 'together')[0]
+    assert (
+        'The catalogue had 23 individuals then; now it has 24.'
+        in trust_lines(made, 24, 'together')[0]
+    )
     share = f'{100 * made.share:.0f} % of the animals asked were known'
     assert share in trust_lines(made, 24, 'together')[0] and 0.3 < made.share < 0.5
     assert not any('grown' in line for line in trust_lines(made, 24, 'together'))
@@ -105,7 +108,7 @@ def test_sides_apart(catalogue):
     made = calibrate(features, catalogue.model(), material, 0, 'separate')
     assert not any('--sides' in line for line in trust_lines(made, 24, 'separate'))
     said = trust_lines(made, 24, 'together')[1]
-    assert 'calibrated with --sides separate' in said and 'with --sides together, too' in said
+    assert 'calibrated with --sides separate' in said and 'calibrate with --sides together' in said
 
 
 def test_the_usual_rate_is_one_that_the_data_allow(catalogue):

@@ -140,7 +140,7 @@ def test_a_photo_of_the_catalogue_is_not_compared_with_its_encounter(tmp_path, o
 
 def test_unknown_encounters_are_told(tmp_path, options):
     catalogue = calibrated(tmp_path)
-    told = '1 of the photos asked and 0 of those compared have no encounter.'
+    told = '1 of the photos to identify and 0 of those in the catalogue have'
     new = asked(tmp_path)
     assert not any(
         'no encounter' in word for word in identify(catalogue, new, Animals, options).words
@@ -185,11 +185,11 @@ def test_nothing_to_compare_with(tmp_path, options):
     with pytest.raises(InputError, match='has no features yet'):
         identify(catalogue, asked(tmp_path), Animals, options)
     add_photos(catalogue, ANNA, asked(tmp_path), Animals())
-    with pytest.raises(InputError, match='no photo with features has an individual'):
+    with pytest.raises(InputError, match='no photo with features is identified'):
         identify(catalogue, None, never, options)
     (tmp_path / 'd').mkdir()
     known = make_herd(tmp_path / 'd', 2)
-    with pytest.raises(InputError, match='without an individual; name other PHOTOS'):
+    with pytest.raises(InputError, match='are identified; name other PHOTOS'):
         identify(known, None, never, options)
 
 

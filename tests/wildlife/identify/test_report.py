@@ -50,7 +50,7 @@ def test_the_page_fits(result, open_page, tmp_path, wide):
         rates = len(result.tests[0].decisions)
         assert rows.count() == len(result.rows) - 4 * rates + 4 and rates
         assert page.locator('figure.chart').count() == 3
-        assert '3 photos were left out' in page.locator('.notice').first.inner_text()
+        assert '3 photos were skipped' in page.locator('.notice').first.inner_text()
         assert 'No DIR at 1 %' in page.locator('.notice').last.inner_text()
 
 
@@ -69,7 +69,7 @@ def test_what_is_not_measured_is_said(result):
     assert low.startswith('No DIR at 1 % false matches: a rate below 1 / photos of new animals')
     rows = [Row('AUROC', '', 0.5, None)]
     (few,) = missing_texts(OpenSetResult(rows, [], {'bootstrap': 100}))
-    assert 'at least 10 known and 10 unknown' in few
+    assert 'at least 10 known and 10 new' in few
     (none,) = missing_texts(OpenSetResult(rows, [], {'bootstrap': 0}))
     assert 'TEST.BOOTSTRAP' in none
 

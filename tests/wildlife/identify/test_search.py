@@ -74,7 +74,7 @@ def test_features_that_are_not_numbers(features):
     gallery = gallery_of(features)
     vectors = features.of(features.photos[:2])
     vectors[1, 3] = np.nan
-    with pytest.raises(InputError, match='not numbers; python -m tools.catalogue verify'):
+    with pytest.raises(InputError, match='not numbers; find .* tools.catalogue verify'):
         individual_scores(gallery, Asked(vectors, [np.array([], int)] * 2))
 
 

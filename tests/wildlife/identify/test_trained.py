@@ -42,7 +42,9 @@ def test_by_the_lists_beside_the_weights(catalogue, tmp_path):
 
 def test_by_another_yml(catalogue, tmp_path):
     (tmp_path / 'run/config.yml').rename(tmp_path / 'other.yml')
-    with pytest.raises(InputError, match='run/config.yml: there is no such file, so nobody knows'):
+    with pytest.raises(
+        InputError, match='run/config.yml: there is no such file, so it is not known'
+    ):
         usable_individuals(catalogue)
     assert usable_individuals(catalogue, str(tmp_path / 'other.yml')).names == herd(6, 2)
 
@@ -63,7 +65,7 @@ def test_names_of_a_file(catalogue, tmp_path):
     with pytest.raises(InputError, match="no individual is called 'Zurri'; did you mean Zuri?"):
         usable_individuals(catalogue, chosen=str(file))
     file.write_text('\n')
-    with pytest.raises(InputError, match='no name in it'):
+    with pytest.raises(InputError, match='it has no names'):
         usable_individuals(catalogue, chosen=str(file))
     with pytest.raises(InputError, match='cannot be read as text'):
         usable_individuals(catalogue, chosen=str(tmp_path))
