@@ -42,6 +42,7 @@ def test_another_model_is_rejected(saved):
     'change, said',
     [
         ({'format': 9}, 'has format 9, but this version reads'),
+        ({'format': 1, 'errors': {}}, 'has format 1, but this version reads 2; fit one'),
         ({'format': None}, 'has format None'),
         ({'kind': 'forest'}, 'is damaged'),
         ({'right': {'weights': [1, 2, 3, 4, 5], 'intercept': 0}}, 'is damaged'),

@@ -137,13 +137,13 @@ def test_means_over_draws():
 
 def test_words(crossed):
     words = sentences(measure_rows(crossed, 100), 14, 'photo')
-    assert words[1].startswith('Of the photos of known animals, ')
+    assert words[1].startswith('Rank-1: for ')
     assert words[0].startswith('These weights tell new animals from known ones: AUROC 0.')
     assert 'of 14 individuals' in words[1] and 'if a coin decided' in words[2]
     assert sentences(measure_rows(crossed, 0), 14, 'photo')[0].startswith('Too few individuals')
 
 
-@pytest.mark.parametrize('unknown, side', [(0, 'known'), (1, 'unknown')])
+@pytest.mark.parametrize('unknown, side', [(0, 'known'), (1, 'new')])
 def test_one_side_alone(unknown, side):
     table = random_table()
     with pytest.raises(InputError, match=f'all 60 usable queries are of {side} ones.*--draws 30'):
