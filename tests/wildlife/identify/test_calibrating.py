@@ -87,7 +87,7 @@ def test_growth_is_said(catalogue):
         'The catalogue had 23 individuals then; now it has 24.'
         in trust_lines(made, 24, 'together')[0]
     )
-    share = f'{100 * made.share:.0f} % of the animals asked were known'
+    share = f'{100 * made.share:.0f} % of the animals are known'
     assert share in trust_lines(made, 24, 'together')[0] and 0.3 < made.share < 0.5
     assert not any('grown' in line for line in trust_lines(made, 24, 'together'))
     assert any('grown from 23 to 40' in line for line in trust_lines(made, 40, 'together'))

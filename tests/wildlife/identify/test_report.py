@@ -56,7 +56,9 @@ def test_the_page_fits(result, open_page, tmp_path, wide):
 
 def test_lines_of_the_table(result):
     lines = table_lines(result)
-    assert lines[0].startswith('72 photos of 12 individuals of the catalogue, which has 12, and 72')
+    assert lines[0].startswith(
+        'Queries: 72 photos of 12 known individuals (the catalogue has 12) and 72'
+    )
     (auroc,) = [line for line in lines if line.startswith('AUROC')]
     row = next(row for row in result.rows if row.name == 'AUROC')
     assert f'{row.value:.3f}  [{row.pair[0]:.3f}, {row.pair[1]:.3f}]' in auroc
@@ -66,7 +68,9 @@ def test_lines_of_the_table(result):
 
 def test_what_is_not_measured_is_said(result):
     (low,) = missing_texts(result)  # 72 photos of new animals
-    assert low.startswith('No DIR at 1 % false matches: a rate below 1 / photos of new animals')
+    assert low.startswith(
+        'No DIR at 1 % false matches: a rate of 1 % needs 100 photos of new animals'
+    )
     rows = [Row('AUROC', '', 0.5, None)]
     (few,) = missing_texts(OpenSetResult(rows, [], {'bootstrap': 100}))
     assert 'at least 10 known and 10 new' in few
