@@ -1,1 +1,1 @@
-"""Exports of a catalogue to the formats that the field's programs read."""
+"""Exports of a catalogue to the formats of other programs."""

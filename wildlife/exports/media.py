@@ -87,11 +87,11 @@ def _check(job: Job, files: list[MediaFile]) -> None:
     if gone:
         raise InputError(
             f'{counted(len(gone), "photo")} cannot be copied, since the file is gone, such as '
-            f'{gone[0]}; bring them back, or leave out --copy-photos'
+            f'{gone[0]}; restore them, or remove --copy-photos'
         )
     needed, free = sum(file.photo.bytes for file in files), free_bytes(job.folder)
     if needed > free:
         raise InputError(
             f'the copies of {counted(len(files), "photo")} need {needed / 1e9:.2f} GB, but the '
-            f'disk has {free / 1e9:.2f} GB; make space, or leave out --copy-photos'
+            f'disk has {free / 1e9:.2f} GB; free some space, or remove --copy-photos'
         )

@@ -78,7 +78,7 @@ def _write_detectors(
     job.write_lines('detectors.txt', lines)
     job.note(f'Coordinates: {grid}')
     lacking = sum(not (place.start and place.end) for place in places.values())
-    text = 'without start or end in --places: taken to have worked all the time before or after'
+    text = 'without start or end in --places: assumed to have worked all the time before or after'
     job.note_count(lacking, 'detector', text)
 
 

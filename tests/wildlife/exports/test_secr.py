@@ -92,7 +92,7 @@ def test_without_periods_and_sexes(tmp_path):
     traps = read_traps(folder / 'detectors.txt')
     assert all(usage == () for _, _, usage in traps.values())
     assert set(map(tuple, read_captures(folder / 'captures.txt', traps).values())) == {()}
-    text = 'without start or end in --places: taken to have worked all the time before or after'
+    text = 'without start or end in --places: assumed to have worked all the time before or after'
     assert f'3 detectors {text}' in lines
     places['cam 1'] = PLACES['cam 1']
     assert f'2 detectors {text}' in export_secr(tmp_path / 'more', world, places=places)[1]
