@@ -1,6 +1,7 @@
 """Open-set measures with their intervals over individuals, and their values without skill."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,9 @@ def resampled_measures(
     Pairs of a known and an unknown query have the product of their weights, as two individuals are
     drawn independently.
     """
-    parts = [
-        threshold_measures(steps(queries, block), rates) for block in _weights(queries, draws, seed)
-    ]
-    drawn = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    blocks = _weights(queries, draws, seed)
+    parts = [threshold_measures(steps(queries, block), rates) for block in blocks]
+    drawn = {name: np.concatenate([*map(itemgetter(name), parts)]) for name in parts[0]}
     means = resample(balanced(queries), queries.individuals, draws, seed)
     return drawn | means | {'sqrt': geometric(means)}
 

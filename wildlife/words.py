@@ -30,3 +30,8 @@ def folded(name: str) -> str:
     name = re.sub(r'[\s_]+', ' ', unicodedata.normalize('NFKC', name)).strip().casefold()
     number = re.fullmatch(r'0*(\d+?)(\.0+)?', name)
     return number[1] if number else name
+
+
+def number_text(value: float | None) -> str:
+    """Return '0.123'; '–' for None."""
+    return '–' if value is None else f'{value:.3f}'

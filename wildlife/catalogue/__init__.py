@@ -38,6 +38,7 @@ Reading::
                                    #        place, individual_id, individual …)], by id
         catalogue.decisions()      # [Decision(…)], by id
         catalogue.model()          # Model in use: id, key, sha256, length, config …; None = none
+        catalogue.model_in_use()   # the same, or an error that says how to get one
         features = catalogue.features()    # of the model in use; features(model) of another one
         features.matrix            # (R, D) float32 numpy memory map, L2-normalised rows;
                                    # torch.from_numpy(features.matrix) copies nothing

@@ -13,11 +13,11 @@ from utils.words import first_few
 from wildlife.catalogue.decisions import Answer, record_answers
 from wildlife.catalogue.encode import PhotoEncoder
 from wildlife.catalogue.journal import Author, Transaction
-from wildlife.catalogue.kept_features import Key, Vectors, kept_features
+from wildlife.catalogue.kept_features import Vectors, kept_features
 from wildlife.catalogue.models import check_same_model
 from wildlife.catalogue.names import name_numbers
 from wildlife.catalogue.new_photos import Boxed, NewPhoto, NewPhotos, fingerprints
-from wildlife.catalogue.queries import box_text, read_model, read_photos
+from wildlife.catalogue.queries import Key, box_text, key_of, read_model, read_photos
 from wildlife.catalogue.records import Photo
 from wildlife.catalogue.schema import features, photos
 from wildlife.catalogue.store import FEATURES, Catalogue
@@ -72,25 +72,22 @@ def add_photos(
             catalogue.
     """
     by_key = _by_key(new.photos)
-    sizes = {key: size for key, (_, size) in by_key.items()}
     shown = {key: photo for key, (photo, _) in by_key.items()}
     _check_encoder(catalogue, encoder)
     action = f'add {counted(len(shown), "photo")} from {new.source}'
     vectors_of = _new_vectors(catalogue, encoder, shown)
     with vectors_of as vectors, catalogue.writing(author, action) as change:
         known = _known(change)
-        fresh = {key: photo for key, photo in shown.items() if key not in known}
-        done = Added(photos=len(fresh), known=len(shown) - len(fresh))
-        files = {sha256 for sha256, _ in known}
-        done.otherwise = sum(sha256 in files for sha256, _ in fresh)
-        rows = [_row(key, photo, sizes[key]) for key, photo in fresh.items()]
-        numbers = dict(zip(fresh, change.insert(photos, rows), strict=True))
+        fresh = {key: _row(key, *by_key[key]) for key in shown if key not in known}
+        numbers = dict(zip(fresh, change.insert(photos, list(fresh.values())), strict=True))
         numbers |= {key: photo.id for key, photo in known.items()}
         there = {key: known[key] for key in shown if key in known}
+        done = Added(photos=len(fresh), known=len(there))
+        files = {sha256 for sha256, _ in known}
+        done.otherwise = sum(sha256 in files for sha256, _ in fresh)
         done.completed = _complete(change, shown, there)
         answers = _identify(change, shown, numbers, there, new.source)
-        new_names = (each.name for each in answers if each.answer == 'new')
-        done.individuals = list(dict.fromkeys(new_names))
+        done.individuals = list(dict.fromkeys(a.name for a in answers if a.answer == 'new'))
         old = {photo.id for photo in there.values()}
         done.named = sum(each.photo in old for each in answers)
         if encoder:
@@ -171,7 +168,7 @@ def _new_vectors(
         number = model.id if model and not again else 0
         query = sa.select(features.c.photo_id).where(features.c.model_id == number)
         present = set(opened.execute(query).scalars())
-        known = {(photo.sha256, box_text(photo.box)): photo for photo in read_photos(opened)}
+        known = {key_of(photo): photo for photo in read_photos(opened)}
     lacking = {key: photo for key, photo in known.items() if photo.id not in present}
     missing = {key: new.get(key, photo) for key, photo in lacking.items()}
     wanted: dict[Key, Boxed] = {**missing}
@@ -186,8 +183,7 @@ def _new_vectors(
 
 
 def _known(change: Transaction) -> dict[Key, Photo]:
-    found = read_photos(change.connection)
-    return {(photo.sha256, box_text(photo.box)): photo for photo in found}
+    return {key_of(photo): photo for photo in read_photos(change.connection)}
 
 
 def _row(key: Key, photo: NewPhoto, size: int) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from wildlife.catalogue.decisions import Answer, decide
 from wildlife.catalogue.journal import Author
 from wildlife.catalogue.store import Catalogue, open_catalogue
 from wildlife.catalogue.verify import verify
+from wildlife.lists.encounters import SIDES
 from wildlife.words import counted
 
-SIDES = {'left': 0, 'right': 1, 'unknown': None}
+NUMBER_OF_SIDE = {name: number for number, name in SIDES.items()} | {'unknown': None}
 
 Arguments = argparse.Namespace
 
@@ -51,7 +52,7 @@ def set_facts(catalogue: Catalogue, args: Arguments, author: Author) -> str:
             if getattr(args, name) is not None
         }
         if args.side:
-            values['side'] = SIDES[args.side]
+            values['side'] = NUMBER_OF_SIDE[args.side]
         if not values:
             raise InputError('nothing to set: give --side, --camera, --encounter or --place')
         edit.set_photos(catalogue, author, args.photos, values)

@@ -102,7 +102,5 @@ def catalogue_encoder(catalogue: Catalogue, opts: Sequence[str] = ()) -> ModelEn
         InputError: There is no model in use, its weights are missing, or the model is another one.
     """
     encoder = ModelEncoder(model_config(catalogue, opts))
-    model = catalogue.model()
-    if model:
-        check_same_model(model, encoder.facts)
+    check_same_model(catalogue.model_in_use(), encoder.facts)
     return encoder

@@ -13,9 +13,9 @@ from utils.files import atomic_write, writing
 from utils.logger import logger
 from wildlife.catalogue.encode import PhotoEncoder
 from wildlife.catalogue.new_photos import Boxed
+from wildlife.catalogue.queries import Key
 from wildlife.catalogue.store import KEPT
 
-Key = tuple[str, str]  # SHA-256 of the file, or what else tells files apart; box
 Vectors = dict[Key, np.ndarray]
 
 

@@ -88,13 +88,7 @@ def model_config(catalogue: Catalogue, opts: Sequence[str] = ()) -> CfgNode:
     Raises:
         InputError: There is no model in use.
     """
-    model = catalogue.model()
-    if model is None:
-        raise InputError(
-            f'catalogue {catalogue.folder} has no model yet; name one: python -m '
-            'tools.catalogue encode … --config_file YML TEST.WEIGHT FILE'
-        )
-    saved = chain.from_iterable(model.config.items())
+    saved = chain.from_iterable(catalogue.model_in_use().config.items())
     return resolve_inputs(load_cfg('', [*saved, *opts]))
 
 

@@ -16,6 +16,8 @@ from wildlife.crops import Box
 
 BOX = photos.columns.keys().index('box')
 
+Key = tuple[str, str]  # SHA-256 of the file, or what else tells files apart; box
+
 
 def no_individual(name: str, known: Sequence[str]) -> InputError:
     """Return the error for a name that no individual has."""
@@ -100,6 +102,11 @@ def read_individuals(opened: Connection) -> list[Individual]:
 def box_text(box: Box | None) -> str:
     """Return a box as the tables hold it: 'x y width height [theta]', '' = the whole photo."""
     return ' '.join(f'{number:.6g}' for number in box or ())
+
+
+def key_of(photo: Photo) -> Key:
+    """Return what no other photo of a catalogue has."""
+    return photo.sha256, box_text(photo.box)
 
 
 def box_of(text: str) -> Box | None:

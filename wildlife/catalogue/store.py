@@ -159,6 +159,22 @@ class Catalogue:
         with self.reading() as opened:
             return read_model(opened)
 
+    def model_in_use(self) -> Model:
+        """Return the model in use.
+
+        Raises:
+            InputError: There is none yet.
+        """
+        return self._existing(self.model())
+
+    def _existing(self, model: Model | None) -> Model:
+        if model is None:
+            raise InputError(
+                f'catalogue {self.folder} has no features yet; compute them: python -m '
+                f'tools.catalogue encode {self.folder} --config_file YML TEST.WEIGHT FILE'
+            )
+        return model
+
     def calibration(self) -> Calibration | None:
         """Return the newest calibration of the model in use; None if there is none."""
         with self.reading() as opened:
@@ -183,12 +199,7 @@ class Catalogue:
             InputError: There is no model in use, or its file is missing or damaged.
         """
         with self.reading() as opened:
-            current = read_model(opened, model.id if model else 0)
-            if current is None:
-                raise InputError(
-                    f'catalogue {self.folder} has no features yet; compute them: python -m '
-                    'tools.catalogue encode'
-                )
+            current = self._existing(read_model(opened, model.id if model else 0))
             query = sa.select(features.c.photo_id, features.c.row)
             pairs = opened.execute(query.where(features.c.model_id == current.id)).all()
             known = read_photos(opened)

@@ -14,7 +14,7 @@ SHOWN = 100  # most photos that are printed
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return a table with aligned columns, whole numbers to the right."""
-    cells = [list(head), *([' '.join(str(cell).splitlines()) for cell in row] for row in rows)]
+    cells = [list(head), *map(_cells, rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     numeric = [set(map(type, column)) == {int} for column in zip(*rows, strict=True)]
     lines = []
@@ -25,6 +25,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         ]
         lines.append('  '.join(aligned).rstrip())
     return '\n'.join(lines)
+
+
+def _cells(row: Sequence[object]) -> list[str]:
+    return [' '.join(str(cell).splitlines()) for cell in row]
 
 
 def day(date: datetime | None) -> str:

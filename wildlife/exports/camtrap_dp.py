@@ -65,16 +65,8 @@ def write(job: Job) -> None:
     def clock(moment: datetime) -> str:
         return iso_time(moment, zone)
 
+    places = _write_deployments(job, sightings, places, clock)
     files = media_files(one.photo for one in sightings)
-    deployments = _deployments(sightings, places, clock)
-    job.write_table('deployments.csv', DEPLOYMENTS, deployments)
-    unused = places.keys() - {row['deploymentID'] for row in deployments}
-    text = 'of the table without photos, start or end not exported'
-    job.note_count(len(unused), 'place', text)
-    places = {name: place for name, place in places.items() if name not in unused}
-    lacking = sum(not (place.start and place.end) for place in places.values())
-    text = 'without start or end in --places: they are those of its first and last photo'
-    job.note_count(lacking, 'deployment', text)
     job.write_table('media.csv', MEDIA, _media(job, sightings, files, clock))
     observations = _observations(sightings, species, clock)
     unsure = sum(one.decision is not None and not one.name for one in sightings)
@@ -82,11 +74,9 @@ def write(job: Job) -> None:
     job.write_table('observations.csv', OBSERVATIONS, observations)
     write_media(job, {FOLDER: list(files.values())})
     write_package(job, places.values(), _period(sightings, places))
-    job.note_count(
-        len(outside_period(sightings, places)),
-        'photo',
-        'of days when the table of places says that the camera did not work',
-    )
+    outside = len(outside_period(sightings, places))
+    text = 'of days when the table of places says that the camera did not work'
+    job.note_count(outside, 'photo', text)
 
 
 def _check_places(sightings: list[Sighting], places: Mapping[str, Place]) -> None:
@@ -104,6 +94,21 @@ def _period(sightings: list[Sighting], places: Mapping[str, Place]) -> tuple[dat
     starts = [place.start.date() for place in places.values() if place.start]
     ends = [place.end.date() for place in places.values() if place.end]
     return min(days + starts), max(days + ends)
+
+
+def _write_deployments(
+    job: Job, sightings: list[Sighting], places: Mapping[str, Place], clock: Clock
+) -> dict[str, Place]:
+    """Write deployments.csv; return the places in it."""
+    rows = _deployments(sightings, places, clock)
+    job.write_table('deployments.csv', DEPLOYMENTS, rows)
+    used = {row['deploymentID']: places[row['deploymentID']] for row in rows}
+    text = 'of the table without photos, start or end not exported'
+    job.note_count(len(places) - len(used), 'place', text)
+    lacking = sum(not (place.start and place.end) for place in used.values())
+    text = 'without start or end in --places: they are those of its first and last photo'
+    job.note_count(lacking, 'deployment', text)
+    return used
 
 
 def _deployments(sightings: list[Sighting], places: Mapping[str, Place], clock: Clock) -> list[Row]:

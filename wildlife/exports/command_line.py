@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import fields
 
 from configs.command_line import path_value
 from wildlife.exports.export import FORMATS
@@ -39,7 +40,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--copy-photos', action='store_true', help='also copy the photos, under plain names')
     args = parser.parse_args(argv)
     used = FORMATS[args.format].options
-    for name in Options.__dataclass_fields__.keys() | {'detector'}:
+    for name in {field.name for field in fields(Options)} | {'detector'}:
         if getattr(args, name) and name not in used:
             parser.error(f'--{name.replace("_", "-")} has no effect with --format {args.format}')
     return args

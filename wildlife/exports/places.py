@@ -4,7 +4,9 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -88,21 +90,15 @@ def read_places(path: Path) -> dict[str, Place]:
     where = [str(row) for row in frame.index]
     names = cells['name'].tolist()
     _check_names(names, where)
-    numbers = {
-        meaning: [_number(text, meaning, row) for text, row in zip(cells[meaning], where)]
-        for meaning in LIMITS
-        if meaning in cells
-    }
-    times = {
-        meaning: _dates(path, columns[meaning], cells[meaning])
-        for meaning in ('start', 'end')
-        if meaning in cells
-    }
-    if 'end' in times:
-        times['end'] = [_end_of_day(moment) for moment in times['end']]
-    parts = numbers | times
-    rows = [{key: parts[key][row] for key in parts} for row in range(len(names))]
-    places = {name: Place(name, **row) for name, row in zip(names, rows)}  # type: ignore[arg-type]
+    parts: dict[str, list[Any]] = {}
+    for meaning in filter(cells.__contains__, LIMITS):
+        parts[meaning] = list(map(partial(_number, meaning), cells[meaning], where))
+    for meaning in filter(cells.__contains__, ('start', 'end')):
+        parts[meaning] = _dates(path, columns[meaning], cells[meaning])
+    if 'end' in parts:
+        parts['end'] = [_end_of_day(moment) for moment in parts['end']]
+    rows = [dict(zip(parts, values)) for values in zip(*parts.values())]
+    places = {name: Place(name, **row) for name, row in zip(names, rows)}
     for place, row in zip(places.values(), where):
         if place.start and place.end and place.end < place.start:
             raise InputError(f"{row}: '{place.name}' ends before it starts; correct the dates")
@@ -112,11 +108,11 @@ def read_places(path: Path) -> dict[str, Place]:
 def _columns(path: Path, frame: pd.DataFrame) -> dict[str, str]:
     """Return meaning -> column."""
     known = {simplified(str(column)): str(column) for column in reversed(frame.columns)}
-    found = {
-        meaning: known[next(name for name in names if name in known)]
-        for meaning, names in COLUMNS.items()
-        if any(name in known for name in names)
-    }
+    found = {}
+    for meaning, names in COLUMNS.items():
+        present = [known[name] for name in names if name in known]
+        if present:
+            found[meaning] = present[0]
     complete = {'latitude', 'longitude'} <= found.keys() or {'x', 'y'} <= found.keys()
     if 'name' not in found or not complete:
         raise InputError(
@@ -140,7 +136,7 @@ def _check_names(names: list[str], where: list[str]) -> None:
         seen.add(name)
 
 
-def _number(text: str, meaning: str, where: str) -> float | None:
+def _number(meaning: str, text: str, where: str) -> float | None:
     if not text:
         return None
     try:

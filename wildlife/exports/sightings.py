@@ -7,9 +7,9 @@ from typing import Protocol
 
 from utils.errors import InputError
 from wildlife.catalogue.records import Decision, Individual, Photo
+from wildlife.lists.encounters import SIDES
 
 DETECTORS = ('camera', 'place')  # what a detector is: the camera of a photo, or its place
-SIDES = ('left', 'right')
 
 
 class Readable(Protocol):

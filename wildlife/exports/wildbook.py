@@ -132,13 +132,17 @@ def _row(encounter: Encounter, places: Mapping[str, Place], files: Mapping[str, 
     return row | {f'{ASSET}{number}': name for number, name in enumerate(shown)}
 
 
+def _filled(row: Row) -> Row:
+    return {column: value for column, value in row.items() if value != ''}
+
+
 def _write_sheet(job: Job, name: str, rows: list[Row]) -> None:
     """Write a sheet without the columns that are empty in all rows: Wildbook rejects these."""
-    most = max(sum(key.startswith(ASSET) for key in row) for row in rows)
-    columns = [*COLUMNS, *(f'{ASSET}{number}' for number in range(most))]
-    filled = [column for column in columns if any(row.get(column, '') != '' for row in rows)]
-    shown = [{column: row.get(column, '') for column in filled} for row in rows]
-    job.write_table(name, filled, shown)
+    filled = list(map(_filled, rows))
+    used = set().union(*filled)
+    assets = sum(column.startswith(ASSET) for column in used)
+    columns = [*COLUMNS, *(f'{ASSET}{number}' for number in range(assets))]
+    job.write_table(name, [column for column in columns if column in used], filled)
 
 
 FORMAT = Format(

@@ -5,6 +5,7 @@ A query is a photo, or an encounter with the mean similarity of its photos (enco
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 
 import numpy as np
 
@@ -139,9 +140,7 @@ def without_unclear(table: Similarities) -> Similarities:
 
 def joined(tables: Sequence[Similarities]) -> Similarities:
     """Join the queries of tables of the same catalogue."""
-    columns = {
-        name: np.concatenate([getattr(table, name) for table in tables]) for name in OF_QUERIES
-    }
+    columns = {name: np.concatenate([*map(attrgetter(name), tables)]) for name in OF_QUERIES}
     return replace(tables[0], **columns)
 
 

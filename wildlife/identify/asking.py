@@ -1,7 +1,7 @@
 """The photos to identify, with their features: new ones, or unidentified ones of a catalogue."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from utils.errors import InputError
 from wildlife.catalogue.encode import PhotoEncoder
-from wildlife.catalogue.kept_features import Key, Vectors, kept_features
+from wildlife.catalogue.kept_features import Vectors, kept_features
 from wildlife.catalogue.new_photos import NewPhoto, NewPhotos, fingerprints
-from wildlife.catalogue.queries import box_text
+from wildlife.catalogue.queries import Key, box_text, key_of
 from wildlife.catalogue.records import Photo
 from wildlife.catalogue.store import Catalogue, Features
 from wildlife.identify.gallery import Gallery, side_of
@@ -105,15 +105,12 @@ def new_question(
     """
     found = fingerprints(photo.path for photo in new.photos)
     keys = [(found[photo.path][0], box_text(photo.box)) for photo in new.photos]
-    known = {_key(photo): photo for photo in features.photos}
+    known = {key_of(photo): photo for photo in features.photos}
     shown = dict(zip(keys, new.photos, strict=True))
     missing = {key: photo for key, photo in shown.items() if key not in known}
-    kept: contextlib.AbstractContextManager[Vectors] = contextlib.nullcontext({})
-    if missing:
-        kept = kept_features(missing, make_encoder(), catalogue.margin(), folder)
     rows = zip(known, features.rows.tolist(), strict=True)
     there = [known.get(key) for key in keys]
-    with kept as made:
+    with _missing_features(catalogue, missing, make_encoder, folder) as made:
         vector_of = made | {key: features.matrix[row] for key, row in rows if key in shown}
         yield Question(
             photos=[_with_facts(*pair) for pair in zip(new.photos, there, strict=True)],
@@ -127,13 +124,20 @@ def new_question(
         )
 
 
+def _missing_features(
+    catalogue: Catalogue,
+    photos: Mapping[Key, NewPhoto],
+    make_encoder: Callable[[], PhotoEncoder],
+    folder: Path,
+) -> contextlib.AbstractContextManager[Vectors]:
+    if not photos:
+        return contextlib.nullcontext({})
+    return kept_features(photos, make_encoder(), catalogue.margin(), folder)
+
+
 def _with_facts(photo: NewPhoto, there: Photo | None) -> NewPhoto:
     """Return a photo with the encounter and side that the catalogue knows."""
     if there is None:
         return photo
     side = photo.side if there.side is None else there.side
     return replace(photo, encounter=there.encounter or photo.encounter, side=side)
-
-
-def _key(photo: Photo) -> Key:
-    return photo.sha256, box_text(photo.box)

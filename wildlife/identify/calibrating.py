@@ -11,7 +11,7 @@ import numpy as np
 from utils import __version__
 from utils.errors import InputError
 from utils.logger import progress
-from wildlife.catalogue.queries import box_text
+from wildlife.catalogue.queries import key_of
 from wildlife.catalogue.records import Model, Photo
 from wildlife.catalogue.store import Features
 from wildlife.identify.answers import Similarities
@@ -81,7 +81,8 @@ def material_of(features: Features, usable: Sequence[str], seed: int = 0) -> Mat
     gallery = gallery_of(features, known)
     count = len(photos)
     photos = _draw(photos, PAIRS // len(gallery.names), seed)
-    number = {name: place for place, name in enumerate(dict.fromkeys(p.encounter for p in photos))}
+    names = dict.fromkeys(photo.encounter for photo in photos)
+    number = {name: place for place, name in enumerate(names)}
     encounters = np.array([number[photo.encounter] for photo in photos])
     return Material(gallery, photos, encounters, repeated, len(identified) - len(known), count)
 
@@ -166,7 +167,6 @@ def own_table(features: Features, material: Material, sides: bool = False) -> Si
 def fingerprint(photos: Sequence[Photo]) -> str:
     """Return a SHA-256 of which individual each photo shows, in which encounter."""
     rows = sorted(
-        '\t'.join((photo.sha256, box_text(photo.box), photo.individual, photo.encounter))
-        for photo in photos
+        '\t'.join((*key_of(photo), photo.individual, photo.encounter)) for photo in photos
     )
     return hashlib.sha256('\n'.join(rows).encode()).hexdigest()

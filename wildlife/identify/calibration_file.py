@@ -36,12 +36,13 @@ def as_json(calibrator: Calibrator) -> dict[str, Any]:
         'sharpness': calibrator.sharpness,
         'alpha': calibrator.alpha,
         'set_limits': [limit if np.isfinite(limit) else None for limit in calibrator.set_limits],
-        'errors': [
-            {name: values.tolist() for name, values in vars(each).items()}
-            for each in calibrator.errors
-        ],
+        'errors': [_as_lists(each) for each in calibrator.errors],
         'facts': dict(calibrator.facts),
     }
+
+
+def _as_lists(errors: HeldOutErrors) -> dict[str, list[float]]:
+    return {name: values.tolist() for name, values in vars(errors).items()}
 
 
 def load_calibrator(path: str | Path, expected: Mapping[str, Any]) -> Calibrator:

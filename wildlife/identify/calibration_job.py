@@ -29,8 +29,7 @@ def calibrate_catalogue(
     Raises:
         InputError: There are too few individuals or no encounters. Nothing is changed.
     """
-    features, model = catalogue.features(), catalogue.model()
-    assert model is not None  # its features were just read
+    features, model = catalogue.features(), catalogue.model_in_use()
     material = material_of(features, usable.names)
     made = calibrate(features, model, material, draws, sides)
     save_calibration(catalogue, author, as_json(made))

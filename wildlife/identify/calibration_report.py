@@ -11,7 +11,7 @@ from utils.plots import reliability_diagram
 from wildlife.identify.calibrating import Material
 from wildlife.identify.calibration import Calibrator, told_apart
 from wildlife.identify.trained import Usable
-from wildlife.words import counted
+from wildlife.words import counted, number_text
 
 PICTURE = 'calibration.png'
 ROWS = {  # (part of the facts, measure) -> its name for people
@@ -49,7 +49,7 @@ def quality_lines(calibrator: Calibrator) -> list[str]:
         found = facts[part]
         pair = found['intervals'].get(name)
         shown = '[{:.3f}, {:.3f}]'.format(*pair) if pair else ''
-        value, guess = _number(found['values'][name]), _number(found['no_skill'][name])
+        value, guess = number_text(found['values'][name]), number_text(found['no_skill'][name])
         lines.append(f'{text:28}{value:>7}  {shown:16}{guess:>9}'.rstrip())
     opened = facts['open_set']
     lines += ['', told_apart(opened['values']['AUROC'], opened['intervals'].get('AUROC'))]
@@ -65,10 +65,6 @@ def rates_text(calibrator: Calibrator) -> str:
 
 def _losses(losses: Mapping[str, float]) -> str:
     return ', '.join(f'{kind} {loss:.3f}' for kind, loss in losses.items())
-
-
-def _number(value: float | None) -> str:
-    return '–' if value is None else f'{value:.3f}'
 
 
 def draw_picture(path: Path, facts: Mapping[str, Any]) -> None:

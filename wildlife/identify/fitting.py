@@ -4,14 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from operator import itemgetter
-from typing import Any
 
 import numpy as np
 
 from utils.errors import InputError
-from utils.logistic import fit_logistic, log_loss, quality, reliability
-from utils.open_set_intervals import measure_open_set
-from utils.open_sets import OpenSet
+from utils.logistic import fit_logistic, log_loss
 from wildlife.identify.answers import REMOVED, Answers, Similarities, best_answers, joined
 from wildlife.identify.calibration import (
     INPUTS,
@@ -20,6 +17,7 @@ from wildlife.identify.calibration import (
     accepted,
     inputs_of,
 )
+from wildlife.identify.judging import HeldOut, judge
 from wildlife.identify.sets import set_limit
 
 FEWEST = 20  # individuals with two encounters, below which a calibrator should not be trusted
@@ -29,27 +27,6 @@ LEAST_CATALOGUE = 4  # individuals
 WHOLE = 0.9  # errors are stated for queries against at least this share of the catalogue
 KEPT = 10_000  # most held-out numbers that a calibrator keeps
 ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Probabilities of Q queries by calibrators that were not fitted on their individuals.
-
-    Attributes:
-        best: (Q,), of the best individual.
-        new: (Q,), of "new".
-        truth: (Q,), of the true label, which may be "new".
-        accepted: (Q,) bool, whether the most probable label is an individual.
-    """
-
-    best: np.ndarray
-    new: np.ndarray
-    truth: np.ndarray
-    accepted: np.ndarray
-
-    def take(self, rows: np.ndarray) -> 'HeldOut':
-        """Return some of the queries, by index or mask."""
-        return HeldOut(self.best[rows], self.new[rows], self.truth[rows], self.accepted[rows])
 
 
 def leave_out(table: Similarities, seed: int) -> Similarities:
@@ -161,8 +138,8 @@ def fit_calibrator(
         table: Queries of individuals that the model was not trained on: some with the catalogue,
             some without their individual (see :func:`leave_out`), no pair of one encounter.
         stated: Masks (Q,) of the queries by which errors are stated, such as single photos and
-            whole encounters; () = all. Of these, only those that are compared with almost the whole
-            catalogue. The facts are those of the last mask.
+            whole encounters; () = all. Only those compared with almost the whole catalogue count.
+            The facts are those of the last mask.
         draws: Draws of the intervals of the open-set measures.
         seed: The seed of folds and draws.
 
@@ -175,23 +152,21 @@ def fit_calibrator(
         InputError: All queries are known, or all are new.
     """
     answers, choice = best_answers(table), choose_kind(table, folds_of(table, seed))
-    catalogue = answers.catalogue
-    whole = catalogue >= WHOLE * catalogue.max()
+    whole = answers.catalogue >= WHOLE * answers.catalogue.max()
     masks = [whole & each for each in stated] or [whole]
     parts = [(table.take(mask), choice.found.take(mask)) for mask in masks]
-    limits = np.array([set_limits(*part, seed) for part in parts])
-    judged, found = parts[-1]
+    limits = np.max([set_limits(*part, seed) for part in parts], axis=0)
     fitted = replace(
         fit_models(answers, choice.kind, choice.alpha),
-        set_limits=tuple(limits.max(axis=0).tolist()),
+        set_limits=tuple(limits.tolist()),
         errors=tuple(_errors(*part) for part in parts),
     )
     return fitted.with_facts(
         individuals=len(np.unique(table.individuals)),
         queries=len(np.unique(table.queries)),
-        catalogue=int(catalogue.max()),
+        catalogue=int(answers.catalogue.max()),
         log_loss=choice.losses,
-        **judge(judged, found, draws, seed),
+        **judge(*parts[-1], draws, seed),
     )
 
 
@@ -250,7 +225,9 @@ def choose_kind(table: Similarities, folds: np.ndarray) -> Choice:
         (held_out_loss(answers, kind, folds, alpha), kind, alpha)
         for kind, alpha in product(INPUTS, alphas)
     ]
-    losses = {kind: min(loss for loss, each, _ in tried if each == kind) for kind in INPUTS}
+    losses: dict[str, float] = {}
+    for loss, kind, _ in tried:
+        losses[kind] = min(loss, losses.get(kind, loss))
     _, kind, alpha = min(tried, key=itemgetter(0))
     return Choice(kind, alpha, cross_fit(table, kind, folds, alpha), losses)
 
@@ -263,45 +240,6 @@ def held_out_loss(answers: Answers, kind: str, folds: np.ndarray, alpha: float =
         made = fit_models(answers.take(~rows), kind, alpha)
         best[rows], known[rows] = made.best_and_known(answers.take(rows))
     return log_loss(best, answers.right) + log_loss(known, answers.known)
-
-
-def judge(table: Similarities, found: HeldOut, draws: int, seed: int) -> dict[str, Any]:
-    """Return how good held-out probabilities are.
-
-    Returns:
-        'right' and 'known': see ``utils.logistic.quality``; 'open_set': see
-        ``utils.open_set_intervals.measure_open_set``, by the similarity, "new" if that is the
-        likeliest label. There, an individual that is known in some queries and new in others is on
-        one side, chosen at random: real new animals are others than the known ones. 'reliability':
-        'predicted', 'observed' and 'count' of bins of P(best).
-    """
-    answers = best_answers(table)
-    queries = OpenSet(
-        table.individuals, answers.known, answers.right, answers.score, found.accepted
-    )
-    bins = reliability(found.best, answers.right)
-    one_side = queries.take(one_side_each(table.individuals, answers.known, seed))
-    return {
-        'right': quality(found.best, answers.right, table.individuals),
-        'known': quality(1 - found.new, answers.known, table.individuals),
-        'open_set': measure_open_set(one_side, draws, seed),
-        'reliability': {name: values.tolist() for name, values in vars(bins).items()},
-    }
-
-
-def one_side_each(individuals: np.ndarray, known: np.ndarray, seed: int) -> np.ndarray:
-    """Return a mask (Q,): of individuals with known and new queries, half keep the known ones.
-
-    Args:
-        individuals: (Q,).
-        known: (Q,) bool.
-        seed: The seed of the choice.
-    """
-    both = np.intersect1d(individuals[known], individuals[~known])
-    order = np.random.default_rng(seed).permutation(both)
-    as_known, as_new = order[: len(order) // 2], order[len(order) // 2 :]
-    dropped = np.isin(individuals, as_known) & ~known | np.isin(individuals, as_new) & known
-    return ~dropped
 
 
 def _sorted_sample(values: np.ndarray) -> np.ndarray:

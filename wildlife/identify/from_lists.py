@@ -13,8 +13,9 @@ from utils.errors import InputError
 from utils.files import keep_earlier, make_output_dir, write_csv
 from utils.metrics import distance_text
 from wildlife.catalogue.encode import ModelEncoder
-from wildlife.catalogue.kept_features import Key, Vectors, kept_features
+from wildlife.catalogue.kept_features import Vectors, kept_features
 from wildlife.catalogue.new_photos import Boxed, NewPhoto
+from wildlife.catalogue.queries import Key
 from wildlife.catalogue.records import Photo
 from wildlife.catalogue.store import Features
 from wildlife.features.photos import find_photos, photos_of_lists

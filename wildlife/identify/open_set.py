@@ -1,7 +1,7 @@
 """The open-set test: measures of answers, decisions and probabilities, with intervals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,12 @@ import numpy as np
 from utils.errors import InputError
 from utils.intervals import LEAST_INDIVIDUALS, Average, Interval, interval, resample
 from utils.logistic import Reliability, reliability
+from utils.open_set_intervals import defined
 from utils.open_sets import ROUNDING, OpenSet, dir_name, threshold_at
 from wildlife.identify.answers import Answers, Similarities, best_answers
 from wildlife.identify.calibration import Calibrator, decide, told_apart
-from wildlife.identify.fitting import HeldOut, choose_kind, folds_of, held_out, judge
+from wildlife.identify.fitting import choose_kind, folds_of, held_out
+from wildlife.identify.judging import HeldOut, judge
 
 RATES = (0.01, 0.05, 0.1)  # of errors, at which decisions are tested
 NAMES = {  # rows of the report: measure -> its name for people
@@ -44,6 +46,7 @@ class Row:
         pair: Its interval over individuals; None = none.
         no_skill: What guessing would reach; None = not defined.
         spread: The standard deviation over draws of individuals; None for a single test.
+        rate: The stated rate of errors of decisions; None = it is not about decisions.
     """
 
     name: str
@@ -52,16 +55,23 @@ class Row:
     pair: Interval | None
     no_skill: float | None = None
     spread: float | None = None
+    rate: float | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name for people, with the stated rate."""
+        stated = '' if self.rate is None else f'at a stated rate of {percent(self.rate)}: '
+        return f'{stated}{self.text}'
 
     @property
     def is_loss(self) -> bool:
         """Whether smaller is better."""
         return self.name.rpartition('/')[2] in LOSSES
 
-    @property
-    def is_decision(self) -> bool:
-        """Whether it is about decisions at a stated rate; its text is then 'rate: what'."""
-        return '@' in self.name and self.name not in NAMES
+
+def percent(rate: float) -> str:
+    """Return a rate as '5 %'."""
+    return f'{100 * rate:g} %'
 
 
 @dataclass(frozen=True)
@@ -200,14 +210,7 @@ def decision_rows(
         average = Average(what.astype(float), among.astype(float))
         pair = _interval_of(average, answers.individuals, draws, seed)
         value = average.mean()
-        rows.append(
-            Row(
-                f'{name}@{rate:g}',
-                f'at a stated rate of {100 * rate:g} %: {text}',
-                value if np.isfinite(value) else None,
-                pair,
-            )
-        )
+        rows.append(Row(f'{name}@{rate:g}', text, defined(value), pair, rate=rate))
     return rows
 
 
@@ -230,19 +233,17 @@ def mean_rows(tests: Sequence[Sequence[Row]]) -> list[Row]:
         for row in rows:
             by_name.setdefault(row.name, []).append(row)
     means = []
-    for name, rows in by_name.items():
+    for rows in by_name.values():
         values = [row.value for row in rows if row.value is not None]
         pairs = [row.pair for row in rows if row.pair is not None]
         guesses = [row.no_skill for row in rows if row.no_skill is not None]
-        low, high = np.mean(pairs, axis=0).tolist() if pairs else (np.nan, np.nan)
         means.append(
-            Row(
-                name,
-                rows[0].text,
-                float(np.mean(values)) if values else None,
-                (low, high) if pairs else None,
-                float(np.mean(guesses)) if guesses else None,
-                float(np.std(values)) if values else None,
+            replace(
+                rows[0],
+                value=float(np.mean(values)) if values else None,
+                pair=tuple(np.mean(pairs, axis=0).tolist()) if pairs else None,
+                no_skill=float(np.mean(guesses)) if guesses else None,
+                spread=float(np.std(values)) if values else None,
             )
         )
     return means

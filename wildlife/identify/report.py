@@ -14,10 +14,11 @@ from utils.logistic import Reliability, reliability
 from utils.open_sets import oscr_curve
 from utils.plots import reliability_diagram
 from wildlife.identify.calibration_file import save_calibrator
-from wildlife.identify.open_set import OpenSetTest, Row, as_dicts, sentences
+from wildlife.identify.open_set import OpenSetTest, Row, as_dicts, percent, sentences
 from wildlife.identify.run import OpenSetResult
 from wildlife.pages import render
 from wildlife.report.charts import Chart, Line
+from wildlife.words import number_text
 
 FORMAT = 1  # version of open_set.json
 FILES = (
@@ -95,17 +96,12 @@ def table_lines(result: OpenSetResult) -> list[str]:
     for row in result.rows:
         pair = '[{:.3f}, {:.3f}]'.format(*row.pair) if row.pair else ''
         value, guess = number_text(row.value), number_text(row.no_skill)
-        lines.append(f'{row.text:66}{value:>7}  {pair:16}{guess:>9}'.rstrip())
+        lines.append(f'{row.label:66}{value:>7}  {pair:16}{guess:>9}'.rstrip())
     return [*lines, '', *missing_texts(result), *_words(result)]
 
 
 def _words(result: OpenSetResult) -> list[str]:
     return sentences(result.rows, result.facts['catalogue'], result.facts['units'])
-
-
-def number_text(value: float | None) -> str:
-    """Return '0.123', '–' for None."""
-    return '–' if value is None else f'{value:.3f}'
 
 
 def tested_text(facts: dict[str, Any]) -> str:
@@ -161,7 +157,7 @@ def html_page(result: OpenSetResult, words: Sequence[str]) -> str:
         facts=result.facts,
         tested=tested_text(result.facts),
         words=words,
-        rows=[row for row in result.rows if not row.is_decision],
+        rows=[row for row in result.rows if row.rate is None],
         decisions=decision_table(result.rows),
         has_spread=any(row.spread is not None for row in result.rows),
         number=number_text,
@@ -174,9 +170,8 @@ def decision_table(rows: Sequence[Row]) -> dict[str, dict[str, Row]]:
     """Return the rows about decisions: what -> stated rate, such as '5 %', -> row."""
     table: dict[str, dict[str, Row]] = {}
     for row in rows:
-        if row.is_decision:
-            rate, what = row.text.split(': ')
-            table.setdefault(what, {})[rate.removeprefix('at a stated rate of ')] = row
+        if row.rate is not None:
+            table.setdefault(row.text, {})[percent(row.rate)] = row
     return table
 
 

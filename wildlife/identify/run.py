@@ -112,35 +112,41 @@ def lists_result(
         InputError: The queries are all known or all unknown, no encounter is known, or the
             calibrator does not fit.
     """
-    if units == 'encounter':
-        check_encounters(test.query, '--units encounter')
     loaded = load_calibrator(calibrator, model) if calibrator else None
-    trial = test.trials[0]
-    distance = trial_distance(F.normalize(features), trial, None, 'cosine')
-    everything = similarities(distance, trial, test.protocol)
-    table = without_unclear(everything)
-    check_both_sides(table)
-    asked = table
-    if units == 'encounter':
-        asked = encounter_means(table, encounter_numbers(test.query)[table.queries])
+    table, skipped = _known_or_new(test, features)
+    asked = _asked(test, table, units)
     result = test_with(loaded, asked) if loaded else test_cross_fitted(asked)
-    draws = run.cfg.TEST.BOOTSTRAP
-    rows = measure_rows(result, draws)
+    rows = measure_rows(result, run.cfg.TEST.BOOTSTRAP)
     is_named = bool(model['model_sha256'])  # nothing tells one unnamed model from another
     fitted = _fitted(run, test, table, model, units) if is_named and not loaded else None
-    skipped = len(everything.individuals) - len(table.individuals)
     facts = {
         'mode': 'lists',
-        'units': units,
         'catalogue': len(table.labels),
         'counts': counts(result.queries),
         'skipped': skipped,
         'protocol': test.protocol.name,
         'protocol_text': AVERAGES.split(test.protocol.text)[0],
         'calibration': calibrator or 'cross-fitted by individual',
-        'data': test.fingerprints,
     }
-    return OpenSetResult(rows, [result], _about(facts, model, draws), fitted)
+    return OpenSetResult(rows, [result], facts | _about(run, test, model, units), fitted)
+
+
+def _known_or_new(test: TestSet, features: torch.Tensor) -> tuple[Similarities, int]:
+    """Return the queries that are known or new, and the number of the others."""
+    trial = test.trials[0]
+    distance = trial_distance(F.normalize(features), trial, None, 'cosine')
+    everything = similarities(distance, trial, test.protocol)
+    table = without_unclear(everything)
+    check_both_sides(table)
+    return table, len(everything.individuals) - len(table.individuals)
+
+
+def _asked(test: TestSet, table: Similarities, units: str) -> Similarities:
+    """Return the photos as queries, or the encounters."""
+    if units == 'photo':
+        return table
+    check_encounters(test.query, '--units encounter')
+    return encounter_means(table, encounter_numbers(test.query)[table.queries])
 
 
 def _fitted(
@@ -179,13 +185,11 @@ def draws_result(
     records = test.loader.dataset.records
     check_encounters(records, '--draws')
     number, fit, known = draws
-    bootstrap = run.cfg.TEST.BOOTSTRAP
     groups = draw_groups(records, fit, known)
-    drawn = repeat_draws(features, records, groups, number, bootstrap, units)
+    drawn = repeat_draws(features, records, groups, number, run.cfg.TEST.BOOTSTRAP, units)
     sizes = [len(each.table.labels) for each in drawn.tests]
     facts = {
         'mode': 'draws',
-        'units': units,
         'draws_of_individuals': number,
         'catalogue': sum(sizes) / len(sizes),
         'counts': {'photos': len(records), 'individuals': individuals(records)},
@@ -193,10 +197,9 @@ def draws_result(
         'protocol_text': 'a query is never compared with photos of its own encounter',
         'calibration': 'on individuals that are neither enrolled nor queries; the share of known '
         'animals to expect is that of the design',
-        'data': test.fingerprints,
         **drawn.facts,
     }
-    return OpenSetResult(drawn.rows, drawn.tests, _about(facts, model, bootstrap))
+    return OpenSetResult(drawn.rows, drawn.tests, facts | _about(run, test, model, units))
 
 
 def check_encounters(records: Sequence[Record], option: str) -> None:
@@ -209,5 +212,6 @@ def check_encounters(records: Sequence[Record], option: str) -> None:
         )
 
 
-def _about(facts: dict[str, Any], model: dict[str, Any], draws: int) -> dict[str, Any]:
-    return {**facts, 'model': model, 'bootstrap': draws, 'version': __version__}
+def _about(run: Session, test: TestSet, model: dict[str, Any], units: str) -> dict[str, Any]:
+    facts = {'units': units, 'data': test.fingerprints, 'bootstrap': run.cfg.TEST.BOOTSTRAP}
+    return facts | {'model': model, 'version': __version__}

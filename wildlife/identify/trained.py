@@ -49,12 +49,7 @@ def usable_individuals(catalogue: Catalogue, trained_on: str = '', chosen: str =
     Raises:
         InputError: It cannot be found out, or a name is unknown.
     """
-    model = catalogue.model()
-    if model is None:
-        raise InputError(
-            f'catalogue {catalogue.folder} has no features yet; compute them: python -m '
-            'tools.catalogue encode'
-        )
+    model = catalogue.model_in_use()
     individuals = catalogue.individuals()
     names = [individual.name for individual in individuals]
     if chosen == 'all':

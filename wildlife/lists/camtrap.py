@@ -1,7 +1,7 @@
 """Reads media.csv and observations.csv of a Camtrap DP 1.0 as a table."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -60,12 +60,7 @@ def read_camtrap(folder: Path) -> Table:
     direct = observations[is_animal & has_photo]
     _check_media(direct, media)
     events = _read_events(observations[is_animal & ~has_photo], zones)
-    if len(zones) > 1:
-        raise InputError(
-            f'{folder}: some times have a time zone and others do not ({zones[True]}, '
-            f'{zones[False]}); write all with their zone, such as 2023-05-01T12:00:00+02:00, or '
-            'all without'
-        )
+    _check_zones(folder, zones)
     clear = _clear_events(events, left_out)
     rows = pd.concat([direct, _photos_of_events(clear, media, direct, left_out)])
     rows = rows.drop(columns='deploymentID').merge(
@@ -78,6 +73,15 @@ def read_camtrap(folder: Path) -> Table:
     return Table(
         folder / 'observations.csv', frame, [folder], left_out, shares=True, kind='Camtrap DP'
     )
+
+
+def _check_zones(folder: Path, zones: Mapping[bool, str]) -> None:
+    if len(zones) > 1:
+        raise InputError(
+            f'{folder}: some times have a time zone and others do not ({zones[True]}, '
+            f'{zones[False]}); write all with their zone, such as 2023-05-01T12:00:00+02:00, or '
+            'all without'
+        )
 
 
 def _check_files(folder: Path) -> None:

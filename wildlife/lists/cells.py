@@ -102,6 +102,13 @@ def read_box(
             'decimal marks and between numbers; separate the numbers with semicolons, or write '
             'decimal points'
         )
+    x, y, width, height = _four_numbers(words, text, where)
+    if corners:
+        width, height = width - x, height - y
+    return x, y, width, height
+
+
+def _four_numbers(words: list[str], text: str, where: str) -> list[float]:
     try:
         numbers = [float(word) for word in words]
     except ValueError:
@@ -111,10 +118,7 @@ def read_box(
             f"{where}: the box '{text[:60]}' is not four numbers x, y, width, height; correct it, "
             'or ignore all boxes with --column bbox='
         )
-    x, y, width, height = numbers
-    if corners:
-        width, height = width - x, height - y
-    return x, y, width, height
+    return numbers
 
 
 def _with_points(parts: list[str], decimal_commas: bool, text: str, where: str) -> list[str]:

@@ -49,10 +49,8 @@ def split_disjoint(photos: list[Photo], share: float, rng: random.Random) -> Spl
     split = _by_animal(photos, test, sizes)
     picked = f'{count} picked at random'
     if len(useful) < len({photo.animal for photo in photos}):
-        picked += (
-            f' from the {len(useful)} with {_enough(photos)}, and '
-            f'{len({photo.animal for photo in split.query}) - count} with fewer'
-        )
+        fewer = len({photo.animal for photo in split.query}) - count
+        picked += f' from the {len(useful)} with {_enough(photos)}, and {fewer} with fewer'
     _note_disjoint(split, photos, picked, largest)
     return split
 

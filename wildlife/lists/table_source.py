@@ -70,16 +70,20 @@ def read_table_source(
         sizes={_with_slashes(photo.strip()): size for photo, size in table.sizes.items()},
         skip_bad=options.skip_bad,
     )
-    if options.species and 'species' not in columns:
-        raise InputError(
-            f'--species {options.species}: {table.file} has no species column; name it with '
-            '--column species=…'
-        )
+    _check_species(table, columns, options)
     _add_sightings(source, table.frame, columns, options)
     _note_angles(source, table.frame, columns)
     source.shares = _are_shares(source) if table.shares is None else table.shares
     source.root = _find_root(source, options.photos, table)
     return source
+
+
+def _check_species(table: Table, columns: Columns, options: ReadOptions) -> None:
+    if options.species and 'species' not in columns:
+        raise InputError(
+            f'--species {options.species}: {table.file} has no species column; name it with '
+            '--column species=…'
+        )
 
 
 def read_table(path: Path, options: ReadOptions) -> Table:

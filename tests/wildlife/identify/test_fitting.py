@@ -16,7 +16,6 @@ from wildlife.identify.fitting import (
     held_out,
     held_out_loss,
     leave_out,
-    one_side_each,
 )
 
 
@@ -137,13 +136,3 @@ def test_errors_are_stated_for_some_queries(table):
     assert [len(each.new_scores) for each in found.errors] == [96, 64]
     found = fit_calibrator(table, [stated], draws=0)
     assert found.facts['open_set']['counts']['known_queries'] == 48
-
-
-def test_individuals_of_both_sides_are_judged_on_one():
-    individuals = np.array([1, 1, 2, 2, 3, 4, 5, 5, 6, 6])
-    known = np.array([True, False, True, False, True, False, True, False, False, True])
-    kept = one_side_each(individuals, known, 0)
-    sides = [set(known[kept & (individuals == name)]) for name in range(1, 7)]
-    assert all(len(side) == 1 for side in sides)
-    assert sides[2] == {True} and sides[3] == {False}
-    assert sum(side == {True} for side in sides) == sum(side == {False} for side in sides)

@@ -13,7 +13,6 @@ from wildlife.identify.report import (
     charts,
     html_page,
     missing_texts,
-    number_text,
     pooled,
     table_lines,
 )
@@ -63,7 +62,6 @@ def test_lines_of_the_table(result):
     row = next(row for row in result.rows if row.name == 'AUROC')
     assert f'{row.value:.3f}  [{row.pair[0]:.3f}, {row.pair[1]:.3f}]' in auroc
     assert auroc.endswith('0.500')
-    assert number_text(None) == '–'
 
 
 def test_what_is_not_measured_is_said(result):
