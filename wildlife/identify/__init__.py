@@ -24,6 +24,7 @@ Below both, on arrays:
     similarities(…)                  answers.py: queries against the individuals of a catalogue
     encounter_means(…)               encounters.py: encounters as queries
     leave_out(…), fit_calibrator(…)  fitting.py: a ``Calibrator`` from photos of known individuals
+    judge(…)                         judging.py: how good its held-out probabilities are
     save_calibrator, load_calibrator calibration_file.py: as JSON
     calibrator.label_probabilities   calibration.py: P(k) of each individual and P(new)
     calibrator.limits, decide        known, new or unsure at a stated rate of errors
