@@ -113,8 +113,7 @@ def lists_result(
             calibrator does not fit.
     """
     loaded = load_calibrator(calibrator, model) if calibrator else None
-    table, skipped = _known_or_new(test, features)
-    asked = _asked(test, table, units)
+    table, asked, skipped = _queries(test, features, units)
     result = test_with(loaded, asked) if loaded else test_cross_fitted(asked)
     rows = measure_rows(result, run.cfg.TEST.BOOTSTRAP)
     is_named = bool(model['model_sha256'])  # nothing tells one unnamed model from another
@@ -131,22 +130,21 @@ def lists_result(
     return OpenSetResult(rows, [result], facts | _about(run, test, model, units), fitted)
 
 
-def _known_or_new(test: TestSet, features: torch.Tensor) -> tuple[Similarities, int]:
-    """Return the queries that are known or new, and the number of the others."""
+def _queries(
+    test: TestSet, features: torch.Tensor, units: str
+) -> tuple[Similarities, Similarities, int]:
+    """Return the photos that are known or new, the same as units, and the number of the others."""
+    if units == 'encounter':
+        check_encounters(test.query, '--units encounter')
     trial = test.trials[0]
     distance = trial_distance(F.normalize(features), trial, None, 'cosine')
     everything = similarities(distance, trial, test.protocol)
     table = without_unclear(everything)
     check_both_sides(table)
-    return table, len(everything.individuals) - len(table.individuals)
-
-
-def _asked(test: TestSet, table: Similarities, units: str) -> Similarities:
-    """Return the photos as queries, or the encounters."""
-    if units == 'photo':
-        return table
-    check_encounters(test.query, '--units encounter')
-    return encounter_means(table, encounter_numbers(test.query)[table.queries])
+    asked = table
+    if units == 'encounter':
+        asked = encounter_means(table, encounter_numbers(test.query)[table.queries])
+    return table, asked, len(everything.individuals) - len(table.individuals)
 
 
 def _fitted(
