@@ -15,7 +15,7 @@ from wildlife.identify.search import PHOTOS, Asked, Match, best_matches, individ
 from wildlife.identify.units import unit_means
 
 NEW = 'new'
-LISTED = 20  # most individuals of a set that are named
+LISTED = 20  # fewest labels of a set that are named, if it has them
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class UnitAnswer:
         candidates: The best individuals, the most similar first.
         new: P(new); None without a calibrator.
         decision: 'known' (the first candidate), 'new' or 'unsure'; '' without a calibrator.
-        labels: The 95 % set, the most probable first: individuals, and ``NEW``; at most ``LISTED``
-            of them.
+        labels: The 95 % set, the most probable first: individuals, and ``NEW``; the first of them,
+            at least as far as there are candidates.
         size: The size of the whole set; None without a calibrator.
     """
 
@@ -106,14 +106,14 @@ class Answerer:
         decisions = self._decisions(probabilities, len(units))
         for row, unit in enumerate(units):
             p = None if probabilities is None or not compared[row] else probabilities[row]
-            labels = () if p is None else self._labels(p)
+            labels = () if p is None else self._labels(p, means[row])
             yield UnitAnswer(
                 photos=tuple(unit),
                 compared=int(compared[row]),
                 candidates=tuple(self._candidates(asked.take(unit), means[row], p)),
                 new=None if p is None else float(p[-1]),
                 decision=decisions[row],
-                labels=labels[:LISTED],
+                labels=labels[: max(LISTED, self.top + 1)],
                 size=None if p is None else len(labels),
             )
 
@@ -156,12 +156,12 @@ class Answerer:
                 matches=tuple(best_matches(self.gallery, unit, individual, self.shown)),
             )
 
-    def _labels(self, probabilities: np.ndarray) -> tuple[str, ...]:
-        """Return the labels (at least one) of the 95 % set."""
+    def _labels(self, probabilities: np.ndarray, similarity: np.ndarray) -> tuple[str, ...]:
+        """Return the labels (at least one) of the 95 % set; of equals the most similar first."""
         assert self.rule is not None
         inside = self.rule.calibrator.sets(probabilities[None])[0]
         inside[probabilities.argmax()] = True  # an empty set is of no use
-        order = np.argsort(-probabilities, kind='stable')
+        order = np.lexsort((-np.append(similarity, REMOVED), -probabilities))
         names = [*self.gallery.names, NEW]
         return tuple(names[label] for label in order.tolist() if inside[label])
 

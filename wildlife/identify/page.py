@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from wildlife.thumbnails import data_uri
 
 SHOWN = 200  # most units on a page
 OWN = 3  # most photos of a unit
+LABELS = 5  # most labels of a set
 SIDE = 160  # pixels: largest width and height of a picture
 
 
@@ -57,6 +59,7 @@ def html_page(result: Result, margin: float, catalogue: str = '', names: Iterabl
         words=result.words,
         skipped=skipped_lines(result.question),
         units=[_unit(result, number, pictures, commands) for number in order],
+        groups=Counter(result.answers[number].decision for number in order),
         more=len(result.answers) - len(order),
         calibrated=result.rule is not None,
         encounters=any(photo.encounter for photo in result.question.photos),
@@ -78,7 +81,7 @@ def _unit(
         'meaning': _meaning(answer),
         'note': result.note(answer),
         'new': answer.new,
-        'set': set_text(answer),
+        'set': set_text(answer, LABELS),
         'encounter': question.photos[shown[0]].encounter,
         'command': commands.get(number, ''),
         'photos': [

@@ -140,10 +140,11 @@ def in_set(answer: UnitAnswer, candidate: Candidate) -> bool | None:
     return None if answer.size is None else candidate.name in answer.labels
 
 
-def set_text(answer: UnitAnswer) -> str:
-    """Return the labels of the set of an answer, '' without a calibrator."""
-    more = (answer.size or 0) - len(answer.labels)
-    return '; '.join([*answer.labels, *([f'and {more} others'] if more else [])])
+def set_text(answer: UnitAnswer, most: int | None = None) -> str:
+    """Return the first labels of the set of an answer, '' without a calibrator."""
+    shown = answer.labels[:most]
+    more = (answer.size or 0) - len(shown)
+    return '; '.join([*shown, *([f'and {more} others'] if more else [])])
 
 
 def _rounded(value: float | None) -> float | None:

@@ -1,6 +1,7 @@
 """P(k), P(new), the decision and the set of an encounter, computed again in plain Python."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from wildlife.identify import answering
 from wildlife.identify.answering import NEW, Answerer, Rule
 from wildlife.identify.calibration import Calibrator, HeldOutErrors
 from wildlife.identify.gallery import gallery_of
+from wildlife.identify.results import set_text
 from wildlife.identify.search import Asked
 
 NAMES = ['Ama', 'Bo', 'Cleo', 'Duma', 'Eli']
@@ -103,6 +105,20 @@ def test_probabilities_decisions_and_sets(scores):
         inside = [name for name in ranked if 1 - expected[name] <= limits[name]] or ranked[:1]
         assert list(answer.labels) == inside and answer.size == len(inside)
     assert decisions == {'known', 'new', 'unsure'}
+
+
+def test_equally_probable_individuals_come_from_the_most_similar(scores, monkeypatch):
+    """So a set that is cut off has the candidates, and the text says how many more there are."""
+    monkeypatch.setattr(answering, 'LISTED', 1)
+    flat = replace(calibrator(), sharpness=0.0, set_limits=(1.0, 0.0))
+    for answer in answer_all(Rule(flat, 0.05, accept=0.8, reject=0.75), top=2):
+        if answer.compared:
+            assert answer.size == 5 or answer.labels[0] == NEW
+            labels = [label for label in answer.labels if label != NEW]
+            assert labels[:2] == [each.name for each in answer.candidates]
+            assert len(answer.labels) == 3
+            left = answer.size - 1
+            assert set_text(answer, 1) == f'{answer.labels[0]}; and {left} others'
 
 
 def test_an_answer_must_be_more_likely_than_not(scores):

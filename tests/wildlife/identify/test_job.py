@@ -272,4 +272,8 @@ def test_the_page(tmp_path, options, open_page, width):
         assert page.locator('.unit').count() == 4 and page.locator('.answer.new').count() == 1
         assert 'known: A' in page.locator('.answer').first.inner_text()
         assert page.locator('.unit img').count() == 4 * (2 + 5)
+        assert page.locator('h2').all_inner_texts() == ['Known', 'New']
+        page.get_by_text('1 new', exact=True).click()
+        assert page.url.endswith('#new')
+        assert page.locator('h2 + .unit .answer').all_inner_texts()[1] == 'a new animal'
         assert page.evaluate('document.documentElement.scrollWidth') <= width
