@@ -147,10 +147,16 @@ def free_bytes(folder: str | Path) -> float:
     return math.inf
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Write a value as indented JSON; NaN and infinity raise ValueError."""
+def write_json(path: str | Path, value: Any, indent: int | None = 2) -> None:
+    """Write a value as JSON; NaN and infinity raise ValueError.
+
+    Args:
+        path: The file.
+        value: The value.
+        indent: Blanks per level; None = all on one line, several times as fast.
+    """
     with atomic_write(path) as file:
-        file.write(json.dumps(value, indent=2, allow_nan=False) + '\n')
+        file.write(json.dumps(value, indent=indent, allow_nan=False) + '\n')
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

@@ -48,11 +48,11 @@ class Gallery:
         return np.bincount(kept, minlength=len(self.names))
 
     @cached_property
-    def _by_individual(self) -> tuple[np.ndarray, np.ndarray]:
-        """All rows, those of an individual together, and where each individual begins."""
+    def _by_individual(self) -> list[np.ndarray]:
+        """The rows of each individual."""
         order = np.argsort(self.individuals, kind='stable')
-        first = np.searchsorted(self.individuals[order], np.arange(len(self.names) + 1))
-        return order, first
+        first = np.searchsorted(self.individuals[order], np.arange(len(self.names)))
+        return np.split(order, first)[1:]
 
     @cached_property
     def _same(self) -> dict[str, list[int]]:
@@ -66,8 +66,7 @@ class Gallery:
 
     def rows_of(self, individual: int) -> np.ndarray:
         """Return the rows of an individual."""
-        order, first = self._by_individual
-        return order[first[individual] : first[individual + 1]]
+        return self._by_individual[individual]
 
     def not_compared(self, photo: Facts, sha256: str) -> np.ndarray:
         """Return the sorted rows that a photo is not compared with.

@@ -84,7 +84,7 @@ def write_result(folder: Path, result: Result, page: str) -> None:
         keep_earlier(path)
     write_csv(photos, PHOTOS, photo_rows(result))
     write_csv(candidates, CANDIDATES, _candidates(result))
-    write_json(table, as_json(result))
+    write_json(table, as_json(result), indent=None)
     with atomic_write(html) as stream:
         stream.write(page)
 
