@@ -205,6 +205,10 @@ def test_measures_for_json():
     assert low < found['values']['sqrt'] < high
     few = measure_open_set(random_queries(0, individuals=18), 100, 0)
     assert few['intervals'] == {} and 'there are 9 and 9' in few['reason']
+    assert found['no_skill']['DIR@0.01'] is None and found['no_skill']['AUROC'] == 0.5
+    queries = random_queries(0, individuals=20)
+    one_side = measure_open_set(queries.take(queries.individuals != 3), 100, 0)
+    assert one_side['intervals'] == {} and 'there are 10 and 9' in one_side['reason']
     assert measure_open_set(random_queries(0), 0, 0)['reason'] == 'TEST.BOOTSTRAP is 0'
 
 

@@ -23,6 +23,7 @@ from wildlife.catalogue.decisions import Answer, decide
 from wildlife.catalogue.edit import undo
 from wildlife.catalogue.new_photos import NewPhoto, NewPhotos
 from wildlife.catalogue.store import open_catalogue
+from wildlife.catalogue.verify import verify
 
 
 def new(*some):
@@ -38,7 +39,7 @@ def test_photos_are_added_once(tmp_path):
     assert len(catalogue.journal()) == 2
     done = add_photos(catalogue, ANNA, photos(tmp_path / 'photos', ['Nala', 'Asha'], 4), encoder)
     assert (done.photos, done.known, done.individuals, done.features) == (5, 3, ['Asha'], 5)
-    assert done.entry == 3 and len(encoder.encoded) == 5
+    assert done.entry == 3 and len(encoder.encoded) == 5 and done.named == 0
     check_features(catalogue, encoder)
     assert_clean(catalogue)
 
@@ -175,8 +176,11 @@ def test_photos_before_the_first_model(tmp_path):
     with pytest.raises(InputError, match='has no features yet; compute them'):
         catalogue.features()
     encoder = Encoder()
-    done = add_photos(catalogue, ANNA, photos(tmp_path / 'p', ['Zuri'], 1), encoder)
-    assert (done.photos, done.features) == (1, 4)
+    (tmp_path / 'p').rename(tmp_path / 'moved')  # features are made from where photos are now
+    there = [NewPhoto(str(path)) for path in sorted((tmp_path / 'moved').iterdir())]
+    zuri = photos(tmp_path / 'p', ['Zuri'], 1).photos
+    done = add_photos(catalogue, ANNA, new(*there, *zuri), encoder)
+    assert (done.photos, done.completed, done.features) == (1, 3, 4)
     check_features(catalogue, encoder)
     (tmp_path / 'e').mkdir()
     with pytest.raises(InputError, match='there are no photos yet'):
@@ -209,6 +213,8 @@ def test_features_made_again_are_undone(tmp_path):
     encode_photos(catalogue, ANNA, encoder, again=True)
     undo(catalogue, ANNA)
     assert catalogue.path_of(catalogue.model()) == damaged
+    notes = verify(catalogue).notes  # of the features that were made again, no photo uses any
+    assert [note.partition(': ')[2] for note in notes] == ['6 rows that no photo uses']
     with pytest.raises(InputError, match='--again, which was undone; recompute them'):
         add_photos(catalogue, ANNA, photos(tmp_path / 'p', ['Kito']), encoder)
     assert encode_photos(catalogue, ANNA, encoder) == 6

@@ -118,9 +118,9 @@ def test_decisions(catalogue):
         [
             Answer(1, 'known', 'Zuri', 'machine', 0.75, 'photo 5'),
             Answer(2, 'new', 'Asha'),
-            Answer(3, 'new', 'Asha'),
-            Answer(4, 'none'),
-            Answer(5, 'unsure', probability=0.5),
+            Answer(3, 'known', 'Asha'),
+            Answer(4, 'none', probability=1.0),
+            Answer(5, 'unsure', probability=0.0),
         ],
     )
     assert shown(catalogue) == {1: 'Zuri', 2: 'Asha', 3: 'Asha', 4: '', 5: 'Zuri', 6: 'Zuri'}

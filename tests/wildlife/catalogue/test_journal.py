@@ -8,12 +8,12 @@ import pytest
 
 from tests.wildlife.catalogue.worlds import ANNA, Encoder, assert_clean, content, make, photos
 from utils.errors import InputError
-from wildlife.catalogue import edit
+from wildlife.catalogue import edit, schema
 from wildlife.catalogue.add import add_photos
 from wildlife.catalogue.database import FILE
 from wildlife.catalogue.decisions import Answer, decide
 from wildlife.catalogue.store import open_catalogue
-from wildlife.catalogue.verify import verify
+from wildlife.catalogue.verify import Findings, verify
 
 
 def random_edit(catalogue, rng, number):
@@ -80,8 +80,8 @@ DAMAGE = {
     'UPDATE photos SET individual_id = 2 WHERE id = 1': (
         'photos 1: individual_id is 2, but 1 according to its last decision'
     ),
-    'UPDATE features SET "row" = 55 WHERE photo_id = 5': (
-        'features 5: 1-aaaaaaaaaaaa.npy has no row 55'
+    'UPDATE features SET "row" = 6 WHERE photo_id = 5': (
+        'features 5: 1-aaaaaaaaaaaa.npy has no row 6'
     ),
     "UPDATE changes SET before = '{}' WHERE id = 9": (
         'journal: change 9 of entry 2 does not fit the earlier changes of'
@@ -101,8 +101,10 @@ def test_verify_names_damaged_rows(tmp_path, statement):
     assert any(DAMAGE[statement] in line for line in verify(catalogue).damage)
 
 
-def test_verify_names_damaged_features(tmp_path):
+def test_verify_names_damaged_features(tmp_path, monkeypatch):
     catalogue = make(tmp_path)
+    monkeypatch.setattr('wildlife.catalogue.verify.AT_ONCE', 4)
+    assert verify(catalogue) == Findings()
     path = catalogue.path_of(catalogue.model())
     content = bytearray(path.read_bytes())
     content[128 + 4 * 8 * 4 + 3] ^= 1  # a bit of the fifth row
@@ -129,6 +131,14 @@ def test_verify_names_rows_with_values_that_cannot_be_read(tmp_path, statement, 
     with sqlite3.connect(catalogue.folder / FILE) as file:
         file.execute(statement)
     assert any(line.startswith(named) for line in verify(catalogue).damage)
+
+
+def test_undo_of_a_row_that_the_journal_does_not_explain(tmp_path):
+    catalogue = make(tmp_path)
+    with sqlite3.connect(catalogue.folder / FILE) as file:
+        file.execute('UPDATE photos SET side = 1 WHERE id = 3')
+    with pytest.raises(InputError, match='has changed photos 3 too; undo that'):  # no entry
+        edit.undo(catalogue, ANNA)
 
 
 def test_a_value_that_cannot_be_read(tmp_path):
@@ -171,3 +181,14 @@ def test_verify_notes_what_is_no_damage(tmp_path):
     assert f'2 photos changed since added: {second}, {third}' in '\n'.join(
         verify(catalogue, hashes=True).notes
     )
+
+
+def test_an_entry_that_changes_a_row_twice_is_undone(tmp_path):
+    catalogue = make(tmp_path)
+    before = content(catalogue)
+    with catalogue.writing(ANNA, 'set the side twice') as change:
+        for side in (0, 1):
+            change.update(schema.photos, {1: {'side': side}})
+    edit.undo(catalogue, ANNA)
+    assert content(catalogue) == before
+    assert_clean(catalogue)

@@ -81,6 +81,9 @@ def test_the_package_says_who_where_and_when(tmp_path):
     assert facts['spatial']['bbox'] == [32.47, -27.87, 32.49, -27.85]
     assert facts['temporal'] == {'start': '2023-05-01', 'end': '2023-05-31'}
     assert facts['taxonomic'] == [{'scientificName': 'Tragelaphus angasii'}]
+    first = read_table(folder / 'deployments.csv')[0]
+    assert first['deploymentStart'] == '2023-05-01T00:00:00+02:00'  # of the table of places
+    assert first['deploymentEnd'] == '2023-05-20T00:00:00+02:00'
     assert any('datapackage.json assumes {"project": {"samplingDesign"' in line for line in lines)
 
 
@@ -113,6 +116,12 @@ def test_boxes_are_cut_at_the_edge_of_the_photo(tmp_path):
     box = [float(rows['3'][name]) for name in camtrap_dp.BOX]
     assert box == pytest.approx([0, 0.5, 0.38, 0.5])
     assert rows['4']['bboxX'] == ''  # a turned box
+    world = make_world()
+    for number, box in ((0, (0.2, 1.1, 0.3, 0.3)), (1, (1.1, 0.2, 0.3, 0.3))):
+        world.photo_rows[number] = replace(world.photo_rows[number], box=box)
+    folder, _ = export_dp(tmp_path / 'outside', world)
+    rows = {row['observationID']: row for row in read_table(folder / 'observations.csv')}
+    assert (rows['1']['bboxX'], rows['2']['bboxX']) == ('', '')
 
 
 def test_two_animals_in_a_photo_are_one_medium(tmp_path):
@@ -127,6 +136,7 @@ def test_two_animals_in_a_photo_are_one_medium(tmp_path):
 
 def test_deployments_without_dates_last_from_the_first_to_the_last_photo(tmp_path):
     places = {name: replace(place, start=None, end=None) for name, place in PLACES.items()}
+    places['cam,3'] = replace(PLACES['cam,3'], end=None)  # without photos, so nobody knows
     folder, lines = export_dp(tmp_path, places=places)
     rows = read_table(folder / 'deployments.csv')
     assert [row['deploymentID'] for row in rows] == ['cam 1', 'cam_2']

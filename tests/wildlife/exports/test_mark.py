@@ -125,6 +125,7 @@ def test_nothing_to_export(tmp_path, name):
         (['day', 'week'], '--occasions day week: write day, or week, or'),
         (['2023-05-01'], 'write day, or week, or two or more dates'),
         (['2023-05-08', '2023-05-01'], 'in ascending order'),
+        (['2023-05-01', '2023-05-01'], 'in ascending order'),
         (['2024-01-01', '2024-02-01'], 'none of the photos is in the 1 occasion'),
     ],
 )

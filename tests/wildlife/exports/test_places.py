@@ -11,7 +11,7 @@ from tests.wildlife.exports.worlds import PLACES, export_world, make_world, writ
 from utils.errors import InputError
 from wildlife.exports.grid import epsg_code, points_of, zone_of
 from wildlife.exports.identifiers import RESERVED, free_name, identifiers
-from wildlife.exports.occasions import make_occasions
+from wildlife.exports.occasions import MOST, make_occasions
 from wildlife.exports.places import Place, place_of_text, read_places
 from wildlife.exports.times import iso_time, read_zone
 
@@ -177,6 +177,8 @@ def test_occasions():
 def test_a_camera_with_a_wrong_clock():
     with pytest.raises(InputError, match='19479 occasions of a day, from 1970-01-01'):
         make_occasions(['day'], [date(1970, 1, 1), date(2023, 5, 1)])
+    first = date(2020, 1, 1)
+    assert len(make_occasions(['day'], [first, first + timedelta(days=MOST - 1)])) == MOST
 
 
 def test_many_equal_names_take_no_time():

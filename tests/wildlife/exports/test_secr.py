@@ -96,6 +96,10 @@ def test_without_periods_and_sexes(tmp_path):
     assert f'3 detectors {text}' in lines
     places['cam 1'] = PLACES['cam 1']
     assert f'2 detectors {text}' in export_secr(tmp_path / 'more', world, places=places)[1]
+    places['cam 1'] = replace(PLACES['cam 1'], start=None)
+    folder, lines = export_secr(tmp_path / 'end', world, places=places)
+    assert f'3 detectors {text}' in lines
+    assert read_traps(folder / 'detectors.txt')['cam.1'][2] == (1,) * 16
 
 
 def test_a_grid_of_your_own(tmp_path):

@@ -10,6 +10,7 @@ from tests.helpers import write_photo
 from tests.wildlife.exports.worlds import PLACES, export_world, make_photo, make_world, read_table
 from utils.errors import InputError
 from utils.files import sha256_file
+from wildlife.exports.places import Place
 from wildlife.exports.wildbook import MOST
 from wildlife.lists.tables import read_csv
 
@@ -106,8 +107,10 @@ def test_photos_of_the_same_day_and_place_are_an_encounter(tmp_path):
     rows = [
         ('Nala', camera, day, '', {}) for camera, day in (('c', 1), ('c', 1), ('c', 2), ('d', 2))
     ]
-    folder, _ = export_world(tmp_path, 'wildbook', make_world(rows))
-    assert [len(assets(row)) for row in sheets(folder)[0]] == [2, 1, 1]
+    rows += [('Nala', 'd', 3, '', {'place': place}) for place in ('river', 'hill')]
+    places = {'d': Place('d', x=1.0, y=2.0)}  # a grid of one's own is not on the earth
+    folder, _ = export_world(tmp_path, 'wildbook', make_world(rows), places=places)
+    assert [len(assets(row)) for row in sheets(folder)[0]] == [2, 1, 1, 1, 1]
 
 
 def test_sheets_have_200_encounters_at_most(tmp_path):
@@ -122,6 +125,9 @@ def test_sheets_have_200_encounters_at_most(tmp_path):
     check_rules(folder)
     assert [len(rows) for rows in sheets(folder)] == [MOST, MOST, 1]
     assert f'{2 * MOST + 1} encounters in 3 sheets' in lines
+    world.photo_rows.pop()
+    _, lines = export_world(tmp_path / 'even', 'wildbook', world)
+    assert f'{2 * MOST} encounters in 2 sheets' in lines
 
 
 def test_photos_are_copied_under_the_names_of_the_sheet(tmp_path):

@@ -17,6 +17,7 @@ from wildlife.identify.results import set_text
 from wildlife.identify.search import Asked
 
 NAMES = ['Ama', 'Bo', 'Cleo', 'Duma', 'Eli']
+COUNTS = [4, 2, 9, 1, 3]  # photos
 SHARP, ALPHA, LIMITS = 9.0, 0.4, (0.93, 0.6)
 RIGHT, KNOWN = (14.0, -9.0, -1.0), (14.0, -8.5, -0.5)  # weights of score and photos; intercept
 UNITS = [[0, 1, 2], [3], [4, 5], [6], [7, 8]]
@@ -46,7 +47,7 @@ def scores(monkeypatch):
 
 
 def answer_all(rule, top=5):
-    gallery = SimpleNamespace(names=NAMES, counts=np.array([4, 2, 9, 1, 3]))
+    gallery = SimpleNamespace(names=NAMES, counts=np.array(COUNTS))
     asked = Asked(np.arange(9.0)[:, None].astype(np.float32), [np.array([], int)] * 9)
     return list(Answerer(gallery, rule, top)(asked, UNITS))
 
@@ -128,6 +129,29 @@ def test_an_answer_must_be_more_likely_than_not(scores):
         assert (answer.decision == 'known') == (best > 0.5)
 
 
+def test_a_set_has_a_label_and_names_the_first_of_many(scores, monkeypatch):
+    strict = replace(calibrator(), set_limits=(0.0, 0.0))
+    for answer in answer_all(Rule(strict, 0.05, 0.8, 0.75)):
+        found = {each.name: each.probability for each in answer.candidates} | {NEW: answer.new}
+        compared = answer.compared > 0
+        assert answer.labels == ((max(found, key=found.get),) if compared else ())
+        assert answer.size == (1 if compared else None)
+    monkeypatch.setattr(answering, 'LISTED', 2)
+    everything = replace(calibrator(), set_limits=(math.inf, math.inf))
+    first = answer_all(Rule(everything, 0.05, 0.8, 0.75))[0]
+    assert first.size == 6 and len(first.labels) == 2
+
+
+def test_photos_of_the_best_individual_count(scores):
+    """P(known) here is sigmoid(log n) = n / (n + 1)."""
+    by_photos = Logistic(np.array([0.0, 0.0, 0.0, 1.0, 0.0]), 0.0)
+    made = replace(calibrator(), kind='logistic', right=by_photos, known=by_photos)
+    for answer in answer_all(Rule(made, 0.05, 0.8, 0.75)):
+        if answer.candidates:
+            count = COUNTS[NAMES.index(answer.candidates[0].name)]
+            assert answer.new == pytest.approx(1 / (count + 1))
+
+
 def test_weights_that_cannot_tell_new_animals_never_say_new():
     facts = {'open_set': {'intervals': {'AUROC': [0.43, 0.65]}}}
     blind = calibrator(
@@ -146,15 +170,16 @@ def test_without_a_calibrator(scores):
         assert similar == sorted(similar, reverse=True)
 
 
-def test_batches_do_not_matter(tmp_path, monkeypatch):
-    """Units stay whole, and every answer is the same with three photos at once as with all."""
+@pytest.mark.parametrize('most', [1, 3])
+def test_batches_do_not_matter(tmp_path, monkeypatch, most):
+    """Units stay whole, and every answer is the same with few photos at once as with all."""
     features = make_herd(tmp_path, 6).features()
     gallery, photos = gallery_of(features), features.photos
     removed = [gallery.not_compared(photo, photo.sha256) for photo in photos]
     asked = Asked(features.of(photos), removed)
     units = [list(range(start, start + 2)) for start in range(0, len(photos), 2)]
     whole = list(Answerer(gallery, Rule(calibrator(), 0.1, 0.7, 0.7))(asked, units))
-    monkeypatch.setattr(answering, 'PHOTOS', 3)
+    monkeypatch.setattr(answering, 'PHOTOS', most)
     parts = list(Answerer(gallery, Rule(calibrator(), 0.1, 0.7, 0.7))(asked, units))
     assert len(whole) == 18 and {len(each.candidates) for each in whole} == {5}
     for one, other in zip(whole, parts):

@@ -52,6 +52,12 @@ def test_what_is_kept(catalogue, tmp_path):
     assert (facts['individuals'], facts['repeated'], facts['photos']) == (24, 24, 144)
     assert facts['catalogue'] == 23 and facts['model_sha256'] == 'a' * 64
     assert facts['data'] == fingerprint(catalogue.photos())
+    for name in ('encounter', 'individual', 'sha256', 'box'):
+        changed = [
+            replace(photo, **{name: (0, 0, 1, 1) if name == 'box' else 'x'})
+            for photo in catalogue.photos()
+        ]
+        assert fingerprint(changed) != facts['data']
     values = facts['open_set']['values']
     assert values['AUROC'] > 0.9 and facts['right']['values']['ECE'] < 0.1
     assert [len(each.new_scores) for each in made.errors] == [144, 72]  # photos and encounters
@@ -150,6 +156,8 @@ def test_too_few(tmp_path):
     few = make_herd(tmp_path, 21)
     with pytest.raises(InputError, match='^19 individuals with two encounters.*but 20 are needed'):
         material_of(few.features(), herd(19))
+    assert material_of(few.features(), herd(20)).repeated == 20
+    add_photos(few, ANNA, animals(tmp_path / 'once', ['B00'], encounters=(0,)), Animals())
     merge(few, ANNA, 'A00', 'A01')
     merge(few, ANNA, 'A02', 'A03')
     names = [each.name for each in few.individuals()]
@@ -183,6 +191,7 @@ def test_of_very_many_photos_encounters_are_drawn(catalogue, monkeypatch):
     monkeypatch.setattr(calibrating, 'PAIRS', 24 * 60)
     material = material_of(catalogue.features(), herd(24))
     assert len(material.photos) == 60 and material.drawn == 144
+    assert [photo.id for photo in material.photos] != list(range(1, 61))
     whole = [photo.encounter for photo in material.photos]
     assert sum(whole.count(name) == 2 for name in set(whole)) >= 29
     assert np.array_equal(np.unique(material.encounters), np.arange(len(set(whole))))

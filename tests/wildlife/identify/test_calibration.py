@@ -120,9 +120,12 @@ def test_decisions_keep_the_stated_rate_on_the_fit():
     stricter = HeldOutErrors(scores / 2 + 0.5, doubts / 2)  # such as single photos
     both = replace(calibrator, errors=(*calibrator.errors, stricter))
     assert both.limits(0.05) == (pytest.approx(accept / 2 + 0.5), reject)
-    few = replace(both, errors=(calibrator.errors[0], HeldOutErrors(scores[:13], doubts)))
-    with pytest.raises(InputError, match='with 13 queries.* from 0.077 to 1'):
-        few.limits(0.07)
+    assert replace(both, errors=both.errors[::-1]).limits(0.05) == both.limits(0.05)
+    for thinner in (HeldOutErrors(scores[:13], doubts), HeldOutErrors(scores, doubts[:13])):
+        few = replace(both, errors=(calibrator.errors[0], thinner))
+        assert few.fewest == 13
+        with pytest.raises(InputError, match='with 13 queries.* from 0.077 to 1'):
+            few.limits(0.07)
     with pytest.raises(InputError, match='false-match rate of 0.001 cannot be measured'):
         calibrator.limits(0.001)
 

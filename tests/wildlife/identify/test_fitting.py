@@ -41,6 +41,8 @@ def test_leaving_out():
     half = both.take(found.catalogue == 12)
     assert half.known.sum() == 60  # those whose individual is among the twelve
     assert (plain.scores[both.queries] == both.scores)[both.scores > REMOVED].all()
+    few = best_answers(leave_out(random_table(individuals=8), 0))
+    assert set(few.catalogue.tolist()) == {7, 4}  # not two
 
 
 def test_folds_never_divide_an_individual_and_have_both_sides():

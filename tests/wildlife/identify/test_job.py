@@ -82,6 +82,7 @@ def test_photos_of_the_catalogue_and_their_record(tmp_path, options):
     add_photos(catalogue, ANNA, asked(tmp_path), Animals())
     numbers = [photo.id for photo in catalogue.photos() if not photo.individual]
     decide(catalogue, ANNA, [Answer(numbers[2], 'none'), Answer(numbers[3], 'unsure')])
+    decide(catalogue, ANNA, [Answer(numbers[2], 'unsure')])  # does not take 'none' back
     result = identify(catalogue, None, never, options)
     assert [number for number in numbers if number != numbers[2]] == list(result.question.numbers)
     assert record(catalogue, ANNA, result) == 7
@@ -136,6 +137,10 @@ def test_a_photo_of_the_catalogue_is_not_compared_with_its_encounter(tmp_path, o
     gallery = gallery_of(catalogue.features())
     shown = {gallery.photos[match.row].encounter for match in answer.candidates[0].matches}
     assert answer.candidates[0].name == 'A03' and shown == {'A03 0', 'A03 2'}
+    other = replace(there, encounter='mine', side=1 - there.side)
+    new = NewPhotos([other], 'a folder', [], [])
+    (photo,) = identify(catalogue, new, never, options).question.photos
+    assert (photo.encounter, photo.side) == ('A03 1', there.side)
 
 
 def test_unknown_encounters_are_told(tmp_path, options):
@@ -177,6 +182,8 @@ def test_a_rate_that_the_data_do_not_allow(tmp_path):
 def test_breaks_that_are_no_time(tmp_path, minutes):
     with pytest.raises(InputError, match='--burst-minutes .* from 0 to 525600'):
         Options(tmp_path, minutes=minutes)
+    Options(tmp_path, minutes=0)
+    Options(tmp_path, minutes=525_600)
 
 
 def test_nothing_to_compare_with(tmp_path, options):

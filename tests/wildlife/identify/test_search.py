@@ -86,6 +86,8 @@ def test_the_same_file_is_not_compared(features):
 
     rows = gallery.not_compared(Elsewhere, photo.sha256)
     assert [gallery.photos[row].id for row in rows.tolist()] == [photo.id]
+    second = features.photos[1]  # the rows are sorted, as the search needs
+    assert gallery.not_compared(second, second.sha256).tolist() == [0, 1]
 
 
 def test_the_best_photos_of_an_individual(features):

@@ -47,6 +47,7 @@ def test_units(kind, minutes, expected):
 def test_a_break_of_just_the_minutes_ends_a_burst():
     photos = [photo('a', 'x', 0), photo('b', 'x', 60), photo('c', 'x', 119)]
     assert units_of(photos, 'burst', 1) == [[0], [1, 2]]
+    assert units_of(photos[::-1], 'burst', 1) == [[0, 1], [2]]  # in the order given
 
 
 def test_several_animals_in_a_file():

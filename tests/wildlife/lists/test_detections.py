@@ -64,7 +64,7 @@ def test_lists_of_a_detectors_file(tmp_path):
     save_marked(tmp_path / 'a0/faint.png')
     images += [
         {'file': 'a0/empty.png', 'detections': []},
-        {'file': 'a0/faint.png', 'detections': [box(0.2, 0.1, 0.4, 0.4, conf=0.1)]},
+        {'file': 'a0/faint.png', 'detections': [box(0.2, 0.1, 0.4, 0.4, conf=0.1999)]},
         {'file': 'a0/broken.png', 'detections': None, 'failure': 'Failure image access'},
     ]
     facts = run(write_detections(tmp_path, images), tmp_path / 'out', '--margin', 0)
@@ -120,7 +120,7 @@ def test_several_animals_of_a_named_individual(tmp_path):
 def test_animals_without_names(tmp_path):
     """The catalogue and identify: every box is an animal, nobody is named by a folder."""
     images = herd(tmp_path, 2)
-    images[0]['detections'].append(box(0.5, 0.5, 0.3, 0.3))
+    images[0]['detections'].append(box(0.5, 0.5, 0.3, 0.3, conf=0.2))  # just enough
     found = read(write_detections(tmp_path, images))
     assert len(found.photos) == 5 and {photo.individual for photo in found.photos} == {''}
     assert [photo.box for photo in found.photos if photo.path.endswith('a0/0.png')] == [
