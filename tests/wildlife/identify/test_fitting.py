@@ -96,6 +96,9 @@ def test_probabilities_are_right_for_other_animals(calibrator):
     found, answers = held_out(calibrator, both), best_answers(both)
     assert ece(found.best, answers.right) < 0.05
     assert ece(1 - found.new, answers.known) < 0.06
+    rare = held_out(calibrator, both, share=0.01)  # another share does not change the answers
+    assert (rare.accepted == found.accepted).all() and (rare.new > found.new).all()
+    assert ((rare.best > rare.new) != found.accepted).any()
     accept, _ = calibrator.limits(0.05)
     assert 0.02 < (found.best[~both.known] > accept).mean() < 0.1
 
@@ -136,5 +139,8 @@ def test_errors_are_stated_for_some_queries(table):
     stated = table.queries % 2 == 0
     found = fit_calibrator(table, [stated, table.queries % 3 == 0], draws=0)
     assert [len(each.new_scores) for each in found.errors] == [96, 64]
-    found = fit_calibrator(table, [stated], draws=0)
-    assert found.facts['open_set']['counts']['known_queries'] == 48
+    alone = [fit_calibrator(table, [part], draws=0) for part in (stated, table.queries % 3 == 0)]
+    assert alone[0].facts['open_set']['counts']['known_queries'] == 48
+    limits = np.array([each.set_limits for each in alone])
+    assert found.set_limits == tuple(limits.max(axis=0))  # the sets hold for both
+    assert (limits[0] != limits[1]).all()
