@@ -27,11 +27,8 @@ def noisy(seed, count=300, inputs=3):
     return x, rng.random(count) < sigmoid(z)
 
 
-@pytest.mark.parametrize('inputs', [1, 3])
-@pytest.mark.parametrize('seed', range(3))
-def test_the_fit_is_that_of_scikit_learn(seed, inputs):
+def by_scikit_learn(x, y):
     """Soft targets: each answer counts as true and as false, with the target as weight."""
-    x, y = noisy(seed, inputs=inputs)
     targets = platt_targets(y)
     scaled = (x - x.mean(0)) / x.std(0)
     other = LogisticRegression(C=1 / RIDGE, tol=1e-10, max_iter=1000).fit(
@@ -39,7 +36,20 @@ def test_the_fit_is_that_of_scikit_learn(seed, inputs):
         np.repeat([1, 0], len(x)),
         np.concatenate([targets, 1 - targets]),
     )
-    np.testing.assert_allclose(fit_logistic(x, y)(x), other.predict_proba(scaled)[:, 1], atol=1e-6)
+    return other.predict_proba(scaled)[:, 1]
+
+
+@pytest.mark.parametrize('inputs', [1, 3])
+@pytest.mark.parametrize('seed', range(3))
+def test_the_fit_is_that_of_scikit_learn(seed, inputs):
+    x, y = noisy(seed, inputs=inputs)
+    np.testing.assert_allclose(fit_logistic(x, y)(x), by_scikit_learn(x, y), atol=1e-6)
+
+
+def test_the_fit_of_a_single_true_outcome_far_away():
+    """Newton's steps would be too long if they were not halved."""
+    x = np.append(np.zeros(1000), 1.0)[:, None]
+    np.testing.assert_allclose(fit_logistic(x, x[:, 0] == 1)(x), by_scikit_learn(x, x[:, 0] == 1))
 
 
 def test_platts_targets():
@@ -130,6 +140,7 @@ def test_quality():
     y = np.arange(300) < 120
     assert quality(p, y, who)['no_skill']['Brier'] == pytest.approx(share * (1 - share))
     assert quality(p[:90], y[:90], who[:90])['intervals'] == {}
+    assert quality(p[:100], y[:100], who[:100])['intervals']  # ten individuals
 
 
 def test_intervals_over_individuals_are_wider_where_photos_are_alike():

@@ -177,6 +177,19 @@ def test_thresholds():
         threshold_at(np.empty(0), 0.5)
 
 
+def test_rates_that_binary_numbers_miss():
+    """0.29 · 100 is 28.999999999999996, and 1 / 49 · 49 is less than 1."""
+    known = np.arange(200) < 100
+    score = np.where(known, 70.5, np.arange(200) - 100)  # below 29 of the unknown ones
+    queries = OpenSet(np.arange(200), known, known, score, known)
+    assert open_set_values(queries, (0.29,))['DIR@0.29'] == 1
+    assert no_skill(queries, (0.29,))['DIR@0.29'] == pytest.approx(30 / 101)
+    assert threshold_at(np.arange(99.0), 0.29) == 70
+    assert threshold_at(np.arange(49.0), 1 / 49) == 48
+    some = queries.take(np.arange(149))
+    assert np.isfinite(open_set_values(some, (1 / 49,))[f'DIR@{1 / 49:g}'])
+
+
 @pytest.mark.parametrize('rate', [0.05, 0.1, 0.3])
 def test_another_score_exceeds_a_threshold_as_rarely_as_stated(rate):
     """On average over fits, and not much more rarely than it may."""

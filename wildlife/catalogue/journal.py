@@ -243,6 +243,6 @@ def _take_back(
 def _later(transaction: Transaction, change: Row[Any]) -> str:
     """Name the last entry that changed the same row."""
     same = (changes.c.table_name == change.table_name, changes.c.row_id == change.row_id)
-    entries = sa.select(changes.c.entry_id).where(*same, changes.c.entry_id < transaction.entry)
-    last = transaction.connection.execute(entries.order_by(changes.c.id.desc())).scalar()
+    entries = sa.select(changes.c.entry_id).where(*same).order_by(changes.c.id.desc())
+    last = transaction.connection.execute(entries).scalar()
     return f' (entry {last})' if last and last != change.entry_id else ''

@@ -136,9 +136,12 @@ def test_verify_names_rows_with_values_that_cannot_be_read(tmp_path, statement, 
 def test_undo_of_a_row_that_the_journal_does_not_explain(tmp_path):
     catalogue = make(tmp_path)
     with sqlite3.connect(catalogue.folder / FILE) as file:
-        file.execute('UPDATE photos SET side = 1 WHERE id = 3')
-    with pytest.raises(InputError, match='has changed photos 3 too; undo that'):  # no entry
+        file.execute('UPDATE photos SET individual_id = 2 WHERE id = 1')
+    with pytest.raises(InputError, match='has changed photos 1 too; undo that'):  # no entry
         edit.undo(catalogue, ANNA)
+    edit.rename(catalogue, ANNA, 'Nala', 'Asha')
+    edit.undo(catalogue, ANNA)  # which has nothing to do with it
+    assert catalogue.individual('Nala').aliases == ()
 
 
 def test_a_value_that_cannot_be_read(tmp_path):

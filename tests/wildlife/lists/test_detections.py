@@ -136,7 +136,7 @@ def test_speciesnet(tmp_path):
     predictions = [
         {
             'filepath': str(tmp_path / 'a0/0.png'),
-            'detections': [box(0.2, 0.1, 0.4, 0.4, label='animal')],
+            'detections': [box(0.2, 0.1, 0.4, 0.4, category='4', label='Animal')],
             'prediction': 'x;mammalia;;;;;mammal',
             'prediction_score': 0.8,
         },
@@ -177,6 +177,9 @@ def test_addaxai_after_it_has_told_the_species(tmp_path):
     (nyala,) = read(source, '--category', 'nyala').photos
     assert nyala.path.endswith('a0/0.png')
     assert len(read(source, '--category', 1).photos) == 2
+    source = write_detections(tmp_path, images[2:], detection_categories=names)
+    with pytest.raises(InputError, match='no photo of an animal is left'):  # but it could be
+        read(source)
 
 
 def test_corners_in_pixels(tmp_path):
