@@ -178,7 +178,7 @@ def test_addaxai_after_it_has_told_the_species(tmp_path):
     assert nyala.path.endswith('a0/0.png')
     assert len(read(source, '--category', 1).photos) == 2
     source = write_detections(tmp_path, images[2:], detection_categories=names)
-    with pytest.raises(InputError, match='no photo of an animal is left'):  # but it could be
+    with pytest.raises(InputError, match='no usable photo of an animal; skipped'):
         read(source)
 
 
