@@ -13,7 +13,7 @@ the same encounter are not compared. To resume an interrupted call, repeat the c
     identify.csv     one row per photo: decision, best individual, probability, P(new), 95 % set
     candidates.csv   one row per candidate: rank, individual, probability, its most similar photo
     identify.json    all results
-    identify.html    a page with the pictures of the first 200 units
+    identify.html    a page with the pictures of the first 200 units of each decision
 """
 
 import sys

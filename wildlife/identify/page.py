@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,7 @@ from wildlife.identify.results import (
 from wildlife.pages import render
 from wildlife.thumbnails import data_uri
 
-SHOWN = 200  # most units on a page
+SHOWN = 200  # most units of each decision on a page
 OWN = 3  # most photos of a unit
 LABELS = 5  # most labels of a set
 SIDE = 160  # pixels: largest width and height of a picture
@@ -50,7 +50,7 @@ def html_page(result: Result, margin: float, catalogue: str = '', names: Iterabl
         catalogue: The folder of the catalogue, for commands; '' = there is none.
         names: All names and aliases of the catalogue.
     """
-    order = best_first(result.answers)[:SHOWN]
+    order = list(_shown(result.answers))
     pictures = _pictures(result, order, margin)
     commands = _commands(result, order, catalogue, free_names(names))
     return render(
@@ -67,6 +67,15 @@ def html_page(result: Result, margin: float, catalogue: str = '', names: Iterabl
         catalogue=catalogue,
         is_added=0 not in result.question.numbers,
     )
+
+
+def _shown(answers: Sequence[UnitAnswer]) -> Iterator[int]:
+    """Yield the units of a page: the first of each decision, so that many known ones hide none."""
+    count: Counter[str] = Counter()
+    for number in best_first(answers):
+        count[answers[number].decision] += 1
+        if count[answers[number].decision] <= SHOWN:
+            yield number
 
 
 def _unit(

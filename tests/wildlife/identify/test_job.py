@@ -19,7 +19,7 @@ from wildlife.catalogue.create import create_catalogue
 from wildlife.catalogue.decisions import Answer, decide
 from wildlife.catalogue.edit import rename, undo
 from wildlife.catalogue.new_photos import NewPhoto, NewPhotos
-from wildlife.identify import job
+from wildlife.identify import job, page
 from wildlife.identify.calibrating import calibrate, material_of
 from wildlife.identify.calibration_file import as_json
 from wildlife.identify.gallery import gallery_of
@@ -74,6 +74,14 @@ def test_known_and_new_animals(tmp_path, options):
         *['known'] * 3,
         'new',
     ]
+
+
+def test_many_known_animals_hide_no_other_answer_on_the_page(tmp_path, options, monkeypatch):
+    monkeypatch.setattr(page, 'SHOWN', 2)
+    identify(calibrated(tmp_path), asked(tmp_path), Animals, options)
+    html = (tmp_path / 'out/identify.html').read_text()
+    assert [html.count(text) for text in ('>known: ', '>a new animal<')] == [2, 1]
+    assert 'and 1 more; identify.csv' in html
 
 
 def test_photos_of_the_catalogue_and_their_record(tmp_path, options):
