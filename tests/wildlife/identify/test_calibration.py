@@ -41,6 +41,9 @@ def test_rows_sum_to_1_and_the_best_is_the_most_probable():
     assert (p >= 0).all() and (p[:, :-1][table.scores == REMOVED] == 0).all()
     best = table.scores.argmax(axis=1)
     assert (p[np.arange(len(p)), best] >= p[:, :-1].max(axis=1) - 1e-12).all()
+    swapped = replace(PLATT, right=PLATT.known, known=PLATT.right)  # P(known) is not below P(right)
+    p = swapped.label_probabilities(table)
+    assert (p >= 0).all() and p.sum(axis=1) == pytest.approx(1)
 
 
 def test_the_best_and_new_are_those_of_the_regressions():

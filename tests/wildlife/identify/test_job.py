@@ -7,6 +7,7 @@ import shlex
 from dataclasses import replace
 from html import unescape
 from itertools import islice
+from types import SimpleNamespace
 
 import pytest
 
@@ -161,6 +162,11 @@ def test_unknown_encounters_are_told(tmp_path, options):
     new.photos[0] = replace(new.photos[0], encounter='')
     words = identify(catalogue, new, Animals, options).words
     assert words[-1].startswith(told)
+    gallery = gallery_of(catalogue.features())
+    alone = {row: replace(photo, encounter='') for row, photo in list(gallery.photos.items())[:1]}
+    asked_all = SimpleNamespace(photos=new.photos[1:])
+    (word,) = job.encounter_words(asked_all, replace(gallery, photos=gallery.photos | alone))
+    assert word.startswith('0 of the photos to identify and 1 of those in')
     assert told in (tmp_path / 'out/identify.html').read_text()
 
 

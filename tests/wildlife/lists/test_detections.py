@@ -123,6 +123,8 @@ def test_animals_without_names(tmp_path):
     images[0]['detections'].append(box(0.5, 0.5, 0.3, 0.3, conf=0.2))  # just enough
     found = read(write_detections(tmp_path, images))
     assert len(found.photos) == 5 and {photo.individual for photo in found.photos} == {''}
+    unnamed = read(write_detections(tmp_path, images, detection_categories={}))  # 1 is animal
+    assert len(unnamed.photos) == 5
     assert [photo.box for photo in found.photos if photo.path.endswith('a0/0.png')] == [
         (0.2, 0.1, 0.4, 0.4),
         (0.5, 0.5, 0.3, 0.3),
