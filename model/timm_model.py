@@ -285,9 +285,8 @@ def _log_inputs(cfg: CfgNode, name: str) -> None:
     if list(used.SIZE_TEST) != list(used.SIZE_TRAIN):
         sizes = f'{sizes} in training and {_in_pixels(used.SIZE_TEST)} in tests'
     logger.info(
-        "%s%s: photos of %s, mean %s, std %s; timm's data config: %s, mean %s, std %s",
-        TIMM,
-        name,
+        "%s: photos of %s, mean %s, std %s; timm's data config: %s, mean %s, std %s",
+        TIMM + name,
         sizes,
         list(used.PIXEL_MEAN),
         list(used.PIXEL_STD),

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float | None]:
     from model.timm_names import resolve_inputs
     from utils.run.session import evaluation_session
     from wildlife.identify.report import table_lines, write_open_set
-    from wildlife.identify.run import draws_result, lists_result, test_features
+    from wildlife.identify.run import draws_result, features_of_test, lists_result
     from wildlife.names import names_of_labels
 
     cfg = resolve_inputs(cfg)
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float | None]:
     with evaluation_session(cfg, 'open_set') as run:
         test = make_test_dataloader(cfg)
         run.cleanup.callback(test.loader.close)
-        features, model = test_features(run, test, args.features)
+        features, model = features_of_test(run, test, args.features)
         if not run.main:
             return {}
         if args.draws:

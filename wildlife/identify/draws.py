@@ -17,7 +17,7 @@ from utils.logger import progress
 from wildlife.identify.answers import Similarities, similarities, without_unclear
 from wildlife.identify.encounters import encounter_means, encounter_numbers, with_encounters
 from wildlife.identify.fitting import fit_calibrator, leave_out
-from wildlife.identify.open_set import OpenSetTest, Row, mean_rows, measure_rows, test_with
+from wildlife.identify.open_set import OpenSetTest, Row, mean_rows, measure_rows, open_set_test
 
 PROTOCOL = PROTOCOLS['cross-encounter']
 ENROLLED = 0.5  # share of the encounters of an enrolled individual that are in the catalogue
@@ -82,13 +82,13 @@ def repeat_draws(
         rng = np.random.default_rng(seed)
         drawn = groups(rng)
         own = leave_out(fit_table(features, records, drawn.fit, rng), seed)
-        asked, stated = test_table(features, records, drawn, rng), list[np.ndarray]()
+        asked, stated = drawn_table(features, records, drawn, rng), list[np.ndarray]()
         if units == 'encounter':
             own, (_, whole) = with_encounters(own, encounters[own.queries], seed)
             stated = [whole]
             asked = encounter_means(asked, encounters[asked.queries])
         calibrator = fit_calibrator(own, stated, FIT_BOOTSTRAP, seed)
-        test = test_with(calibrator, asked, drawn.share)
+        test = open_set_test(calibrator, asked, drawn.share)
         tests.append(test)
         rows.append(measure_rows(test, bootstrap))
         kinds.append(calibrator.kind)
@@ -163,7 +163,7 @@ def fit_table(
     return table_of(features, records, query, gallery)
 
 
-def test_table(
+def drawn_table(
     features: torch.Tensor, records: Sequence[Record], groups: Groups, rng: np.random.Generator
 ) -> Similarities:
     """Return the queries of a draw against its catalogue.

@@ -103,7 +103,7 @@ class OpenSetTest:
         return reliability(self.found.best, self.answers.right)
 
 
-def test_with(
+def open_set_test(
     calibrator: Calibrator, table: Similarities, share: float | None = None
 ) -> OpenSetTest:
     """Test a calibrator on individuals that it was not fitted on.
@@ -122,7 +122,7 @@ def test_with(
     return OpenSetTest(table, best_answers(table), found, decisions)
 
 
-def test_cross_fitted(table: Similarities, seed: int = 0) -> OpenSetTest:
+def cross_fitted_test(table: Similarities, seed: int = 0) -> OpenSetTest:
     """Calibrate and test on the same queries: each by those of other individuals.
 
     Raises:

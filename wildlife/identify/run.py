@@ -34,9 +34,9 @@ from wildlife.identify.open_set import (
     OpenSetTest,
     Row,
     check_both_sides,
+    cross_fitted_test,
     measure_rows,
-    test_cross_fitted,
-    test_with,
+    open_set_test,
 )
 
 AVERAGES = re.compile('; (?:trapezoid )?average precision')  # of a protocol: not measured here
@@ -61,7 +61,7 @@ class OpenSetResult:
     calibrator: Calibrator | None = None
 
 
-def test_features(run: Session, test: TestSet, file: str) -> tuple[torch.Tensor, dict[str, Any]]:
+def features_of_test(run: Session, test: TestSet, file: str) -> tuple[torch.Tensor, dict[str, Any]]:
     """Return the features (N, D) of all photos of a test, and what they depend on.
 
     Args:
@@ -114,7 +114,7 @@ def lists_result(
     """
     loaded = load_calibrator(calibrator, model) if calibrator else None
     table, asked, skipped = _queries(test, features, units)
-    result = test_with(loaded, asked) if loaded else test_cross_fitted(asked)
+    result = open_set_test(loaded, asked) if loaded else cross_fitted_test(asked)
     rows = measure_rows(result, run.cfg.TEST.BOOTSTRAP)
     is_named = bool(model['model_sha256'])  # nothing tells one unnamed model from another
     fitted = _fitted(run, test, table, model, units) if is_named and not loaded else None

@@ -11,13 +11,11 @@ from wildlife.identify.calibration import told_apart
 from wildlife.identify.draws import (
     Groups,
     draw_groups,
+    drawn_table,
     fit_table,
     repeat_draws,
-    test_table,
     unit_of,
 )
-
-test_table.__test__ = False  # not a test, whatever its name
 
 
 def test_groups_are_disjoint_and_hold_all():
@@ -55,7 +53,7 @@ def test_too_few_individuals(fit, known, single):
 def test_the_catalogue_has_half_of_the_encounters_of_known_individuals_only():
     features, records = photos(individuals=12, encounters=4)
     groups = Groups(np.arange(4), np.arange(4, 8), np.arange(8, 12))
-    table = test_table(features, records, groups, np.random.default_rng(0))
+    table = drawn_table(features, records, groups, np.random.default_rng(0))
     assert table.labels.tolist() == [4, 5, 6, 7]
     assert table.photos.tolist() == [8] * 4  # two of four encounters, four photos each
     assert set(table.individuals.tolist()) == set(range(4, 12))
@@ -72,7 +70,7 @@ def test_encounters_of_the_catalogue_are_not_asked(monkeypatch):
     ]
     monkeypatch.setattr(draws, 'table_of', lambda *arguments: arguments[2:])
     groups = Groups(np.arange(0), np.array([0]), np.array([2, 3]))
-    query, gallery = test_table(features, together, groups, np.random.default_rng(0))
+    query, gallery = drawn_table(features, together, groups, np.random.default_rng(0))
     asked, enrolled = ({together[row].encounter for row in rows} for rows in (query, gallery))
     assert asked | enrolled == set(range(4)) and len(asked) == len(enrolled) == 2
     assert {together[row].pid for row in query} == {0, 2, 3}

@@ -36,7 +36,7 @@ def table():
 
 @pytest.fixture(scope='module')
 def crossed(table):
-    return open_set.test_cross_fitted(table)
+    return open_set.cross_fitted_test(table)
 
 
 def test_rows(table, crossed):
@@ -64,7 +64,7 @@ def test_decisions_are_made_with_limits_of_other_individuals(table, crossed):
 
 def test_rates_that_the_data_do_not_allow_are_left_out():
     few = random_table(individuals=10, unknown=10, photos_each=2)  # 20 queries on each side
-    decisions = open_set.test_cross_fitted(few).decisions
+    decisions = open_set.cross_fitted_test(few).decisions
     assert list(decisions) == [0.1] and FOLDS == 10
 
 
@@ -74,7 +74,7 @@ def test_a_new_animal_with_most_of_the_photos_does_not_stop_the_test(photos):
     rng = np.random.default_rng(0)
     who = np.repeat(np.arange(15 + len(photos)), [8] * 15 + photos)
     scores = rng.normal(size=(len(who), 15)) + 2 * np.equal.outer(who, np.arange(15))
-    assert open_set.test_cross_fitted(table_of(scores / 10, np.arange(15), who)).decisions == {}
+    assert open_set.cross_fitted_test(table_of(scores / 10, np.arange(15), who)).decisions == {}
 
 
 def test_decision_rows_by_hand():
@@ -91,7 +91,7 @@ def test_decision_rows_by_hand():
 
 def test_a_calibrator_of_other_individuals(table):
     calibrator = fit_calibrator(leave_out(random_table(seed=7, individuals=24), 0), draws=100)
-    test = open_set.test_with(calibrator, table)
+    test = open_set.open_set_test(calibrator, table)
     p = calibrator.label_probabilities(table)
     np.testing.assert_allclose(test.found.new, p[:, -1])
     accept, _ = calibrator.limits(0.1)
@@ -101,7 +101,10 @@ def test_a_calibrator_of_other_individuals(table):
 
 def test_the_share_to_expect_moves_probabilities_but_no_decision(table):
     calibrator = fit_calibrator(leave_out(random_table(seed=7, individuals=24), 0), draws=0)
-    plain, told = open_set.test_with(calibrator, table), open_set.test_with(calibrator, table, 0.1)
+    plain, told = (
+        open_set.open_set_test(calibrator, table),
+        open_set.open_set_test(calibrator, table, 0.1),
+    )
     assert (told.found.new > plain.found.new).all()
     assert (told.found.accepted == plain.found.accepted).all()
     assert (told.decisions[0.1] == plain.decisions[0.1]).all()

@@ -21,7 +21,7 @@ from wildlife.identify.run import OpenSetResult
 
 @pytest.fixture(scope='module')
 def result():
-    test = open_set.test_cross_fitted(random_table(individuals=12, unknown=12, photos_each=6))
+    test = open_set.cross_fitted_test(random_table(individuals=12, unknown=12, photos_each=6))
     facts = {
         'mode': 'lists',
         'catalogue': 12,
