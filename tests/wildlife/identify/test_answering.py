@@ -138,7 +138,7 @@ def test_a_set_has_a_label_and_names_the_first_of_many(scores, monkeypatch):
         assert answer.size == (1 if compared else None)
     monkeypatch.setattr(answering, 'LISTED', 2)
     everything = replace(calibrator(), set_limits=(math.inf, math.inf))
-    first = answer_all(Rule(everything, 0.05, 0.8, 0.75))[0]
+    first = answer_all(Rule(everything, 0.05, 0.8, 0.75), top=1)[0]
     assert first.size == 6 and len(first.labels) == 2
 
 
