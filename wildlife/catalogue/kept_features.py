@@ -1,4 +1,8 @@
-"""Features that are kept in files until they are written, so that an interruption loses none."""
+"""Features that are kept in files until they are written, so that an interruption loses none.
+
+Each has the key of its photo, since the next call may have other photos. For a fixed list of photos
+that several processes share, see ``wildlife.features.parts``.
+"""
 
 import contextlib
 import hashlib

@@ -23,7 +23,7 @@ from utils.logger import logger
 from utils.run.session import Session
 from wildlife.features.files import FeatureTable, write_features
 from wildlife.features.onnx_files import OnnxEncoder, about_onnx
-from wildlife.features.parts import Parts, batches_of, write_parts
+from wildlife.features.parts import Parts, batches_of, whole_parts
 from wildlife.features.photos import PhotoTable
 
 FORMAT = 1  # version of the metadata
@@ -100,7 +100,8 @@ def _write_own(
 
     with torch.inference_mode():
         rows = encode_batches(encode, loader, run.runtime, 'features')
-        write_parts(parts, own, rows, photos.records)
+        for part, features in whole_parts(own, rows, photos.records):
+            parts.write(part, features)
 
 
 def _join(parts: Parts, photos: PhotoTable, about: Mapping[str, Any], path: Path) -> FeatureTable:

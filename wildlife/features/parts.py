@@ -1,4 +1,8 @@
-"""Features in parts: an interrupted computation continues with the parts that are missing."""
+"""Features in parts: an interrupted computation continues with the parts that are missing.
+
+Here the photos are a fixed list, so parts are numbered and several processes can share them. Where
+the photos may change until the next call, see ``wildlife.catalogue.kept_features``.
+"""
 
 import json
 import shutil
@@ -19,7 +23,7 @@ PHOTOS = 256  # per part
 
 
 class Parts:
-    """Features of N photos as files in a folder, which is removed when all are joined.
+    """Features of N photos as files in a folder, one per part.
 
     Args:
         folder: The folder.
@@ -99,14 +103,6 @@ def batches_of(parts: Sequence[range], size: int) -> list[range]:
     for part in parts:
         batches += [part[start : start + size] for start in range(0, len(part), size)]
     return batches
-
-
-def write_parts(
-    parts: Parts, own: Sequence[range], batches: Iterable[torch.Tensor], records: Sequence[Record]
-) -> None:
-    """Write parts as their batches come; see :func:`whole_parts`."""
-    for part, features in whole_parts(own, batches, records):
-        parts.write(part, features)
 
 
 def whole_parts(
