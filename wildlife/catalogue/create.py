@@ -8,7 +8,7 @@ from utils.errors import InputError
 from utils.files import writing
 from utils.run.lock import InUse, output_lock
 from wildlife.catalogue.database import FILE, connection
-from wildlife.catalogue.journal import CREATED, Author, Transaction
+from wildlife.catalogue.journal import Author, Transaction
 from wildlife.catalogue.schema import FORMAT, metadata, settings
 from wildlife.catalogue.store import FEATURES, Catalogue
 
@@ -88,5 +88,5 @@ def create_catalogue(folder: Path, author: Author, species: str, margin: float) 
         metadata.create_all(opened, checkfirst=False)
         values = {'format': FORMAT, 'margin': margin, 'species': species}
         rows = [{'name': name, 'value': str(value)} for name, value in values.items()]
-        Transaction(opened, author, CREATED).insert(settings, rows)
+        Transaction(opened, author, 'create').insert(settings, rows)
     return catalogue

@@ -16,7 +16,6 @@ from wildlife.catalogue.names import check_texts
 from wildlife.catalogue.schema import JOURNALED, changes, journal
 
 AT_ONCE = 500  # ids per query; SQLite allows about 1,000 variables
-CREATED = 'create'  # first word of the first entry
 
 Values = Mapping[str, Any]
 

@@ -15,6 +15,7 @@ from wildlife.catalogue.schema import aliases, individuals, models, photos, sett
 from wildlife.crops import Box
 
 BOX = photos.columns.keys().index('box')
+IN_USE = 'model'  # setting with the number of the model in use
 
 Key = tuple[str, str]  # SHA-256 of the file, or what else tells files apart; box
 
@@ -38,7 +39,7 @@ def read_model(opened: Connection, number: int = 0, key: str = '') -> Model | No
     known = read_models(opened)
     if key:
         return next((model for model in known if model.key == key), None)
-    number = number or int(read_settings(opened).get('model', 0))
+    number = number or int(read_settings(opened).get(IN_USE, 0))
     return next((model for model in known if model.id == number), None)
 
 

@@ -9,13 +9,11 @@ import sqlalchemy as sa
 from utils.errors import InputError
 from wildlife.catalogue.journal import Transaction, now
 from wildlife.catalogue.models import ModelFacts, check_same_model
-from wildlife.catalogue.queries import read_model
+from wildlife.catalogue.queries import IN_USE, read_model
 from wildlife.catalogue.records import Model
 from wildlife.catalogue.schema import features, models, settings
 from wildlife.catalogue.store import Catalogue
 from wildlife.catalogue.vectors import append_rows, checksums
-
-IN_USE = 'model'  # name of the setting
 
 
 def write_features(
