@@ -50,9 +50,8 @@ def merge(catalogue: Catalogue, author: Author, name: str, into: str) -> int:
                 'tools.catalogue set … --sex, or do not merge them'
             )
         for table in (photos, decisions, aliases):
-            own = sa.select(table.c.id).where(table.c.individual_id == gone.id)
-            ids = change.connection.execute(own).scalars()
-            change.update(table, {number: {'individual_id': kept.id} for number in ids})
+            own = _rows_of(change, table, gone.id)
+            change.update(table, {number: {'individual_id': kept.id} for number in own})
         notes = '\n'.join(filter(None, (kept.notes, gone.notes)))
         change.update(individuals, {kept.id: {'sex': kept.sex or gone.sex, 'notes': notes}})
         change.delete(individuals, [gone.id])
@@ -80,8 +79,7 @@ def split(
     action = f'split {counted(len(chosen), "photo")} of {name!r} off as {new_name!r}'
     with catalogue.writing(author, action) as change:
         individual = find_individual(change.connection, name)
-        own = sa.select(photos.c.id).where(photos.c.individual_id == individual.id)
-        own_numbers = set(change.connection.execute(own).scalars())
+        own_numbers = set(_rows_of(change, photos, individual.id))
         strange = [str(number) for number in chosen if number not in own_numbers]
         if strange or not chosen:
             raise InputError(
@@ -106,18 +104,20 @@ def remove_individual(
     """
     with catalogue.writing(author, f'remove {name!r}{" and its photos" * with_photos}') as change:
         individual = find_individual(change.connection, name)
-        own = sa.select(photos.c.id).where(photos.c.individual_id == individual.id)
-        shown = list(change.connection.execute(own).scalars())
         if with_photos:
-            _delete_photos(change, shown)
+            _delete_photos(change, _rows_of(change, photos, individual.id))
         for table in (photos, decisions):
-            mine = sa.select(table.c.id).where(table.c.individual_id == individual.id)
-            ids = change.connection.execute(mine).scalars()
-            change.update(table, {number: {'individual_id': None} for number in ids})
-        names = sa.select(aliases.c.id).where(aliases.c.individual_id == individual.id)
-        change.delete(aliases, list(change.connection.execute(names).scalars()))
+            own = _rows_of(change, table, individual.id)
+            change.update(table, {number: {'individual_id': None} for number in own})
+        change.delete(aliases, _rows_of(change, aliases, individual.id))
         change.delete(individuals, [individual.id])
         return change.entry
+
+
+def _rows_of(change: Transaction, table: sa.Table, individual: int) -> list[int]:
+    """Return the ids of the rows that refer to an individual."""
+    own = sa.select(table.c.id).where(table.c.individual_id == individual)
+    return list(change.connection.execute(own).scalars())
 
 
 def remove_photos(catalogue: Catalogue, author: Author, numbers: Sequence[int]) -> int:
