@@ -156,7 +156,7 @@ def check_options(args: argparse.Namespace) -> ListOptions:
 
 def _check_numbers(args: argparse.Namespace) -> None:
     values = vars(args)
-    for name in RANGES.keys() & values.keys():
+    for name in filter(values.__contains__, RANGES):
         value, (low, high) = values[name], RANGES[name]
         if not (math.isfinite(value) and low <= value <= high):
             raise InputError(
@@ -168,7 +168,7 @@ def _check_numbers(args: argparse.Namespace) -> None:
     if values.get('test_share') == 1 and splits:
         raise InputError(
             '--test-share 1 tests on all individuals and trains on none, which only --protocol '
-            'disjoint can do, and open; choose a share below 1, or remove the other --protocol or '
+            'disjoint and open can do; choose a share below 1, or remove the other --protocol or '
             '--split-date'
         )
     if values.get('known_share') in (0, 1):

@@ -7,7 +7,7 @@ def test_sources_and_options_that_cannot_be(tmp_path):
     source = write_folder(tmp_path / 's')
     for options, said in (
         (['--test-share', 0], '--test-share 0 leaves nothing for the test'),
-        (['--test-share', 1, '--protocol', 'closed'], 'only --protocol disjoint can do'),
+        (['--test-share', 1, '--protocol', 'closed'], 'only --protocol disjoint and open can do'),
         (['--test-share', 1, '--protocol', 'given'], '--test-share 1'),
         (['--test-share', 1, '--split-date', '2023-01-31'], '--test-share 1'),
         (['--test-share', 1.1], '--test-share 1.1 must be between 0 and 1'),
