@@ -26,16 +26,21 @@ def encounter_means(table: Similarities, encounters: np.ndarray) -> Similarities
         table: Q photos.
         encounters: (Q,) int, the encounter of each photo; each negative one is its own.
     """
-    compared = np.packbits(np.isfinite(table.scores), axis=1).astype(np.int64)
-    own = np.where(encounters < 0, -1 - np.arange(len(encounters)), encounters)
-    keys = np.column_stack([own, table.individuals, compared])
-    _, first, index = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    index = index.reshape(-1)  # NumPy 2.0 gives it another shape
+    first, index = _groups(table, encounters)
     sizes = np.bincount(index)
     order = np.argsort(index, kind='stable')
     sums = np.add.reduceat(table.scores[order], np.cumsum(sizes) - sizes, axis=0)
     scores = (sums / sizes[:, None]).astype(np.float32)
     return replace(table.take(first), scores=scores, sizes=sizes)
+
+
+def _groups(table: Similarities, encounters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first photo of each query of ``encounter_means``, and the query of each photo."""
+    compared = np.packbits(np.isfinite(table.scores), axis=1).astype(np.int64)
+    own = np.where(encounters < 0, -1 - np.arange(len(encounters)), encounters)
+    keys = np.column_stack([own, table.individuals, compared])
+    _, first, index = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    return first, index.reshape(-1)  # NumPy 2.0 gives it another shape
 
 
 def with_encounters(
@@ -63,10 +68,8 @@ def with_encounters(
 
 
 def _place_within(table: Similarities, encounters: np.ndarray) -> np.ndarray:
-    """Return how many earlier rows have the same encounter, individual and individuals compared."""
-    compared = np.packbits(np.isfinite(table.scores), axis=1).astype(np.int64)
-    keys = np.column_stack([encounters, table.individuals, compared])
-    index = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+    """Return how many earlier photos belong to the same query of :func:`encounter_means`."""
+    index = _groups(table, encounters)[1]
     order = np.argsort(index, kind='stable')
     sizes = np.bincount(index)
     place = np.empty(len(index), int)
