@@ -150,8 +150,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = Parser(prog=f'{PROGRAM} {first.command}', description=f'{text[0].upper()}{text[1:]}.')
     parser.add_argument('catalogue', type=path_value, help='folder of the catalogue')
     add_options(parser)
-    text = 'your name, for the journal (default: your user name on this computer)'
-    parser.add_argument('--by', default=user_name(), help=text)
+    add_author(parser)
     has_pairs = first.command in PHOTO_COMMANDS
     args = parse_with_pairs(parser, first.words) if has_pairs else parser.parse_args(first.words)
     args.command = first.command
@@ -172,7 +171,13 @@ def _check(parser: Parser, args: argparse.Namespace) -> None:
         parser.error(f'--margin {args.margin:g} must be between 0 and 10')
 
 
-def user_name() -> str:
+def add_author(parser: argparse.ArgumentParser) -> None:
+    """Add the option --by."""
+    text = 'your name, for the journal (default: your user name on this computer)'
+    parser.add_argument('--by', default=_user_name(), help=text)
+
+
+def _user_name() -> str:
     """Return the name of the user of this computer."""
     try:
         return getpass.getuser()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from configs.command_line import parse_with_pairs, path_text, path_value, whole_number
-from wildlife.catalogue.command_line import user_name
+from wildlife.catalogue.command_line import add_author
 from wildlife.lists.command_line import SOURCES, add_reading
 
 SIDES = ('together', 'separate')
@@ -15,12 +15,9 @@ UNITS = ('burst', 'encounter', 'photo')  # see ``units.units_of``
 
 def parse_identify(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line of ``tools.identify``."""
-    parser = argparse.ArgumentParser(
-        prog='python -m tools.identify',
-        description='Tell which individual of a catalogue photos show, or that it is new.',
-    )
+    text = 'Tell which individual of a catalogue photos show, or that it is new.'
+    parser = _catalogue_parser('identify', text)
     add = parser.add_argument
-    add('catalogue', type=path_value, help='folder of the catalogue')
     text = f'{SOURCES} (default: the unidentified photos of the catalogue)'
     add('source', nargs='?', type=path_text, default='', metavar='PHOTOS', help=text)
     text = 'folder for the answers (default: the subfolder answers of the catalogue)'
@@ -39,12 +36,9 @@ def parse_identify(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--units', choices=UNITS, default=UNITS[0], help=f'{text} (default: burst)')
     text = 'shortest break between two bursts, in minutes (default: 1)'
     add('--burst-minutes', type=float, default=1.0, help=text)
-    text = 'separate = compare only photos of the same side (default: together)'
-    add('--sides', choices=SIDES, default=SIDES[0], help=text)
     text = 'record the decisions in the catalogue; the photos must be in it'
     add('--record', action='store_true', help=text)
-    text = 'your name, for the journal (default: your user name on this computer)'
-    add('--by', default=user_name(), help=text)
+    _add_sides_and_author(parser)
     add_reading(parser)
     args = parse_with_pairs(parser, argv)
     if re.fullmatch(r'[A-Z]+(\.[A-Z0-9_]+)+', args.source) and not os.path.exists(args.source):
@@ -52,6 +46,20 @@ def parse_identify(argv: Sequence[str] | None) -> argparse.Namespace:
     args.out = args.out or args.catalogue / 'answers'
     args.skip_bad = True  # one broken photo must not stop all others
     return args
+
+
+def _catalogue_parser(tool: str, description: str) -> argparse.ArgumentParser:
+    """Return the parser of a tool whose first argument is a catalogue."""
+    parser = argparse.ArgumentParser(prog=f'python -m tools.{tool}', description=description)
+    parser.add_argument('catalogue', type=path_value, help='folder of the catalogue')
+    return parser
+
+
+def _add_sides_and_author(parser: argparse.ArgumentParser) -> None:
+    """Add the options --sides and --by."""
+    text = 'separate = compare only photos of the same side (default: together)'
+    parser.add_argument('--sides', choices=SIDES, default=SIDES[0], help=text)
+    add_author(parser)
 
 
 def parse_rank_photos(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -73,12 +81,9 @@ def parse_rank_photos(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def parse_calibrate(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line of ``tools.calibrate``."""
-    parser = argparse.ArgumentParser(
-        prog='python -m tools.calibrate',
-        description='Calibrate a catalogue: turn similarities into probabilities.',
-    )
+    text = 'Calibrate a catalogue: turn similarities into probabilities.'
+    parser = _catalogue_parser('calibrate', text)
     add = parser.add_argument
-    add('catalogue', type=path_value, help='folder of the catalogue')
     text = "yml of the model's training (default: config.yml beside its weights)"
     add('--trained-on', type=path_text, default='', metavar='YML', help=text)
     text = (
@@ -86,12 +91,9 @@ def parse_calibrate(argv: Sequence[str] | None) -> argparse.Namespace:
         '"all" (default: those that are not in the training lists)'
     )
     add('--individuals', type=path_text, default='', metavar='FILE', help=text)
-    text = 'separate = compare only photos of the same side (default: together)'
-    add('--sides', choices=SIDES, default=SIDES[0], help=text)
     text = 'bootstrap draws of individuals for the intervals; 0 = no intervals (default: 1000)'
     add('--draws', type=whole_number(0, 10**5), default=1000, help=text)
-    text = 'your name, for the journal (default: your user name on this computer)'
-    add('--by', default=user_name(), help=text)
+    _add_sides_and_author(parser)
     return parser.parse_args(argv)
 
 
