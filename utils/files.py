@@ -13,7 +13,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -102,11 +102,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         raise InputError(f'{path} is there already; name a new folder')
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f'{TEMPORARY}*@{glob.escape(path.name)}'):
-        # another process may delete it at this moment, and its process may be another user's
-        with contextlib.suppress(OSError):
-            if _is_abandoned(leftover):
-                shutil.rmtree(leftover)
+    _drop_abandoned(path.parent.glob(f'{TEMPORARY}*@{glob.escape(path.name)}'), shutil.rmtree)
     temporary = path.with_name(temporary_name(path.name))
     try:
         with writing(path):
@@ -211,11 +207,15 @@ def drop_leftovers(folder: str | Path) -> None:
 
     Call it only with the folder's lock: process IDs are not unique across containers.
     """
-    for leftover in Path(folder).glob(f'{TEMPORARY}*'):
-        # another run may delete it at this moment, and its process may be another user's
+    _drop_abandoned(Path(folder).glob(f'{TEMPORARY}*'), Path.unlink)
+
+
+def _drop_abandoned(leftovers: Iterable[Path], drop: Callable[[Path], None]) -> None:
+    for leftover in leftovers:
+        # another process may delete it at this moment, and its process may be another user's
         with contextlib.suppress(OSError):
             if _is_abandoned(leftover):
-                leftover.unlink()
+                drop(leftover)
 
 
 def _is_abandoned(temporary: Path) -> bool:
