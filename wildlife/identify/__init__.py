@@ -27,7 +27,7 @@ Below both, on arrays:
     judge(…)                         judging.py: how good its held-out probabilities are
     save_calibrator, load_calibrator calibration_file.py: as JSON
     calibrator.label_probabilities   calibration.py: P(k) of each individual and P(new)
-    calibrator.limits, decide        known, new or unsure at a stated rate of errors
+    calibrator.thresholds, decide    known, new or unsure at a stated rate of errors
     calibrator.sets                  the labels that hold the truth with 95 %
     told_apart, trust_notes          sentences about its quality
     measure_open_set(…)              utils/open_set_intervals.py: AUROC, DIR@FAR, OSCR, BAKS, BAUS

@@ -121,7 +121,7 @@ class Calibrator:
         pair = self.facts.get('open_set', {}).get('intervals', {}).get('AUROC')
         return pair is None or pair[0] > 0.5
 
-    def limits(self, rate: float) -> tuple[float, float]:
+    def thresholds(self, rate: float) -> tuple[float, float]:
         """Return the thresholds of :func:`decide` at a stated error rate.
 
         At most ``rate`` of the new animals of the fit have a P(best) above the first, and at most

@@ -71,7 +71,7 @@ def rule_of(calibrator: Calibrator, rate: float | None) -> Rule:
         rate = max(RATE, float(lowest_rate(calibrator.fewest)))
     if not 0 < rate <= 1:
         raise InputError(f'--false-match-rate {rate:g} must be above 0 and at most 1')
-    accept, reject = calibrator.limits(rate)
+    accept, reject = calibrator.thresholds(rate)
     return Rule(calibrator, rate, accept, reject)
 
 

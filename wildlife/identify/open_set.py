@@ -117,7 +117,7 @@ def open_set_test(
     plain, decisions = held_out(calibrator, table), {}
     for rate in RATES:
         if _allows(rate, calibrator.fewest, calibrator.fewest):
-            decisions[rate] = decide(plain.best, plain.new, *calibrator.limits(rate))
+            decisions[rate] = decide(plain.best, plain.new, *calibrator.thresholds(rate))
     found = plain if share is None else held_out(calibrator, table, share)
     return OpenSetTest(table, best_answers(table), found, decisions)
 
@@ -147,15 +147,15 @@ def _allows(rate: float, new: int, known: int) -> bool:
 def _decide_by_fold(
     found: HeldOut, known: np.ndarray, folds: np.ndarray, rate: float
 ) -> np.ndarray:
-    """Decide with the limits of the other folds."""
+    """Decide with the thresholds of the other folds."""
     decisions = np.full(len(known), 'unsure')
     for fold in np.unique(folds):
         own, others = folds == fold, folds != fold
-        limits = (
+        thresholds = (
             threshold_at(found.best[others & ~known], rate),
             threshold_at(found.new[others & known], rate),
         )
-        decisions[own] = decide(found.best[own], found.new[own], *limits)
+        decisions[own] = decide(found.best[own], found.new[own], *thresholds)
     return decisions
 
 

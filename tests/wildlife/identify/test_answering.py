@@ -157,7 +157,7 @@ def test_weights_that_cannot_tell_new_animals_never_say_new():
     blind = calibrator(
         facts=facts, errors=(HeldOutErrors(np.array([0.2, 0.9]), np.array([0.1, 0.2])),)
     )
-    assert blind.limits(0.5)[1] == 1.0
+    assert blind.thresholds(0.5)[1] == 1.0
 
 
 def test_without_a_calibrator(scores):

@@ -69,7 +69,7 @@ def test_what_is_kept(catalogue, tmp_path):
     assert '--false-match-rate can be 0.014 or more' in said
     draw_picture(tmp_path / 'r.png', facts)
     assert (tmp_path / 'r.png').read_bytes().startswith(b'\x89PNG')
-    assert rule_of(made, 0.05).accept == made.limits(0.05)[0]
+    assert rule_of(made, 0.05).accept == made.thresholds(0.05)[0]
     with pytest.raises(InputError, match='rates that these data allow: from 0.014 to 1'):
         rule_of(made, 0.01)
     for rate in (0, -1, 2, float('nan')):

@@ -117,20 +117,20 @@ def test_decisions_keep_the_stated_rate_on_the_fit():
     rng = np.random.default_rng(0)
     scores, doubts = np.sort(rng.random(200)), np.sort(rng.random(300))
     calibrator = replace(PLATT, errors=(HeldOutErrors(scores, doubts),))
-    accept, reject = calibrator.limits(0.05)
+    accept, reject = calibrator.thresholds(0.05)
     assert (scores > accept).sum() == 9 and (doubts > reject).sum() == 14  # ⌊0.05 · 201⌋ - 1
-    assert calibrator.limits(1.0) == (0.0, 0.0)  # numbers that JSON can hold
+    assert calibrator.thresholds(1.0) == (0.0, 0.0)  # numbers that JSON can hold
     stricter = HeldOutErrors(scores / 2 + 0.5, doubts / 2)  # such as single photos
     both = replace(calibrator, errors=(*calibrator.errors, stricter))
-    assert both.limits(0.05) == (pytest.approx(accept / 2 + 0.5), reject)
-    assert replace(both, errors=both.errors[::-1]).limits(0.05) == both.limits(0.05)
+    assert both.thresholds(0.05) == (pytest.approx(accept / 2 + 0.5), reject)
+    assert replace(both, errors=both.errors[::-1]).thresholds(0.05) == both.thresholds(0.05)
     for thinner in (HeldOutErrors(scores[:13], doubts), HeldOutErrors(scores, doubts[:13])):
         few = replace(both, errors=(calibrator.errors[0], thinner))
         assert few.fewest == 13
         with pytest.raises(InputError, match='with 13 queries.* from 0.077 to 1'):
-            few.limits(0.07)
+            few.thresholds(0.07)
     with pytest.raises(InputError, match='false-match rate of 0.001 cannot be measured'):
-        calibrator.limits(0.001)
+        calibrator.thresholds(0.001)
 
 
 def test_an_answer_is_more_likely_than_not():
@@ -144,7 +144,7 @@ def test_nothing_is_called_new_where_new_animals_cannot_be_told():
     calibrator = replace(
         PLATT, errors=(HeldOutErrors(np.linspace(0, 1, 50), np.linspace(0, 1, 50)),), facts=facts
     )
-    assert not calibrator.tells_new and calibrator.limits(0.1)[1] == 1.0
+    assert not calibrator.tells_new and calibrator.thresholds(0.1)[1] == 1.0
     assert PLATT.tells_new
 
 

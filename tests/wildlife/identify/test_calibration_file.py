@@ -27,7 +27,7 @@ def test_it_comes_back(saved):
     table = random_table(seed=3, individuals=20)
     expected = calibrator.label_probabilities(table)
     np.testing.assert_array_equal(again.label_probabilities(table), expected)
-    assert again.limits(0.05) == calibrator.limits(0.05)
+    assert again.thresholds(0.05) == calibrator.thresholds(0.05)
     assert again.set_limits == calibrator.set_limits and again.alpha == calibrator.alpha
     assert again.tells_new == calibrator.tells_new
     assert again.facts['log_loss'] == calibrator.facts['log_loss']

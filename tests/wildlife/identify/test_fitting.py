@@ -99,7 +99,7 @@ def test_probabilities_are_right_for_other_animals(calibrator):
     rare = held_out(calibrator, both, share=0.01)  # another share does not change the answers
     assert (rare.accepted == found.accepted).all() and (rare.new > found.new).all()
     assert ((rare.best > rare.new) != found.accepted).any()
-    accept, _ = calibrator.limits(0.05)
+    accept, _ = calibrator.thresholds(0.05)
     assert 0.02 < (found.best[~both.known] > accept).mean() < 0.1
 
 

@@ -94,7 +94,7 @@ def test_a_calibrator_of_other_individuals(table):
     test = open_set.open_set_test(calibrator, table)
     p = calibrator.label_probabilities(table)
     np.testing.assert_allclose(test.found.new, p[:, -1])
-    accept, _ = calibrator.limits(0.1)
+    accept, _ = calibrator.thresholds(0.1)
     assert ((test.decisions[0.1] == 'known') == (test.found.best > max(accept, 0.5))).all()
     assert 0.01 not in test.decisions or calibrator.fewest >= 100
 
