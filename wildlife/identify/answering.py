@@ -15,7 +15,7 @@ from wildlife.identify.search import PHOTOS, Asked, Match, best_matches, individ
 from wildlife.identify.units import unit_means
 
 NEW = 'new'
-LISTED = 20  # fewest labels of a set that are named, if it has them
+LISTED = 20  # labels of a set that are named; more if there are more candidates
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class UnitAnswer:
         candidates: The best individuals, the most similar first.
         new: P(new); None without a calibrator.
         decision: 'known' (the first candidate), 'new' or 'unsure'; '' without a calibrator.
-        labels: The 95 % set, the most probable first: individuals, and ``NEW``; the first of them,
-            at least as far as there are candidates.
+        labels: The 95 % set, the most probable first: individuals, and ``NEW``. Of a large set only
+            the first, but always those that are candidates.
         size: The size of the whole set; None without a calibrator.
     """
 

@@ -13,7 +13,14 @@ from wildlife.identify.answering import Rule
 from wildlife.identify.calibration import Calibrator, trust_notes
 from wildlife.identify.calibration_file import DAMAGE, FORMAT, from_json
 
-FACTS = {'catalogue', 'date', 'individuals', 'open_set', 'queries', 'sides'}  # that are told
+FACTS = {
+    'catalogue',
+    'date',
+    'individuals',
+    'open_set',
+    'queries',
+    'sides',
+}  # that ``trust_lines`` needs
 RATE = 0.01  # of false matches
 COMMAND = 'python -m tools.calibrate'
 

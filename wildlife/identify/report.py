@@ -213,8 +213,7 @@ def _score_chart(tests: Sequence[OpenSetTest]) -> Chart:
     return Chart(
         title='Similarity of the best individual',
         summary='The less the two curves overlap, the better new animals can be told from known '
-        'ones. '
-        f'Medians: known {np.median(known):.2f}, new {np.median(new):.2f}.',
+        f'ones. Medians: known {np.median(known):.2f}, new {np.median(new):.2f}.',
         x_title='cosine similarity',
         y_title='share of the queries',
         lines=lines,

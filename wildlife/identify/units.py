@@ -51,7 +51,7 @@ def _bursts(photos: Sequence[Dated], group: list[int], shortest: timedelta) -> l
     """Divide an encounter where the time between two photos is at least ``shortest``."""
     bursts = [[place for place in group if photos[place].date is None]]
     last = datetime.min
-    dated = [(photos[place].date or last, place) for place in group if photos[place].date]
+    dated = [(taken, place) for place in group if (taken := photos[place].date)]
     for date, place in sorted(dated):
         if date - last >= shortest:
             bursts.append([])
