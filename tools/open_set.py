@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float | None]:
     from model.timm_names import resolve_inputs
     from utils.run.session import evaluation_session
     from wildlife.identify.report import table_lines, write_open_set
-    from wildlife.identify.run import draws_result, features_of_test, lists_result
+    from wildlife.identify.run import Tested, draws_result, features_of_test, lists_result
     from wildlife.names import names_of_labels
 
     cfg = resolve_inputs(cfg)
@@ -53,11 +53,12 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float | None]:
         features, model = features_of_test(run, test, args.features)
         if not run.main:
             return {}
+        tested = Tested(run, test, features, model, args.units)
         if args.draws:
             numbers = (args.draws, args.fit, args.known)
-            result = draws_result(run, test, features, model, numbers, args.units)
+            result = draws_result(tested, numbers)
         else:
-            result = lists_result(run, test, features, model, args.calibrator, args.units)
+            result = lists_result(tested, args.calibrator)
         names = names_of_labels([*test.query, *test.gallery], flatten(cfg))
         folder = Path(args.out) if args.out else run.folder / 'open_set'
         write_open_set(folder, result, test.query, names)

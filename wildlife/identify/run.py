@@ -43,6 +43,36 @@ AVERAGES = re.compile('; (?:trapezoid )?average precision')  # of a protocol: no
 
 
 @dataclass(frozen=True)
+class Tested:
+    """What an open-set test is run on.
+
+    Attributes:
+        run: The run.
+        test: The test set.
+        features: (N, D) of its photos.
+        model: What the features depend on.
+        units: What is asked: a 'photo', or the photos of an 'encounter' together.
+    """
+
+    run: Session
+    test: TestSet
+    features: torch.Tensor
+    model: dict[str, Any]
+    units: str = 'photo'
+
+    @property
+    def bootstrap(self) -> int:
+        """The draws of the intervals over individuals; 0 = none."""
+        return self.run.cfg.TEST.BOOTSTRAP
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The facts of any open-set test, for open_set.json."""
+        facts = {'units': self.units, 'data': self.test.fingerprints, 'bootstrap': self.bootstrap}
+        return facts | {'model': self.model, 'version': __version__}
+
+
+@dataclass(frozen=True)
 class OpenSetResult:
     """The result of an open-set test.
 
@@ -89,102 +119,78 @@ def features_of_test(run: Session, test: TestSet, file: str) -> tuple[torch.Tens
     return features, facts | {'whitening': whitening}
 
 
-def lists_result(
-    run: Session,
-    test: TestSet,
-    features: torch.Tensor,
-    model: dict[str, Any],
-    calibrator: str,
-    units: str = 'photo',
-) -> OpenSetResult:
+def lists_result(tested: Tested, calibrator: str) -> OpenSetResult:
     """Test the lists: the gallery is the catalogue; some queries show individuals that it lacks.
 
     Args:
-        run: The run.
-        test: The test set.
-        features: (N, D) of its photos.
-        model: What the features depend on.
+        tested: What is tested.
         calibrator: A file of a calibrator; '' = each query is calibrated by those of other
             individuals.
-        units: What is asked: a 'photo', or the photos of an 'encounter' together.
 
     Raises:
         InputError: The queries are all known or all unknown, no encounter is known, or the
             calibrator does not fit.
     """
-    loaded = load_calibrator(calibrator, model) if calibrator else None
-    table, asked, skipped = _queries(test, features, units)
+    loaded = load_calibrator(calibrator, tested.model) if calibrator else None
+    table, asked, skipped = _queries(tested)
     result = open_set_test(loaded, asked) if loaded else cross_fitted_test(asked)
-    rows = measure_rows(result, run.cfg.TEST.BOOTSTRAP)
-    is_named = bool(model['model_sha256'])  # nothing tells one unnamed model from another
-    fitted = _fitted(run, test, table, model, units) if is_named and not loaded else None
+    rows = measure_rows(result, tested.bootstrap)
+    is_named = bool(tested.model['model_sha256'])  # nothing tells one unnamed model from another
+    fitted = _fitted(tested, table) if is_named and not loaded else None
     facts = {
         'mode': 'lists',
         'catalogue': len(table.labels),
         'counts': counts(result.queries),
         'skipped': skipped,
-        'protocol': test.protocol.name,
-        'protocol_text': AVERAGES.split(test.protocol.text)[0],
+        'protocol': tested.test.protocol.name,
+        'protocol_text': AVERAGES.split(tested.test.protocol.text)[0],
         'calibration': calibrator or 'cross-fitted by individual',
     }
-    return OpenSetResult(rows, [result], facts | _about(run, test, model, units), fitted)
+    return OpenSetResult(rows, [result], facts | tested.facts, fitted)
 
 
-def _queries(
-    test: TestSet, features: torch.Tensor, units: str
-) -> tuple[Similarities, Similarities, int]:
+def _queries(tested: Tested) -> tuple[Similarities, Similarities, int]:
     """Return the photos that are known or new, the same as units, and the number of the others."""
-    if units == 'encounter':
+    test, is_encounter = tested.test, tested.units == 'encounter'
+    if is_encounter:
         check_encounters(test.query, '--units encounter')
     trial = test.trials[0]
-    distance = trial_distance(F.normalize(features), trial, None, 'cosine')
+    distance = trial_distance(F.normalize(tested.features), trial, None, 'cosine')
     everything = similarities(distance, trial, test.protocol)
     table = without_unclear(everything)
     check_both_sides(table)
     asked = table
-    if units == 'encounter':
+    if is_encounter:
         asked = encounter_means(table, encounter_numbers(test.query)[table.queries])
     return table, asked, len(everything.individuals) - len(table.individuals)
 
 
-def _fitted(
-    run: Session, test: TestSet, table: Similarities, model: dict[str, Any], units: str
-) -> Calibrator:
+def _fitted(tested: Tested, table: Similarities) -> Calibrator:
     """Fit a calibrator on all queries of the lists, as photos and as encounters."""
-    numbers = encounter_numbers(test.query)[table.queries]
+    numbers = encounter_numbers(tested.test.query)[table.queries]
     queries, (photos, whole) = with_encounters(table, numbers, seed=0)
-    stated = photos if units == 'photo' else whole
-    made = fit_calibrator(queries, [stated], run.cfg.TEST.BOOTSTRAP)
+    stated = photos if tested.units == 'photo' else whole
+    made = fit_calibrator(queries, [stated], tested.bootstrap)
     now = datetime.now(timezone.utc).isoformat(timespec='seconds')
-    return made.with_facts(**model, data=test.fingerprints, date=now, version=__version__)
+    data = tested.test.fingerprints
+    return made.with_facts(**tested.model, data=data, date=now, version=__version__)
 
 
-def draws_result(
-    run: Session,
-    test: TestSet,
-    features: torch.Tensor,
-    model: dict[str, Any],
-    draws: tuple[int, int, int],
-    units: str = 'photo',
-) -> OpenSetResult:
+def draws_result(tested: Tested, draws: tuple[int, int, int]) -> OpenSetResult:
     """Test with draws of three groups of individuals from all photos of the lists.
 
     Args:
-        run: The run.
-        test: The test set.
-        features: (N, D) of its photos.
-        model: What the features depend on.
+        tested: What is tested.
         draws: The number of draws; of individuals to calibrate; of those to enrol (0 = a share).
-        units: What is asked: a 'photo', or the photos of an 'encounter' together.
 
     Raises:
         InputError: No encounter is known, or there are too few individuals.
     """
-    records = test.loader.dataset.records
+    records = tested.test.loader.dataset.records
     check_encounters(records, '--draws')
     number, fit, known = draws
     groups = draw_groups(records, fit, known)
-    drawn = repeat_draws(features, records, groups, number, run.cfg.TEST.BOOTSTRAP, units)
+    drawn = repeat_draws(tested.features, records, groups, number, tested.bootstrap, tested.units)
     sizes = [len(each.table.labels) for each in drawn.tests]
     facts = {
         'mode': 'draws',
@@ -197,7 +203,7 @@ def draws_result(
         'animals to expect is that of the design',
         **drawn.facts,
     }
-    return OpenSetResult(drawn.rows, drawn.tests, facts | _about(run, test, model, units))
+    return OpenSetResult(drawn.rows, drawn.tests, facts | tested.facts)
 
 
 def check_encounters(records: Sequence[Record], option: str) -> None:
@@ -208,8 +214,3 @@ def check_encounters(records: Sequence[Record], option: str) -> None:
             "make any model look good; write 'path label side camera encounter' in the lists "
             '(python -m tools.make_lists reads encounters from dates or names)'
         )
-
-
-def _about(run: Session, test: TestSet, model: dict[str, Any], units: str) -> dict[str, Any]:
-    facts = {'units': units, 'data': test.fingerprints, 'bootstrap': run.cfg.TEST.BOOTSTRAP}
-    return facts | {'model': model, 'version': __version__}
