@@ -12,7 +12,7 @@ UNKNOWN = 0  # BaSTA's year of an unknown birth or death
 def write(job: Job) -> None:
     """Write basta.csv, census.csv, occasions.csv and identifiers.csv.
 
-    basta.csv is what ``basta()`` wants: an individual a row, years of birth and death (0 =
+    basta.csv is what ``basta()`` expects: a row for each individual, years of birth and death (0 =
     unknown; the catalogue has none), and a column of 0 and 1 for each year of the study.
     census.csv has a row for each individual and day on which it was seen, for
     ``CensusToCaptHist()``.

@@ -70,12 +70,12 @@ def write(job: Job) -> None:
     job.write_table('media.csv', MEDIA, _media(job, sightings, files, clock))
     observations = _observations(sightings, species, clock)
     unsure = sum(one.decision is not None and not one.name for one in sightings)
-    job.note_count(unsure, 'photo', 'without individual: the decision about it not exported')
+    job.note_count(unsure, 'decision', 'not exported: the photo has no individual')
     job.write_table('observations.csv', OBSERVATIONS, observations)
     write_media(job, {FOLDER: list(files.values())})
     write_package(job, places.values(), _period(sightings, places))
     outside = len(outside_period(sightings, places))
-    text = 'of days when the table of places says that the camera did not work'
+    text = 'taken on days when, according to --places, the detector did not work'
     job.note_count(outside, 'photo', text)
 
 
@@ -103,7 +103,7 @@ def _write_deployments(
     rows = _deployments(sightings, places, clock)
     job.write_table('deployments.csv', DEPLOYMENTS, rows)
     used = {row['deploymentID']: places[row['deploymentID']] for row in rows}
-    text = 'of the table without photos, start or end not exported'
+    text = 'skipped: no photos, and no start or no end in --places'
     job.note_count(len(places) - len(used), 'place', text)
     lacking = sum(not (place.start and place.end) for place in used.values())
     text = 'without start or end in --places: they are those of its first and last photo'

@@ -40,7 +40,7 @@ def write_package(job: Job, places: Iterable[Place], period: tuple[date, date]) 
         period: The first and the last day.
 
     Raises:
-        InputError: The metadata are not of the published form, or nobody is known who contributed.
+        InputError: The metadata do not have the published form, or no contributor is known.
     """
     given = read_metadata(job.options.metadata) if job.options.metadata else {}
     project = ASSUMED | given.get('project', {})
@@ -111,7 +111,7 @@ def read_metadata(path: Path) -> Facts:
     """Read a JSON file of further facts for datapackage.json.
 
     Raises:
-        InputError: The file cannot be read, or a value is not of the published form.
+        InputError: The file cannot be read, or a value does not have the published form.
     """
     facts = read_json(path, 'metadata')
     if not isinstance(facts, dict):

@@ -14,7 +14,7 @@ RECORDS = (
 STATIONS = (
     *('Station', 'utm_x', 'utm_y', 'longitude', 'latitude', 'Setup_date', 'Retrieval_date'),
 )
-REJECTED = 'camtrapR rejects them, correct --places'
+REJECTED = 'camtrapR rejects them; correct --places'
 
 
 def write(job: Job) -> None:
@@ -57,7 +57,7 @@ def _write_stations(job: Job, sightings: list[Sighting]) -> None:
         return
     places = locate(job, sightings)
     outside = len(outside_period(sightings, places))
-    job.note_count(outside, 'photo', f'of days when the station did not work: {REJECTED}')
+    job.note_count(outside, 'photo', f'taken on days when the station did not work: {REJECTED}')
     open_ended = sum(place.start is None or place.end is None for place in places.values())
     job.note_count(open_ended, 'station', f'without start or end: {REJECTED}')
     grid, points = points_of(places)

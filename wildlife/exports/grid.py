@@ -8,7 +8,7 @@ import utm
 from utils.errors import InputError
 from wildlife.exports.places import Place
 
-WIDEST = 12.0  # degrees of longitude: farther from its middle a grid is no plane any more
+WIDEST = 12.0  # degrees of longitude: a wider grid is too distorted
 
 Points = dict[str, tuple[float, float]]  # name of a place -> its two coordinates
 
@@ -58,7 +58,7 @@ def zone_of(longitude: float) -> int:
 
 
 def epsg_code(zone: int, south: bool) -> int:
-    """Return the EPSG code of a zone, which programs for maps understand."""
+    """Return the EPSG code of a zone, which mapping programs understand."""
     return (32700 if south else 32600) + zone
 
 

@@ -63,10 +63,10 @@ def see(job: Job, sightings: Sequence[Sighting]) -> Seen:
         )
     job.note(f'Occasions: {occasions}')
     outside = len(sightings) - len(inside)
-    job.note_count(outside, 'photo', 'outside the occasions not exported')
+    job.note_count(outside, 'photo', 'skipped: outside the occasions')
     names = sorted({one.name for one in inside})
     lost = len({one.name for one in sightings}) - len(names)
-    job.note_count(lost, 'individual', 'never seen in the occasions not exported')
+    job.note_count(lost, 'individual', 'skipped: never seen in the occasions')
     plain = identifiers(names, 'animal')
     return Seen(occasions, inside, {name: plain[name] for name in names})
 

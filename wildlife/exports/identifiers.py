@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-# What R or a program takes for something else than a name.
+# What R or another program does not read as a name.
 RESERVED = {'na', 'nan', 'null', 'none', 'inf', 'true', 'false', 't', 'f'}
 LONGEST = 60  # characters
 HYPHEN = r'\-'

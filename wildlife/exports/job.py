@@ -80,21 +80,21 @@ class Job:
         """
         left = [sighting for sighting in self.records.sightings if sighting.is_animal]
         total = len(self.records.sightings)
-        self.note_count(total - len(left), 'photo', 'without an animal not exported')
+        self.note_count(total - len(left), 'photo', 'skipped: no identifiable animal')
         words = [self.records.detector if need == 'detector' else need for need in needs]
         missing = 'animal'
         for need, word in zip(needs, words, strict=True):
             found = [sighting for sighting in left if NEEDS[need](sighting)]
             missing = word if left and not found else missing
-            text = f'without {word} not exported: {self.title} needs one'
+            text = f'skipped: no {word}, which {self.title} needs'
             self.note_count(len(left) - len(found), 'photo', text)
             left = found
         names = {sighting.name for sighting in left}
         lost = sum(one.name not in names for one in self.records.individuals)
-        self.note_count(lost, 'individual', 'without a photo that can be exported')
+        self.note_count(lost, 'individual', 'skipped: no photo that can be exported')
         if not left:
             raise InputError(
-                f'{self.title} needs {" and ".join(words)} of each photo, but none of the '
+                f'{self.title} needs {" and ".join(words)} for each photo, but none of the '
                 f'{counted(total, "photo")} has that (no {missing}); python -m tools.catalogue add '
                 'reads dates and cameras from a table, tools.identify names individuals'
             )

@@ -1,4 +1,4 @@
-"""The photos' files in an export: their names, their copies, and which name is which file."""
+"""The photos' files in an export: names, copies, and a table of both names."""
 
 import mimetypes
 import os

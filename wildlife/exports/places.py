@@ -15,7 +15,7 @@ from wildlife.lists.cells import known_text, simplified
 from wildlife.lists.dates import read_dates
 from wildlife.lists.tables import read_rows
 
-# Meaning -> names of its column, in lower case and without punctuation, the first that is there.
+# Meaning -> names of its column, in lower case and without punctuation; the first present counts.
 # They are those of Camtrap DP's deployments, of camtrapR's station table, and plain ones.
 COLUMNS = {
     'name': (
@@ -82,7 +82,7 @@ def read_places(path: Path) -> dict[str, Place]:
 
     Raises:
         InputError: The file cannot be read, a column is missing, a name occurs twice, or a cell is
-            no number or date.
+            not a number or a date.
     """
     frame = read_rows(path)
     columns = _columns(path, frame)

@@ -38,7 +38,7 @@ def _check_periods(wrong: Sequence[Sighting]) -> None:
     if wrong:
         first = wrong[0]
         raise InputError(
-            f'{counted(len(wrong), "photo")} of days when the detector did not work, such as '
+            f'{counted(len(wrong), "photo")} taken on days when the detector did not work, such as '
             f"{first.photo.path} of {first.day} at '{first.detector}'; correct the date, or start "
             'and end in --places'
         )
@@ -57,7 +57,7 @@ def _write_captures(job: Job, seen: Seen, detectors: dict[str, str]) -> None:
         lines.append(' '.join([*words, sex or UNKNOWN] if has_sex else words))
     job.write_lines('captures.txt', lines)
     joined = len(seen.sightings) - len(captures)
-    text = 'of an animal again at the same detector in the same occasion: one detection'
+    text = 'joined with an earlier one of the same animal, detector and occasion'
     job.note_count(joined, 'photo', text)
 
 

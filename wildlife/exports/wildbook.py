@@ -61,7 +61,7 @@ def write(job: Job) -> None:
     strange = sum(not file.name.endswith(KINDS) for file in files.values())
     job.note_count(strange, 'photo', 'neither JPEG nor PNG: Wildbook may not show them')
     later = sum(len(encounter) - 1 for encounter in encounters)
-    text = 'after the first of an encounter: their times, cameras and places not exported'
+    text = 'after the first of an encounter: time, camera and place not exported'
     job.note_count(later, 'photo', text)
     job.note(f'{counted(len(encounters), "encounter")} in {counted(len(folders), "sheet")}')
 
@@ -77,14 +77,14 @@ def _taxon(job: Job) -> tuple[str, str]:
 
 
 def _with_place(job: Job, sightings: list[Sighting]) -> list[Sighting]:
-    """Return the sightings that have a place, be it the name of a camera."""
+    """Return the sightings that have a place, or at least a detector to name it."""
     found = [one for one in sightings if one.photo.place or one.detector]
-    text = f'without a place not exported: {job.title} needs one'
+    text = f'skipped: no place, which {job.title} needs'
     job.note_count(len(sightings) - len(found), 'photo', text)
     if not found:
         raise InputError(
-            f'{job.title} needs a place of each photo, but no photo has one; give them: python -m '
-            'tools.catalogue set --place'
+            f'{job.title} needs a place for each photo, but no photo has one; give places: '
+            'python -m tools.catalogue set --place'
         )
     return found
 
@@ -101,7 +101,7 @@ def _sighting_ids(job: Job, encounters: list[Encounter]) -> dict[str, str]:
 
 
 def _encounters(sightings: list[Sighting]) -> list[Encounter]:
-    """Group sightings, all with a date and in this order, into encounters."""
+    """Group sightings, all with a date and in order of date, into encounters."""
     groups: dict[tuple[object, ...], Encounter] = {}
     for one in sightings:
         alone = () if one.name else (one.photo.id,)

@@ -102,11 +102,11 @@ def test_observations(tmp_path):
     assert rows['2']['classifiedBy'] == 'anna'
     assert rows['10']['individualID'] == ''
     assert rows['11']['classificationProbability'] == ''  # of an individual that is not named
-    assert '1 photo without individual: the decision about it not exported' in lines
+    assert '1 decision not exported: the photo has no individual' in lines
     assert rows['5']['eventID'] == '' and rows['5']['eventStart'] == rows['5']['eventEnd']
-    assert '1 photo without date not exported: Camtrap DP needs one' in lines
-    assert '1 photo without camera not exported: Camtrap DP needs one' in lines
-    assert '1 photo without an animal not exported' in lines
+    assert '1 photo skipped: no date, which Camtrap DP needs' in lines
+    assert '1 photo skipped: no camera, which Camtrap DP needs' in lines
+    assert '1 photo skipped: no identifiable animal' in lines
     assert 'Not in Camtrap DP: turned boxes (1 photo)' in lines
 
 
@@ -142,7 +142,7 @@ def test_deployments_without_dates_last_from_the_first_to_the_last_photo(tmp_pat
     assert [row['deploymentID'] for row in rows] == ['cam 1', 'cam_2']
     assert rows[0]['deploymentStart'] == '2023-05-01T12:01:00+02:00'
     assert rows[0]['deploymentEnd'] == '2023-05-16T12:06:00+02:00'
-    assert '1 place of the table without photos, start or end not exported' in lines
+    assert '1 place skipped: no photos, and no start or no end in --places' in lines
     text = 'without start or end in --places: they are those of its first and last photo'
     assert f'2 deployments {text}' in lines
     facts = json.loads((folder / 'datapackage.json').read_text(encoding='utf-8'))
@@ -153,7 +153,7 @@ def test_deployments_without_dates_last_from_the_first_to_the_last_photo(tmp_pat
 def test_photos_when_the_camera_did_not_work_are_counted(tmp_path):
     late = replace(PLACES['cam_2'], start=datetime(2023, 5, 10))
     _, lines = export_dp(tmp_path, places=PLACES | {'cam_2': late})
-    assert any(line.startswith('4 photos of days when the table of places') for line in lines)
+    assert '4 photos taken on days when, according to --places, the detector did not work' in lines
 
 
 def test_coordinates_may_stand_in_the_photos(tmp_path):

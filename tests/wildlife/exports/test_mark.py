@@ -39,8 +39,8 @@ def test_mark(tmp_path):
         'last_day': '2023-05-14',
     }
     assert 'Occasions: 3 weeks, 2023-05-01 to 2023-05-21' in lines
-    assert '2 photos without individual not exported: MARK needs one' in lines
-    assert '1 photo without date not exported: MARK needs one' in lines
+    assert '2 photos skipped: no individual, which MARK needs' in lines
+    assert '1 photo skipped: no date, which MARK needs' in lines
     assert '3 names changed to what MARK accepts: identifiers.csv' in lines
     assert 'Not in MARK: sexes (2 individuals)' in lines
 
@@ -56,8 +56,8 @@ def test_given_occasions_leave_out_what_is_outside(tmp_path):
     dates = ['2023-05-02', '2023-05-04', '2023-05-10']
     folder, lines = export_world(tmp_path, 'mark', occasions=dates)
     assert read_inp((folder / 'histories.inp').read_text(encoding='utf-8')) == ['01', '11']
-    assert '5 photos outside the occasions not exported' in lines
-    assert '2 individuals never seen in the occasions not exported' in lines
+    assert '5 photos skipped: outside the occasions' in lines
+    assert '2 individuals skipped: never seen in the occasions' in lines
 
 
 def read_rmark(path):

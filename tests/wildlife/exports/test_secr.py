@@ -59,10 +59,7 @@ def test_captures_are_those_of_the_catalogue(tmp_path):
     assert found.keys() == expected
     assert found['Nala', 1, 'cam.1'] == ['female'] and found['Nandu', 16, 'cam.1'] == ['NA']
     assert '6 names changed to what secr accepts: identifiers.csv' in lines
-    assert (
-        '1 photo of an animal again at the same detector in the same occasion: one detection'
-        in lines
-    )
+    assert '1 photo joined with an earlier one of the same animal, detector and occasion' in lines
 
 
 def test_traps_without_captures_are_there_with_the_days_on_which_they_worked(tmp_path):
@@ -127,7 +124,7 @@ def far_away():
         ({'cam 1': PLACES['cam 1']}, 'no row for 1 camera of the photos: cam_2'),
         (
             PLACES | {'cam 1': replace(PLACES['cam 1'], end=datetime(2023, 5, 15))},
-            '1 photo of days when the detector did not work, such as',
+            '1 photo taken on days when the detector did not work, such as',
         ),
         (PLACES | {'cam 1': replace(PLACES['cam 1'], latitude=None)}, "'cam 1' has no coordinates"),
         (far_away(), '36 degrees of longitude apart, too far for one grid'),

@@ -75,7 +75,10 @@ def test_camtrapr_says_what_camtrapr_would_reject(tmp_path):
     late = replace(PLACES['cam_2'], start=datetime(2023, 5, 10))
     places = PLACES | {'cam_2': late, 'cam 1': replace(PLACES['cam 1'], end=None)}
     _, lines = export_world(tmp_path, 'camtrapr', places=places)
-    assert any(line.startswith('2 photos of days when the station did not work') for line in lines)
+    assert (
+        '2 photos taken on days when the station did not work: camtrapR rejects them; '
+        'correct --places' in lines
+    )
     assert any(line.startswith('1 station without start or end: camtrapR') for line in lines)
     with pytest.raises(InputError, match='no row for 1 camera of the photos: cam_2'):
         export_world(tmp_path / 'few', 'camtrapr', places={'cam 1': PLACES['cam 1']})
@@ -90,7 +93,7 @@ def test_individuals_that_are_lost_are_counted(tmp_path, name):
     _, lines = export_world(
         tmp_path, name, replace(world, names=[*world.names, *ghosts]), places=PLACES, **options
     )
-    assert '2 individuals without a photo that can be exported' in lines
+    assert '2 individuals skipped: no photo that can be exported' in lines
 
 
 def test_camtrapr_without_coordinates_has_no_stations(tmp_path):

@@ -62,13 +62,10 @@ def test_a_row_is_an_animal_in_an_encounter(tmp_path):
     by_name = {row['MarkedIndividual.individualID']: row for row in rows}
     assert by_name['虎']['Encounter.verbatimLocality'] == 'the salt lick, cam_2'
     assert sum(not row['MarkedIndividual.individualID'] for row in rows) == 2
-    assert '1 photo without date not exported: Wildbook needs one' in lines
-    assert '1 photo without a place not exported: Wildbook needs one' in lines
+    assert '1 photo skipped: no date, which Wildbook needs' in lines
+    assert '1 photo skipped: no place, which Wildbook needs' in lines
     assert 'Not in Wildbook: sides of the animal (4 photos)' in lines
-    assert (
-        '1 photo after the first of an encounter: their times, cameras and places not exported'
-        in lines
-    )
+    assert '1 photo after the first of an encounter: time, camera and place not exported' in lines
 
 
 def test_encounters_get_names_that_wildbook_accepts(tmp_path):
@@ -171,8 +168,8 @@ def test_make_lists_reads_the_sheet(tmp_path):
     [
         ([('Nala', 'c', 1, '', {})], '', 'needs the name of the species'),
         ([('Nala', 'c', 1, '', {})], 'nyala', 'needs genus and species'),
-        ([('Nala', 'c', 0, '', {})], 'A b', 'needs date of each photo, but none of the 2 photos'),
-        ([('Nala', '', 1, '', {})], 'A b', 'needs a place of each photo'),
+        ([('Nala', 'c', 0, '', {})], 'A b', 'needs date for each photo, but none of the 2 photos'),
+        ([('Nala', '', 1, '', {})], 'A b', 'needs a place for each photo'),
     ],
 )
 def test_what_wildbook_would_reject_is_rejected(tmp_path, rows, species, message):
