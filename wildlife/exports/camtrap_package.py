@@ -55,9 +55,9 @@ def write_package(job: Job, places: Iterable[Place], period: tuple[date, date]) 
         'name': re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-') or 'catalogue',
         'created': iso_time(datetime.now(timezone.utc), timezone.utc),
         'title': title,
-        'contributors': given.get('contributors') or _contributors(job),
         'sources': [{'title': 'CLIP-ReID for animals', 'version': __version__}],
         **given,
+        'contributors': given.get('contributors') or _contributors(job),
         'project': {
             'title': title,
             'individualAnimals': True,
@@ -97,10 +97,8 @@ def _contributors(job: Job) -> list[Facts]:
 def _spatial(points: list[tuple[float, float]]) -> Facts:
     """Return the rectangle around all points as GeoJSON; of a single point the point."""
     latitudes, longitudes = zip(*points)
-    south, north, west, east = (
-        *(min(latitudes), max(latitudes)),
-        *(min(longitudes), max(longitudes)),
-    )
+    south, north = min(latitudes), max(latitudes)
+    west, east = min(longitudes), max(longitudes)
     if (south, west) == (north, east):
         return {'type': 'Point', 'coordinates': [west, south]}
     ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]

@@ -198,6 +198,14 @@ def test_metadata(tmp_path):
     assert not any('assumes' in line for line in lines)
 
 
+def test_without_contributors_in_the_metadata_they_are_those_who_decided(tmp_path):
+    given = tmp_path / 'facts.json'
+    given.write_text('{"contributors": []}', encoding='utf-8')
+    folder, _ = export_dp(tmp_path, metadata=given)
+    facts = json.loads((folder / 'datapackage.json').read_text(encoding='utf-8'))
+    assert facts['contributors'] == [{'title': 'anna', 'role': 'contributor'}]
+
+
 @pytest.mark.parametrize(
     'text, message',
     [
