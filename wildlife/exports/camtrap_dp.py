@@ -225,8 +225,7 @@ FORMAT = Format(
     'Camtrap DP',
     write,
     frozenset(
-        {'file', 'time', 'side', 'box', 'detector', 'encounter', 'sex'}
-        | {'decision', 'probability'}
+        ('file', 'time', 'side', 'box', 'detector', 'encounter', 'sex', 'decision', 'probability')
     ),
     frozenset({'timezone', 'species', 'places', 'detector', 'metadata', 'copy_photos'}),
 )

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 
 from utils.errors import InputError
 from wildlife.catalogue.records import Individual
-from wildlife.exports.identifiers import identifiers
+from wildlife.exports.identifiers import identifiers, write_identifiers
 from wildlife.exports.job import Job
 from wildlife.exports.occasions import Occasions, make_occasions
 from wildlife.exports.sightings import Sighting
 
-IDENTIFIERS = ('kind', 'name', 'identifier', 'sex')
 OCCASIONS = ('occasion', 'first_day', 'last_day')
-UNKNOWN = 'unknown'  # sex
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,4 @@ def _write_identifiers(job: Job, seen: Seen, detectors: dict[str, str]) -> None:
     rows += [
         {'kind': 'detector', 'name': name, 'identifier': plain} for name, plain in detectors.items()
     ]
-    job.write_table('identifiers.csv', IDENTIFIERS, rows)
-    changed = sum(row['name'] != row['identifier'] for row in rows)
-    text = f'changed to what {job.title} accepts: identifiers.csv'
-    job.note_count(changed, 'name', text)
+    write_identifiers(job, rows, 'sex')

@@ -1,11 +1,14 @@
-"""Names in the letters that other programs accept."""
+"""Names in the letters that other programs accept, and the table of them."""
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+
+from wildlife.exports.job import Job
 
 # What R or another program does not read as a name.
 RESERVED = {'na', 'nan', 'null', 'none', 'inf', 'true', 'false', 't', 'f'}
+COLUMNS = ('kind', 'name', 'identifier')
 LONGEST = 60  # characters
 HYPHEN = r'\-'
 HYPHENS = r'_\-'
@@ -66,3 +69,16 @@ def free_name(wanted: str, taken: dict[str, int], gap: str = '.') -> str:
     free = wanted if number == 1 else f'{wanted}{gap}{number}'
     taken.setdefault(free.lower(), 1)
     return free
+
+
+def write_identifiers(job: Job, rows: Sequence[Mapping[str, str]], *more: str) -> None:
+    """Write identifiers.csv; a note says how many names are not as in the catalogue.
+
+    Args:
+        job: The export.
+        rows: Values of ``COLUMNS`` and of ``more``.
+        more: Further columns.
+    """
+    job.write_table('identifiers.csv', [*COLUMNS, *more], rows)
+    changed = sum(row['name'] != row['identifier'] for row in rows)
+    job.note_count(changed, 'name', f'changed to what {job.title} accepts: see identifiers.csv')

@@ -1,7 +1,9 @@
 """MARK and RMark: encounter histories, '0101', one for each individual."""
 
-from wildlife.exports.histories import UNKNOWN, see, write_keys
+from wildlife.exports.histories import see, write_keys
 from wildlife.exports.job import Format, Job
+
+UNKNOWN = 'unknown'  # sex
 
 
 def write_mark(job: Job) -> None:

@@ -10,17 +10,17 @@ from wildlife.exports.places import Place
 from wildlife.exports.sightings import Sighting
 
 OF_DECISIONS = ('answer', 'said', 'method', 'probability', 'by', 'program', 'at', 'note')
+BOX = ('box_x', 'box_y', 'box_width', 'box_height', 'box_theta')
 SIGHTINGS = (
     *('photo', 'individual', 'sex', 'encounter', 'date', 'detector', 'camera', 'place'),
     *('latitude', 'longitude', 'x', 'y', 'side', 'path', 'sha256', 'bytes'),
-    *('box_x', 'box_y', 'box_width', 'box_height', 'box_theta'),
+    *BOX,
     *OF_DECISIONS,
 )
 INDIVIDUALS = (
     *('individual', 'aliases', 'sex', 'notes', 'photos', 'encounters', 'first_seen', 'last_seen'),
 )
 DECISIONS = ('decision', 'photo', 'individual', *OF_DECISIONS)
-BOX = ('box_x', 'box_y', 'box_width', 'box_height', 'box_theta')
 
 
 def write(job: Job) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from utils.errors import InputError
 from wildlife.exports.detectors import known_places
-from wildlife.exports.identifiers import identifiers
+from wildlife.exports.identifiers import identifiers, write_identifiers
 from wildlife.exports.job import Format, Job
 from wildlife.exports.media import MediaFile, media_files, write_media
 from wildlife.exports.places import Place
@@ -94,9 +94,7 @@ def _sighting_ids(job: Job, encounters: list[Encounter]) -> dict[str, str]:
     names = dict.fromkeys(one[0].photo.encounter for one in encounters if one[0].photo.encounter)
     plain = identifiers(names, 'encounter', gap='-')
     rows = [{'kind': 'encounter', 'name': name, 'identifier': plain[name]} for name in names]
-    job.write_table('identifiers.csv', ['kind', 'name', 'identifier'], rows)
-    changed = sum(name != plain[name] for name in names)
-    job.note_count(changed, 'name', f'changed to what {job.title} accepts: identifiers.csv')
+    write_identifiers(job, rows)
     return plain
 
 

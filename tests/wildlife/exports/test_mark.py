@@ -41,7 +41,7 @@ def test_mark(tmp_path):
     assert 'Occasions: 3 weeks, 2023-05-01 to 2023-05-21' in lines
     assert '2 photos skipped: no individual, which MARK needs' in lines
     assert '1 photo skipped: no date, which MARK needs' in lines
-    assert '3 names changed to what MARK accepts: identifiers.csv' in lines
+    assert '3 names changed to what MARK accepts: see identifiers.csv' in lines
     assert 'Not in MARK: sexes (2 individuals)' in lines
 
 

@@ -58,7 +58,7 @@ def test_captures_are_those_of_the_catalogue(tmp_path):
     }
     assert found.keys() == expected
     assert found['Nala', 1, 'cam.1'] == ['female'] and found['Nandu', 16, 'cam.1'] == ['NA']
-    assert '6 names changed to what secr accepts: identifiers.csv' in lines
+    assert '6 names changed to what secr accepts: see identifiers.csv' in lines
     assert '1 photo joined with an earlier one of the same animal, detector and occasion' in lines
 
 

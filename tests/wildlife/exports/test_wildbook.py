@@ -78,7 +78,7 @@ def test_encounters_get_names_that_wildbook_accepts(tmp_path):
     assert found == ['7-May-1-3', '7-May-1-2', '7-May-1', 'encounter']
     keys = {row['name']: row['identifier'] for row in read_table(folder / 'identifiers.csv')}
     assert [keys[name] for name in names] == found
-    assert '3 names changed to what Wildbook accepts: identifiers.csv' in lines
+    assert '3 names changed to what Wildbook accepts: see identifiers.csv' in lines
 
 
 def test_a_date_without_a_time_has_no_hour(tmp_path):
