@@ -62,9 +62,10 @@ def test_the_commands_of_the_page_work(folder, monkeypatch):
 
 
 def test_options_reach_the_format(folder, capsys):
-    words = words_for(folder, 'camtrapr')
-    out = export_records.main([*words, '--species', 'Panthera tigris', '--detector', 'camera'])
-    assert {row['Species'] for row in read_table(out / 'records.csv')} == {'Panthera tigris'}
+    words = [str(folder / 'nyala'), '--format', 'camtrapr', '--out', str(folder / 'out')]
+    out = export_records.main([*words, '--species', 'Panthera tigris', '--detector', 'place'])
+    (row,) = read_table(out / 'records.csv')
+    assert (row['Species'], row['Station']) == ('Panthera tigris', 'the salt lick')
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from tests.wildlife.exports.worlds import (
 )
 from utils.errors import InputError
 from wildlife.exports.export import FORMATS
+from wildlife.exports.job import Options
 from wildlife.exports.losses import KINDS, losses
 from wildlife.exports.sightings import read_records
 
@@ -147,6 +148,7 @@ def test_earlier_decisions_are_a_loss():
 def test_what_a_format_holds_and_uses_are_known_words():
     for chosen in FORMATS.values():
         assert chosen.holds <= {*KINDS, 'detector'}
+        assert chosen.options <= {*Options.__dataclass_fields__, 'detector'}
 
 
 @pytest.mark.parametrize('name', FORMATS)
