@@ -11,8 +11,8 @@ The catalogue is a folder with one SQLite file and a folder of features. Photos 
 ``add`` reads the same sources as make_lists: a folder, a .csv or .tsv, COCO, Camtrap DP, or the
 .json of MegaDetector, SpeciesNet or AddaxAI. Folders name individuals only with --identity-level.
 --config_file gives the first model; after that it is stored in the catalogue. The journal (list
---journal) has every change, and undo reverts it. If a command is killed, the catalogue stays as it
-was before the command.
+--journal) has every change, and undo takes one back. If a command is killed, the catalogue stays as
+it was before the command.
 
 Exit codes: 0; 1 = verify found damage; 2 = bad input, nothing was changed.
 """

@@ -176,8 +176,9 @@ def _new_vectors(
     gone = [photo.path for photo in wanted.values() if not os.path.isfile(photo.path)]
     if gone:
         raise InputError(
-            f'{len(gone)} photos of the catalogue are missing ({first_few(gone)}) and have no '
-            'features of this model; add them again from their new place, or remove them'
+            f'the catalogue has {counted(len(gone), "photo")} without features of this model '
+            f'whose file is missing ({first_few(gone)}); add such photos again from their new '
+            'place, or remove them'
         )
     return kept_features(wanted, encoder, catalogue.margin(), catalogue.folder / FEATURES)
 

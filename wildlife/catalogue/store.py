@@ -30,6 +30,7 @@ from wildlife.catalogue.schema import (
     journal,
 )
 from wildlife.catalogue.vectors import map_rows
+from wildlife.words import counted
 
 FEATURES = 'features'  # folder of the files of features
 KEPT = '.part'  # ending of files of features that are not in the catalogue yet
@@ -62,8 +63,8 @@ class Features:
         missing = [photo.path for photo in wanted if photo.id not in row_of]
         if missing:
             raise InputError(
-                f'{len(missing)} photos have no features of this model, such as {missing[0]}; '
-                'compute them: python -m tools.catalogue encode'
+                f'{counted(len(missing), "photo")} without features of this model, such as '
+                f'{missing[0]}; compute them: python -m tools.catalogue encode'
             )
         return np.array(self.matrix[[row_of[photo.id] for photo in wanted]])
 

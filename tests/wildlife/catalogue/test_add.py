@@ -190,7 +190,8 @@ def test_photos_before_the_first_model(tmp_path):
 def test_photos_that_are_gone(tmp_path):
     catalogue = make(tmp_path)
     shutil.rmtree(tmp_path / 'photos')
-    with pytest.raises(InputError, match='6 photos of the catalogue are missing .*add them again'):
+    gone = 'has 6 photos without features of this model whose file is missing .*add such'
+    with pytest.raises(InputError, match=gone):
         encode_photos(catalogue, ANNA, Encoder('b'))
     assert_clean(catalogue)
 
@@ -264,7 +265,7 @@ def test_another_program_changes_the_model(tmp_path):
 
 
 def test_a_full_disk_changes_nothing(tmp_path, monkeypatch):
-    catalogue, before = make(tmp_path), None
+    catalogue = make(tmp_path)
     before = content(catalogue)
 
     def full(handle):

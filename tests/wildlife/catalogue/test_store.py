@@ -55,7 +55,7 @@ def test_photos_without_features_are_named(tmp_path):
     catalogue = make(tmp_path)
     (tmp_path / 'b').mkdir()
     others = make(tmp_path / 'b', ['Simba', 'Kito', 'Amani'])
-    with pytest.raises(InputError, match='1 photos have no features of this model, such as'):
+    with pytest.raises(InputError, match='^1 photo without features of this model, such as'):
         catalogue.features().of(others.photos()[-1:])
 
 
