@@ -1,9 +1,20 @@
-"""Pictures of intervals: where the marks are."""
+"""Pictures: where the marks are."""
 
 import numpy as np
 from PIL import Image
 
-from utils.plots import GAP, MARGIN, OTHER, PANEL, ROW, TOP, WIDE, Bar, interval_bars
+from utils.plots import (
+    GAP,
+    MARGIN,
+    OTHER,
+    PANEL,
+    ROW,
+    TOP,
+    WIDE,
+    Bar,
+    interval_bars,
+    reliability_diagram,
+)
 
 
 def columns_of(picture, row, colour):
@@ -40,3 +51,17 @@ def test_a_long_title_is_not_cut(tmp_path):
         ink = np.asarray(image.convert('L'))[:30] < 128
     columns = np.flatnonzero(ink.any(axis=0))
     assert MARGIN // 2 < ink.shape[1] - columns.max() < 2 * MARGIN  # the bar at the end is there
+
+
+def test_the_picture_of_right_probabilities_is_the_diagonal(tmp_path):
+    path = tmp_path / 'r.png'
+    values = np.linspace(0, 1, 11)
+    reliability_diagram(path, values, values, np.full(11, 5), 'title')
+    with Image.open(path) as image:
+        red = (np.asarray(image.convert('RGB')) == OTHER).all(axis=2)
+    rows, columns = np.nonzero(red)
+    assert np.corrcoef(rows, columns)[0, 1] < -0.99
+    reliability_diagram(path, values, np.full(11, 0.5), np.full(11, 5), 'title')
+    with Image.open(path) as image:
+        red = (np.asarray(image.convert('RGB')) == OTHER).all(axis=2)
+    assert np.ptp(np.nonzero(red)[0]) < 20
