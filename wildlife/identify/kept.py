@@ -1,5 +1,6 @@
 """The saved calibrator of a catalogue, and how far it can be trusted."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,6 @@ FACTS = {
     'sides',
 }  # that ``trust_lines`` needs
 RATE = 0.01  # of false matches
-COMMAND = 'python -m tools.calibrate'
 
 
 def kept_calibrator(catalogue: Catalogue) -> tuple[Calibrator | None, str]:
@@ -41,12 +41,16 @@ def kept_calibrator(catalogue: Catalogue) -> tuple[Calibrator | None, str]:
         reason = 'the catalogue is calibrated for another model'
     return None, (
         f'No probabilities: {reason}. Ranks and similarities alone do not tell new animals from '
-        f'known ones. To calibrate: {COMMAND} {catalogue.folder}'
+        f'known ones. To calibrate: {_command(catalogue)}'
     )
 
 
+def _command(catalogue: Catalogue) -> str:
+    return f'python -m tools.calibrate {shlex.quote(str(catalogue.folder))}'
+
+
 def _read(content: Mapping[str, Any], catalogue: Catalogue) -> Calibrator:
-    again = f'calibrate again: {COMMAND} {catalogue.folder}'
+    again = f'calibrate again: {_command(catalogue)}'
     version = content.get('format')
     if version != FORMAT:
         raise InputError(

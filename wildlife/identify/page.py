@@ -64,7 +64,7 @@ def html_page(result: Result, margin: float, catalogue: str = '', names: Iterabl
         calibrated=result.rule is not None,
         encounters=any(photo.encounter for photo in result.question.photos),
         settings=result.settings,
-        catalogue=catalogue,
+        catalogue=catalogue and shlex.quote(catalogue),
         is_added=0 not in result.question.numbers,
     )
 

@@ -1,5 +1,6 @@
 """Writes the answers of ``tools.identify``: two tables, JSON, and a page."""
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -231,7 +232,7 @@ def recorded_line(catalogue: Path, count: int) -> str:
         return done
     return (
         f'{done}. The same command without --record shows the photos that are left. To undo this: '
-        f'python -m tools.catalogue undo {catalogue}'
+        f'python -m tools.catalogue undo {shlex.quote(str(catalogue))}'
     )
 
 
