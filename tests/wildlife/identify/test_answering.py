@@ -146,7 +146,9 @@ def test_photos_of_the_best_individual_count(scores):
     """P(known) here is sigmoid(log n) = n / (n + 1)."""
     by_photos = Logistic(np.array([0.0, 0.0, 0.0, 1.0, 0.0]), 0.0)
     made = replace(calibrator(), kind='logistic', right=by_photos, known=by_photos)
-    for answer in answer_all(Rule(made, 0.05, 0.8, 0.75)):
+    answers = answer_all(Rule(made, 0.05, 0.8, 0.75))
+    assert sum(bool(answer.candidates) for answer in answers) == len(UNITS) - 1
+    for answer in answers:
         if answer.candidates:
             count = COUNTS[NAMES.index(answer.candidates[0].name)]
             assert answer.new == pytest.approx(1 / (count + 1))

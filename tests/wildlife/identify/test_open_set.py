@@ -1,5 +1,7 @@
 """Rows of the open-set test: cross-fitted and with a calibrator, their means, and words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from utils.logistic import brier
 from utils.open_sets import threshold_at
 from wildlife.identify import open_set
 from wildlife.identify.answers import best_answers
+from wildlife.identify.calibration import HeldOutErrors
 from wildlife.identify.fitting import (
     FOLDS,
     choose_kind,
@@ -96,7 +99,12 @@ def test_a_calibrator_of_other_individuals(table):
     np.testing.assert_allclose(test.found.new, p[:, -1])
     accept, _ = calibrator.thresholds(0.1)
     assert ((test.decisions[0.1] == 'known') == (test.found.best > max(accept, 0.5))).all()
-    assert 0.01 not in test.decisions or calibrator.fewest >= 100
+    assert calibrator.fewest >= 100 and list(test.decisions) == [0.01, 0.05, 0.1]
+    fewer = tuple(
+        HeldOutErrors(each.new_scores[:50], each.new_doubts[:50]) for each in calibrator.errors
+    )
+    few = open_set.open_set_test(replace(calibrator, errors=fewer), table)
+    assert list(few.decisions) == [0.05, 0.1]
 
 
 def test_the_share_to_expect_moves_probabilities_but_no_decision(table):
